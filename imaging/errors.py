@@ -1,0 +1,40 @@
+"""Why a file gives no picture, in a sentence a person can act on."""
+
+from __future__ import annotations
+
+
+class ImagingError(Exception):
+    """A file cannot be read. `reason` is a plain sentence without the file's name, so that the caller can
+    say which file; `code` is a stable word for programs."""
+
+    code = "unreadable"
+
+    def __init__(self, reason: str, *, code: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        if code:
+            self.code = code
+
+
+class NotAnImage(ImagingError):
+    """The bytes are no format that we read."""
+
+    code = "not_an_image"
+
+
+class DamagedFile(ImagingError):
+    """The format is right, the content is truncated or contradicts itself."""
+
+    code = "damaged"
+
+
+class UnsupportedEncoding(ImagingError):
+    """A format or compression that no decoder here reads."""
+
+    code = "unsupported_encoding"
+
+
+class TooLarge(ImagingError):
+    """Decoding would need more memory or time than one file may have."""
+
+    code = "too_large"

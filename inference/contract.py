@@ -1,0 +1,197 @@
+"""The one language between the platform, the model server's handlers and the recipes. Version 1.
+
+A platform asks with an `AnalysisRequest` and is answered with an `AnalysisResult`. What a model needs of
+its input and what travels with its weights stands in its `ModelManifest` (`model_store/<name>/manifest.json`).
+
+Geometry is in stored pixels of the image as read (level 0 for slides): origin top left, x to the right,
+y down, a box is `(x0, y0, x1, y1)` with the far edges exclusive. Lengths are micrometres. Times are
+milliseconds of wall clock. Probabilities are calibrated; scores are what the network said before.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+CONTRACT_VERSION = "1.0"
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Box = tuple[float, float, float, float]
+Point = tuple[float, float]
+
+
+class ContractModel(BaseModel):
+    """Immutable; an unknown field is an error, so that a misspelt one cannot pass unnoticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Modality(StrEnum):
+    """DICOM modality codes of the three kinds of study."""
+
+    MAMMOGRAPHY = "MG"
+    ULTRASOUND = "US"
+    SLIDE_MICROSCOPY = "SM"
+
+
+class Flag(StrEnum):
+    """Why a result deserves less trust."""
+
+    OUT_OF_DISTRIBUTION = "out_of_distribution"
+    UNCERTAIN = "uncertain"
+    LOW_QUALITY = "low_quality"
+
+
+class ImageReference(ContractModel):
+    """One image of a study, where to read it and what the study says of it."""
+
+    image_id: str = Field(description="SOP Instance UID on the platform; the path in the command line tool")
+    path: str = Field(description="A file that this process can open")
+    sha256: Sha256 | None = None
+    laterality: Literal["L", "R"] | None = None
+    view: str | None = Field(None, description="DICOM View Position: CC, MLO, …")
+    pixel_spacing_um: float | None = Field(None, gt=0, description="µm per stored pixel (level 0 of a slide)")
+
+
+class AnalysisRequest(ContractModel):
+    """Analyse these images together, as one study, with one version of one model."""
+
+    contract_version: Literal["1.0"] = CONTRACT_VERSION
+    request_id: str
+    model: str
+    model_version: str
+    modality: Modality
+    images: tuple[ImageReference, ...] = Field(min_length=1)
+
+
+class ModelIdentity(ContractModel):
+    """The provenance line: which bytes produced a result."""
+
+    name: str
+    version: str
+    weights_sha256: Sha256
+    preprocessing_sha256: Sha256
+
+
+class Timings(ContractModel):
+    """Where the time went. `model_ms` is the timer around the network's own forward passes, nothing else."""
+
+    decode_ms: float = Field(0.0, ge=0)
+    preprocess_ms: float = Field(0.0, ge=0)
+    model_ms: float = Field(0.0, ge=0)
+    postprocess_ms: float = Field(0.0, ge=0)
+    total_ms: float = Field(0.0, ge=0)
+
+
+class Finding(ContractModel):
+    """A place in an image that the model marks."""
+
+    label: str
+    score: Probability
+    box: Box
+    polygon: tuple[Point, ...] | None = None
+    descriptors: dict[str, float] = Field(default_factory=dict, description="area_mm2, aspect_ratio, …")
+
+    @model_validator(mode="after")
+    def _box_is_ordered(self) -> Finding:
+        x0, y0, x1, y1 = self.box
+        if not (0 <= x0 < x1 and 0 <= y0 < y1):
+            raise ValueError(f"box {self.box} is empty, reversed or outside the image")
+        return self
+
+
+class ImageResult(ContractModel):
+    """What the model says of one image. `mask` and `heatmap` name 8-bit PNG files: a path from the command
+    line tool, an artefact's key inside the platform, a URL in the API's answer."""
+
+    image_id: str
+    probabilities: dict[str, Probability]
+    scores: dict[str, float] = Field(default_factory=dict, description="before calibration")
+    findings: tuple[Finding, ...] = ()
+    mask: str | None = Field(None, description="the input's size; 255 inside the outline")
+    heatmap: str | None = Field(None, description="the whole field, 0–255 for 0–1; scales to the image")
+    flags: tuple[Flag, ...] = ()
+    descriptors: dict[str, float] = Field(default_factory=dict)
+
+
+class AnalysisResult(ContractModel):
+    """What the model says of the study."""
+
+    contract_version: Literal["1.0"] = CONTRACT_VERSION
+    model: ModelIdentity
+    probabilities: dict[str, Probability]
+    breasts: dict[Literal["L", "R"], dict[str, Probability]] = Field(default_factory=dict)
+    images: tuple[ImageResult, ...]
+    flags: tuple[Flag, ...] = ()
+    thresholds: dict[str, float] = Field(description="operating points that travel with the weights")
+    timings: Timings
+
+
+# --- what travels with the weights ---------------------------------------------------------------------
+
+
+class InputContract(ContractModel):
+    """What a study must bring for the model to say anything of it. Not met is a result too."""
+
+    modality: Modality
+    kinds: tuple[Literal["image", "slide"], ...]
+    max_images: int = Field(gt=0)
+    needs_pixel_spacing: bool = False
+    working_um_per_px: float | None = Field(None, gt=0, description="resampled to this before the network")
+
+
+class WeightsFile(ContractModel):
+    file: str
+    sha256: Sha256
+
+
+class ModelManifest(ContractModel):
+    """`manifest.json`: everything that the platform and the handler must know of a set of weights."""
+
+    contract_version: Literal["1.0"] = CONTRACT_VERSION
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    version: str
+    title: str
+    classes: tuple[str, ...]
+    positive_class: str
+    input: InputContract
+    weights: WeightsFile
+    preprocessing: dict[str, object]
+    preprocessing_sha256: Sha256
+    thresholds: dict[str, float]
+    parameters: int = Field(gt=0, description="trainable and frozen, of the network as served")
+    licence: str = Field(description="what the training data allow; shown with the model")
+    intended_use: str
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return ModelIdentity(
+            name=self.name,
+            version=self.version,
+            weights_sha256=self.weights.sha256,
+            preprocessing_sha256=self.preprocessing_sha256,
+        )
+
+
+class AnalysisError(Exception):
+    """An analysis that gives no result. The sentence is shown to the clinician; it names no patient."""
+
+    #: Trying again may help (a server that is away); otherwise the same input fails the same way.
+    retryable = False
+
+
+class NotApplicable(AnalysisError):
+    """The study does not meet the model's input contract: "not analysed: …"."""
+
+
+class ImageUnreadable(AnalysisError):
+    """A file of the study cannot be decoded."""
+
+
+class ModelServerUnavailable(AnalysisError):
+    """The model server is away, full, or did not answer in time."""
+
+    retryable = True
