@@ -1,0 +1,1 @@
+"""The clinical platform: patients, studies, analyses, reading, reports and the APIs around them (Django)."""

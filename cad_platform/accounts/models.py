@@ -1,0 +1,89 @@
+"""Sites, users and tokens."""
+
+from __future__ import annotations
+
+import uuid
+
+import pghistory
+from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    """One role a user. What each may do stands in `accounts.rules`."""
+
+    RADIOLOGIST = "radiologist", _("Radiologist")
+    PATHOLOGIST = "pathologist", _("Pathologist")
+    SONOGRAPHER = "sonographer", _("Sonographer")
+    INTEGRATOR = "integrator", _("Integrator")
+    ADMINISTRATOR = "administrator", _("Administrator")
+
+
+class Scope(models.TextChoices):
+    """What a token may do at its site."""
+
+    STUDIES_READ = "studies:read", _("Read studies")
+    STUDIES_WRITE = "studies:write", _("Post studies")
+
+
+@pghistory.track()
+class Site(models.Model):
+    """A hospital or department. Patients, studies and UIDs are known within one site only."""
+
+    code = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(max_length=200)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@pghistory.track(exclude=["password", "last_login"])
+class User(AbstractUser):
+    """A person. Everyone but an administrator belongs to exactly one site."""
+
+    role = models.CharField(max_length=20, choices=Role)
+    site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
+    professional_id = models.CharField(_("professional id"), max_length=64, blank=True)
+    language = models.CharField(max_length=10, blank=True)
+
+    REQUIRED_FIELDS = ["role"]
+
+    class Meta(AbstractUser.Meta):
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(role=Role.ADMINISTRATOR, site__isnull=True)
+                | (~models.Q(role=Role.ADMINISTRATOR) & models.Q(site__isnull=False)),
+                name="user_site_matches_role",
+            ),
+        ]
+
+    @property
+    def printed_name(self) -> str:
+        """The name as it is printed under a signature (21 CFR 11.50)."""
+        return self.get_full_name() or self.username
+
+
+@pghistory.track(exclude=["last_used_at", "token_hash"])
+class ApiToken(models.Model):
+    """A bearer token of a hospital system. Only its hash is stored; it is shown once."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=100)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="api_tokens")
+    scopes = ArrayField(models.CharField(max_length=40, choices=Scope))
+    prefix = models.CharField(max_length=12, help_text=_("The first characters, to recognise it by"))
+    token_hash = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    @property
+    def is_active(self) -> bool:
+        return self.revoked_at is None and self.expires_at > timezone.now()

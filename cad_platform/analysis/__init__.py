@@ -1,0 +1,1 @@
+"""Analysis jobs from request to result, and the findings that models make."""

@@ -1,0 +1,137 @@
+"""Jobs, their attempts, what they produced and the findings that readers decide on."""
+
+from __future__ import annotations
+
+import uuid
+
+import pghistory
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+@pghistory.track(exclude=["lease_expires_at"])
+class AnalysisJob(models.Model):
+    """One model version looks at one content of one study. Failed never looks like "no finding"."""
+
+    class State(models.TextChoices):
+        REQUESTED = "requested", _("Waiting")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        NOT_APPLICABLE = "not_applicable", _("Not analysed")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    ENDED = (State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="jobs")
+    model_version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="jobs")
+    content_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=16, choices=State, default=State.REQUESTED)
+    reason = models.TextField(blank=True, help_text="why there is no result, for a person")
+    retryable = models.BooleanField(default=False)
+    attempt = models.PositiveIntegerField(default=0, help_text="number of the latest claim")
+    requested_at = models.DateTimeField(default=timezone.now)
+    available_at = models.DateTimeField(default=timezone.now, help_text="not before; moves with each retry")
+    lease_expires_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    result = models.JSONField(null=True, help_text="inference.contract.AnalysisResult")
+    score = models.FloatField(null=True, help_text="calibrated probability of the positive class")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["study", "content_hash", "model_version"], name="job_unique_for_content"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="succeeded", result__isnull=False)
+                | (~models.Q(state="succeeded") & models.Q(result__isnull=True)),
+                name="job_result_iff_succeeded",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(state__in=["failed", "not_applicable"]) | ~models.Q(reason=""),
+                name="job_without_result_says_why",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["available_at"],
+                condition=models.Q(state__in=["requested", "running"]),
+                name="job_open",
+            ),
+        ]
+
+
+class JobAttempt(models.Model):
+    """One claim of a job by a worker; append-only history of what happened to it."""
+
+    class Outcome(models.TextChoices):
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        LOST = "lost", _("Lost: the worker stopped answering")
+
+    job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="attempts")
+    number = models.PositiveIntegerField()
+    worker = models.CharField(max_length=100)
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.RUNNING)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_number_of_job")]
+
+
+class Artefact(models.Model):
+    """A mask or heat map that a job produced."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="artefacts")
+    instance = models.ForeignKey("studies.Instance", on_delete=models.PROTECT, related_name="artefacts")
+    kind = models.CharField(max_length=10, choices=[("mask", _("Outline")), ("heatmap", _("Heat map"))])
+    file = models.ForeignKey("studies.StoredFile", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "instance", "kind"], name="artefact_unique"),
+        ]
+
+
+class Finding(models.Model):
+    """A place in an image: marked by a model (`job` set) or by a reader (`author` set). Never changed; what a
+    reader made of it is a `reading.FindingDecision`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="findings")
+    instance = models.ForeignKey("studies.Instance", on_delete=models.PROTECT, related_name="findings")
+    job = models.ForeignKey(AnalysisJob, null=True, on_delete=models.PROTECT, related_name="findings")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    number = models.PositiveIntegerField(help_text="1, 2, … within the study, as shown")
+    label = models.CharField(max_length=60)
+    score = models.FloatField(null=True)
+    box = models.JSONField(help_text="[x0, y0, x1, y1] in stored pixels, level 0 for slides")
+    polygon = models.JSONField(null=True)
+    descriptors = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["number"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "number"], name="finding_number_in_study"),
+            models.CheckConstraint(
+                condition=models.Q(job__isnull=False, author__isnull=True)
+                | models.Q(job__isnull=True, author__isnull=False),
+                name="finding_has_one_source",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]

@@ -1,0 +1,1 @@
+"""The composed REST answers for hospital systems. No rules of its own: calls services and selectors."""

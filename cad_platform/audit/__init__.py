@@ -1,0 +1,1 @@
+"""The append-only record of every read and write, sealed into a hash chain within seconds."""

@@ -1,0 +1,252 @@
+"""What every deployment shares. Addresses and secrets come from the environment (docs/operations.md)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import timedelta
+
+from csp.constants import NONE, SELF
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.config.settings.environment import REPOSITORY, boolean, database, required, state_dir
+
+BASE_DIR = REPOSITORY
+STATE_DIR = state_dir()
+DATA_DIR = os.environ.get("CAD_DATA_DIR") or str(REPOSITORY.parent / "shared" / "data")
+MODEL_STORE = REPOSITORY / "model_store"
+
+SECRET_KEY = required("CAD_SECRET_KEY")
+DEBUG = False
+ALLOWED_HOSTS = os.environ.get("CAD_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "pgtrigger",
+    "pghistory",
+    "rules",
+    "csp",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "cad_platform.core",
+    "cad_platform.accounts",
+    "cad_platform.audit",
+    "cad_platform.patients",
+    "cad_platform.studies",
+    "cad_platform.modelserver",
+    "cad_platform.registry",
+    "cad_platform.analysis",
+    "cad_platform.reading",
+    "cad_platform.reporting",
+    "cad_platform.api",
+    "cad_platform.demo",
+]
+
+MIDDLEWARE = [
+    "cad_platform.core.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "cad_platform.core.middleware.HistoryContextMiddleware",
+    "cad_platform.core.middleware.ErrorPageMiddleware",
+]
+
+ROOT_URLCONF = "cad_platform.config.urls"
+ASGI_APPLICATION = "cad_platform.config.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "cad_platform" / "core" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "cad_platform.core.context.page",
+            ],
+        },
+    }
+]
+
+# --- database -----------------------------------------------------------------------------------------
+# The application's role owns no table; migrations, backup and restore run as the owner.
+OWNER_COMMANDS = {"migrate", "makemigrations", "backup", "restore", "sqlmigrate", "pgtrigger"}
+_as_owner = len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS
+DATABASE_URL = required("DATABASE_URL")
+DATABASE_OWNER_URL = os.environ.get("CAD_DATABASE_OWNER_URL") or DATABASE_URL
+DATABASES = {"default": database(DATABASE_OWNER_URL if _as_owner else DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+#: The role that `migrate` grants the application's rights to.
+DATABASE_APP_ROLE = str(database(DATABASE_URL)["USER"])
+
+# --- accounts -----------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "rules.permissions.ObjectPermissionBackend",
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "cad_platform.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key", "login": "60/m/ip"}
+SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
+SESSION_EXPIRE_AT_BROWSER_CLOSE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+# Two copies on one host differ only in the port, which cookies do not know.
+SESSION_COOKIE_NAME = f"cad_session_{os.environ.get('CAD_PORT', '8000')}"
+CSRF_COOKIE_NAME = f"cad_csrf_{os.environ.get('CAD_PORT', '8000')}"
+
+# --- the browser --------------------------------------------------------------------------------------
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        # Viewers position their canvases with style attributes; no style sheet may be inline.
+        "style-src-attr": ["'unsafe-inline'"],
+        "img-src": [SELF, "data:", "blob:"],
+        "worker-src": [SELF, "blob:"],
+        "connect-src": [SELF],
+        "font-src": [SELF],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "frontend" / "dist"] if (BASE_DIR / "frontend" / "dist").is_dir() else []
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "cad_platform" / "locale"]
+TIME_ZONE = os.environ.get("CAD_TIME_ZONE", "UTC")
+USE_I18N = True
+USE_TZ = True
+
+# --- files --------------------------------------------------------------------------------------------
+STORAGE_URL = os.environ.get("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
+#: Uploads are received here; on the same file system as local storage, so that moving is a rename.
+UPLOAD_DIR = STATE_DIR / "uploads"
+UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+FILE_UPLOAD_TEMP_DIR = str(UPLOAD_DIR)
+MAX_UPLOAD_BYTES = int(os.environ.get("CAD_MAX_UPLOAD_BYTES", str(8 * 1024**3)))
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
+DATA_UPLOAD_MAX_NUMBER_FILES = 2000
+
+# --- work ---------------------------------------------------------------------------------------------
+BROKER_URL = required("CAD_BROKER_URL")
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 3300
+CELERY_TASK_TIME_LIMIT = 3600
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    # Above the hard limit, or a long slide would be handed out twice.
+    "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+    "global_keyprefix": os.environ.get("CAD_BROKER_PREFIX", "cad:"),
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
+
+MODEL_SERVER = os.environ.get("CAD_MODEL_SERVER", "torchserve")  # or "inprocess"
+TORCHSERVE_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_URL", "").split(",") if u]
+#: JSON file that TorchServe rotates its tokens in, or a plain token for a hospital's own cluster.
+TORCHSERVE_KEY_FILE = os.environ.get("CAD_TORCHSERVE_KEY_FILE", "")
+TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
+JOB_LEASE_SECONDS = int(os.environ.get("CAD_JOB_LEASE_SECONDS", "15"))
+JOB_MAX_ATTEMPTS = int(os.environ.get("CAD_JOB_MAX_ATTEMPTS", "8"))
+
+# --- API ----------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "cad_platform.api.authentication.BearerTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "cad_platform.api.problems.exception_handler",
+    "DEFAULT_THROTTLE_RATES": {"token": os.environ.get("CAD_API_RATE", "1200/min")},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Breast-imaging CAD platform",
+    "DESCRIPTION": "Studies in, analyses and signed reports out. Research software, not a medical device.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "cad_platform.core.logging.JsonFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("CAD_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "httpx": {"level": "WARNING"},
+        "pydicom": {"level": "ERROR"},
+    },
+}
+
+SILENCED_SYSTEM_CHECKS: list[str] = []
+HTTPS = boolean("CAD_HTTPS", False)

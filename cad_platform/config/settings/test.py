@@ -1,0 +1,9 @@
+"""Tests: the same code as everywhere on a private PostgreSQL and Valkey; only password hashing is quicker."""
+
+from cad_platform.config.settings.base import *  # noqa: F403
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

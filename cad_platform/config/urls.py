@@ -1,0 +1,22 @@
+"""Every address of the platform. Pages belong to their apps, the composed REST answers to `api`."""
+
+from django.urls import include, path
+from django.views.i18n import JavaScriptCatalog
+
+urlpatterns = [
+    path("", include("cad_platform.core.urls")),
+    path("accounts/", include("cad_platform.accounts.urls")),
+    path("audit/", include("cad_platform.audit.urls")),
+    path("", include("cad_platform.studies.urls")),
+    path("models/", include("cad_platform.registry.urls")),
+    path("jobs/", include("cad_platform.analysis.urls")),
+    path("", include("cad_platform.reading.urls")),
+    path("reports/", include("cad_platform.reporting.urls")),
+    path("api/", include("cad_platform.api.urls")),
+    path("jsi18n/", JavaScriptCatalog.as_view(packages=["cad_platform.core"]), name="javascript-catalog"),
+]
+
+handler400 = "cad_platform.core.views.bad_request"
+handler403 = "cad_platform.core.views.permission_denied"
+handler404 = "cad_platform.core.views.page_not_found"
+handler500 = "cad_platform.core.views.server_error"

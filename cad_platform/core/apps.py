@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+class CoreConfig(AppConfig):
+    name = "cad_platform.core"
+    label = "core"
+
+    def ready(self) -> None:
+        from cad_platform.core.grants import grant_application_role
+
+        post_migrate.connect(grant_application_role, sender=self, dispatch_uid="grant_application_role")

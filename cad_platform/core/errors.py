@@ -1,0 +1,66 @@
+"""Errors with a sentence that a person can act on. Mapped once to HTTP problem details (`api.problems`), to
+pages (`core.middleware`) and to the outcome of a job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field or file of a request."""
+
+    reason: str
+    field: str = ""
+    file: str = ""
+
+
+class PlatformError(Exception):
+    """A refusal. `detail` is shown to people; it never holds patient data."""
+
+    status = 400
+    code = "bad_request"
+    title = "The request cannot be carried out"
+
+    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), code: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        if code:
+            self.code = code
+
+
+class NotPermitted(PlatformError):
+    status, code, title = 403, "not_permitted", "Not permitted"
+
+
+class NotFound(PlatformError):
+    """Also the answer for another site's object: its existence is not revealed."""
+
+    status, code, title = 404, "not_found", "Not found"
+
+
+class Conflict(PlatformError):
+    status, code, title = 409, "conflict", "Conflicts with what is stored"
+
+
+class PayloadTooLarge(PlatformError):
+    status, code, title = 413, "too_large", "Too large"
+
+
+class UnsupportedMedia(PlatformError):
+    status, code, title = 415, "unsupported_media", "Unsupported format"
+
+
+class Invalid(PlatformError):
+    status, code, title = 422, "invalid", "Invalid content"
+
+
+class Unavailable(PlatformError):
+    """The database or the storage is away. Sent with Retry-After."""
+
+    status, code, title = 503, "unavailable", "Temporarily unavailable"
+
+
+class StorageFull(PlatformError):
+    status, code, title = 507, "storage_full", "The storage is full"

@@ -1,0 +1,45 @@
+"""Facts without a clinical meaning: events to publish and proofs that a component works."""
+
+from __future__ import annotations
+
+import pgtrigger
+from django.db import models
+from django.utils import timezone
+
+
+class OutboxEvent(models.Model):
+    """Something that happened and must reach the broker. Written in the transaction that made it true; the
+    relay publishes it, at least once, when the broker is there."""
+
+    topic = models.CharField(max_length=100)
+    payload = models.JSONField(default=dict)
+    created_at = models.DateTimeField(default=timezone.now)
+    published_at = models.DateTimeField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["id"], condition=models.Q(published_at__isnull=True), name="outbox_unpublished"
+            ),
+        ]
+        triggers = [
+            # Wakes the relay at commit, so that a study need not wait for a poll.
+            pgtrigger.Trigger(
+                name="notify_relay",
+                operation=pgtrigger.Insert,
+                when=pgtrigger.After,
+                level=pgtrigger.Statement,
+                func="PERFORM pg_notify('cad_outbox', ''); RETURN NULL;",
+            )
+        ]
+
+
+class ComponentProbe(models.Model):
+    """The latest proof by traffic that a component works, or how it failed."""
+
+    component = models.CharField(max_length=100, primary_key=True)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    reason = models.TextField(blank=True)
+    latency_ms = models.FloatField(null=True)

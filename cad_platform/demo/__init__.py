@@ -1,0 +1,1 @@
+"""The demo's sites, users and cases. Loads them through the same doors as a hospital."""

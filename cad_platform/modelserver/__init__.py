@@ -1,0 +1,1 @@
+"""The port to a model server and its adapters. Knows no database row."""

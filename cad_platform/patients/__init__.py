@@ -1,0 +1,1 @@
+"""Patients as a site knows them, and the review list of contradicting demographics."""

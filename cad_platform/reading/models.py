@@ -1,0 +1,41 @@
+"""What readers decide of findings. Appended, never changed: the newest decision of a finding counts."""
+
+from __future__ import annotations
+
+import uuid
+
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class FindingDecision(models.Model):
+    class Verdict(models.TextChoices):
+        ACCEPTED = "accepted", _("Accepted")
+        EDITED = "edited", _("Edited")
+        REJECTED = "rejected", _("Rejected")
+        UNDECIDED = "undecided", _("Undecided")  # an undo is a decision too
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    finding = models.ForeignKey("analysis.Finding", on_delete=models.PROTECT, related_name="decisions")
+    reader = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=10, choices=Verdict)
+    reason = models.CharField(max_length=500, blank=True)
+    box = models.JSONField(null=True, help_text="the reader's geometry, when edited")
+    label = models.CharField(max_length=60, blank=True, help_text="the reader's label, when edited")
+    decided_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["decided_at"]
+        get_latest_by = "decided_at"
+        constraints = [
+            models.CheckConstraint(
+                condition=~models.Q(verdict__in=["edited", "rejected"]) | ~models.Q(reason=""),
+                name="decision_says_why",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]

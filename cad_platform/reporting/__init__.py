@@ -1,0 +1,1 @@
+"""Structured reports: drafts, signatures, addenda and their PDF."""

@@ -1,0 +1,173 @@
+"""Study, series, instance and slide, with DICOM's names; and the files that hold them."""
+
+from __future__ import annotations
+
+import uuid
+
+import pghistory
+import pgtrigger
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Modality(models.TextChoices):
+    MAMMOGRAPHY = "MG", _("Mammography")
+    ULTRASOUND = "US", _("Ultrasound")
+    SLIDE_MICROSCOPY = "SM", _("Histopathology")
+
+
+class StoredFile(models.Model):
+    """A file in content-addressed storage. The bytes are on disk before the row commits; a file that no row
+    names is collected."""
+
+    sha256 = models.CharField(max_length=64, primary_key=True)
+    size = models.BigIntegerField()
+    media_type = models.CharField(max_length=100)
+    created_at = models.DateTimeField(default=timezone.now)
+
+
+@pghistory.track()
+class Study(models.Model):
+    class State(models.TextChoices):
+        RECEIVING = "receiving", _("Receiving")
+        COMPLETE = "complete", _("Complete")
+        QUARANTINED = "quarantined", _("Quarantined")
+
+    class Priority(models.TextChoices):
+        """DICOM Requested Procedure Priority (0040,1003), the three in use."""
+
+        ROUTINE = "routine", _("Routine")
+        URGENT = "urgent", _("Urgent")
+        STAT = "stat", _("Stat")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="studies")
+    patient = models.ForeignKey(
+        "patients.Patient",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="studies",
+        help_text="none while nothing of the study could be accepted",
+    )
+    study_instance_uid = models.CharField(max_length=64)
+    accession_number = models.CharField(max_length=64, blank=True)
+    modality = models.CharField(max_length=2, choices=Modality)
+    procedure = models.CharField(max_length=200, blank=True)
+    priority = models.CharField(max_length=10, choices=Priority, default=Priority.ROUTINE)
+    study_date = models.DateField(null=True)
+    state = models.CharField(max_length=12, choices=State, default=State.RECEIVING)
+    content_hash = models.CharField(max_length=64, blank=True, help_text="over the sorted file hashes")
+    header_differences = models.JSONField(
+        default=list, help_text="where the post overrode a header: file, field, header, used"
+    )
+    received_at = models.DateTimeField(default=timezone.now)
+    completed_at = models.DateTimeField(null=True)
+    received_from = models.ForeignKey(
+        "accounts.ApiToken", null=True, on_delete=models.PROTECT, related_name="studies"
+    )
+    withdrawn_at = models.DateTimeField(null=True)
+    withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
+    withdrawn_reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["site", "study_instance_uid"], name="study_uid_unique_in_site"),
+            models.CheckConstraint(
+                condition=models.Q(state="quarantined") | models.Q(patient__isnull=False),
+                name="study_has_patient",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(withdrawn_at__isnull=True) | ~models.Q(withdrawn_reason=""),
+                name="study_withdrawn_with_reason",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["site", "-received_at"], name="study_site_received"),
+            models.Index(fields=["site", "accession_number"], name="study_accession"),
+        ]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+
+class Series(models.Model):
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
+    series_instance_uid = models.CharField(max_length=64)
+    modality = models.CharField(max_length=16)
+    number = models.IntegerField(null=True)
+    body_part = models.CharField(max_length=32, blank=True)
+    description = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        verbose_name_plural = "series"
+        constraints = [
+            models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_unique_in_study"),
+        ]
+
+
+@pghistory.track()
+class Instance(models.Model):
+    """One image of a study: a DICOM object, a plain picture or a whole-slide file."""
+
+    class Kind(models.TextChoices):
+        DICOM = "dicom", "DICOM"
+        IMAGE = "image", _("Picture")
+        SLIDE = "slide", _("Slide")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
+    sop_instance_uid = models.CharField(max_length=64)
+    sop_instance_uid_minted = models.BooleanField(default=False, help_text="the file brought none")
+    sop_class_uid = models.CharField(max_length=64, blank=True)
+    number = models.IntegerField(default=1)
+    kind = models.CharField(max_length=8, choices=Kind)
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="instances")
+    file_name = models.CharField(max_length=255, help_text="as posted")
+    laterality = models.CharField(max_length=1, blank=True, choices=[("L", _("Left")), ("R", _("Right"))])
+    view_position = models.CharField(max_length=16, blank=True)
+    body_part = models.CharField(max_length=32, blank=True)
+    presentation_intent = models.CharField(max_length=32, blank=True)
+    photometric_interpretation = models.CharField(max_length=24, blank=True)
+    transfer_syntax_uid = models.CharField(max_length=64, blank=True)
+    rows = models.PositiveIntegerField()
+    columns = models.PositiveIntegerField()
+    frames = models.PositiveIntegerField(default=1)
+    bits_stored = models.PositiveSmallIntegerField(default=8)
+    samples = models.PositiveSmallIntegerField(default=1)
+    pixel_spacing_um = models.FloatField(null=True, help_text="µm per stored pixel along a row")
+    pixel_spacing_source = models.CharField(max_length=40, blank=True)
+
+    class Meta:
+        ordering = ["number", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["site", "sop_instance_uid"], name="sop_uid_unique_in_site"),
+        ]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+
+class Slide(models.Model):
+    """What only a whole-slide instance has. Levels: list of {width, height, downsample}."""
+
+    instance = models.OneToOneField(
+        Instance, primary_key=True, on_delete=models.PROTECT, related_name="slide"
+    )
+    mpp_x = models.FloatField(null=True)
+    mpp_y = models.FloatField(null=True)
+    objective_power = models.FloatField(null=True)
+    levels = models.JSONField(default=list)
+
+
+class QuarantinedFile(models.Model):
+    """A file that claims the SOP Instance UID of another with other bytes. Kept aside; nothing overwritten."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey(Study, null=True, on_delete=models.PROTECT, related_name="quarantined_files")
+    existing = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="+")
+    sop_instance_uid = models.CharField(max_length=64)
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="+")
+    file_name = models.CharField(max_length=255)
+    reason = models.TextField()
+    received_at = models.DateTimeField(default=timezone.now)
+    received_from = models.ForeignKey("accounts.ApiToken", null=True, on_delete=models.PROTECT)
