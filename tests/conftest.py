@@ -1,0 +1,83 @@
+"""Every test runs against real services: a private PostgreSQL and Valkey, started when the first test asks.
+
+The addresses are fixed before Django reads its settings; the servers themselves start lazily, so that tests
+without a database stay instant. Tests run as the application's role, which owns nothing, exactly as in service.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from embedded.postgres import OWNER, Postgres
+from embedded.state import REPOSITORY, StateFolder
+from embedded.valkey import Valkey
+
+_folder = Path(tempfile.mkdtemp(prefix="cad-test-"))
+atexit.register(shutil.rmtree, _folder, ignore_errors=True)
+STATE = StateFolder(_folder)
+POSTGRES = Postgres(STATE, volatile=True)
+VALKEY = Valkey(STATE)
+
+# Tests never touch a hospital's servers, whatever the caller's environment says.
+for _name in [
+    name for name in os.environ if name.startswith("CAD_") and name not in {"CAD_DATA_DIR", "CAD_CHROMIUM"}
+]:
+    del os.environ[_name]
+os.environ.update(
+    DJANGO_SETTINGS_MODULE="cad_platform.config.settings.test",
+    DATABASE_URL=POSTGRES.url(),
+    CAD_DATABASE_OWNER_URL=POSTGRES.url(OWNER),
+    CAD_DATABASE_POOL="0",
+    CAD_BROKER_URL=VALKEY.url(),
+    CAD_STATE_DIR=str(STATE.path),
+    CAD_SECRET_KEY=STATE.secret("secret_key"),
+    CAD_MODEL_SERVER="inprocess",
+)
+
+pytest_plugins = ["tests.database", "tests.live_platform"]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """The private PostgreSQL, empty but for its roles and database."""
+    child = POSTGRES.start()
+    yield POSTGRES
+    child.stop()
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[str]:
+    """The address of the private Valkey, started."""
+    child = VALKEY.start()
+    yield VALKEY.url()
+    child.stop()
+
+
+SHARED_DATA = Path(os.environ.get("CAD_DATA_DIR") or REPOSITORY.parent / "shared" / "data")
+_NEEDS_SHARED_DATA = "needs the image collections of CAD_DATA_DIR"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images (`CAD_DATA_DIR`, default ../shared/data)."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(_NEEDS_SHARED_DATA)
+    return SHARED_DATA
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Where the real images are, a skip is a failure: nothing goes untested unseen."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and SHARED_DATA.is_dir():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped although {SHARED_DATA} exists: {reason}"
+    return report

@@ -1,0 +1,97 @@
+"""pytest-django on the private PostgreSQL: migrated as the owner, tested as the application's role.
+
+The application may not TRUNCATE and triggers protect signed and audited rows, so tests that commit are cleaned
+up by the superuser with the triggers off; what the migrations put in is put back.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from embedded.postgres import SUPERUSER, Postgres
+from embedded.state import REPOSITORY
+
+#: Copies of what the migrations wrote.
+PRISTINE = "pristine"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres_server: Postgres) -> Iterator[None]:
+    """Migrate, remember the rows that migrations made, and teach Django's test cases to clean up."""
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.exit(f"The database could not be migrated:\n{done.stdout}{done.stderr}", returncode=1)
+    administrator = postgres_server.url(SUPERUSER)
+    _remember(administrator)
+
+    from django.db import connections
+    from django.test import TransactionTestCase
+
+    def clean(self: Any) -> None:
+        restore_database(administrator)
+
+    original = TransactionTestCase._fixture_teardown
+    TransactionTestCase._fixture_teardown = clean
+    yield
+    TransactionTestCase._fixture_teardown = original
+    connections.close_all()
+
+
+@pytest.fixture(scope="session")
+def owner_url(django_db_setup: None) -> str:
+    """The address as the owner of the tables, for tests about what even SQL may not do."""
+    return os.environ["CAD_DATABASE_OWNER_URL"]
+
+
+@pytest.fixture(scope="session")
+def superuser_url(django_db_setup: None, postgres_server: Postgres) -> str:
+    """The address as PostgreSQL's superuser, who alone can tamper with protected rows."""
+    return postgres_server.url(SUPERUSER)
+
+
+def restore_database(administrator: str) -> None:
+    """Bring the database back to what the migrations left."""
+    with psycopg.connect(administrator) as connection:
+        connection.execute("SET session_replication_role = replica")
+        kept = set(_tables(connection, PRISTINE))
+        for table in _tables(connection, "public"):
+            if table == "django_migrations":
+                continue
+            connection.execute(sql.SQL("DELETE FROM public.{}").format(sql.Identifier(table)))
+            if table in kept:
+                connection.execute(
+                    sql.SQL("INSERT INTO public.{0} SELECT * FROM {1}.{0}").format(
+                        sql.Identifier(table), sql.Identifier(PRISTINE)
+                    )
+                )
+
+
+def _remember(administrator: str) -> None:
+    with psycopg.connect(administrator) as connection:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(PRISTINE)))
+        for table in _tables(connection, "public"):
+            name = sql.Identifier(table)
+            if connection.execute(sql.SQL("SELECT 1 FROM public.{} LIMIT 1").format(name)).fetchone():
+                connection.execute(
+                    sql.SQL("CREATE TABLE {1}.{0} AS TABLE public.{0}").format(name, sql.Identifier(PRISTINE))
+                )
+
+
+def _tables(connection: psycopg.Connection[Any], schema: str) -> list[str]:
+    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema]).fetchall()
+    return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""Fixtures over the whole running platform; filled in beside the supervisor."""
