@@ -64,18 +64,8 @@ class Postgres:
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
-            self._run(
-                [
-                    str(program("initdb")),
-                    "-D",
-                    str(self.data),
-                    "-U",
-                    SUPERUSER,
-                    f"--pwfile={password}",
-                    *options,
-                ]
-                + (["--no-sync"] if self.volatile else [])
-            )
+            initdb = [str(program("initdb")), "-D", str(self.data), "-U", SUPERUSER]
+            self._run([*initdb, f"--pwfile={password}", *options, *(["--no-sync"] if self.volatile else [])])
         finally:
             password.unlink()
 
@@ -137,13 +127,9 @@ class Postgres:
                         sql.Identifier(role), sql.Literal(self.state.secret(f"database_{role}"))
                     )
                 )
+            database, owner = sql.Identifier(DATABASE), sql.Identifier(OWNER)
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
-                connection.execute(
-                    sql.SQL("CREATE DATABASE {} OWNER {}").format(
-                        sql.Identifier(DATABASE), sql.Identifier(OWNER)
-                    )
-                )
-            database = sql.Identifier(DATABASE)
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
             connection.execute(
                 sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, sql.Identifier(APPLICATION))
@@ -185,9 +171,7 @@ class Postgres:
         status = folder.lstat()
         owner = self.account.uid if self.account else os.geteuid()
         if status.st_uid not in {owner, os.geteuid()} or folder.is_symlink():
-            raise StateError(
-                f"{folder} belongs to someone else: delete it, or set CAD_STATE_DIR to another folder."
-            )
+            raise StateError(f"{folder} belongs to someone else: delete it, or set another CAD_STATE_DIR.")
         folder.chmod(0o700)
         if self.account and status.st_uid != owner:
             os.chown(folder, self.account.uid, self.account.gid)

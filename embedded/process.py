@@ -28,7 +28,10 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Account:
-    """Whom a process runs as when root starts it; `passes_closed_folders` where its files lie under a closed home."""
+    """Whom a process runs as when root starts it.
+
+    `passes_closed_folders`: its files lie under a folder closed to others, such as root's home.
+    """
 
     uid: int
     gid: int
@@ -173,7 +176,7 @@ def end_group(group: int, patience: float = 2.0) -> None:
 
 
 def start_time(pid: int) -> int | None:
-    """When the kernel started a process (clock ticks since boot): tells a process from a later one of its number."""
+    """When a process began (clock ticks since boot): tells it from a later one of the same number."""
     try:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):

@@ -75,7 +75,7 @@ class StateFolder:
         return port
 
     def socket_folder(self) -> Path:
-        """Where PostgreSQL's socket goes: in the state folder, or in a short private one when that is deep."""
+        """Where PostgreSQL's socket goes: in the state folder, or in a short private one if that is deep."""
         own = self.path / "postgres" / "run"
         if len(os.fsencode(own)) <= SOCKET_FOLDER_LIMIT:
             return own
@@ -104,8 +104,8 @@ class StateFolder:
                 handle.seek(0)
                 pid = handle.read().strip() or "unknown"
                 raise StateError(
-                    f"A platform already runs on {self.path} (process {pid}): stop it, or set CAD_STATE_DIR and "
-                    "CAD_PORT for a second copy."
+                    f"A platform already runs on {self.path} (process {pid}): stop it, or set "
+                    "CAD_STATE_DIR and CAD_PORT for a second copy."
                 ) from None
             handle.truncate(0)
             handle.write(str(os.getpid()))

@@ -30,7 +30,7 @@ class Valkey:
         return f"redis://:{self.state.secret('valkey')}@127.0.0.1:{self.port}/0"
 
     def prepare(self) -> None:
-        """Write the configuration; the password is in this file (0600), not among the arguments that `ps` shows."""
+        """Write the configuration: the password stands in this file (0600), not in what `ps` shows."""
         self.folder.mkdir(mode=0o700, exist_ok=True)
         lines = [
             "bind 127.0.0.1",

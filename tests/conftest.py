@@ -1,7 +1,7 @@
 """Every test runs against real services: a private PostgreSQL and Valkey, started when the first test asks.
 
 The addresses are fixed before Django reads its settings; the servers themselves start lazily, so that tests
-without a database stay instant. Tests run as the application's role, which owns nothing, exactly as in service.
+without a database stay instant. Tests run as the application's role, which owns nothing, as in service.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ POSTGRES = Postgres(STATE, volatile=True)
 VALKEY = Valkey(STATE)
 
 # Tests never touch a hospital's servers, whatever the caller's environment says.
-for _name in [
-    name for name in os.environ if name.startswith("CAD_") and name not in {"CAD_DATA_DIR", "CAD_CHROMIUM"}
-]:
-    del os.environ[_name]
+for _name in [name for name in os.environ if name.startswith("CAD_")]:
+    if _name not in {"CAD_DATA_DIR", "CAD_CHROMIUM"}:
+        del os.environ[_name]
 os.environ.update(
     DJANGO_SETTINGS_MODULE="cad_platform.config.settings.test",
     DATABASE_URL=POSTGRES.url(),

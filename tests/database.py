@@ -1,7 +1,7 @@
 """pytest-django on the private PostgreSQL: migrated as the owner, tested as the application's role.
 
-The application may not TRUNCATE and triggers protect signed and audited rows, so tests that commit are cleaned
-up by the superuser with the triggers off; what the migrations put in is put back.
+The application may not TRUNCATE and triggers protect signed and audited rows, so tests that commit are
+cleaned up by the superuser with the triggers off; what the migrations put in is put back.
 """
 
 from __future__ import annotations

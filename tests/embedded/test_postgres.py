@@ -7,9 +7,11 @@ from embedded.postgres import APPLICATION, OWNER, Postgres
 
 
 def test_application_role_cannot_create_tables(postgres_server: Postgres) -> None:
-    with psycopg.connect(postgres_server.url(APPLICATION)) as connection:
-        with pytest.raises(psycopg.errors.InsufficientPrivilege):
-            connection.execute("CREATE TABLE intruder (id int)")
+    with (
+        psycopg.connect(postgres_server.url(APPLICATION)) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute("CREATE TABLE intruder (id int)")
 
 
 def test_owner_owns_the_database_and_nothing_listens_on_the_network(postgres_server: Postgres) -> None:

@@ -1,0 +1,59 @@
+"""`python -m embedded.lock`: write what is installed for requirements*.in, with exact versions, as *.lock.
+
+No index address and no hash: a hospital installs from its own mirror. `torch` carries no local version, because
+which build a machine can have is its own matter.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from embedded.state import REPOSITORY
+
+#: Builds that differ by machine: PyTorch for CUDA brings these, the CPU build does not.
+MACHINE_SPECIFIC = re.compile(r"^(nvidia-|cuda-|triton$)")
+
+
+def main() -> int:
+    runtime = closure(REPOSITORY / "requirements.in")
+    development = closure(REPOSITORY / "requirements-dev.in")
+    write(REPOSITORY / "requirements.lock", runtime, "what the platform runs on")
+    only_development = {name: pin for name, pin in development.items() if name not in runtime}
+    write(REPOSITORY / "requirements-dev.lock", only_development, "what bin/test adds")
+    return 0
+
+
+def closure(source: Path) -> dict[str, str]:
+    """Canonical name → pinned line of everything that a requirements file leads to in this environment."""
+    pins: dict[str, str] = {}
+    visited: set[tuple[str, str]] = set()
+    lines = (line.split("#")[0].strip() for line in source.read_text().splitlines())
+    pending = [(Requirement(line), "") for line in lines if line]
+    while pending:
+        requirement, extra = pending.pop()
+        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        for wanted in ["", *requirement.extras]:
+            if (name, wanted) in visited or MACHINE_SPECIFIC.match(name):
+                continue
+            visited.add((name, wanted))
+            distribution = metadata.distribution(name)
+            pins[name] = f"{name}=={distribution.version.partition('+')[0]}"
+            pending += [(Requirement(line), wanted) for line in distribution.requires or []]
+    return pins
+
+
+def write(target: Path, pins: dict[str, str], purpose: str) -> None:
+    lines = [f"# Made by `python -m embedded.lock`: {purpose}.", *(pins[name] for name in sorted(pins))]
+    target.write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
