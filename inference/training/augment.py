@@ -1,0 +1,67 @@
+"""Augmentation of whole batches as tensors, with explicit random generators so that a run repeats."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+
+def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
+    return low + (high - low) * torch.rand(count, generator=generator)
+
+
+def warp(
+    images: Tensor, masks: Tensor, generator: Generator, *, turn_degrees: float, zoom: float, shift: float,
+    mirror: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """One affine map an image, the same for image and mask. Both float N×1×H×W; outside is 0."""
+    count, _, height, width = images.shape
+    angle = _uniform(count, -turn_degrees, turn_degrees, generator) * (math.pi / 180)
+    scale = torch.exp(_uniform(count, -zoom, zoom, generator))
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) if mirror else torch.ones(count)
+    cosine, sine, aspect = torch.cos(angle) * scale, torch.sin(angle) * scale, height / width
+    move_x = _uniform(count, -shift, shift, generator)
+    move_y = _uniform(count, -shift, shift, generator)
+    first = torch.stack([cosine * flip, -sine * aspect, move_x], dim=1)
+    second = torch.stack([sine * flip / aspect, cosine, move_y], dim=1)
+    grid = F.affine_grid(torch.stack([first, second], dim=1), list(images.shape), align_corners=False)
+    both = F.grid_sample(torch.cat([images, masks], dim=1), grid, mode="bilinear", align_corners=False)
+    return both[:, :1], both[:, 1:]
+
+
+def grey_levels(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+    """Gamma, gain, speckle-like and additive noise, now and then a blur. Float N×1×H×W in 0–255."""
+    count = images.shape[0]
+    shape = (count, 1, 1, 1)
+    gamma = torch.exp(_uniform(count, -0.35, 0.35, generator) * strength).view(shape)
+    gain = _uniform(count, 1 - 0.2 * strength, 1 + 0.2 * strength, generator).view(shape)
+    x = (images / 255.0).clamp(0, 1) ** gamma * gain
+    noise = torch.randn(images.shape, generator=generator) * _uniform(count, 0, 0.06 * strength, generator).view(shape)
+    x = x * (1 + noise) + 0.25 * noise * (x > 0)
+    blurred = F.avg_pool2d(x, 3, stride=1, padding=1)
+    chosen = (torch.rand(count, generator=generator) < 0.25 * strength).view(shape)
+    return (torch.where(chosen, blurred, x) * 255.0).clamp(0, 255)
+
+
+#: Haematoxylin, eosin and residual directions in optical density (Ruifrok and Johnston 2001), rows.
+_STAINS = torch.tensor([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
+
+
+def stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+    """Turns by right angles and mirrors, then stain concentrations scaled and shifted one by one (Tellez
+    2018), then brightness. Float N×H×W×3 in 0–255, H = W."""
+    count = images.shape[0]
+    turn = int(torch.randint(0, 4, (1,), generator=generator))
+    x = torch.rot90(images, turn, dims=(1, 2))
+    flips = torch.rand(count, generator=generator) < 0.5
+    x = torch.where(flips.view(-1, 1, 1, 1), torch.flip(x, dims=(2,)), x)
+    density = -torch.log10((x + 1) / 256)
+    stain = density @ torch.linalg.inv(_STAINS)
+    scale = 1 + _uniform(count * 3, -0.2, 0.2, generator).view(count, 1, 1, 3) * strength
+    shift = _uniform(count * 3, -0.04, 0.04, generator).view(count, 1, 1, 3) * strength
+    x = 256 * 10 ** -((stain * scale + shift) @ _STAINS) - 1
+    gain = _uniform(count, 1 - 0.1 * strength, 1 + 0.1 * strength, generator).view(count, 1, 1, 1)
+    return (x * gain).clamp(0, 255)
