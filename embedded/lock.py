@@ -1,7 +1,7 @@
 """`python -m embedded.lock`: write what is installed for requirements*.in, with exact versions, as *.lock.
 
-No index address and no hash: a hospital installs from its own mirror. `torch` carries no local version, because
-which build a machine can have is its own matter.
+No index address and no hash: a hospital installs from its own mirror. `torch` carries no local version,
+because which build a machine can have is its own matter.
 """
 
 from __future__ import annotations

