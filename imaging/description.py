@@ -1,0 +1,95 @@
+"""What a file is, before anybody looks at its pixels: plain, bounded, validated facts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+"""Micrometres per stored pixel, (x, y)."""
+
+Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Window(_Frozen):
+    """A value-of-interest window in the units of the pixel values (DICOM PS3.3 C.11.2)."""
+
+    centre: float
+    width: float = Field(gt=0)
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
+
+
+class DicomHeader(_Frozen):
+    """What the platform needs of a DICOM header. Text has no control characters and is at most 256
+    characters; dates are ISO (YYYY-MM-DD); a missing or unusable value is None and, where it matters, named
+    in `Description.remarks`."""
+
+    patient_id: str | None = None
+    patient_name: str | None = Field(None, description="DICOM person name, components joined by ^")
+    patient_birth_date: str | None = None
+    patient_sex: Literal["F", "M", "O"] | None = None
+    accession_number: str | None = None
+    study_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+    sop_class_uid: str | None = None
+    transfer_syntax_uid: str | None = None
+    modality: str | None = None
+    laterality: Literal["L", "R", "B"] | None = None
+    view_position: str | None = Field(None, description="CC, MLO, ML, LM, LMO, SIO, XCCL, …")
+    body_part: str | None = None
+    presentation_intent: Literal["FOR PRESENTATION", "FOR PROCESSING"] | None = None
+    study_date: str | None = None
+    study_time: str | None = Field(None, description="HH:MM:SS")
+    study_description: str | None = None
+    series_description: str | None = None
+    series_number: int | None = None
+    instance_number: int | None = None
+    manufacturer: str | None = None
+    manufacturer_model: str | None = None
+    institution: str | None = None
+    burned_in_annotation: bool | None = None
+    container_identifier: str | None = Field(None, description="slide barcode")
+
+
+class SlideLevel(_Frozen):
+    """One level of the pyramid. `downsample` is relative to level 0."""
+
+    columns: int
+    rows: int
+    downsample: float
+
+
+class SlideGeometry(_Frozen):
+    """The pyramid of a whole-slide file."""
+
+    vendor: str
+    levels: tuple[SlideLevel, ...]
+    mpp: Spacing | None = Field(None, description="µm per pixel at level 0, (x, y)")
+    objective_power: float | None = None
+    dzi_levels: int = Field(description="number of DeepZoom levels, 1×1 to full size")
+
+
+class Description(_Frozen):
+    """What a file is. `rows` and `columns` are those of one frame; level 0 for slides."""
+
+    kind: Literal["dicom", "image", "slide"]
+    media_type: str = Field(description="application/dicom, image/png, image/jpeg, image/tiff, …")
+    rows: int
+    columns: int
+    frames: int = 1
+    samples: Literal[1, 3]
+    bits_stored: int
+    photometric: Photometric = Field(description="of the pixels as `read` gives them")
+    encoded_photometric: str = Field(description="as the file has it: PALETTE COLOR, YBR_FULL_422, …")
+    pixel_spacing_um: Spacing | None = None
+    pixel_spacing_source: str | None = Field(None, description="the attribute or tag it was taken from")
+    window: Window | None = Field(None, description="the file's own window, None where it has none")
+    header: DicomHeader | None = None
+    slide: SlideGeometry | None = None
+    remarks: tuple[str, ...] = Field((), description="oddities that did not stop the reading")
