@@ -43,6 +43,13 @@ os.environ.update(
 pytest_plugins = ["tests.database", "tests.live_platform"]
 
 
+def pytest_configure() -> None:
+    """Test modules import models; pytest-django looked for the settings before they were named here."""
+    import django
+
+    django.setup()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """The private PostgreSQL, empty but for its roles and database."""

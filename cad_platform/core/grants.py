@@ -47,11 +47,21 @@ def history_tables() -> set[str]:
     }
 
 
+def make_triggers_unavoidable(cursor: Any) -> None:
+    """Take away pgtrigger's way around its triggers. As installed, any session skips them all with
+    `SET pgtrigger.ignore`: a signed report could be changed and history go unwritten."""
+    cursor.execute(
+        "CREATE OR REPLACE FUNCTION public._pgtrigger_should_ignore(trigger_name NAME) RETURNS BOOLEAN "
+        "AS $$ BEGIN RETURN FALSE; END; $$ LANGUAGE plpgsql"
+    )
+
+
 def grant_application_role(using: str = "default", **_: Any) -> None:
     """Grant after `migrate`, which runs as the owner. Does nothing where one role does everything, which
     `manage.py check --deploy` warns about."""
     role, connection = settings.DATABASE_APP_ROLE, connections[using]
     with connection.cursor() as cursor:
+        make_triggers_unavoidable(cursor)
         cursor.execute("SELECT current_user")
         if cursor.fetchone()[0] == role:
             return

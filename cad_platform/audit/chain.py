@@ -1,0 +1,188 @@
+"""The chain over the audit log: each link hashes the one before it and the canonical bytes of one event.
+
+Events commit unchained, so that readers never queue for one another; one sealer links them within seconds.
+The order of the chain is the order of sealing. Who alters, removes or inserts a row afterwards would have to
+recompute every later link; who cuts off the end is found by a link noted elsewhere (`anchor`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from cad_platform.audit.models import AuditEvent, AuditSeal
+
+GENESIS = "0" * 64
+BATCH = 500
+#: Any number that nothing else locks: one sealer at a time in the whole database.
+_SEALER_LOCK = 0x5EA1_AD17
+#: An event older than this without a link says that the sealer stands still, or that a link was removed.
+UNSEALED_LIMIT = timedelta(seconds=60)
+#: No transaction of the platform lives longer; older gaps are looked for at the start and once an hour.
+_LONGEST_TRANSACTION = timedelta(minutes=15)
+_FULL_SCAN_EVERY_S = 3600.0
+
+_last_full_scan: float | None = None
+
+
+def canonical_bytes(event: AuditEvent) -> bytes:
+    """The bytes that a link covers: every column, as JSON with sorted keys, UTC times and no white space."""
+    record = {
+        "id": event.pk,
+        "at": event.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": event.actor_id,
+        "actor_label": event.actor_label,
+        "token": str(event.token_id) if event.token_id else None,
+        "site": event.site_id,
+        "action": event.action,
+        "object_type": event.object_type,
+        "object_id": event.object_id,
+        "outcome": event.outcome,
+        "request_id": event.request_id,
+        "address": event.address,
+        "detail": event.detail,
+    }
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def link(sequence: int, previous_hash: str, event: AuditEvent) -> str:
+    """The hash of one link (64 hex digits)."""
+    digest = hashlib.sha256(f"{sequence}\n{previous_hash}\n".encode())
+    digest.update(canonical_bytes(event))
+    return digest.hexdigest()
+
+
+def seal_pending() -> int:
+    """Link every event that has no link yet, oldest first; return how many. Another sealer at work: 0."""
+    global _last_full_scan
+    now = time.monotonic()
+    full = _last_full_scan is None or now - _last_full_scan > _FULL_SCAN_EVERY_S
+    since = None if full else timezone.now() - _LONGEST_TRANSACTION
+    sealed = 0
+    while True:
+        batch = _seal_batch(since)
+        if batch is None:
+            return sealed
+        sealed += batch
+        if batch < BATCH:
+            break
+    if full:
+        _last_full_scan = now
+    return sealed
+
+
+@transaction.atomic
+def _seal_batch(since: datetime | None) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEALER_LOCK])
+        if not cursor.fetchone()[0]:
+            return None
+    pending = AuditEvent.objects.filter(seal__isnull=True).order_by("pk")
+    if since is not None:
+        pending = pending.filter(at__gte=since)
+    events = list(pending[:BATCH])
+    if not events:
+        return 0
+    last = AuditSeal.objects.order_by("-sequence").first()
+    sequence, previous = (last.sequence, last.hash) if last else (0, GENESIS)
+    seals = []
+    for event in events:
+        sequence += 1
+        digest = link(sequence, previous, event)
+        seals.append(AuditSeal(sequence=sequence, event=event, previous_hash=previous, hash=digest))
+        previous = digest
+    AuditSeal.objects.bulk_create(seals)
+    return len(seals)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with the log. `kind`: altered, missing, broken, unsealed or anchor."""
+
+    kind: str
+    message: str
+    sequence: int | None = None
+    event_id: int | None = None
+
+
+@dataclass
+class Verification:
+    """What a walk along the whole chain found. `head` is worth writing down elsewhere: it is the anchor that
+    shows later whether the end was cut off."""
+
+    events: int = 0
+    head_sequence: int = 0
+    head_hash: str = GENESIS
+    unsealed: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    problem_count: int = 0
+
+    @property
+    def intact(self) -> bool:
+        return self.problem_count == 0
+
+    def add(self, problem: Problem) -> None:
+        """Count a problem; the first thousand are kept, so that a ruined log still fits in memory."""
+        self.problem_count += 1
+        if len(self.problems) < 1000:
+            self.problems.append(problem)
+
+
+def verify(
+    *, anchor: tuple[int, str] | None = None, unsealed_limit: timedelta = UNSEALED_LIMIT
+) -> Verification:
+    """Recompute every link, a thousand rows at a time.
+
+    anchor: sequence and hash of a link that was noted earlier, outside this database.
+    """
+    found = Verification()
+    expected, previous, anchored = 1, GENESIS, anchor is None
+    for seal, event in _links():
+        if seal.sequence != expected:
+            found.add(
+                Problem("missing", f"links {expected} to {seal.sequence - 1} are missing", sequence=expected)
+            )
+        elif seal.previous_hash != previous:
+            found.add(
+                Problem("broken", f"link {seal.sequence} does not follow the one before it", seal.sequence)
+            )
+        if event is None:
+            message = f"event {seal.event_id} is missing (link {seal.sequence})"
+            found.add(Problem("missing", message, seal.sequence, seal.event_id))
+        elif link(seal.sequence, seal.previous_hash, event) != seal.hash:
+            message = f"event {event.pk} was altered after it was sealed (link {seal.sequence})"
+            found.add(Problem("altered", message, seal.sequence, event.pk))
+        if anchor is not None and seal.sequence == anchor[0]:
+            anchored = seal.hash == anchor[1]
+        expected, previous = seal.sequence + 1, seal.hash
+        found.events += 1
+    found.head_sequence, found.head_hash = expected - 1, previous
+    if not anchored and anchor is not None:
+        found.add(Problem("anchor", f"link {anchor[0]} is not the one that was noted", anchor[0]))
+    _look_for_unsealed(found, unsealed_limit)
+    return found
+
+
+def _links() -> Iterator[tuple[AuditSeal, AuditEvent | None]]:
+    position = 0
+    while seals := list(AuditSeal.objects.filter(sequence__gt=position).order_by("sequence")[:1000]):
+        events = AuditEvent.objects.in_bulk([seal.event_id for seal in seals])
+        for seal in seals:
+            yield seal, events.get(seal.event_id)
+        position = seals[-1].sequence
+
+
+def _look_for_unsealed(found: Verification, limit: timedelta) -> None:
+    pending = AuditEvent.objects.filter(seal__isnull=True)
+    found.unsealed = pending.count()
+    overdue = pending.filter(at__lt=timezone.now() - limit).order_by("pk")
+    for event_id in overdue.values_list("pk", flat=True).iterator(chunk_size=1000):
+        message = f"event {event_id} has had no link for more than {int(limit.total_seconds())} s"
+        found.add(Problem("unsealed", message, event_id=event_id))
