@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-CONTRACT_VERSION = "1.0"
+CONTRACT_VERSION: Literal["1.0"] = "1.0"
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -162,6 +162,9 @@ class ModelManifest(ContractModel):
     preprocessing: dict[str, object]
     preprocessing_sha256: Sha256
     thresholds: dict[str, float]
+    calibration: dict[str, float] = Field(
+        default_factory=dict, description="from scores to probabilities and flags; names are the pipeline's own"
+    )
     parameters: int = Field(gt=0, description="trainable and frozen, of the network as served")
     licence: str = Field(description="what the training data allow; shown with the model")
     intended_use: str

@@ -19,13 +19,15 @@ def read(root: Path) -> Manifest:
     """The samples of `root/split.csv` with `root/images` and `root/masks`.
 
     Raises:
-        DatasetError: `split.csv` is missing.
+        DatasetError: `split.csv` is missing or another set's.
     """
     table = root / "split.csv"
     if not table.is_file():
         raise DatasetError(f"{root.name} has no split.csv")
     with table.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
+    if not rows or not {"file", "mask", "pathology"} <= set(rows[0]):
+        raise DatasetError(f"{root.name}/split.csv is not the table of this set")
     samples, warnings = [], []
     for row in rows:
         image, mask = root / "images" / row["file"], root / "masks" / row["mask"]

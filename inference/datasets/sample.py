@@ -22,8 +22,9 @@ class LeakError(Exception):
 
 @dataclass(frozen=True)
 class Outline:
-    """A region drawn in an annotation file: a closed polygon in stored pixels (level 0 of a slide). One or two
-    points stand for single spots. A `hole` is cut out of the outlines before it."""
+    """A region drawn in an annotation file: a closed polygon in stored pixels (level 0 of a slide).
+
+    One or two points stand for single spots. A `hole` is cut out of the outlines before it."""
 
     label: str
     points: tuple[Point, ...]
@@ -99,10 +100,30 @@ def assert_disjoint(parts: dict[str, Sequence[Sample]]) -> None:
                     raise LeakError(f"{attribute} {key} stands in both {seen[key]} and {name}")
 
 
-def expected_counts(dataset: str, found: dict[str, int], expected: dict[str, int]) -> list[str]:
+@dataclass(frozen=True)
+class Split:
+    """Indices into a manifest's samples. `straddling` names the groups that a published split puts on both
+    sides: it is kept as published so that figures compare, and every report of it says so."""
+
+    name: str
+    train: tuple[int, ...]
+    held_out: tuple[int, ...]
+    straddling: tuple[str, ...] = ()
+
+    @classmethod
+    def published(
+        cls, name: str, samples: Sequence[Sample], train: Sequence[int], held_out: Sequence[int]
+    ) -> Split:
+        both = {samples[i].group_id for i in train} & {samples[i].group_id for i in held_out}
+        return cls(name, tuple(train), tuple(held_out), tuple(sorted(both)))
+
+
+def expected_counts(
+    dataset: str, found: dict[str, int], expected: dict[str, int], *, what: str = "images"
+) -> list[str]:
     """One warning a class whose number differs from the published one; never an error, sets get repaired."""
     return [
-        f"{dataset}: {found.get(label, 0)} {label} images, {number} are published"
+        f"{dataset}: {found.get(label, 0)} {label} {what}, {number} are published"
         for label, number in expected.items()
         if found.get(label, 0) != number
     ]

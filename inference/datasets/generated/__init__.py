@@ -1,0 +1,38 @@
+"""Tiny trees in exactly the grammar of each data set, traps included: what the importers' tests read.
+
+`write(name, root)` makes one; every picture is made up. The same seed gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from inference.datasets.generated import histopathology, mammography, ultrasound
+
+TREES: dict[str, Callable[[Path], None]] = {
+    "bioimaging2015": histopathology.bioimaging2015,
+    "bach": histopathology.bach,
+    "breakhis": histopathology.breakhis,
+    "camelyon17": histopathology.camelyon17,
+    "camelyon16": histopathology.camelyon16,
+    "tmi2015": histopathology.tmi2015,
+    "idc": histopathology.idc,
+    "mini_mias": mammography.mini_mias,
+    "ddsm": mammography.ddsm,
+    "cbis_ddsm": mammography.cbis_ddsm,
+    "inbreast": mammography.inbreast,
+    "cbis_mass_256": mammography.cbis_mass_256,
+    "busi": ultrasound.busi,
+}
+
+
+def write(name: str, root: Path) -> Path:
+    """Write the tree of data set `name` into `root` and return it.
+
+    Raises:
+        KeyError: no generator of that name (WDBC ships inside scikit-learn).
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    TREES[name](root)
+    return root

@@ -1,0 +1,137 @@
+"""Tiny trees of the histopathology sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inference.datasets.generated import pictures
+
+
+def bioimaging2015(root: Path) -> None:
+    """Classes by folder, by prefix only, and by neither."""
+    for label, prefix in (("Normal", "n"), ("Benign", "b"), ("InSitu", "is"), ("Invasive", "iv")):
+        for number in (1, 2):
+            pictures.colour(root / "Training_data" / label / f"{prefix}{number:03d}.tif", 64, 48)
+        pictures.colour(root / "Test_data" / f"{prefix}100.tif", 64, 48)
+        pictures.colour(root / "Extended_Test_data" / label / f"{prefix}200.tif", 64, 48)
+    pictures.colour(root / "Test_data" / "specimen7.tif", 64, 48)
+    pictures.colour(root / "Training_data" / "Benign" / "iv009.tif", 64, 48)  # folder and prefix disagree
+
+
+def bach(root: Path) -> None:
+    """Numbers on both sides of the eva ranges, one contradicting row of the truth, slides with and without XML."""
+    rows = []
+    for label, prefix in (("Normal", "n"), ("Benign", "b"), ("InSitu", "is"), ("Invasive", "iv")):
+        for number in (1, 42, 70, 95):
+            name = f"{prefix}{number:03d}.tif"
+            pictures.colour(root / "Photos" / label / name, 64, 48)
+            rows.append(f"{name},{'Benign' if name == 'n095.tif' else label}")
+    pictures.text(root / "Photos" / "microscopy_ground_truth.csv", "\n".join(rows) + "\n")
+    pictures.colour(root / "Photos" / "Benign" / "copy of b001.tif", 64, 48)
+    for slide in ("A01", "A02", "03"):
+        pictures.text(root / "WSI" / f"{slide}.svs", "the importer reads names and outlines only")
+    region = (
+        '<Region Id="{0}" Text="{1}"><Attributes><Attribute Name="Description" Id="0" Value="{2}"/></Attributes>'
+        '<Vertices><Vertex X="10" Y="20" Z="0"/><Vertex X="60" Y="20" Z="0"/><Vertex X="60" Y="70" Z="0"/></Vertices></Region>'
+    )
+    pictures.text(
+        root / "WSI" / "A01.xml",
+        "<Annotations MicronsPerPixel='0.467'><Annotation Id='1'><Regions>"
+        + region.format(1, "Benign", "")
+        + region.format(2, "", "Carcinoma in situ")
+        + region.format(3, "", "Carcinoma invasive")
+        + "</Regions></Annotation></Annotations>",
+    )
+    pictures.text(root / "WSI" / "A02.xml", "<Annotations><Annotation>")  # cut off
+
+
+def breakhis(root: Path) -> None:
+    """Woman 14-13412 under DC and LC, section letters, a woman in two classes, one official fold, a stray name."""
+    base = root / "BreaKHis_v1" / "histology_slides" / "breast"
+    names = []
+    for kind, subtype, folder, slide in (
+        ("B", "A", "adenosis", "22549AB"),
+        ("B", "A", "adenosis", "22549CD"),
+        ("B", "A", "adenosis", "22549G"),
+        ("B", "F", "fibroadenoma", "21998CD"),
+        ("B", "PT", "phyllodes_tumor", "21998AB"),
+        ("B", "TA", "tubular_adenoma", "16184CD"),
+        ("M", "DC", "ductal_carcinoma", "13412"),
+        ("M", "LC", "lobular_carcinoma", "13412"),
+        ("M", "MC", "mucinous_carcinoma", "13418DE"),
+        ("M", "PC", "papillary_carcinoma", "9146"),
+    ):
+        for magnification in (40, 400):
+            name = f"SOB_{kind}_{subtype}-14-{slide}-{magnification}-001.png"
+            case = f"SOB_{kind}_{subtype}_14-{slide}"
+            side = "benign" if kind == "B" else "malignant"
+            pictures.colour(base / side / "SOB" / folder / case / f"{magnification}X" / name, 70, 46)
+            part = "test" if subtype == "LC" or slide == "22549G" else "train"
+            names.append(f"{name}|{magnification}|1|{part}")
+    pictures.text(root / "dsfold1.txt", "\n".join(names) + "\n")
+    pictures.colour(base / "benign" / "overview.png", 70, 46)
+
+
+def camelyon17(root: Path) -> None:
+    """Both spellings of the stage table's rows, a hole, a broken annotation, a label without a slide."""
+    rows = ["patient,stage"]
+    for patient, stages in ((4, ("negative", "itc")), (20, ("micro", "negative")), (99, ("macro", "macro"))):
+        rows.append(f"patient_{patient:03d}.zip,pN0")
+        for node, stage in enumerate(stages):
+            name = f"patient_{patient:03d}_node_{node}"
+            pictures.text(root / "training" / f"{name}.tif", "the importer reads names and outlines only")
+            rows.append(f"{name}.tif,{stage}")
+    rows.append("patient_050_node_0.tif,micro")
+    pictures.text(root / "stage_labels.csv", "\n".join(rows) + "\n")
+    corner = '<Coordinate Order="{}" X="{}" Y="{}"/>'
+    square = "".join(corner.format(i, x, y) for i, (x, y) in enumerate(((0, 0), (9, 0), (9, 9), (0, 9))))
+    shape = '<Annotation Name="a" Type="Polygon" PartOfGroup="{}"><Coordinates>{}</Coordinates></Annotation>'
+    pictures.text(
+        root / "lesion_annotations" / "patient_099_node_0.xml",
+        f"<ASAP_Annotations><Annotations>{shape.format('normal', square)}{shape.format('metastases', square)}"
+        "</Annotations></ASAP_Annotations>",
+    )
+    pictures.text(root / "lesion_annotations" / "patient_020_node_0.xml", "<ASAP_Annotations>")
+
+
+def camelyon16(root: Path) -> None:
+    """Upper-case names, the duplicate of the test set, a tumour slide without outlines, a stray file."""
+    for name in (
+        "Normal_001",
+        "normal_002",
+        "Tumor_001",
+        "tumor_002",
+        "Test_001",
+        "test_002",
+        "Test_114",
+        "overview",
+    ):
+        pictures.text(root / f"{name}.tif", "the importer reads names and outlines only")
+    shape = "".join(f'<Coordinate Order="{i}" X="{i * 3}" Y="{i % 2}"/>' for i in range(4))
+    for name in ("Tumor_001", "Test_002"):
+        pictures.text(
+            root / "annotations" / f"{name}.xml",
+            '<ASAP_Annotations><Annotations><Annotation PartOfGroup="_0"><Coordinates>'
+            f"{shape}</Coordinates></Annotation></Annotations></ASAP_Annotations>",
+        )
+    pictures.text(root / "reference.csv", "test_001,Normal,None,None\ntest_002,Tumor,None,Macro\n")
+
+
+def tmi2015(root: Path) -> None:
+    """A mask in its folder, a mask beside the image, points, and an image with nothing."""
+    for name in ("1001_a", "1001_b", "1002_a", "1003_a"):
+        pictures.colour(root / "images" / f"{name}.png", 64, 64)
+    pictures.mask(root / "masks" / "1001_a.png", 64, 64, (20, 20, 6))
+    pictures.mask(root / "images" / "1001_b_mask.png", 64, 64, (30, 30, 6))
+    pictures.text(root / "images" / "1002_a.csv", "x,y\n10,12\n40.5,33\n")
+
+
+def idc(root: Path) -> None:
+    """Patients with both classes, a folder that contradicts the name, a stray file."""
+    for patient in ("10253", "10254", "10255", "10256", "10257"):
+        for label in ("0", "1"):
+            for x in (101, 151):
+                name = f"{patient}_idx5_x{x}_y751_class{label}.png"
+                pictures.colour(root / patient / label / name, 50, 50)
+    pictures.colour(root / "10253" / "0" / "10253_idx5_x901_y751_class1.png", 50, 50)
+    pictures.text(root / "10253" / "0" / "notes.txt", "not a patch")
