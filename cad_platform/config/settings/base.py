@@ -175,6 +175,9 @@ STORAGE_URL = os.environ.get("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'object
 UPLOAD_DIR = STATE_DIR / "uploads"
 UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 FILE_UPLOAD_TEMP_DIR = str(UPLOAD_DIR)
+#: Decoded frames and thumbnails: can be made again, are kept while they fit.
+DERIVED_CACHE_DIR = STATE_DIR / "cache" / "derived"
+DERIVED_CACHE_BYTES = int(os.environ.get("CAD_DERIVED_CACHE_BYTES", str(4 * 1024**3)))
 MAX_UPLOAD_BYTES = int(os.environ.get("CAD_MAX_UPLOAD_BYTES", str(8 * 1024**3)))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 DATA_UPLOAD_MAX_NUMBER_FILES = 2000

@@ -1,0 +1,264 @@
+"""Images as viewers and hospital systems read them: metadata, pixels, thumbnails, tiles, files, heat maps.
+
+Session or bearer token; another site's image answers 404. Who looks is recorded by `studies.pixels`.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from pathlib import Path
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cad_platform.analysis import selectors as analyses
+from cad_platform.api.image_schema import ImageMetadataSchema
+from cad_platform.api.streaming import private, send, unchanged
+from cad_platform.core.errors import Invalid
+from cad_platform.core.request import actor_of
+from cad_platform.studies import pixels, storage
+from cad_platform.studies.models import Instance
+
+#: Deep Zoom geometry, as `imaging.slides` cuts it.
+TILE_SIZE, TILE_OVERLAP = 254, 1
+
+_FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
+_BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
+
+
+class AnyAccept(BaseContentNegotiation):
+    """These addresses have one form each, whatever an <img> or a viewer says that it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+class ImageView(APIView):
+    content_negotiation_class = AnyAccept
+    http_method_names = ["get", "head", "options"]
+
+
+class Metadata(ImageView):
+    """What the image is and how to show it."""
+
+    @extend_schema(operation_id="image_metadata", responses=ImageMetadataSchema)
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance = pixels.view(actor_of(request), image)
+        response = Response(metadata(instance))
+        response["Cache-Control"] = "private, no-cache"
+        return response
+
+
+class Pixels(ImageView):
+    """One frame's stored values: row by row, little endian, 8 or 16 bits, colour as interleaved RGB."""
+
+    @extend_schema(operation_id="image_pixels", parameters=[_FRAME], responses=_BINARY)
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance, frame = pixels.view(actor_of(request), image), _frame(request)
+        tag = pixels.frame_tag(instance, frame)
+        if same := unchanged(request, tag):
+            return same
+        opened = pixels.open_frame(instance, frame)
+        return send(
+            request,
+            opened.handle,
+            tag=tag,
+            media_type="application/octet-stream",
+            size=opened.size,
+            offset=opened.offset,
+        )
+
+
+class Thumbnail(ImageView):
+    """A JPEG of the first frame, at most 320 pixels along its longer side."""
+
+    @extend_schema(operation_id="image_thumbnail", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance = pixels.view(actor_of(request), image)
+        tag = f"{instance.file_id}-thumbnail-{pixels.DERIVATION}"
+        return unchanged(request, tag) or _send_path(request, pixels.thumbnail(instance), tag, "image/jpeg")
+
+
+class Rendered(ImageView):
+    """An 8-bit PNG of a frame in full size, through the image's own window."""
+
+    @extend_schema(
+        operation_id="image_rendered",
+        parameters=[_FRAME],
+        responses={(200, "image/png"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance, frame = pixels.view(actor_of(request), image), _frame(request)
+        tag = f"{pixels.frame_tag(instance, frame)}-rendered"
+        if same := unchanged(request, tag):
+            return same
+        return _send_path(request, pixels.rendered(instance, frame), tag, "image/png")
+
+
+class File(ImageView):
+    """The file as it was posted, byte for byte. Ranges are served."""
+
+    @extend_schema(operation_id="image_file", responses=_BINARY)
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance = pixels.download(actor_of(request), image)
+        if same := unchanged(request, instance.file_id):
+            return same
+        with storage.open(instance.file_id) as path:
+            response = _send_path(request, path, instance.file_id, instance.file.media_type)
+        response["Content-Disposition"] = content_disposition_header(
+            as_attachment=True, filename=_plain_file_name(instance.file_name)
+        )
+        return response
+
+
+class SlideDzi(ImageView):
+    """A slide's Deep Zoom description; its tiles are below `slide_files/`."""
+
+    @extend_schema(operation_id="slide_dzi", responses={(200, "application/xml"): OpenApiTypes.STR})
+    def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
+        instance = pixels.view(actor_of(request), image)
+        tag = f"{instance.file_id}-dzi-{pixels.DERIVATION}"
+        return unchanged(request, tag) or private(
+            HttpResponse(pixels.slide_dzi(instance), content_type="application/xml"), tag
+        )
+
+
+class SlideTile(ImageView):
+    """One Deep Zoom tile, JPEG."""
+
+    @extend_schema(operation_id="slide_tile", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    def get(self, request: Request, image: uuid.UUID, level: int, column: int, row: int) -> HttpResponseBase:
+        instance = pixels.view(actor_of(request), image)
+        tag = f"{instance.file_id}-{level}-{column}-{row}-{pixels.DERIVATION}"
+        return unchanged(request, tag) or private(
+            HttpResponse(pixels.slide_tile(instance, level, column, row), content_type="image/jpeg"), tag
+        )
+
+
+class Artefact(ImageView):
+    """A mask or heat map that a model drew: 8-bit grey PNG."""
+
+    @extend_schema(operation_id="artefact", responses={(200, "image/png"): OpenApiTypes.BINARY})
+    def get(self, request: Request, artefact: uuid.UUID) -> HttpResponseBase:
+        actor = actor_of(request)
+        found = analyses.artefact(actor, artefact)
+        pixels.view_artefact(actor, found.instance)
+        if same := unchanged(request, found.file_id):
+            return same
+        with storage.open(found.file_id) as path:
+            return _send_path(request, path, found.file_id, "image/png")
+
+
+def metadata(instance: Instance) -> dict[str, Any]:
+    """The facts that a viewer starts from. Decodes the first frame, which the viewer asks for next."""
+    slide = getattr(instance, "slide", None) if instance.kind == Instance.Kind.SLIDE else None
+    facts: dict[str, Any] = {
+        "bits_allocated": 8,
+        "signed": False,
+        "photometric": "RGB",
+        "samples": 3,
+        "window": None,
+        "min": None,
+        "max": None,
+    }
+    if slide is None:
+        opened = pixels.open_frame(instance, 0)
+        opened.handle.close()
+        shown = opened.facts
+        facts = {
+            "bits_allocated": shown.bits_allocated,
+            "signed": shown.signed,
+            "photometric": shown.photometric,
+            "samples": shown.samples,
+            "window": {"center": shown.window_centre, "width": shown.window_width},
+            "min": shown.minimum,
+            "max": shown.maximum,
+        }
+    return {
+        "id": str(instance.pk),
+        "kind": instance.kind,
+        "sop_instance_uid": instance.sop_instance_uid,
+        "file_name": instance.file_name,
+        "rows": instance.rows,
+        "columns": instance.columns,
+        "frames": instance.frames,
+        "bits_stored": instance.bits_stored,
+        # Windows are given in stored values, so that nothing has to be rescaled on the way.
+        "slope": 1,
+        "intercept": 0,
+        "lossy": instance.transfer_syntax_uid in _LOSSY_TRANSFER_SYNTAXES
+        or instance.file.media_type == "image/jpeg",
+        "pixel_spacing_um": instance.pixel_spacing_um,
+        "pixel_spacing_source": instance.pixel_spacing_source,
+        "laterality": instance.laterality,
+        "view": instance.view_position,
+        "body_part": instance.body_part,
+        "slide": slide and _slide(instance),
+        "urls": urls(instance),
+        **facts,
+    }
+
+
+def urls(instance: Instance) -> dict[str, str | None]:
+    """Where the image's forms are; what it does not have is null."""
+    is_slide = instance.kind == Instance.Kind.SLIDE
+    names = {
+        "metadata": "image-metadata",
+        "pixels": "" if is_slide else "image-pixels",
+        "rendered": "" if is_slide else "image-rendered",
+        "thumbnail": "image-thumbnail",
+        "file": "image-file",
+        "dzi": "image-dzi" if is_slide else "",
+    }
+    return {key: reverse(name, args=[instance.pk]) if name else None for key, name in names.items()}
+
+
+def _slide(instance: Instance) -> dict[str, Any]:
+    slide = instance.slide
+    return {
+        "width": instance.columns,
+        "height": instance.rows,
+        "mpp_x": slide.mpp_x,
+        "mpp_y": slide.mpp_y,
+        "objective_power": slide.objective_power,
+        "tile_size": TILE_SIZE,
+        "overlap": TILE_OVERLAP,
+        "levels": slide.levels,
+    }
+
+
+#: JPEG baseline and extended, JPEG-LS near-lossless, JPEG 2000 (DICOM PS3.5 A.4).
+_LOSSY_TRANSFER_SYNTAXES = frozenset(
+    f"1.2.840.10008.1.2.4.{number}" for number in ("50", "51", "81", "91", "203")
+)
+
+
+def _frame(request: HttpRequest) -> int:
+    given = request.GET.get("frame", "0")
+    if not given.isascii() or not given.isdigit() or len(given) > 9:
+        raise Invalid("`frame` is a number from 0.")
+    return int(given)
+
+
+def _send_path(request: HttpRequest, path: Path, tag: str, media_type: str) -> HttpResponseBase:
+    handle = path.open("rb")
+    return send(request, handle, tag=tag, media_type=media_type, size=path.stat().st_size)
+
+
+def _plain_file_name(name: str) -> str:
+    """Without folders and control or direction characters, which a download dialogue would act on."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(c for c in last if unicodedata.category(c)[0] != "C").strip(". ") or "image"

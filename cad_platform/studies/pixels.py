@@ -1,0 +1,264 @@
+"""What a person may see of a stored image: frames, thumbnails, renderings and slide tiles.
+
+Every way to pixels goes through `view`, which asks the permission table and writes the audit event, so that
+nobody sees an image unrecorded. Decoding happens in sandboxed child processes and its result is kept in the
+derived cache; a request only waits for it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+
+from cad_platform.accounts.rules import require
+from cad_platform.audit import services as audit
+from cad_platform.core.errors import Invalid, NotFound
+from cad_platform.core.request import Actor
+from cad_platform.studies import selectors, storage
+from cad_platform.studies.derived_cache import DerivedCache
+from cad_platform.studies.models import Instance
+from imaging import sandbox
+from imaging.errors import ImagingError
+from imaging.pixels import Pixels
+
+#: Longest side of a thumbnail.
+THUMBNAIL_PIXELS = 320
+#: Names the way frames are derived: changed with it, so that no cache holds what an older version made.
+DERIVATION = "v1"
+#: A person who goes on looking at one image is recorded once in this time.
+ONE_VIEW_SECONDS = 15 * 60
+
+_LENGTH = struct.Struct("<Q")
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What a viewer must know to show a frame. `window`, `minimum` and `maximum` are in stored values."""
+
+    rows: int
+    columns: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    photometric: str
+    window_centre: float
+    window_width: float
+    minimum: int
+    maximum: int
+    frames: int
+
+
+@dataclass
+class OpenFrame:
+    """A decoded frame: its facts and an open file whose pixels begin at `offset`; its receiver closes it."""
+
+    facts: FrameFacts
+    handle: BinaryIO
+    offset: int
+    size: int
+
+
+def cache() -> DerivedCache:
+    return DerivedCache(settings.DERIVED_CACHE_DIR, settings.DERIVED_CACHE_BYTES)
+
+
+# --- permission and record -----------------------------------------------------------------------------
+
+
+class _RecentViews:
+    """Who has lately been recorded as looking at what; bounded, one a process."""
+
+    def __init__(self, seconds: float, capacity: int = 20_000) -> None:
+        self.seconds, self.capacity = seconds, capacity
+        self._seen: OrderedDict[tuple[Any, ...], float] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def has(self, key: tuple[Any, ...]) -> bool:
+        with self._lock:
+            return time.monotonic() - self._seen.get(key, -self.seconds) < self.seconds
+
+    def add(self, key: tuple[Any, ...]) -> None:
+        with self._lock:
+            self._seen[key] = time.monotonic()
+            self._seen.move_to_end(key)
+            while len(self._seen) > self.capacity:
+                self._seen.popitem(last=False)
+
+
+_recent_views = _RecentViews(ONE_VIEW_SECONDS)
+
+
+def view(actor: Actor, instance_id: uuid.UUID) -> Instance:
+    """The image, for somebody who may see it; recorded as `image.view` once a person, address and quarter of
+    an hour. Raises `NotPermitted`, or `NotFound` for an unknown image and for another site's.
+    """
+    require(actor, "image.view")
+    instance = selectors.image(actor, instance_id)
+    require(actor, "image.view", instance)
+    _record_view(actor, instance)
+    return instance
+
+
+def download(actor: Actor, instance_id: uuid.UUID) -> Instance:
+    """As `view`, for the original file; every download is recorded."""
+    require(actor, "image.view")
+    instance = selectors.image(actor, instance_id)
+    require(actor, "image.view", instance)
+    with transaction.atomic():
+        _record(actor, "image.download", instance)
+    return instance
+
+
+def view_artefact(actor: Actor, instance: Instance) -> None:
+    """Permission and record for a mask or heat map of the image: it shows a patient as the image does."""
+    require(actor, "image.view", instance)
+    _record_view(actor, instance)
+
+
+def _record_view(actor: Actor, instance: Instance) -> None:
+    key = (actor.user.pk if actor.user else None, actor.token_id, actor.address, instance.pk)
+    if _recent_views.has(key):
+        return
+    with transaction.atomic():
+        _record(actor, "image.view", instance)
+    _recent_views.add(key)
+
+
+def _record(actor: Actor, action: str, instance: Instance) -> None:
+    audit.record(
+        actor,
+        action,
+        object_type="instance",
+        object_id=instance.pk,
+        site_id=instance.site_id,
+        study=str(instance.series.study_id),
+    )
+
+
+# --- pixels --------------------------------------------------------------------------------------------
+
+
+def frame_tag(instance: Instance, frame: int) -> str:
+    """A name that changes with the bytes of a frame: its strong ETag."""
+    return f"{instance.file_id}-{frame}-{DERIVATION}"
+
+
+def open_frame(instance: Instance, frame: int) -> OpenFrame:
+    """The decoded frame, from the cache or decoded once for all who wait.
+
+    Raises `NotFound` for a frame that the image does not have and `Invalid` when it cannot be decoded.
+    """
+    _require_plain(instance)
+    if not 0 <= frame < instance.frames:
+        raise NotFound(f"The image has {instance.frames} frame(s), numbered from 0.")
+
+    def decode(into: Path) -> None:
+        with storage.open(instance.file_id) as path, _told_plainly():
+            _write_frame(sandbox.read(path, frame), into)
+
+    path = cache().file(f"{frame_tag(instance, frame)}.frame", decode)
+    handle = path.open("rb")
+    try:
+        (length,) = _LENGTH.unpack(handle.read(_LENGTH.size))
+        facts = FrameFacts(**json.loads(handle.read(length)))
+        size = facts.rows * facts.columns * facts.samples * facts.bits_allocated // 8
+        return OpenFrame(facts, handle, _LENGTH.size + length, size)
+    except BaseException:
+        handle.close()
+        raise
+
+
+def thumbnail(instance: Instance) -> Path:
+    """A JPEG of the first frame (of a slide: the section), at most 320 pixels along its longer side."""
+
+    def make(into: Path) -> None:
+        with storage.open(instance.file_id) as path, _told_plainly():
+            into.write_bytes(sandbox.thumbnail(path, longest=THUMBNAIL_PIXELS))
+
+    return cache().file(f"{instance.file_id}-{DERIVATION}.thumbnail.jpeg", make)
+
+
+def rendered(instance: Instance, frame: int) -> Path:
+    """An 8-bit PNG of a frame in full size, through the image's own window."""
+    _require_plain(instance)
+    if not 0 <= frame < instance.frames:
+        raise NotFound(f"The image has {instance.frames} frame(s), numbered from 0.")
+
+    def make(into: Path) -> None:
+        with storage.open(instance.file_id) as path, _told_plainly():
+            into.write_bytes(sandbox.rendered(path, frame))
+
+    return cache().file(f"{frame_tag(instance, frame)}.rendered.png", make)
+
+
+def slide_dzi(instance: Instance) -> str:
+    """The Deep Zoom description of a slide (XML)."""
+    return _of_slide(instance, lambda path: sandbox.slide_dzi(path))
+
+
+def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
+    """One Deep Zoom tile (JPEG). Raises `NotFound` for a place outside the slide."""
+    try:
+        return _of_slide(instance, lambda path: sandbox.slide_tile(path, level, column, row))
+    except IndexError as error:
+        raise NotFound("The slide has no such tile.") from error
+
+
+def _of_slide(instance: Instance, ask: Callable[[Path], _Answer]) -> _Answer:
+    if instance.kind != Instance.Kind.SLIDE:
+        raise NotFound("This image is not a slide.")
+    with storage.open(instance.file_id) as path, _told_plainly():
+        return ask(path)
+
+
+def _require_plain(instance: Instance) -> None:
+    if instance.kind == Instance.Kind.SLIDE:
+        raise NotFound("A slide has no single frame of pixels: read it in tiles (slide.dzi).")
+
+
+def _write_frame(pixels: Pixels, into: Path) -> None:
+    """Facts as JSON behind their length, then the values row by row, little endian."""
+    values = np.ascontiguousarray(pixels.values)
+    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    window = pixels.display_window()
+    facts = FrameFacts(
+        rows=pixels.rows,
+        columns=pixels.columns,
+        samples=3 if values.ndim == 3 else 1,
+        bits_allocated=values.dtype.itemsize * 8,
+        bits_stored=pixels.bits_stored,
+        signed=values.dtype.kind == "i",
+        photometric=pixels.photometric,
+        window_centre=window.centre,
+        window_width=window.width,
+        minimum=int(values.min()),
+        maximum=int(values.max()),
+        frames=pixels.frames,
+    )
+    header = json.dumps(asdict(facts)).encode()
+    with into.open("wb") as handle:
+        handle.write(_LENGTH.pack(len(header)) + header)
+        handle.write(values.data)
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    try:
+        yield
+    except ImagingError as error:
+        raise Invalid(f"The image cannot be shown: {error.reason}", code=error.code) from error
