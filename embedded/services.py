@@ -1,0 +1,247 @@
+"""What runs, in what order, and with which environment: the list that the supervisor works through.
+
+An address in the environment (`DATABASE_URL`, `CAD_BROKER_URL`, `CAD_TORCHSERVE_URL`) takes the place of the
+embedded service, which then does not start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded.bootstrap import ARCHIVES
+from embedded.postgres import OWNER, Postgres
+from embedded.process import Command
+from embedded.state import REPOSITORY, StateFolder
+from embedded.torchserve import TorchServe
+from embedded.valkey import Valkey
+
+
+def _nothing() -> None:
+    """Most services need no preparation or care."""
+
+
+def _at_once() -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Service:
+    """One process to keep running, or, with `once`, one task to run to its end.
+
+    Attributes
+    ----------
+    command
+        Made anew for every start.
+    after
+        Names of services that must be ready (tasks: done) before.
+    prepare
+        Called before every start.
+    ready
+        Whether it serves.
+    established
+        Called once when it first became ready.
+    tend
+        Called about every second while it runs.
+    essential
+        A task whose failure ends the start; another one is tried once more, later.
+    """
+
+    name: str
+    command: Callable[[], Command]
+    after: tuple[str, ...] = ()
+    prepare: Callable[[], None] = _nothing
+    ready: Callable[[], bool] = _at_once
+    established: Callable[[], None] = _nothing
+    tend: Callable[[], None] = _nothing
+    once: bool = False
+    essential: bool = True
+
+
+class Platform:
+    """The services of one state folder and port."""
+
+    def __init__(self, state: StateFolder, port: int) -> None:
+        self.state = state
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.postgres = None if os.environ.get("DATABASE_URL") else Postgres(state)
+        self.valkey = None if os.environ.get("CAD_BROKER_URL") else Valkey(state)
+        inprocess = os.environ.get("CAD_MODEL_SERVER", "torchserve") != "torchserve"
+        self.torchserve = None
+        if not inprocess and not os.environ.get("CAD_TORCHSERVE_URL"):
+            workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
+            self.torchserve = TorchServe(state, ARCHIVES, workers)
+
+    def environment(self) -> dict[str, str]:
+        """What every process of the platform gets: the caller's environment and the addresses and secrets."""
+        environment = dict(os.environ)
+        environment.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
+        environment.setdefault("CAD_SECRET_KEY", self.state.secret("secret_key"))
+        environment |= {
+            "CAD_STATE_DIR": str(self.state.path),
+            "CAD_PORT": str(self.port),
+            "CAD_DATABASE_POOL": "0",
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self.state.temporary),
+            # Processes are the unit of parallelism here; threads inside them would only fight.
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+        }
+        if self.postgres:
+            environment["DATABASE_URL"] = self.postgres.url()
+            environment["CAD_DATABASE_OWNER_URL"] = self.postgres.url(OWNER)
+        if self.valkey:
+            environment["CAD_BROKER_URL"] = self.valkey.url()
+        if self.torchserve:
+            environment["CAD_TORCHSERVE_URL"] = self.torchserve.url
+            environment["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
+        return environment
+
+    def services(self) -> list[Service]:
+        """Everything to run, the ground first."""
+        services: list[Service] = []
+        stores: list[str] = []
+        if self.postgres:
+            services.append(
+                Service(
+                    "postgres",
+                    self.postgres.command,
+                    prepare=self.postgres.prepare,
+                    ready=self.postgres.answers,
+                    established=self.postgres.establish,
+                )
+            )
+            stores.append("postgres")
+        if self.torchserve:
+            services.append(
+                Service(
+                    "torchserve",
+                    self.torchserve.command,
+                    prepare=self.torchserve.prepare,
+                    ready=self.torchserve.ready,
+                    tend=self.torchserve.tend,
+                )
+            )
+        if self.valkey:
+            services.append(
+                Service("valkey", self.valkey.command, prepare=self.valkey.prepare, ready=self.valkey.answers)
+            )
+            stores.append("valkey")
+        installed = tuple(stores)
+        demo = ("--url", self.url, "--demo-json", str(self.state.demo_file))
+        if not self.schema_is_current():
+            migrate = Service("migrate", lambda: self._manage("migrate"), after=installed, once=True)
+            register = Service(
+                "register_models", lambda: self._manage("register_models"), after=("migrate",), once=True
+            )
+            seed = Service(
+                "seed_demo",
+                lambda: self._manage("seed_demo", *demo),
+                after=("register_models",),
+                established=self._remember_schema,
+                once=True,
+            )
+            services += [migrate, register, seed]
+            installed = (seed.name,)
+        services += [
+            Service("web", self._web, after=installed, ready=self.web_answers),
+            Service("worker", lambda: self._celery("worker", *_WORKER), after=installed),
+            Service("housekeeping", lambda: self._manage("housekeeping"), after=installed),
+            Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed),
+            Service(
+                "load_demo_cases",
+                lambda: self._manage("load_demo_cases", *demo, niceness=10),
+                after=("web",),
+                once=True,
+                essential=False,
+            ),
+        ]
+        return services
+
+    def web_answers(self) -> bool:
+        return status_of(f"{self.url}/livez") == 200
+
+    def schema_is_current(self) -> bool:
+        """Whether migrations, models and users are what this checkout wants; a database not ours is asked."""
+        if self.postgres is None or not self.state.demo_file.exists():
+            return False
+        try:
+            return (self.state.path / "established").read_text() == self._schema_digest()
+        except FileNotFoundError:
+            return False
+
+    def _remember_schema(self) -> None:
+        (self.state.path / "established").write_text(self._schema_digest())
+
+    def _schema_digest(self) -> str:
+        sources = [
+            *REPOSITORY.glob("cad_platform/*/migrations/*.py"),
+            *REPOSITORY.glob("cad_platform/core/*.py"),
+            *REPOSITORY.glob("cad_platform/demo/**/*.py"),
+            *REPOSITORY.glob("model_store/*/manifest.json"),
+            REPOSITORY / "requirements.lock",
+        ]
+        return _digest(sources, f"{self.url} {self.state.path}")
+
+    def _web(self) -> Command:
+        arguments = ["-m", "uvicorn", "cad_platform.config.asgi:application"]
+        arguments += ["--host", "127.0.0.1", "--port", str(self.port)]
+        arguments += ["--no-access-log", "--no-server-header", "--log-level", "warning", "--lifespan", "off"]
+        arguments += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5"]
+        return self._python("web", arguments, CAD_DATABASE_POOL="1")
+
+    def _celery(self, name: str, *arguments: str) -> Command:
+        return self._python(
+            name,
+            ["-m", "celery", "-A", "cad_platform.config", name, "--loglevel", "WARNING", *arguments],
+            C_FORCE_ROOT="1",  # under root only a warning would differ: messages are JSON
+        )
+
+    def _manage(self, name: str, *arguments: str, niceness: int = 0) -> Command:
+        return self._python(name, ["manage.py", name, *arguments], niceness=niceness)
+
+    def _python(self, name: str, arguments: list[str], *, niceness: int = 0, **more: str) -> Command:
+        return Command(
+            name,
+            [sys.executable, *arguments],
+            environment=self.environment() | more,
+            folder=REPOSITORY,
+            stop_seconds=8,
+            niceness=niceness,
+        )
+
+
+_WORKER = (
+    *("--pool", "prefork", "--concurrency", os.environ.get("CAD_WORKER_CONCURRENCY", "2")),
+    *("--without-gossip", "--without-mingle"),
+    *("-O", "fair"),
+    *("--max-memory-per-child", "3000000"),
+)
+
+
+def status_of(url: str, timeout: float = 5) -> int | None:
+    """The HTTP status of a loopback address, or None where nothing answers."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=timeout) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def _digest(sources: Iterable[Path], salt: str) -> str:
+    digest = hashlib.sha256(salt.encode())
+    for source in sorted(sources):
+        digest.update(f"\0{source}\0".encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
