@@ -222,6 +222,8 @@ def _npm(folder: Path, *arguments: str) -> None:
     npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     environment = {
         "PATH": os.pathsep.join([str(node / "bin"), os.environ.get("PATH", os.defpath)]),
+        # A hospital's proxy has its certificate in the machine's store.
+        "NODE_USE_SYSTEM_CA": "1",
         "npm_config_audit": "false",
         "npm_config_fund": "false",
         "npm_config_update_notifier": "false",
