@@ -38,3 +38,15 @@ class TooLarge(ImagingError):
     """Decoding would need more memory or time than one file may have."""
 
     code = "too_large"
+
+
+class NoSuchFrame(ImagingError, IndexError):
+    """The file is sound but has no such frame, tile or level."""
+
+    code = "no_such_frame"
+
+
+class DecoderUnavailable(ImagingError):
+    """The decoding process could not be started: the machine's fault, not the file's. Worth a retry."""
+
+    code = "decoder_unavailable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 from typing import Literal
 
@@ -56,5 +57,8 @@ def _is_bare_data_set(head: bytes) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    printable = sum(byte in b"\t\n\r\f" or 32 <= byte < 127 or byte >= 128 for byte in head)
-    return b"\x00" not in head and printable >= 0.97 * len(head)
+    try:
+        decoded = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\n\r\f" for character in decoded)

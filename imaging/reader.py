@@ -42,7 +42,7 @@ def describe(path: str | Path, *, prove: bool = True) -> Description:
 def read(path: str | Path, frame: int = 0) -> Pixels:
     """Decode one frame (of a slide: the whole section, at most 4096 pixels along its longer side).
 
-    Raises an `ImagingError`, or `IndexError` for a frame that the file does not have.
+    Raises an `ImagingError`; `NoSuchFrame` for a frame that the file does not have.
     """
     with _only_imaging_errors():
         found = formats.sniff(Path(path))
@@ -67,7 +67,7 @@ class _only_imaging_errors:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, (ImagingError, IndexError)):
+        if error is None or isinstance(error, ImagingError):
             return
         if isinstance(error, MemoryError):
             raise TooLarge("Decoding this file needs more memory than one file may have.") from error

@@ -1,0 +1,278 @@
+"""The facts of a DICOM header as plain, bounded text. Nothing here raises: a value that cannot be used is
+None, and one that the platform should hear of leaves a remark."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from imaging.description import DicomHeader, Spacing, Window
+
+_UID = re.compile(r"^[0-2](\.(0|[1-9][0-9]*))+$")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]+")
+_TEXT_LIMIT = 256
+
+# DICOM PS3.16 CID 4014, SNOMED CT and the older SNOMED-RT codes.
+_VIEWS = {
+    "399162004": "CC", "R-10242": "CC",
+    "399368009": "MLO", "R-10226": "MLO",
+    "399260004": "ML", "R-10224": "ML",
+    "399352003": "LM", "R-10228": "LM",
+    "399099002": "LMO", "R-10230": "LMO",
+    "399196006": "FB", "R-10244": "FB",
+    "399188001": "SIO", "R-102D0": "SIO",
+    "441555000": "ISO", "R-40AAA": "ISO",
+    "399192008": "XCCL", "Y-X1771": "XCCL",
+    "399101009": "XCCM", "Y-X1772": "XCCM",
+}  # fmt: skip
+_SIDES: dict[str, Literal["L", "R", "B"]] = {
+    "L": "L", "LEFT": "L", "R": "R", "RIGHT": "R", "B": "B", "BOTH": "B",
+    "80248007": "L", "73056007": "R", "63762007": "B",
+}  # fmt: skip
+
+
+def text(dataset: Dataset, keyword: str, limit: int = _TEXT_LIMIT) -> str | None:
+    """The value as one line of text without control or direction characters, None where empty."""
+    try:
+        value = dataset.get(keyword)
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if not isinstance(value, str) and hasattr(value, "__iter__") and not hasattr(value, "components"):
+            value = "\\".join(str(item) for item in value)
+        cleaned = _CONTROL.sub(" ", str(value if value is not None else "")).strip()
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        return None
+    return cleaned[:limit].strip() or None
+
+
+def number(dataset: Dataset, keyword: str) -> float | None:
+    """The first value as a finite number, else None."""
+    found = numbers(dataset, keyword)
+    return found[0] if found else None
+
+
+def numbers(dataset: Dataset, keyword: str) -> list[float]:
+    """All values as finite numbers; empty where any is not."""
+    try:
+        value = dataset.get(keyword)
+        if value is None or value == "":
+            return []
+        many = value if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
+        found = [float(item) for item in many]
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        return []
+    return found if all(math.isfinite(item) for item in found) else []
+
+
+def integer(dataset: Dataset, keyword: str) -> int | None:
+    """The first value as an integer, else None."""
+    found = number(dataset, keyword)
+    return int(found) if found is not None and abs(found) < 2**31 else None
+
+
+def items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence, empty where it is none."""
+    try:
+        value = dataset.get(keyword)
+        return [item for item in value or [] if isinstance(item, Dataset)]
+    except (MemoryError, RecursionError):
+        raise
+    except Exception:
+        return []
+
+
+def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list[str]]:
+    """The facts, and remarks on what is missing or unusable."""
+    remarks: list[str] = []
+    header = DicomHeader(
+        patient_id=text(dataset, "PatientID"),
+        patient_name=_person_name(dataset),
+        patient_birth_date=_date(dataset, "PatientBirthDate", remarks),
+        patient_sex=_one_of(dataset, "PatientSex", ("F", "M", "O")),
+        accession_number=text(dataset, "AccessionNumber"),
+        study_instance_uid=_uid(dataset, "StudyInstanceUID", remarks),
+        series_instance_uid=_uid(dataset, "SeriesInstanceUID", remarks),
+        sop_instance_uid=_uid(dataset, "SOPInstanceUID", remarks),
+        sop_class_uid=_uid(dataset, "SOPClassUID", remarks),
+        transfer_syntax_uid=str(transfer_syntax),
+        modality=text(dataset, "Modality", 16),
+        laterality=_laterality(dataset),
+        view_position=_view(dataset),
+        body_part=text(dataset, "BodyPartExamined", 32),
+        presentation_intent=_one_of(
+            dataset, "PresentationIntentType", ("FOR PRESENTATION", "FOR PROCESSING")
+        ),
+        study_date=_date(dataset, "StudyDate", remarks),
+        study_time=_time(dataset, "StudyTime"),
+        study_description=text(dataset, "StudyDescription"),
+        series_description=text(dataset, "SeriesDescription"),
+        series_number=integer(dataset, "SeriesNumber"),
+        instance_number=integer(dataset, "InstanceNumber"),
+        manufacturer=text(dataset, "Manufacturer"),
+        manufacturer_model=text(dataset, "ManufacturerModelName"),
+        institution=text(dataset, "InstitutionName"),
+        burned_in_annotation={"YES": True, "NO": False}.get(text(dataset, "BurnedInAnnotation") or ""),
+        container_identifier=text(dataset, "ContainerIdentifier"),
+    )
+    return header, remarks
+
+
+def window_of(dataset: Dataset) -> Window | None:
+    """The first window (PS3.3 C.11.2), moved from rescaled units to stored ones."""
+    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
+    for group in functional_groups(dataset):
+        if centre is not None and width is not None:
+            break
+        for voi in items(group, "FrameVOILUTSequence"):
+            centre, width = number(voi, "WindowCenter"), number(voi, "WindowWidth")
+    if centre is None or width is None or not 0 < width < 1e9 or abs(centre) > 1e9:
+        return None
+    slope, intercept = number(dataset, "RescaleSlope") or 1.0, number(dataset, "RescaleIntercept") or 0.0
+    function = _one_of(dataset, "VOILUTFunction", ("LINEAR", "LINEAR_EXACT", "SIGMOID")) or "LINEAR"
+    return Window(centre=(centre - intercept) / slope, width=width / abs(slope), function=function)
+
+
+def spacing_of(dataset: Dataset) -> tuple[Spacing | None, str | None]:
+    """Micrometres per stored pixel (x, y) and the attribute that says so.
+
+    Calibrated spacing comes first, then the spacing at the imager (divided by the magnification where
+    that is known), ultrasound regions, and for slides the functional groups or the imaged volume.
+    """
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        magnification = 1.0
+        if keyword == "ImagerPixelSpacing":
+            magnification = number(dataset, "EstimatedRadiographicMagnificationFactor") or 1.0
+        found = _millimetres(numbers(dataset, keyword), magnification)
+        if found:
+            return found, keyword
+    for group in functional_groups(dataset):
+        for measures in items(group, "PixelMeasuresSequence"):
+            found = _millimetres(numbers(measures, "PixelSpacing"))
+            if found:
+                return found, "PixelMeasuresSequence"
+    found = _ultrasound_spacing(dataset)
+    if found:
+        return found, "SequenceOfUltrasoundRegions"
+    width, height = number(dataset, "ImagedVolumeWidth"), number(dataset, "ImagedVolumeHeight")
+    columns, rows = integer(dataset, "TotalPixelMatrixColumns"), integer(dataset, "TotalPixelMatrixRows")
+    if width and height and columns and rows:
+        found = _millimetres([height / rows, width / columns])
+        # A slide's pixels are square; a volume that says otherwise was not measured.
+        if found and 0.9 < found[0] / found[1] < 1.1:
+            return found, "ImagedVolumeWidth"
+    return None, None
+
+
+def functional_groups(dataset: Dataset) -> Iterator[Dataset]:
+    """The shared functional groups and those of the first frame (PS3.3 C.7.6.16)."""
+    yield from items(dataset, "SharedFunctionalGroupsSequence")[:1]
+    yield from items(dataset, "PerFrameFunctionalGroupsSequence")[:1]
+
+
+def _millimetres(values: list[float], magnification: float = 1.0) -> Spacing | None:
+    """(row spacing, column spacing) in mm to (x, y) in µm, None where no image could have it."""
+    if len(values) != 2 or magnification <= 0:
+        return None
+    y, x = (value * 1000 / magnification for value in values)
+    return (x, y) if 0.01 <= x <= 10_000 and 0.01 <= y <= 10_000 else None
+
+
+def _ultrasound_spacing(dataset: Dataset) -> Spacing | None:
+    best: tuple[float, Spacing] | None = None
+    for region in items(dataset, "SequenceOfUltrasoundRegions"):
+        # Both axes in centimetres (PS3.3 C.8.5.5.1.15): the two-dimensional picture, not a Doppler trace.
+        if integer(region, "PhysicalUnitsXDirection") != 3 or integer(region, "PhysicalUnitsYDirection") != 3:
+            continue
+        dx, dy = number(region, "PhysicalDeltaX"), number(region, "PhysicalDeltaY")
+        found = _millimetres([abs(dy) * 10, abs(dx) * 10]) if dx and dy else None
+        corners = [
+            number(region, f"RegionLocation{name}") or 0.0 for name in ("MinX0", "MaxX1", "MinY0", "MaxY1")
+        ]
+        area = (corners[1] - corners[0]) * (corners[3] - corners[2])
+        if found and (best is None or area > best[0]):
+            best = area, found
+    return best[1] if best else None
+
+
+def _one_of(dataset: Dataset, keyword: str, allowed: tuple[str, ...]) -> Any:
+    value = (text(dataset, keyword) or "").upper()
+    return value if value in allowed else None
+
+
+def _person_name(dataset: Dataset) -> str | None:
+    """All components, trailing empty ones dropped; the alphabetic group where there are several."""
+    name = text(dataset, "PatientName", 1024)
+    if name is None:
+        return None
+    groups = [group.rstrip("^ ").strip() for group in name.split("=")]
+    return next((group[:_TEXT_LIMIT] for group in groups if group), None)
+
+
+def _uid(dataset: Dataset, keyword: str, remarks: list[str]) -> str | None:
+    value = (text(dataset, keyword) or "").replace(" ", "")
+    if len(value) <= 64 and _UID.match(value):
+        return value
+    remarks.append(f"{keyword} is missing." if not value else f"{keyword} is not a valid UID.")
+    return None
+
+
+def _date(dataset: Dataset, keyword: str, remarks: list[str]) -> str | None:
+    value = text(dataset, keyword)
+    if value is None:
+        return None
+    try:
+        found = datetime.datetime.strptime(value.replace(".", "").replace("-", "")[:8], "%Y%m%d").date()
+    except ValueError:
+        remarks.append(f"{keyword} is not a date.")
+        return None
+    return found.isoformat() if found.year >= 1800 else None
+
+
+def _time(dataset: Dataset, keyword: str) -> str | None:
+    digits = (text(dataset, keyword) or "").replace(":", "")[:6].split(".")[0].ljust(6, "0")
+    try:
+        return (
+            datetime.datetime.strptime(digits, "%H%M%S").time().isoformat()
+            if text(dataset, keyword)
+            else None
+        )
+    except ValueError:
+        return None
+
+
+def _laterality(dataset: Dataset) -> Literal["L", "R", "B"] | None:
+    for keyword in ("ImageLaterality", "Laterality", "FrameLaterality"):
+        side = _SIDES.get((text(dataset, keyword) or "").upper())
+        if side:
+            return side
+    for group in functional_groups(dataset):
+        for anatomy in items(group, "FrameAnatomySequence"):
+            side = _SIDES.get((text(anatomy, "FrameLaterality") or "").upper())
+            if side:
+                return side
+    for region in items(dataset, "AnatomicRegionSequence"):
+        for modifier in items(region, "AnatomicRegionModifierSequence"):
+            side = _SIDES.get(text(modifier, "CodeValue") or "")
+            if side:
+                return side
+    return None
+
+
+def _view(dataset: Dataset) -> str | None:
+    """View Code Sequence is the mammography objects' own; View Position is what older devices fill."""
+    for code in items(dataset, "ViewCodeSequence"):
+        view = _VIEWS.get(text(code, "CodeValue") or "")
+        if view:
+            return view
+    position = text(dataset, "ViewPosition", 16)
+    return position.upper() if position else None
