@@ -87,8 +87,8 @@ def read(root: Path) -> Manifest:
 
 
 def _rows(root: Path) -> tuple[list[Row], list[str]]:
-    """Rows of all tables, each lesion once. The subset comes from the row itself: copies of the set exist whose
-    calcification tables hold the masses too."""
+    """Rows of all tables, each lesion once. The subset comes from the row itself: copies of the set exist
+    whose calcification tables hold the masses too."""
     rows: dict[tuple[str, str, str], Row] = {}
     warnings: list[str] = []
     repeated = 0

@@ -1,0 +1,81 @@
+"""The laboratory's commands: archive, train, evaluate, predict."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.serving.store import DEFAULT_STORE, StoreError
+
+MODELS = ("ultrasound", "mammography", "histopathology")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the process's exit status."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.run(chosen)
+    except StoreError as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    archive = commands.add_parser("archive", help="build TorchServe archives from the model store")
+    archive.add_argument("--out", type=Path, required=True)
+    archive.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
+    archive.set_defaults(run=_archive)
+
+    train = commands.add_parser("train", help="train a model and put it into the store")
+    train.add_argument("model", choices=MODELS)
+    train.add_argument("--data", type=Path, default=_data_folder())
+    train.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    train.add_argument("--run", type=Path, help="checkpoints; an unfinished run goes on (default runs/MODEL)")
+    train.add_argument("--version", default="1.0.0")
+    train.add_argument("--epochs", type=int, help="instead of the recipe's own number")
+    train.add_argument("--threads", type=int, default=2)
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--no-refit", action="store_true", help="serve the network of the inner fold")
+    train.set_defaults(run=_train)
+    return parser
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("CAD_DATA_DIR", "../shared/data"))
+
+
+def _archive(chosen: argparse.Namespace) -> int:
+    from inference.serving.archive import build_archives
+
+    for path in build_archives(chosen.out, chosen.store, chosen.workers):
+        print(path)
+    return 0
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    import torch
+
+    from inference.training.build import BUILDERS, Plan
+
+    torch.set_num_threads(chosen.threads)
+    plan = Plan(
+        data=chosen.data,
+        run=chosen.run or Path("runs") / chosen.model,
+        store=chosen.store,
+        version=chosen.version,
+        epochs=chosen.epochs,
+        refit=not chosen.no_refit,
+        seed=chosen.seed,
+    )
+    manifest = BUILDERS[chosen.model](plan)
+    print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")
+    return 0

@@ -1,0 +1,269 @@
+"""Histopathology: a photograph or a whole slide as fields of 0.2 mm at 4 µm per pixel.
+
+Memory stays bounded: the slide comes in strips, a strip is cut into fields, tissue is kept, fields go to the
+network a few hundred at a time, and only one number a field stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import sandbox
+from imaging.errors import ImagingError
+from inference.contract import (
+    AnalysisRequest,
+    Finding,
+    Flag,
+    ImageReference,
+    ImageResult,
+    ImageUnreadable,
+    ModelManifest,
+    NotApplicable,
+)
+from inference.evaluation.calibration import Platt
+from inference.preprocessing.geometry import Map
+from inference.preprocessing.histopathology import (
+    FIELD_PX,
+    MIN_TISSUE,
+    UM_PER_PX,
+    Rgb,
+    field_origins,
+    resample,
+    tissue_share,
+)
+from inference.serving import quality
+from inference.serving.forward import Forward, Save
+from inference.serving.regions import clipped_box, png_of, regions_above
+from inference.serving.study import Clock, StudyFinding, describe, spacing_of, undecided
+
+INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
+CLASSES = ("not_idc", "idc")
+FIELDS_PER_CALL = 256
+STRIP_ROWS = 20 * FIELD_PX
+#: The heat map has one pixel for 40 µm: whole fields are 5×5, and fields pulled inward keep their place.
+HEAT_PX = 10
+_MIRROR_UP_TO = 64
+_MOST_FINDINGS = 20
+#: An image's score is the mean of its highest logits: this share of its fields, at least one.
+_TOP_SHARE = 0.1
+
+
+@dataclass
+class _Fields:
+    """Logits and novelty of the tissue fields, and where they lie, in pixels at 4 µm."""
+
+    places: list[tuple[int, int]]
+    logits: list[float]
+    distances: list[float]
+
+
+def analyse(
+    request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> StudyFinding:
+    """See `inference.serving.pipeline.analyse`."""
+    images = tuple(
+        _section(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
+    )
+    worst = max(images, key=lambda image: image.probabilities["idc"])
+    return StudyFinding(dict(worst.probabilities), images)
+
+
+def _section(
+    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> ImageResult:
+    with clock.measure("decode_ms"):
+        source = _open(image)
+    fields, height, width = _read_fields(source, manifest, forward, clock)
+    if not fields.logits:
+        raise NotApplicable("not analysed: no stained tissue was found in the image")
+    with clock.measure("postprocess_ms"):
+        calibration = manifest.calibration
+        platt = Platt(calibration["slope"], calibration["offset"])
+        logits = np.asarray(fields.logits, np.float64)
+        top = np.sort(logits)[::-1][: max(1, round(_TOP_SHARE * len(logits)))]
+        score = float(top.mean())
+        idc = round(platt(score), 6)
+        probabilities = {"not_idc": round(1 - idc, 6), "idc": idc}
+        heat = _paint(fields, [platt(logit) for logit in fields.logits], height, width)
+        distance = float(np.median(fields.distances))
+        flags = [] if distance <= calibration["novelty_limit"] else [Flag.OUT_OF_DISTRIBUTION]
+        if source.colour < calibration["colour_low"] and not flags:
+            flags.append(Flag.OUT_OF_DISTRIBUTION)
+        if source.um_per_px > 2 * UM_PER_PX:
+            flags.append(Flag.LOW_QUALITY)  # enlarged more than twofold: the details are not there
+        flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
+        reference = save(f"image-{index}.heatmap.png", png_of(heat))
+        findings = _findings(heat, manifest.thresholds["balanced"], source)
+    return ImageResult(
+        image_id=image.image_id,
+        probabilities=probabilities,
+        scores={"idc": round(score, 5)},
+        findings=findings,
+        heatmap=reference,
+        flags=tuple(flags),
+        descriptors={
+            "fields": float(len(fields.logits)),
+            "tissue_mm2": round(len(fields.logits) * (UM_PER_PX * FIELD_PX / 1000) ** 2, 3),
+            "novelty": round(distance, 4),
+        },
+    )
+
+
+@dataclass
+class _Source:
+    """An opened section: its size and resolution as stored, and its strips at 4 µm."""
+
+    width: int
+    height: int
+    um_per_px: float
+    strips: Generator[tuple[int, Rgb], None, None]
+    colour: float = 0.0
+
+
+def _open(image: ImageReference) -> _Source:
+    found = describe(image)
+    if found.kind == "slide" and found.slide is not None:
+        own = None if found.slide.mpp is None else sum(found.slide.mpp) / 2
+        um_per_px = _stated(image.pixel_spacing_um or own)
+        strips = sandbox.slide_strips(
+            image.path, UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
+        )
+        return _Source(found.columns, found.rows, um_per_px, strips)
+    try:
+        pixels = sandbox.read(image.path)
+    except ImagingError as error:
+        raise ImageUnreadable(error.reason) from error
+    um_per_px = _stated(spacing_of(image, pixels))
+    shown = pixels.display()
+    rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
+    small = resample(np.ascontiguousarray(rgb), um_per_px)
+    return _Source(rgb.shape[1], rgb.shape[0], um_per_px, _one(small))
+
+
+def _stated(um_per_px: float | None) -> float:
+    if um_per_px is None:
+        raise NotApplicable("not analysed: the image's resolution (µm per pixel) is missing")
+    return um_per_px
+
+
+def _read_fields(
+    source: _Source, manifest: ModelManifest, forward: Forward, clock: Clock
+) -> tuple[_Fields, int, int]:
+    """All tissue fields of the section; then its height and width in pixels at 4 µm."""
+    fields = _Fields([], [], [])
+    waiting: list[NDArray[np.uint8]] = []
+    colours: list[float] = []
+    height = width = 0
+    mirrored = manifest.preprocessing.get("mirror_up_to_fields", _MIRROR_UP_TO)
+    for top, rows, last in _bands(source, clock):
+        height, width = max(height, top + rows.shape[0]), rows.shape[1]
+        with clock.measure("preprocess_ms"):
+            for y in field_origins(rows.shape[0]) if last else range(0, rows.shape[0] - FIELD_PX + 1, FIELD_PX):
+                origins = field_origins(width)
+                cut = np.stack([rows[y : y + FIELD_PX, x : x + FIELD_PX] for x in origins])
+                kept = tissue_share(cut) >= MIN_TISSUE
+                colours += [quality.colourfulness(field) for field in cut[kept]]
+                fields.places += [(top + y, x) for x, keep in zip(origins, kept, strict=True) if keep]
+                waiting += list(cut[kept])
+        while len(waiting) >= FIELDS_PER_CALL:
+            _predict(waiting[:FIELDS_PER_CALL], fields, forward, clock)
+            del waiting[:FIELDS_PER_CALL]
+    few = len(fields.places) <= int(str(mirrored))
+    if waiting:
+        _predict(waiting, fields, forward, clock, both_ways=few)
+    source.colour = float(np.median(colours)) if colours else 0.0
+    return fields, height, width
+
+
+def _bands(source: _Source, clock: Clock) -> Iterator[tuple[int, Rgb, bool]]:
+    """Strips joined so that each holds whole fields from its top: (top, rows, is the last)."""
+    carried: Rgb | None = None
+    top = 0
+    with closing(_decoded(source, clock)) as strips:
+        for _, strip in strips:
+            joined = strip if carried is None else np.concatenate([carried, strip])
+            # one field's height stays back, so that the section's last row can be pulled inward
+            whole = max(0, (joined.shape[0] // FIELD_PX - 1) * FIELD_PX)
+            if whole:
+                yield top, joined[:whole], False
+            carried, top = joined[whole:].copy(), top + whole
+    if carried is not None:
+        yield top, _at_least_one_field(carried), True
+
+
+def _decoded(source: _Source, clock: Clock) -> Generator[tuple[int, Rgb], None, None]:
+    with closing(source.strips):  # ends the decoder's process when the analysis fails in the middle
+        while True:
+            with clock.measure("decode_ms"):
+                try:
+                    strip = next(source.strips, None)
+                except ImagingError as error:
+                    raise ImageUnreadable(error.reason) from error
+            if strip is None:
+                return
+            yield strip
+
+
+def _one(rgb: Rgb) -> Generator[tuple[int, Rgb], None, None]:
+    yield 0, rgb
+
+
+def _at_least_one_field(rows: Rgb) -> Rgb:
+    """A section smaller than one field is continued in white glass."""
+    down, across = max(0, FIELD_PX - rows.shape[0]), max(0, FIELD_PX - rows.shape[1])
+    return np.pad(rows, ((0, down), (0, across), (0, 0)), constant_values=255) if down or across else rows
+
+
+def _predict(
+    waiting: list[NDArray[np.uint8]], fields: _Fields, forward: Forward, clock: Clock, *, both_ways: bool = False
+) -> None:
+    batch = np.stack(waiting)
+    output = clock.run(forward, batch).outputs
+    logits = output["logit"].astype(np.float64)
+    if both_ways:
+        mirrored = clock.run(forward, np.ascontiguousarray(batch[:, :, ::-1])).outputs
+        logits = (logits + mirrored["logit"]) / 2
+    fields.logits += logits.tolist()
+    fields.distances += output["distance"].tolist()
+
+
+def _paint(fields: _Fields, probabilities: list[float], height: int, width: int) -> Map:
+    """One pixel for 40 µm over the whole section; where fields overlap the higher one shows."""
+    heat = np.zeros((-(-height // HEAT_PX), -(-width // HEAT_PX)), np.float32)
+    for (y, x), probability in zip(fields.places, probabilities, strict=True):
+        block = heat[y // HEAT_PX : (y + FIELD_PX) // HEAT_PX, x // HEAT_PX : (x + FIELD_PX) // HEAT_PX]
+        np.maximum(block, probability, out=block)
+    return heat
+
+
+def _findings(heat: Map, level: float, source: _Source) -> tuple[Finding, ...]:
+    """Connected fields at or above the balanced operating point, in stored pixels of level 0."""
+    per_cell = HEAT_PX * UM_PER_PX / source.um_per_px
+    found = []
+    for region in regions_above(heat, level, 1):
+        box = clipped_box(
+            tuple(edge * per_cell for edge in region.box),  # type: ignore[arg-type]
+            source.width,
+            source.height,
+        )
+        if box is None:
+            continue
+        area_mm2 = region.area * (HEAT_PX * UM_PER_PX / 1000) ** 2
+        found.append(
+            (
+                region.mean * region.area,
+                Finding(
+                    label="invasive_carcinoma",
+                    score=round(min(1.0, region.mean), 6),
+                    box=box,
+                    descriptors={"area_mm2": round(area_mm2, 4), "highest": round(min(1.0, region.peak), 4)},
+                ),
+            )
+        )
+    largest = sorted(found, key=lambda entry: -entry[0])[:_MOST_FINDINGS]
+    return tuple(sorted((finding for _, finding in largest), key=lambda finding: -finding.score))

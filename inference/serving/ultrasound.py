@@ -1,0 +1,146 @@
+"""Ultrasound: every frame by itself; the study is as suspicious as its most suspicious frame."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
+from inference.evaluation.calibration import softmax
+from inference.preprocessing.geometry import Map, Placement
+from inference.preprocessing.ultrasound import SIDE, network_input, working_canvas
+from inference.serving import quality
+from inference.serving.forward import Forward, Save
+from inference.serving.regions import (
+    Region,
+    clipped_box,
+    outline_of,
+    png_of,
+    regions_above,
+    shape_descriptors,
+    sigmoid,
+)
+from inference.serving.study import Clock, StudyFinding, read_still, spacing_of, undecided
+
+INPUT_SHAPE = (1, 1, SIDE, SIDE)
+CLASSES = ("benign", "malignant", "normal")
+BENIGN, MALIGNANT, NORMAL = range(3)
+_OUTLINE_STRIDE = 4
+_SMALLEST_REGION = 12
+_MOST_FINDINGS = 5
+_HEATMAP_LONGEST = 1024
+
+
+def analyse(
+    request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> StudyFinding:
+    """See `inference.serving.pipeline.analyse`."""
+    images = tuple(
+        _frame(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
+    )
+    worst = max(images, key=lambda image: image.probabilities["malignant"])
+    return StudyFinding(dict(worst.probabilities), images)
+
+
+def _frame(
+    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> ImageResult:
+    with clock.measure("decode_ms"):
+        pixels = read_still(image, manifest)
+    with clock.measure("preprocess_ms"):
+        gray = pixels.gray()
+        canvas, placement = working_canvas(gray)
+        seen = quality.look(canvas)
+        colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
+        tensor = network_input(canvas)
+    output = clock.run(forward, tensor).outputs
+    with clock.measure("postprocess_ms"):
+        calibration = manifest.calibration
+        logits = output["logits"].astype(np.float64).mean(axis=0)
+        shares = softmax(logits / calibration["temperature"])
+        probabilities = dict(zip(CLASSES, (round(float(p), 6) for p in shares), strict=True))
+        outline = _both_ways(output["outline"])
+        malignancy = _both_ways(output["malignancy"])
+        flags = quality.flags_of(seen, float(output["distance"][0]), min(gray.shape), calibration)
+        if colour > calibration["colour_high"] and Flag.OUT_OF_DISTRIBUTION not in flags:
+            flags.append(Flag.OUT_OF_DISTRIBUTION)
+        flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
+        regions = [] if probabilities["normal"] >= 0.5 else _regions(outline, calibration["outline_level"])
+        findings = _findings(
+            regions, malignancy, logits, calibration["temperature"], placement, spacing_of(image, pixels)
+        )
+        kept = np.zeros(outline.shape, np.float32)
+        for region in regions:
+            kept[region.inside] = 1.0
+        full = placement.map_to_image(kept) >= 0.5
+        heat = placement.map_to_image(outline * malignancy, longest=_HEATMAP_LONGEST)
+        mask_reference = save(f"image-{index}.mask.png", png_of(full.astype(np.float32)))
+        heat_reference = save(f"image-{index}.heatmap.png", png_of(heat))
+    return ImageResult(
+        image_id=image.image_id,
+        probabilities=probabilities,
+        scores=dict(zip(CLASSES, (round(float(v), 5) for v in logits), strict=True)),
+        findings=findings,
+        mask=mask_reference,
+        heatmap=heat_reference,
+        flags=tuple(flags),
+        descriptors={**{name: round(value, 4) for name, value in seen.items()},
+                     "novelty": round(float(output["distance"][0]), 4)},
+    )  # fmt: skip
+
+
+def _both_ways(logits: Map) -> Map:
+    """2×1×h×w logits of a canvas and its mirror image → mean probability, enlarged to the canvas."""
+    straight, mirrored = sigmoid(logits[0, 0]), sigmoid(logits[1, 0])[:, ::-1]
+    mean = (straight + mirrored) / 2
+    side = mean.shape[0] * _OUTLINE_STRIDE
+    return np.asarray(cv2.resize(mean, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _regions(outline: Map, level: float) -> list[Region]:
+    regions = regions_above(outline, level, _SMALLEST_REGION)
+    if not regions:
+        return []
+    largest = max(region.area for region in regions)
+    # crumbs beside a lesion are no lesions of their own
+    return [region for region in regions if region.area >= 0.1 * largest][:_MOST_FINDINGS]
+
+
+def _findings(
+    regions: list[Region], malignancy: Map, logits: np.ndarray, temperature: float, placement: Placement,
+    spacing_um: float | None,
+) -> tuple[Finding, ...]:  # fmt: skip
+    """A finding's score is the frame's odds of malignant against benign, moved by how much more or less
+    malignant this region looks than the frame's regions together."""
+    if not regions:
+        return ()
+    means = [float(malignancy[region.inside].mean()) for region in regions]
+    weights = np.array([region.area for region in regions], np.float64)
+    overall = float(np.average(means, weights=weights))
+    frame_odds = float(logits[MALIGNANT] - logits[BENIGN]) / temperature
+    findings = []
+    for region, mean in zip(regions, means, strict=True):
+        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(region.inside))
+        box = clipped_box(
+            placement.box_to_image(region.box), placement.image_width, placement.image_height
+        )
+        if box is None:
+            continue
+        score = 1 / (1 + math.exp(-(frame_odds + _log_odds(mean) - _log_odds(overall))))
+        findings.append(
+            Finding(
+                label="mass",
+                score=round(score, 6),
+                box=box,
+                polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
+                descriptors=shape_descriptors(polygon, spacing_um),
+            )
+        )
+    return tuple(sorted(findings, key=lambda finding: -finding.score))
+
+
+def _log_odds(probability: float) -> float:
+    bounded = min(max(probability, 1e-4), 1 - 1e-4)
+    return math.log(bounded / (1 - bounded))

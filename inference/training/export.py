@@ -1,0 +1,100 @@
+"""From a fitted network to what is served: ONNX with half-precision weights, and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from inference.contract import InputContract, ModelManifest, WeightsFile
+
+WEIGHTS = "model.onnx"
+MANIFEST = "manifest.json"
+MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
+_KEEP_FULL_BELOW = 256
+
+
+def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], path: Path) -> None:
+    """Write `network` as ONNX: input `input` (uint8, any batch), `outputs` in the order of its tuple.
+
+    Weights are stored as float16 and widened when the session is made, so arithmetic stays float32.
+
+    Raises:
+        ValueError: the file would be larger than a model may be.
+    """
+    unfinished = path.with_suffix(".new")
+    network.eval()
+    torch.onnx.export(
+        network, (example,), str(unfinished), input_names=["input"], output_names=list(outputs),
+        dynamic_axes={name: {0: "batch"} for name in ("input", *outputs)}, opset_version=17, dynamo=False,
+    )  # fmt: skip
+    graph = onnx.load(str(unfinished))
+    _halve_weights(graph)
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(unfinished))
+    if unfinished.stat().st_size > MAX_WEIGHTS_BYTES:
+        raise ValueError(f"{path.name} would have {unfinished.stat().st_size} bytes")
+    unfinished.replace(path)
+
+
+def _halve_weights(model: onnx.ModelProto) -> None:
+    casts = []
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != np.float32 or values.size < _KEEP_FULL_BELOW or np.abs(values).max() > 6e4:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        model.graph.node.insert(0, node)
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def preprocessing_sha256(preprocessing: dict[str, object]) -> str:
+    """Digest of the preprocessing's description in canonical JSON."""
+    return hashlib.sha256(json.dumps(preprocessing, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest(
+    folder: Path, *, name: str, version: str, title: str, classes: Sequence[str], positive_class: str,
+    contract: InputContract, preprocessing: dict[str, object], thresholds: dict[str, float],
+    calibration: dict[str, float], parameters: int, licence: str, intended_use: str,
+) -> ModelManifest:  # fmt: skip
+    """`manifest.json` and `thresholds.json` beside the weights that lie in `folder` already."""
+    manifest = ModelManifest(
+        name=name,
+        version=version,
+        title=title,
+        classes=tuple(classes),
+        positive_class=positive_class,
+        input=contract,
+        weights=WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS)),
+        preprocessing=preprocessing,
+        preprocessing_sha256=preprocessing_sha256(preprocessing),
+        thresholds=thresholds,
+        calibration=calibration,
+        parameters=parameters,
+        licence=licence,
+        intended_use=intended_use,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / "thresholds.json").write_text(json.dumps(thresholds, indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def parameter_count(network: nn.Module) -> int:
+    """Trainable and frozen."""
+    return sum(parameter.numel() for parameter in network.parameters())
