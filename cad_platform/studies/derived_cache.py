@@ -6,6 +6,7 @@ longest time go when the folder outgrows its bound. Several processes may share 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import tempfile
@@ -14,6 +15,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from cad_platform.core.errors import StorageFull
 
 #: When over its bound the cache shrinks to this share, so that it does not shrink at every write.
 _SHRUNK = 0.8
@@ -47,8 +50,10 @@ class DerivedCache:
             try:
                 make(Path(temporary))
                 Path(temporary).replace(path)
-            except BaseException:
+            except BaseException as error:
                 Path(temporary).unlink(missing_ok=True)
+                if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                    raise StorageFull("The disk is full: the image cannot be shown.") from error
                 raise
         self.shrink(keep=path)
         return path
