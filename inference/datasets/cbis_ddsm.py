@@ -166,7 +166,8 @@ def _masks(lesions: list[Row], files: dict[str, list[Path]]) -> tuple[tuple[Path
 
 
 def is_mask(path: Path) -> bool:
-    """Whether the picture holds at most two grey values (JPEG mirrors: nearly so, within 8 of both ends)."""
+    """Whether the picture holds at most two grey values. In JPEG mirrors edges ring: there 95 % of the pixels
+    must lie within 32 of black or white, and some at each end."""
     import numpy as np
 
     from imaging import reader
@@ -174,7 +175,8 @@ def is_mask(path: Path) -> bool:
     grey = reader.read(path).values
     if path.suffix.lower() == ".dcm":
         return len(np.unique(grey)) <= 2
-    return bool(((grey <= 8) | (grey >= 247)).mean() > 0.999)
+    black, white = grey <= 32, grey >= 223
+    return bool((black | white).mean() > 0.95 and black.any() and white.any())
 
 
 def official(root: Path, manifest: Manifest) -> list[Split]:
