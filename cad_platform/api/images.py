@@ -28,9 +28,8 @@ from cad_platform.core.errors import Invalid
 from cad_platform.core.request import actor_of
 from cad_platform.studies import pixels, storage
 from cad_platform.studies.models import Instance
+from imaging.slides import DZI_OVERLAP, DZI_TILE
 
-#: Deep Zoom geometry, as `imaging.slides` cuts it.
-TILE_SIZE, TILE_OVERLAP = 254, 1
 
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
 _BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
@@ -234,8 +233,8 @@ def _slide(instance: Instance) -> dict[str, Any]:
         "mpp_x": slide.mpp_x,
         "mpp_y": slide.mpp_y,
         "objective_power": slide.objective_power,
-        "tile_size": TILE_SIZE,
-        "overlap": TILE_OVERLAP,
+        "tile_size": DZI_TILE,
+        "overlap": DZI_OVERLAP,
         "levels": slide.levels,
     }
 
