@@ -1,0 +1,88 @@
+"""What import-linter cannot say: edges query no model, and the laboratory loads only when there is work."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PLATFORM = REPOSITORY / "cad_platform"
+EDGES = {"views.py", "api.py", "tasks.py"}
+MANAGERS = {"objects", "_default_manager", "_base_manager"}
+#: What the platform may import from the laboratory when it is itself imported.
+CONTRACT = "inference.contract"
+
+
+def _sources() -> list[Path]:
+    return [path for path in sorted(PLATFORM.rglob("*.py")) if "migrations" not in path.parts]
+
+
+def _edges() -> list[Path]:
+    return [
+        path
+        for path in _sources()
+        if path.name in EDGES or "views" in path.parts or path.is_relative_to(PLATFORM / "api")
+    ]
+
+
+def _name(path: Path) -> str:
+    return str(path.relative_to(REPOSITORY))
+
+
+def model_queries(source: str) -> list[int]:
+    """Lines of a source that reach for a model's manager."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in MANAGERS
+    ]
+
+
+def imports_at_load(source: str) -> list[str]:
+    """Modules that a source imports when it is imported: not those inside functions or for type checking."""
+
+    def walk(nodes: list[ast.stmt]) -> Iterator[str]:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield from (
+                    f"{node.module}.{alias.name}" if node.module == "inference" else node.module
+                    for alias in node.names
+                )
+            elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                yield from walk(node.orelse)
+            elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                for field in ("body", "orelse", "finalbody", "handlers"):
+                    yield from walk(getattr(node, field, []))
+
+    return list(walk(ast.parse(source).body))
+
+
+@pytest.mark.parametrize("path", _edges(), ids=_name)
+def test_an_edge_queries_no_model(path: Path) -> None:
+    assert model_queries(path.read_text()) == []
+
+
+@pytest.mark.parametrize("path", _sources(), ids=_name)
+def test_the_platform_loads_only_the_contract_of_the_laboratory(path: Path) -> None:
+    loaded = [name for name in imports_at_load(path.read_text()) if name.split(".")[0] == "inference"]
+    assert set(loaded) <= {CONTRACT}
+
+
+def test_a_query_in_an_edge_would_be_seen() -> None:
+    assert model_queries("def view(request):\n    return Study.objects.all()\n") == [2]
+
+
+def test_an_import_at_load_would_be_seen_and_a_lazy_one_is_allowed() -> None:
+    source = (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from inference.training import loop\n"
+        "try:\n    import inference.serving.pipeline\nexcept ImportError:\n    pass\n"
+        "from inference import cli\n"
+        "def analyse():\n    from inference.serving import pipeline\n"
+    )
+    assert imports_at_load(source) == ["typing", "inference.serving.pipeline", "inference.cli"]
