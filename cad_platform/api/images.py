@@ -30,7 +30,6 @@ from cad_platform.studies import pixels, storage
 from cad_platform.studies.models import Instance
 from imaging.slides import DZI_OVERLAP, DZI_TILE
 
-
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
 _BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
 

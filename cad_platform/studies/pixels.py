@@ -25,13 +25,13 @@ from django.db import transaction
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit import services as audit
-from cad_platform.core.errors import Invalid, NotFound
+from cad_platform.core.errors import Invalid, NotFound, Unavailable
 from cad_platform.core.request import Actor
 from cad_platform.studies import selectors, storage
 from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.models import Instance
 from imaging import sandbox
-from imaging.errors import ImagingError
+from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
 from imaging.pixels import Pixels
 
 #: Longest side of a thumbnail.
@@ -204,15 +204,12 @@ def rendered(instance: Instance, frame: int) -> Path:
 
 def slide_dzi(instance: Instance) -> str:
     """The Deep Zoom description of a slide (XML)."""
-    return _of_slide(instance, lambda path: sandbox.slide_dzi(path))
+    return _of_slide(instance, sandbox.slide_dzi)
 
 
 def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
     """One Deep Zoom tile (JPEG). Raises `NotFound` for a place outside the slide."""
-    try:
-        return _of_slide(instance, lambda path: sandbox.slide_tile(path, level, column, row))
-    except IndexError as error:
-        raise NotFound("The slide has no such tile.") from error
+    return _of_slide(instance, lambda path: sandbox.slide_tile(path, level, column, row))
 
 
 def _of_slide(instance: Instance, ask: Callable[[Path], _Answer]) -> _Answer:
@@ -256,5 +253,9 @@ def _write_frame(pixels: Pixels, into: Path) -> None:
 def _told_plainly() -> Iterator[None]:
     try:
         yield
+    except NoSuchFrame as error:
+        raise NotFound(error.reason) from error
+    except DecoderUnavailable as error:
+        raise Unavailable("The image cannot be decoded at the moment. Please try again.") from error
     except ImagingError as error:
         raise Invalid(f"The image cannot be shown: {error.reason}", code=error.code) from error
