@@ -14,7 +14,8 @@ from pydicom.uid import UID
 
 from imaging.description import DicomHeader, Spacing, Window
 
-_UID = re.compile(r"^[0-2](\.(0|[1-9][0-9]*))+$")
+_UID = re.compile(r"^[0-9]+(\.[0-9]+)+$")
+_PROPER_UID = re.compile(r"^[0-2](\.(0|[1-9][0-9]*))+$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]+")
 _TEXT_LIMIT = 256
 
@@ -221,6 +222,8 @@ def _person_name(dataset: Dataset) -> str | None:
 def _uid(dataset: Dataset, keyword: str, remarks: list[str]) -> str | None:
     value = (text(dataset, keyword) or "").replace(" ", "")
     if len(value) <= 64 and _UID.match(value):
+        if not _PROPER_UID.match(value):
+            remarks.append(f"{keyword} is not written as the standard asks; it is kept as it is.")
         return value
     remarks.append(f"{keyword} is missing." if not value else f"{keyword} is not a valid UID.")
     return None

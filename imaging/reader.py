@@ -23,7 +23,7 @@ def describe(path: str | Path, *, prove: bool = True) -> Description:
     counted; of a slide the smallest level and one full-size tile. Raises an `ImagingError` whose `reason` is
     a sentence for the person who sent the file; nothing else.
     """
-    with _only_imaging_errors():
+    with only_imaging_errors():
         found = formats.sniff(Path(path))
         if found == "dicom":
             from imaging import dicom
@@ -44,7 +44,7 @@ def read(path: str | Path, frame: int = 0) -> Pixels:
 
     Raises an `ImagingError`; `NoSuchFrame` for a frame that the file does not have.
     """
-    with _only_imaging_errors():
+    with only_imaging_errors():
         found = formats.sniff(Path(path))
         if found == "dicom":
             from imaging import dicom
@@ -60,7 +60,7 @@ def read(path: str | Path, frame: int = 0) -> Pixels:
         return plain.read(Path(path), found, frame)
 
 
-class _only_imaging_errors:
+class only_imaging_errors:
     """The libraries below raise some forty types on malformed input. They end here."""
 
     def __enter__(self) -> None:

@@ -60,7 +60,7 @@ def open_slide(path: str | Path) -> Slide:
             tiles.close()
             raise NotAnImage("The DICOM file is an image, not a whole slide.", code="not_a_slide")
         return Slide(tiles)
-    if not is_slide(path):
+    if formats.sniff(path) != "tiff" or not is_slide(path):
         raise NotAnImage("The file is an image, not a whole slide.", code="not_a_slide")
     return Slide(_OpenSlideLevels(path))
 
