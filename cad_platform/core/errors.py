@@ -56,6 +56,10 @@ class Invalid(PlatformError):
     status, code, title = 422, "invalid", "Invalid content"
 
 
+class TooManyRequests(PlatformError):
+    status, code, title = 429, "too_many_requests", "Too many attempts"
+
+
 class Unavailable(PlatformError):
     """The database or the storage is away. Sent with Retry-After."""
 

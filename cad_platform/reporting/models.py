@@ -1,4 +1,4 @@
-"""Reports and signatures. A signed report is frozen by the database itself; an addendum is a new signed record."""
+"""Reports and signatures. A signed report is frozen by the database itself; an addendum is a new record."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Report(models.Model):
 
 
 class Signature(models.Model):
-    """Who signed what, when and with which meaning (21 CFR 11.50), bound to the content by its hash (11.70)."""
+    """Who signed what, when and with which meaning (21 CFR 11.50), bound to it by its hash (11.70)."""
 
     report = models.OneToOneField(
         Report, primary_key=True, on_delete=models.PROTECT, related_name="signature"

@@ -1,0 +1,187 @@
+"""What may happen to sites and users: made, changed, deactivated and unlocked by administrators; never deleted.
+
+A process of the platform itself (`Actor.system`, from the command line) may do the same. Tokens are in
+`accounts.tokens`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.contrib.sessions.models import Session
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.models import Role, Site, User
+from cad_platform.accounts.reauthentication import unlock_signing
+from cad_platform.accounts.rules import require
+from cad_platform.audit.services import record
+from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.request import Actor
+
+
+def _require_administrator(actor: Actor) -> None:
+    if actor.user is not None:
+        require(actor, "user.manage")
+
+
+@transaction.atomic
+def create_site(actor: Actor, *, code: str, name: str) -> Site:
+    """A hospital or department. Raises `Conflict` when the code is taken."""
+    _require_administrator(actor)
+    if Site.objects.filter(code=code).exists():
+        raise Conflict(_("There is a site with this code already."))
+    site = Site.objects.create(code=code, name=name)
+    record(actor, "site.create", object_type="site", object_id=site.pk, code=code)
+    return site
+
+
+@transaction.atomic
+def create_user(
+    actor: Actor,
+    *,
+    username: str,
+    password: str,
+    role: str,
+    site: Site | None,
+    first_name: str = "",
+    last_name: str = "",
+    professional_id: str = "",
+    language: str = "",
+) -> User:
+    """A person who can sign in. Raises `Invalid` with the field at fault."""
+    _require_administrator(actor)
+    user = User(
+        username=username.strip(),
+        role=role,
+        site=site,
+        first_name=first_name.strip(),
+        last_name=last_name.strip(),
+        professional_id=professional_id.strip(),
+        language=language,
+    )
+    _validate(user)
+    _set_password(user, password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as error:
+        raise Invalid(
+            _("The user was not created."),
+            errors=(FieldError(_("There is a user with this name already."), "username"),),
+        ) from error
+    record(actor, "user.create", object_type="user", object_id=user.pk, role=role, site=site and site.code)
+    return user
+
+
+@transaction.atomic
+def update_user(
+    actor: Actor,
+    user: User,
+    *,
+    role: str,
+    site: Site | None,
+    first_name: str = "",
+    last_name: str = "",
+    professional_id: str = "",
+) -> User:
+    """Change a person's role, site or printed name; what they may do changes with their next request."""
+    _require_administrator(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if role != user.role:
+        _keep_an_administrator(actor, user)
+    wanted: dict[str, Any] = {
+        "role": role,
+        "site": site,
+        "first_name": first_name.strip(),
+        "last_name": last_name.strip(),
+        "professional_id": professional_id.strip(),
+    }
+    changed = sorted(name for name, value in wanted.items() if getattr(user, name) != value)
+    for name in changed:
+        setattr(user, name, wanted[name])
+    _validate(user)
+    user.save()
+    record(actor, "user.update", object_type="user", object_id=user.pk, changed=changed, role=role)
+    return user
+
+
+@transaction.atomic
+def set_password(actor: Actor, user: User, password: str) -> None:
+    """Give a person a new password and end their sessions."""
+    _require_administrator(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    _set_password(user, password)
+    user.save(update_fields=["password"])
+    _end_sessions(user)
+    record(actor, "user.set_password", object_type="user", object_id=user.pk)
+
+
+@transaction.atomic
+def deactivate_user(actor: Actor, user: User) -> None:
+    """Close a person's access at once: sessions end and their tokens are refused. What they wrote stays."""
+    _require_administrator(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    _keep_an_administrator(actor, user)
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+    _end_sessions(user)
+    record(actor, "user.deactivate", object_type="user", object_id=user.pk)
+
+
+@transaction.atomic
+def activate_user(actor: Actor, user: User) -> None:
+    """Open a deactivated person's access again."""
+    _require_administrator(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    user.is_active = True
+    user.save(update_fields=["is_active"])
+    record(actor, "user.activate", object_type="user", object_id=user.pk)
+
+
+@transaction.atomic
+def unlock_user(actor: Actor, user: User) -> None:
+    """Let a person sign again who gave too many wrong passwords. Signing in is limited by allauth, in its
+    cache (`adapter.forget_failed_logins`)."""
+    _require_administrator(actor)
+    unlock_signing(actor, user)
+
+
+def _keep_an_administrator(actor: Actor, user: User) -> None:
+    """Nobody locks the platform's own door from inside."""
+    if actor.user is not None and actor.user.pk == user.pk:
+        raise Conflict(_("You cannot take your own access away; ask another administrator."))
+
+
+def _validate(user: User) -> None:
+    errors = []
+    try:
+        user.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        errors += [FieldError(" ".join(reasons), name) for name, reasons in error.message_dict.items()]
+    if (user.role == Role.ADMINISTRATOR) != (user.site_id is None):
+        errors.append(FieldError(_("Everyone but an administrator belongs to exactly one site."), "site"))
+    if errors:
+        raise Invalid(_("The user was not saved."), errors=tuple(errors))
+
+
+def _set_password(user: User, password: str) -> None:
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(
+            _("The password was not accepted."), errors=(FieldError(" ".join(error.messages), "password"),)
+        ) from error
+    user.set_password(password)
+
+
+def _end_sessions(user: User) -> None:
+    mine = [
+        session.pk
+        for session in Session.objects.filter(expire_date__gte=timezone.now()).iterator()
+        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+    ]
+    Session.objects.filter(pk__in=mine).delete()

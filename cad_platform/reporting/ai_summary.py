@@ -1,0 +1,168 @@
+"""What the models said of a study and what readers made of it, as plain JSON: shown beside the report while
+it is written, and frozen into it at signing."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import Q
+
+from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.reading.models import FindingDecision
+from cad_platform.reporting.content import FindingLine
+from cad_platform.studies.models import Instance, Study
+
+_Verdict = FindingDecision.Verdict
+#: Verdicts that put a model's finding into the report.
+_REPORTED = {_Verdict.ACCEPTED.value, _Verdict.EDITED.value}
+
+
+def summary_of(study: Study) -> dict[str, Any]:
+    """Jobs with their provenance, findings with the decision that counts, and how many are undecided."""
+    jobs = _latest_jobs(study)
+    findings = [_finding(finding, decision) for finding, decision in _decided_findings(study, jobs)]
+    undecided = [f["number"] for f in findings if f["source"] == "model" and not f["decision"]]
+    return {
+        "jobs": [_job(job) for job in jobs],
+        "findings": findings,
+        "undecided": undecided,
+    }
+
+
+def finding_lines(summary: dict[str, Any]) -> list[FindingLine]:
+    """The findings that belong into a report: what readers accepted, edited or drew themselves."""
+    return [
+        FindingLine(finding=uuid.UUID(finding["id"]), heading=heading(finding))
+        for finding in summary["findings"]
+        if (finding["source"] == "reader" and not _withdrawn(finding)) or _verdict(finding) in _REPORTED
+    ]
+
+
+def join_lines(written: list[FindingLine], current: list[FindingLine]) -> list[FindingLine]:
+    """The current findings with what was already written about them. Words about a finding that is no longer
+    reported stay, as a line of the reader's own."""
+    by_finding = {line.finding: line for line in written if line.finding}
+    joined = []
+    for line in current:
+        before = by_finding.pop(line.finding, None)
+        joined.append(line.model_copy(update={"text": before.text}) if before else line)
+    for line in written:
+        if line.finding is None:
+            joined.append(line)
+        elif line.finding in by_finding and line.text.strip():
+            joined.append(FindingLine(text=line.text))
+    return joined
+
+
+def heading(finding: dict[str, Any]) -> str:
+    """`2 · L CC · mass · 12 × 9 mm`: number, place, label and size where the pixel size is known."""
+    decision = finding["decision"] or {}
+    label = decision.get("label") or finding["label"]
+    parts = [str(finding["number"]), finding["image"]["name"], label.replace("_", " ")]
+    if size := size_text(decision.get("box") or finding["box"], finding["image"]["pixel_spacing_um"]):
+        parts.append(size)
+    return " · ".join(part for part in parts if part)
+
+
+def size_text(box: list[float], pixel_spacing_um: float | None) -> str:
+    """Width × height of a box in millimetres; empty where nothing says how large a pixel is."""
+    if not pixel_spacing_um:
+        return ""
+    width, height = ((box[2] - box[0]) * pixel_spacing_um / 1000, (box[3] - box[1]) * pixel_spacing_um / 1000)
+    digits = 0 if min(width, height) >= 10 else 1
+    return f"{width:.{digits}f} × {height:.{digits}f} mm"
+
+
+def image_name(instance: Instance) -> str:
+    """How the report calls an image: its side and view in DICOM's letters, else its number. The same in every
+    language, because it becomes part of the signed record."""
+    named = " ".join(part for part in (instance.laterality, instance.view_position) if part)
+    return named or f"#{instance.number}"
+
+
+def _verdict(finding: dict[str, Any]) -> str:
+    return str(finding["decision"]["verdict"]) if finding["decision"] else ""
+
+
+def _withdrawn(finding: dict[str, Any]) -> bool:
+    return _verdict(finding) == _Verdict.REJECTED.value
+
+
+def _latest_jobs(study: Study) -> list[AnalysisJob]:
+    """The newest job of each model on the study's present content."""
+    jobs = AnalysisJob.objects.filter(study=study, content_hash=study.content_hash)
+    newest: dict[str, AnalysisJob] = {}
+    for job in jobs.select_related("model_version").order_by("requested_at"):
+        newest[job.model_version.name] = job
+    return [newest[name] for name in sorted(newest)]
+
+
+def _decided_findings(study: Study, jobs: list[AnalysisJob]) -> list[tuple[Finding, FindingDecision | None]]:
+    """What the newest jobs and the readers marked; an older version's findings are history."""
+    shown = Finding.objects.filter(study=study).filter(Q(job__in=jobs) | Q(author__isnull=False))
+    findings = list(shown.select_related("instance", "author").order_by("number"))
+    newest: dict[Any, FindingDecision] = {}
+    decisions = FindingDecision.objects.filter(finding__study=study).select_related("reader")
+    for decision in decisions.order_by("decided_at"):
+        newest[decision.finding_id] = decision
+    return [(finding, newest.get(finding.pk)) for finding in findings]
+
+
+def _job(job: AnalysisJob) -> dict[str, Any]:
+    result = job.result or {}
+    model = result.get("model", {})
+    manifest = job.model_version.manifest
+    return {
+        "id": str(job.pk),
+        "model": job.model_version.name,
+        "title": str(manifest.get("title") or job.model_version.name),
+        "version": job.model_version.version,
+        "state": job.state,
+        "reason": job.reason,
+        "positive_class": manifest.get("positive_class", ""),
+        "probabilities": _rounded(result.get("probabilities", {})),
+        "breasts": {side: _rounded(values) for side, values in result.get("breasts", {}).items()},
+        "flags": list(result.get("flags", [])),
+        "thresholds": _rounded(result.get("thresholds", {})),
+        "weights_sha256": model.get("weights_sha256", job.model_version.weights_sha256),
+        "preprocessing_sha256": model.get("preprocessing_sha256", ""),
+        "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+    }
+
+
+def _finding(finding: Finding, decision: FindingDecision | None) -> dict[str, Any]:
+    instance = finding.instance
+    return {
+        "id": str(finding.pk),
+        "number": finding.number,
+        "source": "reader" if finding.author_id else "model",
+        "author": finding.author.printed_name if finding.author else "",
+        "label": finding.label,
+        "score": None if finding.score is None else round(finding.score, 4),
+        "box": [float(value) for value in finding.box],
+        "image": {
+            "sop_instance_uid": instance.sop_instance_uid,
+            "name": image_name(instance),
+            "pixel_spacing_um": instance.pixel_spacing_um,
+        },
+        "decision": _decision(decision),
+    }
+
+
+def _decision(decision: FindingDecision | None) -> dict[str, Any] | None:
+    """The newest decision; an undo is none."""
+    if decision is None or decision.verdict == _Verdict.UNDECIDED:
+        return None
+    return {
+        "verdict": decision.verdict,
+        "reason": decision.reason,
+        "label": decision.label,
+        "box": [float(value) for value in decision.box] if decision.box else None,
+        "reader": decision.reader.printed_name,
+        "decided_at": decision.decided_at.isoformat(),
+    }
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items()}

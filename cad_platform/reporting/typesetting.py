@@ -1,0 +1,99 @@
+"""Turning a document into PDF/A-3a (tagged, PDF/UA-1) with Typst, in a child process with limits.
+
+Everything that people wrote reaches Typst as data (JSON), never as markup, so it cannot be executed. The same
+document and time give the same bytes. `python -m cad_platform.reporting.typesetting` is the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cad_platform.core.errors import Unavailable
+
+TEMPLATE = Path(__file__).with_name("report.typ")
+_REPOSITORY = Path(__file__).resolve().parents[2]
+#: Folder with the weights 400Regular and 700Bold of Noto Sans SC, whose glyphs cover English and Chinese.
+FONTS = Path(
+    os.environ.get("CAD_REPORT_FONTS")
+    or _REPOSITORY / "frontend" / "node_modules" / "@expo-google-fonts" / "noto-sans-sc"
+)
+TIME_LIMIT_S = 30
+_MEMORY_LIMIT = 4 * 1024**3
+
+
+class TypesettingFailed(Unavailable):
+    code = "typesetting_failed"
+    title = "The PDF could not be made"
+
+
+def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf") -> bytes:
+    """The document as a PDF. Raises `TypesettingFailed` with what to do about it.
+
+    output: "pdf", or "png" for its first page at 144 pixels an inch (to look at).
+    """
+    fonts = [FONTS / "400Regular", FONTS / "700Bold"]
+    if not all(any(folder.glob("*.ttf")) for folder in fonts):
+        raise TypesettingFailed(
+            f"The fonts of the report are missing in {FONTS.name}: run the set-up (npm ci in frontend), "
+            "or name their folder in CAD_REPORT_FONTS."
+        )
+    order = {
+        "document": document,
+        "fonts": [str(folder) for folder in fonts],
+        "created": int(created.timestamp()),
+        "output": output,
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "cad_platform.reporting.typesetting"],
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            timeout=TIME_LIMIT_S,
+            cwd=_REPOSITORY,
+            env={"PATH": os.defpath, "RAYON_NUM_THREADS": "1", "PYTHONPATH": str(_REPOSITORY)},
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise TypesettingFailed(f"Making the PDF took longer than {TIME_LIMIT_S} s.") from error
+    if done.returncode or not done.stdout:
+        # Typst's message names lines of our template, not the patient's words.
+        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {done.returncode}"]
+        raise TypesettingFailed(f"Making the PDF failed: {reason[0][:300]}")
+    return done.stdout
+
+
+def main() -> int:
+    """The child: an order on standard input, the document on standard output."""
+    import typst
+
+    resource.setrlimit(resource.RLIMIT_CPU, (TIME_LIMIT_S, TIME_LIMIT_S))
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_LIMIT, _MEMORY_LIMIT))
+    order = json.load(sys.stdin.buffer)
+    options: dict[str, Any] = {"format": order["output"]}
+    if order["output"] == "pdf":
+        options["pdf_standards"] = ["a-3a", "ua-1"]
+    try:
+        made = typst.compile(
+            TEMPLATE.read_bytes(),
+            font_paths=order["fonts"],
+            ignore_system_fonts=True,
+            sys_inputs={"document": json.dumps(order["document"], ensure_ascii=False)},
+            timestamp=order["created"],
+            **options,
+        )
+    except typst.TypstError as error:
+        print(error.message, file=sys.stderr)  # noqa: T201 (the parent reads it)
+        return 1
+    sys.stdout.buffer.write(made[0] if isinstance(made, list) else made)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
