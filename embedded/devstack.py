@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from embedded.postgres import OWNER, Postgres
-from embedded.state import StateError, StateFolder
+from embedded.state import StateError, StateFolder, write_private
 from embedded.valkey import Valkey
 
 
@@ -44,9 +44,7 @@ def _run(state: StateFolder) -> None:
         }
         text = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in exports.items())
         print(text, end="", flush=True)
-        environment_file = state.path / "env.sh"
-        environment_file.touch(mode=0o600)
-        environment_file.write_text(text)
+        write_private(state.path / "env.sh", text)
         signal.pause()
     except KeyboardInterrupt:
         pass

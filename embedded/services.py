@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import sys
 import urllib.error
 import urllib.request
@@ -18,7 +19,7 @@ from pathlib import Path
 from embedded.bootstrap import ARCHIVES
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
-from embedded.state import REPOSITORY, StateFolder
+from embedded.state import REPOSITORY, StateFolder, write_private
 from embedded.torchserve import TorchServe
 from embedded.valkey import Valkey
 
@@ -79,14 +80,33 @@ class Platform:
             workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
             self.torchserve = TorchServe(state, ARCHIVES, workers)
 
+    def addresses(self) -> dict[str, str]:
+        """Where this copy's parts are and the secrets for them: what a management command needs to know."""
+        found = {"CAD_STATE_DIR": str(self.state.path), "CAD_PORT": str(self.port)}
+        found["DJANGO_SETTINGS_MODULE"] = os.environ.get(
+            "DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local"
+        )
+        found["CAD_SECRET_KEY"] = os.environ.get("CAD_SECRET_KEY") or self.state.secret("secret_key")
+        if self.postgres:
+            found["DATABASE_URL"] = self.postgres.url()
+            found["CAD_DATABASE_OWNER_URL"] = self.postgres.url(OWNER)
+        if self.valkey:
+            found["CAD_BROKER_URL"] = self.valkey.url()
+        if self.torchserve:
+            found["CAD_TORCHSERVE_URL"] = self.torchserve.url
+            found["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
+        return found
+
+    def write_addresses(self) -> None:
+        """Leave the addresses in `env.sh` (0600), for bin/manage."""
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in self.addresses().items()]
+        write_private(self.state.path / "env.sh", "".join(lines))
+
     def environment(self) -> dict[str, str]:
-        """What every process of the platform gets: the caller's environment and the addresses and secrets."""
-        environment = dict(os.environ)
-        environment.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
-        environment.setdefault("CAD_SECRET_KEY", self.state.secret("secret_key"))
-        environment |= {
-            "CAD_STATE_DIR": str(self.state.path),
-            "CAD_PORT": str(self.port),
+        """What every process of the platform gets: the caller's environment and the addresses."""
+        return {
+            **os.environ,
+            **self.addresses(),
             "CAD_DATABASE_POOL": "0",
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.state.temporary),
@@ -95,15 +115,6 @@ class Platform:
             "OPENBLAS_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
-        if self.postgres:
-            environment["DATABASE_URL"] = self.postgres.url()
-            environment["CAD_DATABASE_OWNER_URL"] = self.postgres.url(OWNER)
-        if self.valkey:
-            environment["CAD_BROKER_URL"] = self.valkey.url()
-        if self.torchserve:
-            environment["CAD_TORCHSERVE_URL"] = self.torchserve.url
-            environment["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
-        return environment
 
     def services(self) -> list[Service]:
         """Everything to run, the ground first."""

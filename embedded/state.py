@@ -150,11 +150,15 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_private_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file that only its owner can read, all at once."""
+    write_private(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, all at once."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as handle:
-        json.dump(content, handle, indent=2)
-        handle.write("\n")
+        handle.write(text)
     temporary.replace(path)
 
 

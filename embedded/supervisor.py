@@ -79,6 +79,7 @@ class Supervisor:
         self.state.make_private(self.state.temporary)
         for name in ("uploads", "objects"):
             (self.state.path / name).mkdir(mode=0o700, exist_ok=True)
+        self.platform.write_addresses()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         self._watchdog = subprocess.Popen(
