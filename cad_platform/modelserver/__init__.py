@@ -1,1 +1,1 @@
-"""The port to a model server and its adapters. Knows no database row."""
+"""The port to a model server and its adapters. Knows no database row; rules about jobs are in `analysis`."""

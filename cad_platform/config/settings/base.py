@@ -171,6 +171,10 @@ USE_TZ = True
 
 # --- files --------------------------------------------------------------------------------------------
 STORAGE_URL = os.environ.get("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
+#: How much of a bucket may be kept on the local disk.
+STORAGE_CACHE_BYTES = int(os.environ.get("CAD_STORAGE_CACHE_BYTES", str(20 * 1024**3)))
+#: A file that no row names is left alone for so long: somebody may be about to name it.
+COLLECT_AFTER_SECONDS = int(os.environ.get("CAD_COLLECT_AFTER_SECONDS", "3600"))
 #: Uploads are received here; on the same file system as local storage, so that moving is a rename.
 UPLOAD_DIR = STATE_DIR / "uploads"
 UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -179,6 +183,11 @@ FILE_UPLOAD_TEMP_DIR = str(UPLOAD_DIR)
 DERIVED_CACHE_DIR = STATE_DIR / "cache" / "derived"
 DERIVED_CACHE_BYTES = int(os.environ.get("CAD_DERIVED_CACHE_BYTES", str(4 * 1024**3)))
 MAX_UPLOAD_BYTES = int(os.environ.get("CAD_MAX_UPLOAD_BYTES", str(8 * 1024**3)))
+#: Kept free on the disk of UPLOAD_DIR; a body that would eat into it is refused before it is read.
+DISK_RESERVE_BYTES = int(os.environ.get("CAD_DISK_RESERVE_BYTES", str(512 * 1024**2)))
+#: A sender that is silent for so long, or slower than the rate after that time, is answered 408.
+BODY_IDLE_SECONDS = float(os.environ.get("CAD_BODY_IDLE_SECONDS", "20"))
+BODY_MIN_BYTES_PER_SECOND = float(os.environ.get("CAD_BODY_MIN_BYTES_PER_SECOND", "1024"))
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 DATA_UPLOAD_MAX_NUMBER_FILES = 2000
 
@@ -195,6 +204,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     # Above the hard limit, or a long slide would be handed out twice.
     "visibility_timeout": 2 * CELERY_TASK_TIME_LIMIT,
     "socket_connect_timeout": 3,
+    "socket_timeout": 15,
     "socket_keepalive": True,
     "health_check_interval": 10,
     "global_keyprefix": os.environ.get("CAD_BROKER_PREFIX", "cad:"),
@@ -204,6 +214,13 @@ CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    # Expires, so that sweeps do not pile up behind long jobs.
+    "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
+    "purge-outbox": {"task": "core.purge_outbox", "schedule": timedelta(hours=1)},
+    "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
+    "forget-answers": {"task": "api.forget_answers", "schedule": timedelta(hours=1)},
+}
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 
 MODEL_SERVER = os.environ.get("CAD_MODEL_SERVER", "torchserve")  # or "inprocess"
@@ -211,8 +228,20 @@ TORCHSERVE_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_URL", "").split(","
 #: JSON file that TorchServe rotates its tokens in, or a plain token for a hospital's own cluster.
 TORCHSERVE_KEY_FILE = os.environ.get("CAD_TORCHSERVE_KEY_FILE", "")
 TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
+#: Only asked how many workers are ready; in the order of the addresses above.
+TORCHSERVE_MANAGEMENT_URLS = [
+    u for u in os.environ.get("CAD_TORCHSERVE_MANAGEMENT_URL", "").split(",") if u
+]
+#: Calls at a time from one process to one host.
+TORCHSERVE_CONCURRENCY = int(os.environ.get("CAD_TORCHSERVE_CONCURRENCY", "4"))
+#: A worker holds a job for so long at a time and renews it every third of that.
 JOB_LEASE_SECONDS = int(os.environ.get("CAD_JOB_LEASE_SECONDS", "15"))
+#: Attempts that the job itself spoilt; those that found the model server away do not count.
 JOB_MAX_ATTEMPTS = int(os.environ.get("CAD_JOB_MAX_ATTEMPTS", "8"))
+#: One attempt may take so long; below Celery's own limits, which are the last resort.
+JOB_DEADLINE_SECONDS = float(os.environ.get("CAD_JOB_DEADLINE_SECONDS", "3000"))
+#: For so long a job waits for a model server that is away.
+JOB_PATIENCE = timedelta(hours=float(os.environ.get("CAD_JOB_PATIENCE_HOURS", "48")))
 
 # --- API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -1,0 +1,82 @@
+"""The networks in this very process: for a single machine without a model server, and for tests."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inference.contract import (
+    AnalysisError,
+    AnalysisRequest,
+    AnalysisResult,
+    ModelManifest,
+    ModelServerUnavailable,
+)
+
+from cad_platform.modelserver.port import Deadline, WorkerStatus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from inference.serving.forward import ForwardOutput, Save
+    from inference.serving.onnx_session import OnnxForward
+
+
+class InProcessModelServer:
+    """One ONNX session a model, loaded at first use after the weights' hash was compared.
+
+    Parameters
+    ----------
+    store
+        The model store's folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._sessions: dict[str, OnnxForward] = {}
+        self._loading = threading.Lock()
+
+    def analyse(
+        self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
+    ) -> AnalysisResult:
+        """See `port.ModelServer`."""
+        from inference.serving import pipeline
+
+        session = self._session(manifest)
+
+        def forward(tensor: NDArray[Any], /) -> ForwardOutput:
+            deadline.remaining()
+            return session(tensor)
+
+        return pipeline.analyse(request, manifest, forward, save)
+
+    def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
+        """See `port.ModelServer`."""
+        from inference.serving import pipeline
+
+        deadline.remaining()
+        try:
+            self._session(manifest)(pipeline.probe_tensor(manifest))
+        except ValueError as error:
+            raise AnalysisError(f"the network refuses its own input: {error}") from error
+
+    def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
+        """This process is the only worker."""
+        return WorkerStatus(ready=1, workers=1)
+
+    def _session(self, manifest: ModelManifest) -> OnnxForward:
+        from inference.serving.onnx_session import OnnxForward
+        from inference.serving.store import StoreError, verified_weights
+
+        key = manifest.weights.sha256
+        with self._loading:
+            if key not in self._sessions:
+                try:
+                    self._sessions[key] = OnnxForward(verified_weights(manifest, self._store))
+                except StoreError as error:
+                    # A store that is being exchanged is complete again in a moment.
+                    raise ModelServerUnavailable(
+                        f"{manifest.name} {manifest.version} is not served: {error}"
+                    ) from error
+            return self._sessions[key]

@@ -1,0 +1,101 @@
+"""What the platform needs of a model server, whichever it is."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, ModelManifest
+
+if TYPE_CHECKING:
+    from inference.serving.forward import Save
+
+
+class DeadlineExceeded(AnalysisError):
+    """The attempt used up its time. Another one may find the machine less busy."""
+
+    retryable = True
+
+
+class Abandoned(AnalysisError):
+    """The attempt is no longer ours: somebody else has taken the job over, or it was withdrawn."""
+
+    retryable = True
+
+
+class Deadline:
+    """A moment on the monotonic clock, and whether the work has been given up before it.
+
+    Parameters
+    ----------
+    seconds
+        From now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self._abandoned = ""
+
+    def abandon(self, reason: str) -> None:
+        """Stop at the next look at the clock; may be called from another thread."""
+        self._abandoned = reason
+
+    def remaining(self) -> float:
+        """Seconds left, above zero.
+
+        Raises
+        ------
+        DeadlineExceeded
+            When none is left.
+        Abandoned
+            After `abandon`.
+        """
+        if self._abandoned:
+            raise Abandoned(self._abandoned)
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise DeadlineExceeded("the analysis did not end within its time limit")
+        return left
+
+
+@dataclass(frozen=True)
+class WorkerStatus:
+    """How many of a model's worker processes are ready, as the server itself says."""
+
+    ready: int
+    workers: int
+
+
+class ModelServer(Protocol):
+    """Runs networks. Implementations are safe to call from several threads."""
+
+    def analyse(
+        self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
+    ) -> AnalysisResult:
+        """Analyse a study. `save(name, png)` keeps masks and heat maps and returns their references.
+
+        Raises
+        ------
+        inference.contract.NotApplicable, inference.contract.ImageUnreadable
+            The study gives no result; asking again gives none either.
+        inference.contract.ModelServerUnavailable
+            No server answered.
+        DeadlineExceeded, Abandoned
+            See `Deadline`.
+        """
+        ...
+
+    def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
+        """Make a real, small prediction with exactly this version.
+
+        Raises
+        ------
+        inference.contract.AnalysisError
+            The model gives no prediction; the sentence says why.
+        """
+        ...
+
+    def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
+        """The model's workers, or None where the server cannot be asked."""
+        ...
