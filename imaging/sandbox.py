@@ -1,6 +1,6 @@
 """The readers, in a process of their own: a file that crashes, fills or stops a decoder costs one error.
 
-Every function here has its counterpart in `imaging.sandboxed` and runs in a freshly forked child with a
+Every function here has its counterpart in `imaging.sandboxed` and runs in a forked child with a
 memory, a CPU and a wall-clock limit (see `imaging.nursery`). Safe from any thread, from Celery's forked
 workers and from a command line; everything ends with the process that uses it. Raises only `ImagingError`.
 
@@ -267,13 +267,21 @@ def read_slide(
 
 
 def slide_strips(
-    path: str | Path, um_per_px: float, rows_per_strip: int = 1024
+    path: str | Path, um_per_px: float, rows_per_strip: int = 1024, native_um_per_px: float | None = None
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """The whole slide at `um_per_px` from top to bottom: (first row, H×W×3). One strip is in memory."""
+    """The whole slide at `um_per_px` from top to bottom: (first row, H×W×3). One strip is in memory.
+
+    `native_um_per_px` is the resolution of level 0 where the study states it; else the slide's own counts.
+    """
     top, total = 0, 1
     while top < total:
         value, strip = SHARED.call(
-            "slide_strip", path=str(path), um_per_px=um_per_px, top=top, rows=rows_per_strip
+            "slide_strip",
+            path=str(path),
+            um_per_px=um_per_px,
+            top=top,
+            rows=rows_per_strip,
+            native_um_per_px=native_um_per_px,
         )
         if not isinstance(strip, np.ndarray):
             raise errors.DamagedFile("The slide gave no pixels.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from imaging.errors import ImagingError, NoSuchFrame
 from imaging.pixels import Pixels
 
 MAX_RENDERED_SIDE = 8192
+_OPEN_SLIDES = 2
+_open_slides: dict[tuple[str, int, int, int], slides.Slide] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,7 @@ def slide_dzi(path: str) -> Answer:
 
 
 def slide_tile(path: str, level: int, column: int, row: int) -> Answer:
-    with slides.open_slide(path) as slide:
-        return Answer(array=slide.tile(level, column, row))
+    return Answer(array=_open_cached(path).tile(level, column, row))
 
 
 def read_slide(
@@ -100,10 +102,12 @@ def read_slide(
     return _pixels(Pixels(values=values, photometric="RGB", bits_stored=8, pixel_spacing_um=spacing))
 
 
-def slide_strip(path: str, um_per_px: float, top: int, rows: int) -> Answer:
+def slide_strip(
+    path: str, um_per_px: float, top: int, rows: int, native_um_per_px: float | None = None
+) -> Answer:
     """Rows `top` to `top + rows` of the slide at a resolution; `value` is the slide's height there."""
     with slides.open_slide(path) as slide:
-        downsample = slide.downsample_for(um_per_px)
+        downsample = um_per_px / native_um_per_px if native_um_per_px else slide.downsample_for(um_per_px)
         values = slide.strip(downsample, top, rows)
         return Answer({"total": max(1, round(slide.rows / downsample))}, values)
 
@@ -115,6 +119,17 @@ FUNCTIONS: dict[str, Callable[..., Answer]] = {
         slide_geometry, slide_dzi, slide_tile, slide_strip, read_slide,
     )
 }  # fmt: skip
+
+
+def _open_cached(path: str) -> slides.Slide:
+    """Tiles come by the hundred from one slide; opening it costs more than a tile."""
+    status = Path(path).stat()
+    key = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+    if key not in _open_slides:
+        _open_slides[key] = slides.open_slide(path)
+        if len(_open_slides) > _OPEN_SLIDES:
+            _open_slides.pop(next(iter(_open_slides))).close()
+    return _open_slides[key]
 
 
 def run(name: str, arguments: dict[str, Any]) -> Answer:
