@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 #: Names the demo's UIDs under 2.25, so that a case has the same UID wherever and whenever it is loaded.
-_NAMESPACE = uuid.UUID("0d1f7bb5-27fb-4d0e-9b8e-4a6b1f0c9d11")
+NAMESPACE = uuid.UUID("0d1f7bb5-27fb-4d0e-9b8e-4a6b1f0c9d11")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Case:
 
     @property
     def study_instance_uid(self) -> str:
-        return f"2.25.{uuid.uuid5(_NAMESPACE, self.key).int}"
+        return f"2.25.{uuid.uuid5(NAMESPACE, self.key).int}"
 
     def study_part(self, images: list[CaseImage]) -> dict[str, Any]:
         """The JSON of the post's `study` part."""
@@ -50,7 +50,7 @@ class Case:
             patient["birth_date"] = self.birth_date
         return {
             "study_instance_uid": self.study_instance_uid,
-            "accession_number": f"DEMO-{uuid.uuid5(_NAMESPACE, self.key).hex[:8].upper()}",
+            "accession_number": f"DEMO-{uuid.uuid5(NAMESPACE, self.key).hex[:8].upper()}",
             "modality": self.modality,
             "procedure": self.procedure,
             "priority": self.priority,

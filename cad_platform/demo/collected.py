@@ -7,10 +7,13 @@ write the answer into theirs.
 from __future__ import annotations
 
 import csv
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cad_platform.demo.cases import Case, CaseImage
+import pydicom
+
+from cad_platform.demo.cases import NAMESPACE, Case, CaseImage
 
 _BUSI_PER_CLASS = 2
 _MIAS_WOMEN = 2
@@ -77,7 +80,10 @@ def _mini_mias(root: Path) -> Iterator[Case]:
 
 
 def _cbis_ddsm_exam(root: Path) -> Iterator[Case]:
-    """One woman in four views (Lee 2017). Every file names another patient and study, so all is said anew."""
+    """One woman in four views (Lee 2017). Every file names another patient and study, so all is said anew.
+
+    The copies get SOP Instance UIDs of their own: whoever posts the originals finds their UIDs free.
+    """
     folder = root / "dicom" / "mammography"
     views = (
         ("1-280.dcm", "L", "CC"),
@@ -85,8 +91,13 @@ def _cbis_ddsm_exam(root: Path) -> Iterator[Case]:
         ("1-282.dcm", "R", "CC"),
         ("1-283.dcm", "R", "MLO"),
     )
-    images = [CaseImage(folder / name, name, side, view) for name, side, view in views]
-    if all(image.path.is_file() for image in images):
+
+    def images(into: Path) -> list[CaseImage]:
+        return [
+            CaseImage(_renumbered(folder / name, into / name), name, side, view) for name, side, view in views
+        ]
+
+    if all((folder / name).is_file() for name, _, _ in views):
         yield Case(
             key="cbis_ddsm/P_00820",
             modality="MG",
@@ -95,7 +106,7 @@ def _cbis_ddsm_exam(root: Path) -> Iterator[Case]:
             birth_date=None,
             procedure="Film mammography, four views (CBIS-DDSM data set)",
             priority="urgent",
-            images=_fixed(*images),
+            images=images,
             truth={"source": "CBIS-DDSM P_00820", "L": "malignant", "R": "benign"},
         )
 
@@ -149,6 +160,15 @@ def _her2st_slide(root: Path) -> Iterator[Case]:
             images=_fixed(CaseImage(path, "section-B4.tif", pixel_spacing_um=0.67)),
             truth={"source": "her2st B4", "label": "HER2-positive carcinoma"},
         )
+
+
+def _renumbered(original: Path, copy: Path) -> Path:
+    """The same object under another SOP Instance UID, always the same one; its pixels stay as encoded."""
+    dataset = pydicom.dcmread(original)
+    uid = f"2.25.{uuid.uuid5(NAMESPACE, str(dataset.SOPInstanceUID)).int}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
+    dataset.save_as(copy)
+    return copy
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
