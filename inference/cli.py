@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def _train(chosen: argparse.Namespace) -> int:
 
     from inference.training.build import BUILDERS, Plan
 
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(chosen.threads)
     plan = Plan(
         data=chosen.data,

@@ -1,7 +1,8 @@
 """The one language between the platform, the model server's handlers and the recipes. Version 1.
 
 A platform asks with an `AnalysisRequest` and is answered with an `AnalysisResult`. What a model needs of
-its input and what travels with its weights stands in its `ModelManifest` (`model_store/<name>/manifest.json`).
+its input and what travels with its weights stands in its `ModelManifest`
+(`model_store/<name>/manifest.json`).
 
 Geometry is in stored pixels of the image as read (level 0 for slides): origin top left, x to the right,
 y down, a box is `(x0, y0, x1, y1)` with the far edges exclusive. Lengths are micrometres. Times are
@@ -163,7 +164,8 @@ class ModelManifest(ContractModel):
     preprocessing_sha256: Sha256
     thresholds: dict[str, float]
     calibration: dict[str, float] = Field(
-        default_factory=dict, description="from scores to probabilities and flags; names are the pipeline's own"
+        default_factory=dict,
+        description="from scores to probabilities and flags; names are the pipeline's own",
     )
     parameters: int = Field(gt=0, description="trainable and frozen, of the network as served")
     licence: str = Field(description="what the training data allow; shown with the model")

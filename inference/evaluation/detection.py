@@ -87,7 +87,9 @@ def level_for_false_marks(
         lesions = components(truth)
         total += int(lesions.max())
         for region in regions_above(outline, 0.05, 1):
-            peaks = regions_above(np.where(region.inside, outline, 0).astype(np.float32), 0.5 * region.peak, 1)
+            peaks = regions_above(
+                np.where(region.inside, outline, 0).astype(np.float32), 0.5 * region.peak, 1
+            )
             marks += [mark_of(image, part.peak, part.box, lesions) for part in peaks]
     _, level = froc(marks, max(total, 1), len(outlines)).at(marks_per_image) if marks else (0.0, 0.5)
     return round(min(max(level, 0.05), 0.9), 4)

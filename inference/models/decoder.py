@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -46,4 +45,4 @@ def grey_to_input(x: Tensor) -> Tensor:
 
 def colour_to_input(x: Tensor) -> Tensor:
     """uint8 or float N×H×W×3 in 0–255 → normalised N×3×H×W."""
-    return torch.movedim((x.float() / 255.0 - 0.5) / 0.5, -1, 1)
+    return ((x.float() / 255.0 - 0.5) / 0.5).permute(0, 3, 1, 2)

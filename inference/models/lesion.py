@@ -35,6 +35,7 @@ class LesionNetwork(nn.Module):
         self.dropout = nn.Dropout(0.3)
         self.classify = nn.Linear(2 * HEAD_CHANNELS + channels, classes)
         self.novelty = Novelty()
+        assert self.outline.bias is not None
         nn.init.constant_(self.outline.bias, -2.0)  # lesions are the smaller part of a field
 
     def forward(self, x: Tensor) -> LesionOutput:
@@ -49,6 +50,4 @@ class LesionNetwork(nn.Module):
         where = where + 1e-4
         texture = (fine * where).sum(dim=(2, 3)) / where.sum(dim=(2, 3))
         pooled = torch.cat([features.mean(dim=(2, 3)), in_lesion, texture], dim=1)
-        return LesionOutput(
-            self.classify(self.dropout(pooled)), outline, malignancy, self.novelty(pyramid)
-        )
+        return LesionOutput(self.classify(self.dropout(pooled)), outline, malignancy, self.novelty(pyramid))

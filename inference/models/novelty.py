@@ -27,7 +27,7 @@ def statistics(pyramid: Pyramid) -> Tensor:
 
 
 class Novelty(nn.Module):
-    """`forward`: pyramid → N distances; about 1 on training images. Fitted by `fit`, then part of the graph."""
+    """`forward`: pyramid → N distances; about 1 on training images. Fitted by `fit`, then in the graph."""
 
     centre: Tensor
     whitening: Tensor

@@ -33,7 +33,7 @@ class Placement:
     mirrored: bool = False
 
     def point_to_image(self, x: float, y: float) -> Point:
-        """A canvas point (continuous; pixel edges are whole numbers) in stored pixels, clipped to the crop."""
+        """A canvas point (continuous; edges are whole numbers) in stored pixels, clipped to the crop."""
         x0, y0, x1, y1 = self.crop
         across = (x - self.left) / self.scale_x
         across = x1 - across if self.mirrored else x0 + across
@@ -52,7 +52,9 @@ class Placement:
         """
         x0, y0, x1, y1 = self.crop
         shrink = 1.0 if longest is None else min(1.0, longest / max(self.image_width, self.image_height))
-        out = np.zeros((max(1, round(self.image_height * shrink)), max(1, round(self.image_width * shrink))), np.float32)
+        out = np.zeros(
+            (max(1, round(self.image_height * shrink)), max(1, round(self.image_width * shrink))), np.float32
+        )
         rows = slice(round(y0 * shrink), max(round(y0 * shrink) + 1, round(y1 * shrink)))
         columns = slice(round(x0 * shrink), max(round(x0 * shrink) + 1, round(x1 * shrink)))
         target = out[rows, columns]
@@ -77,7 +79,7 @@ def lay_out(
     image: Gray, crop: tuple[int, int, int, int], canvas_height: int, canvas_width: int, *,
     mirrored: bool = False, centred: bool = True,
 ) -> tuple[Gray, Placement]:  # fmt: skip
-    """Crop `image` (H×W uint8), mirror it, scale it to fit the canvas with its aspect kept, pad with black."""
+    """Crop `image` (H×W uint8), mirror it, scale it to fit the canvas, aspect kept, pad with black."""
     x0, y0, x1, y1 = crop
     part = image[y0:y1, x0:x1]
     if mirrored:

@@ -32,13 +32,13 @@ def breast_mask(gray: Gray) -> Gray:
     """`gray` H×W uint8 → H×W uint8, 255 inside the largest bright region, holes filled; all 255 where no
     region is worth the name (the film is judged by the out-of-distribution gate then)."""
     shrink = min(1.0, _SEARCH_PX / max(gray.shape))
-    small = cv2.resize(gray, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(small, (5, 5), 0)
+    thumbnail = cv2.resize(gray, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    small = np.asarray(cv2.GaussianBlur(thumbnail, (5, 5), 0), np.uint8)
     edge = max(1, round(_FILM_EDGE * min(small.shape)))
     level, _ = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
     above = (small > max(level / 2.5, 8)).astype(np.uint8)
     above[:edge] = above[-edge:] = 0
-    above = cv2.morphologyEx(above, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    above = np.asarray(cv2.morphologyEx(above, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)), np.uint8)
     count, regions, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=4)
     if count < 2:
         return np.full(gray.shape, 255, np.uint8)
@@ -48,8 +48,8 @@ def breast_mask(gray: Gray) -> Gray:
     breast = (regions == largest).astype(np.uint8)
     outlines, _ = cv2.findContours(breast, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(breast, outlines, -1, 1, thickness=-1)
-    breast = cv2.morphologyEx(breast, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
-    full = cv2.resize(breast * 255, (gray.shape[1], gray.shape[0]), interpolation=cv2.INTER_LINEAR)
+    closed = cv2.morphologyEx(breast, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    full = cv2.resize(closed * 255, (gray.shape[1], gray.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.where(full > 127, 255, 0).astype(np.uint8)
 
 
@@ -76,16 +76,19 @@ def working_canvas(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> tuple[Gray
     gray[mask == 0] = 0
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     crop = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
-    canvas, placement = lay_out(
-        gray, crop, HEIGHT, WIDTH, mirrored=chest_wall_on_right(mask), centred=False
-    )
+    canvas, placement = lay_out(gray, crop, HEIGHT, WIDTH, mirrored=chest_wall_on_right(mask), centred=False)
     return canvas, mask, placement
 
 
 def _stretch(
-    pixels: NDArray[np.generic], sample: NDArray[np.generic], low: float = 0.0, high: float = 100.0
+    pixels: NDArray[np.uint8] | NDArray[np.uint16],
+    sample: NDArray[np.uint8] | NDArray[np.uint16],
+    low: float = 0.0,
+    high: float = 100.0,
 ) -> Gray:
-    bottom, top = (float(value) for value in np.percentile(sample[:: max(1, sample.size // 500_000)], (low, high)))
+    bottom, top = (
+        float(value) for value in np.percentile(sample[:: max(1, sample.size // 500_000)], (low, high))
+    )
     if top <= bottom:
         return np.zeros(pixels.shape, np.uint8)
     scaled = (pixels.astype(np.float32) - bottom) * (255.0 / (top - bottom))

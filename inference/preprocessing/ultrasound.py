@@ -9,7 +9,11 @@ from inference.preprocessing.geometry import Gray, Placement, lay_out
 
 SIDE = 256
 PREPROCESSING: dict[str, object] = {
-    "steps": ["luma of colour frames", "aspect kept, centred on a black square", "network scales 0–255 to ±1"],
+    "steps": [
+        "luma of colour frames",
+        "aspect kept, centred on a black square",
+        "network scales 0–255 to ±1",
+    ],
     "side_px": SIDE,
     "test_time_mirror": True,
     "version": 1,

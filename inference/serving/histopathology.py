@@ -6,8 +6,7 @@ network a few hundred at a time, and only one number a field stays.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +38,7 @@ from inference.preprocessing.histopathology import (
 from inference.serving import quality
 from inference.serving.forward import Forward, Save
 from inference.serving.regions import clipped_box, png_of, regions_above
-from inference.serving.study import Clock, StudyFinding, describe, spacing_of, undecided
+from inference.serving.study import Clock, StudyFinding, absolute, describe, spacing_of, undecided
 
 INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
 CLASSES = ("not_idc", "idc")
@@ -104,6 +103,7 @@ def _section(
         probabilities=probabilities,
         scores={"idc": round(score, 5)},
         findings=findings,
+        mask=None,
         heatmap=reference,
         flags=tuple(flags),
         descriptors={
@@ -121,7 +121,7 @@ class _Source:
     width: int
     height: int
     um_per_px: float
-    strips: Generator[tuple[int, Rgb], None, None]
+    strips: Iterator[tuple[int, Rgb]]
     colour: float = 0.0
 
 
@@ -131,18 +131,18 @@ def _open(image: ImageReference) -> _Source:
         own = None if found.slide.mpp is None else sum(found.slide.mpp) / 2
         um_per_px = _stated(image.pixel_spacing_um or own)
         strips = sandbox.slide_strips(
-            image.path, UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
+            absolute(image), UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
         )
         return _Source(found.columns, found.rows, um_per_px, strips)
     try:
-        pixels = sandbox.read(image.path)
+        pixels = sandbox.read(absolute(image))
     except ImagingError as error:
         raise ImageUnreadable(error.reason) from error
     um_per_px = _stated(spacing_of(image, pixels))
     shown = pixels.display()
     rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
     small = resample(np.ascontiguousarray(rgb), um_per_px)
-    return _Source(rgb.shape[1], rgb.shape[0], um_per_px, _one(small))
+    return _Source(rgb.shape[1], rgb.shape[0], um_per_px, iter([(0, small)]))
 
 
 def _stated(um_per_px: float | None) -> float:
@@ -163,7 +163,9 @@ def _read_fields(
     for top, rows, last in _bands(source, clock):
         height, width = max(height, top + rows.shape[0]), rows.shape[1]
         with clock.measure("preprocess_ms"):
-            for y in field_origins(rows.shape[0]) if last else range(0, rows.shape[0] - FIELD_PX + 1, FIELD_PX):
+            for y in (
+                field_origins(rows.shape[0]) if last else range(0, rows.shape[0] - FIELD_PX + 1, FIELD_PX)
+            ):
                 origins = field_origins(width)
                 cut = np.stack([rows[y : y + FIELD_PX, x : x + FIELD_PX] for x in origins])
                 kept = tissue_share(cut) >= MIN_TISSUE
@@ -184,33 +186,27 @@ def _bands(source: _Source, clock: Clock) -> Iterator[tuple[int, Rgb, bool]]:
     """Strips joined so that each holds whole fields from its top: (top, rows, is the last)."""
     carried: Rgb | None = None
     top = 0
-    with closing(_decoded(source, clock)) as strips:
-        for _, strip in strips:
-            joined = strip if carried is None else np.concatenate([carried, strip])
-            # one field's height stays back, so that the section's last row can be pulled inward
-            whole = max(0, (joined.shape[0] // FIELD_PX - 1) * FIELD_PX)
-            if whole:
-                yield top, joined[:whole], False
-            carried, top = joined[whole:].copy(), top + whole
+    for _, strip in _decoded(source, clock):
+        joined = strip if carried is None else np.concatenate([carried, strip])
+        # one field's height stays back, so that the section's last row can be pulled inward
+        whole = max(0, (joined.shape[0] // FIELD_PX - 1) * FIELD_PX)
+        if whole:
+            yield top, joined[:whole], False
+        carried, top = joined[whole:].copy(), top + whole
     if carried is not None:
         yield top, _at_least_one_field(carried), True
 
 
-def _decoded(source: _Source, clock: Clock) -> Generator[tuple[int, Rgb], None, None]:
-    with closing(source.strips):  # ends the decoder's process when the analysis fails in the middle
-        while True:
-            with clock.measure("decode_ms"):
-                try:
-                    strip = next(source.strips, None)
-                except ImagingError as error:
-                    raise ImageUnreadable(error.reason) from error
-            if strip is None:
-                return
-            yield strip
-
-
-def _one(rgb: Rgb) -> Generator[tuple[int, Rgb], None, None]:
-    yield 0, rgb
+def _decoded(source: _Source, clock: Clock) -> Iterator[tuple[int, Rgb]]:
+    while True:
+        with clock.measure("decode_ms"):
+            try:
+                strip = next(source.strips, None)
+            except ImagingError as error:
+                raise ImageUnreadable(error.reason) from error
+        if strip is None:
+            return
+        yield strip
 
 
 def _at_least_one_field(rows: Rgb) -> Rgb:
@@ -220,7 +216,12 @@ def _at_least_one_field(rows: Rgb) -> Rgb:
 
 
 def _predict(
-    waiting: list[NDArray[np.uint8]], fields: _Fields, forward: Forward, clock: Clock, *, both_ways: bool = False
+    waiting: list[NDArray[np.uint8]],
+    fields: _Fields,
+    forward: Forward,
+    clock: Clock,
+    *,
+    both_ways: bool = False,
 ) -> None:
     batch = np.stack(waiting)
     output = clock.run(forward, batch).outputs

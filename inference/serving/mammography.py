@@ -32,7 +32,15 @@ from inference.serving.regions import (
     shape_descriptors,
     sigmoid,
 )
-from inference.serving.study import Clock, Laterality, StudyFinding, grey_values, read_still, spacing_of, undecided
+from inference.serving.study import (
+    Clock,
+    Laterality,
+    StudyFinding,
+    grey_values,
+    read_still,
+    spacing_of,
+    undecided,
+)
 
 INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
 _SMALLEST_REGION = 40
@@ -97,8 +105,12 @@ def _view(
         }
         masses = _enlarged(output["outline"][0, 0])
         heat = masses * _enlarged(output["place"][0, 0])
-        findings, outlined = _findings(masses, heat, calibration["outline_level"], placement, spacing_of(image, pixels))
-        flags = quality.flags_of(seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration)
+        findings, outlined = _findings(
+            masses, heat, calibration["outline_level"], placement, spacing_of(image, pixels)
+        )
+        flags = quality.flags_of(
+            seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
+        )
         covered = float((breast > 0).mean())
         unlike_a_breast = not calibration["breast_share_low"] <= covered <= calibration["breast_share_high"]
         if (colour > calibration["colour_high"] or unlike_a_breast) and Flag.OUT_OF_DISTRIBUTION not in flags:
@@ -123,7 +135,9 @@ def _view(
 
 def _enlarged(logits: Map) -> Map:
     """h×w logits → probabilities on the canvas."""
-    return np.asarray(cv2.resize(sigmoid(logits), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(
+        cv2.resize(sigmoid(logits), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def find_masses(masses: Map, level: float) -> list[tuple[float, tuple[int, int, int, int], np.ndarray]]:
@@ -142,9 +156,7 @@ def _findings(
 ) -> tuple[tuple[Finding, ...], Map]:
     findings, outlined = [], np.zeros(masses.shape, np.float32)
     for peak, canvas_box, inside in find_masses(masses, level):
-        box = clipped_box(
-            placement.box_to_image(canvas_box), placement.image_width, placement.image_height
-        )
+        box = clipped_box(placement.box_to_image(canvas_box), placement.image_width, placement.image_height)
         if box is None:
             continue
         outlined[inside] = 1.0

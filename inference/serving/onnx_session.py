@@ -38,10 +38,13 @@ class OnnxForward:
             ValueError: another dtype or shape.
         """
         fits = tensor.ndim == len(self.shape) and all(
-            expected is None or expected == size for expected, size in zip(self.shape, tensor.shape, strict=True)
+            expected is None or expected == size
+            for expected, size in zip(self.shape, tensor.shape, strict=True)
         )
         if tensor.dtype != np.uint8 or not fits or tensor.size == 0:
-            raise ValueError(f"the network takes uint8 of shape {self.shape}, not {tensor.dtype} {tensor.shape}")
+            raise ValueError(
+                f"the network takes uint8 of shape {self.shape}, not {tensor.dtype} {tensor.shape}"
+            )
         begun = time.perf_counter()
         answers = self.session.run(self._outputs, {self._input: tensor})
         model_ms = (time.perf_counter() - begun) * 1000

@@ -40,7 +40,9 @@ _PROBES: dict[Modality, tuple[int, ...]] = {
 OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
 
 
-def analyse(request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save) -> AnalysisResult:
+def analyse(
+    request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save
+) -> AnalysisResult:
     """Analyse the request's images as one study.
 
     Images stand in the result in the request's order. `save` is called with `image-<index>.mask.png` and
@@ -91,5 +93,6 @@ def _check_contract(request: AnalysisRequest, manifest: ModelManifest) -> None:
         )
     if len(request.images) > manifest.input.max_images:
         raise NotApplicable(
-            f"not analysed: {len(request.images)} images, at most {manifest.input.max_images} are read together"
+            f"not analysed: {len(request.images)} images, "
+            f"at most {manifest.input.max_images} are read together"
         )

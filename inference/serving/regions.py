@@ -36,7 +36,9 @@ def regions_above(values: Map, level: float, smallest: int) -> list[Region]:
             continue
         inside = labels == label
         part = values[inside]
-        found.append(Region((x, y, x + width, y + height), area, float(part.max()), float(part.mean()), inside))
+        found.append(
+            Region((x, y, x + width, y + height), area, float(part.max()), float(part.mean()), inside)
+        )
     return sorted(found, key=lambda region: -region.peak)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -61,10 +62,15 @@ class StudyFinding:
     breasts: dict[Laterality, dict[str, float]] = field(default_factory=dict)
 
 
+def absolute(image: ImageReference) -> Path:
+    """The decoders run in another folder."""
+    return Path(image.path).absolute()
+
+
 def describe(image: ImageReference) -> Description:
     """What the file is. Raises `ImageUnreadable` with the reader's own sentence."""
     try:
-        return sandbox.describe(image.path)
+        return sandbox.describe(absolute(image), prove=False)
     except ImagingError as error:
         raise ImageUnreadable(error.reason) from error
 
@@ -80,7 +86,7 @@ def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
     if found.kind == "slide":
         raise NotApplicable(f"not analysed: {manifest.name} reads single images, this is a whole-slide file")
     try:
-        return sandbox.read(image.path)
+        return sandbox.read(absolute(image))
     except ImagingError as error:
         raise ImageUnreadable(error.reason) from error
 
@@ -90,12 +96,11 @@ def grey_values(pixels: Pixels) -> NDArray[np.uint8] | NDArray[np.uint16]:
     values = pixels.values
     if values.ndim == 3:
         return pixels.gray()
-    if values.dtype == np.int16:
-        values = (values.astype(np.int32) - int(values.min())).astype(np.uint16)
-    if pixels.photometric == "MONOCHROME1":
-        highest = values.max()
-        return np.asarray(highest - values, values.dtype)
-    return np.asarray(values)
+    if values.dtype == np.uint8:
+        narrow = np.asarray(values, np.uint8)
+        return 255 - narrow if pixels.photometric == "MONOCHROME1" else narrow
+    wide = (values.astype(np.int32) - min(0, int(values.min()))).astype(np.uint16)
+    return wide.max() - wide if pixels.photometric == "MONOCHROME1" else wide
 
 
 def spacing_of(image: ImageReference, pixels: Pixels) -> float | None:

@@ -123,9 +123,7 @@ def _findings(
     findings = []
     for region, mean in zip(regions, means, strict=True):
         polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(region.inside))
-        box = clipped_box(
-            placement.box_to_image(region.box), placement.image_width, placement.image_height
-        )
+        box = clipped_box(placement.box_to_image(region.box), placement.image_width, placement.image_height)
         if box is None:
             continue
         score = 1 / (1 + math.exp(-(frame_odds + _log_odds(mean) - _log_odds(overall))))

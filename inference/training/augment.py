@@ -21,7 +21,9 @@ def warp(
     count, _, height, width = images.shape
     angle = _uniform(count, -turn_degrees, turn_degrees, generator) * (math.pi / 180)
     scale = torch.exp(_uniform(count, -zoom, zoom, generator))
-    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) if mirror else torch.ones(count)
+    flip = (
+        torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) if mirror else torch.ones(count)
+    )
     cosine, sine, aspect = torch.cos(angle) * scale, torch.sin(angle) * scale, height / width
     move_x = _uniform(count, -shift, shift, generator)
     move_y = _uniform(count, -shift, shift, generator)
@@ -39,7 +41,9 @@ def grey_levels(images: Tensor, generator: Generator, strength: float = 1.0) -> 
     gamma = torch.exp(_uniform(count, -0.35, 0.35, generator) * strength).view(shape)
     gain = _uniform(count, 1 - 0.2 * strength, 1 + 0.2 * strength, generator).view(shape)
     x = (images / 255.0).clamp(0, 1) ** gamma * gain
-    noise = torch.randn(images.shape, generator=generator) * _uniform(count, 0, 0.06 * strength, generator).view(shape)
+    noise = torch.randn(images.shape, generator=generator) * _uniform(
+        count, 0, 0.06 * strength, generator
+    ).view(shape)
     x = x * (1 + noise) + 0.25 * noise * (x > 0)
     blurred = F.avg_pool2d(x, 3, stride=1, padding=1)
     chosen = (torch.rand(count, generator=generator) < 0.25 * strength).view(shape)
@@ -64,4 +68,5 @@ def stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tenso
     shift = _uniform(count * 3, -0.04, 0.04, generator).view(count, 1, 1, 3) * strength
     x = 256 * 10 ** -((stain * scale + shift) @ _STAINS) - 1
     gain = _uniform(count, 1 - 0.1 * strength, 1 + 0.1 * strength, generator).view(count, 1, 1, 1)
-    return (x * gain).clamp(0, 255)
+    augmented: Tensor = (x * gain).clamp(0, 255)
+    return augmented

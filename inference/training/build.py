@@ -95,7 +95,9 @@ def build_ultrasound(plan: Plan) -> ModelManifest:
     return write_manifest(
         folder, name="ultrasound", version=plan.version, title="Breast ultrasound: lesion and malignancy",
         classes=busi.CLASSES, positive_class="malignant",
-        contract=InputContract(modality=Modality.ULTRASOUND, kinds=("image",), max_images=64),
+        contract=InputContract(
+            modality=Modality.ULTRASOUND, kinds=("image",), max_images=64, working_um_per_px=None
+        ),
         preprocessing=frame_preprocessing.PREPROCESSING, thresholds=points, calibration=calibration,
         parameters=parameter_count(network), licence=f"Learned from BUSI: {busi.LICENCE}",
         intended_use=_INTENDED_USE,
@@ -155,7 +157,9 @@ def build_mammography(plan: Plan) -> ModelManifest:
         folder, name="mammography", version=plan.version,
         title="Mammography: abnormality of a view, masses and their malignancy",
         classes=("normal", "abnormal", "malignancy"), positive_class="abnormal",
-        contract=InputContract(modality=Modality.MAMMOGRAPHY, kinds=("image",), max_images=16),
+        contract=InputContract(
+            modality=Modality.MAMMOGRAPHY, kinds=("image",), max_images=16, working_um_per_px=None
+        ),
         preprocessing=film_preprocessing.PREPROCESSING, thresholds=operating_points(chances, abnormal),
         calibration=calibration, parameters=parameter_count(assembled),
         licence=f"Learned from mini-MIAS: {mini_mias.LICENCE}; and from CBIS-DDSM: {cbis_mass_256.LICENCE}",
@@ -182,7 +186,9 @@ def build_histopathology(plan: Plan) -> ModelManifest:
     calibration = {
         "slope": platt.slope,
         "offset": platt.offset,
-        "conformal_level": conformal_level(np.stack([1 - chances, chances], axis=1), positive.astype(np.int64)),
+        "conformal_level": conformal_level(
+            np.stack([1 - chances, chances], axis=1), positive.astype(np.int64)
+        ),
         "novelty_limit": _novelty_limit(distances),
         "colour_low": float(np.quantile(colours, 0.005)) * 0.7,
     }

@@ -1,9 +1,10 @@
-"""The loop: AdamW, cosine schedule with warm-up, averaged weights, a checkpoint an epoch, resume by itself."""
+"""The loop: AdamW, cosine schedule with warm-up, averaged weights, a checkpoint an epoch and resuming."""
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import torch
 from torch import Generator, Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 Batches = Callable[[Generator], Iterator[tuple[Tensor, ...]]]
 Loss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
@@ -72,13 +75,14 @@ def fit(network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, ru
         }
         with (run / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps(line) + "\n")
-        print(f"{run.name}: {line}", flush=True)
+        logger.info("%s %s: %s", run.parent.name, run.name, line)
         _save(run / "checkpoint.pt", network, average, optimiser, rates, schedule, epoch + 1)
     return average.eval()
 
 
 def _parameter_groups(network: nn.Module, schedule: Schedule) -> list[dict[str, object]]:
-    backbone, rest = [], []
+    backbone: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             (backbone if name.startswith("backbone.") else rest).append(parameter)
@@ -128,7 +132,9 @@ def _resume(
         return 0
     state = torch.load(path, weights_only=True)
     if state["schedule"] != asdict(schedule):
-        raise ValueError(f"{path} belongs to another schedule: {state['schedule']}; give another --run folder")
+        raise ValueError(
+            f"{path} belongs to another schedule: {state['schedule']}; give another --run folder"
+        )
     network.load_state_dict(state["network"])
     average.load_state_dict(state["average"])
     optimiser.load_state_dict(state["optimiser"])

@@ -42,7 +42,8 @@ def load(samples: Sequence[Sample]) -> NDArray[np.uint8]:
 def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> FieldNetwork:
     """The network fitted to `samples`, its novelty distance included."""
     torch.manual_seed(seed)
-    network = FieldNetwork(imagenet_backbone()).to(memory_format=torch.channels_last)
+    network = FieldNetwork(imagenet_backbone())
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.backbone.freeze(1)
     fields = torch.from_numpy(load(samples))
     labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
@@ -75,7 +76,9 @@ def pooled_statistics(network: FieldNetwork, fields: Tensor) -> NDArray[np.float
 
 
 @torch.no_grad()
-def score(network: FieldNetwork, samples: Sequence[Sample]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def score(
+    network: FieldNetwork, samples: Sequence[Sample]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Logits and distances of `samples`, mirrored copies averaged as at serving time."""
     logits, distances = [], []
     for chunk in torch.from_numpy(load(samples)).split(64):

@@ -56,9 +56,7 @@ def load(samples: Sequence[Sample]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
         canvases.append(canvas)
         if sample.masks:
             mask = read_joined_masks(sample.masks, *gray.shape)
-            laid, _ = lay_out(
-                mask, placement.crop, HEIGHT, WIDTH, mirrored=placement.mirrored, centred=False
-            )
+            laid, _ = lay_out(mask, placement.crop, HEIGHT, WIDTH, mirrored=placement.mirrored, centred=False)
             masks.append(laid)
         else:
             masks.append(np.zeros_like(canvas))
@@ -74,7 +72,8 @@ def halved(canvases: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def train_masses(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> LesionNetwork:
     """The mass network fitted to `samples`, its novelty distance not yet."""
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=1).to(memory_format=torch.channels_last)
+    network = LesionNetwork(imagenet_backbone(), classes=1)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.backbone.freeze(1)
     canvases, masks = load(samples)
     images = torch.from_numpy(halved(canvases))[:, None]
@@ -106,7 +105,9 @@ def train_masses(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, see
     return fitted
 
 
-def assemble(mass: LesionNetwork, mass_canvases: NDArray[np.uint8], film_canvases: NDArray[np.uint8]) -> MammogramNetwork:
+def assemble(
+    mass: LesionNetwork, mass_canvases: NDArray[np.uint8], film_canvases: NDArray[np.uint8]
+) -> MammogramNetwork:
     """The served network, its abnormality layer not fitted yet. Novelty is measured from both sets' films."""
     both = np.concatenate([halved(mass_canvases), halved(film_canvases)])
     mass.novelty.fit(pooled_statistics(mass, both))

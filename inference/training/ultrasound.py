@@ -44,7 +44,8 @@ def load(samples: Sequence[Sample]) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> LesionNetwork:
     """The network fitted to `samples`, its novelty distance included."""
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES)).to(memory_format=torch.channels_last)
+    network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.backbone.freeze(1)
     canvases, masks = load(samples)
     images, outlines = torch.from_numpy(canvases)[:, None], torch.from_numpy(masks)[:, None]
