@@ -7,6 +7,8 @@ class CoreConfig(AppConfig):
     label = "core"
 
     def ready(self) -> None:
+        from cad_platform.core import housekeeping, probes
         from cad_platform.core.grants import grant_application_role
 
+        housekeeping.register_loop("probes", probes.probe_all, probes.PROBE_SECONDS)
         post_migrate.connect(grant_application_role, sender=self, dispatch_uid="grant_application_role")

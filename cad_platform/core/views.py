@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from cad_platform.accounts.models import Role
+from cad_platform.core import probes
 from cad_platform.core.errors import NotFound, NotPermitted, PlatformError
 
 
@@ -17,6 +20,32 @@ def home(request: HttpRequest) -> HttpResponse:
     if request.user.role == Role.ADMINISTRATOR:
         return redirect("jobs")
     return redirect("worklist")
+
+
+@never_cache
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """The process answers; says nothing of what it depends on."""
+    return HttpResponse("alive\n", content_type="text/plain")
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 while every component has lately proven itself by traffic, else 503 and which have not."""
+    states = probes.readiness()
+    failed = [state.name for state in states if not state.ok]
+    components = {
+        state.name: {
+            "ok": state.ok,
+            "age_s": state.age_s,
+            "latency_ms": state.latency_ms,
+            **({"reason": state.reason} if state.reason else {}),
+        }
+        for state in states
+    }
+    body = {"ready": not failed, "failed": failed, "components": components}
+    return JsonResponse(body, status=503 if failed else 200)
 
 
 def _problem(request: HttpRequest, problem: PlatformError) -> HttpResponse:

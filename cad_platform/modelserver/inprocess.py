@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cad_platform.modelserver.port import Deadline, WorkerStatus
 from inference.contract import (
     AnalysisError,
     AnalysisRequest,
@@ -13,8 +14,6 @@ from inference.contract import (
     ModelManifest,
     ModelServerUnavailable,
 )
-
-from cad_platform.modelserver.port import Deadline, WorkerStatus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

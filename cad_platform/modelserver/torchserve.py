@@ -16,6 +16,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import httpx
+
+from cad_platform.modelserver.breaker import CircuitBreaker
+from cad_platform.modelserver.port import Deadline, WorkerStatus
+from cad_platform.modelserver.tokens import TokenSource
 from inference.contract import (
     AnalysisError,
     AnalysisRequest,
@@ -23,10 +27,6 @@ from inference.contract import (
     ModelManifest,
     ModelServerUnavailable,
 )
-
-from cad_platform.modelserver.breaker import CircuitBreaker
-from cad_platform.modelserver.port import Deadline, WorkerStatus
-from cad_platform.modelserver.tokens import TokenSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

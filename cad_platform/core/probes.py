@@ -1,0 +1,199 @@
+"""Readiness by traffic: a component is healthy while it has lately done real work.
+
+Housekeeping makes every component work each ten seconds (a message to the broker, a task through the worker,
+a prediction by each model) and writes the outcome as a `ComponentProbe`; real jobs are proof as well.
+`readiness` reads those rows over a connection of its own, so that a dead database is named at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.db import connection, connections
+from django.utils import timezone
+
+from cad_platform.config.celery import app
+from cad_platform.core.models import ComponentProbe
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 10.0
+#: An answer older than this counts as failed.
+FRESH_FOR = timedelta(seconds=30)
+#: A single probe may take so long.
+PROBE_TIMEOUT = 8.0
+
+DATABASE, BROKER, WORKER = "database", "broker", "worker"
+#: Traffic is noted at most so often, so that proof costs nothing.
+_NOTE_EVERY_S = 3.0
+
+#: Raises with a sentence when the component does not work.
+Check = Callable[[], None]
+#: component → its check; asked anew each round, because models come and go.
+Source = Callable[[], Mapping[str, Check]]
+
+_sources: list[Source] = []
+_noted: dict[str, float] = {}
+_noting = threading.Lock()
+
+
+class ProbeFailed(Exception):
+    """The sentence says what did not work."""
+
+
+def register(source: Source) -> None:
+    """Have the components of `source` proven each round. Called from an app's `ready()`."""
+    if source not in _sources:
+        _sources.append(source)
+
+
+def succeeded(component: str, latency_ms: float | None = None) -> None:
+    """Record that a component has just done real work."""
+    measured = {} if latency_ms is None else {"latency_ms": latency_ms}
+    _record(component, succeeded_at=timezone.now(), reason="", **measured)
+
+
+def failed(component: str, reason: str) -> None:
+    """Record how a component has just failed. `reason` names no patient."""
+    _record(component, failed_at=timezone.now(), reason=reason[:500])
+
+
+def note_traffic(component: str) -> None:
+    """As `succeeded`, but for work that happens often: writes every few seconds only."""
+    now = time.monotonic()
+    with _noting:
+        if now - _noted.get(component, -_NOTE_EVERY_S) < _NOTE_EVERY_S:
+            return
+        _noted[component] = now
+    succeeded(component)
+
+
+def proven_since(component: str, moment: Any) -> bool:
+    """Whether the latest proof is younger than `moment` (a datetime) and than the latest failure."""
+    probe = ComponentProbe.objects.filter(pk=component).first()
+    if probe is None or probe.succeeded_at is None or probe.succeeded_at <= moment:
+        return False
+    return probe.failed_at is None or probe.failed_at < probe.succeeded_at
+
+
+def probe_all() -> None:
+    """Make every component work once and record what came of it; forget components that no longer exist."""
+    checks: dict[str, Check] = {BROKER: _prove_broker}
+    for source in _sources:
+        checks.update(source())
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
+        for component, outcome in pool.map(_run, checks.items()):
+            if isinstance(outcome, float):
+                succeeded(component, outcome)
+            else:
+                failed(component, outcome)
+    _forget_all_but({WORKER, *checks})
+
+
+def _run(entry: tuple[str, Check]) -> tuple[str, float | str]:
+    """Milliseconds, or why it failed."""
+    component, check = entry
+    begun = time.perf_counter()
+    try:
+        check()
+    except Exception as error:
+        logger.warning("probe of %s failed: %s", component, type(error).__name__)
+        return component, str(error) or type(error).__name__
+    finally:
+        connection.close()
+    return component, (time.perf_counter() - begun) * 1000
+
+
+def _prove_broker() -> None:
+    """Publish a message; the worker's answer to it is the worker's own proof (`core.tasks.answer_probe`)."""
+    try:
+        app.send_task(
+            "core.answer_probe", kwargs={"sent_at": time.time()}, expires=FRESH_FOR.seconds, retry=False
+        )
+    except Exception as error:
+        raise ProbeFailed(f"the broker takes no message ({type(error).__name__})") from error
+
+
+def _record(component: str, **values: Any) -> None:
+    ComponentProbe.objects.bulk_create(
+        [ComponentProbe(component=component, **values)],
+        update_conflicts=True,
+        unique_fields=["component"],
+        update_fields=[*values],
+    )
+
+
+def _forget_all_but(components: set[str]) -> None:
+    ComponentProbe.objects.exclude(component__in=components).delete()
+
+
+@dataclass(frozen=True)
+class ComponentState:
+    """`age_s`: seconds since the latest proof, or None where there was none."""
+
+    name: str
+    ok: bool
+    age_s: float | None
+    latency_ms: float | None
+    reason: str
+
+
+def readiness() -> list[ComponentState]:
+    """Every component's state, the database first. Takes two seconds at most, whatever is down."""
+    begun = time.perf_counter()
+    try:
+        rows = _read_probes()
+    except (psycopg.Error, OSError) as error:
+        reason = f"the database does not answer ({type(error).__name__})"
+        return [ComponentState(DATABASE, False, None, None, reason)]
+    milliseconds = (time.perf_counter() - begun) * 1000
+    states = [ComponentState(DATABASE, True, 0.0, round(milliseconds, 1), "")]
+    known = {row[0]: row for row in rows}
+    if not any(name.startswith("model:") for name in known):
+        states.append(ComponentState("models", False, None, None, "no model has been proven yet"))
+    for name in [BROKER, WORKER, *sorted(set(known) - {BROKER, WORKER})]:
+        states.append(_state(name, known.get(name)))
+    return states
+
+
+def _state(name: str, row: tuple[Any, ...] | None) -> ComponentState:
+    if row is None or row[1] is None:
+        reason = row[4] if row is not None and row[4] else "has not been proven yet"
+        return ComponentState(name, False, None, None, reason)
+    _, age, since_failure, latency, reason = row
+    fresh = age <= FRESH_FOR.total_seconds()
+    failing = since_failure is not None and since_failure < age
+    latency = None if latency is None else round(latency, 1)
+    if fresh and not failing:
+        return ComponentState(name, True, round(age, 1), latency, "")
+    if not reason:
+        reason = f"the latest proof is {age:.0f} s old"
+    return ComponentState(name, False, round(age, 1), latency, reason)
+
+
+def _read_probes() -> list[tuple[Any, ...]]:
+    """(component, age, seconds since failure, latency, reason), by the database's own clock.
+
+    Not through the pool: waiting for a dead pool would take longer than the answer may.
+    """
+    parameters = connections["default"].get_connection_params()
+    parameters = {name: value for name, value in parameters.items() if name in _DIRECT}
+    with psycopg.connect(**parameters, connect_timeout=2, options="-c statement_timeout=2000") as direct:
+        return direct.execute(
+            "SELECT component, EXTRACT(EPOCH FROM clock_timestamp() - succeeded_at)::float8,"
+            " EXTRACT(EPOCH FROM clock_timestamp() - failed_at)::float8, latency_ms, reason"
+            " FROM core_componentprobe ORDER BY component"
+        ).fetchall()
+
+
+_DIRECT = frozenset(
+    {"dbname", "user", "password", "host", "port", "sslmode", "sslrootcert", "sslcert", "sslkey", "service"}
+)

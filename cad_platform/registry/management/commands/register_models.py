@@ -1,0 +1,24 @@
+"""`manage.py register_models`: make the model store's versions known to the platform."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cad_platform.core.errors import PlatformError
+from cad_platform.core.request import Actor
+from cad_platform.registry.services import register_from_store
+
+
+class Command(BaseCommand):
+    help = "Registers every model of the model store after its hashes were checked; safe to repeat."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            versions = register_from_store(Actor.system("register_models"))
+        except PlatformError as error:
+            raise CommandError(error.detail) from error
+        for version in versions:
+            default = ", default" if version.is_default else ""
+            self.stdout.write(f"{version} ({version.modality}{default})")
