@@ -78,6 +78,27 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick first; then those that share the one running platform; last those that kill parts of it."""
+
+    def lateness(item: pytest.Item) -> int:
+        if item.get_closest_marker("disruptive"):
+            return 2
+        return int("live_platform" in getattr(item, "fixturenames", ()))
+
+    items.sort(key=lateness)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """A module that skips itself as a whole counts as well."""
+    report = yield
+    if report.outcome == "skipped" and SHARED_DATA.is_dir():
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid} skipped itself although {SHARED_DATA} exists"
+    return report
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
     """Where the real images are, a skip is a failure: nothing goes untested unseen."""

@@ -1,0 +1,111 @@
+"""`bin/test`: set up what is missing, then every check and test, against the real services.
+
+Stages run in order and all of them run, so that one run tells everything; pytest comes last and has the last
+word unless something before it failed. Arguments after `--` go to pytest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from embedded import bootstrap
+from embedded.state import REPOSITORY, StateError
+
+_BIN = bootstrap.VENV / "bin"
+_TYPED = ("cad_platform", "embedded", "imaging", "inference")
+#: For tools that read the settings and connect to nothing.
+_SETTINGS_ONLY = {
+    "CAD_SECRET_KEY": "a-key-for-checks-only-that-is-long-enough-for-the-deployment-check-0123456789",
+    "DATABASE_URL": "postgresql://checks@/checks",
+    "CAD_BROKER_URL": "redis://127.0.0.1/0",
+}
+_PRODUCTION = _SETTINGS_ONLY | {
+    "DJANGO_SETTINGS_MODULE": "cad_platform.config.settings.production",
+    "CAD_ALLOWED_HOSTS": "cad.hospital.example",
+}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One check: its name, its command, and what it needs in the environment."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
+    """Every check, the quickest first, the tests last."""
+    python = str(bootstrap.PYTHON)
+    typescript = [str(bootstrap.NODE / "bin" / "node"), "frontend/node_modules/typescript/bin/tsc"]
+    return [
+        Stage("style", [str(_BIN / "ruff"), "check"]),
+        Stage("format", [str(_BIN / "ruff"), "format", "--check"]),
+        Stage("import rules", [str(_BIN / "lint-imports")]),
+        Stage(
+            "migrations",
+            [python, "-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"],
+            _SETTINGS_ONLY,
+        ),
+        Stage(
+            "deployment", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], _PRODUCTION
+        ),
+        Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
+        Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
+        Stage("tests", [python, "-m", "pytest", "--durations=20", *(pytest_arguments or ["tests"])]),
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="bin/test", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--only", metavar="NAME", help="run only the stage of that name")
+    parser.add_argument("pytest", nargs="*", help="arguments for pytest")
+    options = parser.parse_args(arguments)
+    try:
+        bootstrap.set_up(tests=True)
+    except StateError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    wanted = [stage for stage in stages(options.pytest) if options.only in {None, stage.name}]
+    if not wanted:
+        names = ", ".join(repr(stage.name) for stage in stages([]))
+        print(f"There is no stage {options.only!r}: choose one of {names}.", file=sys.stderr)
+        return 2
+    return run(wanted)
+
+
+def run(wanted: Sequence[Stage]) -> int:
+    """Run the stages, each with its outcome and time; 0 when all passed."""
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="cad-checks-") as folder:
+        for stage in wanted:
+            print(f"=== {stage.name}", flush=True)
+            started = time.monotonic()
+            environment = {
+                **os.environ,
+                "CAD_STATE_DIR": folder,
+                "PYTHONUNBUFFERED": "1",
+                **stage.environment,
+            }
+            code = subprocess.run(stage.command, cwd=REPOSITORY, env=environment, check=False).returncode
+            if code:
+                failed.append(stage.name)
+            if stage.name != "tests":
+                outcome = "FAILED" if code else "passed"
+                print(f"=== {stage.name}: {outcome} in {time.monotonic() - started:.0f} s\n", flush=True)
+    if failed:
+        print(f"FAILED: {', '.join(failed)}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
