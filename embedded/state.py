@@ -101,10 +101,15 @@ class StateFolder:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(mode=0o700, parents=True)
 
+    def remove_outside_folders(self) -> None:
+        """Delete the socket folders that had to be made outside, for a deep state folder."""
+        for folder in map(self.socket_folder, SOCKET_FOLDERS):
+            if not folder.is_relative_to(self.path):
+                shutil.rmtree(folder, ignore_errors=True)
+
     def erase(self) -> None:
         """Delete all state but the lock, which the caller holds."""
-        for name in SOCKET_FOLDERS:
-            shutil.rmtree(self.socket_folder(name), ignore_errors=True)
+        self.remove_outside_folders()
         for entry in self.path.iterdir():
             if entry.name == "lock":
                 continue

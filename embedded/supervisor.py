@@ -212,6 +212,7 @@ class Supervisor:
         for floor in (clients, ground):
             self._stop(entry.child for entry in floor if entry.child)
         write_private_json(self.state.path / "processes.json", {})
+        self.state.remove_outside_folders()
         self._tell_watchdog("done")
         if self._watchdog and self._watchdog.stdin:
             with contextlib.suppress(OSError):
