@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
-@pghistory.track(exclude=["lease_expires_at"])
+@pghistory.track(exclude=["lease_expires_at", "queued_at"])
 class AnalysisJob(models.Model):
     """One model version looks at one content of one study. Failed never looks like "no finding"."""
 
@@ -36,6 +36,7 @@ class AnalysisJob(models.Model):
     attempt = models.PositiveIntegerField(default=0, help_text="number of the latest claim")
     requested_at = models.DateTimeField(default=timezone.now)
     available_at = models.DateTimeField(default=timezone.now, help_text="not before; moves with each retry")
+    queued_at = models.DateTimeField(null=True, help_text="when a message for the present wait was last sent")
     lease_expires_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
@@ -73,6 +74,8 @@ class JobAttempt(models.Model):
         RUNNING = "running", _("Running")
         SUCCEEDED = "succeeded", _("Succeeded")
         FAILED = "failed", _("Failed")
+        AWAY = "away", _("The model server was away")
+        CANCELLED = "cancelled", _("Cancelled")
         LOST = "lost", _("Lost: the worker stopped answering")
 
     job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="attempts")

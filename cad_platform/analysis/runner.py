@@ -1,0 +1,153 @@
+"""One attempt at one job, from the claim to what came of it. No lock and no transaction while it computes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from celery.exceptions import SoftTimeLimitExceeded
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
+
+from cad_platform.analysis import services
+from cad_platform.analysis.lease import HeldLease
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.services import Claim, MadeImage
+from cad_platform.analysis.suitability import spacing_um
+from cad_platform.core import probes
+from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
+from cad_platform.modelserver.configured import get_model_server
+from cad_platform.modelserver.port import Abandoned, Deadline
+from cad_platform.registry.health import component_of
+from cad_platform.registry.selectors import manifest_of
+from cad_platform.studies import storage
+from imaging.errors import DecoderUnavailable
+from inference.contract import (
+    AnalysisError,
+    AnalysisRequest,
+    AnalysisResult,
+    ImageReference,
+    ModelServerUnavailable,
+    NotApplicable,
+)
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+#: How long an attempt waits for a database that is away before it leaves the job to the sweeper.
+_OUTAGE_SECONDS = 60.0
+_MADE = re.compile(r"image-(?P<index>\d+)\.(?P<kind>mask|heatmap)\.png")
+
+
+def run_job(job_id: str) -> str:
+    """Claim the job and make one attempt; returns what came of it, in a word for the log."""
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    claim = _through_outages(lambda: services.claim(job_id, worker))
+    if claim is None:
+        return "not claimed"
+    outcome = _attempt(claim)
+    probes.note_traffic(probes.WORKER)
+    return outcome
+
+
+def _attempt(claim: Claim) -> str:
+    deadline = Deadline(settings.JOB_DEADLINE_SECONDS)
+    made: list[MadeImage] = []
+    try:
+        with HeldLease(claim, deadline):
+            result = _analyse(claim, made, deadline)
+            # Inside the lease: a result must not be lost because storing it took long.
+            kept = _through_outages(lambda: services.finish(claim, result, made))
+    except Abandoned as error:
+        logger.warning("job %s attempt %d abandoned: %s", claim.job.pk, claim.attempt, error)
+        return "abandoned"
+    except NotApplicable as error:
+        return _conclude(claim, AnalysisJob.State.NOT_APPLICABLE, str(error))
+    except (ModelServerUnavailable, Unavailable, StorageFull) as error:
+        return _give_back(claim, _sentence(error), away=True)
+    except AnalysisError as error:
+        if error.retryable or isinstance(error.__cause__, DecoderUnavailable):
+            return _give_back(claim, str(error), away=False)
+        return _conclude(claim, AnalysisJob.State.FAILED, str(error))
+    except SoftTimeLimitExceeded:
+        return _give_back(claim, "the analysis took longer than a worker may spend on it", away=False)
+    except (OperationalError, InterfaceError):
+        # The database stayed away; the sweeper finds the lease run out when it is back.
+        raise
+    except Exception as error:
+        logger.exception("job %s attempt %d failed", claim.job.pk, claim.attempt)
+        return _give_back(claim, f"an unexpected error ({type(error).__name__})", away=False)
+    probes.note_traffic(component_of(claim.job.model_version.name))
+    return "succeeded" if kept else "superseded"
+
+
+def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> AnalysisResult:
+    job = claim.job
+    manifest = manifest_of(job.model_version)
+    instances = services.instances_of(job.study)
+
+    def save(name: str, png: bytes, /) -> str:
+        match = _MADE.fullmatch(name)
+        if match is None:
+            raise ValueError(f"a pipeline names its images image-<index>.<kind>.png, not {name}")
+        image = MadeImage(uuid.uuid4(), int(match["index"]), match["kind"], png)
+        made.append(image)
+        return str(image.id)
+
+    with ExitStack() as files:
+        request = AnalysisRequest(
+            request_id=f"{job.pk}:{claim.attempt}",
+            model=manifest.name,
+            model_version=manifest.version,
+            modality=manifest.input.modality,
+            images=tuple(
+                ImageReference(
+                    image_id=instance.sop_instance_uid,
+                    path=str(files.enter_context(storage.open(instance.file_id))),
+                    sha256=instance.file_id,
+                    laterality=instance.laterality or None,
+                    view=instance.view_position or None,
+                    pixel_spacing_um=spacing_um(instance),
+                )
+                for instance in instances
+            ),
+        )
+        return get_model_server().analyse(request, manifest, save, deadline)
+
+
+def _conclude(claim: Claim, state: AnalysisJob.State, reason: str) -> str:
+    logger.info("job %s attempt %d ends %s", claim.job.pk, claim.attempt, state)
+    _through_outages(lambda: services.conclude(claim, state, reason))
+    return str(state)
+
+
+def _give_back(claim: Claim, reason: str, *, away: bool) -> str:
+    logger.warning("job %s attempt %d given back: %s", claim.job.pk, claim.attempt, reason)
+    _through_outages(lambda: services.give_back(claim, reason, away=away))
+    return "given back"
+
+
+def _sentence(error: Exception) -> str:
+    return error.detail if isinstance(error, PlatformError) else str(error)
+
+
+def _through_outages(step: Callable[[], T]) -> T:
+    """Do `step`, again while the database is away, for `_OUTAGE_SECONDS`."""
+    give_up = time.monotonic() + _OUTAGE_SECONDS
+    pause = 0.1
+    while True:
+        try:
+            return step()
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if time.monotonic() + pause > give_up:
+                raise
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)

@@ -1,0 +1,32 @@
+"""Whether a study meets a model's input contract, and if not, why, in words for a clinician."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cad_platform.studies.models import Instance
+from inference.contract import InputContract
+
+
+def spacing_um(instance: Instance) -> float | None:
+    """µm per stored pixel: of the image, or of a slide's level 0."""
+    if instance.pixel_spacing_um is not None:
+        return instance.pixel_spacing_um
+    slide = getattr(instance, "slide", None)
+    return slide.mpp_x if slide is not None else None
+
+
+def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
+    """An empty string where the contract is met."""
+    if not instances:
+        return "not analysed: the study has no images"
+    if len(instances) > contract.max_images:
+        return f"not analysed: {len(instances)} images, at most {contract.max_images} are read together"
+    for instance in instances:
+        is_slide = instance.kind == Instance.Kind.SLIDE
+        if ("slide" if is_slide else "image") not in contract.kinds:
+            what = "whole slides are" if is_slide else "single images are"
+            return f"not analysed: {what} not read by this model (image {instance.number})"
+        if contract.needs_pixel_spacing and spacing_um(instance) is None:
+            return f"not analysed: µm per pixel missing (image {instance.number})"
+    return ""

@@ -1,0 +1,28 @@
+"""What messages make workers do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from celery import shared_task
+
+from cad_platform.analysis import runner, services, sweeper
+
+
+@shared_task(name="analysis.study_complete")
+def study_complete(study_id: str) -> list[str]:
+    """Make the study's jobs and begin with the first here and now; others have messages of their own."""
+    waiting = services.request_analyses(study_id)
+    return [runner.run_job(str(job.pk)) for job in waiting[:1]]
+
+
+@shared_task(name="analysis.run")
+def run(job_id: str) -> str:
+    """One attempt at a job; does nothing where another worker has it or it has ended."""
+    return runner.run_job(job_id)
+
+
+@shared_task(name="analysis.sweep")
+def sweep() -> dict[str, int]:
+    """Pick up what was dropped."""
+    return asdict(sweeper.sweep())

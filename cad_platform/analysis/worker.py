@@ -1,0 +1,42 @@
+"""A Celery worker made ready before its first job, so that nobody waits for imports and connections."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Any
+
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown
+from django.db import connection
+
+_PR_SET_PDEATHSIG = 1
+
+
+@worker_init.connect
+def load_pipelines(**_: Any) -> None:
+    """In the parent, before it forks: its children share the imported libraries' memory."""
+    import inference.serving.pipeline  # noqa: F401
+
+
+@worker_process_init.connect
+def warm_up(**_: Any) -> None:
+    """In each child: decoders forked, model server's client made, database connected."""
+    from cad_platform.modelserver.configured import get_model_server
+    from imaging import sandbox
+
+    # A child that outlived a killed parent would go on with a job that somebody else takes over.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() == 1:
+        os._exit(1)
+    sandbox.start()
+    get_model_server()
+    connection.close()
+
+
+@worker_process_shutdown.connect
+def cool_down(**_: Any) -> None:
+    """End the decoders with their worker."""
+    from imaging import sandbox
+
+    sandbox.SHARED.close()
