@@ -61,7 +61,13 @@ class ErrorPageMiddleware:
             exception = Unavailable("The database does not answer. Please try again in a moment.")
         if not isinstance(exception, PlatformError):
             return None
-        response = render(request, "core/problem.html", {"problem": exception}, status=exception.status)
+        # Within a page a refusal is a message beside the work, not a page in its place.
+        fragment = bool(getattr(request, "htmx", False))
+        template = "core/refusal.html" if fragment else "core/problem.html"
+        response = render(request, template, {"problem": exception}, status=exception.status)
+        if fragment:
+            response["HX-Retarget"] = "#toasts"
+            response["HX-Reswap"] = "beforeend"
         if isinstance(exception, Unavailable):
             response["Retry-After"] = "10"
         return response

@@ -1,1 +1,1 @@
-"""The reading room: worklist, case page, and what the reader decided of each finding."""
+"""The worklist, the case page and what readers decide of findings. Reports are written one floor up."""

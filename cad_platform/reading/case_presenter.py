@@ -1,0 +1,408 @@
+"""What the case page shows, made from a `CaseRecord`; no HTTP, no queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.reading import wording
+from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.presenters import AiCell, age_at, ai_cell, newest_jobs
+from cad_platform.reading.selectors import CaseRecord, ReadingState
+from cad_platform.studies.models import Instance, Modality, Study
+
+Verdict = FindingDecision.Verdict
+
+
+@dataclass(frozen=True)
+class CaseHeader:
+    uid: str
+    patient_name: str
+    patient_id: str
+    birth_date: Any
+    sex: str
+    age: int | None
+    modality: str
+    modality_name: str
+    procedure: str
+    accession_number: str
+    study_date: Any
+    received_at: datetime
+    state: str
+    state_words: str
+    priority: str
+    priority_words: str
+    withdrawn_reason: str
+
+
+@dataclass(frozen=True)
+class ImageView:
+    """One image for the viewer. Addresses name it by a random id, never a patient."""
+
+    id: str
+    name: str
+    kind: str
+    laterality: str
+    view: str
+    rows: int
+    columns: int
+    frames: int
+    spacing_um: float | None
+    metadata: str
+    pixels: str
+    thumbnail: str
+    dzi: str
+    heatmap: str
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    name: str
+    percent: int
+    value: float
+    is_positive: bool
+
+
+@dataclass(frozen=True)
+class SideScore:
+    """The score of one breast, or of one image."""
+
+    name: str
+    score: wording.Score
+    flags: list[wording.Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which bytes produced the result, so that it can be produced again."""
+
+    model: str
+    version: str
+    weights: str
+    weights_full: str
+    preprocessing: str
+    preprocessing_full: str
+    thresholds: list[tuple[str, float]]
+    finished_at: datetime | None
+    model_ms: float
+    total_ms: float
+    licence: str
+    intended_use: str
+
+
+@dataclass(frozen=True)
+class AnalysisView:
+    id: str
+    model_title: str
+    cell: AiCell
+    is_open: bool
+    classes: list[ClassScore]
+    breasts: list[SideScore]
+    images: list[SideScore]
+    provenance: Provenance | None
+
+
+@dataclass(frozen=True)
+class DecisionView:
+    words: str
+    reader: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class FindingView:
+    """A finding as the newest decision leaves it. `model_box` keeps what the model marked."""
+
+    id: str
+    number: int
+    image_id: str
+    image_name: str
+    label: str
+    label_words: str
+    score: wording.Score | None
+    source: str
+    by_reader: bool
+    verdict: str
+    verdict_words: str
+    box: list[float]
+    model_box: list[float]
+    polygon: list[list[float]] | None
+    size: str
+    descriptors: list[tuple[str, str]]
+    history: list[DecisionView]
+
+    @property
+    def decided(self) -> bool:
+        return self.verdict != Verdict.UNDECIDED
+
+
+@dataclass(frozen=True)
+class OtherStudy:
+    url: str
+    modality_name: str
+    procedure: str
+    study_date: Any
+    state_words: str
+
+
+@dataclass(frozen=True)
+class CasePage:
+    header: CaseHeader
+    images: list[ImageView]
+    analyses: list[AnalysisView]
+    findings: list[FindingView]
+    others: list[OtherStudy]
+    labels: list[tuple[str, str]]
+    reject_reasons: list[str]
+    edit_reasons: list[str]
+    is_locked: bool
+
+    @property
+    def undecided(self) -> int:
+        return sum(not finding.decided and not finding.by_reader for finding in self.findings)
+
+    def viewer_findings(self) -> list[dict[str, Any]]:
+        """What the viewers draw."""
+        return [
+            {
+                "id": finding.id,
+                "number": finding.number,
+                "image": finding.image_id,
+                "label": finding.label,
+                "words": finding.label_words,
+                "percent": finding.score.percent if finding.score else None,
+                "verdict": finding.verdict,
+                "byReader": finding.by_reader,
+                "box": finding.box,
+                "modelBox": finding.model_box,
+                "polygon": finding.polygon,
+            }
+            for finding in self.findings
+        ]
+
+    def viewer_images(self) -> list[dict[str, Any]]:
+        """What the viewers load."""
+        return [asdict(image) for image in self.images]
+
+
+def image_name(image: Instance, position: int) -> str:
+    """ "R CC" where the views are known, else the position in the study."""
+    views = " ".join(part for part in (image.laterality, image.view_position) if part)
+    return views or _("Image %(number)d") % {"number": position}
+
+
+def case_page(case: CaseRecord) -> CasePage:
+    """Compose the page."""
+    names = {image.id: image_name(image, place) for place, image in enumerate(case.images, start=1)}
+    jobs = newest_jobs(case.jobs, case.study.content_hash)
+    heatmaps = {
+        artefact.instance_id: reverse("artefact", args=[artefact.id])
+        for artefact in case.artefacts
+        if artefact.kind == "heatmap" and artefact.job in jobs
+    }
+    spacing = {image.id: image.pixel_spacing_um for image in case.images}
+    current = {job.id for job in jobs}
+    modality = case.study.modality
+    return CasePage(
+        header=_header(case),
+        images=[_image(image, names[image.id], heatmaps.get(image.id, "")) for image in case.images],
+        analyses=_analyses(jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}),
+        findings=[
+            _finding(finding, names.get(finding.instance_id, ""), spacing.get(finding.instance_id), modality)
+            for finding in case.findings
+            if finding.job_id is None or finding.job_id in current
+        ],
+        others=[_other(study) for study in case.other_studies],
+        labels=[(label, wording.class_words(label)) for label in wording.READER_LABELS[modality]],
+        reject_reasons=[str(reason) for reason in wording.REJECT_REASONS[modality]],
+        edit_reasons=[str(reason) for reason in wording.EDIT_REASONS],
+        is_locked=case.is_locked,
+    )
+
+
+def _header(case: CaseRecord) -> CaseHeader:
+    study, patient = case.study, case.study.patient
+    return CaseHeader(
+        uid=study.study_instance_uid,
+        patient_name=patient.name if patient else "",
+        patient_id=patient.patient_id if patient else "",
+        birth_date=patient.birth_date if patient else None,
+        sex=str(patient.get_sex_display()) if patient and patient.sex else "",
+        age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
+        modality=study.modality,
+        modality_name=str(Modality(study.modality).label),
+        procedure=study.procedure,
+        accession_number=study.accession_number,
+        study_date=study.study_date,
+        received_at=study.received_at,
+        state=case.reading_state,
+        state_words=str(ReadingState(case.reading_state).label),
+        priority=study.priority,
+        priority_words=str(Study.Priority(study.priority).label),
+        withdrawn_reason=study.withdrawn_reason,
+    )
+
+
+def _image(image: Instance, name: str, heatmap: str) -> ImageView:
+    is_slide = image.kind == Instance.Kind.SLIDE
+    return ImageView(
+        id=str(image.id),
+        name=name,
+        kind=image.kind,
+        laterality=image.laterality,
+        view=image.view_position,
+        rows=image.rows,
+        columns=image.columns,
+        frames=image.frames,
+        spacing_um=image.pixel_spacing_um,
+        metadata=reverse("image-metadata", args=[image.id]),
+        pixels="" if is_slide else reverse("image-pixels", args=[image.id]),
+        thumbnail=reverse("image-thumbnail", args=[image.id]),
+        dzi=reverse("image-dzi", args=[image.id]) if is_slide else "",
+        heatmap=heatmap,
+    )
+
+
+def _analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]) -> list[AnalysisView]:
+    views = [_analysis(job, case.study.modality, names) for job in jobs]
+    if not views and case.study.state == Study.State.COMPLETE:
+        waiting = AiCell("busy", _("Waiting for the model"))
+        views = [AnalysisView("", _("Analysis"), waiting, True, [], [], [], None)]
+    return views
+
+
+def _analysis(job: AnalysisJob, modality: str, names: Mapping[str, str]) -> AnalysisView:
+    manifest = job.model_version.manifest
+    result = job.result or {}
+    thresholds = result.get("thresholds") or manifest.get("thresholds", {})
+    positive = manifest.get("positive_class", "")
+    cell = ai_cell(job, modality)
+    if result:
+        cell = AiCell(
+            cell.kind,
+            cell.words,
+            cell.detail,
+            cell.tone,
+            cell.score,
+            flags=[wording.flag(code) for code in result.get("flags", [])],
+        )
+
+    def positive_score(probabilities: Mapping[str, float]) -> wording.Score | None:
+        value = probabilities.get(positive)
+        return wording.score(value, thresholds, modality) if value is not None else None
+
+    breasts, images = [], []
+    for side in ("R", "L"):
+        score = positive_score(result.get("breasts", {}).get(side, {}))
+        if score:
+            breasts.append(SideScore(_("Right breast") if side == "R" else _("Left breast"), score))
+    for image in result.get("images", []):
+        score = positive_score(image.get("probabilities", {}))
+        if score and (len(result["images"]) > 1 or image.get("flags")):
+            flags = [wording.flag(code) for code in image.get("flags", [])]
+            images.append(SideScore(names.get(image["image_id"], ""), score, flags))
+    return AnalysisView(
+        id=str(job.id),
+        model_title=manifest.get("title") or wording.class_words(job.model_version.name),
+        cell=cell,
+        is_open=job.state in {AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING},
+        classes=[
+            ClassScore(wording.class_words(name), round(100 * value), value, name == positive)
+            for name, value in result.get("probabilities", {}).items()
+        ],
+        breasts=breasts,
+        images=images,
+        provenance=_provenance(job, result, thresholds) if result else None,
+    )
+
+
+def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping[str, float]) -> Provenance:
+    identity, timings = result["model"], result.get("timings", {})
+    manifest = job.model_version.manifest
+    return Provenance(
+        model=identity["name"],
+        version=identity["version"],
+        weights=identity["weights_sha256"][:12],
+        weights_full=identity["weights_sha256"],
+        preprocessing=identity["preprocessing_sha256"][:12],
+        preprocessing_full=identity["preprocessing_sha256"],
+        thresholds=[
+            (wording.point_words(name), value)
+            for name, value in sorted(thresholds.items(), key=lambda item: item[1])
+        ],
+        finished_at=job.finished_at,
+        model_ms=timings.get("model_ms", 0.0),
+        total_ms=timings.get("total_ms", 0.0),
+        licence=manifest.get("licence", ""),
+        intended_use=manifest.get("intended_use", ""),
+    )
+
+
+def _finding(finding: Finding, image: str, spacing_um: float | None, modality: str) -> FindingView:
+    decisions: list[FindingDecision] = finding.seen_decisions  # type: ignore[attr-defined]
+    last = decisions[-1] if decisions else None
+    verdict = last.verdict if last else Verdict.UNDECIDED
+    edited = last if last and last.verdict == Verdict.EDITED else None
+    box = (edited.box if edited else None) or finding.box
+    label = (edited.label if edited else "") or finding.label
+    thresholds = finding.job.model_version.manifest.get("thresholds", {}) if finding.job else {}
+    return FindingView(
+        id=str(finding.id),
+        number=finding.number,
+        image_id=str(finding.instance_id),
+        image_name=image,
+        label=label,
+        label_words=wording.class_words(label),
+        score=wording.score(finding.score, thresholds, modality) if finding.score is not None else None,
+        source=finding.author.printed_name if finding.author else finding.job.model_version.name,
+        by_reader=finding.author_id is not None,
+        verdict=verdict,
+        verdict_words=_verdict_words(finding, verdict),
+        box=box,
+        model_box=finding.box,
+        polygon=None if edited and edited.box else finding.polygon,
+        size=_size(box, spacing_um),
+        descriptors=[
+            (name.replace("_", " "), f"{value:.3g}") for name, value in (finding.descriptors or {}).items()
+        ],
+        history=[
+            DecisionView(
+                str(Verdict(item.verdict).label), item.reader.printed_name, item.decided_at, item.reason
+            )
+            for item in decisions
+        ],
+    )
+
+
+def _verdict_words(finding: Finding, verdict: str) -> str:
+    if finding.author_id is not None and verdict == Verdict.UNDECIDED:
+        return _("Added by a reader")
+    return str(Verdict(verdict).label)
+
+
+def _size(box: list[float], spacing_um: float | None) -> str:
+    """The box's sides in millimetres where the spacing is known, else in pixels."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    if spacing_um:
+        return _("%(width).1f × %(height).1f mm") % {
+            "width": width * spacing_um / 1000,
+            "height": height * spacing_um / 1000,
+        }
+    return _("%(width)d × %(height)d px") % {"width": width, "height": height}
+
+
+def _other(study: Study) -> OtherStudy:
+    return OtherStudy(
+        url=reverse("case", args=[study.study_instance_uid]),
+        modality_name=str(Modality(study.modality).label),
+        procedure=study.procedure,
+        study_date=study.study_date or study.received_at.date(),
+        state_words=str(ReadingState(study.reading_state).label),  # type: ignore[attr-defined]
+    )

@@ -1,0 +1,132 @@
+"""What the worklist shows, made from rows; no HTTP, no queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.reading import wording
+from cad_platform.reading.selectors import ReadingState, WorklistPage
+from cad_platform.studies.models import Modality, Study
+
+State = AnalysisJob.State
+
+_STATE_TONES = {
+    ReadingState.READY: "accent",
+    ReadingState.SIGNED: "good",
+    ReadingState.QUARANTINED: "warn",
+    ReadingState.WITHDRAWN: "warn",
+}
+
+
+@dataclass(frozen=True)
+class AiCell:
+    """What one model says of a study, or why it says nothing. `kind`: score, busy, none, failed."""
+
+    kind: str
+    words: str
+    detail: str = ""
+    tone: str = "plain"
+    score: wording.Score | None = None
+    progress: int | None = None
+    flags: list[wording.Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class WorklistRow:
+    uid: str
+    url: str
+    patient_name: str
+    patient_id: str
+    sex: str
+    age: int | None
+    modality: str
+    modality_name: str
+    procedure: str
+    accession_number: str
+    state: str
+    state_words: str
+    state_tone: str
+    priority: str
+    priority_words: str
+    waiting: timedelta | None
+    received_at: datetime
+    ai: list[AiCell]
+
+
+def age_at(birth_date: date | None, on: date) -> int | None:
+    """Completed years; none for an unknown or future birth date."""
+    if birth_date is None or birth_date > on:
+        return None
+    return on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
+
+
+def newest_jobs(jobs: Iterable[AnalysisJob], content_hash: str) -> list[AnalysisJob]:
+    """The newest job of each model on the study's current content; `jobs` oldest first."""
+    newest: dict[str, AnalysisJob] = {}
+    for job in jobs:
+        if job.content_hash == content_hash:
+            newest[job.model_version.name] = job
+    return list(newest.values())
+
+
+def ai_cell(job: AnalysisJob, modality: str) -> AiCell:
+    """A job in words. Failed and not analysed are said as such: neither is "no finding"."""
+    if job.state == State.REQUESTED:
+        again = _("Waiting for another try: %(reason)s") % {"reason": job.reason} if job.reason else ""
+        return AiCell("busy", _("Waiting for the model"), detail=again)
+    if job.state == State.RUNNING:
+        progress = getattr(job, "progress", None)
+        return AiCell("busy", _("Running"), progress=round(100 * progress) if progress is not None else None)
+    if job.state == State.FAILED:
+        return AiCell("failed", _("Analysis failed"), detail=job.reason, tone="danger")
+    if job.state == State.NOT_APPLICABLE:
+        return AiCell("none", _("Not analysed"), detail=job.reason, tone="warn")
+    if job.state == State.CANCELLED:
+        return AiCell("none", _("Cancelled"), detail=job.reason)
+    flags = [wording.flag(code) for code in (getattr(job, "flags", None) or [])]
+    if job.score is None:
+        return AiCell("score", _("Analysed"), flags=flags)
+    score = wording.score(job.score, job.model_version.manifest.get("thresholds", {}), modality)
+    return AiCell("score", score.words, detail=score.reaches, tone=score.tone, score=score, flags=flags)
+
+
+def worklist_row(study: Study, now: datetime) -> WorklistRow:
+    """One row; `study` as `selectors.worklist` annotates it."""
+    patient = study.patient
+    state = ReadingState(study.reading_state)  # type: ignore[attr-defined]
+    jobs = newest_jobs(study.seen_jobs, study.content_hash)  # type: ignore[attr-defined]
+    cells = [ai_cell(job, study.modality) for job in jobs]
+    if not cells and study.state == Study.State.COMPLETE:
+        cells = [AiCell("busy", _("Waiting for the model"))]
+    waits = state not in {ReadingState.SIGNED, ReadingState.WITHDRAWN, ReadingState.QUARANTINED}
+    return WorklistRow(
+        uid=study.study_instance_uid,
+        url=reverse("case", args=[study.study_instance_uid]),
+        patient_name=patient.name if patient else "",
+        patient_id=patient.patient_id if patient else "",
+        sex=str(patient.get_sex_display()) if patient and patient.sex else "",
+        age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
+        modality=study.modality,
+        modality_name=str(Modality(study.modality).label),
+        procedure=study.procedure,
+        accession_number=study.accession_number,
+        state=state,
+        state_words=str(state.label),
+        state_tone=_STATE_TONES.get(state, "plain"),
+        priority=study.priority,
+        priority_words=str(Study.Priority(study.priority).label),
+        waiting=now - study.received_at if waits else None,
+        received_at=study.received_at,
+        ai=cells,
+    )
+
+
+def worklist_rows(page: WorklistPage, now: datetime) -> list[WorklistRow]:
+    """The page's rows as of `now`."""
+    return [worklist_row(study, now) for study in page.studies]

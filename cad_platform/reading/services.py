@@ -1,0 +1,170 @@
+"""What readers do to findings, and the opening of a case. Each is one transaction with its audit event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.analysis.models import Finding
+from cad_platform.audit.services import record
+from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.request import Actor
+from cad_platform.reading import selectors
+from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.wording import READER_LABELS
+from cad_platform.studies.models import Instance, Study
+
+Box = Sequence[float]
+Verdict = FindingDecision.Verdict
+
+
+@transaction.atomic
+def open_worklist(actor: Actor, filters: selectors.WorklistFilters) -> selectors.WorklistPage:
+    """The worklist, with the fact that it was read. What was searched for is patient data and not recorded."""
+    page = selectors.worklist(actor, filters)
+    record(
+        actor,
+        "study.list",
+        object_type="worklist",
+        rows=len(page.studies),
+        state=page.filters.state,
+        modality=page.filters.modality,
+        priority=page.filters.priority,
+        searched=bool(page.filters.search),
+    )
+    return page
+
+
+@transaction.atomic
+def open_case(actor: Actor, uid: str) -> selectors.CaseRecord:
+    """The case, with the fact that the actor read it and which results were shown."""
+    case = selectors.case(actor, uid)
+    record(
+        actor,
+        "study.view",
+        object_type="study",
+        object_id=case.study.id,
+        site_id=case.study.site_id,
+        jobs={str(job.id): job.state for job in case.jobs},
+        findings=len(case.findings),
+    )
+    return case
+
+
+@transaction.atomic
+def decide(
+    actor: Actor,
+    finding: Finding,
+    verdict: str,
+    reason: str = "",
+    box: Box | None = None,
+    label: str = "",
+) -> FindingDecision:
+    """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten.
+
+    `box` is `(x0, y0, x1, y1)` in stored pixels. Raises `Invalid` without a reason for an edit or a rejection,
+    or with geometry outside the image; `Conflict` once the report is signed or the study withdrawn.
+    """
+    study = finding.study
+    require(actor, "finding.decide", study)
+    _refuse_when_locked(study)
+    reason = _clean(reason)
+    if verdict not in Verdict.values:
+        raise Invalid(_("There is no such verdict."), errors=(FieldError(_("unknown"), field="verdict"),))
+    if verdict in {Verdict.EDITED, Verdict.REJECTED} and not reason:
+        raise Invalid(_("Please say why."), errors=(FieldError(_("a reason is required"), field="reason"),))
+    if verdict == Verdict.EDITED:
+        box = _box_in_image(box, finding.instance) if box is not None else None
+        label = _known_label(label, study, also=finding.label) if label else ""
+        if box is None and not label:
+            raise Invalid(_("Nothing was changed: move the box or choose another label."))
+    else:
+        box, label = None, ""
+    decision = FindingDecision.objects.create(
+        finding=finding,
+        reader=actor.user,
+        verdict=verdict,
+        reason=reason,
+        box=list(box) if box is not None else None,
+        label=label,
+    )
+    record(
+        actor,
+        "finding.decide",
+        object_type="finding",
+        object_id=finding.id,
+        site_id=study.site_id,
+        study=str(study.id),
+        number=finding.number,
+        verdict=verdict,
+        decision=str(decision.id),
+    )
+    return decision
+
+
+@transaction.atomic
+def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: str) -> Finding:
+    """Record a place that the reader marks and no model did. `box` as for `decide`."""
+    require(actor, "finding.decide", study)
+    # The numbers of a study's findings are given one at a time.
+    Study.objects.select_for_update().get(pk=study.pk)
+    _refuse_when_locked(study)
+    if image.series.study_id != study.pk:
+        raise Invalid(_("The image belongs to another study."))
+    highest = Finding.objects.filter(study=study).aggregate(highest=Max("number"))["highest"] or 0
+    finding = Finding.objects.create(
+        study=study,
+        instance=image,
+        author=actor.user,
+        number=highest + 1,
+        label=_known_label(label, study),
+        box=list(_box_in_image(box, image)),
+    )
+    record(
+        actor,
+        "finding.add",
+        object_type="finding",
+        object_id=finding.id,
+        site_id=study.site_id,
+        study=str(study.id),
+        number=finding.number,
+        label=finding.label,
+    )
+    return finding
+
+
+def _refuse_when_locked(study: Study) -> None:
+    if selectors.is_locked(study):
+        raise Conflict(
+            _("The report is signed. Begin an addendum to decide anew.")
+            if study.withdrawn_at is None
+            else _("The study is withdrawn.")
+        )
+
+
+def _clean(text: str) -> str:
+    return " ".join(text.replace("\0", "").split())[:500]
+
+
+def _known_label(label: str, study: Study, also: str = "") -> str:
+    if label not in (*READER_LABELS[study.modality], also):
+        raise Invalid(_("Please choose a label."), errors=(FieldError(_("unknown label"), field="label"),))
+    return label
+
+
+def _box_in_image(box: Box, image: Instance) -> tuple[float, float, float, float]:
+    """The box cut to the image, at least two pixels wide and high."""
+    if len(box) != 4 or any(value != value or abs(value) == float("inf") for value in box):
+        raise Invalid(_("The box needs four numbers."), errors=(FieldError(_("not a box"), field="box"),))
+    x0, x1 = (min(max(float(value), 0.0), float(image.columns)) for value in sorted((box[0], box[2])))
+    y0, y1 = (min(max(float(value), 0.0), float(image.rows)) for value in sorted((box[1], box[3])))
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        raise Invalid(
+            _("The box lies outside the image or is too small."),
+            errors=(FieldError(_("not inside the image"), field="box"),),
+        )
+    return round(x0, 1), round(y0, 1), round(x1, 1), round(y1, 1)

@@ -1,0 +1,239 @@
+"""The worklist and the case page: thin edges over services, selectors and presenters."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from cad_platform.accounts.rules import allowed
+from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.core.request import actor_of
+from cad_platform.reading import selectors, services
+from cad_platform.reading.case_presenter import CasePage, case_page
+from cad_platform.reading.presenters import worklist_rows
+from cad_platform.reading.selectors import CaseRecord, Order, ReadingState, WorklistFilters
+from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.selectors import image as image_of
+from cad_platform.studies.selectors import study_by_uid
+from cad_platform.studies.services import withdraw
+
+
+def _fingerprint(html: str) -> str:
+    """Of what a poll would show, so that an unchanged page is answered with 204 and not touched."""
+    return hashlib.sha256(f"{get_language()}{html}".encode()).hexdigest()[:32]
+
+
+# --- worklist -------------------------------------------------------------------------------------------
+
+
+def _filters(request: HttpRequest) -> WorklistFilters:
+    """From the query, or from the body where a search may be among them."""
+    asked = request.POST if request.method == "POST" else request.GET
+    page = asked.get("page", "1")
+    return WorklistFilters(
+        state=asked.get("state", "unread"),
+        modality=asked.get("modality", ""),
+        priority=asked.get("priority", ""),
+        order=asked.get("order", Order.SUGGESTED),
+        search=request.POST.get("search", ""),
+        page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+    ).cleaned()
+
+
+def _address(filters: WorklistFilters) -> str:
+    """The worklist's address with these filters; the search stays out of it."""
+    plain = WorklistFilters()
+    names = ("state", "modality", "priority", "order", "page")
+    query = {name: getattr(filters, name) for name in names if getattr(filters, name) != getattr(plain, name)}
+    return reverse("worklist") + (f"?{urlencode(query)}" if query else "")
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def worklist(request: HttpRequest) -> HttpResponse:
+    """The list of studies. A POST carries the search by patient, so that no patient stands in a URL; a poll
+    (`seen`) is answered with 204 while nothing changed."""
+    actor = actor_of(request)
+    filters = _filters(request)
+    seen = request.POST.get("seen", "")
+    page = selectors.worklist(actor, filters) if seen else services.open_worklist(actor, filters)
+    context: dict[str, Any] = {
+        "nav": "worklist",
+        "page": page,
+        "filters": page.filters,
+        "rows": worklist_rows(page, timezone.now()),
+        "states": [("unread", _("Not signed yet")), *ReadingState.choices, ("all", _("All"))],
+        "modalities": [("", _("All")), *Modality.choices],
+        "priorities": [("", _("All")), *Study.Priority.choices],
+        "orders": Order.choices,
+        "is_filtered": page.filters.cleaned()
+        != WorklistFilters(order=page.filters.order, page=page.filters.page),
+    }
+    rows = render_to_string("reading/worklist_rows.html", context, request)
+    fingerprint = _fingerprint(rows)
+    if not request.htmx:  # type: ignore[attr-defined]
+        return render(request, "reading/worklist.html", {**context, "fingerprint": fingerprint})
+    if seen:
+        if seen == fingerprint:
+            return HttpResponse(status=204)
+        services.open_worklist(actor, filters)
+    response = render(request, "reading/worklist_results.html", {**context, "fingerprint": fingerprint})
+    response["HX-Replace-Url"] = _address(page.filters)
+    return response
+
+
+# --- case -----------------------------------------------------------------------------------------------
+
+
+def _live(request: HttpRequest, record: CaseRecord, page: CasePage) -> dict[str, Any]:
+    """What the fragment shows that changes while the case is open."""
+    actor = actor_of(request)
+    can_decide = not record.is_locked and allowed(actor, "finding.decide", record.study)
+    return {"page": page, "study": record.study, "can_decide": can_decide, "is_locked": record.is_locked}
+
+
+@login_required
+@never_cache
+@require_GET
+def case(request: HttpRequest, uid: str) -> HttpResponse:
+    """The case page: images, what the models say, the findings and the report."""
+    actor = actor_of(request)
+    record = services.open_case(actor, uid)
+    page = case_page(record)
+    context = _live(request, record, page)
+    live = render_to_string("reading/case_live.html", context, request)
+    context |= {
+        "nav": "worklist",
+        "live": live,
+        "fingerprint": _fingerprint(live),
+        "viewer": {
+            "study": page.header.uid,
+            "modality": page.header.modality,
+            "images": page.viewer_images(),
+            "canDecide": context["can_decide"],
+            "words": _viewer_words(),
+        },
+        "is_slide": any(image.kind == "slide" for image in page.images),
+        "has_images": bool(page.images),
+        "can_withdraw": record.study.withdrawn_at is None and allowed(actor, "study.withdraw", record.study),
+    }
+    return render(request, "reading/case.html", context)
+
+
+def _viewer_words() -> dict[str, str]:
+    """The viewers' few words, so that all translations live in one catalogue."""
+    return {
+        "loading": _("Loading image"),
+        "retry": _("Try again"),
+        "failed": _("The image could not be shown."),
+        "noConnection": _("The server did not answer."),
+        "noSpacing": _("px (no pixel spacing known)"),
+        "frame": _("Frame"),
+        "of": _("of"),
+        "window": _("Window"),
+        "zoomed": _("Zoom"),
+        "cpu": _("This browser draws without WebGL: slower, the same pixels."),
+        "slideError": _("The slide could not be opened."),
+        "finding": _("Finding"),
+        "moveBox": _("Drag to move; handles change the size. Arrow keys move, Shift with arrows resizes."),
+        "drawHint": _("Drag a box around the finding."),
+        "play": _("Play"),
+        "pause": _("Pause"),
+    }
+
+
+def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
+    record = selectors.case(actor_of(request), uid)
+    context = _live(request, record, case_page(record))
+    live = render_to_string("reading/case_live.html", context, request)
+    fingerprint = _fingerprint(live)
+    if seen == fingerprint:
+        return HttpResponse(status=204)
+    return render(request, "reading/case_fragment.html", {"live": live, "fingerprint": fingerprint})
+
+
+@login_required
+@never_cache
+@require_GET
+def case_live(request: HttpRequest, uid: str) -> HttpResponse:
+    """What the open page asks for every few seconds; 204 while nothing changed."""
+    return _fragment(request, uid, request.GET.get("seen", ""))
+
+
+def _box(text: str) -> list[float] | None:
+    """Four numbers as the viewer writes them. Raises `Invalid`."""
+    if not text.strip():
+        return None
+    try:
+        box = [float(value) for value in json.loads(text)]
+    except (ValueError, TypeError, RecursionError):
+        box = []
+    if len(box) != 4:
+        raise Invalid(_("The box needs four numbers."), errors=(FieldError(_("not a box"), field="box"),))
+    return box
+
+
+@login_required
+@require_POST
+def decide(request: HttpRequest, uid: str, finding_id: uuid.UUID) -> HttpResponse:
+    """Accept, edit, reject or undo."""
+    actor = actor_of(request)
+    services.decide(
+        actor,
+        selectors.finding(actor, uid, finding_id),
+        request.POST.get("verdict", ""),
+        reason=request.POST.get("reason", ""),
+        box=_box(request.POST.get("box", "")),
+        label=request.POST.get("label", ""),
+    )
+    return _fragment(request, uid)
+
+
+@login_required
+@require_POST
+def add_finding(request: HttpRequest, uid: str) -> HttpResponse:
+    """A place that the reader marks."""
+    actor = actor_of(request)
+    services.add_finding(
+        actor,
+        study_by_uid(actor, uid),
+        image_of(actor, _uuid(request.POST.get("image", ""))),
+        _box(request.POST.get("box", "")) or (),
+        request.POST.get("label", ""),
+    )
+    return _fragment(request, uid)
+
+
+def _uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise Invalid(_("There is no such image.")) from None
+
+
+@login_required
+@require_POST
+def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
+    """A study posted for the wrong patient: withdrawn with a reason, never deleted."""
+    actor = actor_of(request)
+    withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", "").strip())
+    messages.success(
+        request, _("The study is withdrawn. It stays on record and can be found under “Withdrawn”.")
+    )
+    return redirect("worklist")

@@ -1,0 +1,215 @@
+"""How scores, classes, flags and states are said in words, in one place, for worklist, case page and reports.
+
+A score is worded by the operating points that travel with the weights. A class that only says what the network
+was not looking for is never reassuring: histopathology's class 0 is "not IDC", never "benign".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+
+class Band(IntEnum):
+    """Where a calibrated probability stands among the operating points."""
+
+    UNKNOWN = -1
+    BELOW = 0
+    LOW = 1
+    MIDDLE = 2
+    HIGH = 3
+
+
+#: In rising order; a score at or above a point belongs to the band.
+OPERATING_POINTS = (
+    ("high_sensitivity", Band.LOW),
+    ("balanced", Band.MIDDLE),
+    ("high_specificity", Band.HIGH),
+)
+
+_POINT_WORDS: dict[str, str | Promise] = {
+    "high_sensitivity": gettext_lazy("high sensitivity"),
+    "balanced": gettext_lazy("balanced"),
+    "high_specificity": gettext_lazy("high specificity"),
+}
+
+_BAND_WORDS: dict[str, dict[Band, str | Promise]] = {
+    "malignancy": {
+        Band.UNKNOWN: gettext_lazy("Analysed"),
+        Band.BELOW: gettext_lazy("Not suspicious"),
+        Band.LOW: gettext_lazy("Low suspicion"),
+        Band.MIDDLE: gettext_lazy("Suspicious"),
+        Band.HIGH: gettext_lazy("Highly suspicious"),
+    },
+    "SM": {
+        Band.UNKNOWN: gettext_lazy("Analysed"),
+        Band.BELOW: gettext_lazy("Not IDC"),
+        Band.LOW: gettext_lazy("IDC possible"),
+        Band.MIDDLE: gettext_lazy("IDC likely"),
+        Band.HIGH: gettext_lazy("IDC very likely"),
+    },
+}
+
+_CLASS_WORDS: dict[str, str | Promise] = {
+    "normal": gettext_lazy("Normal"),
+    "benign": gettext_lazy("Benign"),
+    "malignant": gettext_lazy("Malignant"),
+    "not_malignant": gettext_lazy("Not malignant"),
+    "no_finding": gettext_lazy("No finding"),
+    "suspicious": gettext_lazy("Suspicious"),
+    "lesion": gettext_lazy("Lesion"),
+    "mass": gettext_lazy("Mass"),
+    "cyst": gettext_lazy("Cyst"),
+    "calcification": gettext_lazy("Calcification"),
+    "calcifications": gettext_lazy("Calcifications"),
+    "architectural_distortion": gettext_lazy("Architectural distortion"),
+    "asymmetry": gettext_lazy("Asymmetry"),
+    "lymph_node": gettext_lazy("Lymph node"),
+    "skin_change": gettext_lazy("Skin change"),
+    "other": gettext_lazy("Other"),
+    "idc": gettext_lazy("Invasive ductal carcinoma (IDC)"),
+    "not_idc": gettext_lazy("Not IDC"),
+    "non_idc": gettext_lazy("Not IDC"),
+    "invasive_carcinoma": gettext_lazy("Invasive carcinoma"),
+    "carcinoma_in_situ": gettext_lazy("Carcinoma in situ"),
+    "atypia": gettext_lazy("Atypia"),
+    "artefact": gettext_lazy("Artefact"),
+}
+
+#: What a reader may call a finding.
+READER_LABELS: dict[str, tuple[str, ...]] = {
+    "MG": (
+        "mass",
+        "calcifications",
+        "architectural_distortion",
+        "asymmetry",
+        "lymph_node",
+        "skin_change",
+        "other",
+    ),
+    "US": ("mass", "cyst", "architectural_distortion", "lymph_node", "skin_change", "other"),
+    "SM": ("invasive_carcinoma", "idc", "carcinoma_in_situ", "atypia", "not_idc", "artefact", "other"),
+}
+
+REJECT_REASONS: dict[str, tuple[str | Promise, ...]] = {
+    "MG": (
+        gettext_lazy("Normal tissue"),
+        gettext_lazy("Overlapping tissue"),
+        gettext_lazy("Benign finding, known"),
+        gettext_lazy("Artefact or marker"),
+        gettext_lazy("Outside the breast"),
+    ),
+    "US": (
+        gettext_lazy("Normal tissue"),
+        gettext_lazy("Simple cyst"),
+        gettext_lazy("Shadow or reverberation"),
+        gettext_lazy("Benign finding, known"),
+        gettext_lazy("Caliper or text"),
+    ),
+    "SM": (
+        gettext_lazy("No tumour here"),
+        gettext_lazy("In situ only"),
+        gettext_lazy("Inflammation or stroma"),
+        gettext_lazy("Fold, blur or pen"),
+        gettext_lazy("Outside the tissue"),
+    ),
+}
+
+EDIT_REASONS: tuple[str | Promise, ...] = (
+    gettext_lazy("Too large"),
+    gettext_lazy("Too small"),
+    gettext_lazy("Wrong place"),
+    gettext_lazy("Wrong label"),
+)
+
+_FLAG_WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
+    "out_of_distribution": (
+        gettext_lazy("Unlike the training images"),
+        gettext_lazy("The model has not learnt from images like this one. Its scores may mean nothing here."),
+    ),
+    "uncertain": (
+        gettext_lazy("Uncertain"),
+        gettext_lazy("No class, or more than one, is likely enough to rule the others out."),
+    ),
+    "low_quality": (
+        gettext_lazy("Poor image quality"),
+        gettext_lazy("Blur, low contrast or cropping may hide or imitate a finding."),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A quality flag of a result, said and explained."""
+
+    code: str
+    name: str
+    explanation: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """A calibrated probability in words and numbers, and the operating point it reaches."""
+
+    value: float
+    band: Band
+    words: str
+    reaches: str
+
+    @property
+    def percent(self) -> int:
+        return round(100 * self.value)
+
+    @property
+    def tone(self) -> str:
+        """The tag's colour; the words say the same."""
+        return {Band.HIGH: "danger", Band.MIDDLE: "warn", Band.LOW: "plain"}.get(self.band, "calm")
+
+
+def band_of(value: float, thresholds: Mapping[str, float]) -> Band:
+    """The highest band whose operating point `value` reaches; UNKNOWN when the weights brought none."""
+    known = [(thresholds[name], band) for name, band in OPERATING_POINTS if name in thresholds]
+    if not known:
+        return Band.UNKNOWN
+    return max((band for threshold, band in known if value >= threshold), default=Band.BELOW)
+
+
+def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score:
+    """Word a probability of the positive class."""
+    band = band_of(value, thresholds)
+    words = _BAND_WORDS["SM" if modality == "SM" else "malignancy"][band]
+    reached = [name for name, of in OPERATING_POINTS if name in thresholds and of <= band]
+    if band is Band.UNKNOWN:
+        reaches = _("The weights brought no operating point.")
+    elif reached:
+        reaches = _("At or above the operating point of %(point)s (%(threshold).2f).") % {
+            "point": _POINT_WORDS[reached[-1]],
+            "threshold": thresholds[reached[-1]],
+        }
+    else:
+        reaches = _("Below every operating point (lowest %(threshold).2f).") % {
+            "threshold": min(thresholds.values())
+        }
+    return Score(value, band, str(words), reaches)
+
+
+def class_words(name: str) -> str:
+    """A class or label in words; an unknown one is shown as it is."""
+    words = _CLASS_WORDS.get(name.lower())
+    return str(words) if words else name.replace("_", " ").capitalize()
+
+
+def point_words(name: str) -> str:
+    """An operating point in words."""
+    return str(_POINT_WORDS.get(name, name.replace("_", " ")))
+
+
+def flag(code: str) -> Flag:
+    """A flag with its explanation."""
+    name, explanation = _FLAG_WORDS.get(code, (code.replace("_", " "), ""))
+    return Flag(code, str(name), str(explanation))

@@ -1,0 +1,17 @@
+/** Every page: htmx, the keyboard, dialogs, polling and what to say when the server does not answer. */
+import '@fontsource-variable/inter/wght.css';
+import './app.css';
+import htmx from 'htmx.org';
+import { startKeyboard } from './page/keyboard';
+import { startMessages } from './page/messages';
+import { startPolling } from './page/polling';
+import { startWorklist } from './page/worklist';
+import { startCasePanel } from './page/case_panel';
+
+htmx.config.allowEval = false;
+
+startMessages();
+startPolling();
+startKeyboard();
+startWorklist();
+startCasePanel();

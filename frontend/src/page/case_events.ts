@@ -1,0 +1,78 @@
+/** What the case page's parts tell each other, as events on the document: the panel (page/case_panel.ts), the
+ * viewers (viewer/) and the report editor know nothing else of one another. */
+
+export type Box = [number, number, number, number];
+
+export interface CaseEvents {
+  /** A finding was chosen, in the list or in an image. */
+  'cad:finding-selected': { id: string; from: 'panel' | 'viewer' };
+  /** The panel opened the form for a finding (`id`) or for a new one (none). */
+  'cad:edit-started': { id: string | null };
+  'cad:edit-ended': Record<string, never>;
+  /** The box was changed, by the pointer (viewer) or by numbers (panel). */
+  'cad:box-changed': { image: string; box: Box; from: 'panel' | 'viewer' };
+  /** The list was replaced by the server's newest. */
+  'cad:findings-updated': Record<string, never>;
+  /** The reader asked to draw a new finding. */
+  'cad:draw-asked': Record<string, never>;
+  /** For the report editor: a decision was stored. */
+  'cad:findings-changed': { study: string };
+  /** From the report editor: show this finding. */
+  'cad:show-finding': { finding: string };
+}
+
+export function tell<Name extends keyof CaseEvents>(name: Name, detail: CaseEvents[Name]): void {
+  document.dispatchEvent(new CustomEvent(name, { detail }));
+}
+
+export function on<Name extends keyof CaseEvents>(name: Name, react: (detail: CaseEvents[Name]) => void): void {
+  document.addEventListener(name, (event) => react((event as CustomEvent<CaseEvents[Name]>).detail));
+}
+
+export interface CaseFinding {
+  id: string;
+  number: number;
+  image: string;
+  label: string;
+  words: string;
+  percent: number | null;
+  verdict: 'undecided' | 'accepted' | 'edited' | 'rejected';
+  byReader: boolean;
+  box: Box;
+  modelBox: Box;
+  polygon: [number, number][] | null;
+}
+
+export interface CaseImage {
+  id: string;
+  name: string;
+  kind: 'dicom' | 'image' | 'slide';
+  laterality: string;
+  view: string;
+  rows: number;
+  columns: number;
+  frames: number;
+  spacing_um: number | null;
+  metadata: string;
+  pixels: string;
+  thumbnail: string;
+  dzi: string;
+  heatmap: string;
+}
+
+export interface CaseDescription {
+  study: string;
+  modality: string;
+  images: CaseImage[];
+  canDecide: boolean;
+  words: Record<string, string>;
+}
+
+function readJson<T>(id: string): T | null {
+  const element = document.getElementById(id);
+  return element?.textContent ? (JSON.parse(element.textContent) as T) : null;
+}
+
+export const caseDescription = (): CaseDescription | null => readJson<CaseDescription>('case-json');
+
+export const caseFindings = (): CaseFinding[] => readJson<CaseFinding[]>('findings-json') ?? [];

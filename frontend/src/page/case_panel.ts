@@ -1,0 +1,179 @@
+/** The panel of the case page: the list of findings, its keys, and the forms that decide on them. */
+import htmx from 'htmx.org';
+import { caseDescription, caseFindings, on, tell } from './case_events';
+import { EditForm } from './edit_form';
+import { onKey } from './keyboard';
+import { tabsOf } from './tabs';
+
+const ITEM = '.finding';
+
+class FindingsPanel {
+  private selected: string | null = null;
+  private readonly live: HTMLElement;
+  private readonly study: string;
+  private readonly form: EditForm | null;
+  private readonly rejectDialog = document.getElementById('reject-dialog') as HTMLDialogElement | null;
+  private readonly tabs = tabsOf(document.querySelector<HTMLElement>('.tabs[role=tablist]') as HTMLElement);
+  private advance = false;
+
+  constructor(live: HTMLElement, study: string) {
+    this.live = live;
+    this.study = study;
+    const bar = document.getElementById('edit-bar');
+    this.form = bar instanceof HTMLFormElement ? new EditForm(bar) : null;
+    this.bindList();
+    this.bindSwaps();
+    this.bindReject();
+    this.bindKeys();
+    on('cad:finding-selected', ({ id, from }) => from === 'viewer' && this.select(id, 'viewer'));
+    on('cad:show-finding', ({ finding }) => this.select(finding, 'panel'));
+    on('cad:draw-asked', () => this.add());
+  }
+
+  private items(): HTMLElement[] {
+    return [...this.live.querySelectorAll<HTMLElement>(ITEM)];
+  }
+
+  private item(): HTMLElement | null {
+    return this.items().find((item) => item.dataset['finding'] === this.selected) ?? null;
+  }
+
+  private select(id: string, from: 'panel' | 'viewer'): void {
+    this.selected = id;
+    this.tabs.show(0);
+    this.mark();
+    this.item()?.scrollIntoView({ block: 'nearest' });
+    if (from === 'panel') tell('cad:finding-selected', { id, from });
+  }
+
+  /** Show the selection on whatever list is there now. */
+  private mark(): void {
+    for (const item of this.items()) {
+      const chosen = item.dataset['finding'] === this.selected;
+      item.classList.toggle('finding--selected', chosen);
+      item.querySelector('.finding__select')?.setAttribute('aria-pressed', String(chosen));
+    }
+  }
+
+  private bindList(): void {
+    this.live.addEventListener('click', (event) => {
+      const target = event.target instanceof Element ? event.target : null;
+      const item = target?.closest<HTMLElement>(ITEM);
+      if (!item?.dataset['finding']) return;
+      const action = target?.closest<HTMLElement>('[data-action]')?.dataset['action'];
+      if (this.selected !== item.dataset['finding'] || !action) this.select(item.dataset['finding'], 'panel');
+      if (action === 'edit') this.edit();
+      if (action === 'reject') this.reject();
+    });
+  }
+
+  private bindSwaps(): void {
+    document.addEventListener('htmx:afterSwap', (event) => {
+      const detail = (event as CustomEvent).detail as { target: HTMLElement; requestConfig?: { verb?: string } };
+      if (detail.target !== this.live) return;
+      this.mark();
+      tell('cad:findings-updated', {});
+      if (detail.requestConfig?.verb !== 'post') return;
+      tell('cad:findings-changed', { study: this.study });
+      this.form?.close();
+      this.rejectDialog?.close();
+      if (this.advance) this.toUndecided();
+      this.advance = false;
+      if (document.activeElement === document.body) this.item()?.querySelector<HTMLElement>('.finding__select')?.focus();
+    });
+  }
+
+  private bindReject(): void {
+    const dialog = this.rejectDialog;
+    const reason = document.getElementById('reject-reason') as HTMLInputElement | null;
+    if (!dialog || !reason) return;
+    const choose = (button: HTMLElement): void => {
+      reason.value = button.dataset['reason'] ?? '';
+      reason.focus();
+    };
+    const quick = [...dialog.querySelectorAll<HTMLElement>('[data-reason]')];
+    quick.forEach((button) => button.addEventListener('click', () => choose(button)));
+    dialog.addEventListener('keydown', (event) => {
+      const button = quick[Number(event.key) - 1];
+      if (!button || (event.target === reason && reason.value !== '')) return;
+      event.preventDefault();
+      choose(button);
+    });
+  }
+
+  private bindKeys(): void {
+    onKey('n', () => this.step(1));
+    onKey('p', () => this.step(-1));
+    onKey('a', () => this.press('accept', true));
+    onKey('u', () => this.press('undo', false));
+    onKey('e', () => this.edit());
+    onKey('r', () => this.reject());
+    onKey('d', () => this.add());
+    ['1', '2', '3'].forEach((key, index) => onKey(key, () => this.tabs.show(index, true)));
+    onKey('Escape', () => this.form?.close() ?? false);
+  }
+
+  private step(by: 1 | -1): boolean {
+    const items = this.items();
+    if (items.length === 0) return false;
+    const current = items.findIndex((item) => item.dataset['finding'] === this.selected);
+    const next = current === -1 ? (by === 1 ? 0 : items.length - 1) : (current + by + items.length) % items.length;
+    this.choose(items[next]);
+    return true;
+  }
+
+  private choose(item: HTMLElement | undefined): void {
+    if (!item?.dataset['finding']) return;
+    this.select(item.dataset['finding'], 'panel');
+    item.querySelector<HTMLElement>('.finding__select')?.focus();
+  }
+
+  private toUndecided(): void {
+    const items = this.items();
+    const from = items.findIndex((item) => item.dataset['finding'] === this.selected);
+    const order = [...items.slice(from + 1), ...items.slice(0, from + 1)];
+    this.choose(order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')));
+  }
+
+  private press(action: string, advance: boolean): boolean {
+    const button = this.item()?.querySelector<HTMLButtonElement>(`[data-action=${action}]`);
+    if (!button) return false;
+    this.advance = advance;
+    button.click();
+    return true;
+  }
+
+  private edit(): boolean {
+    const finding = caseFindings().find((candidate) => candidate.id === this.selected);
+    if (!this.form || !finding || !this.item()?.querySelector('[data-action=edit]')) return false;
+    this.form.edit(finding);
+    return true;
+  }
+
+  private add(): boolean {
+    if (!this.form) return false;
+    this.tabs.show(0);
+    this.form.add();
+    return true;
+  }
+
+  private reject(): boolean {
+    const form = document.getElementById('reject-form');
+    if (!this.rejectDialog || !(form instanceof HTMLFormElement)) return false;
+    if (!this.selected || !this.item()?.querySelector('[data-action=reject]')) return false;
+    form.setAttribute('hx-post', (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(/0{8}-[0-]+/, this.selected));
+    htmx.process(form);
+    form.reset();
+    this.advance = true;
+    this.rejectDialog.showModal();
+    document.getElementById('reject-reason')?.focus();
+    return true;
+  }
+}
+
+export function startCasePanel(): void {
+  const live = document.getElementById('live');
+  const description = caseDescription();
+  if (live && description) new FindingsPanel(live, description.study);
+}
+

@@ -1,0 +1,100 @@
+/** The form beside the image: a finding's box and label, with the reason; or a finding of the reader's own. */
+import htmx from 'htmx.org';
+import { type Box, type CaseFinding, caseDescription, on, tell } from './case_events';
+
+const NO_FINDING = /0{8}-[0-]+/;
+
+function input(id: string): HTMLInputElement {
+  return document.getElementById(id) as HTMLInputElement;
+}
+
+export class EditForm {
+  private image = '';
+  private isNew = false;
+  private readonly numbers = ['edit-x', 'edit-y', 'edit-width', 'edit-height'].map(input);
+  private returnTo: Element | null = null;
+
+  constructor(private readonly form: HTMLFormElement) {
+    input('edit-cancel').addEventListener('click', () => this.close());
+    for (const number of this.numbers) number.addEventListener('input', () => this.fromNumbers());
+    on('cad:box-changed', ({ image, box, from }) => {
+      if (from === 'viewer' && !this.form.hidden) this.showBox(image, box);
+    });
+    form.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape') this.close();
+    });
+    form.addEventListener('htmx:configRequest', (event) => {
+      // Without a box the label alone is edited.
+      const { parameters } = (event as CustomEvent<{ parameters: FormData | Record<string, string> }>).detail;
+      if (!this.isNew && parameters instanceof FormData) parameters.delete('image');
+    });
+  }
+
+  edit(finding: CaseFinding): void {
+    this.isNew = false;
+    this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.form.dataset['editTitle'] ?? '');
+    this.showBox(finding.image, finding.box);
+    input('edit-box').value = '';
+    tell('cad:edit-started', { id: finding.id });
+    document.getElementById('edit-label')?.focus();
+  }
+
+  add(): void {
+    this.isNew = true;
+    this.open(this.form.dataset['addUrl'] ?? '', this.form.dataset['addTitle'] ?? '');
+    for (const number of this.numbers) number.value = '';
+    tell('cad:edit-started', { id: null });
+  }
+
+  /** Put the form away; false when it was not open. */
+  close(): boolean {
+    if (this.form.hidden) return false;
+    this.form.hidden = true;
+    tell('cad:edit-ended', {});
+    if (this.returnTo instanceof HTMLElement && this.returnTo.isConnected) this.returnTo.focus();
+    return true;
+  }
+
+  private open(address: string, title: string): void {
+    this.returnTo = document.activeElement;
+    this.form.reset();
+    this.form.hidden = false;
+    this.form.setAttribute('hx-post', address);
+    htmx.process(this.form);
+    const heading = document.getElementById('edit-title');
+    if (heading) heading.textContent = title;
+    const hint = document.getElementById('edit-hint');
+    if (hint) hint.textContent = hint.dataset[this.isNew ? 'add' : 'edit'] ?? '';
+    const same = document.getElementById('edit-label-same');
+    if (same) same.textContent = same.dataset[this.isNew ? 'choose' : 'keep'] ?? '';
+    (document.getElementById('edit-label') as HTMLSelectElement).required = this.isNew;
+    for (const number of this.numbers) number.required = this.isNew;
+    (document.getElementById('edit-reason-field') as HTMLElement).hidden = this.isNew;
+    input('edit-reason').required = !this.isNew;
+    input('edit-image').value = '';
+    input('edit-box').value = '';
+  }
+
+  private showBox(image: string, box: Box): void {
+    this.image = image;
+    input('edit-image').value = image;
+    input('edit-box').value = JSON.stringify(box);
+    const [x0, y0, x1, y1] = box;
+    [x0, y0, x1 - x0, y1 - y0].forEach((value, index) => {
+      const number = this.numbers[index];
+      if (number) number.value = String(Math.round(value));
+    });
+  }
+
+  private fromNumbers(): void {
+    const values = this.numbers.map((number) => number.valueAsNumber);
+    if (values.some(Number.isNaN)) return;
+    const [x = 0, y = 0, width = 0, height = 0] = values;
+    const box: Box = [x, y, x + width, y + height];
+    // Typed numbers alone need an image too: the first, until a box is drawn elsewhere.
+    const image = this.image || caseDescription()?.images[0]?.id || '';
+    input('edit-image').value = image;
+    input('edit-box').value = JSON.stringify(box);
+    tell('cad:box-changed', { image, box, from: 'panel' });
+  }
+}

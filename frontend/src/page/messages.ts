@@ -1,0 +1,56 @@
+/** What the server refuses or fails to answer is said in place; a lost session leads to the sign-in page. */
+
+const TOAST_MS = 8000;
+
+export function toast(text: string, tone: 'danger' | 'good' | 'plain' = 'plain'): void {
+  const note = document.createElement('p');
+  note.className = tone === 'plain' ? 'notice' : `notice notice--${tone}`;
+  note.textContent = text;
+  show(note);
+}
+
+function show(note: HTMLElement): void {
+  const toasts = document.getElementById('toasts');
+  toasts?.append(note);
+  window.setTimeout(() => note.remove(), TOAST_MS);
+}
+
+interface SwapDetail {
+  xhr: XMLHttpRequest;
+  shouldSwap: boolean;
+  isError: boolean;
+}
+
+let lastFailure = 0;
+
+function sayUnreachable(): void {
+  // A server that is down would otherwise be announced with every poll.
+  if (Date.now() - lastFailure < 30_000) return;
+  lastFailure = Date.now();
+  toast(document.body.dataset['failure'] ?? '', 'danger');
+}
+
+export function startMessages(): void {
+  document.addEventListener('htmx:beforeSwap', (event) => {
+    const detail = (event as CustomEvent<SwapDetail>).detail;
+    const { xhr } = detail;
+    if (new URL(xhr.responseURL || window.location.href).pathname.startsWith('/accounts/login')) {
+      detail.shouldSwap = false;
+      window.location.reload();
+      return;
+    }
+    // A refusal comes as a message with its own place (core.middleware).
+    if (xhr.getResponseHeader('HX-Retarget')) {
+      detail.shouldSwap = true;
+      detail.isError = false;
+    }
+  });
+  document.addEventListener('htmx:sendError', sayUnreachable);
+  document.addEventListener('htmx:timeout', sayUnreachable);
+  document.addEventListener('htmx:responseError', sayUnreachable);
+  document.addEventListener('htmx:afterSwap', (event) => {
+    const target = (event as CustomEvent<{ target: HTMLElement }>).detail.target;
+    if (target.id !== 'toasts') return;
+    for (const note of target.children) window.setTimeout(() => note.remove(), TOAST_MS);
+  });
+}

@@ -1,0 +1,80 @@
+/** `<report-section>`: shows what the server sends and keeps it current. The words come with the markup. */
+import { Draft } from './draft';
+import { fragment, Refusal, SignedOut } from './server';
+
+export class ReportSection extends HTMLElement {
+  private draft: Draft | null = null;
+  private readonly onFindings = (): void => void this.draft?.findingsChanged();
+
+  connectedCallback(): void {
+    this.addEventListener('submit', this.onSubmit);
+    this.addEventListener('click', this.onClick);
+    this.addEventListener('toggle', this.onToggle, true);
+    document.addEventListener('cad:findings-changed', this.onFindings);
+    this.start();
+  }
+
+  disconnectedCallback(): void {
+    document.removeEventListener('cad:findings-changed', this.onFindings);
+    this.draft?.stop();
+    this.draft = null;
+  }
+
+  /** Load the section anew, for instance after signing. */
+  async refresh(): Promise<void> {
+    this.replace(await fragment(this.dataset['url'] ?? '', 'report-section'));
+  }
+
+  /** Say what went wrong, at the top of the section. */
+  say(problem: unknown): void {
+    const place = this.querySelector<HTMLElement>('[data-problem]');
+    if (!place) return;
+    if (problem instanceof Refusal) place.textContent = problem.message;
+    else if (problem instanceof SignedOut) place.textContent = this.dataset['signedOut'] ?? '';
+    else place.textContent = this.dataset['failed'] ?? '';
+    place.hidden = false;
+    place.scrollIntoView({ block: 'nearest' });
+  }
+
+  private replace(next: Element): void {
+    this.draft?.stop();
+    this.draft = null;
+    this.replaceChildren(...next.childNodes);
+    this.start();
+  }
+
+  private start(): void {
+    const form = this.querySelector<HTMLFormElement>('form[data-draft]');
+    if (form) this.draft = new Draft(this, form);
+  }
+
+  private readonly onSubmit = (event: SubmitEvent): void => {
+    const form = event.target as HTMLFormElement;
+    if (form.matches('form[data-draft]')) event.preventDefault(); // Enter in a line saves by itself
+    if (!form.hasAttribute('data-replaces')) return;
+    event.preventDefault();
+    this.draft?.stop();
+    fragment(form.action, 'report-section', new FormData(form)).then(
+      (next) => {
+        this.replace(next);
+        this.querySelector<HTMLElement>('form[data-draft] textarea, form[data-replaces] button')?.focus();
+      },
+      (problem: unknown) => this.say(problem),
+    );
+  };
+
+  private readonly onClick = (event: MouseEvent): void => {
+    const button = (event.target as Element).closest<HTMLElement>('[data-action]');
+    if (button) this.draft?.act(button.dataset['action'] ?? '', button);
+  };
+
+  private readonly onToggle = (event: Event): void => {
+    const details = event.target as HTMLDetailsElement;
+    const url = details.dataset['loads'];
+    if (!url || !details.open) return;
+    fragment(url, 'table').then(
+      (table) => details.querySelector('[data-loaded]')?.replaceChildren(table),
+      (problem: unknown) => this.say(problem),
+    );
+  };
+}

@@ -1,0 +1,76 @@
+/** The dialog that asks for the password once more. */
+import { json, Refusal } from './server';
+
+export class SignDialog {
+  private readonly form: HTMLFormElement;
+  private readonly password: HTMLInputElement;
+  private readonly error: HTMLElement;
+
+  constructor(
+    private readonly dialog: HTMLDialogElement,
+    private readonly url: string,
+    private readonly body: () => FormData,
+    private readonly signed: () => Promise<void>,
+  ) {
+    this.form = dialog.querySelector('form[data-sign-form]') as HTMLFormElement;
+    this.password = this.form.elements.namedItem('password') as HTMLInputElement;
+    this.error = this.form.querySelector('[data-sign-error]') as HTMLElement;
+    this.form.onsubmit = (event) => {
+      event.preventDefault();
+      void this.submit();
+    };
+    dialog.addEventListener('close', () => (this.password.value = ''), { once: true });
+  }
+
+  /** Show what the signer should know, and ask. */
+  open(warnings: string[]): void {
+    const list = this.form.querySelector<HTMLElement>('[data-warnings]');
+    if (list) {
+      list.hidden = warnings.length === 0;
+      list.replaceChildren(
+        ...warnings.map((warning) => {
+          const item = document.createElement('li');
+          item.textContent = warning;
+          return item;
+        }),
+      );
+    }
+    this.say('');
+    this.password.value = '';
+    this.dialog.showModal();
+    this.password.focus();
+  }
+
+  private say(text: string): void {
+    this.error.textContent = text;
+    if (text) this.password.setAttribute('aria-invalid', 'true');
+    else this.password.removeAttribute('aria-invalid');
+  }
+
+  private async submit(): Promise<void> {
+    const button = this.form.querySelector<HTMLButtonElement>('.button--primary');
+    const word = button?.textContent ?? '';
+    const body = this.body();
+    body.set('password', this.password.value);
+    if (button) {
+      button.disabled = true;
+      button.textContent = button.dataset['wordBusy'] ?? word;
+    }
+    this.say('');
+    try {
+      await json(this.url, body);
+      this.dialog.close();
+      await this.signed();
+    } catch (problem) {
+      const failed = this.dialog.closest<HTMLElement>('report-section')?.dataset['failed'] ?? '';
+      this.say(problem instanceof Refusal ? problem.message : failed);
+      this.password.value = '';
+      this.password.focus();
+    } finally {
+      if (button) {
+        button.disabled = false;
+        button.textContent = word;
+      }
+    }
+  }
+}

@@ -1,0 +1,46 @@
+/** Coordinates. An image point is in stored pixels, the origin at the top left corner of the first pixel (level 0
+ * for slides); a screen point is in CSS pixels from the pane's top left corner. */
+
+export type Point = readonly [number, number];
+
+/** Image → screen: (x, y) ↦ (a·x + c·y + e, b·x + d·y + f). */
+export interface Affine {
+  a: number;
+  b: number;
+  c: number;
+  d: number;
+  e: number;
+  f: number;
+}
+
+export function affineFrom(toScreen: (point: Point) => Point, width: number, height: number): Affine {
+  const [e, f] = toScreen([0, 0]);
+  const [rightX, rightY] = toScreen([width, 0]);
+  const [downX, downY] = toScreen([0, height]);
+  return { a: (rightX - e) / width, b: (rightY - f) / width, c: (downX - e) / height, d: (downY - f) / height, e, f };
+}
+
+export function apply(t: Affine, [x, y]: Point): Point {
+  return [t.a * x + t.c * y + t.e, t.b * x + t.d * y + t.f];
+}
+
+export function invert(t: Affine, [x, y]: Point): Point {
+  const determinant = t.a * t.d - t.b * t.c;
+  const dx = x - t.e;
+  const dy = y - t.f;
+  return [(t.d * dx - t.c * dy) / determinant, (t.a * dy - t.b * dx) / determinant];
+}
+
+/** CSS pixels per image pixel. */
+export function scaleOf(t: Affine): number {
+  return Math.hypot(t.a, t.b);
+}
+
+export const cssMatrix = (t: Affine, sx = 1, sy = 1): string =>
+  `matrix(${t.a * sx},${t.b * sx},${t.c * sy},${t.d * sy},${t.e},${t.f})`;
+
+/** A length in words: millimetres, micrometres below one millimetre. */
+export function lengthWords(micrometres: number): string {
+  if (micrometres >= 1000) return `${(micrometres / 1000).toFixed(1)} mm`;
+  return `${micrometres.toFixed(micrometres < 10 ? 1 : 0)} µm`;
+}

@@ -1,0 +1,52 @@
+/** One image on the screen, whatever draws it: Cornerstone for pictures and DICOM, OpenSeadragon for slides. */
+import type { CaseImage } from '../page/case_events';
+import type { Affine, Point } from './geometry';
+import type { Overlay } from './overlay';
+
+export type Tool = 'window' | 'pan' | 'zoom' | 'length';
+
+export interface Pane {
+  readonly image: CaseImage;
+  /** The focusable frame: image, overlay and labels. */
+  readonly element: HTMLElement;
+  readonly overlay: Overlay;
+  /** Resolves when the image is drawn or its failure is shown in its place. */
+  readonly ready: Promise<boolean>;
+  readonly isColour: boolean;
+  transform(): Affine;
+  setTool(tool: Tool): void;
+  fit(): void;
+  /** One image pixel to one CSS pixel. */
+  actualSize(): void;
+  reset(): void;
+  flip(): void;
+  invert(): void;
+  panBy(dx: number, dy: number): void;
+  zoomBy(factor: number, around?: Point): void;
+  /** Bring an image box into view, without moving when it is seen well. */
+  reveal(box: readonly [number, number, number, number]): void;
+  step(frames: number): void;
+  togglePlay(): void;
+  /** For the toolbar: "W 400 L 40 · 85 %". */
+  stateWords(): string;
+  resize(): void;
+  destroy(): void;
+  /** Of panes that hang beside each other: see `RasterPane`. */
+  readonly together?: HangsTogether;
+}
+
+/** Mammograms turn their chest walls to the middle and share one physical scale. */
+export interface HangsTogether {
+  hangTowards(side: 'left' | 'right'): void;
+  /** CSS pixels per image pixel at which the whole image fits. */
+  fitScale(): number;
+  setScale(scale: number): void;
+}
+
+/** What a pane tells the stage. */
+export interface PaneEvents {
+  changed(pane: Pane): void;
+  activated(pane: Pane): void;
+  panned(pane: Pane, dx: number, dy: number): void;
+  zoomed(pane: Pane, factor: number): void;
+}

@@ -1,0 +1,388 @@
+/** A picture or DICOM image, drawn by Cornerstone3D at full resolution and bit depth. */
+import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
+import type { CaseImage } from '../page/case_events';
+import { drawsOnCpu, registerFrame, renderingEngine, windowOf } from './cornerstone';
+import { PaneFrame } from './frame';
+import { type Affine, type Point, affineFrom, apply, scaleOf } from './geometry';
+import { chestWallSide } from './hanging';
+import { Overlay, type OverlayEvents } from './overlay';
+import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
+import { type ImageMetadata, fetchMetadata } from './pixels';
+
+const CINE_MS = 66;
+let count = 0;
+
+export class RasterPane implements Pane, HangsTogether {
+  readonly together: HangsTogether = this;
+  readonly element: HTMLElement;
+  readonly overlay: Overlay;
+  ready: Promise<boolean>;
+  private readonly frame: PaneFrame;
+  private readonly viewportId = `pane-${(count += 1)}`;
+  private viewport: StackViewport | null = null;
+  private metadata: ImageMetadata | null = null;
+  private tool: Tool = 'window';
+  private cine: number | null = null;
+  private slider: HTMLInputElement | null = null;
+  private playButton: HTMLButtonElement | null = null;
+  private mirrored = false;
+  /** Where the chest wall belongs on the screen, for mammograms that hang together. */
+  private wall: 'left' | 'right' | null = null;
+
+  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents) {
+    this.frame = new PaneFrame(image, words);
+    this.element = this.frame.element;
+    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.frame.view.after(this.overlay.element);
+    this.bindPointer();
+    this.ready = this.load();
+  }
+
+  get isColour(): boolean {
+    return this.metadata?.samples === 3;
+  }
+
+  private async load(): Promise<boolean> {
+    this.frame.loading(null);
+    try {
+      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '');
+      // The stage may have put the pane away meanwhile.
+      if (!this.element.isConnected) return false;
+      await this.show(this.metadata);
+    } catch (error) {
+      if (!this.element.isConnected) return false;
+      this.frame.failed(error instanceof Error ? error.message : '', () => {
+        this.ready = this.load();
+      });
+      return false;
+    }
+    this.frame.done(drawsOnCpu() ? (this.words['cpu'] ?? '') : '');
+    this.changed();
+    return true;
+  }
+
+  private async show(metadata: ImageMetadata): Promise<void> {
+    const engine = renderingEngine();
+    const element = this.frame.view as HTMLDivElement;
+    engine.enableElement({ viewportId: this.viewportId, element, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } });
+    this.viewport = engine.getViewport(this.viewportId) as StackViewport;
+    let failure: unknown = null;
+    const frames = Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) =>
+      registerFrame(this.image.id, frame, {
+        address: `${this.image.pixels}?frame=${frame}`,
+        metadata,
+        fallback: this.words['noConnection'] ?? '',
+        progress: (fraction) => frame === 0 && this.frame.loading(fraction),
+      }),
+    );
+    const onError = (event: Event): void => {
+      failure = (event as CustomEvent<{ error: unknown }>).detail.error;
+    };
+    element.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, onError);
+    await this.viewport.setStack(frames, 0).catch((error: unknown) => {
+      failure = error;
+    });
+    element.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, onError);
+    if (failure || !this.viewport.getImageData()) throw failure instanceof Error ? failure : new Error('');
+    this.viewport.setProperties({ voiRange: this.defaultRange(metadata) });
+    for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
+      element.addEventListener(name, () => this.changed());
+    }
+    if (metadata.frames > 1 && !this.slider) this.addFrameControls(metadata.frames);
+    this.hang();
+    this.viewport.render();
+  }
+
+  private defaultRange(metadata: ImageMetadata): Types.VOIRange {
+    const { center, width } = windowOf(metadata);
+    return { lower: center - width / 2, upper: center + width / 2 };
+  }
+
+  private changed(): void {
+    if (!this.viewport) return;
+    const transform = this.transform();
+    this.overlay.update(transform);
+    this.frame.showScale(this.image.spacing_um ? this.image.spacing_um / scaleOf(transform) : null);
+    if (this.slider) this.slider.value = String(this.viewport.getCurrentImageIdIndex() + 1);
+    this.events.changed(this);
+  }
+
+  transform(): Affine {
+    const toScreen = ([x, y]: Point): Point => (this.viewport as StackViewport).worldToCanvas([x - 0.5, y - 0.5, 0]);
+    return affineFrom(toScreen, this.image.columns, this.image.rows);
+  }
+
+  // --- hanging ------------------------------------------------------------------------------------------
+
+  /** Turn the chest wall towards `side` and put it at that border of the pane. */
+  hangTowards(side: 'left' | 'right'): void {
+    this.wall = side;
+    this.hang();
+  }
+
+  private hang(): void {
+    const image = this.viewport?.getCornerstoneImage();
+    if (!this.viewport || !image || !this.wall || !this.metadata) return;
+    const at = chestWallSide(image.getPixelData(), this.image.rows, this.image.columns, this.metadata.photometric === 'MONOCHROME1');
+    this.setMirrored(at !== null && at !== this.wall);
+    this.alignWall();
+  }
+
+  /** CSS pixels per image pixel at which the whole image fits. */
+  fitScale(): number {
+    const { clientWidth, clientHeight } = this.frame.view;
+    return Math.min(clientWidth / this.image.columns, clientHeight / this.image.rows);
+  }
+
+  setScale(scale: number): void {
+    if (!this.viewport) return;
+    this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(this.transform()));
+    this.alignWall();
+    this.viewport.render();
+  }
+
+  private alignWall(): void {
+    if (!this.viewport || !this.wall) return;
+    const transform = this.transform();
+    const left = Math.min(transform.e, transform.e + transform.a * this.image.columns);
+    const width = Math.abs(transform.a) * this.image.columns;
+    const wanted = this.wall === 'left' ? 0 : this.frame.view.clientWidth - width;
+    const height = Math.abs(transform.d) * this.image.rows;
+    this.panBy(wanted - left, (this.frame.view.clientHeight - height) / 2 - transform.f);
+  }
+
+  private setMirrored(mirrored: boolean): void {
+    this.mirrored = mirrored;
+    this.viewport?.setCamera({ flipHorizontal: mirrored });
+    this.viewport?.render();
+  }
+
+  // --- commands -----------------------------------------------------------------------------------------
+
+  setTool(tool: Tool): void {
+    this.tool = tool;
+    this.element.dataset['tool'] = tool;
+    this.overlay.setMode(tool === 'length' ? 'length' : 'none');
+  }
+
+  fit(): void {
+    if (!this.viewport) return;
+    const mirrored = this.mirrored;
+    this.viewport.resetCamera();
+    this.setMirrored(mirrored);
+    this.alignWall();
+    this.viewport.render();
+  }
+
+  actualSize(): void {
+    const scale = scaleOf(this.transform());
+    this.zoomBy(1 / scale);
+  }
+
+  reset(): void {
+    if (!this.viewport || !this.metadata) return;
+    this.viewport.resetProperties();
+    this.viewport.setProperties({ voiRange: this.defaultRange(this.metadata) });
+    this.viewport.resetCamera();
+    this.setMirrored(false);
+    this.hang();
+    this.overlay.clearLengths();
+    this.viewport.render();
+  }
+
+  flip(): void {
+    this.setMirrored(!this.mirrored);
+  }
+
+  invert(): void {
+    if (!this.viewport) return;
+    this.viewport.setProperties({ invert: !this.viewport.getProperties().invert });
+    this.viewport.render();
+  }
+
+  panBy(dx: number, dy: number): void {
+    if (!this.viewport) return;
+    const [x, y] = this.viewport.getPan();
+    this.viewport.setPan([x + dx, y + dy]);
+    this.viewport.render();
+  }
+
+  zoomBy(factor: number, around?: Point): void {
+    if (!this.viewport) return;
+    const centre: Point = around ?? [this.frame.view.clientWidth / 2, this.frame.view.clientHeight / 2];
+    const before = this.transform();
+    const scale = scaleOf(before);
+    const bounded = Math.min(Math.max(scale * factor, this.fitScale() / 4), 32) / scale;
+    const determinant = before.a * before.d - before.b * before.c;
+    const dx = centre[0] - before.e;
+    const dy = centre[1] - before.f;
+    const point: Point = [(before.d * dx - before.c * dy) / determinant, (before.a * dy - before.b * dx) / determinant];
+    this.viewport.setZoom(this.viewport.getZoom() * bounded);
+    const after = apply(this.transform(), point);
+    this.panBy(centre[0] - after[0], centre[1] - after[1]);
+  }
+
+  reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
+    if (!this.viewport) return;
+    const { clientWidth, clientHeight } = this.frame.view;
+    const transform = this.transform();
+    const [x, y] = apply(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
+    const seen = x > clientWidth * 0.06 && x < clientWidth * 0.94 && y > clientHeight * 0.06 && y < clientHeight * 0.94;
+    if (!seen) this.panBy(clientWidth / 2 - x, clientHeight / 2 - y);
+  }
+
+  stateWords(): string {
+    if (!this.viewport || !this.metadata) return '';
+    const zoom = `${Math.round(scaleOf(this.transform()) * 100)} %`;
+    const range = this.viewport.getProperties().voiRange;
+    if (!range || this.isColour) return zoom;
+    return `W ${Math.round(range.upper - range.lower)}  L ${Math.round((range.upper + range.lower) / 2)} · ${zoom}`;
+  }
+
+  resize(): void {
+    if (!this.viewport) return;
+    // The engine draws all panes and leaves alone those whose size did not change.
+    renderingEngine().resize(true, true);
+    if (this.wall) this.alignWall();
+    this.changed();
+  }
+
+  destroy(): void {
+    this.stopCine();
+    if (this.viewport) renderingEngine().disableElement(this.viewportId);
+    this.viewport = null;
+    this.element.remove();
+  }
+
+  // --- frames -------------------------------------------------------------------------------------------
+
+  private addFrameControls(frames: number): void {
+    const bar = document.createElement('div');
+    bar.className = 'cine';
+    this.playButton = Object.assign(document.createElement('button'), { type: 'button', className: 'button button--small', textContent: this.words['play'] ?? '' });
+    this.playButton.addEventListener('click', () => this.togglePlay());
+    this.slider = Object.assign(document.createElement('input'), { type: 'range', min: '1', max: String(frames), value: '1' });
+    this.slider.setAttribute('aria-label', this.words['frame'] ?? '');
+    const number = document.createElement('output');
+    number.className = 'num';
+    const show = (): void => {
+      number.textContent = `${(this.viewport?.getCurrentImageIdIndex() ?? 0) + 1} / ${frames}`;
+    };
+    this.slider.addEventListener('input', () => {
+      this.stopCine();
+      void this.toFrame(Number(this.slider?.value) - 1);
+    });
+    this.frame.view.addEventListener(Enums.Events.STACK_NEW_IMAGE, show);
+    show();
+    bar.append(this.playButton, this.slider, number);
+    bar.addEventListener('pointerdown', (event) => event.stopPropagation());
+    this.element.append(bar);
+  }
+
+  private async toFrame(frame: number): Promise<void> {
+    try {
+      await this.viewport?.setImageIdIndex(frame);
+    } catch (error) {
+      this.stopCine();
+      this.frame.failed(error instanceof Error ? error.message : '', () => {
+        this.frame.done();
+        void this.toFrame(frame);
+      });
+    }
+  }
+
+  step(frames: number): void {
+    const total = this.viewport?.getImageIds().length ?? 1;
+    if (!this.viewport || total < 2) return;
+    void this.toFrame((this.viewport.getCurrentImageIdIndex() + frames + total) % total);
+  }
+
+  togglePlay(): void {
+    if (!this.slider) return;
+    if (this.cine !== null) {
+      this.stopCine();
+      return;
+    }
+    let busy = false;
+    this.cine = window.setInterval(() => {
+      // A frame that is still loading is waited for, not skipped.
+      if (busy || !this.viewport) return;
+      busy = true;
+      const next = (this.viewport.getCurrentImageIdIndex() + 1) % this.viewport.getImageIds().length;
+      void this.toFrame(next).finally(() => (busy = false));
+    }, CINE_MS);
+    if (this.playButton) this.playButton.textContent = this.words['pause'] ?? '';
+  }
+
+  private stopCine(): void {
+    if (this.cine !== null) window.clearInterval(this.cine);
+    this.cine = null;
+    if (this.playButton) this.playButton.textContent = this.words['play'] ?? '';
+  }
+
+  // --- pointer ------------------------------------------------------------------------------------------
+
+  private bindPointer(): void {
+    this.element.addEventListener('pointerdown', (event) => {
+      this.events.activated(this);
+      if (event.target instanceof Element && event.target.closest('button, input')) return;
+      const tool: Tool = event.button === 1 ? 'pan' : event.button === 2 ? 'zoom' : this.tool;
+      this.drag(event, tool);
+    });
+    this.element.addEventListener('focus', () => this.events.activated(this));
+    this.element.addEventListener('contextmenu', (event) => event.preventDefault());
+    this.element.addEventListener(
+      'wheel',
+      (event) => {
+        event.preventDefault();
+        const bounds = this.frame.view.getBoundingClientRect();
+        const factor = Math.exp(-event.deltaY * 0.0015);
+        this.zoomBy(factor, [event.clientX - bounds.left, event.clientY - bounds.top]);
+        this.events.zoomed(this, factor);
+      },
+      { passive: false },
+    );
+  }
+
+  private drag(start: PointerEvent, tool: Tool): void {
+    if (!this.viewport || !this.metadata || tool === 'length') return;
+    start.preventDefault();
+    this.element.focus({ preventScroll: true });
+    this.element.setPointerCapture(start.pointerId);
+    const bounds = this.frame.view.getBoundingClientRect();
+    const anchor: Point = [start.clientX - bounds.left, start.clientY - bounds.top];
+    let { clientX: x, clientY: y } = start;
+    const onMove = (event: PointerEvent): void => {
+      const dx = event.clientX - x;
+      const dy = event.clientY - y;
+      ({ clientX: x, clientY: y } = event);
+      if (tool === 'pan') {
+        this.panBy(dx, dy);
+        this.events.panned(this, dx, dy);
+      } else if (tool === 'zoom') {
+        const factor = Math.exp(-dy * 0.006);
+        this.zoomBy(factor, anchor);
+        this.events.zoomed(this, factor);
+      } else this.changeWindow(dx, dy);
+    };
+    const onEnd = (): void => {
+      this.element.removeEventListener('pointermove', onMove);
+      this.element.removeEventListener('pointerup', onEnd);
+      this.element.removeEventListener('pointercancel', onEnd);
+    };
+    this.element.addEventListener('pointermove', onMove);
+    this.element.addEventListener('pointerup', onEnd);
+    this.element.addEventListener('pointercancel', onEnd);
+  }
+
+  /** Left and right change the width, up and down the level: a full range in about 600 CSS pixels. */
+  private changeWindow(dx: number, dy: number): void {
+    const range = this.viewport?.getProperties().voiRange;
+    if (!this.viewport || !this.metadata || !range) return;
+    const full = Math.max((this.metadata.max ?? 255) - (this.metadata.min ?? 0), 1);
+    const width = Math.max(range.upper - range.lower + (dx * full) / 600, full / 1000);
+    const centre = (range.upper + range.lower) / 2 + (dy * full) / 600;
+    this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
+    this.viewport.render();
+  }
+}

@@ -1,0 +1,178 @@
+/** A whole slide, drawn by OpenSeadragon from Deep Zoom tiles. */
+import OpenSeadragon from 'openseadragon';
+import type { CaseImage } from '../page/case_events';
+import { PaneFrame } from './frame';
+import { type Affine, type Point, affineFrom, apply, scaleOf } from './geometry';
+import { Overlay, type OverlayEvents } from './overlay';
+import type { Pane, PaneEvents, Tool } from './pane';
+import { type ImageMetadata, fetchMetadata } from './pixels';
+
+export class SlidePane implements Pane {
+  readonly element: HTMLElement;
+  readonly overlay: Overlay;
+  readonly isColour = true;
+  ready: Promise<boolean>;
+  private readonly frame: PaneFrame;
+  private viewer: OpenSeadragon.Viewer | null = null;
+  private metadata: ImageMetadata | null = null;
+
+  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents) {
+    this.frame = new PaneFrame(image, words);
+    this.element = this.frame.element;
+    this.element.classList.add('pane--slide');
+    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.frame.view.after(this.overlay.element);
+    this.element.addEventListener('pointerdown', () => events.activated(this));
+    this.element.addEventListener('focus', () => events.activated(this));
+    this.ready = this.load();
+  }
+
+  private async load(): Promise<boolean> {
+    this.frame.loading(null);
+    try {
+      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '');
+      if (!this.element.isConnected) return false;
+      await this.open();
+    } catch (error) {
+      this.viewer?.destroy();
+      this.viewer = null;
+      this.frame.failed(error instanceof Error ? error.message : '', () => {
+        this.ready = this.load();
+      });
+      return false;
+    }
+    this.frame.done();
+    this.changed();
+    return true;
+  }
+
+  private open(): Promise<void> {
+    const viewer = OpenSeadragon({
+      element: this.frame.view,
+      tileSources: this.image.dzi,
+      drawer: 'canvas',
+      showNavigationControl: false,
+      showNavigator: true,
+      navigatorPosition: 'TOP_RIGHT',
+      navigatorSizeRatio: 0.16,
+      navigatorMaintainSizeRatio: true,
+      maxZoomPixelRatio: 4,
+      minZoomImageRatio: 0.8,
+      visibilityRatio: 0.4,
+      animationTime: window.matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : 0.4,
+      springStiffness: 9,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true, flickEnabled: false },
+      imageLoaderLimit: 6,
+      timeout: 60_000,
+      maxImageCacheCount: 600,
+      loadTilesWithAjax: false,
+      crossOriginPolicy: false,
+      preserveViewport: true,
+    });
+    this.viewer = viewer;
+    // The stage has the keys; OpenSeadragon's own would fight with them.
+    viewer.addHandler('canvas-key', (event) => {
+      event.preventDefaultAction = true;
+    });
+    viewer.canvas.tabIndex = -1;
+    for (const name of ['update-viewport', 'animation', 'resize'] as const) viewer.addHandler(name, () => this.changed());
+    return new Promise((resolve, reject) => {
+      viewer.addOnceHandler('open', () => resolve());
+      viewer.addOnceHandler('open-failed', () => reject(new Error(this.words['slideError'] ?? '')));
+    });
+  }
+
+  private changed(): void {
+    if (!this.viewer?.world.getItemCount()) return;
+    const transform = this.transform();
+    this.overlay.update(transform);
+    const spacing = this.image.spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
+    this.frame.showScale(spacing ? spacing / scaleOf(transform) : null);
+    this.events.changed(this);
+  }
+
+  transform(): Affine {
+    const viewport = (this.viewer as OpenSeadragon.Viewer).viewport;
+    const toScreen = ([x, y]: Point): Point => {
+      const place = viewport.pixelFromPoint(viewport.imageToViewportCoordinates(x, y), true);
+      return [place.x, place.y];
+    };
+    return affineFrom(toScreen, this.image.columns, this.image.rows);
+  }
+
+  setTool(tool: Tool): void {
+    this.element.dataset['tool'] = tool === 'length' ? 'length' : 'pan';
+    this.overlay.setMode(tool === 'length' ? 'length' : 'none');
+  }
+
+  fit(): void {
+    this.viewer?.viewport.goHome();
+  }
+
+  actualSize(): void {
+    const viewport = this.viewer?.viewport;
+    viewport?.zoomTo(viewport.imageToViewportZoom(1));
+  }
+
+  reset(): void {
+    this.overlay.clearLengths();
+    this.fit();
+  }
+
+  flip(): void {
+    // A slide has no left and right.
+  }
+
+  invert(): void {
+    // Colours of a stain are read as they are.
+  }
+
+  panBy(dx: number, dy: number): void {
+    const viewport = this.viewer?.viewport;
+    viewport?.panBy(viewport.deltaPointsFromPixels(new OpenSeadragon.Point(-dx, -dy)));
+    viewport?.applyConstraints();
+  }
+
+  zoomBy(factor: number): void {
+    this.viewer?.viewport.zoomBy(factor);
+    this.viewer?.viewport.applyConstraints();
+  }
+
+  reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
+    const viewport = this.viewer?.viewport;
+    if (!viewport) return;
+    const [ax, ay] = apply(this.transform(), [x0, y0]);
+    const [bx, by] = apply(this.transform(), [x1, y1]);
+    const { clientWidth, clientHeight } = this.frame.view;
+    const inside = Math.min(ax, bx) > 0 && Math.max(ax, bx) < clientWidth && Math.min(ay, by) > 0 && Math.max(ay, by) < clientHeight;
+    // A finding of a few pixels on an overview is brought closer.
+    if (inside && Math.abs(bx - ax) > 60) return;
+    const margin = Math.max(x1 - x0, y1 - y0) * 0.75;
+    viewport.fitBoundsWithConstraints(viewport.imageToViewportRectangle(x0 - margin, y0 - margin, x1 - x0 + 2 * margin, y1 - y0 + 2 * margin));
+  }
+
+  step(): void {
+    // A slide has one frame.
+  }
+
+  togglePlay(): void {
+    // A slide has one frame.
+  }
+
+  stateWords(): string {
+    if (!this.viewer?.world.getItemCount()) return '';
+    const scale = scaleOf(this.transform());
+    const power = this.metadata?.slide?.objective_power;
+    return power ? `${(power * scale).toFixed(scale * power < 10 ? 1 : 0)}×` : `${Math.round(scale * 100)} %`;
+  }
+
+  resize(): void {
+    this.changed();
+  }
+
+  destroy(): void {
+    this.viewer?.destroy();
+    this.viewer = null;
+    this.element.remove();
+  }
+}

@@ -1,0 +1,398 @@
+/** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
+ * lies over them. */
+import { type Box, type CaseDescription, type CaseFinding, type CaseImage, caseFindings, on, tell } from '../page/case_events';
+import { isTyping } from '../page/keyboard';
+import { drawLegend, loadHeatmap } from './heatmap';
+import { type Hanging, mammographyHanging } from './hanging';
+import type { Pane, PaneEvents, Tool } from './pane';
+
+const PAN_STEP = 60;
+
+export class Stage {
+  private readonly panes: Pane[] = [];
+  private active: Pane | null = null;
+  private readonly hanging: Hanging | null;
+  private hangsTogether: boolean;
+  private current: CaseImage;
+  private tool: Tool = 'window';
+  private linked = false;
+  private marksVisible = true;
+  private heatVisible = false;
+  private opacity = 0.45;
+  private findings: CaseFinding[] = caseFindings();
+  private selected: string | null = null;
+  private editing: { id: string | null } | null = null;
+  private readonly heat = new Map<string, Promise<HTMLCanvasElement>>();
+  private readonly root = document.getElementById('stage') as HTMLElement;
+  private readonly grid = document.getElementById('panes') as HTMLElement;
+  private readonly strip = document.getElementById('strip') as HTMLElement;
+  private readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
+  private readonly state = document.getElementById('view-state');
+  private stateFrame = 0;
+
+  constructor(private readonly description: CaseDescription) {
+    const [first] = description.images;
+    if (!first) throw new Error('a stage needs an image');
+    this.current = first;
+    this.hanging = description.modality === 'MG' ? mammographyHanging(description.images) : null;
+    this.hangsTogether = this.hanging !== null;
+    this.bindToolbar();
+    this.bindCase();
+    document.addEventListener('keydown', (event) => this.onKey(event));
+    new ResizeObserver(() => this.resize()).observe(this.grid);
+    void this.hang();
+  }
+
+  // --- hanging ------------------------------------------------------------------------------------------
+
+  private readonly paneEvents: PaneEvents = {
+    changed: (pane) => {
+      if (pane === this.active) this.showState();
+    },
+    activated: (pane) => this.activate(pane),
+    panned: (from, dx, dy) => this.others(from).forEach((pane) => pane.panBy(this.mirrors(from, pane) ? -dx : dx, dy)),
+    zoomed: (from, factor) => this.others(from).forEach((pane) => pane.zoomBy(factor)),
+  };
+
+  private others(from: Pane): Pane[] {
+    return this.linked ? this.panes.filter((pane) => pane !== from) : [];
+  }
+
+  /** The two sides are mirror images of each other, so a linked pan is mirrored too. */
+  private mirrors(one: Pane, other: Pane): boolean {
+    return one.image.laterality !== other.image.laterality;
+  }
+
+  private async hang(): Promise<void> {
+    this.panes.splice(0).forEach((pane) => pane.destroy());
+    this.active = null;
+    this.grid.replaceChildren();
+    const rows: (CaseImage | null)[][] = this.hangsTogether && this.hanging ? this.hanging.rows : [[this.current]];
+    this.grid.style.setProperty('--rows', String(rows.length));
+    this.grid.style.setProperty('--columns', String(rows[0]?.length ?? 1));
+    this.drawStrip();
+    for (const image of rows.flat()) {
+      if (image) await this.addPane(image);
+      else this.grid.append(Object.assign(document.createElement('div'), { className: 'pane pane--empty' }));
+    }
+    this.activate(this.panes[0] ?? null);
+    this.showTools();
+    this.setTool(this.tool);
+    const shown = [...this.panes];
+    await Promise.all(shown.map((pane) => pane.ready));
+    if (shown[0] !== this.panes[0]) return;
+    if (this.hangsTogether) this.equaliseScale();
+    this.refreshOverlays();
+    this.showState();
+  }
+
+  private async addPane(image: CaseImage): Promise<void> {
+    const overlayEvents = {
+      selected: (id: string) => tell('cad:finding-selected', { id, from: 'viewer' }),
+      boxChanged: (box: Box) => tell('cad:box-changed', { image: image.id, box, from: 'viewer' }),
+      noSpacing: this.description.words['noSpacing'] ?? 'px',
+    };
+    let pane: Pane;
+    if (image.kind === 'slide') {
+      const { SlidePane } = await import('./slide_pane');
+      pane = new SlidePane(image, this.description.words, this.paneEvents, overlayEvents);
+    } else {
+      const { RasterPane } = await import('./raster_pane');
+      pane = new RasterPane(image, this.description.words, this.paneEvents, overlayEvents);
+    }
+    // The right breast hangs on the left with its chest wall towards the middle, and the other way round.
+    if (this.hangsTogether) pane.together?.hangTowards(image.laterality === 'R' ? 'right' : 'left');
+    pane.element.dataset['laterality'] = image.laterality;
+    this.panes.push(pane);
+    this.grid.append(pane.element);
+  }
+
+  /** All mammograms at one physical scale, the largest at which each fits. */
+  private equaliseScale(): void {
+    const spacing = (pane: Pane): number => pane.image.spacing_um ?? 1;
+    const scale = Math.min(...this.panes.map((pane) => (pane.together?.fitScale() ?? Infinity) / spacing(pane)));
+    if (Number.isFinite(scale)) this.panes.forEach((pane) => pane.together?.setScale(scale * spacing(pane)));
+  }
+
+  private drawStrip(): void {
+    const shown = this.description.images.length > 1 && !this.hangsTogether;
+    this.strip.hidden = !shown;
+    if (!shown) return;
+    this.strip.replaceChildren(
+      ...this.description.images.map((image) => {
+        const button = document.createElement('button');
+        button.type = 'button';
+        button.className = 'strip__image';
+        button.setAttribute('aria-pressed', String(image === this.current));
+        const picture = Object.assign(document.createElement('img'), { src: image.thumbnail, alt: '', loading: 'lazy' });
+        const name = document.createElement('span');
+        name.textContent = image.name;
+        button.append(picture, name);
+        button.addEventListener('click', () => void this.showImage(image));
+        return button;
+      }),
+    );
+  }
+
+  private async showImage(image: CaseImage): Promise<void> {
+    if (this.panes.some((pane) => pane.image === image)) return;
+    this.current = image;
+    this.hangsTogether = false;
+    await this.hang();
+  }
+
+  private resize(): void {
+    this.panes.forEach((pane) => pane.resize());
+  }
+
+  private activate(pane: Pane | null): void {
+    if (this.active === pane) return;
+    this.active?.element.classList.remove('pane--active');
+    this.active = pane;
+    pane?.element.classList.add('pane--active');
+    if (pane) this.current = pane.image;
+    this.showTools();
+    this.showState();
+  }
+
+  private showState(): void {
+    cancelAnimationFrame(this.stateFrame);
+    this.stateFrame = requestAnimationFrame(() => {
+      if (this.state) this.state.textContent = this.active?.stateWords() ?? '';
+    });
+  }
+
+  // --- tools --------------------------------------------------------------------------------------------
+
+  private showTools(): void {
+    const isSlide = this.active?.image.kind === 'slide';
+    const shows: Record<string, boolean> = {
+      raster: !isSlide,
+      slide: isSlide,
+      hanging: this.hanging !== null,
+      heatmap: this.panes.some((pane) => pane.image.heatmap !== ''),
+    };
+    for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]')) part.hidden = !shows[part.dataset['for'] ?? ''];
+    const legend = document.getElementById('heat-legend');
+    const ramp = document.getElementById('heat-ramp');
+    if (legend) legend.hidden = !(shows['heatmap'] && this.heatVisible);
+    if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, this.active?.isColour ?? false);
+    this.press('layout', this.hangsTogether);
+    this.press('link', this.linked);
+    this.press('marks', this.marksVisible);
+    this.press('heatmap', this.heatVisible);
+    this.press('draw', this.editing?.id === null);
+  }
+
+  private press(command: string, on: boolean): void {
+    this.root.querySelector(`[data-command=${command}][aria-pressed]`)?.setAttribute('aria-pressed', String(on));
+  }
+
+  private setTool(tool: Tool): void {
+    this.tool = tool;
+    this.panes.forEach((pane) => pane.setTool(tool));
+    const shown = this.active?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
+    for (const button of this.root.querySelectorAll<HTMLElement>('[data-tool]')) button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
+    this.applyEditing();
+  }
+
+  private bindToolbar(): void {
+    this.root.querySelector('.toolbar')?.addEventListener('click', (event) => {
+      const button = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
+      if (button?.dataset['tool']) this.setTool(button.dataset['tool'] as Tool);
+      else if (button?.dataset['command']) this.command(button.dataset['command']);
+    });
+    this.slider?.addEventListener('input', () => this.setOpacity(Number(this.slider?.value) / 100));
+    this.grid.addEventListener('dblclick', (event) => {
+      const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
+      if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input'))) this.command('layout');
+    });
+  }
+
+  private command(name: string): void {
+    const pane = this.active;
+    switch (name) {
+      case 'fit':
+        this.panes.filter((each) => each === pane || this.linked).forEach((each) => each.fit());
+        break;
+      case 'actual':
+        pane?.actualSize();
+        break;
+      case 'reset':
+        this.panes.filter((each) => each === pane || this.linked).forEach((each) => each.reset());
+        if (this.hangsTogether) this.equaliseScale();
+        break;
+      case 'flip':
+        pane?.flip();
+        break;
+      case 'invert':
+        (this.hangsTogether ? this.panes : [pane]).forEach((each) => each?.invert());
+        break;
+      case 'layout':
+        if (!this.hanging) return;
+        this.hangsTogether = !this.hangsTogether;
+        void this.hang();
+        break;
+      case 'link':
+        this.linked = !this.linked;
+        this.showTools();
+        break;
+      case 'marks':
+        this.marksVisible = !this.marksVisible;
+        this.refreshOverlays();
+        break;
+      case 'heatmap':
+        this.heatVisible = !this.heatVisible;
+        this.refreshOverlays();
+        break;
+      case 'draw':
+        tell('cad:draw-asked', {});
+        break;
+    }
+  }
+
+  private setOpacity(opacity: number): void {
+    this.opacity = Math.min(Math.max(opacity, 0), 1);
+    if (this.slider) this.slider.value = String(Math.round(this.opacity * 100));
+    this.heatVisible = true;
+    this.refreshOverlays();
+  }
+
+  private neighbour(by: 1 | -1): void {
+    const { images } = this.description;
+    if (this.active && this.active.image.frames > 1) {
+      this.active.step(by);
+      return;
+    }
+    const next = images[(images.indexOf(this.current) + by + images.length) % images.length];
+    if (!next) return;
+    const shown = this.panes.find((pane) => pane.image === next);
+    if (shown) shown.element.focus();
+    else void this.showImage(next);
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+    if (document.querySelector('dialog[open]:modal')) return;
+    const inList = event.target instanceof Element && event.target.closest('.panel, .toolbar, .shell-header') !== null;
+    if (this.act(event.key, event.shiftKey, inList)) event.preventDefault();
+  }
+
+  private act(key: string, shift: boolean, inList: boolean): boolean {
+    const arrows: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const arrow = arrows[key];
+    if (arrow) {
+      // In tabs, sliders and lists the arrows keep their own meaning.
+      if (inList && !this.editing) return false;
+      const edited = this.panes.find((pane) => pane.overlay.editedBox);
+      if (edited) {
+        const by = Math.max(1, Math.round(edited.image.columns / 400));
+        edited.overlay.nudge(arrow[0] * by, arrow[1] * by, shift);
+      } else {
+        this.active?.panBy(-arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
+        if (this.active) this.paneEvents.panned(this.active, -arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
+      }
+      return true;
+    }
+    const tools: Record<string, Tool> = { w: 'window', h: 'pan', z: 'zoom', m: 'length' };
+    const commands: Record<string, string> = { f: 'fit', '9': 'actual', '0': 'reset', x: 'flip', i: 'invert', v: 'layout', l: 'link', b: 'marks', o: 'heatmap' };
+    if (tools[key]) this.setTool(tools[key]);
+    else if (commands[key]) this.command(commands[key]);
+    else if (key === '+' || key === '=') this.zoom(1.25);
+    else if (key === '-' || key === '_') this.zoom(0.8);
+    else if (key === '[') this.setOpacity(this.opacity - 0.1);
+    else if (key === ']') this.setOpacity(this.opacity + 0.1);
+    else if (key === ',') this.neighbour(-1);
+    else if (key === '.') this.neighbour(1);
+    else if (key === ' ' && !inList && this.active && this.active.image.frames > 1) this.active.togglePlay();
+    else return false;
+    return true;
+  }
+
+  private zoom(factor: number): void {
+    if (!this.active) return;
+    this.active.zoomBy(factor);
+    this.paneEvents.zoomed(this.active, factor);
+  }
+
+  // --- findings and heat maps ---------------------------------------------------------------------------
+
+  private bindCase(): void {
+    on('cad:findings-updated', () => {
+      this.findings = caseFindings();
+      this.refreshOverlays();
+    });
+    on('cad:finding-selected', ({ id }) => void this.select(id));
+    on('cad:edit-started', ({ id }) => {
+      this.editing = { id };
+      this.applyEditing();
+      this.showTools();
+    });
+    on('cad:edit-ended', () => {
+      this.editing = null;
+      this.panes.forEach((pane) => pane.overlay.editBox(null));
+      this.setTool(this.tool);
+      this.refreshOverlays();
+    });
+    on('cad:box-changed', ({ image, box, from }) => {
+      for (const pane of this.panes) {
+        if (pane.image.id !== image) pane.overlay.editBox(null);
+        else if (from === 'panel') pane.overlay.editBox(box);
+      }
+    });
+  }
+
+  private async select(id: string): Promise<void> {
+    this.selected = id;
+    const finding = this.findings.find((candidate) => candidate.id === id);
+    const image = this.description.images.find((candidate) => candidate.id === finding?.image);
+    if (!finding || !image) return;
+    if (!this.panes.some((pane) => pane.image === image)) await this.showImage(image);
+    const pane = this.panes.find((candidate) => candidate.image === image);
+    if (pane && (await pane.ready)) {
+      this.activate(pane);
+      pane.reveal(finding.box);
+    }
+    this.refreshOverlays();
+  }
+
+  private applyEditing(): void {
+    if (!this.editing) return;
+    const { id } = this.editing;
+    const finding = this.findings.find((candidate) => candidate.id === id);
+    for (const pane of this.panes) {
+      if (id === null) pane.overlay.setMode('draw');
+      else {
+        pane.overlay.setMode('none');
+        if (pane.image.id === finding?.image && !pane.overlay.editedBox) pane.overlay.editBox(finding.box);
+      }
+    }
+    this.refreshOverlays();
+  }
+
+  private refreshOverlays(): void {
+    for (const pane of this.panes) {
+      const shown = this.findings.filter((finding) => finding.image === pane.image.id && finding.id !== this.editing?.id);
+      pane.overlay.showFindings(shown, this.selected);
+      pane.overlay.setMarksVisible(this.marksVisible);
+      this.showHeat(pane);
+    }
+    this.showTools();
+  }
+
+  private showHeat(pane: Pane): void {
+    const { heatmap } = pane.image;
+    if (!heatmap || !this.heatVisible) {
+      pane.overlay.showHeat(null, 0);
+      return;
+    }
+    const loaded = this.heat.get(heatmap) ?? loadHeatmap(heatmap, pane.isColour);
+    this.heat.set(heatmap, loaded);
+    loaded.then(
+      (canvas) => {
+        if (this.heatVisible && this.panes.includes(pane)) pane.overlay.showHeat(canvas, this.opacity);
+      },
+      () => this.heat.delete(heatmap),
+    );
+  }
+}
