@@ -1,3 +1,17 @@
-from django.urls import URLPattern
+"""Addresses of the API, its schema and its browsable documentation."""
 
-urlpatterns: list[URLPattern] = []
+from django.urls import include, path, re_path
+from drf_spectacular.views import SpectacularAPIView
+
+from cad_platform.api import docs, studies
+
+urlpatterns = [
+    path("v1/studies", studies.Studies.as_view(), name="api-studies"),
+    path("v1/studies/search", studies.StudySearch.as_view(), name="api-study-search"),
+    path("v1/studies/<str:uid>", studies.StudyDetail.as_view(), name="api-study"),
+    path("v1/studies/<str:uid>/withdraw", studies.StudyWithdraw.as_view(), name="api-study-withdraw"),
+    path("v1/", include("cad_platform.api.image_urls")),
+    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs/", docs.Docs.as_view(), name="api-docs"),
+    re_path(r"^.*$", studies.NoSuchAddress.as_view()),
+]

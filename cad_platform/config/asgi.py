@@ -2,12 +2,12 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
-
-_django = get_asgi_application()
+django.setup(set_prefix=False)
 
 from cad_platform.core.asgi_guard import BodyGuard  # noqa: E402  (needs configured settings)
+from cad_platform.core.asgi_streaming import StreamingASGIHandler  # noqa: E402
 
-application = BodyGuard(_django)
+application = BodyGuard(StreamingASGIHandler())

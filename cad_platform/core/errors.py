@@ -40,6 +40,10 @@ class NotFound(PlatformError):
     status, code, title = 404, "not_found", "Not found"
 
 
+class RequestTimeout(PlatformError):
+    status, code, title = 408, "request_timeout", "The request did not arrive in time"
+
+
 class Conflict(PlatformError):
     status, code, title = 409, "conflict", "Conflicts with what is stored"
 

@@ -26,6 +26,7 @@ class StoredFile(models.Model):
     size = models.BigIntegerField()
     media_type = models.CharField(max_length=100)
     created_at = models.DateTimeField(default=timezone.now)
+    stored_at = models.DateTimeField(default=timezone.now, help_text="last time; the collector goes by it")
 
 
 @pghistory.track()
@@ -73,7 +74,12 @@ class Study(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["site", "study_instance_uid"], name="study_uid_unique_in_site"),
+            # A withdrawn study makes room: the hospital posts it again, for the right patient.
+            models.UniqueConstraint(
+                fields=["site", "study_instance_uid"],
+                condition=models.Q(withdrawn_at__isnull=True),
+                name="study_uid_unique_in_site",
+            ),
             models.CheckConstraint(
                 condition=models.Q(state="quarantined") | models.Q(patient__isnull=False),
                 name="study_has_patient",
@@ -119,6 +125,7 @@ class Instance(models.Model):
     series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
     sop_instance_uid = models.CharField(max_length=64)
     sop_instance_uid_minted = models.BooleanField(default=False, help_text="the file brought none")
+    active = models.BooleanField(default=True, help_text="false once its study was withdrawn")
     sop_class_uid = models.CharField(max_length=64, blank=True)
     number = models.IntegerField(default=1)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -141,7 +148,11 @@ class Instance(models.Model):
     class Meta:
         ordering = ["number", "id"]
         constraints = [
-            models.UniqueConstraint(fields=["site", "sop_instance_uid"], name="sop_uid_unique_in_site"),
+            models.UniqueConstraint(
+                fields=["site", "sop_instance_uid"],
+                condition=models.Q(active=True),
+                name="sop_uid_unique_in_site",
+            ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
 
@@ -171,3 +182,10 @@ class QuarantinedFile(models.Model):
     reason = models.TextField()
     received_at = models.DateTimeField(default=timezone.now)
     received_from = models.ForeignKey("accounts.ApiToken", null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["site", "sop_instance_uid", "file"], name="quarantined_once_in_site"
+            ),
+        ]

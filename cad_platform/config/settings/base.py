@@ -219,7 +219,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
     "purge-outbox": {"task": "core.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
-    "forget-answers": {"task": "api.forget_answers", "schedule": timedelta(hours=1)},
+    "expire-idempotent-answers": {
+        "task": "api.expire_idempotent_answers",
+        "schedule": timedelta(hours=1),
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 

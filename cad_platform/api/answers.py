@@ -1,0 +1,199 @@
+"""The shapes of the API's answers. The OpenAPI schema is made from them, so that both cannot differ."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from inference.contract import AnalysisResult
+
+StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class PatientAnswer(_Answer):
+    id: str = Field(description="The hospital's patient id")
+    name: str
+    birth_date: date | None
+    sex: str
+
+
+class WithdrawnAnswer(_Answer):
+    at: datetime
+    by: str | None
+    reason: str
+
+
+class ImageUrls(_Answer):
+    metadata: str
+    pixels: str | None = Field(description="Stored values of a frame; none for slides")
+    thumbnail: str
+    rendered: str | None
+    file: str = Field(description="The file as posted")
+    tiles: str | None = Field(description="Deep Zoom descriptor; slides only")
+
+
+class ImageAnswer(_Answer):
+    id: uuid.UUID
+    file: str = Field(description="The file's name as posted")
+    kind: Literal["dicom", "image", "slide"]
+    media_type: str
+    size: int
+    sha256: str
+    sop_instance_uid: str
+    sop_instance_uid_minted: bool
+    series_instance_uid: str
+    laterality: str
+    view: str
+    presentation_intent: str
+    rows: int
+    columns: int
+    frames: int
+    pixel_spacing_um: float | None
+    pixel_spacing_source: str
+    urls: ImageUrls
+
+
+class JobAnswer(_Answer):
+    """One model's look at the study. Exactly the succeeded ones have a `result`, the failed and the not
+    applicable ones a `reason`."""
+
+    id: uuid.UUID
+    model: str = Field(examples=["mammography"])
+    version: str
+    state: Literal["requested", "running", "succeeded", "not_applicable", "failed", "cancelled"]
+    reason: str
+    result: AnalysisResult | None = Field(description="`mask` and `heatmap` are addresses of PNG images")
+    attempts: int
+    requested_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class FindingAnswer(_Answer):
+    """A place marked by a model or by a reader, with what a reader made of it."""
+
+    id: uuid.UUID
+    number: int
+    image: uuid.UUID
+    sop_instance_uid: str
+    source: Literal["model", "reader"]
+    model: str | None
+    label: str
+    score: float | None
+    box: list[float] = Field(description="[x0, y0, x1, y1] in stored pixels, origin top left")
+    polygon: list[list[float]] | None
+    descriptors: dict[str, float]
+    decision: str | None = Field(description="accepted, edited or rejected; none while undecided")
+    decision_reason: str | None
+
+
+class SignatureAnswer(_Answer):
+    printed_name: str
+    role: str
+    meaning: str
+    signed_at: datetime
+    content_hash: str
+
+
+class ReportAnswer(_Answer):
+    """A signed report or addendum; drafts are not for others."""
+
+    id: uuid.UUID
+    kind: Literal["report", "addendum"]
+    amends: uuid.UUID | None
+    content: dict[str, Any]
+    content_hash: str
+    ai_summary: dict[str, Any] = Field(description="What the models had said when it was signed")
+    signature: SignatureAnswer
+    pdf: str
+
+
+class QuarantinedFileAnswer(_Answer):
+    file: str
+    sop_instance_uid: str
+    sha256: str
+    reason: str
+    received_at: datetime
+
+
+class DifferenceAnswer(_Answer):
+    """The post overrode a header."""
+
+    file: str
+    field: str
+    header: str
+    used: str
+
+
+class StudySummary(_Answer):
+    """A study as lists show it."""
+
+    study_instance_uid: str
+    url: str
+    state: StudyState
+    modality: Literal["MG", "US", "SM"]
+    accession_number: str
+    procedure: str
+    priority: Literal["routine", "urgent", "stat"]
+    study_date: date | None
+    received_at: datetime
+    patient: PatientAnswer | None
+    withdrawn: WithdrawnAnswer | None
+
+
+class StudyAnswer(StudySummary):
+    """The one composed answer about a study."""
+
+    header_differences: list[DifferenceAnswer]
+    images: list[ImageAnswer]
+    jobs: list[JobAnswer]
+    findings: list[FindingAnswer]
+    reports: list[ReportAnswer]
+    quarantined_files: list[QuarantinedFileAnswer]
+
+
+class StudyPage(_Answer):
+    next: str | None
+    previous: str | None
+    results: list[StudySummary]
+
+
+class ReceiptImage(_Answer):
+    id: uuid.UUID
+    file: str
+    sop_instance_uid: str
+    url: str
+
+
+class ReceiptAnswer(_Answer):
+    """What was stored. It holds no patient data: it is kept for repeated requests."""
+
+    study_instance_uid: str
+    url: str
+    state: StudyState
+    created: bool
+    images: list[ReceiptImage]
+    overridden: list[str] = Field(description="Fields in which the study part overrode a header")
+
+
+class WithdrawRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=2000)
+
+
+class SearchRequest(BaseModel):
+    """By patient. In the body, because addresses are logged by every machine on the way."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    patient_id: str | None = Field(None, min_length=1, max_length=64)
+    name: str | None = Field(None, min_length=1, max_length=324, description="Every word of it, in any order")
+    birth_date: date | None = None

@@ -1,0 +1,176 @@
+"""The one composed answer about a study, put together from every app's selectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+from django.db.models import QuerySet
+from django.urls import reverse
+from rest_framework.request import Request
+
+from cad_platform.analysis import selectors as analyses
+from cad_platform.analysis.models import Finding
+from cad_platform.analysis.study_state import analysed, filter_analysed
+from cad_platform.api import answers
+from cad_platform.core.request import Actor
+from cad_platform.reading import selectors as readings
+from cad_platform.reporting import selectors as reports
+from cad_platform.studies import selectors as studies
+from cad_platform.studies.models import Instance, Study
+
+
+def study_url(request: Request, study: Study) -> str:
+    return cast(str, request.build_absolute_uri(reverse("api-study", args=[study.study_instance_uid])))
+
+
+def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySummary]:
+    """As lists show them; one query tells how far the analyses of all of them are."""
+    listed = list(found)
+    done = analysed(listed)
+    return [answers.StudySummary(**_summary(request, study, done=study.pk in done)) for study in listed]
+
+
+def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer:
+    """Everything about a study that the actor may read. Reports are the signed ones."""
+    images = studies.images_of(actor, study)
+    jobs = list(analyses.jobs_of(actor, study))
+    summary = _summary(request, study, done=study.pk in analysed([study]))
+    return answers.StudyAnswer(
+        **summary,
+        header_differences=[
+            answers.DifferenceAnswer(**difference) for difference in study.header_differences
+        ],
+        images=[_image(request, image) for image in images],
+        jobs=[answers.JobAnswer.model_validate(analyses.job_answer(job)) for job in jobs],
+        findings=[_finding(finding) for finding in readings.findings_with_decisions(study)],
+        reports=[
+            answers.ReportAnswer(
+                **reports.composed(report),
+                pdf=request.build_absolute_uri(reverse("report-pdf", args=[report.pk])),
+            )
+            for report in reports.reports_of(actor, study)
+        ],
+        quarantined_files=[
+            answers.QuarantinedFileAnswer(
+                file=kept.file_name,
+                sop_instance_uid=kept.sop_instance_uid,
+                sha256=kept.file_id,
+                reason=kept.reason,
+                received_at=kept.received_at,
+            )
+            for kept in studies.quarantined_files_of(actor, study)
+        ],
+    )
+
+
+def receipt(request: Request, actor: Actor, study: Study, *, created: bool) -> answers.ReceiptAnswer:
+    """What the sender of a study is told. It names no patient, because it is kept for repeated requests."""
+    return answers.ReceiptAnswer(
+        study_instance_uid=study.study_instance_uid,
+        url=study_url(request, study),
+        state=_state(study, done=study.pk in analysed([study])),
+        created=created,
+        images=[
+            answers.ReceiptImage(
+                id=image.pk,
+                file=image.file_name,
+                sop_instance_uid=image.sop_instance_uid,
+                url=request.build_absolute_uri(reverse("image-metadata", args=[image.pk])),
+            )
+            for image in studies.received_images(actor, study)
+        ],
+        overridden=sorted({difference["field"] for difference in study.header_differences}),
+    )
+
+
+def of_state(found: QuerySet[Study], state: str) -> QuerySet[Study]:
+    """Those in a state as the API tells it: `analysed` is derived from the jobs."""
+    if state in {"complete", "analysed"}:
+        return filter_analysed(found.filter(state=Study.State.COMPLETE), state == "analysed")
+    return found.filter(state=state)
+
+
+def _state(study: Study, *, done: bool) -> answers.StudyState:
+    if study.state == Study.State.COMPLETE and done:
+        return "analysed"
+    return cast(answers.StudyState, study.state)
+
+
+def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
+    patient = study.patient
+    return {
+        "study_instance_uid": study.study_instance_uid,
+        "url": study_url(request, study),
+        "state": _state(study, done=done),
+        "modality": study.modality,
+        "accession_number": study.accession_number,
+        "procedure": study.procedure,
+        "priority": study.priority,
+        "study_date": study.study_date,
+        "received_at": study.received_at,
+        "patient": patient
+        and answers.PatientAnswer(
+            id=patient.patient_id, name=patient.name, birth_date=patient.birth_date, sex=patient.sex
+        ),
+        "withdrawn": study.withdrawn_at
+        and answers.WithdrawnAnswer(
+            at=study.withdrawn_at,
+            by=study.withdrawn_by.printed_name if study.withdrawn_by else None,
+            reason=study.withdrawn_reason,
+        ),
+    }
+
+
+def _image(request: Request, image: Instance) -> answers.ImageAnswer:
+    slide = image.kind == Instance.Kind.SLIDE
+
+    def url(name: str) -> str:
+        return cast(str, request.build_absolute_uri(reverse(name, args=[image.pk])))
+
+    return answers.ImageAnswer(
+        id=image.pk,
+        file=image.file_name,
+        kind=cast(Any, image.kind),
+        media_type=image.file.media_type,
+        size=image.file.size,
+        sha256=image.file_id,
+        sop_instance_uid=image.sop_instance_uid,
+        sop_instance_uid_minted=image.sop_instance_uid_minted,
+        series_instance_uid=image.series.series_instance_uid,
+        laterality=image.laterality,
+        view=image.view_position,
+        presentation_intent=image.presentation_intent,
+        rows=image.rows,
+        columns=image.columns,
+        frames=image.frames,
+        pixel_spacing_um=image.pixel_spacing_um,
+        pixel_spacing_source=image.pixel_spacing_source,
+        urls=answers.ImageUrls(
+            metadata=url("image-metadata"),
+            pixels=None if slide else url("image-pixels"),
+            thumbnail=url("image-thumbnail"),
+            rendered=None if slide else url("image-rendered"),
+            file=url("image-file"),
+            tiles=url("image-dzi") if slide else None,
+        ),
+    )
+
+
+def _finding(finding: Finding) -> answers.FindingAnswer:
+    decision = finding.seen_decisions[-1] if finding.seen_decisions else None  # type: ignore[attr-defined]
+    return answers.FindingAnswer(
+        id=finding.pk,
+        number=finding.number,
+        image=finding.instance_id,
+        sop_instance_uid=finding.instance.sop_instance_uid,
+        source="model" if finding.job_id else "reader",
+        model=finding.job.model_version.name if finding.job else None,
+        label=finding.label,
+        score=finding.score,
+        box=finding.box,
+        polygon=finding.polygon,
+        descriptors=finding.descriptors,
+        decision=decision.verdict if decision else None,
+        decision_reason=decision.reason if decision else None,
+    )

@@ -1,0 +1,72 @@
+"""Filtering and paging of the list of studies."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from django.http import QueryDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from rest_framework.pagination import CursorPagination
+
+from cad_platform.api.answers import StudyState
+from cad_platform.core.errors import FieldError, Invalid
+
+_PAGING = {"cursor", "page_size", "format"}
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError("must name its time zone, as in 2026-01-31T09:00:00Z")
+    return moment
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+Moment = Annotated[datetime, AfterValidator(_aware)]
+
+
+class StudyFilters(BaseModel):
+    """Query parameters; a patient's name or id is none of them."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    modality: Literal["MG", "US", "SM"] | None = None
+    state: StudyState | None = None
+    priority: Literal["routine", "urgent", "stat"] | None = None
+    accession_number: str | None = Field(None, min_length=1, max_length=64)
+    received_after: Moment | None = None
+    received_before: Moment | None = None
+    withdrawn: bool | None = Field(None, description="Only withdrawn studies, or only others")
+
+
+def parse_filters(query: QueryDict) -> StudyFilters:
+    """Raises `Invalid` for an unknown or repeated parameter, so that a misspelt filter is not "everything"."""
+    repeated = [name for name in query if len(query.getlist(name)) > 1]
+    if repeated:
+        raise Invalid(
+            "A filter is given twice.", errors=tuple(FieldError("Once only.", n[:60]) for n in repeated)
+        )
+    return parse_model(StudyFilters, {name: query[name] for name in query if name not in _PAGING})
+
+
+def parse_model(model: type[_Model], content: Any) -> _Model:
+    """Validate with every error naming its field. Raises `Invalid`."""
+    try:
+        return TypeAdapter(model).validate_python(content)
+    except ValidationError as error:
+        raise Invalid(
+            "The request is not accepted.",
+            errors=tuple(
+                FieldError(item["msg"], ".".join(str(step)[:60] for step in item["loc"]))
+                for item in error.errors(include_url=False, include_context=False, include_input=False)[:20]
+            ),
+        ) from None
+
+
+class StudyPages(CursorPagination):
+    """Newest first. A cursor names a moment, never a person, and a study that arrives moves no page."""
+
+    ordering = ("-received_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200

@@ -1,0 +1,260 @@
+"""`/api/v1/studies`: hospitals post studies and read what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiExample, extend_schema
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from cad_platform.accounts.rules import require
+from cad_platform.api import answers, composition, schema
+from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
+from cad_platform.api.filters import StudyPages, parse_filters, parse_model
+from cad_platform.api.idempotency import Key
+from cad_platform.api.problems import as_problem
+from cad_platform.api.uploads import received_parts
+from cad_platform.audit.services import record
+from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.request import Actor, actor_of
+from cad_platform.studies import selectors, services
+from cad_platform.studies.models import Study
+from cad_platform.studies.post import parse_study_part
+
+#: Bodies longer than this may take long to arrive: no database connection waits for them.
+_SHORT_BODY = 1024 * 1024
+
+
+class ApiView(APIView):
+    """What every address of the API has in common."""
+
+    throttle_classes = [TokenThrottle]
+    parser_classes = [JSONParser]
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Answers name patients: no cache on the way keeps them."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.setdefault("Cache-Control", "no-store")
+        return response
+
+
+class Studies(ApiView):
+    def get_authenticators(self) -> list[BaseAuthentication]:
+        """Posts come from systems with tokens; a session's CSRF check would read the body before its time."""
+        if self.request.method == "POST":
+            return [BearerTokenAuthentication()]
+        return super().get_authenticators()
+
+    @extend_schema(
+        operation_id="post_study",
+        summary="Post a study",
+        request=schema.POST_REQUEST,
+        parameters=[schema.IDEMPOTENCY_KEY],
+        responses={
+            201: answers.ReceiptAnswer,
+            200: answers.ReceiptAnswer,
+            **schema.problems(400, 401, 403, 408, 409, 413, 415, 422, 429, 503, 507),
+        },
+        examples=schema.POST_EXAMPLES,
+    )
+    def post(self, request: Request) -> Response:
+        """One part `study` (JSON, may be left out where DICOM headers say everything) and any number of parts
+        `files`: DICOM Part 10, PNG, JPEG, TIFF, PGM or a whole-slide file. All are accepted or none.
+
+        201: stored. 200: the same was stored before. What the study part says overrides the headers."""
+        actor = actor_of(request)
+        require(actor, "study.receive")
+        _let_go_of_the_database(request._request)
+        with received_parts(request._request) as parts:
+            key = request.headers.get("Idempotency-Key")
+            if key is None:
+                receipt = services.receive(actor, parse_study_part(parts.study), parts.files)
+                return self._answer(request, actor, receipt)
+            held = Key.of(request.auth, key, parts.study, parts.files)
+            with held.held():
+                if (first := held.first_answer()) is not None:
+                    return _repeat(first.status, first.body)
+                return self._first_time(request, actor, held, parts)
+
+    def _first_time(self, request: Request, actor: Actor, key: Key, parts: Any) -> Response:
+        """Carry it out, and keep the answer: with the study if there is one, by itself if it was refused."""
+
+        def note(receipt: services.Receipt) -> None:
+            answer = self._answer(request, actor, receipt)
+            key.remember(answer.status_code, answer.data)
+
+        try:
+            receipt = services.receive(actor, parse_study_part(parts.study), parts.files, note=note)
+        except PlatformError as refusal:
+            if refusal.status < 500:
+                key.remember(refusal.status, as_problem(refusal, getattr(request, "request_id", None)))
+            raise
+        return self._answer(request, actor, receipt)
+
+    @staticmethod
+    def _answer(request: Request, actor: Actor, receipt: services.Receipt) -> Response:
+        body = composition.receipt(request, actor, receipt.study, created=receipt.created)
+        return Response(
+            body.model_dump(mode="json"),
+            status=201 if receipt.created else 200,
+            headers={"Location": body.url},
+        )
+
+    @extend_schema(
+        operation_id="list_studies",
+        summary="List studies",
+        parameters=schema.LIST_PARAMETERS,
+        responses={200: answers.StudyPage, **schema.problems(401, 403, 422, 429, 503)},
+    )
+    def get(self, request: Request) -> Response:
+        """Newest first. To look for a patient use `POST /studies/search`: no patient's name or id in an address."""
+        actor = actor_of(request)
+        found = _filtered(actor, request)
+        return _page(self, request, actor, found, "study.list")
+
+
+class StudySearch(ApiView):
+    @extend_schema(
+        operation_id="search_studies",
+        summary="Search studies by patient",
+        parameters=schema.LIST_PARAMETERS,
+        request=answers.SearchRequest,
+        responses={200: answers.StudyPage, **schema.problems(400, 401, 403, 422, 429, 503)},
+        examples=[
+            OpenApiExample("By patient id", value={"patient_id": "P-1001"}, request_only=True),
+            OpenApiExample("By name", value={"name": "Example Anna"}, request_only=True),
+        ],
+    )
+    def post(self, request: Request) -> Response:
+        """The filters of the list, and the patient in the body. `next` is an address to post the same body to."""
+        actor = actor_of(request)
+        wanted = parse_model(answers.SearchRequest, _json(request))
+        found = selectors.of_patient(
+            _filtered(actor, request),
+            patient_id=wanted.patient_id or "",
+            name=wanted.name or "",
+            birth_date=wanted.birth_date,
+        )
+        fields = sorted(wanted.model_dump(exclude_none=True))
+        if not fields:
+            raise Invalid("Say whom to look for: patient_id, name or birth_date.")
+        return _page(self, request, actor, found, "study.search", fields=fields)
+
+
+class StudyDetail(ApiView):
+    @extend_schema(
+        operation_id="get_study",
+        summary="Get everything about a study",
+        parameters=[schema.STUDY_UID],
+        responses={200: answers.StudyAnswer, **schema.problems(401, 403, 404, 429, 503)},
+    )
+    def get(self, request: Request, uid: str) -> Response:
+        """Images with their addresses, the models' jobs and results, findings with what readers decided, and
+        signed reports. `analysed` means that every job has ended, failed ones included."""
+        actor = actor_of(request)
+        with transaction.atomic():
+            study = selectors.study_by_uid(actor, uid)
+            body = composition.compose(request, actor, study)
+            record(actor, "study.view", object_type="study", object_id=study.pk)
+        return Response(body.model_dump(mode="json"))
+
+
+class StudyWithdraw(ApiView):
+    @extend_schema(
+        operation_id="withdraw_study",
+        summary="Withdraw a study",
+        parameters=[schema.STUDY_UID],
+        request=answers.WithdrawRequest,
+        responses={200: answers.StudyAnswer, **schema.problems(400, 401, 403, 404, 409, 422, 429, 503)},
+    )
+    def post(self, request: Request, uid: str) -> Response:
+        """For clinicians with a session. The study is never deleted; its images may be posted again for another patient."""
+        actor = actor_of(request)
+        study = selectors.study_by_uid(actor, uid)
+        require(actor, "study.withdraw", study)
+        reason = parse_model(answers.WithdrawRequest, _json(request)).reason
+        with transaction.atomic():
+            withdrawn = services.withdraw(actor, study, reason)
+            body = composition.compose(request, actor, withdrawn)
+        return Response(body.model_dump(mode="json"))
+
+
+class NoSuchAddress(ApiView):
+    """Unknown addresses under /api/ get problem details too, and only for those who may ask."""
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        from django.http import Http404
+
+        raise Http404
+
+    post = put = patch = delete = get
+
+
+def _let_go_of_the_database(request: HttpRequest) -> None:
+    """While a long body arrives, its connection serves others; the next query takes one again."""
+    length = request.META.get("CONTENT_LENGTH", "")
+    if (not length.isdigit() or int(length) > _SHORT_BODY) and not connection.in_atomic_block:
+        connection.close()
+
+
+def _repeat(status: int, body: dict[str, Any]) -> Response:
+    """The first answer to an Idempotency-Key, again."""
+    response = Response(body, status=status, headers={"Idempotency-Replayed": "true"})
+    if status >= 400:
+        response.content_type = "application/problem+json"
+    elif "url" in body:
+        response["Location"] = body["url"]
+    return response
+
+
+def _json(request: Request) -> Any:
+    """The JSON body; one nested too deeply to be read is malformed, not our mistake."""
+    try:
+        return request.data
+    except RecursionError:
+        raise ParseError("The JSON is nested too deeply.") from None
+
+
+def _filtered(actor: Actor, request: Request) -> QuerySet[Study]:
+    filters = parse_filters(request.query_params)
+    found = selectors.matching(
+        selectors.studies_for(actor),
+        modality=filters.modality,
+        priority=filters.priority,
+        accession_number=filters.accession_number,
+        received_after=filters.received_after,
+        received_before=filters.received_before,
+        withdrawn=filters.withdrawn,
+    )
+    return composition.of_state(found, filters.state) if filters.state else found
+
+
+def _page(
+    view: APIView, request: Request, actor: Actor, found: QuerySet[Study], action: str, **detail: Any
+) -> Response:
+    pages = StudyPages()
+    with transaction.atomic():
+        listed = pages.paginate_queryset(found, request, view=view)
+        page = answers.StudyPage(
+            next=pages.get_next_link(),
+            previous=pages.get_previous_link(),
+            results=composition.summaries(request, listed or []),
+        )
+        record(
+            actor,
+            action,
+            object_type="study",
+            count=len(page.results),
+            studies=[str(study.pk) for study in listed or []],
+            **detail,
+        )
+    return Response(page.model_dump(mode="json"))

@@ -1,0 +1,24 @@
+"""What an actor may read of patients."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from cad_platform.accounts.rules import require
+from cad_platform.core.request import Actor
+from cad_platform.patients.models import DemographicsReview, Patient
+
+
+def patients_for(actor: Actor) -> QuerySet[Patient]:
+    """The patients of the actor's site."""
+    require(actor, "study.list")
+    return Patient.objects.filter(site_id=actor.site_id)
+
+
+def reviews_for(actor: Actor, *, only_open: bool = True) -> QuerySet[DemographicsReview]:
+    """The demographics reviews of the actor's site, newest first, with their patients."""
+    require(actor, "patient.review_demographics")
+    reviews = DemographicsReview.objects.filter(patient__site_id=actor.site_id).select_related(
+        "patient", "decided_by"
+    )
+    return reviews.filter(outcome=DemographicsReview.Outcome.OPEN) if only_open else reviews

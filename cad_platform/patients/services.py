@@ -1,0 +1,139 @@
+"""What may happen to patients: they come with studies, and a person decides where demographics differ."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import date
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.audit.services import record
+from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.request import Actor
+from cad_platform.patients.models import DemographicsReview, Patient
+
+
+@dataclass(frozen=True)
+class Demographics:
+    """What a study says of its patient. An empty value means that it says nothing."""
+
+    name: str = ""
+    birth_date: date | None = None
+    sex: str = ""
+
+    def as_json(self, field: str) -> str:
+        value = getattr(self, field)
+        return value.isoformat() if isinstance(value, date) else str(value or "")
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two person names are the same but for case, spacing and trailing components."""
+    return _folded(one) == _folded(other)
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s^]+", " ", name).strip().casefold()
+
+
+def receive_patient(
+    actor: Actor, site_id: int, patient_id: str, reported: Demographics, study_instance_uid: str
+) -> Patient:
+    """The patient with this id at the site, made where unknown. Call inside the transaction that stores the study.
+
+    What was unknown is filled in. What differs is not taken over: it goes to the review list.
+    """
+    patient, created = Patient.objects.select_for_update().get_or_create(
+        site_id=site_id,
+        patient_id=patient_id,
+        defaults={"name": reported.name, "birth_date": reported.birth_date, "sex": reported.sex},
+    )
+    if created:
+        record(actor, "patient.create", object_type="patient", object_id=patient.pk, site_id=site_id)
+        return patient
+    filled, differing = [], {}
+    for field in ("name", "birth_date", "sex"):
+        stored, new = getattr(patient, field), getattr(reported, field)
+        if not new or stored == new:
+            continue
+        if not stored:
+            setattr(patient, field, new)
+            filled.append(field)
+        elif field != "name" or not same_name(stored, new):
+            differing[field] = reported.as_json(field)
+    if filled:
+        patient.save(update_fields=filled)
+        record(
+            actor,
+            "patient.update",
+            object_type="patient",
+            object_id=patient.pk,
+            site_id=site_id,
+            fields=filled,
+        )
+    if differing:
+        _ask_for_review(actor, patient, differing, study_instance_uid)
+    return patient
+
+
+def _ask_for_review(
+    actor: Actor, patient: Patient, differing: dict[str, str], study_instance_uid: str
+) -> None:
+    """One open entry for the same difference is enough, however many studies bring it."""
+    if DemographicsReview.objects.filter(
+        patient=patient, outcome=DemographicsReview.Outcome.OPEN, reported=differing
+    ).exists():
+        return
+    review = DemographicsReview.objects.create(
+        patient=patient, study_instance_uid=study_instance_uid, reported=differing
+    )
+    record(
+        actor,
+        "review.open",
+        object_type="review",
+        object_id=review.pk,
+        site_id=patient.site_id,
+        fields=sorted(differing),
+    )
+
+
+@transaction.atomic
+def decide_review(actor: Actor, review_id: uuid.UUID, *, take_over: bool) -> DemographicsReview:
+    """Keep the stored demographics, or take over the reported ones.
+
+    Raises:
+        NotFound: no such review at the actor's site. Conflict: somebody else has decided it.
+    """
+    review = (
+        DemographicsReview.objects.select_for_update(of=("self",))
+        .select_related("patient")
+        .filter(pk=review_id)
+        .first()
+    )
+    if review is None:
+        raise NotFound(_("There is no such review at your site."))
+    require(actor, "patient.review_demographics", review.patient)
+    if review.outcome != DemographicsReview.Outcome.OPEN:
+        raise Conflict(_("Somebody has decided this review already."))
+    if take_over:
+        patient = Patient.objects.select_for_update().get(pk=review.patient_id)
+        for field, value in review.reported.items():
+            setattr(patient, field, date.fromisoformat(value) if field == "birth_date" else value)
+        patient.save(update_fields=list(review.reported))
+    review.outcome = DemographicsReview.Outcome.UPDATED if take_over else DemographicsReview.Outcome.KEPT
+    review.decided_by, review.decided_at = actor.user, timezone.now()
+    review.save(update_fields=["outcome", "decided_by", "decided_at"])
+    record(
+        actor,
+        "review.decide",
+        object_type="review",
+        object_id=review.pk,
+        site_id=review.patient.site_id,
+        decision=review.outcome,
+        fields=sorted(review.reported),
+    )
+    return review

@@ -1,0 +1,124 @@
+"""The `study` part of a post: what a hospital system says of its files, validated field by field."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
+
+from cad_platform.core.errors import FieldError, Invalid
+
+#: DICOM PS3.5 9.1; a component has no leading zero.
+_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
+_MAX_ERRORS = 20
+
+
+def is_uid(text: str) -> bool:
+    """Whether it is a DICOM unique identifier."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def _plain(text: str) -> str:
+    """Trimmed text without control characters. Markup and formulas are only text; they are escaped where shown."""
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        raise PydanticCustomError("control_character", "holds a control character such as NUL")
+    return text.strip()
+
+
+def _uid(text: str) -> str:
+    if not is_uid(text):
+        raise PydanticCustomError("uid", "is not a DICOM UID: digits and dots, at most 64 characters")
+    return text
+
+
+def _upper(value: Any) -> Any:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _born(value: date) -> date:
+    if not date(1850, 1, 1) <= value <= date.today():
+        raise PydanticCustomError("birth_date", "is not a date of birth")
+    return value
+
+
+def _text(longest: int) -> Any:
+    return Annotated[str, AfterValidator(_plain), Field(max_length=longest)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class PatientPart(_Part):
+    """The patient as the hospital knows them."""
+
+    id: _text(64) = Field("", description="The hospital's patient id (0010,0020)")  # type: ignore[valid-type]
+    name: _text(324) = Field("", description="DICOM person name: Family^Given")  # type: ignore[valid-type]
+    birth_date: Annotated[date, AfterValidator(_born)] | None = None
+    sex: Annotated[Literal["F", "M", "O", ""], BeforeValidator(_upper)] = ""
+
+
+class ImagePart(_Part):
+    """What the hospital knows of one file."""
+
+    file: Annotated[str, Field(min_length=1, max_length=255, description="The file's name in this post")]
+    laterality: Annotated[Literal["L", "R"], BeforeValidator(_upper)] | None = None
+    view: (
+        Annotated[
+            str,
+            BeforeValidator(_upper),
+            Field(max_length=16, pattern=r"^[A-Z][A-Z0-9_ -]*$", description="CC, MLO, ML, …"),
+        ]
+        | None
+    ) = None
+    pixel_spacing_um: (
+        Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False, description="µm per pixel")] | None
+    ) = None
+
+
+class StudyPost(_Part):
+    """Everything is optional: what is left out comes from the files' headers."""
+
+    patient: PatientPart = PatientPart()
+    accession_number: _text(64) = ""  # type: ignore[valid-type]
+    modality: Annotated[Literal["MG", "US", "SM"], BeforeValidator(_upper)] | None = None
+    procedure: _text(200) = ""  # type: ignore[valid-type]
+    priority: Annotated[Literal["routine", "urgent", "stat"], BeforeValidator(_lower)] = "routine"
+    study_instance_uid: Annotated[str, AfterValidator(_uid)] | None = None
+    images: tuple[ImagePart, ...] = Field((), max_length=2000)
+
+
+def parse_study_part(text: bytes) -> StudyPost:
+    """Read the JSON of the `study` part.
+
+    Raises:
+        Invalid: it is no JSON, too deeply nested, or a field is wrong. Every error names its field.
+    """
+    try:
+        return StudyPost.model_validate_json(text)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)
+        if found[0]["type"] == "json_invalid":
+            raise Invalid(
+                "The study part is not JSON.", errors=(FieldError(found[0]["msg"], "study"),)
+            ) from None
+        raise Invalid(
+            "The study part is not accepted.",
+            errors=tuple(FieldError(item["msg"], _field(item["loc"])) for item in found[:_MAX_ERRORS]),
+        ) from None
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    """`images[2].view` for ("images", 2, "view"). An unknown field is named as sent, cut to a sane length."""
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{str(step)[:60]}"
+    return "study" + text

@@ -1,0 +1,365 @@
+"""From posted files and a `study` part to one consistent study, or to the reasons why there is none.
+
+Nothing here touches the database. What the post says overrides the headers, and a difference is noted; where
+it is silent the headers speak, and must agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+from cad_platform.core.errors import FieldError, Invalid, PayloadTooLarge, PlatformError, UnsupportedMedia
+from cad_platform.patients.services import Demographics, same_name
+from cad_platform.studies.post import ImagePart, StudyPost, is_uid
+from imaging import sandbox
+from imaging.description import Description, DicomHeader
+from imaging.errors import ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
+
+#: What an object of these SOP classes shows is not a matter of opinion (DICOM PS3.6 table A-1). Others, such
+#: as Secondary Capture, are what the header or the post says.
+_SOP_CLASS_MODALITY = {
+    "1.2.840.10008.5.1.4.1.1.1.2": "MG",  # Digital Mammography X-Ray, for presentation
+    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",  # …, for processing
+    "1.2.840.10008.5.1.4.1.1.13.1.3": "MG",  # Breast Tomosynthesis
+    "1.2.840.10008.5.1.4.1.1.6.1": "US",
+    "1.2.840.10008.5.1.4.1.1.6": "US",  # retired
+    "1.2.840.10008.5.1.4.1.1.3.1": "US",  # multi-frame
+    "1.2.840.10008.5.1.4.1.1.3": "US",  # retired
+    "1.2.840.10008.5.1.4.1.1.6.2": "US",  # enhanced volume
+    "1.2.840.10008.5.1.4.1.1.77.1.6": "SM",  # VL Whole Slide Microscopy
+    "1.2.840.10008.5.1.4.1.1.77.1.2": "SM",  # VL Microscopic
+    "1.2.840.10008.5.1.4.1.1.77.1.3": "SM",  # VL Slide-Coordinates Microscopic
+    "1.2.840.10008.5.1.4.1.1.2": "CT",
+    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
+    "1.2.840.10008.5.1.4.1.1.4": "MR",
+    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
+    "1.2.840.10008.5.1.4.1.1.128": "PT",
+    "1.2.840.10008.5.1.4.1.1.20": "NM",
+}
+_ACCEPTED = ("MG", "US", "SM")
+
+
+@dataclass(frozen=True)
+class PostedFile:
+    """A file as it was received: complete on disk in `path`, hashed while it was written."""
+
+    name: str
+    path: Path
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ReceivedImage:
+    """One file with what it is and what it is called from now on."""
+
+    file: PostedFile
+    description: Description
+    sop_instance_uid: str
+    minted: bool
+    series_instance_uid: str
+    laterality: str
+    view: str
+    pixel_spacing_um: float | None
+    pixel_spacing_source: str
+
+    @property
+    def header(self) -> DicomHeader:
+        return self.description.header or DicomHeader()
+
+
+@dataclass(frozen=True)
+class ReceivedStudy:
+    """A post in which everything agrees."""
+
+    patient_id: str
+    demographics: Demographics
+    accession_number: str
+    modality: str
+    procedure: str
+    priority: str
+    study_instance_uid: str
+    uid_given: bool
+    study_date: date | None
+    images: tuple[ReceivedImage, ...]
+    differences: tuple[dict[str, str], ...]
+
+    @property
+    def content_hash(self) -> str:
+        """Over the sorted file hashes: the same files are the same content, whatever their names."""
+        return hashlib.sha256(
+            "\n".join(sorted(image.file.sha256 for image in self.images)).encode()
+        ).hexdigest()
+
+
+def mint_uid() -> str:
+    """A new UID under 2.25 (DICOM PS3.5 B.2)."""
+    return f"2.25.{uuid.uuid4().int}"
+
+
+def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
+    """Describe every file in the sandbox and merge the post over the headers.
+
+    Raises:
+        UnsupportedMedia (415): a file is no image that is read here.
+        PayloadTooLarge (413): a file decodes to more than one image may have.
+        Invalid (422): anything else that is wrong with a file or a field, named.
+    """
+    _check_names(post, files)
+    descriptions = _describe(files)
+    return _Merge(post, list(zip(files, descriptions, strict=True))).result()
+
+
+def _check_names(post: StudyPost, files: Sequence[PostedFile]) -> None:
+    if not files:
+        raise Invalid("The post has no file.", errors=(FieldError("At least one file is needed.", "files"),))
+    names = [file.name for file in files]
+    errors = [
+        FieldError("Two files of the post have this name.", "files", name)
+        for name in sorted({name for name in names if names.count(name) > 1})
+    ]
+    spoken_of: set[str] = set()
+    for number, image in enumerate(post.images):
+        where = f"study.images[{number}].file"
+        if image.file not in names:
+            errors.append(FieldError("The post has no file of this name.", where, image.file))
+        elif image.file in spoken_of:
+            errors.append(FieldError("This file is described twice.", where, image.file))
+        spoken_of.add(image.file)
+    if errors:
+        raise Invalid("The files and the study part do not match.", errors=tuple(errors))
+
+
+def _describe(files: Sequence[PostedFile]) -> list[Description]:
+    """What every file is. All are looked at, so that one answer names everything that is wrong."""
+    descriptions, failures = [], []
+    for file in files:
+        if not file.size:
+            failures.append((file, NotAnImage("The file is empty.")))
+            continue
+        try:
+            descriptions.append(sandbox.describe(file.path))
+        except ImagingError as error:
+            failures.append((file, error))
+    if failures:
+        raise _refusal(failures)
+    return descriptions
+
+
+def _refusal(failures: Sequence[tuple[PostedFile, ImagingError]]) -> PlatformError:
+    errors = tuple(FieldError(error.reason, "files", file.name) for file, error in failures)
+    first = failures[0][1]
+    sentence = f"{len(errors)} of the files cannot be accepted; nothing was stored."
+    if isinstance(first, TooLarge):
+        return PayloadTooLarge(sentence, errors=errors, code=first.code)
+    if isinstance(first, NotAnImage | UnsupportedEncoding):
+        return UnsupportedMedia(sentence, errors=errors, code=first.code)
+    return Invalid(sentence, errors=errors, code=first.code)
+
+
+@dataclass
+class _Merge:
+    """The post over the headers, with the differences that it overrode and the errors that it found."""
+
+    post: StudyPost
+    files: list[tuple[PostedFile, Description]]
+    differences: list[dict[str, str]] = field(default_factory=list)
+    errors: list[FieldError] = field(default_factory=list)
+
+    def result(self) -> ReceivedStudy:
+        post = self.post
+        patient_id = self._agreed("patient.id", post.patient.id, lambda header: header.patient_id)
+        if not patient_id and not self.errors:
+            self._wrong("study.patient.id", "Neither the study part nor a header says who the patient is.")
+        # A post that names the patient has settled whose images these are; one that does not leaves the
+        # headers to agree on every detail.
+        settled = bool(post.patient.id)
+        name = self._agreed(
+            "patient.name",
+            post.patient.name,
+            lambda header: header.patient_name,
+            lenient=settled,
+            same=same_name,
+        )
+        born = self._agreed(
+            "patient.birth_date",
+            post.patient.birth_date.isoformat() if post.patient.birth_date else "",
+            lambda header: header.patient_birth_date,
+            lenient=settled,
+        )
+        sex = self._agreed(
+            "patient.sex", post.patient.sex, lambda header: header.patient_sex, lenient=settled
+        )
+        study_uid = self._agreed(
+            "study_instance_uid",
+            post.study_instance_uid or "",
+            lambda header: header.study_instance_uid if is_uid(header.study_instance_uid or "") else None,
+        )
+        one_study = bool(post.study_instance_uid)
+        accession = self._agreed(
+            "accession_number",
+            post.accession_number,
+            lambda header: header.accession_number,
+            lenient=one_study,
+        )
+        procedure = self._agreed(
+            "procedure", post.procedure, lambda header: header.study_description, lenient=True
+        )
+        modality = self._modality()
+        dates = sorted(h.study_date for h in self._headers() if h.study_date)
+        images = self._images()
+        if self.errors:
+            raise Invalid("The post contradicts itself; nothing was stored.", errors=tuple(self.errors))
+        return ReceivedStudy(
+            patient_id=patient_id,
+            demographics=Demographics(name, date.fromisoformat(born) if born else None, sex),
+            accession_number=accession,
+            modality=modality,
+            procedure=procedure[:200],
+            priority=post.priority,
+            study_instance_uid=study_uid or mint_uid(),
+            uid_given=bool(study_uid),
+            study_date=date.fromisoformat(dates[0]) if dates else None,
+            images=tuple(images),
+            differences=tuple(self.differences),
+        )
+
+    def _headers(self) -> list[DicomHeader]:
+        return [description.header for _, description in self.files if description.header]
+
+    def _wrong(self, where: str, reason: str, file: str = "") -> None:
+        self.errors.append(FieldError(reason, where, file))
+
+    def _differs(self, file: PostedFile, name: str, header: str, used: str) -> None:
+        self.differences.append({"file": file.name, "field": name, "header": header, "used": used})
+
+    def _agreed(
+        self,
+        name: str,
+        given: str,
+        read: Callable[[DicomHeader], str | None],
+        *,
+        lenient: bool = False,
+        same: Callable[[str, str], bool] = str.__eq__,
+    ) -> str:
+        """The post's value, else the one that all headers with a value share.
+
+        Where they do not agree it is an error, or with `lenient` the value is left open.
+        """
+        found = [
+            (file, value)
+            for file, description in self.files
+            if description.header and (value := read(description.header))
+        ]
+        contradiction = any(not same(value, found[0][1]) for _, value in found)
+        if given:
+            used = given
+        elif not contradiction:
+            return found[0][1] if found else ""
+        elif lenient:
+            used = ""
+        else:
+            first = found[0][1]
+            for file, value in found:
+                if not same(value, first):
+                    self._wrong(
+                        f"study.{name}",
+                        f"The header contradicts that of {found[0][0].name}; say in the study part which holds.",
+                        file.name,
+                    )
+            return ""
+        for file, value in found:
+            if not used or not same(value, used):
+                self._differs(file, name, value, used)
+        return used
+
+    def _modality(self) -> str:
+        """What kind of study it is: as posted, as the headers say, or as the kind of file tells."""
+        wanted = self.post.modality or ""
+        for file, description in self.files:
+            told = self._told_modality(description)
+            certain = (
+                "SM"
+                if description.kind == "slide"
+                else _SOP_CLASS_MODALITY.get((description.header or DicomHeader()).sop_class_uid or "", "")
+            )
+            if not wanted and told and told in _ACCEPTED:
+                wanted = told
+            elif not wanted and told:
+                self._wrong("study.modality", f"The modality {told} is not one of MG, US and SM.", file.name)
+                return ""
+            if certain and wanted and certain != wanted:
+                self._wrong("study.modality", f"The file is {certain}, the study {wanted}.", file.name)
+            elif told and wanted and told != wanted:
+                if self.post.modality:
+                    self._differs(file, "modality", told, wanted)
+                else:
+                    self._wrong("study.modality", f"The file is {told}, another is {wanted}.", file.name)
+        if not wanted and not self.errors:
+            self._wrong("study.modality", "Neither the study part nor a header says MG, US or SM.")
+        return wanted
+
+    @staticmethod
+    def _told_modality(description: Description) -> str:
+        if description.kind == "slide":
+            return "SM"
+        return (description.header.modality or "") if description.header else ""
+
+    def _images(self) -> list[ReceivedImage]:
+        parts = {part.file: part for part in self.post.images}
+        plain_series = mint_uid()
+        images: list[ReceivedImage] = []
+        by_uid: dict[str, PostedFile] = {}
+        for file, description in self.files:
+            header = description.header or DicomHeader()
+            uid = header.sop_instance_uid or ""
+            if not is_uid(uid):
+                uid = ""
+            if uid and uid in by_uid:
+                self._wrong("files", f"The file has the SOP Instance UID of {by_uid[uid].name}.", file.name)
+            by_uid[uid] = file
+            series = header.series_instance_uid or ""
+            part = parts.get(file.name, ImagePart(file=file.name))
+            spacing, source = self._spacing(file, description, part)
+            images.append(
+                ReceivedImage(
+                    file=file,
+                    description=description,
+                    sop_instance_uid=uid or mint_uid(),
+                    minted=not uid,
+                    series_instance_uid=series if is_uid(series) else plain_series,
+                    laterality=self._image_value(
+                        file, "laterality", part.laterality, _one_side(header.laterality)
+                    ),
+                    view=self._image_value(file, "view", part.view, header.view_position)[:16],
+                    pixel_spacing_um=spacing,
+                    pixel_spacing_source=source,
+                )
+            )
+        return images
+
+    def _image_value(self, file: PostedFile, name: str, given: str | None, header: str | None) -> str:
+        if given and header and given != header:
+            self._differs(file, name, header, given)
+        return given or header or ""
+
+    def _spacing(
+        self, file: PostedFile, description: Description, part: ImagePart
+    ) -> tuple[float | None, str]:
+        read = description.pixel_spacing_um[0] if description.pixel_spacing_um else None
+        given = part.pixel_spacing_um
+        if given is None:
+            return read, (description.pixel_spacing_source or "")[:40]
+        if read is not None and abs(read - given) > 0.01 * given:
+            self._differs(file, "pixel_spacing_um", f"{read:g}", f"{given:g}")
+        return given, "study part"
+
+
+def _one_side(laterality: str | None) -> str:
+    """`B` (both) names no side of one breast."""
+    return laterality if laterality in {"L", "R"} else ""

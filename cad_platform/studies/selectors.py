@@ -1,0 +1,112 @@
+"""What an actor may read of studies and images: those of the actor's site, and nothing else exists."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import date, datetime
+
+from django.db.models import F, QuerySet
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.core.errors import NotFound
+from cad_platform.core.request import Actor
+from cad_platform.studies.models import Instance, QuarantinedFile, Study
+
+
+def studies_for(actor: Actor) -> QuerySet[Study]:
+    """The studies of the actor's site with their patients, withdrawn and quarantined ones included."""
+    require(actor, "study.list")
+    return Study.objects.filter(site_id=actor.site_id).select_related("patient", "site")
+
+
+def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
+    """The study with this UID at the actor's site; of several, the one that is not withdrawn, else the latest.
+
+    Raises:
+        NotFound: there is none at the site. NotPermitted: the role or token may not read studies.
+    """
+    require(actor, "study.view")
+    study = (
+        Study.objects.filter(site_id=actor.site_id, study_instance_uid=study_instance_uid)
+        .select_related("patient", "site", "withdrawn_by")
+        .order_by(F("withdrawn_at").desc(nulls_first=True))
+        .first()
+    )
+    if study is None:
+        raise NotFound(_("There is no such study at your site."))
+    return study
+
+
+def images_of(actor: Actor, study: Study) -> list[Instance]:
+    """The images of a study in the order in which they were posted or numbered, with series, slide and file."""
+    require(actor, "study.view", study)
+    return list(
+        Instance.objects.filter(series__study=study)
+        .select_related("series", "file", "slide")
+        .order_by("series__number", "number", "id")
+    )
+
+
+def image(actor: Actor, image_id: uuid.UUID) -> Instance:
+    """One image of the actor's site, with its study, file and slide.
+
+    Raises:
+        NotFound: there is none at the site. NotPermitted: the role or token may not see images.
+    """
+    require(actor, "image.view")
+    found = (
+        Instance.objects.filter(pk=image_id, site_id=actor.site_id)
+        .select_related("series__study__patient", "file", "slide")
+        .first()
+    )
+    if found is None:
+        raise NotFound(_("There is no such image at your site."))
+    return found
+
+
+def quarantined_files_of(actor: Actor, study: Study) -> list[QuarantinedFile]:
+    """Files set aside because they claimed the UID of one of the study's images with other bytes."""
+    require(actor, "study.view", study)
+    return list(study.quarantined_files.select_related("file").order_by("received_at"))
+
+
+def received_images(actor: Actor, study: Study) -> list[Instance]:
+    """The images of a study as its sender may know them: also with a token that may post but not read."""
+    require(actor, "study.receive", study)
+    return list(Instance.objects.filter(series__study=study).order_by("file_name", "id"))
+
+
+def matching(
+    studies: QuerySet[Study],
+    *,
+    modality: str | None = None,
+    priority: str | None = None,
+    accession_number: str | None = None,
+    received_after: datetime | None = None,
+    received_before: datetime | None = None,
+    withdrawn: bool | None = None,
+) -> QuerySet[Study]:
+    """Those that match every criterion given. `received_before` is exclusive."""
+    equal = {"modality": modality, "priority": priority, "accession_number": accession_number}
+    studies = studies.filter(**{name: value for name, value in equal.items() if value is not None})
+    if received_after is not None:
+        studies = studies.filter(received_at__gte=received_after)
+    if received_before is not None:
+        studies = studies.filter(received_at__lt=received_before)
+    if withdrawn is not None:
+        studies = studies.filter(withdrawn_at__isnull=not withdrawn)
+    return studies
+
+
+def of_patient(
+    studies: QuerySet[Study], *, patient_id: str = "", name: str = "", birth_date: date | None = None
+) -> QuerySet[Study]:
+    """Those of the patients with this id, born on this day, whose name has every one of these words."""
+    if patient_id:
+        studies = studies.filter(patient__patient_id=patient_id)
+    for word in name.replace("^", " ").split():
+        studies = studies.filter(patient__name__icontains=word)
+    if birth_date is not None:
+        studies = studies.filter(patient__birth_date=birth_date)
+    return studies

@@ -1,0 +1,348 @@
+"""What may happen to a study: it is received, or withdrawn with a reason. Nothing deletes one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.audit.services import record
+from cad_platform.core import outbox
+from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.request import Actor
+from cad_platform.patients.services import receive_patient
+from cad_platform.studies import storage
+from cad_platform.studies.models import Instance, QuarantinedFile, Series, Slide, Study
+from cad_platform.studies.post import StudyPost
+from cad_platform.studies.receiving import PostedFile, ReceivedImage, ReceivedStudy, assemble
+from imaging.description import SlideGeometry
+
+#: First key of the lock that puts posts for one patient in a row; the second is made of site and patient id.
+_PATIENT_LOCK = 0x0CAD0002
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """A post's outcome: the study, and whether it is new or was there already."""
+
+    study: Study
+    created: bool
+
+
+def receive(
+    actor: Actor,
+    post: StudyPost,
+    files: Sequence[PostedFile],
+    *,
+    note: Callable[[Receipt], None] | None = None,
+) -> Receipt:
+    """Take in a study: files into the storage, then rows, audit and the event, in one transaction.
+
+    Args:
+        files: complete on disk; those accepted are moved away, the caller removes what is left.
+        note: called inside the transaction, for what must exist exactly if the study does.
+
+    Raises:
+        NotPermitted, UnsupportedMedia, PayloadTooLarge, Invalid: nothing was stored.
+        Conflict: a SOP Instance UID is known with other bytes (those files are in quarantine, nothing was
+            overwritten), or the UID belongs to another patient or other images.
+        StorageFull, Unavailable: nothing was stored; the same post may be sent again.
+    """
+    require(actor, "study.receive")
+    received = assemble(post, files)
+    for attempt in (1, 2):
+        try:
+            with transaction.atomic():
+                outcome = _receive(actor, received)
+                if isinstance(outcome, Receipt) and note:
+                    note(outcome)
+            break
+        except IntegrityError:
+            # Another post brought the same UID for another patient at the same moment; now it can be seen.
+            if attempt == 2:
+                raise
+    if isinstance(outcome, Conflict):
+        raise outcome
+    return outcome
+
+
+def _receive(actor: Actor, received: ReceivedStudy) -> Receipt | Conflict:
+    """In the transaction. A conflict is returned, not raised, because its quarantine has to be committed."""
+    assert actor.site_id is not None  # `study.receive` admits nobody without a site
+    _queue_behind_same_patient(actor.site_id, received.patient_id)
+    known = {
+        instance.sop_instance_uid: instance
+        for instance in Instance.objects.filter(
+            site_id=actor.site_id,
+            active=True,
+            sop_instance_uid__in=[image.sop_instance_uid for image in received.images if not image.minted],
+        ).select_related("series__study__patient")
+    }
+    clashing = [
+        image
+        for image in received.images
+        if image.sop_instance_uid in known and known[image.sop_instance_uid].file_id != image.file.sha256
+    ]
+    if clashing:
+        return _quarantine(actor, received, clashing, known)
+    study = _same_study(actor.site_id, received, known)
+    if study is not None and study.state != Study.State.QUARANTINED:
+        return _repeated(actor, study, received)
+    _refuse_withdrawn(actor.site_id, received)
+    return Receipt(_create(actor, received, taking_over=study), created=True)
+
+
+def _queue_behind_same_patient(site_id: int, patient_id: str) -> None:
+    """Two posts of the same study at once: the second waits and then finds the first."""
+    digest = hashlib.sha256(f"{site_id}\0{patient_id}".encode()).digest()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)",
+            [_PATIENT_LOCK, int.from_bytes(digest[:4], "big", signed=True)],
+        )
+
+
+# --- the same again --------------------------------------------------------------------------------------
+
+
+def _same_study(site_id: int, received: ReceivedStudy, known: dict[str, Instance]) -> Study | None:
+    """The stored study that this post speaks of: by its images, by its UID, or, where the post brings no UIDs
+    at all, by patient, accession number and files."""
+    if known and len(known) == len(received.images):
+        return next(iter(known.values())).series.study
+    here = Study.objects.filter(site_id=site_id, withdrawn_at__isnull=True).select_related("patient")
+    if received.uid_given:
+        found = here.filter(study_instance_uid=received.study_instance_uid).first()
+        if found is not None:
+            return found
+    if known:
+        return next(iter(known.values())).series.study
+    if received.uid_given or not all(image.minted for image in received.images):
+        return None
+    return here.filter(
+        patient__patient_id=received.patient_id,
+        accession_number=received.accession_number,
+        content_hash=received.content_hash,
+    ).first()
+
+
+def _repeated(actor: Actor, study: Study, received: ReceivedStudy) -> Receipt | Conflict:
+    """The same again is a success; anything else about a known study is a conflict and changes nothing."""
+    if study.patient is None or study.patient.patient_id != received.patient_id:
+        return _conflict("These images are stored for another patient.", "study.patient.id", "other_patient")
+    stored = {
+        (instance.sop_instance_uid, instance.file_id)
+        for instance in Instance.objects.filter(series__study=study)
+    }
+    hashes = {sha256 for _, sha256 in stored}
+    for image in received.images:
+        if image.minted:
+            same = image.file.sha256 in hashes
+        else:
+            same = (image.sop_instance_uid, image.file.sha256) in stored
+        if not same:
+            return _conflict(
+                "A study with these images or this UID is stored already, without this file; post other images "
+                "under a UID of their own.",
+                "files",
+                "study_exists",
+                image.file.name,
+            )
+    record(actor, "study.receive_again", object_type="study", object_id=study.pk)
+    return Receipt(study, created=False)
+
+
+def _conflict(reason: str, field: str, code: str, file: str = "") -> Conflict:
+    return Conflict(f"{reason} Nothing was changed.", errors=(FieldError(reason, field, file),), code=code)
+
+
+def _refuse_withdrawn(site_id: int, received: ReceivedStudy) -> None:
+    """A sender that repeats itself must not bring back what a person withdrew; for another patient it may."""
+    uids = [image.sop_instance_uid for image in received.images if not image.minted]
+    withdrawn = Study.objects.filter(
+        site_id=site_id, withdrawn_at__isnull=False, patient__patient_id=received.patient_id
+    )
+    same = withdrawn.filter(content_hash=received.content_hash) | withdrawn.filter(
+        pk__in=Series.objects.filter(instances__sop_instance_uid__in=uids).values("study")
+    )
+    if same.exists():
+        raise _conflict("These images were withdrawn for this patient.", "files", "withdrawn")
+
+
+# --- quarantine ------------------------------------------------------------------------------------------
+
+
+def _quarantine(
+    actor: Actor, received: ReceivedStudy, clashing: Sequence[ReceivedImage], known: dict[str, Instance]
+) -> Conflict:
+    """Keep the clashing files aside. A study UID that is new is kept as a quarantined study, to be found."""
+    assert actor.site_id is not None
+    study = Study.objects.filter(
+        site_id=actor.site_id, study_instance_uid=received.study_instance_uid, withdrawn_at__isnull=True
+    ).first() or Study.objects.create(
+        site_id=actor.site_id,
+        study_instance_uid=received.study_instance_uid,
+        modality=received.modality,
+        state=Study.State.QUARANTINED,
+        received_from=actor.token,
+    )
+    reason = "The SOP Instance UID is known with other bytes."
+    for image in clashing:
+        stored = storage.store(image.file.path, image.description.media_type, sha256=image.file.sha256)
+        QuarantinedFile.objects.get_or_create(
+            site_id=actor.site_id,
+            sop_instance_uid=image.sop_instance_uid,
+            file=stored,
+            defaults={
+                "study": study,
+                "existing": known[image.sop_instance_uid],
+                "file_name": image.file.name,
+                "reason": reason,
+                "received_from": actor.token,
+            },
+        )
+    record(
+        actor,
+        "study.quarantine",
+        object_type="study",
+        object_id=study.pk,
+        outcome="refused",
+        files=[image.file.sha256 for image in clashing],
+    )
+    return Conflict(
+        "A file has the UID of a stored image and other bytes. It is kept in quarantine; nothing was overwritten.",
+        errors=tuple(FieldError(reason, "files", image.file.name) for image in clashing),
+        code="sop_instance_uid_conflict",
+    )
+
+
+# --- a new study -----------------------------------------------------------------------------------------
+
+
+def _create(actor: Actor, received: ReceivedStudy, *, taking_over: Study | None) -> Study:
+    """All rows of a new study; `taking_over` is the empty quarantined study that had its UID."""
+    assert actor.site_id is not None
+    patient = receive_patient(
+        actor, actor.site_id, received.patient_id, received.demographics, received.study_instance_uid
+    )
+    now = timezone.now()
+    study = taking_over or Study(site_id=actor.site_id, study_instance_uid=received.study_instance_uid)
+    study.patient = patient
+    study.accession_number = received.accession_number
+    study.modality = received.modality
+    study.procedure = received.procedure
+    study.priority = received.priority
+    study.study_date = received.study_date
+    study.state = Study.State.COMPLETE
+    study.content_hash = received.content_hash
+    study.header_differences = list(received.differences)
+    study.received_at = study.completed_at = now
+    study.received_from = actor.token
+    study.save()
+    series: dict[str, Series] = {}
+    for position, image in enumerate(received.images, start=1):
+        if image.series_instance_uid not in series:
+            series[image.series_instance_uid] = _create_series(study, image)
+        _create_instance(study, series[image.series_instance_uid], image, position)
+    record(
+        actor,
+        "study.receive",
+        object_type="study",
+        object_id=study.pk,
+        images=len(received.images),
+        overridden=len(received.differences),
+    )
+    outbox.publish("study.complete", study_id=str(study.pk))
+    return study
+
+
+def _create_series(study: Study, image: ReceivedImage) -> Series:
+    header = image.header
+    return Series.objects.create(
+        study=study,
+        series_instance_uid=image.series_instance_uid,
+        modality=header.modality or study.modality,
+        number=header.series_number,
+        body_part=(header.body_part or "")[:32],
+        description=(header.series_description or "")[:200],
+    )
+
+
+def _create_instance(study: Study, series: Series, image: ReceivedImage, position: int) -> Instance:
+    header, description = image.header, image.description
+    instance = Instance.objects.create(
+        site_id=study.site_id,
+        series=series,
+        sop_instance_uid=image.sop_instance_uid,
+        sop_instance_uid_minted=image.minted,
+        sop_class_uid=header.sop_class_uid or "",
+        number=position if header.instance_number is None else header.instance_number,
+        kind=description.kind,
+        file=storage.store(image.file.path, description.media_type, sha256=image.file.sha256),
+        file_name=image.file.name,
+        laterality=image.laterality,
+        view_position=image.view,
+        body_part=(header.body_part or "")[:32],
+        presentation_intent=header.presentation_intent or "",
+        photometric_interpretation=description.encoded_photometric[:24],
+        transfer_syntax_uid=header.transfer_syntax_uid or "",
+        rows=description.rows,
+        columns=description.columns,
+        frames=description.frames,
+        bits_stored=description.bits_stored,
+        samples=description.samples,
+        pixel_spacing_um=image.pixel_spacing_um,
+        pixel_spacing_source=image.pixel_spacing_source,
+    )
+    if description.slide is not None:
+        _create_slide(instance, description.slide)
+    return instance
+
+
+def _create_slide(instance: Instance, geometry: SlideGeometry) -> None:
+    Slide.objects.create(
+        instance=instance,
+        mpp_x=geometry.mpp[0] if geometry.mpp else None,
+        mpp_y=geometry.mpp[1] if geometry.mpp else None,
+        objective_power=geometry.objective_power,
+        levels=[
+            {"width": level.columns, "height": level.rows, "downsample": level.downsample}
+            for level in geometry.levels
+        ],
+    )
+
+
+# --- withdrawal ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def withdraw(actor: Actor, study: Study, reason: str) -> Study:
+    """Take a study out of reading, for example when it was posted for the wrong patient. It stays on record,
+    and its images may be posted again for another patient.
+
+    Raises:
+        NotFound, NotPermitted. Invalid: no reason. Conflict: withdrawn already.
+    """
+    require(actor, "study.withdraw", study)
+    reason = reason.strip()
+    if not reason or "\0" in reason or len(reason) > 2000:
+        raise Invalid(
+            _("Say in at most 2000 characters why the study is withdrawn."),
+            errors=(FieldError(_("A reason is needed."), "reason"),),
+        )
+    study = Study.objects.select_for_update(of=("self",)).select_related("patient", "site").get(pk=study.pk)
+    if study.withdrawn_at is not None:
+        raise Conflict(_("The study was withdrawn already."))
+    study.withdrawn_at, study.withdrawn_by, study.withdrawn_reason = timezone.now(), actor.user, reason
+    study.save(update_fields=["withdrawn_at", "withdrawn_by", "withdrawn_reason"])
+    for instance in Instance.objects.filter(series__study=study, active=True):
+        instance.active = False
+        instance.save(update_fields=["active"])
+    record(actor, "study.withdraw", object_type="study", object_id=study.pk)
+    outbox.publish("study.withdrawn", study_id=str(study.pk))
+    return study
