@@ -5,6 +5,7 @@ from __future__ import annotations
 import pgtrigger
 from django.conf import settings
 from django.db import models
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from cad_platform.core.triggers import no_truncate
@@ -36,11 +37,15 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["object_type", "object_id"], name="audit_object"),
             models.Index(fields=["site", "-at"], name="audit_site_at"),
+            models.Index(KeyTextTransform("study", "detail"), name="audit_study"),
         ]
         triggers = [
             pgtrigger.Protect(name="append_only", operation=_APPEND_ONLY),
             no_truncate(),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor_label}"
 
 
 class AuditSeal(models.Model):
@@ -57,3 +62,6 @@ class AuditSeal(models.Model):
             pgtrigger.Protect(name="append_only", operation=_APPEND_ONLY),
             no_truncate(),
         ]
+
+    def __str__(self) -> str:
+        return f"link {self.sequence}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.db.models import Q, QuerySet
+from django.db.models.fields.json import KeyTextTransform
 
 from cad_platform.accounts.rules import OfSite, require
 from cad_platform.audit.models import AuditEvent
@@ -52,12 +54,29 @@ def actions(actor: Actor) -> list[str]:
     return list(AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct())
 
 
-def trail_of(
-    actor: Actor, subject: OfSite, objects: dict[str, list[str]], limit: int = 500
-) -> list[AuditEvent]:
-    """Who did what with these objects (type → ids), newest first. `subject` is what the permission is about."""
-    require(actor, "audit.view_object", subject)
-    condition = Q(pk__in=[])
-    for object_type, ids in objects.items():
-        condition |= Q(object_type=object_type, object_id__in=ids)
-    return list(AuditEvent.objects.filter(condition).select_related("actor").order_by("-pk")[:limit])
+@dataclass
+class TrailEntry:
+    """One action, or the same one several times in a row (a draft that saved itself)."""
+
+    actor: str
+    action: str
+    outcome: str
+    first_at: datetime
+    last_at: datetime
+    times: int = 1
+
+
+def trail_of_study(actor: Actor, study: OfSite, study_id: uuid.UUID, limit: int = 1000) -> list[TrailEntry]:
+    """Who did what with a study and everything of it, newest first."""
+    require(actor, "audit.view_object", study)
+    about = Q(object_type="study", object_id=str(study_id)) | Q(of_study=str(study_id))
+    found = AuditEvent.objects.annotate(of_study=KeyTextTransform("study", "detail")).filter(about)
+    trail: list[TrailEntry] = []
+    for event in found.select_related("actor").order_by("-pk")[:limit]:
+        name = event.actor.printed_name if event.actor else event.actor_label
+        last = trail[-1] if trail else None
+        if last and (last.actor, last.action, last.outcome) == (name, event.action, event.outcome):
+            last.first_at, last.times = event.at, last.times + 1
+        else:
+            trail.append(TrailEntry(name, event.action, event.outcome, event.at, event.at))
+    return trail

@@ -67,6 +67,9 @@ class Report(models.Model):
             no_truncate(),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
 
 class Signature(models.Model):
     """Who signed what, when and with which meaning (21 CFR 11.50), bound to it by its hash (11.70)."""
@@ -87,6 +90,9 @@ class Signature(models.Model):
             no_truncate(),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.printed_name}, {self.signed_at:%Y-%m-%d %H:%M:%S}"
+
 
 class DraftPresence(models.Model):
     """Who has a draft open: two writers are told of each other."""
@@ -97,3 +103,6 @@ class DraftPresence(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["report", "user"], name="presence_of_user")]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} in {self.report_id}"

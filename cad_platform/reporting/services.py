@@ -104,14 +104,15 @@ def save_draft(
     raised, or with `keep_both` the two versions are joined over their common start.
     """
     report = _locked_draft(actor, report_id, "report.draft")
-    mine, chosen = contents.parse(content), ()
+    mine, chosen = _with_current_lines(contents.parse(content), report.study), ()
     if mine.kind != report.content["kind"]:
         raise Invalid(_("This is the content of another kind of report."))
     if report.revision != revision:
         if not keep_both:
             raise StaleRevision(report)
         merged = merge(_content_at(report, revision), report.content, contents.dump(mine))
-        mine, chosen = contents.parse(merged.content), merged.chosen_theirs
+        mine = _with_current_lines(contents.parse(merged.content), report.study)
+        chosen = merged.chosen_theirs
     _be_present(actor, report)
     stored = contents.dump(mine)
     if stored == report.content:
@@ -163,14 +164,6 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
         return _sign(actor, report_id, revision, signed_at=timezone.now())
 
 
-def current_lines(report: Report) -> list[contents.FindingLine]:
-    """The draft's finding lines as they follow from the decisions so far; an addendum has none."""
-    content = contents.parse(report.content)
-    if isinstance(content, contents.AddendumContent):
-        return []
-    return join_lines(content.findings, finding_lines(summary_of(report.study)))
-
-
 def meaning_of(report: Report) -> str:
     """What the signature means (21 CFR 11.50), as it is printed."""
     if report.kind == Report.Kind.ADDENDUM:
@@ -187,13 +180,11 @@ def _sign(actor: Actor, report_id: uuid.UUID, revision: int, *, signed_at: datet
     if missing := contents.problems(content, report.study.modality):
         raise Invalid(_("The report is not complete."), errors=missing, code="incomplete")
     summary = summary_of(report.study)
-    if not isinstance(content, contents.AddendumContent):
-        current = join_lines(content.findings, finding_lines(summary))
-        if current != content.findings:
-            raise Conflict(
-                _("Findings were decided since the report was saved. Look at them once more, then sign."),
-                code="findings_changed",
-            )
+    if _with_current_lines(content, report.study) != content:
+        raise Conflict(
+            _("Findings were decided since the report was saved. Look at them once more, then sign."),
+            code="findings_changed",
+        )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary
     digest = content_hash(
@@ -228,6 +219,15 @@ def _sign(actor: Actor, report_id: uuid.UUID, revision: int, *, signed_at: datet
     _record(actor, "report.sign", report, content_hash=digest, kind=report.kind, role=Role(actor.role).value)
     outbox.publish("report.signed", report_id=str(report.pk))
     return signature
+
+
+def _with_current_lines(content: contents.Content, study: Study) -> contents.Content:
+    """The content with the finding lines that follow from the decisions so far, and their texts."""
+    if isinstance(content, contents.AddendumContent):
+        return content
+    return content.model_copy(
+        update={"findings": join_lines(content.findings, finding_lines(summary_of(study)))}
+    )
 
 
 def _lock_reportable(study: Study) -> Study:

@@ -46,8 +46,7 @@ def radiologist(site: Site) -> Actor:
 
 def complete_draft(actor: Actor, study: Study, content: dict[str, Any] = COMPLETE_MG) -> Report:
     draft = services.open_draft(actor, study)
-    lines = [line.model_dump(mode="json") for line in services.current_lines(draft)]
-    return services.save_draft(actor, draft.pk, content | {"findings": lines}, draft.revision).report
+    return services.save_draft(actor, draft.pk, content, draft.revision).report
 
 
 def signed_report(actor: Actor, study: Study, content: dict[str, Any] = COMPLETE_MG) -> Report:
@@ -106,6 +105,22 @@ def test_saving_the_same_again_makes_no_new_revision(study: Study, radiologist: 
     content = {"kind": "imaging", "impression": "Cyst."}
     assert services.save_draft(radiologist, draft.pk, content, 0).report.revision == 1
     assert services.save_draft(radiologist, draft.pk, content, 1).report.revision == 1
+
+
+def test_words_about_a_finding_stay_when_it_is_rejected_later(study: Study, radiologist: Actor) -> None:
+    marked = factories.finding(factories.instance(study), factories.succeeded_job(study))
+    factories.decision(marked, radiologist.user)
+    draft = services.open_draft(radiologist, study)
+    line = {"finding": str(marked.pk), "text": "Spiculated."}
+    saved = services.save_draft(radiologist, draft.pk, {"kind": "imaging", "findings": [line]}, 0).report
+    assert saved.content["findings"][0] == {
+        "finding": str(marked.pk),
+        "heading": "1 · L CC · mass · 12.0 × 9.0 mm",
+        "text": "Spiculated.",
+    }
+    factories.decision(marked, radiologist.user, "rejected", reason="skin fold")
+    again = services.save_draft(radiologist, draft.pk, saved.content, 1).report
+    assert again.content["findings"] == [{"finding": None, "heading": "", "text": "Spiculated."}]
 
 
 def test_a_draft_may_be_discarded_and_begun_again(study: Study, radiologist: Actor) -> None:

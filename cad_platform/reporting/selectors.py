@@ -1,0 +1,167 @@
+"""What an actor may read of reports. Reading one is recorded with the answer."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import allowed, require
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.audit.selectors import TrailEntry, trail_of_study
+from cad_platform.audit.services import record
+from cad_platform.core.errors import Conflict, FieldError, NotFound
+from cad_platform.core.request import Actor
+from cad_platform.reporting import content as contents
+from cad_platform.reporting.ai_summary import finding_lines, join_lines, summary_of
+from cad_platform.reporting.models import DraftPresence, Report
+from cad_platform.reporting.services import PRESENCE_LASTS
+from cad_platform.studies.models import StoredFile, Study
+
+
+def reports_of(actor: Actor, study: Study) -> list[Report]:
+    """The signed reports and addenda of a study, in the order of their making. Drafts are not for others."""
+    require(actor, "report.view", study)
+    reports = Report.objects.filter(study=study, state=Report.State.SIGNED)
+    return list(reports.select_related("signature__signer", "pdf", "study").order_by("created_at"))
+
+
+def composed(report: Report) -> dict[str, Any]:
+    """A signed report as the API answers it."""
+    signature = report.signature
+    return {
+        "id": str(report.pk),
+        "kind": report.kind,
+        "amends": str(report.amends_id) if report.amends_id else None,
+        "content": report.content,
+        "content_hash": report.content_hash,
+        "ai_summary": report.ai_summary,
+        "signature": {
+            "printed_name": signature.printed_name,
+            "role": signature.role,
+            "meaning": signature.meaning,
+            "signed_at": signature.signed_at.isoformat(),
+            "content_hash": signature.content_hash,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class ReportFolder:
+    """All that the report section of a case shows."""
+
+    study: Study
+    signed: list[Report]
+    draft: Report | None
+    may_draft: bool
+    may_sign: bool
+    reportable: bool
+
+
+@transaction.atomic
+def folder(actor: Actor, study: Study) -> ReportFolder:
+    """The reports of a study and what the actor may do about them. Recorded where there is one to read."""
+    signed = reports_of(actor, study)
+    draft = (
+        Report.objects.filter(study=study, state=Report.State.DRAFT)
+        .select_related("study__patient", "created_by", "updated_by")
+        .first()
+    )
+    may_draft = allowed(actor, "report.draft", study)
+    if signed or (draft and may_draft):
+        record(actor, "report.view", object_type="study", object_id=study.pk, site_id=study.site_id)
+    return ReportFolder(
+        study=study,
+        signed=signed,
+        draft=draft,
+        may_draft=may_draft,
+        may_sign=allowed(actor, "report.sign", study),
+        reportable=study.withdrawn_at is None and study.state == Study.State.COMPLETE,
+    )
+
+
+def draft_content(draft: Report) -> contents.Content:
+    """A draft's content with the finding lines that follow from the decisions so far."""
+    content = contents.parse(draft.content)
+    if isinstance(content, contents.AddendumContent):
+        return content
+    lines = join_lines(content.findings, finding_lines(summary_of(draft.study)))
+    return content.model_copy(update={"findings": lines})
+
+
+def other_writers(actor: Actor, draft: Report) -> list[str]:
+    """Who else has the draft open just now, by printed name."""
+    present = DraftPresence.objects.filter(report=draft, seen_at__gte=timezone.now() - PRESENCE_LASTS)
+    others = present.exclude(user=actor.user).select_related("user")
+    return sorted(presence.user.printed_name for presence in others)
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What stands between a draft and a signature, and what the signer should know."""
+
+    report: Report
+    problems: tuple[FieldError, ...]
+    warnings: tuple[str, ...]
+
+
+def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
+    """Whether a draft may be signed. Raises `NotFound`, `NotPermitted`, or `Conflict` for a signed one."""
+    report = Report.objects.filter(pk=report_id).select_related("study").first()
+    if report is None:
+        raise NotFound(_("This draft does not exist any more."))
+    require(actor, "report.draft", report.study)
+    if report.state == Report.State.SIGNED:
+        raise Conflict(_("The report is signed."), code="signed")
+    missing = contents.problems(contents.parse(report.content), report.study.modality)
+    return Readiness(report, missing, _warnings(report))
+
+
+def _warnings(report: Report) -> tuple[str, ...]:
+    summary = summary_of(report.study)
+    found = []
+    if numbers := summary["undecided"]:
+        found.append(
+            _("Not decided yet: %(findings)s. They are recorded as undecided.")
+            % {"findings": ", ".join(_("finding %(number)s") % {"number": number} for number in numbers)}
+        )
+    open_states = {AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING}
+    for job in summary["jobs"]:
+        if job["state"] in open_states:
+            found.append(_("The analysis by %(model)s has not ended yet.") % {"model": job["title"]})
+        elif job["state"] == AnalysisJob.State.FAILED:
+            found.append(
+                _("The analysis by %(model)s failed; nothing was looked for.") % {"model": job["title"]}
+            )
+    return tuple(found)
+
+
+@transaction.atomic
+def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
+    """The PDF of a signed report of the actor's site."""
+    reports = Report.objects.filter(pk=report_id, state=Report.State.SIGNED)
+    report = reports.select_related("study", "pdf").first()
+    if report is None or report.pdf is None:
+        raise NotFound(_("There is no such report at your site."))
+    require(actor, "report.view", report.study)
+    record(
+        actor,
+        "report.pdf",
+        object_type="report",
+        object_id=report.pk,
+        site_id=report.study.site_id,
+        study=str(report.study_id),
+    )
+    return report, report.pdf
+
+
+@transaction.atomic
+def trail(actor: Actor, study: Study) -> list[TrailEntry]:
+    """Who viewed, decided and signed; looking at it is recorded too."""
+    entries = trail_of_study(actor, study, study.pk)
+    record(actor, "study.trail", object_type="study", object_id=study.pk, site_id=study.site_id)
+    return entries

@@ -1,0 +1,231 @@
+"""The report section of a case: opening, writing, signing and reading.
+
+The section loads itself into the case page and stands alone as a page. What the script asks for with
+`Accept: application/json` is answered as JSON, refusals included.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.request import actor_of
+from cad_platform.reporting import selectors, services
+from cad_platform.reporting.document import document_of
+from cad_platform.reporting.editor import field_label, form_groups
+from cad_platform.reporting.forms import content_of
+from cad_platform.reporting.models import Report
+from cad_platform.reporting.record import holds
+from cad_platform.studies import storage
+from cad_platform.studies.models import Study
+from cad_platform.studies.selectors import study_by_uid
+
+View = Callable[..., HttpResponseBase]
+
+
+def answers_json(view: View) -> View:
+    """Refusals as JSON with the fields at fault, for the editor to show at their place."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except PlatformError as problem:
+            answer: dict[str, Any] = {
+                "code": problem.code,
+                "detail": problem.detail,
+                "errors": [
+                    {"field": error.field, "label": field_label(error.field), "reason": error.reason}
+                    for error in problem.errors
+                ],
+            }
+            if isinstance(problem, services.StaleRevision):
+                answer |= {"writer": problem.writer, "saved_at": problem.saved_at.isoformat()}
+            return JsonResponse(answer, status=problem.status)
+
+    return wrapped
+
+
+def _show(request: HttpRequest, study: Study) -> HttpResponse:
+    """The section for this study, as a fragment for the case page or as a page of its own."""
+    actor = actor_of(request)
+    folder = selectors.folder(actor, study)
+    context: dict[str, Any] = {"folder": folder, "study": study, "nav": "worklist"}
+    context["documents"] = [
+        {
+            "report": report,
+            "document": document_of(report, report.signature),
+            "holds": holds(report, report.signature),
+        }
+        for report in folder.signed
+    ]
+    if folder.draft is not None and folder.may_draft:
+        content = selectors.draft_content(folder.draft)
+        context |= {
+            "groups": form_groups(content, study.modality),
+            "kind": content.kind,
+            "writers": selectors.other_writers(actor, folder.draft),
+            "meaning": services.meaning_of(folder.draft),
+        }
+    fragment = request.headers.get("HX-Request") == "true"
+    template = "reporting/section.html" if fragment else "reporting/page.html"
+    return render(request, template, context)
+
+
+@login_required
+@never_cache
+@require_GET
+def editor(request: HttpRequest, uid: str) -> HttpResponse:
+    return _show(request, study_by_uid(actor_of(request), uid))
+
+
+def _after(request: HttpRequest, study: Study) -> HttpResponse:
+    """After a change: the section anew for the script, a redirect for a plain form."""
+    if request.headers.get("HX-Request") == "true":
+        return _show(request, study)
+    return redirect(reverse("report-editor", args=[study.study_instance_uid]))
+
+
+@login_required
+@require_POST
+def start(request: HttpRequest, uid: str) -> HttpResponse:
+    study = study_by_uid(actor_of(request), uid)
+    services.open_draft(actor_of(request), study)
+    return _after(request, study)
+
+
+@login_required
+@require_POST
+def start_addendum(request: HttpRequest, uid: str) -> HttpResponse:
+    study = study_by_uid(actor_of(request), uid)
+    services.open_addendum(actor_of(request), study)
+    return _after(request, study)
+
+
+@login_required
+@require_POST
+def discard(request: HttpRequest, uid: str, report_id: uuid.UUID) -> HttpResponse:
+    study = study_by_uid(actor_of(request), uid)
+    services.discard_draft(actor_of(request), report_id)
+    return _after(request, study)
+
+
+def _revision(request: HttpRequest) -> int:
+    text = request.POST.get("revision", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 9):
+        raise Invalid(_("The form does not say which revision it started from."))
+    return int(text)
+
+
+@login_required
+@require_POST
+@answers_json
+def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
+    """Autosave. 409 `stale_revision` names the other writer; with `keep_both` the versions are joined."""
+    saved = services.save_draft(
+        actor_of(request),
+        report_id,
+        content_of(request.POST),
+        _revision(request),
+        keep_both="keep_both" in request.POST,
+    )
+    return JsonResponse(
+        {
+            "revision": saved.report.revision,
+            "saved_at": saved.report.updated_at.isoformat(),
+            "lines": [line["finding"] for line in saved.report.content.get("findings", [])],
+            "chosen_theirs": [field_label(name) for name in saved.chosen_theirs],
+        }
+    )
+
+
+@login_required
+@require_POST
+@answers_json
+def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
+    """A sign of life every few seconds; the answer names the other writers and the newest revision."""
+    actor = actor_of(request)
+    if "leave" in request.POST:
+        services.leave_draft(actor, report_id)
+        return HttpResponse(status=204)
+    report, writers = services.note_presence(actor, report_id)
+    notice = _("%(names)s is writing too.") if len(writers) == 1 else _("%(names)s are writing too.")
+    return JsonResponse(
+        {
+            "revision": report.revision,
+            "saved_at": report.updated_at.isoformat(),
+            "saved_by": report.updated_by.printed_name if report.updated_by else "",
+            "notice": notice % {"names": ", ".join(writers)} if writers else "",
+        }
+    )
+
+
+@login_required
+@never_cache
+@require_GET
+@answers_json
+def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
+    """What is missing for a signature, and what the signer should know before it."""
+    ready = selectors.readiness(actor_of(request), report_id)
+    return JsonResponse(
+        {
+            "revision": ready.report.revision,
+            "errors": [
+                {"field": problem.field, "label": field_label(problem.field), "reason": problem.reason}
+                for problem in ready.problems
+            ],
+            "warnings": list(ready.warnings),
+        }
+    )
+
+
+@login_required
+@require_POST
+@answers_json
+def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
+    signature = services.sign(
+        actor_of(request),
+        report_id,
+        password=request.POST.get("password", ""),
+        revision=_revision(request),
+    )
+    return JsonResponse(
+        {"content_hash": signature.content_hash, "signed_at": signature.signed_at.isoformat()}
+    )
+
+
+@login_required
+@never_cache
+@require_GET
+def pdf(request: HttpRequest, report_id: uuid.UUID) -> FileResponse:
+    """The PDF that was made at signing, byte for byte."""
+    report, stored = selectors.pdf_of(actor_of(request), report_id)
+    with storage.open(stored.sha256) as path:
+        # Opened inside the block: the descriptor stays valid when a local copy is evicted.
+        handle = path.open("rb")
+    name = "addendum" if report.kind == Report.Kind.ADDENDUM else "report"
+    return FileResponse(
+        handle, content_type="application/pdf", filename=f"{name}-{report.content_hash[:12]}.pdf"
+    )
+
+
+@login_required
+@never_cache
+@require_GET
+def trail(request: HttpRequest, uid: str) -> HttpResponse:
+    """Who viewed, decided and signed."""
+    actor = actor_of(request)
+    entries = selectors.trail(actor, study_by_uid(actor, uid))
+    return render(request, "reporting/trail.html", {"entries": entries, "nav": "worklist"})
