@@ -1,6 +1,6 @@
 """`.mar` archives for TorchServe, built from the model store after its hashes were checked.
 
-An archive is a zip: `MAR-INF/MANIFEST.json`, a two-line handler module and `model.onnx`. Built here
+An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class and `model.onnx`. Built here
 directly, so that equal inputs give equal bytes; `SOURCE.json` beside each archive says what it was built of.
 """
 
@@ -17,7 +17,11 @@ HANDLER_MODULE = "cad_handler"
 #: TorchServe puts the archive's folder on the path and the repository's root is on PYTHONPATH.
 HANDLER_SOURCE = '''"""TorchServe finds the handler here; it lives in the repository."""
 
-from inference.serving.handler import TensorHandler  # noqa: F401
+from inference.serving.handler import TensorHandler
+
+
+class Handler(TensorHandler):
+    """TorchServe takes the one class that this module defines; imported ones it does not see."""
 '''
 #: A lone request must not wait for company: batches form only of what has queued up already.
 CONFIGURATION = """minWorkers: {workers}
@@ -56,7 +60,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         "runtime": "python",
         "model": {
             "modelName": manifest.name,
-            "handler": f"{HANDLER_MODULE}.py:TensorHandler",
+            "handler": f"{HANDLER_MODULE}.py",
             "modelVersion": manifest.version,
             "configFile": "model-config.yaml",
         },

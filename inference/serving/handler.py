@@ -1,6 +1,6 @@
 """The one TorchServe handler of all models: tensors in, the ONNX graph's outputs and their time out.
 
-TorchServe loads it through the two lines that `inference.serving.archive` puts into each `.mar`, so its
+TorchServe loads it through the few lines that `inference.serving.archive` puts into each `.mar`, so its
 PYTHONPATH must hold the repository's root. A body that is no tensor message, or a tensor that the graph
 does not take, gets status 400 for that one request; the others of the batch are answered.
 """
