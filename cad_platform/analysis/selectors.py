@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -66,12 +66,6 @@ def job_by_id(actor: Actor, job_id: uuid.UUID) -> AnalysisJob:
     return job
 
 
-def have_ended(jobs: Iterable[AnalysisJob]) -> bool:
-    """Whether there are jobs and each has ended, failed ones included: what makes a study `analysed`."""
-    states = [job.state for job in jobs]
-    return bool(states) and all(state in AnalysisJob.ENDED for state in states)
-
-
 def artefact_url(artefact_id: uuid.UUID | str) -> str:
     """Where the API serves a mask or heat map."""
     return reverse("artefact", args=[artefact_id])
@@ -95,25 +89,9 @@ def job_answer(
         "version": job.model_version.version,
         "state": job.state,
         "reason": job.reason,
-        "attempt": job.attempt,
+        "attempts": job.attempt,
         "requested_at": job.requested_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
         "result": result,
-    }
-
-
-def finding_answer(finding: Finding) -> dict[str, Any]:
-    """The finding as the API answers it; geometry in stored pixels, level 0 for slides."""
-    return {
-        "id": str(finding.pk),
-        "number": finding.number,
-        "image": finding.instance.sop_instance_uid,
-        "source": "model" if finding.job_id else "reader",
-        "model": finding.job.model_version.name if finding.job else None,
-        "label": finding.label,
-        "score": finding.score,
-        "box": finding.box,
-        "polygon": finding.polygon,
-        "descriptors": finding.descriptors,
     }
