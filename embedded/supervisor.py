@@ -195,7 +195,7 @@ class Supervisor:
         demo = read_json(self.state.demo_file)
         lines = [f"Ready after {time.monotonic() - self.began:.0f} s: {demo.get('url', self.platform.url)}"]
         lines += [
-            f"  {user['role']:<14} {user['username']:<14} {user['password']}"
+            f"  {user['role']:<14} {user['username']:<18} {user['password']}"
             for user in demo.get("users", [])
         ]
         lines += [f"  API token      {demo.get('token', '')}", f"  the same in    {self.state.demo_file}"]

@@ -35,8 +35,9 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
   </Appenders>
   <Loggers>
     <Logger name="org.pytorch.serve" level="info"/>
-    <!-- Four lines for each prediction otherwise. -->
+    <!-- Four lines for each prediction otherwise; what the workers print is kept. -->
     <Logger name="org.pytorch.serve.wlm" level="warn"/>
+    <Logger name="MODEL_LOG" level="info"/>
     <Logger name="ACCESS_LOG" level="warn"/>
     <Logger name="MODEL_METRICS" level="off"/>
     <Logger name="TS_METRICS" level="off"/>
