@@ -94,6 +94,7 @@ class Platform:
             found["CAD_BROKER_URL"] = self.valkey.url()
         if self.torchserve:
             found["CAD_TORCHSERVE_URL"] = self.torchserve.url
+            found["CAD_TORCHSERVE_MANAGEMENT_URL"] = self.torchserve.management_url
             found["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
         return found
 

@@ -52,15 +52,21 @@ class LivePlatform:
     users: list[dict[str, str]]
     token: str
     state: Path
-    supervisor: int
+    supervisor_pid: int
 
     def user(self, role: str) -> dict[str, str]:
         """The first demo user of a role."""
         return next(user for user in self.users if user["role"] == role)
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """The processes that run now, by name."""
+        processes = json.loads((self.state / "processes.json").read_text())
+        return {name: int(known["pid"]) for name, known in processes.items()}
+
     def pid(self, name: str) -> int:
         """The process that now runs under a name (`web`, `worker`, `beat`, `postgres`, `torchserve`, ...)."""
-        return int(json.loads((self.state / "processes.json").read_text())[name]["pid"])
+        return self.pids[name]
 
     def kill(self, name: str) -> None:
         """Kill one of the processes, as a crash would."""

@@ -58,7 +58,7 @@ def test_demo_json_is_private_and_complete(live_platform: LivePlatform) -> None:
 
 
 def test_nothing_listens_beyond_loopback(live_platform: LivePlatform) -> None:
-    ours = {inode for pid in _descendants(live_platform.supervisor) for inode in _socket_inodes(pid)}
+    ours = {inode for pid in _descendants(live_platform.supervisor_pid) for inode in _socket_inodes(pid)}
     listening = [
         fields[1]
         for table in ("/proc/net/tcp", "/proc/net/tcp6")
@@ -148,7 +148,7 @@ def test_a_killed_child_is_started_again(live_platform: LivePlatform, name: str)
     live_platform.kill(name)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        now = _processes(live_platform.state).get(name)
+        now = live_platform.pids.get(name)
         if now not in {None, before}:
             break
         time.sleep(0.1)
