@@ -82,8 +82,8 @@ def photograph(
     shape: tuple[int, int] = PHOTO_SHAPE,
     um_per_px: float = PHOTO_UM_PER_PX,
 ) -> Phantom:
-    """A microscope photograph, H×W×3 uint8. `label` is normal, benign (crowded glands) or malignant (nests and
-    cords without lumens); `mask` and `boxes` outline the lesion."""
+    """A microscope photograph, H×W×3 uint8. `label` is normal, benign (crowded glands) or malignant (nests
+    and cords without lumens); `mask` and `boxes` outline the lesion."""
     rng = np.random.default_rng([seed, {"none": 0, "benign": 1, "malignant": 2}[lesion], 5])
     canvas = _Canvas(rng, shape, um_per_px)
     lesion_map = np.zeros(canvas.coarse_shape, dtype=bool)
@@ -222,7 +222,7 @@ def _developed(canvas: _Canvas, tissue: Map) -> NDArray[np.uint8]:
 
 def _stroma(canvas: _Canvas) -> None:
     """Wavy collagen: noise much longer along the fibre, bent by a slow field, with clefts between bundles."""
-    size = 2048
+    size = 2048 if max(canvas.shape) > 2048 else 1024
     grain = smooth_noise(canvas.rng, (size, size), canvas.px(1.4), 14)
     bundles = smooth_noise(canvas.rng, (size, size), canvas.px(7), 7)
     bend_y = smooth_noise(canvas.rng, (size, size), canvas.px(90)) * canvas.px(28)
@@ -241,7 +241,7 @@ def _stroma(canvas: _Canvas) -> None:
 def _fat(canvas: _Canvas, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Adipocytes: white cells of some 60 µm with thin pink walls, where a slow field is high."""
     slow = smooth_noise(canvas.rng, canvas.coarse_shape, canvas.px(420) / _COARSE)
-    fat = ndimage.binary_opening((slow > 0.55) & where, iterations=3)
+    fat = ndimage.binary_opening((slow > 0.75) & where, iterations=3)
     if not fat.any():
         return np.asarray(fat)
     step = canvas.px(58)
@@ -264,7 +264,9 @@ def _fat(canvas: _Canvas, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
         (walls.shape[1] * half, walls.shape[0] * half), Image.Resampling.BILINEAR
     )
     fine_walls = np.asarray(full)[:rows, :columns]
-    amount = np.clip((canvas.fine(fat) - 0.5) * 5 + 0.5, 0, 1)
+    amount = np.clip(
+        (canvas.fine(ndimage.gaussian_filter(fat.astype(np.float32), 1.5)) - 0.5) * 6 + 0.5, 0, 1
+    )
     canvas.eosin *= 1 - amount
     canvas.eosin += amount * fine_walls * 0.38
     canvas.haematoxylin *= 1 - amount * (1 - 0.4 * fine_walls)
@@ -281,7 +283,8 @@ def _lobules(canvas: _Canvas, where: NDArray[np.bool_], *, per_mm2: float, acini
             return
         count = int(canvas.rng.integers(*acini))
         reach = canvas.px(30) * np.sqrt(count)
-        for _ in range(count):
+        # Those that would overlap are left out.
+        for _ in range(3 * count):
             offset = canvas.rng.normal(0, reach * 0.55, 2)
             _gland(canvas, centre + offset, canvas.px(canvas.rng.uniform(17, 30)), layers=2, room=where)
 
@@ -360,8 +363,8 @@ def _disc(shape: tuple[int, int]) -> NDArray[np.bool_]:
 def _carcinoma(canvas: _Canvas, where: NDArray[np.bool_]) -> None:
     """Nests and cords of large, uneven nuclei without lumens, in a stroma that answers with fibres."""
     rng = canvas.rng
-    field_ = smooth_noise(rng, canvas.coarse_shape, canvas.px(75) / _COARSE, 1.3)
-    nests = where & (field_ > -0.35)
+    field_ = smooth_noise(rng, canvas.coarse_shape, canvas.px(48) / _COARSE, 1.4)
+    nests = where & (field_ > -0.05)
     amount = np.clip(
         (canvas.fine(ndimage.gaussian_filter(nests.astype(np.float32), 0.7)) - 0.5) * 5 + 0.5, 0, 1
     )
@@ -392,7 +395,8 @@ def _stroma_nuclei(canvas: _Canvas, where: NDArray[np.bool_]) -> None:
     count = len(ys)
     _stamp(
         canvas, ys, xs,
-        length=np.clip(rng.normal(10.5, 2.2, count), 5, 17), width=np.clip(rng.normal(2.6, 0.5, count), 1.6, 4.5),
+        length=np.clip(rng.normal(10.5, 2.2, count), 5, 17),
+        width=np.clip(rng.normal(2.6, 0.5, count), 1.6, 4.5),
         angle=rng.normal(0, 0.5, count), density=rng.normal(1.0, 0.15, count),
     )  # fmt: skip
 
