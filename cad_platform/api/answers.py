@@ -194,6 +194,6 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    patient_id: str | None = Field(None, min_length=1, max_length=64)
+    patient_id: str | None = Field(None, min_length=1, max_length=256)
     name: str | None = Field(None, min_length=1, max_length=324, description="Every word of it, in any order")
     birth_date: date | None = None

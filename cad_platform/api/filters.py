@@ -33,7 +33,7 @@ class StudyFilters(BaseModel):
     modality: Literal["MG", "US", "SM"] | None = None
     state: StudyState | None = None
     priority: Literal["routine", "urgent", "stat"] | None = None
-    accession_number: str | None = Field(None, min_length=1, max_length=64)
+    accession_number: str | None = Field(None, min_length=1, max_length=256)
     received_after: Moment | None = None
     received_before: Moment | None = None
     withdrawn: bool | None = Field(None, description="Only withdrawn studies, or only others")

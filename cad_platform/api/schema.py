@@ -83,7 +83,7 @@ POST_EXAMPLES = [
             "type": "urn:cad:problem:sop_instance_uid_conflict",
             "title": "Conflicts with what is stored",
             "status": 409,
-            "detail": "A file has the UID of a stored image and other bytes. It is kept in quarantine; nothing "
+            "detail": "A file has the UID of a stored image and other bytes. It is in quarantine; nothing "
             "was overwritten.",
             "errors": [
                 {

@@ -24,7 +24,8 @@ class Sex(models.TextChoices):
 class Patient(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="patients")
-    patient_id = models.CharField(max_length=64, help_text="the hospital's identifier (0010,0020)")
+    #: DICOM allows 64 characters; anonymisers exceed it.
+    patient_id = models.CharField(max_length=256, help_text="the hospital's identifier (0010,0020)")
     name = models.CharField(
         max_length=324, blank=True, help_text="DICOM PN: Family^Given^Middle^Prefix^Suffix"
     )

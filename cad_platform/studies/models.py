@@ -53,7 +53,7 @@ class Study(models.Model):
         help_text="none while nothing of the study could be accepted",
     )
     study_instance_uid = models.CharField(max_length=64)
-    accession_number = models.CharField(max_length=64, blank=True)
+    accession_number = models.CharField(max_length=256, blank=True)
     modality = models.CharField(max_length=2, choices=Modality)
     procedure = models.CharField(max_length=200, blank=True)
     priority = models.CharField(max_length=10, choices=Priority, default=Priority.ROUTINE)

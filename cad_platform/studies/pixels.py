@@ -8,6 +8,7 @@ derived cache; a request only waits for it.
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import threading
 import time
@@ -25,7 +26,7 @@ from django.db import transaction
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit import services as audit
-from cad_platform.core.errors import Invalid, NotFound, Unavailable
+from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
 from cad_platform.core.request import Actor
 from cad_platform.studies import selectors, storage
 from cad_platform.studies.derived_cache import DerivedCache
@@ -34,12 +35,17 @@ from imaging import sandbox
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
 from imaging.pixels import Pixels
 
+logger = logging.getLogger(__name__)
+
 #: Longest side of a thumbnail.
 THUMBNAIL_PIXELS = 320
 #: Names the way frames are derived: changed with it, so that no cache holds what an older version made.
 DERIVATION = "v1"
 #: A person who goes on looking at one image is recorded once in this time.
 ONE_VIEW_SECONDS = 15 * 60
+
+#: From about this size on decoding takes a time that a reader notices.
+_LARGE_PIXELS = 2_000_000
 
 _LENGTH = struct.Struct("<Q")
 _Answer = TypeVar("_Answer")
@@ -177,6 +183,22 @@ def open_frame(instance: Instance, frame: int) -> OpenFrame:
     except BaseException:
         handle.close()
         raise
+
+
+def prepare(study_id: str) -> int:
+    """Fill the cache with the first frames of a study's large images; small ones decode in no time."""
+    prepared = 0
+    for instance in Instance.objects.filter(series__study_id=study_id).select_related("file"):
+        if instance.kind == Instance.Kind.SLIDE or instance.rows * instance.columns < _LARGE_PIXELS:
+            continue
+        try:
+            open_frame(instance, 0).handle.close()
+            thumbnail(instance)
+        except PlatformError as error:
+            logger.warning("image not prepared", extra={"image": str(instance.pk), "code": error.code})
+        else:
+            prepared += 1
+    return prepared
 
 
 def thumbnail(instance: Instance) -> Path:

@@ -23,7 +23,7 @@ def is_uid(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """Trimmed text without control characters. Markup and formulas are only text; they are escaped where shown."""
+    """Trimmed text without control characters. Markup and formulas are only text, escaped where they are shown."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise PydanticCustomError("control_character", "holds a control character such as NUL")
     return text.strip()
@@ -60,7 +60,7 @@ class _Part(BaseModel):
 class PatientPart(_Part):
     """The patient as the hospital knows them."""
 
-    id: _text(64) = Field("", description="The hospital's patient id (0010,0020)")  # type: ignore[valid-type]
+    id: _text(256) = Field("", description="The hospital's patient id (0010,0020)")  # type: ignore[valid-type]
     name: _text(324) = Field("", description="DICOM person name: Family^Given")  # type: ignore[valid-type]
     birth_date: Annotated[date, AfterValidator(_born)] | None = None
     sex: Annotated[Literal["F", "M", "O", ""], BeforeValidator(_upper)] = ""
@@ -88,7 +88,7 @@ class StudyPost(_Part):
     """Everything is optional: what is left out comes from the files' headers."""
 
     patient: PatientPart = PatientPart()
-    accession_number: _text(64) = ""  # type: ignore[valid-type]
+    accession_number: _text(256) = ""  # type: ignore[valid-type]
     modality: Annotated[Literal["MG", "US", "SM"], BeforeValidator(_upper)] | None = None
     procedure: _text(200) = ""  # type: ignore[valid-type]
     priority: Annotated[Literal["routine", "urgent", "stat"], BeforeValidator(_lower)] = "routine"

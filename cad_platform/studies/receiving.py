@@ -9,16 +9,24 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
-from cad_platform.core.errors import FieldError, Invalid, PayloadTooLarge, PlatformError, UnsupportedMedia
+from cad_platform.core.errors import (
+    FieldError,
+    Invalid,
+    PayloadTooLarge,
+    PlatformError,
+    Unavailable,
+    UnsupportedMedia,
+)
 from cad_platform.patients.services import Demographics, same_name
 from cad_platform.studies.post import ImagePart, StudyPost, is_uid
 from imaging import sandbox
 from imaging.description import Description, DicomHeader
-from imaging.errors import ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
+from imaging.errors import DecoderUnavailable, ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
 
 #: What an object of these SOP classes shows is not a matter of opinion (DICOM PS3.6 table A-1). Others, such
 #: as Secondary Capture, are what the header or the post says.
@@ -42,6 +50,8 @@ _SOP_CLASS_MODALITY = {
     "1.2.840.10008.5.1.4.1.1.20": "NM",
 }
 _ACCEPTED = ("MG", "US", "SM")
+#: Files of one post that are decoded at a time; the sandbox bounds them over all posts.
+_DECODERS = 2
 
 
 @dataclass(frozen=True)
@@ -136,19 +146,28 @@ def _check_names(post: StudyPost, files: Sequence[PostedFile]) -> None:
 
 
 def _describe(files: Sequence[PostedFile]) -> list[Description]:
-    """What every file is. All are looked at, so that one answer names everything that is wrong."""
-    descriptions, failures = [], []
-    for file in files:
-        if not file.size:
-            failures.append((file, NotAnImage("The file is empty.")))
-            continue
-        try:
-            descriptions.append(sandbox.describe(file.path))
-        except ImagingError as error:
-            failures.append((file, error))
+    """What every file is, its pixels decoded once. All are looked at, so that one answer names all that is wrong."""
+    with ThreadPoolExecutor(max_workers=min(len(files), _DECODERS)) as decoders:
+        outcomes = list(decoders.map(_describe_one, files))
+    failures = [
+        (file, outcome)
+        for file, outcome in zip(files, outcomes, strict=True)
+        if isinstance(outcome, ImagingError)
+    ]
     if failures:
         raise _refusal(failures)
-    return descriptions
+    return [outcome for outcome in outcomes if isinstance(outcome, Description)]
+
+
+def _describe_one(file: PostedFile) -> Description | ImagingError:
+    if not file.size:
+        return NotAnImage("The file is empty.")
+    try:
+        return sandbox.describe(file.path)
+    except DecoderUnavailable as error:
+        raise Unavailable("The decoders are busy or away. Nothing was stored; please try again.") from error
+    except ImagingError as error:
+        return error
 
 
 def _refusal(failures: Sequence[tuple[PostedFile, ImagingError]]) -> PlatformError:
@@ -269,7 +288,7 @@ class _Merge:
                 if not same(value, first):
                     self._wrong(
                         f"study.{name}",
-                        f"The header contradicts that of {found[0][0].name}; say in the study part which holds.",
+                        f"The header contradicts that of {found[0][0].name}; say in the study part what holds.",
                         file.name,
                     )
             return ""

@@ -147,8 +147,7 @@ def _repeated(actor: Actor, study: Study, received: ReceivedStudy) -> Receipt | 
             same = (image.sop_instance_uid, image.file.sha256) in stored
         if not same:
             return _conflict(
-                "A study with these images or this UID is stored already, without this file; post other images "
-                "under a UID of their own.",
+                "A study with these images or this UID is stored already, without this file.",
                 "files",
                 "study_exists",
                 image.file.name,
@@ -215,7 +214,7 @@ def _quarantine(
         files=[image.file.sha256 for image in clashing],
     )
     return Conflict(
-        "A file has the UID of a stored image and other bytes. It is kept in quarantine; nothing was overwritten.",
+        "A file has the UID of a stored image and other bytes. It is in quarantine; nothing was overwritten.",
         errors=tuple(FieldError(reason, "files", image.file.name) for image in clashing),
         code="sop_instance_uid_conflict",
     )
@@ -266,8 +265,8 @@ def _create_series(study: Study, image: ReceivedImage) -> Series:
     return Series.objects.create(
         study=study,
         series_instance_uid=image.series_instance_uid,
-        modality=header.modality or study.modality,
-        number=header.series_number,
+        modality=(header.modality or study.modality)[:16],
+        number=_number(header.series_number),
         body_part=(header.body_part or "")[:32],
         description=(header.series_description or "")[:200],
     )
@@ -280,8 +279,8 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
         series=series,
         sop_instance_uid=image.sop_instance_uid,
         sop_instance_uid_minted=image.minted,
-        sop_class_uid=header.sop_class_uid or "",
-        number=position if header.instance_number is None else header.instance_number,
+        sop_class_uid=(header.sop_class_uid or "")[:64],
+        number=position if (number := _number(header.instance_number)) is None else number,
         kind=description.kind,
         file=storage.store(image.file.path, description.media_type, sha256=image.file.sha256),
         file_name=image.file.name,
@@ -290,7 +289,7 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
         body_part=(header.body_part or "")[:32],
         presentation_intent=header.presentation_intent or "",
         photometric_interpretation=description.encoded_photometric[:24],
-        transfer_syntax_uid=header.transfer_syntax_uid or "",
+        transfer_syntax_uid=(header.transfer_syntax_uid or "")[:64],
         rows=description.rows,
         columns=description.columns,
         frames=description.frames,
@@ -302,6 +301,11 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
     if description.slide is not None:
         _create_slide(instance, description.slide)
     return instance
+
+
+def _number(claimed: int | None) -> int | None:
+    """A DICOM integer string has 32 bits; a header that claims more says nothing."""
+    return claimed if claimed is not None and abs(claimed) < 2**31 else None
 
 
 def _create_slide(instance: Instance, geometry: SlideGeometry) -> None:
