@@ -280,6 +280,20 @@ def test_head_and_ranges_are_answered(browser: Client, film: Instance) -> None:
     assert (part.status_code, body(part)) == (206, GRADIENT.astype("<u2").tobytes()[2:6])
 
 
+def test_large_images_are_decoded_before_anybody_opens_them(clinic: Site, tmp_path: Path) -> None:
+    large = stored(
+        clinic, png(np.zeros((1500, 1600), np.uint8)), "image/png", tmp_path, rows=1500, columns=1600
+    )
+    assert pixels.prepare(str(large.series.study_id)) == 1
+    assert len([entry for entry in pixels.cache().folder.iterdir() if entry.suffix == ".frame"]) == 1
+
+
+def test_preparing_passes_over_small_and_damaged_images(clinic: Site, film: Instance, tmp_path: Path) -> None:
+    damaged = stored(clinic, b"\x89PNG\r\n", "image/png", tmp_path, rows=4000, columns=4000)
+    assert pixels.prepare(str(film.series.study_id)) == 0
+    assert pixels.prepare(str(damaged.series.study_id)) == 0
+
+
 # --- who may see them ----------------------------------------------------------------------------------
 
 FORMS = ["image-metadata", "image-pixels", "image-thumbnail", "image-rendered", "image-file"]
