@@ -47,6 +47,25 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--no-refit", action="store_true", help="serve the network of the inner fold")
     train.set_defaults(run=_train)
+
+    evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
+    evaluate.add_argument("model", choices=MODELS)
+    evaluate.add_argument("--json", action="store_true")
+    evaluate.add_argument("--rerun", action="store_true", help="from the weights, over the held-out images")
+    evaluate.add_argument(
+        "--record", action="store_true", help="rerun, and write predictions, metrics and card"
+    )
+    evaluate.add_argument("--data", type=Path, default=_data_folder())
+    evaluate.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    evaluate.set_defaults(run=_evaluate)
+
+    predict = commands.add_parser("predict", help="analyse images or folders, one JSON line an image")
+    predict.add_argument("model", choices=MODELS)
+    predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    predict.add_argument("--mpp", type=float, metavar="X", help="µm per pixel of plain images")
+    predict.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    predict.set_defaults(run=_predict)
     return parser
 
 
@@ -60,6 +79,22 @@ def _archive(chosen: argparse.Namespace) -> int:
     for path in build_archives(chosen.out, chosen.store, chosen.workers):
         print(path)
     return 0
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from inference.evaluation.command import as_json, as_text, evaluate
+    from inference.serving.store import read_manifest
+
+    figures = evaluate(chosen.model, chosen.store, chosen.data, again=chosen.rerun, record=chosen.record)
+    manifest = read_manifest(chosen.model, chosen.store)
+    print(as_json(manifest, figures) if chosen.json else as_text(manifest, figures))
+    return 0
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from inference.serving.command import predict
+
+    return predict(chosen.model, chosen.paths, chosen.out, chosen.store, chosen.mpp)
 
 
 def _train(chosen: argparse.Namespace) -> int:

@@ -54,4 +54,4 @@ def tissue_share(fields: Rgb) -> NDArray[np.float32]:
     darkest = fields.min(axis=-1).astype(np.int16)
     brightest = fields.max(axis=-1).astype(np.int16)
     stained = (darkest < 255 * 10**-0.15) & (brightest - darkest > 12)
-    return stained.mean(axis=(1, 2)).astype(np.float32)
+    return np.asarray(stained.mean(axis=(1, 2)), np.float32)

@@ -92,7 +92,7 @@ def _stretch(
     if top <= bottom:
         return np.zeros(pixels.shape, np.uint8)
     scaled = (pixels.astype(np.float32) - bottom) * (255.0 / (top - bottom))
-    return np.clip(scaled, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
 
 
 def network_input(canvas: Gray) -> NDArray[np.uint8]:

@@ -6,6 +6,7 @@ that fold, then (unless told not to) fits again on all of `train` and exports. `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from inference.evaluation.calibration import (
     softmax,
 )
 from inference.evaluation.detection import level_for_false_marks
+from inference.evaluation.protocol import TRAINING_GROUPS
 from inference.models.lesion import LesionOutput
 from inference.models.mammogram import FilmOutput
 from inference.models.tissue import FieldOutput
@@ -57,8 +59,10 @@ class Plan:
     seed: int = 0
 
 
-def _inner(samples: Sequence[Sample], folds: int, seed: int) -> tuple[list[Sample], list[Sample]]:
-    inside, outside = grouped_folds(samples, folds, seed)[0]
+def _inner(
+    samples: Sequence[Sample], folds: int, seed: int, fold: int = 0
+) -> tuple[list[Sample], list[Sample]]:
+    inside, outside = grouped_folds(samples, folds, seed)[fold]
     return [samples[i] for i in inside], [samples[i] for i in outside]
 
 
@@ -69,11 +73,16 @@ def _novelty_limit(distances: NDArray[np.float64]) -> float:
 def build_ultrasound(plan: Plan) -> ModelManifest:
     """BUSI → `ultrasound`."""
     samples = ultrasound.read(plan.data).part("train")
-    inside, held = _inner(samples, ultrasound.INNER_FOLDS, plan.seed)
     epochs = plan.epochs or ultrasound.EPOCHS
-    network = ultrasound.train(inside, plan.run / "inner", epochs, plan.seed)
+    held: list[Sample] = []
+    scored = []
+    for fold in range(ultrasound.CALIBRATION_FOLDS):
+        inside, outside = _inner(samples, ultrasound.INNER_FOLDS, plan.seed, fold)
+        network = ultrasound.train(inside, plan.run / f"inner-{fold}", epochs, plan.seed)
+        scored.append(lesion.score(network, ultrasound.load(outside)[0], mirror=True))
+        held += outside
     canvases, masks = ultrasound.load(held)
-    logits, distances, outlines = lesion.score(network, canvases, mirror=True)
+    logits, distances, outlines = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     labels = np.array([busi.CLASSES.index(sample.label) for sample in held])
     temperature = fit_temperature(logits, labels)
     shares = softmax(logits / temperature)
@@ -89,7 +98,7 @@ def build_ultrasound(plan: Plan) -> ModelManifest:
     points = operating_points(shares[lesions, 1], labels[lesions] == 1)
     if plan.refit:
         network = ultrasound.train(samples, plan.run / "final", epochs, plan.seed)
-    folder = _folder(plan, "ultrasound")
+    folder = _folder(plan, "ultrasound", samples)
     example = torch.zeros((2, 1, frame_preprocessing.SIDE, frame_preprocessing.SIDE), dtype=torch.uint8)
     export_onnx(network, example, LesionOutput._fields, folder / WEIGHTS)
     return write_manifest(
@@ -150,7 +159,7 @@ def build_mammography(plan: Plan) -> ModelManifest:
         "breast_share_high": min(0.97, float(np.quantile(shares, 0.998)) * 1.15),
         **fit_ranges([look(canvas) for canvas in np.concatenate([held_canvases, film_canvases])]),
     }
-    folder = _folder(plan, "mammography")
+    folder = _folder(plan, "mammography", (*masses, *films))
     size = (2, 1, film_preprocessing.HEIGHT, film_preprocessing.WIDTH)
     export_onnx(assembled, torch.zeros(size, dtype=torch.uint8), FilmOutput._fields, folder / WEIGHTS)
     return write_manifest(
@@ -194,7 +203,7 @@ def build_histopathology(plan: Plan) -> ModelManifest:
     }
     if plan.refit:
         network = histopathology.train(samples, plan.run / "final", epochs, plan.seed)
-    folder = _folder(plan, "histopathology")
+    folder = _folder(plan, "histopathology", samples)
     size = (2, idc.PATCH_PX, idc.PATCH_PX, 3)
     export_onnx(network, torch.zeros(size, dtype=torch.uint8), FieldOutput._fields, folder / WEIGHTS)
     return write_manifest(
@@ -211,9 +220,15 @@ def build_histopathology(plan: Plan) -> ModelManifest:
     )  # fmt: skip
 
 
-def _folder(plan: Plan, name: str) -> Path:
+def _folder(plan: Plan, name: str, seen: Sequence[Sample]) -> Path:
+    """The model's folder, with the groups that it has seen written down."""
     folder = plan.store / name
     folder.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, set[str]] = {}
+    for sample in seen:
+        groups.setdefault(sample.dataset, set()).add(sample.group_id)
+    listed = {dataset: sorted(names) for dataset, names in sorted(groups.items())}
+    (folder / TRAINING_GROUPS).write_text(json.dumps(listed) + "\n", encoding="utf-8")
     return folder
 
 

@@ -24,6 +24,8 @@ from inference.training.lesion import outline_loss, place_loss, pooled_statistic
 BATCH = 16
 EPOCHS = 26
 INNER_FOLDS = 5
+#: Held-out folds that calibration and operating points are fitted on; each costs a training run.
+CALIBRATION_FOLDS = 2
 
 
 def read(root: Path) -> Manifest:
