@@ -1,0 +1,141 @@
+"""What a hospital system and a clinician do, as a test says it: post, wait, open, decide, write, sign."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from playwright.sync_api import ConsoleMessage, Page, expect
+from pypdf import PdfReader
+
+from tests.live_platform import LivePlatform
+
+
+class HospitalSystem:
+    """A sender with a bearer token."""
+
+    def __init__(self, platform: LivePlatform) -> None:
+        self.client = httpx.Client(
+            base_url=platform.url,
+            headers={"Authorization": f"Bearer {platform.token}"},
+            timeout=120,
+            trust_env=False,
+        )
+
+    def post(self, study: dict[str, Any], files: Iterable[Path]) -> str:
+        """Post a study as curl would; returns its UID."""
+        parts: list[Any] = [("study", (None, json.dumps(study), "application/json"))]
+        parts += [("files", (path.name, path.read_bytes(), "application/octet-stream")) for path in files]
+        response = self.client.post("/api/v1/studies", files=parts)
+        assert response.status_code == 201, response.text
+        return str(response.json()["study_instance_uid"])
+
+    def answer(self, uid: str) -> dict[str, Any]:
+        response = self.client.get(f"/api/v1/studies/{uid}")
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    def wait_for_analysis(self, uid: str, seconds: float = 180) -> dict[str, Any]:
+        """The study's answer when every job has ended."""
+        deadline = time.monotonic() + seconds
+        while (answer := self.answer(uid))["state"] != "analysed":
+            assert time.monotonic() < deadline, f"not analysed after {seconds} s: {answer['jobs']}"
+            time.sleep(0.5)
+        return answer
+
+
+class ReadingRoom:
+    """A clinician at the browser. What the pages complain of on the console is kept in `complaints`."""
+
+    def __init__(self, page: Page, user: dict[str, str]) -> None:
+        self.page, self.user = page, user
+        self.complaints: list[str] = []
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._on_console)
+
+    def sign_in(self) -> None:
+        self.page.goto("/accounts/login/")
+        self.page.get_by_label("Username").fill(self.user["username"])
+        self.page.get_by_label("Password", exact=True).fill(self.user["password"])
+        self.page.locator("main").get_by_role("button", name="Sign in").click()
+        expect(self.page).to_have_url(f"{self._base}/worklist/")
+
+    def open_from_worklist(self, patient_name: str, ai: str | None = None) -> None:
+        """Find the patient in the worklist and open the case; `ai` must stand in the row's AI column."""
+        row = self.page.get_by_role("row").filter(has_text=patient_name)
+        expect(row).to_have_count(1)
+        if ai is not None:
+            expect(row.locator(".worklist__ai")).to_contain_text(ai)
+        row.get_by_role("link", name=patient_name).click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(patient_name)
+
+    def wait_for_images(self, number: int = 1) -> None:
+        """Wait until the viewers have drawn."""
+        expect(self.page.locator("#panes canvas").nth(number - 1)).to_be_visible(timeout=60_000)
+
+    def decide(self) -> dict[str, int]:
+        """Accept the model's first finding and reject the others, or mark one where there is none."""
+        undecided = self.page.locator('.finding[data-verdict="undecided"]')
+        done = {"accepted": 0, "rejected": 0}
+        if undecided.count():
+            undecided.first.get_by_role("button", name="Accept").click()
+            expect(self.page.locator('.finding[data-verdict="accepted"]')).to_have_count(1)
+            done["accepted"] = 1
+        while left := undecided.count():
+            undecided.first.get_by_role("button", name="Reject").click()
+            self.page.locator("#reject-reason").fill("Artefact of the phantom")
+            self.page.get_by_role("dialog").get_by_role("button", name="Reject finding").click()
+            expect(undecided).to_have_count(left - 1)
+            done["rejected"] += 1
+        return done
+
+    def start_report(self, fields: dict[str, str]) -> None:
+        """Write the report's fields and wait until it has saved itself."""
+        self.page.get_by_role("tab", name="Report").click()
+        self.page.get_by_role("button", name="Start the report").click()
+        for name, value in fields.items():
+            field = self.page.locator(f"#report-{name}")
+            if field.evaluate("element => element.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+        expect(self.page.locator("[data-status]")).to_contain_text("Saved", timeout=15_000)
+
+    def sign(self, password: str) -> None:
+        self.page.get_by_role("button", name="Sign…").click()
+        dialog = self.page.get_by_role("dialog")
+        dialog.get_by_label("Your password").fill(password)
+        dialog.get_by_role("button", name="Sign", exact=True).click()
+
+    def signed_report(self) -> str:
+        """The signed report's words on screen."""
+        article = self.page.locator("article.signed")
+        expect(article).to_be_visible(timeout=30_000)
+        return article.inner_text()
+
+    def pdf_text(self) -> str:
+        """The words of the signed report's PDF."""
+        address = self.page.locator("article.signed a", has_text="PDF").get_attribute("href")
+        response = self.page.context.request.get(f"{self._base}{address}")
+        assert response.headers["content-type"] == "application/pdf"
+        return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(response.body())).pages)
+
+    def audit_trail(self) -> str:
+        """The words of the study's audit trail."""
+        self.page.get_by_text("Audit trail of this study").click()
+        table = self.page.locator("table.report__trail-table")
+        expect(table).to_be_visible()
+        return table.inner_text()
+
+    @property
+    def _base(self) -> str:
+        return "/".join(self.page.url.split("/")[:3])
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
