@@ -290,8 +290,22 @@ def browser() -> tuple[Path, dict[str, str]]:
     if not (UNPACKED_CHROMIUM / "chromium").exists():
         raise StateError("There is no Chromium: run bin/test, or set CAD_CHROMIUM to one.")
     libraries = UNPACKED_CHROMIUM / "al2023" / "lib"
-    environment = {"LD_LIBRARY_PATH": str(libraries), "FONTCONFIG_PATH": str(UNPACKED_CHROMIUM / "fonts")}
+    environment = {"LD_LIBRARY_PATH": str(libraries), "FONTCONFIG_PATH": str(_fonts_for_chromium())}
     return UNPACKED_CHROMIUM / "chromium", environment
+
+
+def _fonts_for_chromium() -> Path:
+    """A folder with a `fonts.conf` that finds fonts where they lie. The one that comes with Chromium names
+    folders of the service it was made for; without any font it ends at the first text field."""
+    chinese = FRONTEND / "node_modules" / "@expo-google-fonts" / "noto-sans-sc" / "400Regular"
+    folders = "".join(f"<dir>{folder}</dir>" for folder in (UNPACKED_CHROMIUM / "fonts" / "fonts", chinese))
+    folder = UNPACKED_CHROMIUM / "fontconfig"
+    folder.mkdir(exist_ok=True)
+    (folder / "fonts.conf").write_text(
+        f'<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>{folders}'
+        f"<cachedir>{folder / 'cache'}</cachedir></fontconfig>\n"
+    )
+    return folder
 
 
 def installed_chromium() -> Path | None:
