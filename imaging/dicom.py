@@ -33,6 +33,8 @@ def describe(path: Path, *, prove: bool) -> Description:
             remarks.append("The file does not name its transfer syntax; it was told from its first element.")
         if dicom_slides.is_tiled(file.header):
             return dicom_slides.describe(file, form, header, remarks, prove=prove)
+        if dicom_slides.lacks_positions(file.header) and form.frames > 1:
+            remarks.append("The slide's tiles do not say where they lie; they are separate frames.")
         spacing, source = dicom_header.spacing_of(file.header)
         photometric = _photometric_after_reading(file, form)
         if prove:

@@ -7,7 +7,6 @@ content-addressed store are other people's files.
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from imaging import dicom_frames, dicom_header
 from imaging.description import Description, DicomHeader, SlideGeometry, SlideLevel, Spacing
-from imaging.dicom_file import DicomFile, open_dicom
+from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
 from imaging.errors import DamagedFile, TooLarge, UnsupportedEncoding
 from imaging.formats import MEDIA_TYPES
@@ -26,12 +25,28 @@ _CACHED_TILES = 64
 
 
 def is_tiled(header: Dataset) -> bool:
-    """Whether the frames are tiles of one large picture (PS3.3 C.8.12.4)."""
+    """Whether the frames are tiles of one large picture, and say where they lie (PS3.3 C.8.12.4): in rows
+    (TILED_FULL), or each by its own position."""
     return (
         dicom_header.text(header, "SOPClassUID") == _SLIDE_STORAGE
         and (dicom_header.integer(header, "TotalPixelMatrixColumns") or 0) > 0
         and (dicom_header.integer(header, "TotalPixelMatrixRows") or 0) > 0
+        and (_is_full(header) or _has_positions(header))
     )
+
+
+def lacks_positions(header: Dataset) -> bool:
+    """Tiles of a slide that do not say where they lie: each can be shown, the slide cannot."""
+    return dicom_header.text(header, "SOPClassUID") == _SLIDE_STORAGE and not is_tiled(header)
+
+
+def _is_full(header: Dataset) -> bool:
+    return (dicom_header.text(header, "DimensionOrganizationType") or "") == "TILED_FULL"
+
+
+def _has_positions(header: Dataset) -> bool:
+    groups = dicom_header.items(header, "PerFrameFunctionalGroupsSequence")[:1]
+    return any(dicom_header.items(group, "PlanePositionSlideSequence") for group in groups)
 
 
 class DicomTiles:
@@ -49,7 +64,7 @@ class DicomTiles:
         down = -(-self.rows // self.form.rows)
         self._across = across
         self._frames: dict[tuple[int, int], int] | None = None
-        if (dicom_header.text(header, "DimensionOrganizationType") or "") == "TILED_SPARSE":
+        if not _is_full(header):
             self._frames = self._sparse_frames()
         elif self.form.frames < across * down:
             raise DamagedFile(
@@ -57,15 +72,6 @@ class DicomTiles:
                 f"{self.form.frames}."
             )
         self._cache: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
-
-    @classmethod
-    def open(cls, path: Path) -> DicomTiles:
-        file = open_dicom(path)
-        try:
-            return cls(file)
-        except BaseException:
-            file.close()
-            raise
 
     def close(self) -> None:
         self.file.close()

@@ -10,17 +10,18 @@ import io
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imaging import formats
 from imaging.description import Description, SlideGeometry, SlideLevel, Spacing
+from imaging.dicom_file import open_dicom
 from imaging.dicom_slides import DicomTiles, is_tiled
-from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge
-from imaging.limits import MAX_FRAME_BYTES, MAX_SLIDE_SIDE, MAX_TILE_SIDE
+from imaging.errors import NoSuchFrame, NotAnImage, TooLarge
+from imaging.limits import MAX_FRAME_BYTES
 from imaging.pixels import Pixels
+from imaging.tiff_levels import TiffLevels, open_tiff_levels
 
 DZI_TILE = 254
 DZI_OVERLAP = 1
@@ -55,74 +56,29 @@ def open_slide(path: str | Path) -> Slide:
     """
     path = Path(path)
     if formats.sniff(path) == "dicom":
-        tiles = DicomTiles.open(path)
-        if not is_tiled(tiles.file.header):
-            tiles.close()
-            raise NotAnImage("The DICOM file is an image, not a whole slide.", code="not_a_slide")
-        return Slide(tiles)
+        file = open_dicom(path)
+        try:
+            if not is_tiled(file.header):
+                raise NotAnImage("The DICOM file is an image, not a whole slide.", code="not_a_slide")
+            return Slide(DicomTiles(file))
+        except BaseException:
+            file.close()
+            raise
     if formats.sniff(path) != "tiff" or not is_slide(path):
         raise NotAnImage("The file is an image, not a whole slide.", code="not_a_slide")
-    return Slide(_OpenSlideLevels(path))
-
-
-class _OpenSlideLevels:
-    """OpenSlide behind our own errors and limits."""
-
-    def __init__(self, path: Path) -> None:
-        import openslide
-
-        self._errors = (openslide.OpenSlideError, openslide.OpenSlideUnsupportedFormatError)
-        try:
-            self.handle: Any = openslide.OpenSlide(str(path))
-        except self._errors as error:
-            raise DamagedFile("The slide cannot be opened: the file is damaged or cut off.") from error
-        properties = self.handle.properties
-        self.vendor = str(properties.get("openslide.vendor", "unknown"))
-        self.levels = tuple(
-            SlideLevel(columns=columns, rows=rows, downsample=max(1.0, float(downsample)))
-            for (columns, rows), downsample in zip(
-                self.handle.level_dimensions, self.handle.level_downsamples, strict=True
-            )
-        )
-        self.columns, self.rows = self.handle.dimensions
-        sides = [int(properties.get(f"openslide.level[{n}].tile-{side}", 0) or 0)
-                 for n in range(len(self.levels)) for side in ("width", "height")]  # fmt: skip
-        # Striped files have tiles as wide as the slide and a few rows high.
-        areas = [a * b for a, b in zip(sides[::2], sides[1::2], strict=True)]
-        if max(self.columns, self.rows) > MAX_SLIDE_SIDE or max(areas, default=0) > MAX_TILE_SIDE**2:
-            self.close()
-            raise TooLarge("The slide, or one of its tiles, claims to be larger than any slide is.")
-        self.mpp = _spacing(properties.get("openslide.mpp-x"), properties.get("openslide.mpp-y"))
-        self.objective_power = _positive(properties.get("openslide.objective-power"))
-
-    def close(self) -> None:
-        self.handle.close()
-
-    def read_level(self, level: int, x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
-        """`x`, `y` in the level's own pixels."""
-        from PIL import Image
-
-        scale = self.levels[level].downsample
-        try:
-            region = self.handle.read_region((round(x * scale), round(y * scale)), level, (columns, rows))
-        except self._errors as error:
-            raise DamagedFile("A part of the slide cannot be decoded: the file is damaged.") from error
-        # Where nothing was scanned OpenSlide is transparent; glass is white.
-        background = Image.new("RGB", region.size, (255, 255, 255))
-        background.paste(region, mask=region.getchannel("A"))
-        return np.asarray(background)
+    return Slide(open_tiff_levels(path))
 
 
 class Slide:
     """One open slide."""
 
-    def __init__(self, source: DicomTiles | _OpenSlideLevels) -> None:
+    def __init__(self, source: DicomTiles | TiffLevels) -> None:
         self._source = source
         self.columns = source.columns
         self.rows = source.rows
         self.mpp: Spacing | None = source.mpp
         self.objective_power = source.objective_power
-        if isinstance(source, _OpenSlideLevels):
+        if isinstance(source, TiffLevels):
             self.vendor, self.levels = source.vendor, source.levels
         else:
             self.vendor = "dicom"
@@ -244,7 +200,7 @@ class Slide:
         high = max(1, math.ceil(y1 - 1e-6) - top)
         if wide * high * 4 > MAX_FRAME_BYTES:
             return self._resampled_in_pieces(level, box, columns, rows)
-        if isinstance(self._source, _OpenSlideLevels):
+        if isinstance(self._source, TiffLevels):
             region = self._source.read_level(level, left, top, wide, high)
         else:
             region = self._source.read_region(left, top, wide, high)
@@ -333,19 +289,3 @@ def _prove(slide: Slide) -> None:
         side = 64 * level.downsample
         box = (x, y, min(slide.columns, x + side), min(slide.rows, y + side))
         slide._resampled(number, box, 64, 64)
-
-
-def _positive(value: str | None) -> float | None:
-    try:
-        found = float(value) if value else 0.0
-    except ValueError:
-        return None
-    return found if math.isfinite(found) and found > 0 else None
-
-
-def _spacing(x: str | None, y: str | None) -> Spacing | None:
-    found = _positive(x), _positive(y)
-    if found[0] is None or found[1] is None:
-        return None
-    # A default of 72 dots per inch is no scale of a microscope.
-    return (found[0], found[1]) if all(0.02 <= value < 25 for value in (found[0], found[1])) else None
