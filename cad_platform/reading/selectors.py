@@ -96,7 +96,7 @@ class WorklistFilters:
 
 @dataclass(frozen=True)
 class WorklistPage:
-    """One page of studies, annotated with `reading_state` and `ai_score`, their newest jobs in `seen_jobs`."""
+    """One page of studies, annotated with `reading_state` and `ai_score`, their jobs in `seen_jobs`."""
 
     studies: list[Study]
     filters: WorklistFilters

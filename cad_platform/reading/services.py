@@ -24,7 +24,7 @@ Verdict = FindingDecision.Verdict
 
 @transaction.atomic
 def open_worklist(actor: Actor, filters: selectors.WorklistFilters) -> selectors.WorklistPage:
-    """The worklist, with the fact that it was read. What was searched for is patient data and not recorded."""
+    """The worklist, with the fact that it was read. A search is patient data and not recorded."""
     page = selectors.worklist(actor, filters)
     record(
         actor,
@@ -66,8 +66,9 @@ def decide(
 ) -> FindingDecision:
     """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten.
 
-    `box` is `(x0, y0, x1, y1)` in stored pixels. Raises `Invalid` without a reason for an edit or a rejection,
-    or with geometry outside the image; `Conflict` once the report is signed or the study withdrawn.
+    `box` is `(x0, y0, x1, y1)` in stored pixels. Raises `Invalid` without a reason for an edit or a
+    rejection, or with geometry outside the image; `Conflict` once the report is signed or the study
+    withdrawn.
     """
     study = finding.study
     require(actor, "finding.decide", study)

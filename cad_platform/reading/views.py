@@ -234,6 +234,6 @@ def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
     actor = actor_of(request)
     withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", "").strip())
     messages.success(
-        request, _("The study is withdrawn. It stays on record and can be found under “Withdrawn”.")
+        request, _("The study is withdrawn. It stays on record, under “Withdrawn”.")
     )
     return redirect("worklist")

@@ -1,7 +1,7 @@
-"""How scores, classes, flags and states are said in words, in one place, for worklist, case page and reports.
+"""How scores, classes and flags are said in words: one place for worklist, case page and reports.
 
-A score is worded by the operating points that travel with the weights. A class that only says what the network
-was not looking for is never reassuring: histopathology's class 0 is "not IDC", never "benign".
+A score is worded by the operating points that travel with the weights. A class that only says what the
+network was not looking for never reassures: histopathology's class 0 is "not IDC", never "benign".
 """
 
 from __future__ import annotations
