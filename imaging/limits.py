@@ -8,7 +8,7 @@ MAX_SIDE = 65_535
 MAX_FRAME_BYTES = 640 * 1024 * 1024
 """Decoded bytes of one frame: a 16 bit mammogram needs 25 MB, a photograph of a whole slide 300 MB."""
 MAX_FRAMES = 100_000
-MAX_INFLATED_BYTES = 1024 * 1024 * 1024
+MAX_INFLATED_BYTES = 512 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024 * 1024
 MAX_SLIDE_SIDE = 2_000_000
 MAX_TILE_SIDE = 8_192
