@@ -30,7 +30,7 @@ class DicomHeader(_Frozen):
     in `Description.remarks`."""
 
     patient_id: str | None = None
-    patient_name: str | None = Field(None, description="DICOM person name, components joined by ^")
+    patient_name: str | None = Field(default=None, description="DICOM person name, components joined by ^")
     patient_birth_date: str | None = None
     patient_sex: Literal["F", "M", "O"] | None = None
     accession_number: str | None = None
@@ -41,11 +41,11 @@ class DicomHeader(_Frozen):
     transfer_syntax_uid: str | None = None
     modality: str | None = None
     laterality: Literal["L", "R", "B"] | None = None
-    view_position: str | None = Field(None, description="CC, MLO, ML, LM, LMO, SIO, XCCL, …")
+    view_position: str | None = Field(default=None, description="CC, MLO, ML, LM, LMO, SIO, XCCL, …")
     body_part: str | None = None
     presentation_intent: Literal["FOR PRESENTATION", "FOR PROCESSING"] | None = None
     study_date: str | None = None
-    study_time: str | None = Field(None, description="HH:MM:SS")
+    study_time: str | None = Field(default=None, description="HH:MM:SS")
     study_description: str | None = None
     series_description: str | None = None
     series_number: int | None = None
@@ -54,7 +54,7 @@ class DicomHeader(_Frozen):
     manufacturer_model: str | None = None
     institution: str | None = None
     burned_in_annotation: bool | None = None
-    container_identifier: str | None = Field(None, description="slide barcode")
+    container_identifier: str | None = Field(default=None, description="slide barcode")
 
 
 class SlideLevel(_Frozen):
@@ -70,7 +70,7 @@ class SlideGeometry(_Frozen):
 
     vendor: str
     levels: tuple[SlideLevel, ...]
-    mpp: Spacing | None = Field(None, description="µm per pixel at level 0, (x, y)")
+    mpp: Spacing | None = Field(default=None, description="µm per pixel at level 0, (x, y)")
     objective_power: float | None = None
     dzi_levels: int = Field(description="number of DeepZoom levels, 1×1 to full size")
 
@@ -88,8 +88,10 @@ class Description(_Frozen):
     photometric: Photometric = Field(description="of the pixels as `read` gives them")
     encoded_photometric: str = Field(description="as the file has it: PALETTE COLOR, YBR_FULL_422, …")
     pixel_spacing_um: Spacing | None = None
-    pixel_spacing_source: str | None = Field(None, description="the attribute or tag it was taken from")
-    window: Window | None = Field(None, description="the file's own window, None where it has none")
+    pixel_spacing_source: str | None = Field(
+        default=None, description="the attribute or tag it was taken from"
+    )
+    window: Window | None = Field(default=None, description="the file's own window, None where it has none")
     header: DicomHeader | None = None
     slide: SlideGeometry | None = None
-    remarks: tuple[str, ...] = Field((), description="oddities that did not stop the reading")
+    remarks: tuple[str, ...] = Field(default=(), description="oddities that did not stop the reading")

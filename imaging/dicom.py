@@ -76,21 +76,22 @@ def read(path: Path, frame: int) -> Pixels:
 
 def decode(file: DicomFile, form: PixelFormat, frame: int) -> Pixels:
     """One frame with its window and spacing, colour as RGB, at most 16 bits."""
-    values, photometric = dicom_frames.decode_frame(file, form, frame)
+    values: Any
+    values, decoded = dicom_frames.decode_frame(file, form, frame)
+    photometric = _photometric_after_reading(file, form)
     window = None
     if form.photometric == "PALETTE COLOR":
-        values, photometric, bits = _palette(file, values), "RGB", 8
+        values, bits = _palette(file, values), 8
     elif photometric == "RGB":
+        if decoded != "RGB":
+            raise DamagedFile("The pixel data decode to another colour model than the header says.")
         values, bits = _to_8_bit(values, form.bits_stored), 8
     else:
         values, bits = _to_16_bit(values, form)
         values, bits, has_table = _with_tables(file, values, bits)
         window = None if has_table else dicom_header.window_of(file.header)
-        photometric = _photometric_after_reading(file, form)
     if values.shape[:2] != (form.rows, form.columns):
         raise DamagedFile("The pixel data decode to another size than the header says.")
-    if photometric not in ("MONOCHROME1", "MONOCHROME2", "RGB"):
-        raise DamagedFile("The pixel data decode to another colour model than the header says.")
     spacing, _ = dicom_header.spacing_of(file.header)
     return Pixels(
         values=np.ascontiguousarray(values),
@@ -164,7 +165,7 @@ def _table(raw: Any, bits: int) -> NDArray[np.uint16]:
 
 def _palette(file: DicomFile, values: NDArray[Any]) -> NDArray[np.uint8]:
     """Palette colour to RGB; an index beyond the palette takes its last colour (PS3.3 C.7.6.3.1.6)."""
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     try:
         with warnings.catch_warnings():

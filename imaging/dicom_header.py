@@ -139,7 +139,7 @@ def window_of(dataset: Dataset) -> Window | None:
     if centre is None or width is None or not 0 < width < 1e9 or abs(centre) > 1e9:
         return None
     slope, intercept = number(dataset, "RescaleSlope") or 1.0, number(dataset, "RescaleIntercept") or 0.0
-    function = _one_of(dataset, "VOILUTFunction", ("LINEAR", "LINEAR_EXACT", "SIGMOID")) or "LINEAR"
+    function: Any = _one_of(dataset, "VOILUTFunction", ("LINEAR", "LINEAR_EXACT", "SIGMOID")) or "LINEAR"
     return Window(centre=(centre - intercept) / slope, width=width / abs(slope), function=function)
 
 

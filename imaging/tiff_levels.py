@@ -89,8 +89,9 @@ class RgbInYcbcrLevels(TiffLevels):
 
         plain.close()
         super().__init__(path)
-        self._tiff = tifffile.TiffFile(path)
-        pages = {(int(page.imagewidth), int(page.imagelength)): page for page in self._tiff.pages}
+        self._tiff: Any = tifffile.TiffFile(path)
+        every: list[Any] = list(self._tiff.pages)
+        pages = {(int(page.imagewidth), int(page.imagelength)): page for page in every}
         try:
             self._pages: list[Any] = [pages[level.columns, level.rows] for level in self.levels]
         except KeyError as error:
@@ -163,7 +164,7 @@ def _says_ycbcr_jpeg(path: Path) -> bool:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
+            page: Any = tiff.pages[0]
             return int(page.compression) == _JPEG and int(page.photometric) == _YCBCR and bool(page.is_tiled)
     except (tifffile.TiffFileError, ValueError, IndexError, AttributeError):
         return False

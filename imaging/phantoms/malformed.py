@@ -88,7 +88,7 @@ def dicom(
     header.file_meta.MediaStorageSOPClassUID = header.get("SOPClassUID", "1.2.3")
     header.file_meta.MediaStorageSOPInstanceUID = header.get("SOPInstanceUID", "1.2.3")
     if syntax:
-        header.file_meta.TransferSyntaxUID = syntax
+        header.file_meta.TransferSyntaxUID = UID(syntax)
     out = io.BytesIO()
     if syntax:
         header.save_as(out, enforce_file_format=True)
