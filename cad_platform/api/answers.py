@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from cad_platform.studies.post import plain
 from inference.contract import AnalysisResult
 
+PlainText = Annotated[str, AfterValidator(plain)]
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
@@ -194,6 +196,6 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    patient_id: str | None = Field(None, min_length=1, max_length=256)
-    name: str | None = Field(None, min_length=1, max_length=324, description="Every word of it, in any order")
+    patient_id: PlainText | None = Field(None, min_length=1, max_length=256)
+    name: PlainText | None = Field(None, min_length=1, max_length=324, description="Every word, in any order")
     birth_date: date | None = None

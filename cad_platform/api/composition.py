@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -33,6 +34,10 @@ def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySum
 
 def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer:
     """Everything about a study that the actor may read. Reports are the signed ones."""
+
+    def artefact_url(artefact_id: uuid.UUID | str) -> str:
+        return cast(str, request.build_absolute_uri(analyses.artefact_url(artefact_id)))
+
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
     summary = _summary(request, study, done=study.pk in analysed([study]))
@@ -42,7 +47,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
             answers.DifferenceAnswer(**difference) for difference in study.header_differences
         ],
         images=[_image(request, image) for image in images],
-        jobs=[answers.JobAnswer.model_validate(analyses.job_answer(job)) for job in jobs],
+        jobs=[answers.JobAnswer.model_validate(analyses.job_answer(job, artefact_url)) for job in jobs],
         findings=[_finding(finding) for finding in readings.findings_with_decisions(study)],
         reports=[
             answers.ReportAnswer(

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from django.http import QueryDict
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
 
-from cad_platform.api.answers import StudyState
-from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.api.answers import PlainText, StudyState
+from cad_platform.core.errors import FieldError, Invalid, NotFound
 
 _PAGING = {"cursor", "page_size", "format"}
 
@@ -33,7 +34,7 @@ class StudyFilters(BaseModel):
     modality: Literal["MG", "US", "SM"] | None = None
     state: StudyState | None = None
     priority: Literal["routine", "urgent", "stat"] | None = None
-    accession_number: str | None = Field(None, min_length=1, max_length=256)
+    accession_number: PlainText | None = Field(None, min_length=1, max_length=256)
     received_after: Moment | None = None
     received_before: Moment | None = None
     withdrawn: bool | None = Field(None, description="Only withdrawn studies, or only others")
@@ -70,3 +71,13 @@ class StudyPages(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def decode_cursor(self, request: Request) -> Any:
+        """Raises `NotFound` for a cursor that we did not make."""
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                datetime.fromisoformat(cursor.position)
+            except ValueError:
+                raise NotFound("The cursor is not valid; start again from the first page.") from None
+        return cursor

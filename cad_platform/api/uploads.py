@@ -176,7 +176,7 @@ class _HashingHandler(FileUploadHandler):
             self.files.append(PostedFile(self.file_name, self._made[-1], self._digest.hexdigest(), file_size))
         self._file.close()
         self._file = None
-        return UploadedFile(name=self.file_name, size=file_size)
+        return UploadedFile(io.BytesIO(), self.file_name, size=file_size)
 
     def clear(self) -> None:
         """Remove what nobody moved away."""

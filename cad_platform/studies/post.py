@@ -22,7 +22,7 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Trimmed text without control characters. Markup and formulas are only text, escaped where they are shown."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise PydanticCustomError("control_character", "holds a control character such as NUL")
@@ -50,7 +50,7 @@ def _born(value: date) -> date:
 
 
 def _text(longest: int) -> Any:
-    return Annotated[str, AfterValidator(_plain), Field(max_length=longest)]
+    return Annotated[str, AfterValidator(plain), Field(max_length=longest)]
 
 
 class _Part(BaseModel):

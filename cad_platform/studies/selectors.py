@@ -12,6 +12,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.core.errors import NotFound
 from cad_platform.core.request import Actor
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
+from cad_platform.studies.post import is_uid
 
 
 def studies_for(actor: Actor) -> QuerySet[Study]:
@@ -27,13 +28,14 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
         NotFound: there is none at the site. NotPermitted: the role or token may not read studies.
     """
     require(actor, "study.view")
-    study = (
+    # Whatever stands in an address: NUL, for one, is no question to ask a database.
+    study = is_uid(study_instance_uid) and (
         Study.objects.filter(site_id=actor.site_id, study_instance_uid=study_instance_uid)
         .select_related("patient", "site", "withdrawn_by")
         .order_by(F("withdrawn_at").desc(nulls_first=True))
         .first()
     )
-    if study is None:
+    if not study:
         raise NotFound(_("There is no such study at your site."))
     return study
 
