@@ -61,6 +61,11 @@ def unlock_signing(actor: Actor, user: User) -> None:
     record(actor, "user.unlock", object_type="user", object_id=user.pk)
 
 
+def signing_is_locked(user: User, purpose: str = "report.sign") -> bool:
+    """Whether too many wrong passwords stand between this person and a signature just now."""
+    return _failures_since_unlocking(user, purpose) >= ATTEMPTS
+
+
 def _failures_since_unlocking(user: User, purpose: str) -> int:
     since = timezone.now() - WINDOW
     unlocked = AuditEvent.objects.filter(

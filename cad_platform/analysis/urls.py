@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from cad_platform.analysis import views
+
+urlpatterns = [
+    path("", views.jobs, name="jobs"),
+    path("<uuid:job_id>/", views.job, name="job"),
+    path("<uuid:job_id>/retry", views.retry, name="job-retry"),
+]

@@ -1,3 +1,8 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from cad_platform.audit import views
+
+urlpatterns = [
+    path("", views.log, name="audit"),
+    path("export.csv", views.export, name="audit-export"),
+]

@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("cad_platform.core.urls")),
     path("accounts/", include("cad_platform.accounts.urls")),
     path("audit/", include("cad_platform.audit.urls")),
+    path("patients/", include("cad_platform.patients.urls")),
     path("", include("cad_platform.studies.urls")),
     path("models/", include("cad_platform.registry.urls")),
     path("jobs/", include("cad_platform.analysis.urls")),

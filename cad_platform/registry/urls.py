@@ -1,3 +1,9 @@
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from cad_platform.registry import views
+
+urlpatterns = [
+    path("", views.models, name="models"),
+    path("<int:version_id>/", views.model, name="model"),
+    path("<int:version_id>/default", views.make_default, name="model-make-default"),
+]

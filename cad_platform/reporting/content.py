@@ -116,9 +116,11 @@ def parse(stored: dict[str, Any]) -> Content:
     try:
         return _CONTENT.validate_python(stored)
     except ValidationError as error:
+        found = [_field_error(item) for item in error.errors(include_url=False, include_input=False)]
+        # A choice that may be empty fails as a choice and as an empty text: one message is enough.
+        first = {error.field: error for error in reversed(found)}
         raise Invalid(
-            _("Something in the report cannot be saved."),
-            errors=tuple(_field_error(item) for item in error.errors(include_url=False, include_input=False)),
+            _("Something in the report cannot be saved."), errors=tuple(first[name] for name in sorted(first))
         ) from error
 
 

@@ -1,0 +1,110 @@
+"""Forms of the administrators' pages. They read what was typed; `services` decides whether it may be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.accounts.models import Role, Scope, Site, User
+from cad_platform.core.errors import PlatformError
+
+
+class PlainForm(forms.Form):
+    """Controls in the design's classes; refusals of a service at their fields."""
+
+    required_css_class = "is-required"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            is_choice = isinstance(field.widget, forms.Select)
+            if not isinstance(field.widget, forms.CheckboxSelectMultiple):
+                field.widget.attrs.setdefault("class", "select" if is_choice else "input")
+
+    def refuse(self, problem: PlatformError) -> None:
+        """Show a refusal: each reason at its field, the rest above the form."""
+        for error in problem.errors:
+            self.add_error(error.field if error.field in self.fields else None, error.reason)
+        if not problem.errors:
+            self.add_error(None, problem.detail)
+
+
+def _new_password() -> forms.CharField:
+    return forms.CharField(
+        label=_("Password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("At least 12 characters; neither a common password nor one like the name."),
+    )
+
+
+class UserForm(PlainForm):
+    """A person's role, site and printed name."""
+
+    first_name = forms.CharField(label=_("Given name"), max_length=150, required=False)
+    last_name = forms.CharField(label=_("Family name"), max_length=150, required=False)
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+    site = forms.ModelChoiceField(
+        label=_("Site"),
+        queryset=Site.objects.none(),
+        required=False,
+        empty_label=_("None (administrators)"),
+    )
+    professional_id = forms.CharField(
+        label=_("Professional id"),
+        max_length=64,
+        required=False,
+        help_text=_("Printed under signatures, for instance a registration number."),
+    )
+
+    def __init__(self, *args: Any, sites: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["site"].queryset = sites  # type: ignore[attr-defined]
+
+
+class NewUserForm(UserForm):
+    username = forms.CharField(
+        label=_("Username"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
+    )
+    password = _new_password()
+    language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES, required=False)
+
+    field_order = ["username", "password", "first_name", "last_name", "role", "site"]
+
+
+class PasswordForm(PlainForm):
+    password = _new_password()
+
+
+class TokenForm(PlainForm):
+    """A new token; the last day is inclusive."""
+
+    name = forms.CharField(
+        label=_("Name"), max_length=100, help_text=_("Which system uses it, for instance “PACS gateway”.")
+    )
+    user = forms.ModelChoiceField(
+        label=_("Acts for"), queryset=User.objects.none(), help_text=_("The token sees this user's site.")
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("May"), choices=Scope.choices, widget=forms.CheckboxSelectMultiple
+    )
+    expires_on = forms.DateField(
+        label=_("Last day"), widget=forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
+    )
+
+    def __init__(self, *args: Any, users: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["user"].queryset = users  # type: ignore[attr-defined]
+        in_a_year = timezone.localdate() + timedelta(days=364)
+        self.fields["expires_on"].initial = in_a_year
+        self.fields["expires_on"].widget.attrs["min"] = timezone.localdate().isoformat()
+
+    @property
+    def expires_at(self) -> datetime:
+        """The end of the last day, UTC."""
+        return datetime.combine(self.cleaned_data["expires_on"] + timedelta(days=1), time.min, UTC)

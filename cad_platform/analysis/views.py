@@ -1,0 +1,56 @@
+"""The jobs as administrators see them: what waits, what failed and why, and the button that tries again."""
+
+from __future__ import annotations
+
+import uuid
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from cad_platform.analysis import selectors, services
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.request import actor_of
+
+PAGE_SIZE = 50
+
+
+@login_required
+@never_cache
+@require_GET
+def jobs(request: HttpRequest) -> HttpResponse:
+    wanted = request.GET.get("state", "")
+    state = wanted if wanted in AnalysisJob.State.values else ""
+    found = selectors.all_jobs(actor_of(request), state)
+    context = {
+        "nav": "jobs",
+        "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
+        "state": state,
+        "states": AnalysisJob.State.choices,
+        "query": urlencode({"state": state}) if state else "",
+    }
+    return render(request, "analysis/jobs.html", context)
+
+
+@login_required
+@never_cache
+@require_GET
+def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """One job with every attempt."""
+    found = selectors.job_by_id(actor_of(request), job_id)
+    return render(request, "analysis/job.html", {"nav": "jobs", "job": found})
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    actor = actor_of(request)
+    services.retry(actor, selectors.job_by_id(actor, job_id))
+    messages.success(request, _("The job is tried again."))
+    return redirect("job", job_id)

@@ -1,0 +1,73 @@
+"""The models as administrators see them: versions, figures, cards and whether they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_POST
+
+from cad_platform.core.request import actor_of
+from cad_platform.registry import selectors, services
+from cad_platform.registry.cards import card_html
+
+
+def flat_metrics(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Figures of any depth as (dotted name, value), numbers to four digits; long lists are left out."""
+    rows: list[tuple[str, str]] = []
+    for name, value in metrics.items():
+        if isinstance(value, dict):
+            rows += flat_metrics(value, f"{prefix}{name}.")
+        elif isinstance(value, bool) or not isinstance(value, int | float | list):
+            rows.append((prefix + name, str(value)))
+        elif isinstance(value, list):
+            if len(value) <= 4 and all(isinstance(item, int | float) for item in value):
+                rows.append((prefix + name, " – ".join(f"{item:.4g}" for item in value)))
+        else:
+            rows.append((prefix + name, f"{value:.4g}"))
+    return rows
+
+
+@login_required
+@never_cache
+@require_GET
+def models(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
+    probes = selectors.serving_health(actor)
+    versions = [
+        {"version": version, "probe": probes.get(version.name)} for version in selectors.versions(actor)
+    ]
+    return render(request, "registry/models.html", {"nav": "models", "versions": versions})
+
+
+@login_required
+@never_cache
+@require_GET
+def model(request: HttpRequest, version_id: int) -> HttpResponse:
+    actor = actor_of(request)
+    version = selectors.version_by_id(actor, version_id)
+    manifest = selectors.manifest_of(version)
+    context = {
+        "nav": "models",
+        "version": version,
+        "manifest": manifest,
+        "thresholds": sorted(manifest.thresholds.items()),
+        "metrics": flat_metrics(version.metrics),
+        "card": card_html(version.card),
+        "probe": selectors.serving_health(actor).get(version.name),
+    }
+    return render(request, "registry/model.html", context)
+
+
+@login_required
+@require_POST
+def make_default(request: HttpRequest, version_id: int) -> HttpResponse:
+    actor = actor_of(request)
+    version = services.make_default(actor, selectors.version_by_id(actor, version_id))
+    messages.success(request, _("New studies are analysed with %(version)s.") % {"version": version})
+    return redirect("model", version.pk)

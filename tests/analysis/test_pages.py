@@ -1,0 +1,70 @@
+"""The jobs as administrators see them, and the button that tries again."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from cad_platform.accounts.models import Role
+from cad_platform.analysis.models import AnalysisJob, JobAttempt
+from cad_platform.audit.models import AuditEvent
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def browser() -> Client:
+    client = Client()
+    client.force_login(factories.user(Role.ADMINISTRATOR))
+    return client
+
+
+@pytest.fixture
+def failed_job() -> AnalysisJob:
+    study = factories.study(factories.site())
+    job = AnalysisJob.objects.create(
+        study=study,
+        model_version=factories.model_version(),
+        content_hash=study.content_hash,
+        state=AnalysisJob.State.FAILED,
+        reason="The image cannot be decoded.",
+        attempt=1,
+    )
+    JobAttempt.objects.create(job=job, number=1, worker="w1", outcome="failed", error="truncated")
+    return job
+
+
+def test_jobs_are_listed_by_state_without_the_patients_name(browser: Client, failed_job: AnalysisJob) -> None:
+    factories.succeeded_job(factories.study(factories.site()))
+    everything = browser.get(reverse("jobs")).content.decode()
+    assert "Failed" in everything and failed_job.reason in everything
+    assert "Okafor" not in everything
+    page = browser.get(reverse("jobs"), {"state": "failed"}).context["page"]
+    assert list(page) == [failed_job]
+    assert len(browser.get(reverse("jobs"), {"state": "nonsense"}).context["page"]) == 2
+
+
+def test_a_job_shows_its_attempts_and_is_tried_again(browser: Client, failed_job: AnalysisJob) -> None:
+    url = reverse("job", args=[failed_job.pk])
+    page = browser.get(url).content.decode()
+    assert "truncated" in page and "Try again" in page and "Okafor" not in page
+    answer = browser.post(reverse("job-retry", args=[failed_job.pk]))
+    assert answer["Location"] == url
+    failed_job.refresh_from_db()
+    assert failed_job.state == AnalysisJob.State.REQUESTED
+    assert AuditEvent.objects.filter(action="job.retry", object_id=str(failed_job.pk)).exists()
+    assert "Try again" not in browser.get(url).content.decode()
+
+
+def test_only_a_failed_job_is_tried_again(browser: Client) -> None:
+    job = factories.succeeded_job(factories.study(factories.site()))
+    assert browser.post(reverse("job-retry", args=[job.pk])).status_code == 409
+
+
+def test_a_clinician_neither_lists_nor_retries(failed_job: AnalysisJob) -> None:
+    clinician = Client()
+    clinician.force_login(factories.user(Role.RADIOLOGIST, failed_job.study.site))
+    assert clinician.get(reverse("job", args=[failed_job.pk])).status_code == 403
+    assert clinician.post(reverse("job-retry", args=[failed_job.pk])).status_code == 403
