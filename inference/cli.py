@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
     try:
-        status: int = chosen.run(chosen)
+        status: int = chosen.command(chosen)
     except StoreError as error:
         print(f"inference: {error}", file=sys.stderr)
         return 1
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("--out", type=Path, required=True)
     archive.add_argument("--store", type=Path, default=DEFAULT_STORE)
     archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
-    archive.set_defaults(run=_archive)
+    archive.set_defaults(command=_archive)
 
     train = commands.add_parser("train", help="train a model and put it into the store")
     train.add_argument("model", choices=MODELS)
@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=int, default=2)
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--no-refit", action="store_true", help="serve the network of the inner fold")
-    train.set_defaults(run=_train)
+    train.set_defaults(command=_train)
 
     evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
     evaluate.add_argument("model", choices=MODELS)
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     evaluate.add_argument("--data", type=Path, default=_data_folder())
     evaluate.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    evaluate.set_defaults(run=_evaluate)
+    evaluate.set_defaults(command=_evaluate)
 
     predict = commands.add_parser("predict", help="analyse images or folders, one JSON line an image")
     predict.add_argument("model", choices=MODELS)
@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
     predict.add_argument("--mpp", type=float, metavar="X", help="µm per pixel of plain images")
     predict.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    predict.set_defaults(run=_predict)
+    predict.set_defaults(command=_predict)
     return parser
 
 

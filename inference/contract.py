@@ -196,6 +196,12 @@ class ImageUnreadable(AnalysisError):
     """A file of the study cannot be decoded."""
 
 
+class DecodingUnavailable(AnalysisError):
+    """The decoders' process is away or busy: not the file's fault."""
+
+    retryable = True
+
+
 class ModelServerUnavailable(AnalysisError):
     """The model server is away, full, or did not answer in time."""
 

@@ -13,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import sandbox
-from imaging.errors import ImagingError
 from inference.contract import (
     AnalysisRequest,
     Finding,
     Flag,
     ImageReference,
     ImageResult,
-    ImageUnreadable,
     ModelManifest,
     NotApplicable,
 )
@@ -38,7 +36,7 @@ from inference.preprocessing.histopathology import (
 from inference.serving import quality
 from inference.serving.forward import Forward, Save
 from inference.serving.regions import clipped_box, png_of, regions_above
-from inference.serving.study import Clock, StudyFinding, absolute, describe, spacing_of, undecided
+from inference.serving.study import Clock, StudyFinding, absolute, decoding, describe, spacing_of, undecided
 
 INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
 CLASSES = ("not_idc", "idc")
@@ -134,10 +132,8 @@ def _open(image: ImageReference) -> _Source:
             absolute(image), UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
         )
         return _Source(found.columns, found.rows, um_per_px, strips)
-    try:
+    with decoding():
         pixels = sandbox.read(absolute(image))
-    except ImagingError as error:
-        raise ImageUnreadable(error.reason) from error
     um_per_px = _stated(spacing_of(image, pixels))
     shown = pixels.display()
     rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
@@ -199,11 +195,8 @@ def _bands(source: _Source, clock: Clock) -> Iterator[tuple[int, Rgb, bool]]:
 
 def _decoded(source: _Source, clock: Clock) -> Iterator[tuple[int, Rgb]]:
     while True:
-        with clock.measure("decode_ms"):
-            try:
-                strip = next(source.strips, None)
-            except ImagingError as error:
-                raise ImageUnreadable(error.reason) from error
+        with clock.measure("decode_ms"), decoding():
+            strip = next(source.strips, None)
         if strip is None:
             return
         yield strip

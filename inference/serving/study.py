@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from imaging.description import Description
-from imaging.errors import ImagingError
+from imaging.errors import DecoderUnavailable, ImagingError
 from imaging.pixels import Pixels
 from inference.contract import (
+    DecodingUnavailable,
     Flag,
     ImageReference,
     ImageResult,
@@ -62,6 +63,17 @@ class StudyFinding:
     breasts: dict[Laterality, dict[str, float]] = field(default_factory=dict)
 
 
+@contextmanager
+def decoding() -> Iterator[None]:
+    """The reader's errors as the contract's, with the reader's own sentence."""
+    try:
+        yield
+    except DecoderUnavailable as error:
+        raise DecodingUnavailable(error.reason) from error
+    except ImagingError as error:
+        raise ImageUnreadable(error.reason) from error
+
+
 def absolute(image: ImageReference) -> Path:
     """The decoders run in another folder."""
     return Path(image.path).absolute()
@@ -69,10 +81,8 @@ def absolute(image: ImageReference) -> Path:
 
 def describe(image: ImageReference) -> Description:
     """What the file is. Raises `ImageUnreadable` with the reader's own sentence."""
-    try:
+    with decoding():
         return sandbox.describe(absolute(image), prove=False)
-    except ImagingError as error:
-        raise ImageUnreadable(error.reason) from error
 
 
 def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
@@ -85,10 +95,8 @@ def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
     found = describe(image)
     if found.kind == "slide":
         raise NotApplicable(f"not analysed: {manifest.name} reads single images, this is a whole-slide file")
-    try:
+    with decoding():
         return sandbox.read(absolute(image))
-    except ImagingError as error:
-        raise ImageUnreadable(error.reason) from error
 
 
 def grey_values(pixels: Pixels) -> NDArray[np.uint8] | NDArray[np.uint16]:

@@ -1,0 +1,146 @@
+"""The TorchServe handler, in a real TorchServe: the same numbers as in process, and bad bodies that harm no one."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from embedded.process import Child
+from embedded.state import StateFolder
+from embedded.torchserve import TorchServe, current_token
+from inference.serving import wire
+from inference.serving.archive import build_archives
+from inference.serving.handler import INPUT, MODEL_MS
+from inference.serving.onnx_session import OnnxForward
+from inference.serving.pipeline import probe_tensor
+from inference.serving.store import DEFAULT_STORE, StoreError, model_names, read_manifest
+
+START_SECONDS = 240
+
+
+@pytest.fixture(scope="module")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("archives")
+    build_archives(folder)
+    return folder
+
+
+@dataclass(frozen=True)
+class Server:
+    url: str
+    token: str
+
+    def post(self, model: str, body: bytes) -> tuple[int, bytes, str]:
+        version = read_manifest(model).version
+        request = urllib.request.Request(
+            f"{self.url}/predictions/{model}/{version}",
+            data=body,
+            headers={"Content-Type": wire.CONTENT_TYPE, "Authorization": f"Bearer {self.token}"},
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read(), answer.headers["Content-Type"]
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), error.headers["Content-Type"]
+
+
+@pytest.fixture(scope="module")
+def server(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    state = StateFolder(tmp_path_factory.mktemp("state"))
+    torchserve = TorchServe(state, archives)
+    torchserve.prepare()
+    child = Child(torchserve.command(), tmp_path_factory.mktemp("log") / "torchserve.log")
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not torchserve.ready():
+            assert child.running() and time.monotonic() < deadline, child.log_tail()
+            torchserve.tend()
+            time.sleep(0.25)
+        token = current_token(torchserve.token_file, "inference")
+        assert token is not None
+        yield Server(torchserve.url, token)
+    finally:
+        child.stop()
+
+
+def random_input(model: str, count: int = 1) -> np.ndarray:
+    shape = probe_tensor(read_manifest(model)).shape[1:]
+    return np.random.default_rng(7).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("model", model_names())
+def test_the_server_answers_as_the_session_in_process(
+    server: Server, forwards: Callable[[str], OnnxForward], model: str
+) -> None:
+    tensor = random_input(model, 2)
+    status, body, content_type = server.post(model, wire.encode({INPUT: tensor}))
+    assert status == 200 and content_type == wire.CONTENT_TYPE
+    tensors, values = wire.decode(body)
+    expected = forwards(model)(tensor)
+    assert tensors.keys() == expected.outputs.keys() and values[MODEL_MS] > 0
+    for name, rows in expected.outputs.items():
+        np.testing.assert_allclose(tensors[name], rows, atol=1e-4)
+
+
+@pytest.mark.timeout(400)
+def test_a_bad_body_is_refused_and_the_worker_lives(server: Server) -> None:
+    good = wire.encode({INPUT: random_input("histopathology")})
+    for bad in (
+        b"",
+        b"rubbish",
+        good[:-1],
+        wire.encode({"other": random_input("histopathology")}),
+        wire.encode({INPUT: random_input("histopathology").astype(np.float32)}),
+        wire.encode({INPUT: random_input("ultrasound")}),
+        wire.encode({INPUT: np.zeros((0, 50, 50, 3), np.uint8)}),
+        wire.encode({INPUT: np.zeros((), np.uint8)}),
+    ):
+        status, _, _ = server.post("histopathology", bad)
+        assert status == 400
+    assert server.post("histopathology", good)[0] == 200
+
+
+@pytest.mark.timeout(400)
+def test_a_lone_request_does_not_wait_for_company(server: Server) -> None:
+    body = wire.encode({INPUT: random_input("histopathology")})
+    took = []
+    for _ in range(8):
+        begun = time.perf_counter()
+        status, answer, _ = server.post("histopathology", body)
+        took.append((time.perf_counter() - begun) * 1000 - wire.decode(answer)[1][MODEL_MS])
+        assert status == 200
+    assert min(took) < 60
+
+
+def test_archives_are_built_once_and_again_when_something_changed(archives: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
+    assert set(before) == {f"{model}.mar" for model in model_names()}
+    build_archives(archives)
+    assert before == {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
+    build_archives(archives, workers=2)
+    with zipfile.ZipFile(archives / "ultrasound.mar") as bundle:
+        assert b"maxWorkers: 2" in bundle.read("model-config.yaml")
+        description = json.loads(bundle.read("MAR-INF/MANIFEST.json"))
+    assert description["model"]["modelVersion"] == read_manifest("ultrasound").version
+
+
+def test_weights_that_are_not_the_manifests_are_not_packed(tmp_path: Path) -> None:
+    folder = tmp_path / "store" / "ultrasound"
+    folder.mkdir(parents=True)
+    for name in ("manifest.json", "model.onnx"):
+        (folder / name).write_bytes((DEFAULT_STORE / "ultrasound" / name).read_bytes())
+    with (folder / "model.onnx").open("ab") as weights:
+        weights.write(b"\0")
+    with pytest.raises(StoreError, match="not those of its manifest"):
+        build_archives(tmp_path / "out", tmp_path / "store")
+    assert not list((tmp_path / "out").glob("*.mar"))

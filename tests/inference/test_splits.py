@@ -1,0 +1,85 @@
+"""The leak guard: a group, and a patient, stand on one side of every split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.contract import Modality
+from inference.datasets import busi, cbis_mass_256, idc, mini_mias
+from inference.datasets.sample import LeakError, Manifest, Sample, assert_disjoint, grouped_folds
+from inference.evaluation.protocol import TRAINING_GROUPS, held_out, refuse_training_groups
+from inference.serving.store import DEFAULT_STORE, model_names
+
+
+def sample(number: int, group: str, label: str, patient: str | None = None, split: str = "train") -> Sample:
+    return Sample(
+        id=str(number),
+        dataset="made up",
+        modality=Modality.ULTRASOUND,
+        path=Path(f"{number}.png"),
+        group_id=group,
+        label=label,
+        label_binary=label == "malignant",
+        patient_id=patient,
+        split=split,
+    )
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["benign", "malignant"])), min_size=30, max_size=80),
+    st.integers(2, 5),
+    st.integers(0, 3),
+)
+def test_folds_cover_everything_once_and_never_cut_a_group(
+    drawn: list[tuple[int, str]], folds: int, seed: int
+) -> None:
+    samples = [sample(number, f"g{group}", label) for number, (group, label) in enumerate(drawn)]
+    if len({s.group_id for s in samples}) < folds:
+        return
+    pairs = grouped_folds(samples, folds, seed)
+    assert sorted(index for _, outside in pairs for index in outside) == list(range(len(samples)))
+    for inside, outside in pairs:
+        assert not {samples[i].group_id for i in inside} & {samples[i].group_id for i in outside}
+    assert pairs == grouped_folds(samples, folds, seed)
+
+
+def test_folds_share_the_classes_out() -> None:
+    samples = [sample(i, f"g{i}", "malignant" if i % 5 == 0 else "benign") for i in range(100)]
+    counts = [Counter(samples[i].label for i in outside) for _, outside in grouped_folds(samples, 5, 0)]
+    assert all(count == {"benign": 16, "malignant": 4} for count in counts)
+
+
+def test_a_planted_duplicate_patient_is_rejected() -> None:
+    with pytest.raises(LeakError, match="patient_id 7"):
+        assert_disjoint({"train": [sample(1, "a", "benign", "7")], "val": [sample(2, "b", "benign", "7")]})
+
+
+def test_a_published_split_that_cuts_a_group_is_rejected() -> None:
+    cut = Manifest("x", "x", (sample(1, "a", "benign"), sample(2, "a", "benign", split="val")))
+    with pytest.raises(LeakError, match="group_id a"):
+        cut.part("val")
+
+
+@pytest.mark.parametrize("reader", [busi, idc, mini_mias, cbis_mass_256], ids=lambda reader: reader.NAME)
+def test_the_published_splits_are_disjoint(reader: object, shared_data: Path) -> None:
+    manifest = reader.read(shared_data / reader.NAME)  # type: ignore[attr-defined]
+    assert len(manifest.part("train")) + len(manifest.part("val")) == len(manifest.samples)
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_no_model_was_trained_on_what_it_is_measured_on(model: str, shared_data: Path) -> None:
+    samples = held_out(model, shared_data)
+    refuse_training_groups(samples, DEFAULT_STORE / model)
+    assert samples and (DEFAULT_STORE / model / TRAINING_GROUPS).is_file()
+
+
+def test_evaluation_refuses_a_group_of_the_training(tmp_path: Path) -> None:
+    (tmp_path / TRAINING_GROUPS).write_text('{"made up": ["a"]}')
+    refuse_training_groups([sample(1, "b", "benign")], tmp_path)
+    with pytest.raises(LeakError, match="group a"):
+        refuse_training_groups([sample(1, "a", "benign")], tmp_path)
