@@ -1,0 +1,171 @@
+"""What the TorchServe adapter makes of hosts that are away, busy, slow or of another opinion."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+
+from cad_platform.modelserver import torchserve
+from cad_platform.modelserver.breaker import Circuit
+from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded
+from cad_platform.modelserver.tokens import TokenSource
+from cad_platform.modelserver.torchserve import TorchServeModelServer
+from embedded.state import free_port
+from inference.contract import AnalysisError, ModelManifest, ModelServerUnavailable
+from inference.serving.store import read_manifest
+from tests.modelserver.conftest import ScriptedServer, refusal
+
+Serve = Callable[..., ScriptedServer]
+
+
+@pytest.fixture(scope="module")
+def manifest() -> ModelManifest:
+    return read_manifest("ultrasound", settings.MODEL_STORE)
+
+
+def adapter(*servers: ScriptedServer, **options: float) -> TorchServeModelServer:
+    return TorchServeModelServer([server.url for server in servers], TokenSource(token="secret"), **options)
+
+
+def test_a_prediction_names_the_version_and_brings_the_token(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve()
+    adapter(server).prove(manifest, Deadline(5))
+    assert server.paths == [f"/predictions/ultrasound/{manifest.version}"]
+    assert server.tokens == ["Bearer secret"]
+
+
+def test_calls_share_one_connection(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve()
+    models = adapter(server)
+    for _ in range(5):
+        models.prove(manifest, Deadline(5))
+    assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 502, 503, 504, 507])
+def test_away_is_tried_again(serve: Serve, manifest: ModelManifest, status: int) -> None:
+    server = serve(refusal(status, "ServiceUnavailableException"), refusal(status, "InternalServerException"))
+    adapter(server).prove(manifest, Deadline(10))
+    assert len(server.paths) == 3
+
+
+def test_what_stays_away_is_unavailable_and_retryable(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve(*[refusal(503, "ServiceUnavailableException")] * torchserve.TRIES)
+    with pytest.raises(ModelServerUnavailable, match="503") as caught:
+        adapter(server).prove(manifest, Deadline(10))
+    assert caught.value.retryable
+    assert len(server.paths) == torchserve.TRIES
+
+
+def test_nobody_listening_is_unavailable(manifest: ModelManifest) -> None:
+    models = TorchServeModelServer([f"http://127.0.0.1:{free_port()}"], TokenSource(token="secret"))
+    with pytest.raises(ModelServerUnavailable):
+        models.prove(manifest, Deadline(10))
+
+
+def test_a_refused_input_is_not_tried_again(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve((400, b"the network takes uint8"))
+    with pytest.raises(AnalysisError, match="refused the input") as caught:
+        adapter(server).prove(manifest, Deadline(5))
+    assert not caught.value.retryable
+    assert len(server.paths) == 1
+
+
+@pytest.mark.parametrize("answer", [refusal(400, "InvalidKeyException"), refusal(401, ""), refusal(403, "")])
+def test_a_refused_token_is_read_again_and_used_at_once(
+    serve: Serve, manifest: ModelManifest, answer: tuple[int, bytes], tmp_path: Path
+) -> None:
+    key_file = tmp_path / "token.json"
+    key_file.write_text('{"inference": {"key": "old", "expiration time": "2099-01-01T00:00:00Z"}}')
+    server = serve(answer)
+    models = TorchServeModelServer([server.url], TokenSource(str(key_file)))
+    models.prove(manifest, Deadline(5))
+    assert len(server.paths) == 2
+    assert models.hosts[0].breaker.state is Circuit.CLOSED
+
+
+def test_a_token_refused_for_good_is_no_endless_loop(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve(*[refusal(400, "InvalidKeyException")] * 20)
+    with pytest.raises(ModelServerUnavailable, match="token"):
+        adapter(server).prove(manifest, Deadline(10))
+    assert len(server.paths) <= torchserve.TRIES + 1
+
+
+def test_a_slow_answer_is_given_up(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve(*[1.0] * 20)
+    begun = time.monotonic()
+    with pytest.raises((ModelServerUnavailable, DeadlineExceeded)):
+        adapter(server, call_seconds=0.1).prove(manifest, Deadline(0.6))
+    assert time.monotonic() - begun < 3
+
+
+def test_an_answer_that_is_no_tensor_message_is_an_error(serve: Serve, manifest: ModelManifest) -> None:
+    with pytest.raises(AnalysisError, match="cannot be read"):
+        adapter(serve((200, b"<html>a proxy</html>"))).prove(manifest, Deadline(5))
+
+
+def test_another_host_answers_for_one_that_is_away(serve: Serve, manifest: ModelManifest) -> None:
+    away, healthy = serve(*[refusal(503, "")] * 50), serve()
+    models = adapter(away, healthy)
+    for _ in range(30):
+        models.prove(manifest, Deadline(30))
+    assert len(healthy.paths) == 30
+    # After five failures in a row its circuit is open; a few trials follow.
+    assert models.hosts[0].breaker.state is not Circuit.CLOSED or len(away.paths) < 5
+    assert len(away.paths) < 15
+
+
+def test_an_open_circuit_fails_at_once_and_a_trial_closes_it(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve(*[refusal(503, "")] * 5)
+    models = adapter(server)
+    for _ in range(2):
+        with pytest.raises(ModelServerUnavailable):
+            models.prove(manifest, Deadline(10))
+    assert models.hosts[0].breaker.state is Circuit.OPEN
+    asked = len(server.paths)
+    with pytest.raises(ModelServerUnavailable, match="resting"):
+        models.prove(manifest, Deadline(10))
+    assert len(server.paths) == asked
+    deadline = time.monotonic() + 10
+    while models.hosts[0].breaker.state is Circuit.OPEN and time.monotonic() < deadline:
+        time.sleep(0.05)
+    models.prove(manifest, Deadline(5))
+    assert models.hosts[0].breaker.state is Circuit.CLOSED
+
+
+def test_no_more_calls_at_a_time_than_allowed(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve(*[0.1] * 8)
+    models = adapter(server, concurrency=2)
+    threads = [threading.Thread(target=models.prove, args=(manifest, Deadline(20))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(server.paths) == 8
+    assert server.most_at_once <= 2
+
+
+def test_abandoned_work_stops_before_the_next_call(serve: Serve, manifest: ModelManifest) -> None:
+    server = serve()
+    deadline = Deadline(10)
+    deadline.abandon("the job went on without this attempt")
+    with pytest.raises(Abandoned):
+        adapter(server).prove(manifest, deadline)
+    assert server.paths == []
+
+
+def test_an_address_is_needed() -> None:
+    with pytest.raises(ValueError, match="CAD_TORCHSERVE_URL"):
+        TorchServeModelServer([], TokenSource())
+
+
+def test_tensors_travel_unchanged(serve: Serve, manifest: ModelManifest) -> None:
+    output = adapter(serve())._forward(manifest, np.zeros((1, 1, 256, 256), np.uint8), Deadline(5))
+    assert output.model_ms == 1.5
+    assert output.outputs["logits"].shape == (1, 3)
