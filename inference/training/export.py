@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,10 +32,13 @@ def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], pat
     """
     unfinished = path.with_suffix(".new")
     network.eval()
-    torch.onnx.export(
-        network, (example,), str(unfinished), input_names=["input"], output_names=list(outputs),
-        dynamic_axes={name: {0: "batch"} for name in ("input", *outputs)}, opset_version=17, dynamo=False,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # The exporter that follows needs a package of its own; this one is deprecated and says so at length.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network, (example,), str(unfinished), input_names=["input"], output_names=list(outputs),
+            dynamic_axes={name: {0: "batch"} for name in ("input", *outputs)}, opset_version=17, dynamo=False,
+        )  # fmt: skip
     graph = onnx.load(str(unfinished))
     _halve_weights(graph)
     onnx.checker.check_model(graph)

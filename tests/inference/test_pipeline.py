@@ -37,7 +37,9 @@ def exam(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder, views = tmp_path_factory.mktemp("exam"), {}
     for side in ("L", "R"):
         for view in ("CC", "MLO"):
-            made = mammography.phantom(2, side, view, "malignant" if side == "L" else "none", rows=900, columns=700)  # type: ignore[arg-type]
+            made = mammography.phantom(
+                2, side, view, "malignant" if side == "L" else "none", rows=900, columns=700
+            )  # type: ignore[arg-type]
             views[side + view] = folder / f"{side}{view}.dcm"
             mammography.write_dicom(made, views[side + view])
     return views
@@ -236,7 +238,9 @@ def test_another_modality_version_or_crowd_is_not_analysed(served: Served, frame
             analyse(request.model_copy(update=change), subject.manifest, subject.forward, subject.save)
 
 
-@pytest.mark.parametrize("content", [b"", b"a text file", b"\x89PNG\r\n\x1a\n cut"], ids=["empty", "text", "cut"])
+@pytest.mark.parametrize(
+    "content", [b"", b"a text file", b"\x89PNG\r\n\x1a\n cut"], ids=["empty", "text", "cut"]
+)
 def test_a_file_that_is_no_image_is_unreadable(served: Served, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x.dcm").write_bytes(content)
     with pytest.raises(ImageUnreadable):

@@ -12,12 +12,16 @@ from inference.preprocessing import histopathology, mammography, ultrasound
 from inference.preprocessing.geometry import lay_out
 
 
-@given(st.integers(20, 300), st.integers(20, 300), st.booleans(), st.booleans(), st.floats(0, 1), st.floats(0, 1))
+@given(
+    st.integers(20, 300), st.integers(20, 300), st.booleans(), st.booleans(), st.floats(0, 1), st.floats(0, 1)
+)
 def test_a_canvas_point_goes_back_to_where_it_came_from(
     height: int, width: int, mirrored: bool, centred: bool, across: float, down: float
 ) -> None:
     crop = (3, 5, width, height)
-    _, placement = lay_out(np.zeros((height, width), np.uint8), crop, 128, 96, mirrored=mirrored, centred=centred)
+    _, placement = lay_out(
+        np.zeros((height, width), np.uint8), crop, 128, 96, mirrored=mirrored, centred=centred
+    )
     x = crop[0] + across * (crop[2] - crop[0])
     y = crop[1] + down * (crop[3] - crop[1])
     inside = crop[2] - x if mirrored else x - crop[0]

@@ -43,7 +43,9 @@ def test_orientation_is_told_from_the_skin() -> None:
 def test_a_star_is_more_irregular_than_a_disc() -> None:
     star = disc(30, 30) | disc(80, 6) | disc(6, 80)
     smooth = shape_descriptors(outline_of(disc(40, 40)), None)
-    assert shape_descriptors(outline_of(star), None)["margin_irregularity"] > smooth["margin_irregularity"] + 0.3
+    assert (
+        shape_descriptors(outline_of(star), None)["margin_irregularity"] > smooth["margin_irregularity"] + 0.3
+    )
 
 
 def test_nothing_has_no_outline_and_no_shape() -> None:

@@ -31,7 +31,9 @@ def sample(number: int, group: str, label: str, patient: str | None = None, spli
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 20), st.sampled_from(["benign", "malignant"])), min_size=30, max_size=80),
+    st.lists(
+        st.tuples(st.integers(0, 20), st.sampled_from(["benign", "malignant"])), min_size=30, max_size=80
+    ),
     st.integers(2, 5),
     st.integers(0, 3),
 )

@@ -16,7 +16,9 @@ from inference.serving import wire
 tensors = st.dictionaries(
     st.text(min_size=1, max_size=12),
     st.sampled_from([np.uint8, np.float16, np.float32, np.int64]).flatmap(
-        lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5))
+        lambda dtype: arrays.arrays(
+            dtype, arrays.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=5)
+        )
     ),
     max_size=4,
 )

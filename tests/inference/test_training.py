@@ -1,0 +1,150 @@
+"""Training on generated trees: seconds, not figures. Resuming, determinism, and what is served equals what
+was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from inference.datasets import idc
+from inference.datasets.generated import write
+from inference.models.backbone import EfficientNetLite0, imagenet_backbone
+from inference.models.lesion import LesionNetwork, LesionOutput
+from inference.models.tissue import FieldNetwork, FieldOutput
+from inference.serving.onnx_session import OnnxForward
+from inference.training import histopathology
+from inference.training.augment import grey_levels, stains, warp
+from inference.training.export import export_onnx
+from inference.training.fit import Schedule, fit, shuffled
+
+
+class Line(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layer = nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+ROWS = torch.randn(64, 3, generator=Generator().manual_seed(1))
+TRUTH = ROWS @ torch.tensor([[1.0], [-2.0], [0.5]])
+
+
+def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+    for chosen in shuffled(len(ROWS), 16, generator):
+        yield ROWS[chosen] + 0.01 * torch.randn(16, 3, generator=generator), TRUTH[chosen]
+
+
+def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    return ((network(batch[0]) - batch[1]) ** 2).mean()
+
+
+def weights_of(network: nn.Module) -> np.ndarray:
+    return torch.cat([parameter.detach().ravel() for parameter in network.parameters()]).numpy()
+
+
+def test_training_learns_and_repeats(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=30, steps_per_epoch=4, learning_rate=0.1, averaging=0.9)
+    first, second = (fit(Line(), batches, loss, schedule, tmp_path / name) for name in ("a", "b"))
+    np.testing.assert_array_equal(weights_of(first), weights_of(second))
+    with torch.no_grad():
+        assert loss(first, (ROWS, TRUTH)) < 0.1 * loss(Line(), (ROWS, TRUTH))
+
+
+def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=6, steps_per_epoch=4, learning_rate=0.05)
+    whole = fit(Line(), batches, loss, schedule, tmp_path / "whole")
+
+    class Killed(Exception):
+        pass
+
+    begun = 0
+
+    def interrupted(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+        nonlocal begun
+        begun += 1
+        if begun == 4:
+            raise Killed
+        yield from batches(generator)
+
+    with pytest.raises(Killed):
+        fit(Line(), interrupted, loss, schedule, tmp_path / "cut")
+    resumed = fit(Line(), batches, loss, schedule, tmp_path / "cut")
+    np.testing.assert_array_equal(weights_of(whole), weights_of(resumed))
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:
+    fit(Line(), batches, loss, Schedule(1, 4), tmp_path)
+    with pytest.raises(ValueError, match="another schedule"):
+        fit(Line(), batches, loss, Schedule(2, 4), tmp_path)
+
+
+def test_frozen_stages_and_their_statistics_stay_those_of_imagenet() -> None:
+    backbone = imagenet_backbone()
+    backbone.freeze(1)
+    before = [tensor.clone() for tensor in backbone.stem.state_dict().values()]
+    output = backbone.train()(torch.randn(2, 3, 64, 64))
+    output.s32.sum().backward()
+    assert all(parameter.grad is None for parameter in backbone.stem.parameters())
+    assert backbone.blocks[-1].project.conv.weight.grad is not None
+    for ours, theirs in zip(before, backbone.stem.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    generator = np.random.default_rng(0)
+    for network, names, shape in (
+        (LesionNetwork(EfficientNetLite0(), 3), LesionOutput._fields, (2, 1, 64, 96)),
+        (FieldNetwork(EfficientNetLite0()), FieldOutput._fields, (2, 50, 50, 3)),
+    ):
+        network.eval()
+        tensor = generator.integers(0, 256, shape, dtype=np.uint8)
+        path = tmp_path / "model.onnx"
+        export_onnx(network, torch.from_numpy(tensor), names, path)
+        with torch.no_grad():
+            expected = network(torch.from_numpy(tensor))
+        answered = OnnxForward(path)(tensor).outputs
+        for name, rows in zip(names, expected, strict=True):
+            spread = float(rows.abs().max()) + 1e-3
+            np.testing.assert_allclose(answered[name], rows.numpy(), atol=0.03 * spread)  # half precision
+
+
+def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
+    tree = write("idc", tmp_path / "idc")
+    samples = [sample for sample in idc.read(tree).samples for _ in range(70)][:70]
+    network = histopathology.train(samples, tmp_path / "run", epochs=1)
+    logits, distances = histopathology.score(network, samples[:3])
+    assert logits.shape == distances.shape == (3,) and np.isfinite(logits).all() and (distances > 0).all()
+
+
+def test_augmentation_keeps_shapes_ranges_and_repeats() -> None:
+    grey = torch.rand(4, 1, 32, 48) * 255
+    mask = (grey > 128).float()
+    first = warp(grey, mask, Generator().manual_seed(5), turn_degrees=10, zoom=0.2, shift=0.1, mirror=True)
+    second = warp(grey, mask, Generator().manual_seed(5), turn_degrees=10, zoom=0.2, shift=0.1, mirror=True)
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours.shape == grey.shape
+        torch.testing.assert_close(ours, theirs)
+    tissue = torch.rand(4, 50, 50, 3) * 255
+    for changed in (
+        grey_levels(grey, Generator().manual_seed(1)),
+        stains(tissue, Generator().manual_seed(1)),
+    ):
+        assert changed.min() >= 0 and changed.max() <= 255 and torch.isfinite(changed).all()
+
+
+def test_without_chance_a_warp_changes_nothing() -> None:
+    grey, mask = torch.rand(2, 1, 32, 48) * 255, torch.rand(2, 1, 32, 48)
+    same, same_mask = warp(
+        grey, mask, Generator().manual_seed(0), turn_degrees=0, zoom=0, shift=0, mirror=False
+    )
+    torch.testing.assert_close(same, grey, atol=0.05, rtol=0)
+    torch.testing.assert_close(same_mask, mask, atol=1e-3, rtol=0)
