@@ -23,6 +23,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit import services as audit
@@ -185,20 +186,24 @@ def open_frame(instance: Instance, frame: int) -> OpenFrame:
         raise
 
 
-def prepare(study_id: str) -> int:
-    """Fill the cache with the first frames of a study's large images; small ones decode in no time."""
-    prepared = 0
-    for instance in Instance.objects.filter(series__study_id=study_id).select_related("file"):
-        if instance.kind == Instance.Kind.SLIDE or instance.rows * instance.columns < _LARGE_PIXELS:
-            continue
-        try:
-            open_frame(instance, 0).handle.close()
-            thumbnail(instance)
-        except PlatformError as error:
-            logger.warning("image not prepared", extra={"image": str(instance.pk), "code": error.code})
-        else:
-            prepared += 1
-    return prepared
+def large_images(study_id: str) -> list[uuid.UUID]:
+    """A study's images whose decoding a reader would notice."""
+    images = Instance.objects.filter(series__study_id=study_id).exclude(kind=Instance.Kind.SLIDE)
+    large = images.alias(area=F("rows") * F("columns")).filter(area__gte=_LARGE_PIXELS)
+    return list(large.values_list("pk", flat=True))
+
+
+def prepare(instance_id: str) -> bool:
+    """Fill the cache with an image's first frame and thumbnail. False where it cannot be decoded, which its
+    reader will be told."""
+    instance = Instance.objects.select_related("file").get(pk=instance_id)
+    try:
+        open_frame(instance, 0).handle.close()
+        thumbnail(instance)
+    except PlatformError as error:
+        logger.warning("image not prepared", extra={"image": instance_id, "code": error.code})
+        return False
+    return True
 
 
 def thumbnail(instance: Instance) -> Path:

@@ -21,8 +21,15 @@ def collect_files() -> dict[str, int]:
     return collected
 
 
-@shared_task(name="studies.prepare_images", ignore_result=True)
-def prepare_images(study_id: str) -> int:
-    """Decode a new study's large images for viewing, so that whoever opens it first does not wait. Returns how
-    many there were; one that cannot be decoded says so to its reader."""
-    return pixels.prepare(study_id)
+@shared_task(name="studies.prepare_images")
+def prepare_images(study_id: str) -> None:
+    """Have a new study's large images decoded, so that whoever opens it first does not wait. Each is a task of
+    its own, so that analyses get their turn in between."""
+    for image_id in pixels.large_images(study_id):
+        prepare_image.delay(str(image_id))
+
+
+@shared_task(name="studies.prepare_image")
+def prepare_image(image_id: str) -> bool:
+    """Decode one image into the cache of derived files."""
+    return pixels.prepare(image_id)

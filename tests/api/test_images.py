@@ -284,14 +284,23 @@ def test_large_images_are_decoded_before_anybody_opens_them(clinic: Site, tmp_pa
     large = stored(
         clinic, png(np.zeros((1500, 1600), np.uint8)), "image/png", tmp_path, rows=1500, columns=1600
     )
-    assert pixels.prepare(str(large.series.study_id)) == 1
-    assert len([entry for entry in pixels.cache().folder.iterdir() if entry.suffix == ".frame"]) == 1
+    assert pixels.large_images(str(large.series.study_id)) == [large.pk]
+    assert pixels.prepare(str(large.pk))
+    kinds = sorted(
+        entry.suffix for entry in pixels.cache().folder.iterdir() if not entry.name.startswith(".")
+    )
+    assert kinds == [".frame", ".jpeg"]
 
 
-def test_preparing_passes_over_small_and_damaged_images(clinic: Site, film: Instance, tmp_path: Path) -> None:
+def test_small_images_and_slides_are_decoded_when_they_are_asked_for(film: Instance, slide: Instance) -> None:
+    assert pixels.large_images(str(film.series.study_id)) == []
+    Instance.objects.filter(pk=slide.pk).update(rows=60_000, columns=60_000)
+    assert pixels.large_images(str(slide.series.study_id)) == []
+
+
+def test_a_damaged_image_is_left_for_its_reader_to_hear_of(clinic: Site, tmp_path: Path) -> None:
     damaged = stored(clinic, b"\x89PNG\r\n", "image/png", tmp_path, rows=4000, columns=4000)
-    assert pixels.prepare(str(film.series.study_id)) == 0
-    assert pixels.prepare(str(damaged.series.study_id)) == 0
+    assert not pixels.prepare(str(damaged.pk))
 
 
 # --- who may see them ----------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,14 +66,15 @@ class ReadingRoom:
         self.page.locator("main").get_by_role("button", name="Sign in").click()
         expect(self.page).to_have_url(f"{self._base}/worklist/")
 
-    def open_from_worklist(self, patient_name: str, ai: str | None = None) -> None:
-        """Find the patient in the worklist and open the case; `ai` must stand in the row's AI column."""
-        row = self.page.get_by_role("row").filter(has_text=patient_name)
+    def open_from_worklist(self, patient_id: str) -> None:
+        """Find the patient in the worklist, see that the model has spoken, and open the case."""
+        row = self.page.get_by_role("row").filter(has_text=patient_id)
         expect(row).to_have_count(1)
-        if ai is not None:
-            expect(row.locator(".worklist__ai")).to_contain_text(ai)
-        row.get_by_role("link", name=patient_name).click()
-        expect(self.page.get_by_role("heading", level=1)).to_have_text(patient_name)
+        expect(row.locator(".worklist__ai")).to_contain_text(re.compile(r"\d"))
+        link = row.locator(".worklist__link")
+        name = link.inner_text().strip()
+        link.click()
+        expect(self.page.get_by_role("heading", level=1)).to_have_text(name)
 
     def wait_for_images(self, number: int = 1) -> None:
         """Wait until the viewers have drawn."""
