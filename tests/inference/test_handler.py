@@ -1,4 +1,4 @@
-"""The TorchServe handler, in a real TorchServe: the same numbers as in process, and bad bodies that harm no one."""
+"""The handler in a real TorchServe: the same numbers as in process, and bad bodies that harm no one."""
 
 from __future__ import annotations
 

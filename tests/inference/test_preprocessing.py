@@ -76,7 +76,7 @@ def test_fields_cover_every_pixel_and_stay_inside(length: int) -> None:
     edges = histopathology.field_origins(length)
     covered = np.zeros(max(length, histopathology.FIELD_PX), bool)
     for edge in edges:
-        assert 0 <= edge and edge + histopathology.FIELD_PX <= covered.size
+        assert edge >= 0 and edge + histopathology.FIELD_PX <= covered.size
         covered[edge : edge + histopathology.FIELD_PX] = True
     assert covered.all() and edges == sorted(set(edges))
 
