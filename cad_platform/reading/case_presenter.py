@@ -126,7 +126,7 @@ class FindingView:
     image_name: str
     label: str
     label_words: str
-    score: wording.Score | None
+    percent: int | None
     source: str
     by_reader: bool
     verdict: str
@@ -135,7 +135,7 @@ class FindingView:
     model_box: list[float]
     polygon: list[list[float]] | None
     size: str
-    descriptors: list[tuple[str, str]]
+    descriptors: list[str]
     history: list[DecisionView]
 
     @property
@@ -177,7 +177,7 @@ class CasePage:
                 "image": finding.image_id,
                 "label": finding.label,
                 "words": finding.label_words,
-                "percent": finding.score.percent if finding.score else None,
+                "percent": finding.percent,
                 "verdict": finding.verdict,
                 "byReader": finding.by_reader,
                 "box": finding.box,
@@ -215,7 +215,7 @@ def case_page(case: CaseRecord) -> CasePage:
         images=[_image(image, names[image.id], heatmaps.get(image.id, "")) for image in case.images],
         analyses=_analyses(jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}),
         findings=[
-            _finding(finding, names.get(finding.instance_id, ""), spacing.get(finding.instance_id), modality)
+            _finding(finding, names.get(finding.instance_id, ""), spacing.get(finding.instance_id))
             for finding in case.findings
             if finding.job_id is None or finding.job_id in current
         ],
@@ -305,7 +305,7 @@ def _analysis(job: AnalysisJob, modality: str, names: Mapping[str, str]) -> Anal
             breasts.append(SideScore(_("Right breast") if side == "R" else _("Left breast"), score))
     for image in result.get("images", []):
         score = positive_score(image.get("probabilities", {}))
-        if score and (len(result["images"]) > 1 or image.get("flags")):
+        if score and len(result["images"]) > 1:
             flags = [wording.flag(code) for code in image.get("flags", [])]
             images.append(SideScore(names.get(image["image_id"], ""), score, flags))
     return AnalysisView(
@@ -345,14 +345,13 @@ def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping
     )
 
 
-def _finding(finding: Finding, image: str, spacing_um: float | None, modality: str) -> FindingView:
+def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingView:
     decisions: list[FindingDecision] = finding.seen_decisions  # type: ignore[attr-defined]
     last = decisions[-1] if decisions else None
     verdict = last.verdict if last else Verdict.UNDECIDED
     edited = last if last and last.verdict == Verdict.EDITED else None
     box = (edited.box if edited else None) or finding.box
     label = (edited.label if edited else "") or finding.label
-    thresholds = finding.job.model_version.manifest.get("thresholds", {}) if finding.job else {}
     return FindingView(
         id=str(finding.id),
         number=finding.number,
@@ -360,7 +359,8 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, modality: s
         image_name=image,
         label=label,
         label_words=wording.class_words(label),
-        score=wording.score(finding.score, thresholds, modality) if finding.score is not None else None,
+        # The operating points are the study's; a mark's own score has none and is shown as a number.
+        percent=round(100 * finding.score) if finding.score is not None else None,
         source=finding.author.printed_name if finding.author else finding.job.model_version.name,
         by_reader=finding.author_id is not None,
         verdict=verdict,
@@ -370,7 +370,9 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, modality: s
         polygon=None if edited and edited.box else finding.polygon,
         size=_size(box, spacing_um),
         descriptors=[
-            (name.replace("_", " "), f"{value:.3g}") for name, value in (finding.descriptors or {}).items()
+            wording.descriptor(name, value)
+            for name, value in (finding.descriptors or {}).items()
+            if wording.is_shown(name)
         ],
         history=[
             DecisionView(

@@ -212,7 +212,12 @@ def findings_with_decisions(study: Study) -> list[Finding]:
     return list(
         Finding.objects.filter(study=study)
         .select_related("instance", "author", "job__model_version")
-        .defer("job__result", "job__model_version__card", "job__model_version__metrics")
+        .defer(
+            "job__result",
+            "job__model_version__card",
+            "job__model_version__manifest",
+            "job__model_version__metrics",
+        )
         .prefetch_related(Prefetch("decisions", decisions, to_attr="seen_decisions"))
         .order_by("number")
     )

@@ -143,6 +143,14 @@ _FLAG_WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
 }
 
 
+_DESCRIPTOR_WORDS: dict[str, str | Promise] = {
+    "area_mm2": gettext_lazy("area %(value)s mm²"),
+    "aspect_ratio": gettext_lazy("height to width %(value)s"),
+    "longest_mm": gettext_lazy("longest %(value)s mm"),
+    "malignancy": gettext_lazy("malignancy %(value)s"),
+}
+
+
 @dataclass(frozen=True)
 class Flag:
     """A quality flag of a result, said and explained."""
@@ -207,6 +215,16 @@ def class_words(name: str) -> str:
 def point_words(name: str) -> str:
     """An operating point in words."""
     return str(_POINT_WORDS.get(name, name.replace("_", " ")))
+
+
+def is_shown(descriptor_name: str) -> bool:
+    """Whether a descriptor says something to a reader; the others stay in the result."""
+    return descriptor_name in _DESCRIPTOR_WORDS
+
+
+def descriptor(name: str, value: float) -> str:
+    """A descriptor of a finding's shape, with its unit."""
+    return str(_DESCRIPTOR_WORDS[name]) % {"value": f"{value:.3g}"}
 
 
 def flag(code: str) -> Flag:
