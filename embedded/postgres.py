@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from embedded.process import Account, Child, Command, preparation, wait_for_end
+from embedded.process import Account, Child, Command, become_listed_user, preparation, wait_for_end
 from embedded.state import StateError, StateFolder
 from embedded.wheels import folder_of
 
@@ -193,14 +194,36 @@ class Postgres:
             os.chown(folder, self.account.uid, self.account.gid)
 
     def _run(self, arguments: list[str]) -> None:
-        done = subprocess.run(
-            arguments,
-            env=self._environment(),
-            cwd="/",
-            capture_output=True,
-            text=True,
-            check=False,
-            preexec_fn=preparation(self.account, os.getpid()),
-        )
+        prepare = preparation(self.account, os.getpid())
+        unlisted = self.account is None and not _is_listed(os.geteuid())
+
+        def prepare_listed() -> None:
+            prepare()
+            # initdb insists on a name for its user, which containers often run without.
+            become_listed_user(NOBODY, NOBODY)
+
+        try:
+            done = subprocess.run(
+                arguments,
+                env=self._environment(),
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+                preexec_fn=prepare_listed if unlisted else prepare,
+            )
+        except subprocess.SubprocessError as error:
+            raise StateError(
+                f"User {os.geteuid()} has no entry in /etc/passwd, which PostgreSQL's set-up wants: "
+                "add one, run as a listed user, or set DATABASE_URL to a server of yours."
+            ) from error
         if done.returncode:
             raise StateError(f"PostgreSQL could not make its data folder {self.data}: {done.stderr.strip()}")
+
+
+def _is_listed(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True

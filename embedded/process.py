@@ -21,6 +21,7 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAP_DAC_OVERRIDE = 1
 CAP_DAC_READ_SEARCH = 2
+CLONE_NEWUSER = 0x10000000
 _CAPABILITY_VERSION_3 = 0x20080522
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -91,6 +92,24 @@ def _keep_only(capability: int) -> bool:
     if _libc.capset(header, sets) != 0:
         return False
     return bool(_libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0)
+
+
+def become_listed_user(uid: int, gid: int) -> None:
+    """In a child before its exec: seem to be the listed user `uid` while files stay those of the real one.
+
+    A namespace of users does it, without rights. For programs that look their user up in the user database.
+
+    Raises
+    ------
+    OSError
+        Where this machine lets ordinary users make no such namespace.
+    """
+    real_uid, real_gid = os.geteuid(), os.getegid()
+    if _libc.unshare(CLONE_NEWUSER) != 0:
+        raise OSError(ctypes.get_errno(), "no namespace of users")
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{uid} {real_uid} 1")
+    Path("/proc/self/gid_map").write_text(f"{gid} {real_gid} 1")
 
 
 class Child:

@@ -160,6 +160,7 @@ class TorchServe:
             "PYTHONDONTWRITEBYTECODE": "1",
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.folder),
+            "USER": "cad",  # asked for by torch, and not every container's user has a name
             "TMPDIR": str(self.temporary),
             "TEMP": str(self.temporary),
             "LOG_LOCATION": str(self.folder),
