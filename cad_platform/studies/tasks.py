@@ -23,8 +23,8 @@ def collect_files() -> dict[str, int]:
 
 @shared_task(name="studies.prepare_images")
 def prepare_images(study_id: str) -> None:
-    """Have a new study's large images decoded, so that whoever opens it first does not wait. Each is a task of
-    its own, so that analyses get their turn in between."""
+    """Have a new study's large images decoded, so that whoever opens it first does not wait. Each is a task
+    of its own, so that analyses get their turn in between."""
     for image_id in pixels.large_images(study_id):
         prepare_image.delay(str(image_id))
 
