@@ -1,4 +1,4 @@
-"""An HTTP server that answers as the test says: TorchServe's ways to fail, which a healthy one does not show."""
+"""An HTTP server that answers as the test says: TorchServe's ways to fail, which a healthy one hides."""
 
 from __future__ import annotations
 
