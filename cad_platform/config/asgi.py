@@ -9,5 +9,7 @@ django.setup(set_prefix=False)
 
 from cad_platform.core.asgi_guard import BodyGuard  # noqa: E402  (needs configured settings)
 from cad_platform.core.asgi_streaming import StreamingASGIHandler  # noqa: E402
+from imaging import sandbox  # noqa: E402
 
+sandbox.start()  # so that the first post does not wait for the decoders' imports
 application = BodyGuard(StreamingASGIHandler())

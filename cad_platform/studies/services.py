@@ -348,5 +348,4 @@ def withdraw(actor: Actor, study: Study, reason: str) -> Study:
         instance.active = False
         instance.save(update_fields=["active"])
     record(actor, "study.withdraw", object_type="study", object_id=study.pk)
-    outbox.publish("study.withdrawn", study_id=str(study.pk))
     return study
