@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "cad_platform.reading",
     "cad_platform.reporting",
     "cad_platform.api",
+    "cad_platform.backup",
     "cad_platform.demo",
 ]
 
