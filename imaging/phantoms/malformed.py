@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -64,6 +65,14 @@ def dicom(
     columns: int = 48,
 ) -> bytes:
     """A small sound ultrasound file, `change`d before it is written. Without `syntax` it names none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _dicom(change, syntax, pixels, rows, columns)
+
+
+def _dicom(
+    change: Callable[[Any], None] | None, syntax: str | None, pixels: bytes | None, rows: int, columns: int
+) -> bytes:
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import UID
 
