@@ -139,7 +139,6 @@ def _report(measured: Sequence[Turnaround]) -> int:
         print(f"{title:<48}{np.percentile(values, 50):>8.0f}{np.percentile(values, 95):>9.0f}")
     p95 = float(np.percentile([one.orchestration for one in measured], 95))
     kept = p95 <= LIMIT_MS
-    print(
-        f"Orchestration {'keeps to' if kept else 'EXCEEDS'} its limit of {LIMIT_MS:.0f} ms at p95: {p95:.0f} ms."
-    )
+    verdict = "keeps to" if kept else "EXCEEDS"
+    print(f"Orchestration {verdict} its limit of {LIMIT_MS:.0f} ms at p95: {p95:.0f} ms.")
     return 0 if kept else 1
