@@ -152,7 +152,7 @@ def _clean(text: str) -> str:
 
 
 def _known_label(label: str, study: Study, also: str = "") -> str:
-    if label not in (*READER_LABELS[study.modality], also):
+    if not label or label not in (*READER_LABELS[study.modality], also):
         raise Invalid(_("Please choose a label."), errors=(FieldError(_("unknown label"), field="label"),))
     return label
 

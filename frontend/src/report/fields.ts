@@ -31,7 +31,9 @@ export function followChoices(form: HTMLFormElement): void {
     if (exam && worst) exam.value = worst;
   };
 
-  /** Offer the management that BI-RADS links to the assessment; what is chosen already stays visible. */
+  let suggested = '';
+  /** Offer the management that BI-RADS links to the assessment. What the reader chose stays; what was only
+   * suggested follows the assessment. */
   const followAssessment = (): void => {
     const recommendation = select('recommendation');
     if (!recommendation) return;
@@ -40,7 +42,11 @@ export function followChoices(form: HTMLFormElement): void {
     for (const option of recommendation.options) {
       option.disabled = Boolean(allowed && option.value && !allowed.includes(option.value));
     }
-    if (!recommendation.value && allowed?.length === 2 && allowed[0]) recommendation.value = allowed[0];
+    const untouched = !recommendation.value || recommendation.value === suggested;
+    if (untouched && allowed && !allowed.includes(recommendation.value)) {
+      suggested = allowed.length === 2 ? (allowed[0] ?? '') : '';
+      recommendation.value = suggested;
+    }
   };
 
   /** Nottingham: the sum of three scores, 3–5 is grade 1, 6–7 grade 2, 8–9 grade 3. */
@@ -58,6 +64,7 @@ export function followChoices(form: HTMLFormElement): void {
   form.addEventListener('change', (event) => {
     const name = (event.target as HTMLSelectElement).name;
     if (name === 'right' || name === 'left') followBreasts();
+    if (name === 'recommendation') suggested = '';
     followAssessment();
     followScores();
   });

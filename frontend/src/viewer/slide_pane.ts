@@ -47,12 +47,6 @@ export class SlidePane implements Pane {
   }
 
   private open(): Promise<void> {
-    // OpenSeadragon would add a style sheet, which the page's policy refuses; it looks for this mark first.
-    if (!document.querySelector('style[data-openseadragon-mobile-css]')) {
-      const mark = document.createElement('style');
-      mark.dataset['openseadragonMobileCss'] = 'true';
-      document.head.append(mark);
-    }
     const viewer = OpenSeadragon({
       element: this.frame.view,
       tileSources: this.image.dzi,

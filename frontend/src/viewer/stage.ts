@@ -192,7 +192,7 @@ export class Stage {
     this.tool = tool;
     this.panes.forEach((pane) => pane.setTool(tool));
     const shown = this.active?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
-    for (const button of this.root.querySelectorAll<HTMLElement>('[data-tool]')) button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
+    for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]')) button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
     this.applyEditing();
   }
 

@@ -1,0 +1,67 @@
+"""How results are said: by the operating points of the weights, and never more than was found."""
+
+from __future__ import annotations
+
+import pytest
+
+from cad_platform.reading import wording
+from cad_platform.reading.wording import Band
+
+POINTS = {"high_sensitivity": 0.2, "balanced": 0.5, "high_specificity": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("value", "band"),
+    [
+        (0.0, Band.BELOW),
+        (0.1999, Band.BELOW),
+        (0.2, Band.LOW),
+        (0.4999, Band.LOW),
+        (0.5, Band.MIDDLE),
+        (0.8, Band.HIGH),
+        (1.0, Band.HIGH),
+    ],
+)
+def test_a_score_at_an_operating_point_reaches_it(value: float, band: Band) -> None:
+    assert wording.band_of(value, POINTS) is band
+
+
+def test_without_operating_points_no_judgement_is_made() -> None:
+    score = wording.score(0.99, {}, "MG")
+    assert score.band is Band.UNKNOWN
+    assert score.words == "Analysed"
+
+
+def test_a_single_operating_point_is_enough() -> None:
+    assert wording.band_of(0.6, {"balanced": 0.5}) is Band.MIDDLE
+    assert wording.band_of(0.4, {"balanced": 0.5}) is Band.BELOW
+
+
+def test_the_operating_point_that_was_reached_is_named() -> None:
+    assert "balanced (0.50)" in wording.score(0.6, POINTS, "US").reaches
+    assert "0.20" in wording.score(0.1, POINTS, "US").reaches
+
+
+def test_histopathology_below_every_point_is_not_idc_and_never_benign() -> None:
+    below = wording.score(0.01, POINTS, "SM")
+    assert below.words == "Not IDC"
+    for name in ("not_idc", "non_idc"):
+        assert wording.class_words(name) == "Not IDC"
+    said = [wording.score(value / 100, POINTS, "SM").words for value in range(101)]
+    assert not any("benign" in words.lower() for words in said)
+
+
+def test_an_unknown_class_is_shown_as_it_is() -> None:
+    assert wording.class_words("spiculated_mass") == "Spiculated mass"
+
+
+@pytest.mark.parametrize("code", ["out_of_distribution", "uncertain", "low_quality"])
+def test_every_flag_of_the_contract_is_explained(code: str) -> None:
+    flag = wording.flag(code)
+    assert flag.name != code
+    assert flag.explanation.endswith(".")
+
+
+def test_descriptors_have_units() -> None:
+    assert wording.descriptor("area_mm2", 95.87) == "area 95.9 mm²"
+    assert not wording.is_shown("margin_irregularity")
