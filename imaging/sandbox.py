@@ -105,15 +105,20 @@ class Sandbox:
             raise errors.DecoderUnavailable("The request to the decoders is too long.")
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
-            with theirs:
+            with theirs, self._lock:
+                control = self._started()
                 try:
-                    with self._lock:
-                        socket.send_fds(self._started(), [message], [theirs.fileno()])
+                    socket.send_fds(control, [message], [theirs.fileno()])
                 except OSError:
-                    with self._lock:
-                        self._stop()
+                    self._stop()
                     return None
-            return self._answer(ours)
+            answer = self._answer(ours)
+        if answer is None:
+            with self._lock:
+                # Another thread may have noticed first and started the next one.
+                if self._control is control:
+                    self._stop()
+        return answer
 
     def _answer(self, line: socket.socket) -> tuple[Any, NDArray[Any] | bytes | None] | None:
         # poll and not select: a busy server has file descriptors above 1024.
@@ -127,8 +132,6 @@ class Sandbox:
             message, descriptors = b"", []
         try:
             if not message:
-                with self._lock:
-                    self._stop()
                 return None
             head = json.loads(message)
             if "ok" in head:
