@@ -12,6 +12,7 @@ import hashlib
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -56,26 +57,34 @@ def set_up(*, tests: bool = False) -> None:
         With the sentence that says what to do.
     """
     _check_machine()
-    with _only_one_at_a_time():
-        stamps = read_json(SETUP / "stamps.json")
-        LOG.write_text("")
-        steps = _steps(tests)
-        for number, step in enumerate(steps, 1):
-            digest = step.digest()
-            if stamps.get(step.name) == digest and all(product.exists() for product in step.products):
-                continue
-            label = f"[{number}/{len(steps)}] {step.title}"
-            print(f"{label} ...", flush=True)
-            started = time.monotonic()
-            stamps.pop(step.name, None)
-            write_private_json(SETUP / "stamps.json", stamps)
-            try:
-                step.run()
-            except (subprocess.CalledProcessError, OSError) as error:
-                raise StateError(_failure(step, error)) from error
-            stamps[step.name] = step.digest()
-            write_private_json(SETUP / "stamps.json", stamps)
-            print(f"{label}: done in {time.monotonic() - started:.0f} s", flush=True)
+    # Asked to end, it ends the package manager that it waits for.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with _only_one_at_a_time():
+            LOG.write_text("")
+            _work_through(_steps(tests))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _work_through(steps: Sequence[Step]) -> None:
+    stamps = read_json(SETUP / "stamps.json")
+    for number, step in enumerate(steps, 1):
+        digest = step.digest()
+        if stamps.get(step.name) == digest and all(product.exists() for product in step.products):
+            continue
+        label = f"[{number}/{len(steps)}] {step.title}"
+        print(f"{label} ...", flush=True)
+        started = time.monotonic()
+        stamps.pop(step.name, None)
+        write_private_json(SETUP / "stamps.json", stamps)
+        try:
+            step.run()
+        except (subprocess.CalledProcessError, OSError) as error:
+            raise StateError(_failure(step, error)) from error
+        stamps[step.name] = step.digest()
+        write_private_json(SETUP / "stamps.json", stamps)
+        print(f"{label}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
 def _steps(tests: bool) -> list[Step]:

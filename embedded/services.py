@@ -19,9 +19,11 @@ from pathlib import Path
 from embedded.bootstrap import ARCHIVES
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
-from embedded.state import REPOSITORY, StateFolder, write_private
+from embedded.state import REPOSITORY, StateError, StateFolder, write_private
 from embedded.torchserve import TorchServe
 from embedded.valkey import Valkey
+
+OLDEST_POSTGRES = 15
 
 
 def _nothing() -> None:
@@ -97,6 +99,21 @@ class Platform:
             found["CAD_TORCHSERVE_MANAGEMENT_URL"] = self.torchserve.management_url
             found["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
         return found
+
+    def check_addresses(self) -> None:
+        """Refuse a database or broker of the hospital's own that cannot be used, before anything starts.
+
+        Raises
+        ------
+        StateError
+            With the sentence that says which setting, and why.
+        """
+        if self.postgres is None:
+            for name in ("DATABASE_URL", "CAD_DATABASE_OWNER_URL"):
+                if os.environ.get(name):
+                    _check_database(name, os.environ[name])
+        if self.valkey is None:
+            _check_broker(os.environ["CAD_BROKER_URL"])
 
     def write_addresses(self) -> None:
         """Leave the addresses in `env.sh` (0600), for bin/manage."""
@@ -237,6 +254,32 @@ _WORKER = (
     *("-O", "fair"),
     *("--max-memory-per-child", "3000000"),
 )
+
+
+def _check_database(name: str, url: str) -> None:
+    import psycopg
+
+    try:
+        with psycopg.connect(url, connect_timeout=5) as connection:
+            version = connection.info.server_version
+    except psycopg.Error as error:
+        reason = (str(error).strip() or "no answer").splitlines()[0]
+        raise StateError(f"{name} cannot be used ({reason}): correct it, or unset it for our own.") from error
+    if version < OLDEST_POSTGRES * 10_000:
+        raise StateError(
+            f"{name} leads to PostgreSQL {version // 10_000}: set it to version {OLDEST_POSTGRES} or later."
+        )
+
+
+def _check_broker(url: str) -> None:
+    import redis
+
+    try:
+        redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5).ping()
+    except (redis.RedisError, ValueError, OSError) as error:
+        raise StateError(
+            f"CAD_BROKER_URL cannot be used ({error}): correct it, or unset it for our own."
+        ) from error
 
 
 def status_of(url: str, timeout: float = 5) -> int | None:

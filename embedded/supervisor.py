@@ -76,6 +76,7 @@ class Supervisor:
             raise StateError(
                 f"Port {self.platform.port} is in use: stop what uses it, or set CAD_PORT to a free port."
             )
+        self.platform.check_addresses()
         self.state.make_private(self.state.temporary)
         for name in ("uploads", "objects"):
             (self.state.path / name).mkdir(mode=0o700, exist_ok=True)

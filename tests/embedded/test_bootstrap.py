@@ -1,0 +1,92 @@
+"""Set-up runs each step once for the same inputs, and says in a sentence what to do when it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from embedded import bootstrap
+from embedded.bootstrap import Step
+from embedded.state import StateError
+
+
+class Work:
+    """A step's surroundings: an input file, a product and how often the step ran."""
+
+    def __init__(self, folder: Path) -> None:
+        self.source = folder / "input"
+        self.product = folder / "product"
+        self.source.write_text("one")
+        self.runs = 0
+
+    def run(self) -> None:
+        self.runs += 1
+        self.product.write_text("made")
+
+    def step(self, run: Callable[[], None] | None = None) -> Step:
+        return Step(
+            "work", "Working", self.source.read_text, [self.product], run or self.run, "ask a person to help"
+        )
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    setup = tmp_path / ".local-setup"
+    monkeypatch.setattr(bootstrap, "SETUP", setup)
+    monkeypatch.setattr(bootstrap, "LOG", setup / "setup.log")
+    monkeypatch.setattr(bootstrap, "_check_machine", lambda: None)
+    return Work(tmp_path)
+
+
+def set_up(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> None:
+    monkeypatch.setattr(bootstrap, "_steps", lambda tests: list(steps))
+    bootstrap.set_up()
+
+
+def test_a_step_runs_once_for_the_same_inputs(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(monkeypatch, work.step())
+    set_up(monkeypatch, work.step())
+    assert work.runs == 1
+
+
+def test_changed_inputs_and_lost_products_are_made_again(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(monkeypatch, work.step())
+    work.source.write_text("two")
+    set_up(monkeypatch, work.step())
+    work.product.unlink()
+    set_up(monkeypatch, work.step())
+    assert work.runs == 3
+
+
+def test_a_failed_step_says_what_to_do_and_is_tried_again(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        bootstrap.run(["sh", "-c", "echo the index is away; exit 3"])
+
+    with pytest.raises(StateError) as refused:
+        set_up(monkeypatch, work.step(fail))
+    last_line = str(refused.value).splitlines()[-1]
+    assert "the index is away" in str(refused.value)
+    assert last_line.startswith("Working failed: ask a person to help")
+    set_up(monkeypatch, work.step())
+    assert work.runs == 1
+
+
+def test_each_step_shows_that_it_runs_and_how_long_it_took(
+    work: Work, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(monkeypatch, work.step())
+    assert capsys.readouterr().out.splitlines() == ["[1/1] Working ...", "[1/1] Working: done in 0 s"]
+    set_up(monkeypatch, work.step())
+    assert capsys.readouterr().out == ""
+
+
+def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executable = tmp_path / "my chromium"
+    executable.write_text("#!/bin/sh\n")
+    executable.chmod(0o755)
+    monkeypatch.setenv("CAD_CHROMIUM", str(executable))
+    assert bootstrap.installed_chromium() == executable

@@ -1,0 +1,121 @@
+"""A state folder is one copy's: locked, private, and short where sockets are concerned."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from embedded.services import Platform
+from embedded.state import (
+    SOCKET_FOLDER_LIMIT,
+    SOCKET_FOLDERS,
+    StateError,
+    StateFolder,
+    free_port,
+    port_is_free,
+    write_private,
+)
+
+
+def test_secrets_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
+    secret = StateFolder(tmp_path).secret("secret_key")
+    assert len(secret) >= 40
+    assert StateFolder(tmp_path).secret("secret_key") == secret
+    assert StateFolder(tmp_path / "other").secret("secret_key") != secret
+    assert stat.S_IMODE((tmp_path / "secrets.json").stat().st_mode) == 0o600
+
+
+def test_a_folder_is_locked_for_one_supervisor_and_free_after_it(tmp_path: Path) -> None:
+    with (
+        StateFolder(tmp_path).locked(),
+        pytest.raises(StateError, match=f"process {os.getpid()}"),
+        StateFolder(tmp_path).locked(),
+    ):
+        pytest.fail("two supervisors hold one folder")
+    with StateFolder(tmp_path).locked():
+        pass
+
+
+def test_a_damaged_file_is_said_not_raised_through(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    with pytest.raises(StateError, match="damaged"):
+        StateFolder(tmp_path).secret("secret_key")
+
+
+def test_sockets_of_a_deep_folder_go_where_their_path_fits(tmp_path: Path) -> None:
+    deep = StateFolder(tmp_path / ("d" * 90))
+    folders = [deep.socket_folder(name) for name in SOCKET_FOLDERS]
+    assert all(len(os.fsencode(folder)) <= SOCKET_FOLDER_LIMIT for folder in folders)
+    assert len(set(folders)) == len(SOCKET_FOLDERS)
+
+
+def test_nobody_elses_folder_is_taken_for_a_private_one(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    (tmp_path / "theirs").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "theirs")
+    with pytest.raises(StateError, match="someone else"):
+        state.make_private(link)
+
+
+def test_starting_over_deletes_everything_but_the_lock(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path)
+    with state.locked():
+        state.secret("secret_key")
+        (tmp_path / "objects" / "ab").mkdir(parents=True)
+        state.erase()
+        assert sorted(entry.name for entry in tmp_path.iterdir()) == ["lock", "logs"]
+
+
+def test_a_private_file_is_written_whole(tmp_path: Path) -> None:
+    target = tmp_path / "env.sh"
+    target.write_text("old")
+    write_private(target, "new")
+    assert target.read_text() == "new" and stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_taken_port_is_not_given_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not port_is_free(port)
+        assert free_port() != port
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", "postgresql://cad@127.0.0.1:1/cad"),
+        ("DATABASE_URL", "no address at all"),
+        ("CAD_BROKER_URL", "redis://127.0.0.1:1/0"),
+        ("CAD_BROKER_URL", "no address at all"),
+    ],
+)
+def test_an_own_service_that_cannot_be_used_is_named_in_one_sentence(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("DATABASE_URL", "CAD_DATABASE_OWNER_URL", "CAD_BROKER_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(StateError, match=f"^{variable} cannot be used") as refused:
+        Platform(StateFolder(tmp_path), free_port()).check_addresses()
+    assert "\n" not in str(refused.value)
+
+
+def test_nothing_embedded_starts_for_an_address_that_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://cad_app:secret@db.hospital.example/cad")
+    monkeypatch.setenv("CAD_BROKER_URL", "redis://broker.hospital.example/0")
+    monkeypatch.setenv("CAD_TORCHSERVE_URL", "http://torchserve.hospital.example:8080")
+    platform = Platform(StateFolder(tmp_path), free_port())
+    names = {service.name for service in platform.services()}
+    assert not names & {"postgres", "valkey", "torchserve"}
+    assert {"web", "worker", "beat", "housekeeping", "migrate"} <= names
+    assert platform.environment()["DATABASE_URL"] == os.environ["DATABASE_URL"]
