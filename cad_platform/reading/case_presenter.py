@@ -361,7 +361,7 @@ def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingV
         label_words=wording.class_words(label),
         # The operating points are the study's; a mark's own score has none and is shown as a number.
         percent=round(100 * finding.score) if finding.score is not None else None,
-        source=finding.author.printed_name if finding.author else finding.job.model_version.name,
+        source=_source(finding),
         by_reader=finding.author_id is not None,
         verdict=verdict,
         verdict_words=_verdict_words(finding, verdict),
@@ -381,6 +381,14 @@ def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingV
             for item in decisions
         ],
     )
+
+
+def _source(finding: Finding) -> str:
+    """Who marked it: the database allows a reader or a job, never both or neither."""
+    if finding.author is not None:
+        return finding.author.printed_name
+    assert finding.job is not None
+    return finding.job.model_version.name
 
 
 def _verdict_words(finding: Finding, verdict: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -118,7 +119,7 @@ class CaseRecord:
     is_locked: bool
 
 
-def _with_state(studies: QuerySet[Study]) -> QuerySet[Study]:
+def _with_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `ai_score` (highest of the current content) and `priority_rank`."""
     current_jobs = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
     return studies.annotate(
@@ -223,7 +224,7 @@ def findings_with_decisions(study: Study) -> list[Finding]:
     )
 
 
-def finding(actor: Actor, uid: str, finding_id: object) -> Finding:
+def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
     """One finding of a study at the actor's site. Raises `NotFound`."""
     study = study_by_uid(actor, uid)
     found = Finding.objects.filter(study=study, pk=finding_id).select_related("instance", "study").first()

@@ -49,9 +49,9 @@ _BAND_WORDS: dict[str, dict[Band, str | Promise]] = {
     "SM": {
         Band.UNKNOWN: gettext_lazy("Analysed"),
         Band.BELOW: gettext_lazy("Not IDC"),
-        Band.LOW: gettext_lazy("IDC possible"),
-        Band.MIDDLE: gettext_lazy("IDC likely"),
-        Band.HIGH: gettext_lazy("IDC very likely"),
+        Band.LOW: gettext_lazy("Low suspicion of IDC"),
+        Band.MIDDLE: gettext_lazy("Suspicious for IDC"),
+        Band.HIGH: gettext_lazy("Highly suspicious for IDC"),
     },
 }
 

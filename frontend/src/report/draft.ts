@@ -129,7 +129,10 @@ export class Draft {
 
   /** One save at a time: the revision of the next follows from the answer to the last. */
   private async save(keepBoth = false): Promise<void> {
-    if (this.saving) return this.saving;
+    if (this.saving) {
+      await this.saving;
+      if (!keepBoth) return;
+    }
     if (this.stopped || (this.conflicting && !keepBoth)) return;
     this.saving = this.send(keepBoth);
     try {

@@ -31,6 +31,9 @@ export function invert(t: Affine, [x, y]: Point): Point {
   return [(t.d * dx - t.c * dy) / determinant, (t.a * dy - t.b * dx) / determinant];
 }
 
+/** False while a pane has no size or its viewer no camera. */
+export const isRegular = (t: Affine): boolean => Object.values(t).every(Number.isFinite) && t.a * t.d !== t.b * t.c;
+
 /** CSS pixels per image pixel. */
 export function scaleOf(t: Affine): number {
   return Math.hypot(t.a, t.b);

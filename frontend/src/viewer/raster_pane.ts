@@ -3,7 +3,7 @@ import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 import type { CaseImage } from '../page/case_events';
 import { drawsOnCpu, registerFrame, renderingEngine, windowOf } from './cornerstone';
 import { PaneFrame } from './frame';
-import { type Affine, type Point, affineFrom, apply, scaleOf } from './geometry';
+import { type Affine, type Point, affineFrom, apply, invert, isRegular, scaleOf } from './geometry';
 import { chestWallSide } from './hanging';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
@@ -101,6 +101,7 @@ export class RasterPane implements Pane, HangsTogether {
   private changed(): void {
     if (!this.viewport) return;
     const transform = this.transform();
+    if (!isRegular(transform)) return;
     this.overlay.update(transform);
     this.frame.showScale(this.image.spacing_um ? this.image.spacing_um / scaleOf(transform) : null);
     if (this.slider) this.slider.value = String(this.viewport.getCurrentImageIdIndex() + 1);
@@ -136,7 +137,9 @@ export class RasterPane implements Pane, HangsTogether {
 
   setScale(scale: number): void {
     if (!this.viewport) return;
-    this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(this.transform()));
+    const transform = this.transform();
+    if (!isRegular(transform)) return;
+    this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(transform));
     this.alignWall();
     this.viewport.render();
   }
@@ -144,6 +147,7 @@ export class RasterPane implements Pane, HangsTogether {
   private alignWall(): void {
     if (!this.viewport || !this.wall) return;
     const transform = this.transform();
+    if (!isRegular(transform)) return;
     const left = Math.min(transform.e, transform.e + transform.a * this.image.columns);
     const width = Math.abs(transform.a) * this.image.columns;
     const wanted = this.wall === 'left' ? 0 : this.frame.view.clientWidth - width;
@@ -211,12 +215,10 @@ export class RasterPane implements Pane, HangsTogether {
     if (!this.viewport) return;
     const centre: Point = around ?? [this.frame.view.clientWidth / 2, this.frame.view.clientHeight / 2];
     const before = this.transform();
+    if (!isRegular(before)) return;
     const scale = scaleOf(before);
     const bounded = Math.min(Math.max(scale * factor, this.fitScale() / 4), 32) / scale;
-    const determinant = before.a * before.d - before.b * before.c;
-    const dx = centre[0] - before.e;
-    const dy = centre[1] - before.f;
-    const point: Point = [(before.d * dx - before.c * dy) / determinant, (before.a * dy - before.b * dx) / determinant];
+    const point = invert(before, centre);
     this.viewport.setZoom(this.viewport.getZoom() * bounded);
     const after = apply(this.transform(), point);
     this.panBy(centre[0] - after[0], centre[1] - after[1]);

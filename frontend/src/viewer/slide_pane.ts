@@ -2,7 +2,7 @@
 import OpenSeadragon from 'openseadragon';
 import type { CaseImage } from '../page/case_events';
 import { PaneFrame } from './frame';
-import { type Affine, type Point, affineFrom, apply, scaleOf } from './geometry';
+import { type Affine, type Point, affineFrom, apply, isRegular, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { Pane, PaneEvents, Tool } from './pane';
 import { type ImageMetadata, fetchMetadata } from './pixels';
@@ -86,6 +86,7 @@ export class SlidePane implements Pane {
   private changed(): void {
     if (!this.viewer?.world.getItemCount()) return;
     const transform = this.transform();
+    if (!isRegular(transform)) return;
     this.overlay.update(transform);
     const spacing = this.image.spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
     this.frame.showScale(spacing ? spacing / scaleOf(transform) : null);
