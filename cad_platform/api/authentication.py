@@ -22,7 +22,7 @@ class BadToken(exceptions.AuthenticationFailed):
 
     default_detail = "The bearer token is unknown, expired or revoked."
     default_code = "invalid_token"
-    auth_header = 'Bearer realm="api", error="invalid_token"'
+    challenge = 'Bearer realm="api", error="invalid_token"'
 
 
 class BearerTokenAuthentication(BaseAuthentication):

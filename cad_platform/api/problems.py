@@ -74,7 +74,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     request = context.get("request")
     response = problem_response(problem, getattr(request, "request_id", None))
     if isinstance(error, exceptions.APIException):
-        if header := getattr(error, "auth_header", None):
+        if header := getattr(error, "challenge", None) or getattr(error, "auth_header", None):
             response["WWW-Authenticate"] = header
         if wait := getattr(error, "wait", None):
             response["Retry-After"] = str(int(wait) + 1)

@@ -263,6 +263,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Breast-imaging CAD platform",
     "DESCRIPTION": "Studies in, analyses and signed reports out. Research software, not a medical device.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",  # pydantic's schemas are JSON Schema 2020-12
+    "POSTPROCESSING_HOOKS": [],  # choices stay where they are used
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
