@@ -279,22 +279,26 @@ def _send_answer(line: socket.socket, answer: Any) -> None:
         _tell(line, head)
         return
     shared = os.memfd_create("decoded", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    head["value_bytes"] = len(text)
-    data: memoryview | bytes = b""
-    if isinstance(array, bytes):
-        head["array"] = {"bytes": len(array)}
-        data = array
-    elif array is not None:
-        contiguous = np.ascontiguousarray(array)
-        head["array"] = {"dtype": contiguous.dtype.str, "shape": contiguous.shape}
-        data = contiguous.reshape(-1).view(np.uint8).data
-    # The array first, so that it is aligned.
-    for part in (memoryview(data), memoryview(text)):
-        while part:
-            part = part[os.write(shared, part) :]
-    # Sealed: the receiver maps it, and nobody can shrink it under him.
-    fcntl.fcntl(shared, fcntl.F_ADD_SEALS, SEALS)
-    socket.send_fds(line, [json.dumps(head).encode()], [shared])
+    try:
+        head["value_bytes"] = len(text)
+        data: memoryview | bytes = b""
+        if isinstance(array, bytes):
+            head["array"] = {"bytes": len(array)}
+            data = array
+        elif array is not None:
+            contiguous = np.ascontiguousarray(array)
+            head["array"] = {"dtype": contiguous.dtype.str, "shape": contiguous.shape}
+            data = contiguous.reshape(-1).view(np.uint8).data
+        # The array first, so that it is aligned.
+        for part in (memoryview(data), memoryview(text)):
+            while part:
+                part = part[os.write(shared, part) :]
+        # Sealed: the receiver maps it, and nobody can shrink it under him.
+        fcntl.fcntl(shared, fcntl.F_ADD_SEALS, SEALS)
+        socket.send_fds(line, [json.dumps(head).encode()], [shared])
+    finally:
+        # The child serves many files; the receiver has its own descriptor by now.
+        os.close(shared)
 
 
 def _tell(line: socket.socket, message: dict[str, Any]) -> None:
