@@ -89,9 +89,7 @@ STUDY: dict[str, Any] = {
 
 
 def token_for(user: User, *scopes: str) -> str:
-    return tokens.issue(
-        Actor.system("test"), user, name="test", scopes=scopes or tuple(map(str, Scope))
-    )[1]
+    return tokens.issue(Actor.system("test"), user, name="test", scopes=scopes or tuple(map(str, Scope)))[1]
 
 
 class Hospital:

@@ -71,7 +71,7 @@ def web_server(state: Path, largest_file: int | None = None, **environment: str)
             env=os.environ | {"CAD_STATE_DIR": str(state), "CAD_DATABASE_POOL": "1", **environment},
             stdout=log,
             stderr=subprocess.STDOUT,
-            preexec_fn=limit,  # noqa: PLW1509
+            preexec_fn=limit,
         )
         try:
             server = WebServer(port, process, state)

@@ -1,4 +1,4 @@
-"""`analysed` is derived: every job of the study has ended, failed ones included, and there is at least one."""
+"""`analysed` is derived: the study has jobs and every one has ended, failed ones included."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from cad_platform.studies.models import Instance, Study
 
 
 def study_url(request: Request, study: Study) -> str:
-    return cast(str, request.build_absolute_uri(reverse("api-study", args=[study.study_instance_uid])))
+    return request.build_absolute_uri(reverse("api-study", args=[study.study_instance_uid]))
 
 
 def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySummary]:
@@ -36,7 +36,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     """Everything about a study that the actor may read. Reports are the signed ones."""
 
     def artefact_url(artefact_id: uuid.UUID | str) -> str:
-        return cast(str, request.build_absolute_uri(analyses.artefact_url(artefact_id)))
+        return request.build_absolute_uri(analyses.artefact_url(artefact_id))
 
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
@@ -131,7 +131,7 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
     slide = image.kind == Instance.Kind.SLIDE
 
     def url(name: str) -> str:
-        return cast(str, request.build_absolute_uri(reverse(name, args=[image.pk])))
+        return request.build_absolute_uri(reverse(name, args=[image.pk]))
 
     return answers.ImageAnswer(
         id=image.pk,

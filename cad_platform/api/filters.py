@@ -41,7 +41,7 @@ class StudyFilters(BaseModel):
 
 
 def parse_filters(query: QueryDict) -> StudyFilters:
-    """Raises `Invalid` for an unknown or repeated parameter, so that a misspelt filter is not "everything"."""
+    """Raises `Invalid` for an unknown or repeated parameter, lest a misspelt filter mean "all"."""
     repeated = [name for name in query if len(query.getlist(name)) > 1]
     if repeated:
         raise Invalid(
@@ -77,7 +77,7 @@ class StudyPages(CursorPagination):
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
-                datetime.fromisoformat(cursor.position)
+                datetime.fromisoformat(str(cursor.position))
             except ValueError:
                 raise NotFound("The cursor is not valid; start again from the first page.") from None
         return cursor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -15,6 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
 from cad_platform.api import answers, composition, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
@@ -78,7 +79,7 @@ class Studies(ApiView):
             if key is None:
                 receipt = services.receive(actor, parse_study_part(parts.study), parts.files)
                 return self._answer(request, actor, receipt)
-            held = Key.of(request.auth, key, parts.study, parts.files)
+            held = Key.of(cast(ApiToken, request.auth), key, parts.study, parts.files)
             with held.held():
                 if (first := held.first_answer()) is not None:
                     return _repeat(first.status, first.body)
@@ -115,7 +116,7 @@ class Studies(ApiView):
         responses={200: answers.StudyPage, **schema.problems(401, 403, 422, 429, 503)},
     )
     def get(self, request: Request) -> Response:
-        """Newest first. To look for a patient use `POST /studies/search`: no patient's name or id in an address."""
+        """Newest first. A patient is looked for by `POST /studies/search`: no address names one."""
         actor = actor_of(request)
         found = _filtered(actor, request)
         return _page(self, request, actor, found, "study.list")
@@ -134,7 +135,7 @@ class StudySearch(ApiView):
         ],
     )
     def post(self, request: Request) -> Response:
-        """The filters of the list, and the patient in the body. `next` is an address to post the same body to."""
+        """The list's filters, and the patient in the body. `next` is where to post the same body to."""
         actor = actor_of(request)
         wanted = parse_model(answers.SearchRequest, _json(request))
         found = selectors.of_patient(
@@ -176,7 +177,7 @@ class StudyWithdraw(ApiView):
         responses={200: answers.StudyAnswer, **schema.problems(400, 401, 403, 404, 409, 422, 429, 503)},
     )
     def post(self, request: Request, uid: str) -> Response:
-        """For clinicians with a session. The study is never deleted; its images may be posted again for another patient."""
+        """For clinicians with a session. Nothing is deleted; the images may be posted for another patient."""
         actor = actor_of(request)
         study = selectors.study_by_uid(actor, uid)
         require(actor, "study.withdraw", study)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -56,7 +56,7 @@ def received_parts(request: HttpRequest) -> Iterator[StudyParts]:
         # A body in chunks has no length; the parser only asks whether there is any body at all.
         meta = {**request.META, "CONTENT_LENGTH": request.META.get("CONTENT_LENGTH") or "1"}
         body = _Watched(request)
-        fields, _ = _Parser(meta, body, [handler], "utf-8").parse()
+        fields, _ = _Parser(meta, cast(Any, body), [handler], "utf-8").parse()
         _check_end(meta["CONTENT_TYPE"], body)
         yield StudyParts(_study_text(fields, handler), tuple(handler.files))
     finally:

@@ -11,15 +11,15 @@ import json
 import shutil
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
 
 from cad_platform.core.errors import PayloadTooLarge, PlatformError, RequestTimeout, StorageFull
 
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
+Message = Mapping[str, Any]
+Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -163,7 +163,7 @@ async def _refuse(refusal: PlatformError, body: GuardedBody, send: Send) -> None
 
 
 def _lingering(send: Send, body: GuardedBody) -> Send:
-    """Answer at once although the body has not ended, and close the connection when the sender has seen it."""
+    """Answer at once although the body has not ended, and close when the sender has seen it."""
 
     async def answer(message: Message) -> None:
         if message["type"] == "http.response.start" and not body.finished:

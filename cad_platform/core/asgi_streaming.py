@@ -15,11 +15,11 @@ from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.http.request import UnreadablePostError
 
-from cad_platform.core.asgi_guard import Message, Receive, Scope, Send
+from cad_platform.core.asgi_guard import Message, Receive, Scope
 
 
 class StreamingASGIHandler(ASGIHandler):
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Any) -> None:
         if scope["type"] == "http":
             receive = _Inbound(receive)
         await super().__call__(scope, receive, send)
@@ -32,7 +32,7 @@ class StreamingASGIHandler(ASGIHandler):
 
 
 class _Inbound:
-    """Gives the body to its one reader, and to Django's listener only what comes after it: a disconnection."""
+    """Gives the body to its one reader, and to Django's listener only what follows: a disconnection."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive

@@ -12,12 +12,14 @@ from cad_platform.patients.models import DemographicsReview, Patient
 def patients_for(actor: Actor) -> QuerySet[Patient]:
     """The patients of the actor's site."""
     require(actor, "study.list")
+    assert actor.site_id is not None  # the permission admits nobody without a site
     return Patient.objects.filter(site_id=actor.site_id)
 
 
 def reviews_for(actor: Actor, *, only_open: bool = True) -> QuerySet[DemographicsReview]:
     """The demographics reviews of the actor's site, newest first, with their patients."""
     require(actor, "patient.review_demographics")
+    assert actor.site_id is not None
     reviews = DemographicsReview.objects.filter(patient__site_id=actor.site_id).select_related(
         "patient", "decided_by"
     )

@@ -43,7 +43,7 @@ def _folded(name: str) -> str:
 def receive_patient(
     actor: Actor, site_id: int, patient_id: str, reported: Demographics, study_instance_uid: str
 ) -> Patient:
-    """The patient with this id at the site, made where unknown. Call inside the transaction that stores the study.
+    """The patient with this id at the site, made where unknown. Call in the transaction of its study.
 
     What was unknown is filled in. What differs is not taken over: it goes to the review list.
     """

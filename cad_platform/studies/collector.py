@@ -1,14 +1,13 @@
-"""Removing what no row names: files left by a crash between storing and committing, and broken-off uploads."""
+"""Removing what no row names: files that a crash left before the commit, and broken-off uploads."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import cast
 
 from django.conf import settings
-from django.db.models import Exists, Model, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from cad_platform.studies import storage
@@ -42,8 +41,9 @@ def collect() -> Collected:
 def _unreferenced(rows: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
     """Those that no foreign key of any app names."""
     for relation in StoredFile._meta.related_objects:
-        model = cast(type[Model], relation.related_model)
-        rows = rows.exclude(Exists(model._default_manager.filter(**{relation.field.name: OuterRef("pk")})))
+        rows = rows.exclude(
+            Exists(relation.related_model._default_manager.filter(**{relation.field.name: OuterRef("pk")}))
+        )
     return rows
 
 

@@ -170,7 +170,7 @@ class Slide(models.Model):
 
 
 class QuarantinedFile(models.Model):
-    """A file that claims the SOP Instance UID of another with other bytes. Kept aside; nothing overwritten."""
+    """A file that claims the SOP Instance UID of another with other bytes. Nothing is overwritten."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -33,9 +33,9 @@ class Objects(Protocol):
     """Bytes by their SHA-256. Every method raises `StorageFull` or `Unavailable` and nothing else."""
 
     def put(self, path: Path, sha256: str) -> None:
-        """Move the file in. Durable when this returns; an object that is there already is made young again."""
+        """Move the file in. Durable on return; an object that is there already becomes young again."""
 
-    def open(self, sha256: str) -> _PathContext: ...
+    def open(self, sha256: str) -> AbstractContextManager[Path]: ...
 
     def modified(self, sha256: str) -> float | None:
         """When it was last put, in seconds since the epoch; None where there is no such object."""
@@ -46,12 +46,6 @@ class Objects(Protocol):
 
     def discard_debris(self, older_than: float) -> int:
         """Remove half-written files last touched before `older_than`; the number removed."""
-
-
-class _PathContext(Protocol):
-    def __enter__(self) -> Path: ...
-
-    def __exit__(self, *exception: object) -> bool | None: ...
 
 
 def key_of(sha256: str) -> str:

@@ -23,7 +23,7 @@ def is_uid(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Trimmed text without control characters. Markup and formulas are only text, escaped where they are shown."""
+    """Trimmed text without control characters. Markup and formulas are text, escaped where shown."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise PydanticCustomError("control_character", "holds a control character such as NUL")
     return text.strip()

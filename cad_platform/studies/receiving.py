@@ -146,7 +146,7 @@ def _check_names(post: StudyPost, files: Sequence[PostedFile]) -> None:
 
 
 def _describe(files: Sequence[PostedFile]) -> list[Description]:
-    """What every file is, its pixels decoded once. All are looked at, so that one answer names all that is wrong."""
+    """What every file is, its pixels decoded once. One answer names all that is wrong."""
     with ThreadPoolExecutor(max_workers=min(len(files), _DECODERS)) as decoders:
         outcomes = list(decoders.map(_describe_one, files))
     failures = [
@@ -288,7 +288,7 @@ class _Merge:
                 if not same(value, first):
                     self._wrong(
                         f"study.{name}",
-                        f"The header contradicts that of {found[0][0].name}; say in the study part what holds.",
+                        f"The header contradicts that of {found[0][0].name}; the study part may settle it.",
                         file.name,
                     )
             return ""
@@ -299,7 +299,7 @@ class _Merge:
 
     def _modality(self) -> str:
         """What kind of study it is: as posted, as the headers say, or as the kind of file tells."""
-        wanted = self.post.modality or ""
+        wanted: str = self.post.modality or ""
         for file, description in self.files:
             told = self._told_modality(description)
             certain = (

@@ -18,16 +18,18 @@ from cad_platform.studies.post import is_uid
 def studies_for(actor: Actor) -> QuerySet[Study]:
     """The studies of the actor's site with their patients, withdrawn and quarantined ones included."""
     require(actor, "study.list")
+    assert actor.site_id is not None  # the permission admits nobody without a site
     return Study.objects.filter(site_id=actor.site_id).select_related("patient", "site")
 
 
 def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
-    """The study with this UID at the actor's site; of several, the one that is not withdrawn, else the latest.
+    """The study with this UID at the actor's site; the one that is not withdrawn, else the latest.
 
     Raises:
         NotFound: there is none at the site. NotPermitted: the role or token may not read studies.
     """
     require(actor, "study.view")
+    assert actor.site_id is not None
     # Whatever stands in an address: NUL, for one, is no question to ask a database.
     study = is_uid(study_instance_uid) and (
         Study.objects.filter(site_id=actor.site_id, study_instance_uid=study_instance_uid)
@@ -41,7 +43,7 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
 
 
 def images_of(actor: Actor, study: Study) -> list[Instance]:
-    """The images of a study in the order in which they were posted or numbered, with series, slide and file."""
+    """The images of a study as they were numbered or posted, with series, slide and file."""
     require(actor, "study.view", study)
     return list(
         Instance.objects.filter(series__study=study)
@@ -57,6 +59,7 @@ def image(actor: Actor, image_id: uuid.UUID) -> Instance:
         NotFound: there is none at the site. NotPermitted: the role or token may not see images.
     """
     require(actor, "image.view")
+    assert actor.site_id is not None
     found = (
         Instance.objects.filter(pk=image_id, site_id=actor.site_id)
         .select_related("series__study__patient", "file", "slide")

@@ -58,7 +58,7 @@ def sha256_of(path: Path) -> str:
 
 @transaction.atomic
 def store(path: Path, media_type: str, *, sha256: str = "") -> StoredFile:
-    """Move `path` into the storage and name it by a row; refer to the row within the hour, or it is collected.
+    """Move `path` into the storage and name it by a row; refer to it within the hour, or it is collected.
 
     Args:
         path: a complete file; it is gone afterwards. In `settings.UPLOAD_DIR` moving it is a rename.

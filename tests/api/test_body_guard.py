@@ -210,9 +210,7 @@ def test_a_hundred_dawdlers_do_not_keep_others_waiting(server: WebServer, hospit
 
     try:
         for number, dawdler in enumerate(dawdlers):
-            dawdler.sendall(
-                request(hospital, 50_000_000) + (HEAD + b"x" * 70_000 if number % 2 else b"")
-            )
+            dawdler.sendall(request(hospital, 50_000_000) + (HEAD + b"x" * 70_000 if number % 2 else b""))
         dawdling = threading.Thread(target=dawdle)
         dawdling.start()
         times = []

@@ -78,7 +78,7 @@ def test_too_many_requests_with_one_token_are_429(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.django_db
-def test_a_storage_that_is_full_or_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, settings: Any) -> None:
+def test_with_the_storage_away_a_post_is_503(tmp_path: Path, settings: Any) -> None:
     not_a_folder = tmp_path / "objects"
     not_a_folder.write_text("")
     settings.STORAGE_URL = f"file://{not_a_folder}"

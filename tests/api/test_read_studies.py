@@ -31,7 +31,11 @@ class TestTheComposedAnswer:
         answer = hospital.client.get(url)
         assert answer.status_code == 200
         body = answer.json()
-        assert (body["study_instance_uid"], body["state"], body["modality"]) == ("2.25.1000", "complete", "MG")
+        assert (body["study_instance_uid"], body["state"], body["modality"]) == (
+            "2.25.1000",
+            "complete",
+            "MG",
+        )
         assert body["patient"] == {
             "id": "P-1",
             "name": "Okafor^Amara",
@@ -143,7 +147,9 @@ class TestWithdrawal:
         assert again.status_code == 409
         assert again.json()["type"] == "urn:cad:problem:withdrawn"
 
-    @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": " "}, {"reason": "a\0"}, {"why": "x"}, []])
+    @pytest.mark.parametrize(
+        "body", [{}, {"reason": ""}, {"reason": " "}, {"reason": "a\0"}, {"why": "x"}, []]
+    )
     def test_without_a_reason_422(self, hospital: Hospital, body: Any) -> None:
         study = factories.study(hospital.site)
         path = f"/api/v1/studies/{study.study_instance_uid}/withdraw"

@@ -47,9 +47,7 @@ def test_only_what_differs_is_reported(review: DemographicsReview) -> None:
     assert review.reported == {"name": "Okafor-Lund^Amara", "birth_date": "1961-02-04"}
 
 
-@pytest.mark.parametrize(
-    ("take_over", "name"), [(True, "Okafor-Lund^Amara"), (False, "Okafor^Amara")]
-)
+@pytest.mark.parametrize(("take_over", "name"), [(True, "Okafor-Lund^Amara"), (False, "Okafor^Amara")])
 def test_a_clinician_decides(review: DemographicsReview, here: Site, take_over: bool, name: str) -> None:
     reader = factories.actor(Role.RADIOLOGIST, here)
     assert list(reviews_for(reader)) == [review]

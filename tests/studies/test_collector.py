@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from datetime import timedelta
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 

@@ -117,9 +117,7 @@ services.receive(
 
 
 @pytest.mark.parametrize("point", ["file in place, no row", "rows written, not committed"])
-def test_a_killed_process_leaves_no_row_without_its_file(
-    point: str, tmp_path: Path, settings: Any
-) -> None:
+def test_a_killed_process_leaves_no_row_without_its_file(point: str, tmp_path: Path, settings: Any) -> None:
     hospital = Hospital()
     upload, flag = Path(settings.UPLOAD_DIR) / "killed.part", tmp_path / "reached"
     data = png(77)
