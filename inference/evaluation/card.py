@@ -26,21 +26,18 @@ class Account:
 
 _PROTOCOL = (
     "Fitted on the published `train` part only. Calibration, gates, operating points and the outline "
-    "level were "
-    "fitted on groups of `train` that the calibrated network had not seen. The published `val` part, "
-    "disjoint "
-    "by {group}, was read once, for the figures here. Intervals are 95 % percentile bootstraps over groups."
+    "level were fitted on groups of `train` that the calibrated network had not seen. The published "
+    "`val` part, disjoint by {group}, was read once, for the figures here. Intervals are 95 % "
+    "percentile bootstraps over groups."
 )
 
 ACCOUNTS = {
     "ultrasound": Account(
-        data="BUSI (Al-Dhabyani 2020): 491 frames to train, 118 to measure. No patient ids exist; "
-        "near-duplicates "
-        "are grouped.",
+        data="BUSI (Al-Dhabyani 2020): 491 frames to train and calibrate, 118 to measure. No patient ids "
+        "exist; near-duplicates are grouped.",
         method="EfficientNet-Lite0 (ImageNet weights, stem and first stage frozen) with a light "
-        "top-down decoder: "
-        "one network gives the outline, a malignancy map and three classes. Frame and mirror image are "
-        "averaged.",
+        "top-down decoder: one network gives the outline, a malignancy map and three classes. Frame "
+        "and mirror image are averaged.",
         protocol=_PROTOCOL.format(group="near-duplicate group"),
         limits=(
             "One hospital, two machines of one maker; other machines, probes and populations were not tried.",
@@ -50,12 +47,12 @@ ACCOUNTS = {
         ),
     ),
     "mammography": Account(
-        data="Two tasks, never pooled. Masses: CBIS-DDSM mass films at 256 px (1,006 films to train, 225 to "
-        "measure). Abnormality: mini-MIAS (210 films of 105 women to train, 48 to measure).",
+        data="Two tasks, never pooled. Masses: CBIS-DDSM mass films at 256 px (1,008 films to train and "
+        "calibrate, 223 to measure). Abnormality: mini-MIAS (210 films of 105 women to train, 48 to "
+        "measure).",
         method="A mass network (EfficientNet-Lite0 with a decoder, at 288×192) outlines masses and "
-        "judges them; a "
-        "frozen ImageNet EfficientNet-Lite0 at 576×384 and one penalised linear layer say whether a film is "
-        "abnormal. A breast is the mean of its views, an exam the higher breast.",
+        "judges them; a frozen ImageNet EfficientNet-Lite0 at 576×384 and one penalised linear layer "
+        "say whether a film is abnormal. A breast is the mean of its views, an exam the higher breast.",
         protocol=_PROTOCOL.format(group="woman"),
         limits=(
             "Digitised film only; full-field digital mammograms were not tried.",
@@ -66,13 +63,11 @@ ACCOUNTS = {
         ),
     ),
     "histopathology": Account(
-        data="IDC patches (Cruz-Roa 2014, Janowczyk 2016): 50×50 px at about 4 µm/px, 7,219 to train, "
-        "1,711 to "
-        "measure.",
+        data="IDC patches (Cruz-Roa 2014, Janowczyk 2016): 50×50 px at about 4 µm/px, 7,219 to train "
+        "and calibrate, 1,711 to measure.",
         method="EfficientNet-Lite0 (ImageNet weights, stem and first stage frozen) on fields of 0.2 mm "
-        "enlarged to "
-        "96 px, trained with stain augmentation. An image's score is the mean of its highest tenth of field "
-        "logits, calibrated on single fields.",
+        "enlarged to 96 px, trained with stain augmentation. An image's score is the mean of its "
+        "highest tenth of field logits, calibrated on single fields.",
         protocol=_PROTOCOL.format(group="runs of patients"),
         limits=(
             "Class 0 means *not invasive ductal carcinoma*: normal, fat, stroma, perhaps DCIS. It is "

@@ -20,6 +20,10 @@ from inference.models.lesion import LesionNetwork
 FILM_FEATURES = 2 * HEAD_CHANNELS + 4
 
 
+#: Of a standardised film feature, in standard deviations.
+LIMIT = 3.0
+
+
 class FilmOutput(NamedTuple):
     """`malignancy` N, `abnormality` N: logits of a film; `outline`, `place` N×1×72×48: the logit of a
     mass, and of its malignancy; `distance` N."""
@@ -34,11 +38,16 @@ class FilmOutput(NamedTuple):
 class MammogramNetwork(nn.Module):
     """Two EfficientNet-Lite0 backbones; the film reader's one is frozen at its ImageNet weights."""
 
+    centre: Tensor
+    spread: Tensor
+
     def __init__(self, mass: LesionNetwork, film: EfficientNetLite0) -> None:
         super().__init__()
         self.mass = mass
         self.film = film.requires_grad_(False)
         self.abnormality = nn.Linear(FILM_FEATURES, 1)
+        self.register_buffer("centre", torch.zeros(FILM_FEATURES))
+        self.register_buffer("spread", torch.ones(FILM_FEATURES))
 
     def film_features(self, x: Tensor, outline: Tensor, malignancy: Tensor) -> Tensor:
         """N×`FILM_FEATURES` of the canvas in full resolution and the mass network's answer to it."""
@@ -54,7 +63,7 @@ class MammogramNetwork(nn.Module):
         x = x.float()
         masses = self.mass(F.avg_pool2d(x, 2))
         malignancy = masses.logits[:, 0]
-        features = self.film_features(x, masses.outline, malignancy)
-        return FilmOutput(
-            malignancy, self.abnormality(features)[:, 0], masses.outline, masses.malignancy, masses.distance
-        )
+        features = (self.film_features(x, masses.outline, malignancy) - self.centre) / self.spread
+        # a film of another make must not run away with the score
+        abnormality = self.abnormality(features.clamp(-LIMIT, LIMIT))[:, 0]
+        return FilmOutput(malignancy, abnormality, masses.outline, masses.malignancy, masses.distance)

@@ -16,7 +16,7 @@ PREPROCESSING: dict[str, object] = {
         "resampled to 4 µm per pixel (area averaging)",
         "fields of 50×50 px without overlap, the last row and column pulled inward",
         "a field counts as tissue when 25 % of its pixels have an optical density above 0.15 in one channel "
-        "and are not grey",
+        "and are not grey; an image of a single field is always looked at",
     ],
     "um_per_px": UM_PER_PX,
     "field_px": FIELD_PX,

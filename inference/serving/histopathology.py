@@ -89,10 +89,10 @@ def _section(
         heat = _paint(fields, [platt(logit) for logit in fields.logits], height, width)
         distance = float(np.median(fields.distances))
         flags = [] if distance <= calibration["novelty_limit"] else [Flag.OUT_OF_DISTRIBUTION]
-        if source.colour < calibration["colour_low"] and not flags:
+        if source.colour < calibration["colour_low"] and not source.pale and not flags:
             flags.append(Flag.OUT_OF_DISTRIBUTION)
-        if source.um_per_px > 2 * UM_PER_PX:
-            flags.append(Flag.LOW_QUALITY)  # enlarged more than twofold: the details are not there
+        if source.pale or source.um_per_px > 2 * UM_PER_PX:
+            flags.append(Flag.LOW_QUALITY)  # hardly stained, or enlarged more than twofold
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
         reference = save(f"image-{index}.heatmap.png", png_of(heat))
         findings = _findings(heat, manifest.thresholds["balanced"], source)
@@ -120,6 +120,8 @@ class _Source:
     height: int
     um_per_px: float
     strips: Iterator[tuple[int, Rgb]]
+    one_field: bool = False
+    pale: bool = False
     colour: float = 0.0
 
 
@@ -138,7 +140,8 @@ def _open(image: ImageReference) -> _Source:
     shown = pixels.display()
     rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
     small = resample(np.ascontiguousarray(rgb), um_per_px)
-    return _Source(rgb.shape[1], rgb.shape[0], um_per_px, iter([(0, small)]))
+    one_field = small.shape[0] <= FIELD_PX and small.shape[1] <= FIELD_PX
+    return _Source(rgb.shape[1], rgb.shape[0], um_per_px, iter([(0, small)]), one_field)
 
 
 def _stated(um_per_px: float | None) -> float:
@@ -165,6 +168,8 @@ def _read_fields(
                 origins = field_origins(width)
                 cut = np.stack([rows[y : y + FIELD_PX, x : x + FIELD_PX] for x in origins])
                 kept = tissue_share(cut) >= MIN_TISSUE
+                if source.one_field:  # a patch was chosen by whoever cut it: pale fat is an answer too
+                    source.pale, kept = not kept.any(), np.ones_like(kept)
                 colours += [quality.colourfulness(field) for field in cut[kept]]
                 fields.places += [(top + y, x) for x, keep in zip(origins, kept, strict=True) if keep]
                 waiting += list(cut[kept])

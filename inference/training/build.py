@@ -76,15 +76,19 @@ def build_ultrasound(plan: Plan) -> ModelManifest:
     epochs = plan.epochs or ultrasound.EPOCHS
     held: list[Sample] = []
     scored = []
+    networks = []
     for fold in range(ultrasound.CALIBRATION_FOLDS):
         inside, outside = _inner(samples, ultrasound.INNER_FOLDS, plan.seed, fold)
-        network = ultrasound.train(inside, plan.run / f"inner-{fold}", epochs, plan.seed)
-        scored.append(lesion.score(network, ultrasound.load(outside)[0], mirror=True))
+        length = epochs if fold == 0 else min(epochs, ultrasound.CALIBRATION_EPOCHS)
+        networks.append(ultrasound.train(inside, plan.run / f"inner-{fold}", length, plan.seed))
+        scored.append(lesion.score(networks[-1], ultrasound.load(outside)[0], mirror=True))
         held += outside
+    network = networks[0]
     canvases, masks = ultrasound.load(held)
     logits, distances, outlines = (np.concatenate(parts) for parts in zip(*scored, strict=True))
     labels = np.array([busi.CLASSES.index(sample.label) for sample in held])
-    temperature = fit_temperature(logits, labels)
+    # a hundred held-out frames are no reason for more confidence than the network itself shows
+    temperature = max(1.0, fit_temperature(logits, labels))
     shares = softmax(logits / temperature)
     calibration = {
         "temperature": temperature,

@@ -8,6 +8,7 @@ women carry no more.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from inference.datasets import cbis_mass_256, mini_mias
 from inference.datasets.sample import Manifest, Sample, grouped_folds
 from inference.models.backbone import imagenet_backbone
 from inference.models.lesion import LesionNetwork
-from inference.models.mammogram import MammogramNetwork
+from inference.models.mammogram import LIMIT, MammogramNetwork
 from inference.preprocessing.geometry import lay_out
 from inference.preprocessing.mammography import HEIGHT, WIDTH, working_canvas
 from inference.preprocessing.pixels import read_gray, read_joined_masks
@@ -143,25 +144,38 @@ def fit_abnormality(
         held = np.zeros(count)
         for inside, outside in folds:
             both = np.concatenate([inside, np.asarray(inside) + count])
-            weights, offset = _linear(rows[both], doubled[both], penalty)
-            held[outside] = rows[np.asarray(outside)] @ weights + offset
+            layer = _linear(rows[both], doubled[both], penalty)
+            held[outside] = layer(rows[np.asarray(outside)])
         loss = float(log_loss(positive, 1 / (1 + np.exp(-held))))
         if best is None or loss < best[0]:
             best = (loss, penalty, held)
     assert best is not None
-    weights, offset = _linear(rows, doubled, best[1])
+    layer = _linear(rows, doubled, best[1])
+    assert network.abnormality.bias is not None
     with torch.no_grad():
-        network.abnormality.weight.copy_(torch.from_numpy(weights[None].astype(np.float32)))
-        network.abnormality.bias.fill_(float(offset))
+        network.centre.copy_(torch.from_numpy(layer.centre))
+        network.spread.copy_(torch.from_numpy(layer.spread))
+        network.abnormality.weight.copy_(torch.from_numpy(layer.weights[None]))
+        network.abnormality.bias.fill_(layer.offset)
     return best[2]
 
 
-def _linear(
-    rows: NDArray[np.float64], positive: NDArray[np.int64], penalty: float
-) -> tuple[NDArray[np.float64], float]:
-    """Logistic regression on standardised columns, folded back into the columns' own units."""
-    mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """Logistic regression on standardised columns, as the served graph computes it."""
+
+    centre: NDArray[np.float64]
+    spread: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    offset: float
+
+    def __call__(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        standard = np.clip((rows - self.centre) / self.spread, -LIMIT, LIMIT)
+        return np.asarray(standard @ self.weights + self.offset, np.float64)
+
+
+def _linear(rows: NDArray[np.float64], positive: NDArray[np.int64], penalty: float) -> _Layer:
+    centre, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     model = LogisticRegression(C=penalty, max_iter=2000, class_weight="balanced")
-    model.fit((rows - mean) / spread, positive)
-    weights = model.coef_[0] / spread
-    return np.asarray(weights, np.float64), float(model.intercept_[0] - weights @ mean)
+    model.fit(np.clip((rows - centre) / spread, -LIMIT, LIMIT), positive)
+    return _Layer(centre, spread, np.asarray(model.coef_[0], np.float64), float(model.intercept_[0]))
