@@ -224,7 +224,8 @@ def is_shown(descriptor_name: str) -> bool:
 
 def descriptor(name: str, value: float) -> str:
     """A descriptor of a finding's shape, with its unit."""
-    return str(_DESCRIPTOR_WORDS[name]) % {"value": f"{value:.3g}"}
+    digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return str(_DESCRIPTOR_WORDS[name]) % {"value": digits}
 
 
 def flag(code: str) -> Flag:

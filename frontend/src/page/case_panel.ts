@@ -75,7 +75,9 @@ class FindingsPanel {
       tell('cad:findings-updated', {});
       if (detail.requestConfig?.verb !== 'post') return;
       tell('cad:findings-changed', { study: this.study });
+      const added = this.form?.isAdding ? this.items().at(-1)?.dataset['finding'] : undefined;
       this.form?.close();
+      if (added) this.select(added, 'panel');
       this.rejectDialog?.close();
       if (this.advance) this.toUndecided();
       this.advance = false;

@@ -30,6 +30,11 @@ export class EditForm {
     });
   }
 
+  /** Whether the form is open for a finding of the reader's own. */
+  get isAdding(): boolean {
+    return this.isNew && !this.form.hidden;
+  }
+
   edit(finding: CaseFinding): void {
     this.isNew = false;
     this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.form.dataset['editTitle'] ?? '');

@@ -12,6 +12,8 @@ interface Source {
   metadata: ImageMetadata;
   fallback: string;
   progress: (fraction: number) => void;
+  /** Why the frame cannot be had; Cornerstone keeps the reason to itself. */
+  failed: (reason: unknown) => void;
 }
 
 const sources = new Map<string, Source>();
@@ -28,7 +30,9 @@ function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () =
   const abort = new AbortController();
   const source = sources.get(imageId);
   if (!source) throw new Error(`unknown image ${imageId}`);
-  return { promise: makeImage(imageId, source, abort.signal), cancelFn: () => abort.abort() };
+  const promise = makeImage(imageId, source, abort.signal);
+  promise.catch(source.failed);
+  return { promise, cancelFn: () => abort.abort() };
 }
 
 async function makeImage(imageId: string, source: Source, signal: AbortSignal): Promise<Types.IImage> {

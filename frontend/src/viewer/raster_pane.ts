@@ -67,23 +67,24 @@ export class RasterPane implements Pane, HangsTogether {
     engine.enableElement({ viewportId: this.viewportId, element, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } });
     this.viewport = engine.getViewport(this.viewportId) as StackViewport;
     let failure: unknown = null;
+    const failed = (reason: unknown): void => {
+      failure = reason;
+    };
     const frames = Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) =>
       registerFrame(this.image.id, frame, {
         address: `${this.image.pixels}?frame=${frame}`,
         metadata,
         fallback: this.words['noConnection'] ?? '',
         progress: (fraction) => frame === 0 && this.frame.loading(fraction),
+        failed,
       }),
     );
-    const onError = (event: Event): void => {
-      failure = (event as CustomEvent<{ error: unknown }>).detail.error;
-    };
-    element.addEventListener(Enums.Events.IMAGE_LOAD_ERROR, onError);
-    await this.viewport.setStack(frames, 0).catch((error: unknown) => {
-      failure = error;
+    await this.viewport.setStack(frames, 0).catch((reason: unknown) => {
+      failure ??= reason;
     });
-    element.removeEventListener(Enums.Events.IMAGE_LOAD_ERROR, onError);
-    if (failure || !this.viewport.getImageData()) throw failure instanceof Error ? failure : new Error('');
+    // A closure changes it, which the compiler does not see.
+    const reason = failure as unknown;
+    if (reason || !this.viewport.getImageData()) throw reason instanceof Error ? reason : new Error('');
     this.viewport.setProperties({ voiRange: this.defaultRange(metadata) });
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
       element.addEventListener(name, () => this.changed());
@@ -234,7 +235,7 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   stateWords(): string {
-    if (!this.viewport || !this.metadata) return '';
+    if (!this.viewport || !this.metadata || this.element.dataset['ready'] !== 'true') return '';
     const zoom = `${Math.round(scaleOf(this.transform()) * 100)} %`;
     const range = this.viewport.getProperties().voiRange;
     if (!range || this.isColour) return zoom;
