@@ -95,7 +95,8 @@ def _section(
             flags.append(Flag.LOW_QUALITY)  # hardly stained, or enlarged more than twofold
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
         reference = save(f"image-{index}.heatmap.png", png_of(heat))
-        findings = _findings(heat, manifest.thresholds["balanced"], source)
+        # more likely than not, and never below the balanced operating point
+        findings = _findings(heat, max(manifest.thresholds["balanced"], 0.5), source)
     return ImageResult(
         image_id=image.image_id,
         probabilities=probabilities,
@@ -241,7 +242,7 @@ def _paint(fields: _Fields, probabilities: list[float], height: int, width: int)
 
 
 def _findings(heat: Map, level: float, source: _Source) -> tuple[Finding, ...]:
-    """Connected fields at or above the balanced operating point, in stored pixels of level 0."""
+    """Connected fields at or above `level`, in stored pixels of level 0."""
     per_cell = HEAT_PX * UM_PER_PX / source.um_per_px
     found = []
     for region in regions_above(heat, level, 1):
