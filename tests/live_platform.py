@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from embedded.bootstrap import BROWSER, browser
+from embedded.chromium import BROWSER, browser
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
 
@@ -125,9 +125,13 @@ def wait_for_platform(process: subprocess.Popen[bytes], state: Path, seconds: fl
     deadline = time.monotonic() + seconds
     while not (state / "ready").exists():
         if process.poll() is not None or time.monotonic() > deadline:
-            said = (state / "supervisor.log").read_text()[-4000:]
-            pytest.fail(f"The platform did not become ready (exit {process.poll()}):\n{said}")
+            pytest.fail(f"The platform did not become ready (exit {process.poll()}):\n{_last_words(state)}")
         time.sleep(0.2)
+
+
+def _last_words(state: Path) -> str:
+    logs = [state / "supervisor.log", *sorted((state / "logs").glob("*.log"))]
+    return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pytest
 
 from embedded import bootstrap
 from embedded.bootstrap import Step
+from embedded.chromium import installed_chromium
 from embedded.state import StateError
 
 
@@ -89,4 +90,4 @@ def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.M
     executable.write_text("#!/bin/sh\n")
     executable.chmod(0o755)
     monkeypatch.setenv("CAD_CHROMIUM", str(executable))
-    assert bootstrap.installed_chromium() == executable
+    assert installed_chromium() == executable
