@@ -1,4 +1,4 @@
-"""Who may do what. One table of predicates; an unknown permission raises, so that a misspelt one denies loudly.
+"""Who may do what, as one table of predicates. An unknown permission raises: a misspelt one denies loudly.
 
 Radiologists sign MG and US, pathologists sign SM, sonographers draft, integrators use the API of their site,
 administrators manage models, users and jobs and see no images. Everyone but administrators is confined to
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Protocol
+
+from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Role, Scope
 from cad_platform.core.errors import NotFound, NotPermitted
@@ -96,6 +98,8 @@ def require(actor: Actor, permission: str, target: OfSite | None = None) -> None
     """Raise `NotFound` for another site's object and `NotPermitted` for a role or token that may not."""
     rule = PERMISSIONS[permission]
     if target is not None and actor.role != Role.ADMINISTRATOR and target.site_id != actor.site_id:
-        raise NotFound("There is no such object at your site.")
+        raise NotFound(_("There is no such object at your site."))
     if not rule(actor, target):
-        raise NotPermitted(f"Your role or token does not permit this ({permission}).")
+        raise NotPermitted(
+            _("Your role or token does not permit this (%(permission)s).") % {"permission": permission}
+        )

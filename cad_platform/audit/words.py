@@ -9,25 +9,36 @@ ACTIONS = {
     "audit.export": _("Exported the audit log"),
     "audit.view": _("Looked at the audit log"),
     "backup.create": _("Made a backup"),
+    "backup.restore": _("Restored a backup"),
     "finding.add": _("Drew a finding"),
     "finding.decide": _("Decided on a finding"),
+    "image.download": _("Downloaded an image file"),
     "image.view": _("Looked at an image"),
-    "job.finish": _("Analysis ended"),
+    "job.cancel": _("Analysis cancelled"),
+    "job.decline": _("Not analysed: the study does not fit the model"),
+    "job.fail": _("Analysis failed"),
     "job.request": _("Analysis requested"),
     "job.retry": _("Asked for another try"),
+    "job.succeed": _("Analysis succeeded"),
+    "model.describe": _("Corrected a model's card or figures"),
     "model.make_default": _("Changed the default model"),
     "model.register": _("Registered a model"),
-    "patient.decide_review": _("Decided on differing demographics"),
+    "patient.create": _("Met a new patient"),
     "patient.list_reviews": _("Looked at differing demographics"),
+    "patient.update": _("Completed a patient's demographics"),
     "report.discard": _("Discarded the draft"),
     "report.open": _("Began a report"),
     "report.pdf": _("Read the PDF"),
     "report.save_draft": _("Saved the draft"),
     "report.sign": _("Signed"),
     "report.view": _("Read the report"),
+    "review.decide": _("Decided on differing demographics"),
+    "review.open": _("Found differing demographics"),
     "site.create": _("Created a site"),
     "study.list": _("Looked at the worklist"),
+    "study.quarantine": _("Set a file of the study aside"),
     "study.receive": _("Received the study"),
+    "study.receive_again": _("Received the same study again"),
     "study.search": _("Searched for studies"),
     "study.trail": _("Looked at the audit trail"),
     "study.view": _("Opened the case"),
@@ -53,8 +64,16 @@ OUTCOMES = {
 }
 
 
-def action_words(action: str) -> str:
-    return str(ACTIONS.get(action, action))
+#: What was only tried has not happened, and must not read as if it had.
+ATTEMPTS = {
+    "report.sign": _("Tried to sign"),
+    "user.sign_in": _("Tried to sign in"),
+}
+
+
+def action_words(action: str, outcome: str = "success") -> str:
+    tried = ATTEMPTS if outcome != "success" else {}
+    return str(tried.get(action) or ACTIONS.get(action, action))
 
 
 def outcome_words(outcome: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -20,7 +22,7 @@ class PlatformError(Exception):
 
     status = 400
     code = "bad_request"
-    title = "The request cannot be carried out"
+    title = gettext_noop("The request cannot be carried out")
 
     def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), code: str = "") -> None:
         super().__init__(detail)
@@ -31,44 +33,44 @@ class PlatformError(Exception):
 
 
 class NotPermitted(PlatformError):
-    status, code, title = 403, "not_permitted", "Not permitted"
+    status, code, title = 403, "not_permitted", gettext_noop("Not permitted")
 
 
 class NotFound(PlatformError):
     """Also the answer for another site's object: its existence is not revealed."""
 
-    status, code, title = 404, "not_found", "Not found"
+    status, code, title = 404, "not_found", gettext_noop("Not found")
 
 
 class RequestTimeout(PlatformError):
-    status, code, title = 408, "request_timeout", "The request did not arrive in time"
+    status, code, title = 408, "request_timeout", gettext_noop("The request did not arrive in time")
 
 
 class Conflict(PlatformError):
-    status, code, title = 409, "conflict", "Conflicts with what is stored"
+    status, code, title = 409, "conflict", gettext_noop("Conflicts with what is stored")
 
 
 class PayloadTooLarge(PlatformError):
-    status, code, title = 413, "too_large", "Too large"
+    status, code, title = 413, "too_large", gettext_noop("Too large")
 
 
 class UnsupportedMedia(PlatformError):
-    status, code, title = 415, "unsupported_media", "Unsupported format"
+    status, code, title = 415, "unsupported_media", gettext_noop("Unsupported format")
 
 
 class Invalid(PlatformError):
-    status, code, title = 422, "invalid", "Invalid content"
+    status, code, title = 422, "invalid", gettext_noop("Invalid content")
 
 
 class TooManyRequests(PlatformError):
-    status, code, title = 429, "too_many_requests", "Too many attempts"
+    status, code, title = 429, "too_many_requests", gettext_noop("Too many attempts")
 
 
 class Unavailable(PlatformError):
     """The database or the storage is away. Sent with Retry-After."""
 
-    status, code, title = 503, "unavailable", "Temporarily unavailable"
+    status, code, title = 503, "unavailable", gettext_noop("Temporarily unavailable")
 
 
 class StorageFull(PlatformError):
-    status, code, title = 507, "storage_full", "The storage is full"
+    status, code, title = 507, "storage_full", gettext_noop("The storage is full")

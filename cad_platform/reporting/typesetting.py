@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from cad_platform.core.errors import Unavailable
 
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -30,7 +32,7 @@ _MEMORY_LIMIT = 4 * 1024**3
 
 class TypesettingFailed(Unavailable):
     code = "typesetting_failed"
-    title = "The PDF could not be made"
+    title = gettext_noop("The PDF could not be made")
 
 
 def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf") -> bytes:

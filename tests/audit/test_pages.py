@@ -33,10 +33,10 @@ def shown(browser: Client, **query: str) -> list[str]:
 
 def test_the_log_is_filtered_and_paged(browser: Client) -> None:
     for number in range(130):
-        record(Actor.system("worker"), "job.finish", object_type="job", object_id=f"j{number}")
+        record(Actor.system("worker"), "job.succeed", object_type="job", object_id=f"j{number}")
     record(Actor.system("test"), "study.view", object_type="study", object_id="s1", outcome="refused")
-    assert len(shown(browser, action="job.finish")) == 100
-    first = browser.get(reverse("audit"), {"action": "job.finish"})
+    assert len(shown(browser, action="job.succeed")) == 100
+    first = browser.get(reverse("audit"), {"action": "job.succeed"})
     older = browser.get(f"{reverse('audit')}?{first.context['older']}")
     assert [event.object_id for event in older.context["events"]] == [f"j{n}" for n in range(29, -1, -1)]
     assert older.context["older"] == ""
@@ -55,11 +55,11 @@ def test_looking_at_the_log_is_recorded_too(browser: Client) -> None:
 
 def test_sealed_events_show_their_link(browser: Client) -> None:
     chain._last_full_scan = None
-    record(Actor.system("worker"), "job.finish", object_type="job", object_id="j1")
-    assert "waiting" in browser.get(reverse("audit"), {"action": "job.finish"}).content.decode()
+    record(Actor.system("worker"), "job.succeed", object_type="job", object_id="j1")
+    assert "waiting" in browser.get(reverse("audit"), {"action": "job.succeed"}).content.decode()
     chain.seal_pending()
-    page = browser.get(reverse("audit"), {"action": "job.finish"}).content.decode()
-    assert AuditEvent.objects.get(action="job.finish").seal.hash in page
+    page = browser.get(reverse("audit"), {"action": "job.succeed"}).content.decode()
+    assert AuditEvent.objects.get(action="job.succeed").seal.hash in page
 
 
 def test_the_export_holds_no_formulas(browser: Client) -> None:
