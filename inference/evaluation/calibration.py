@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
@@ -34,6 +33,8 @@ def fit_platt(scores: Floats, positive: Booleans) -> Platt:
         raise ValueError("calibration needs both classes")
     targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
 
+    from scipy.optimize import minimize  # seconds to import, and serving needs only what is already fitted
+
     def loss(x: Floats) -> float:
         z = x[0] * scores + x[1]
         return float(np.mean(np.logaddexp(0, z) - targets * z))
@@ -44,6 +45,8 @@ def fit_platt(scores: Floats, positive: Booleans) -> Platt:
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     """The divisor of N×K logits that minimises the cross-entropy (Guo 2017), between 0.2 and 10."""
+
+    from scipy.optimize import minimize
 
     def loss(x: Floats) -> float:
         z = logits / np.exp(x[0])
