@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from datetime import UTC, datetime
 
+import django.db
+import psycopg
 import structlog
+
+
+def _trace(error: BaseException | None) -> str:
+    """The traceback with its causes. A database error's message quotes rows, so only its kind stands here."""
+    links: list[str] = []
+    while error is not None:
+        kind = f"{type(error).__module__}.{type(error).__qualname__}"
+        quotes = isinstance(error, django.db.Error | psycopg.Error)
+        message = getattr(error, "sqlstate", None) or "" if quotes else str(error)
+        links.append("".join(traceback.format_tb(error.__traceback__)) + f"{kind}: {message}")
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich came of\n".join(links)
 
 
 class JsonFormatter(logging.Formatter):
@@ -21,5 +36,5 @@ class JsonFormatter(logging.Formatter):
             **structlog.contextvars.get_contextvars(),
         }
         if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+            entry["exception"] = _trace(record.exc_info[1])
         return json.dumps(entry, ensure_ascii=False, default=str)

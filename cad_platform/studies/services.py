@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from django.db import IntegrityError, connection, transaction
+from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -22,8 +22,8 @@ from cad_platform.studies.post import StudyPost
 from cad_platform.studies.receiving import PostedFile, ReceivedImage, ReceivedStudy, assemble
 from imaging.description import SlideGeometry
 
-#: First key of the lock that puts posts for one patient in a row; the second is made of site and patient id.
-_PATIENT_LOCK = 0x0CAD0002
+#: First key of the advisory locks that put posts in a row, and how many second keys there are.
+_LOCK, _LOCK_KEYS = 0x0CAD0002, 1024
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,10 @@ def receive(
     """
     require(actor, "study.receive")
     received = assemble(post, files)
-    for attempt in (1, 2):
-        try:
-            with transaction.atomic():
-                outcome = _receive(actor, received)
-                if isinstance(outcome, Receipt) and note:
-                    note(outcome)
-            break
-        except IntegrityError:
-            # Another post brought the same UID for another patient at the same moment; now it can be seen.
-            if attempt == 2:
-                raise
+    with transaction.atomic():
+        outcome = _receive(actor, received)
+        if isinstance(outcome, Receipt) and note:
+            note(outcome)
     if isinstance(outcome, Conflict):
         raise outcome
     return outcome
@@ -74,7 +67,7 @@ def receive(
 def _receive(actor: Actor, received: ReceivedStudy) -> Receipt | Conflict:
     """In the transaction. A conflict is returned, not raised, because its quarantine has to be committed."""
     assert actor.site_id is not None  # `study.receive` admits nobody without a site
-    _queue_behind_same_patient(actor.site_id, received.patient_id)
+    _queue_behind_others(actor.site_id, received)
     known = {
         instance.sop_instance_uid: instance
         for instance in Instance.objects.filter(
@@ -97,14 +90,24 @@ def _receive(actor: Actor, received: ReceivedStudy) -> Receipt | Conflict:
     return Receipt(_create(actor, received, taking_over=study), created=True)
 
 
-def _queue_behind_same_patient(site_id: int, patient_id: str) -> None:
-    """Two posts of the same study at once: the second waits and then finds the first."""
-    digest = hashlib.sha256(f"{site_id}\0{patient_id}".encode()).digest()
+def _queue_behind_others(site_id: int, received: ReceivedStudy) -> None:
+    """Of two posts at once that share a patient, a study or an image, the second waits and finds the first.
+
+    In ascending order, so that two posts with many images cannot wait for each other.
+    """
+    names = [
+        f"patient {received.patient_id}",
+        f"study {received.study_instance_uid}",
+        *(f"image {image.sop_instance_uid}" for image in received.images if not image.minted),
+    ]
+    keys = sorted({_lock_key(f"{site_id} {name}") for name in names})
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(%s, %s)",
-            [_PATIENT_LOCK, int.from_bytes(digest[:4], "big", signed=True)],
-        )
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS key", [_LOCK, keys])
+
+
+def _lock_key(name: str) -> int:
+    """One of few: a post of two thousand images must not fill PostgreSQL's table of locks."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % _LOCK_KEYS
 
 
 # --- the same again --------------------------------------------------------------------------------------
@@ -181,15 +184,17 @@ def _quarantine(
 ) -> Conflict:
     """Keep the clashing files aside. A study UID that is new is kept as a quarantined study, to be found."""
     assert actor.site_id is not None
-    study = Study.objects.filter(
-        site_id=actor.site_id, study_instance_uid=received.study_instance_uid, withdrawn_at__isnull=True
-    ).first() or Study.objects.create(
-        site_id=actor.site_id,
-        study_instance_uid=received.study_instance_uid,
-        modality=received.modality,
-        state=Study.State.QUARANTINED,
-        received_from=actor.token,
-    )
+    study = known[clashing[0].sop_instance_uid].series.study
+    if received.uid_given:
+        study = Study.objects.filter(
+            site_id=actor.site_id, study_instance_uid=received.study_instance_uid, withdrawn_at__isnull=True
+        ).first() or Study.objects.create(
+            site_id=actor.site_id,
+            study_instance_uid=received.study_instance_uid,
+            modality=received.modality,
+            state=Study.State.QUARANTINED,
+            received_from=actor.token,
+        )
     reason = "The SOP Instance UID is known with other bytes."
     for image in clashing:
         stored = storage.store(image.file.path, image.description.media_type, sha256=image.file.sha256)

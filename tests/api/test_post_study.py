@@ -233,6 +233,14 @@ class TestQuarantine:
             assert hospital.post(None, {"cc.dcm": dicom(2, SOPInstanceUID=sop)}).status_code == 409
         assert QuarantinedFile.objects.count() == 1
 
+    def test_a_clash_without_a_study_uid_belongs_to_the_known_images_study(self, hospital: Hospital) -> None:
+        sop = uid()
+        hospital.post(None, {"cc.dcm": dicom(1, SOPInstanceUID=sop)})
+        clashing = dicom(2, SOPInstanceUID=sop, StudyInstanceUID=None)
+        assert hospital.post(None, {"cc.dcm": clashing}).status_code == 409
+        assert Study.objects.count() == 1
+        assert QuarantinedFile.objects.get().study == Study.objects.get()
+
     def test_a_new_study_uid_can_be_found_as_quarantined_and_filled_later(self, hospital: Hospital) -> None:
         sop = uid()
         hospital.post(None, {"cc.dcm": dicom(1, SOPInstanceUID=sop)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import socket
 import tempfile
@@ -15,11 +16,14 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import httpx
+import psycopg
 import pytest
 from django.core.cache import cache
+from django.db import IntegrityError
 from django.test import Client
 
 from cad_platform.api.authentication import TokenThrottle
+from cad_platform.core.logging import JsonFormatter
 from cad_platform.core.models import OutboxEvent
 from cad_platform.studies.models import StoredFile, Study
 from tests.posted_files import STUDY, Hospital, png, reasons
@@ -177,3 +181,18 @@ def database_door(tmp_path: Path) -> Iterator[Door]:
             yield door
         finally:
             door.close()
+
+
+def test_a_database_errors_log_line_quotes_no_row() -> None:
+    """PostgreSQL's messages say which key was there already: a patient's."""
+    message = f"Key (patient_id)=({'P'}-{1}) already exists."
+    try:
+        try:
+            raise psycopg.errors.UniqueViolation(message)
+        except psycopg.Error as cause:
+            raise IntegrityError(message) from cause
+    except IntegrityError as error:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "failed", (), (type(error), error, None))
+    line = JsonFormatter().format(record)
+    assert "P-1" not in line
+    assert "IntegrityError" in line and "UniqueViolation" in line and "test_problems.py" in line

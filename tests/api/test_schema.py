@@ -41,7 +41,8 @@ def test_every_operation_names_its_refusals_as_problem_details(schema: dict[str,
             assert list(refusal) == ["application/problem+json"]
             assert refusal["application/problem+json"]["schema"] == {"$ref": "#/components/schemas/Problem"}
     post = schema["paths"]["/api/v1/studies"]["post"]
-    assert set(post["responses"]) == {"200", "201", "400", "401", "403", "408", "409", "413", "415", "422", "429", "503", "507"}
+    refusals = {400, 401, 403, 408, 409, 413, 415, 422, 429, 503, 507}
+    assert {int(status) for status in post["responses"]} == {200, 201} | refusals
     assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]
     part = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["study"]
     assert set(part["properties"]["patient"]["properties"]) == {"id", "name", "birth_date", "sex"}

@@ -74,6 +74,21 @@ def test_one_uid_for_two_patients_at_once_is_stored_for_one_of_them() -> None:
     assert Study.objects.count() == 1
 
 
+def test_one_image_in_two_studies_of_two_patients_at_once_is_stored_once() -> None:
+    hospital = Hospital()
+    data = dicom()
+    answers = at_once(
+        *(
+            lambda n=n: hospital.post(
+                {"patient": {"id": f"P{n}"}, "study_instance_uid": f"2.25.{n}"}, {"a.dcm": data}
+            )
+            for n in range(1, 5)
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert Instance.objects.count() == 1
+
+
 def test_many_studies_of_a_new_patient_at_once_make_one_patient() -> None:
     hospital = Hospital()
     answers = at_once(
