@@ -48,8 +48,19 @@ _MADE = re.compile(r"image-(?P<index>\d+)\.(?P<kind>mask|heatmap)\.png")
 
 def run_job(job_id: str) -> str:
     """Claim the job and make one attempt; returns what came of it, in a word for the log."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    claim = _through_outages(lambda: services.claim(job_id, worker))
+    return _work_on(_through_outages(lambda: services.claim(job_id, _worker())))
+
+
+def run_study(study_id: str) -> str:
+    """Make a complete study's jobs and one attempt at the first; the others have messages of their own."""
+    return _work_on(_through_outages(lambda: services.begin(study_id, _worker())))
+
+
+def _worker() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _work_on(claim: Claim | None) -> str:
     if claim is None:
         return "not claimed"
     outcome = _attempt(claim)
@@ -91,7 +102,6 @@ def _attempt(claim: Claim) -> str:
 def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> AnalysisResult:
     job = claim.job
     manifest = manifest_of(job.model_version)
-    instances = services.instances_of(job.study)
 
     def save(name: str, png: bytes, /) -> str:
         match = _MADE.fullmatch(name)
@@ -116,7 +126,7 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
                     view=instance.view_position or None,
                     pixel_spacing_um=spacing_um(instance),
                 )
-                for instance in instances
+                for instance in claim.instances
             ),
         )
         return get_model_server().analyse(request, manifest, save, deadline)

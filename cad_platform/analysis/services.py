@@ -6,9 +6,8 @@ still the latest. Every function is one transaction and safe to repeat: messages
 
 from __future__ import annotations
 
-import random
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,9 +18,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from cad_platform.accounts.rules import require
+from cad_platform.analysis import transitions
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.analysis.suitability import why_not
-from cad_platform.audit.services import record
+from cad_platform.analysis.transitions import ENDED_TOPIC, REQUESTED_TOPIC, Outcome, State
 from cad_platform.core import outbox, probes
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.core.request import Actor
@@ -31,35 +31,15 @@ from cad_platform.studies import storage
 from cad_platform.studies.models import Instance, Study
 from inference.contract import AnalysisResult
 
-State = AnalysisJob.State
-Outcome = JobAttempt.Outcome
-
-#: A message for the job must be sent; the relay hands it to `analysis.run`.
-REQUESTED_TOPIC = "analysis.requested"
-#: The job has ended, whatever came of it.
-ENDED_TOPIC = "analysis.ended"
-
-TRANSITIONS: Mapping[str, frozenset[str]] = {
-    State.REQUESTED: frozenset({State.RUNNING, State.CANCELLED}),
-    State.RUNNING: frozenset(
-        {State.REQUESTED, State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED}
-    ),
-    State.FAILED: frozenset({State.REQUESTED}),
-    State.SUCCEEDED: frozenset(),
-    State.NOT_APPLICABLE: frozenset(),
-    State.CANCELLED: frozenset(),
-}
-_WITHDRAWN = "the study was withdrawn"
-#: Full jitter below these, in seconds, doubling with each attempt.
-_BACKOFF_FIRST, _BACKOFF_AWAY, _BACKOFF_FAILED = 2.0, 30.0, 300.0
-
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a job until the lease ends: the job as it was then, and the attempt's number."""
+    """The right to work on a job until the lease ends: the job as it was then, the attempt's number, and the
+    study's images in the order in which the model sees them."""
 
     job: AnalysisJob
     attempt: int
+    instances: tuple[Instance, ...]
 
 
 @dataclass(frozen=True)
@@ -70,11 +50,6 @@ class MadeImage:
     index: int
     kind: str
     png: bytes
-
-
-def worker_actor() -> Actor:
-    """In whose name the audit log records what workers do."""
-    return Actor.system("worker")
 
 
 def instances_of(study: Study) -> list[Instance]:
@@ -88,36 +63,27 @@ def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
     """Make the jobs of a complete study: one for each default model of its modality, once for its content.
 
     A contract that is not met makes a job too, one that has ended: the reader sees why there is no result.
-    Returns the jobs that wait to be worked on. The first is the caller's to begin with, which saves a round
-    through the broker (if the caller dies, the sweeper queues it); the others are queued here.
+    Returns the jobs that wait to be worked on; messages for them are on their way.
     """
-    study = Study.objects.select_for_update(of=("self",)).filter(pk=study_id).first()
-    if study is None or study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
-        return []
-    instances = instances_of(study)
-    waiting = []
-    for version in default_versions(study.modality):
-        reason = why_not(instances, manifest_of(version).input)
-        job, created = AnalysisJob.objects.get_or_create(
-            study=study,
-            content_hash=study.content_hash,
-            model_version=version,
-            defaults={
-                "state": State.NOT_APPLICABLE if reason else State.REQUESTED,
-                "reason": reason,
-                "finished_at": timezone.now() if reason else None,
-                "queued_at": timezone.now() if waiting and not reason else None,
-            },
-        )
-        if created:
-            _record(worker_actor(), "job.request", job, state=job.state)
-            if reason:
-                outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
-            elif waiting:
-                outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
-        if job.state == State.REQUESTED:
-            waiting.append(job)
+    waiting, _ = _request(study_id)
+    for job in waiting:
+        _queue(job)
     return waiting
+
+
+@transaction.atomic
+def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
+    """`request_analyses`, and claim the first job in the same breath: most studies have one, and its result
+    comes sooner by a commit and a message. None where no job waits."""
+    waiting, instances = _request(study_id)
+    for job in waiting[1:]:
+        _queue(job)
+    for job in waiting[:1]:
+        # One that existed before may be another worker's at this moment.
+        free = AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",))
+        if free.filter(pk=job.pk, state=State.REQUESTED, available_at__lte=Now()).exists():
+            return _take(job, worker, instances)
+    return None
 
 
 @transaction.atomic
@@ -132,13 +98,9 @@ def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
     if job is None:
         return None
     if job.study.withdrawn_at is not None:
-        _cancel(job)
+        transitions.cancel(job)
         return None
-    job.attempt += 1
-    job.started_at = timezone.now()
-    _move(job, State.RUNNING, lease_expires_at=Now() + _lease())
-    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at)
-    return Claim(job, job.attempt)
+    return _take(job, worker, instances_of(job.study))
 
 
 def renew(claim: Claim) -> bool:
@@ -164,17 +126,16 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
     job = _ours(claim)
     if job is None:
         return False
-    instances = instances_of(job.study)
     Artefact.objects.bulk_create(
-        Artefact(id=image.id, job=job, instance=instances[image.index], kind=image.kind, file=file)
+        Artefact(id=image.id, job=job, instance=claim.instances[image.index], kind=image.kind, file=file)
         for image, file in zip(made, files, strict=True)
     )
-    _keep_findings(job, instances, result)
+    _keep_findings(job, claim.instances, result)
     manifest = manifest_of(job.model_version)
     job.result = result.model_dump(mode="json")
     job.score = result.probabilities.get(manifest.positive_class)
-    _end_attempt(job, Outcome.SUCCEEDED)
-    _end(job, State.SUCCEEDED)
+    transitions.end_attempt(job, Outcome.SUCCEEDED)
+    transitions.end(job, State.SUCCEEDED)
     return True
 
 
@@ -184,8 +145,8 @@ def conclude(claim: Claim, state: str, reason: str) -> bool:
     job = _ours(claim)
     if job is None:
         return False
-    _end_attempt(job, Outcome.FAILED if state == State.FAILED else Outcome.SUCCEEDED, reason)
-    _end(job, state, reason)
+    transitions.end_attempt(job, Outcome.FAILED if state == State.FAILED else Outcome.SUCCEEDED, reason)
+    transitions.end(job, state, reason)
     return True
 
 
@@ -205,8 +166,8 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
         return False
     if away and job.started_at and probes.proven_since(component_of(job.model_version.name), job.started_at):
         away = False
-    _end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
-    _try_again(job, reason, away=away)
+    transitions.end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
+    transitions.try_again(job, reason, away=away)
     return True
 
 
@@ -220,8 +181,8 @@ def take_over_lost(limit: int = 100) -> int:
     )
     jobs = list(lost[:limit])
     for job in jobs:
-        _end_attempt(job, Outcome.LOST, "the worker stopped answering")
-        _try_again(job, "the worker stopped answering", at_once=True)
+        transitions.end_attempt(job, Outcome.LOST, "the worker stopped answering")
+        transitions.try_again(job, "the worker stopped answering", at_once=True)
     return len(jobs)
 
 
@@ -250,7 +211,7 @@ def cancel_withdrawn(limit: int = 100) -> int:
     )
     jobs = list(found[:limit])
     for job in jobs:
-        _cancel(job)
+        transitions.cancel(job)
     return len(jobs)
 
 
@@ -277,10 +238,56 @@ def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
     now = timezone.now()
     locked.reason, locked.retryable, locked.finished_at = "", False, None
     locked.requested_at = locked.available_at = locked.queued_at = now
-    _move(locked, State.REQUESTED)
+    transitions.move(locked, State.REQUESTED)
     outbox.publish(REQUESTED_TOPIC, job_id=str(locked.pk))
-    _record(actor, "job.retry", locked)
+    transitions.record_of(actor, "job.retry", locked)
     return locked
+
+
+def _request(study_id: uuid.UUID | str) -> tuple[list[AnalysisJob], list[Instance]]:
+    """The study's waiting jobs, made where there are none, and its images."""
+    # The lock makes two requests for one study follow each other.
+    study = Study.objects.select_for_update(of=("self",)).filter(pk=study_id).first()
+    if study is None or study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
+        return [], []
+    instances = instances_of(study)
+    known = {
+        job.model_version_id: job
+        for job in AnalysisJob.objects.filter(study=study, content_hash=study.content_hash)
+    }
+    waiting = []
+    for version in default_versions(study.modality):
+        job = known.get(version.pk)
+        if job is None:
+            reason = why_not(instances, manifest_of(version).input)
+            job = AnalysisJob.objects.create(
+                study=study,
+                content_hash=study.content_hash,
+                model_version=version,
+                state=State.NOT_APPLICABLE if reason else State.REQUESTED,
+                reason=reason,
+                finished_at=timezone.now() if reason else None,
+            )
+            transitions.record_of(transitions.worker_actor(), "job.request", job, state=job.state)
+            if reason:
+                outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
+        if job.state == State.REQUESTED:
+            job.study, job.model_version = study, version
+            waiting.append(job)
+    return waiting, instances
+
+
+def _queue(job: AnalysisJob) -> None:
+    AnalysisJob.objects.filter(pk=job.pk).update(queued_at=Now())
+    outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+
+
+def _take(job: AnalysisJob, worker: str, instances: Sequence[Instance]) -> Claim:
+    job.attempt += 1
+    job.started_at = timezone.now()
+    transitions.move(job, State.RUNNING, lease_expires_at=Now() + _lease())
+    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at)
+    return Claim(job, job.attempt, tuple(instances))
 
 
 def _lease() -> timedelta:
@@ -296,66 +303,9 @@ def _ours(claim: Claim) -> AnalysisJob | None:
         .first()
     )
     if job is not None and job.study.withdrawn_at is not None:
-        _cancel(job)
+        transitions.cancel(job)
         return None
     return job
-
-
-def _move(job: AnalysisJob, state: str, **values: object) -> None:
-    """Write the job with a transition that the table knows."""
-    if state not in TRANSITIONS[job.state]:
-        raise RuntimeError(f"a job goes not from {job.state} to {state}")
-    job.state = state
-    for field, value in values.items():
-        setattr(job, field, value)
-    job.save()
-
-
-def _end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = False) -> None:
-    job.finished_at = timezone.now()
-    job.reason, job.retryable = reason, retryable
-    _move(job, state, lease_expires_at=None)
-    _record(worker_actor(), f"job.{_VERBS[state]}", job, attempt=job.attempt)
-    outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
-
-
-_VERBS = {
-    State.SUCCEEDED: "succeed",
-    State.NOT_APPLICABLE: "decline",
-    State.FAILED: "fail",
-    State.CANCELLED: "cancel",
-}
-
-
-def _cancel(job: AnalysisJob) -> None:
-    if job.state == State.RUNNING:
-        _end_attempt(job, Outcome.CANCELLED, _WITHDRAWN)
-    _end(job, State.CANCELLED, _WITHDRAWN)
-
-
-def _end_attempt(job: AnalysisJob, outcome: str, error: str = "") -> None:
-    attempt = JobAttempt.objects.filter(job=job, number=job.attempt)
-    attempt.update(outcome=outcome, error=error[:1000], ended_at=timezone.now())
-
-
-def _try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: bool = False) -> None:
-    tried = job.attempts.filter(started_at__gte=job.requested_at)
-    spoilt = tried.filter(outcome__in=[Outcome.FAILED, Outcome.LOST]).count()
-    if spoilt >= settings.JOB_MAX_ATTEMPTS:
-        _end(job, State.FAILED, f"{reason} ({spoilt} attempts)", retryable=True)
-        return
-    if away and timezone.now() - job.requested_at > settings.JOB_PATIENCE:
-        _end(job, State.FAILED, f"{reason}; given up after {settings.JOB_PATIENCE}", retryable=True)
-        return
-    longest = _BACKOFF_AWAY if away else _BACKOFF_FAILED
-    ceiling = min(longest, _BACKOFF_FIRST * 2 ** min(tried.count() - 1, 16))
-    pause = 0.0 if at_once else random.uniform(0, ceiling)  # noqa: S311
-    job.reason = ""
-    job.available_at = timezone.now() + timedelta(seconds=pause)
-    job.queued_at = timezone.now() if at_once else None
-    _move(job, State.REQUESTED, lease_expires_at=None)
-    if at_once:
-        outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
 
 
 def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: AnalysisResult) -> None:
@@ -383,10 +333,3 @@ def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: Anal
         )
         for number, (finding, instance) in enumerate(marked, start=last + 1)
     )
-
-
-def _record(actor: Actor, action: str, job: AnalysisJob, **detail: object) -> None:
-    record(
-        actor, action, object_type="job", object_id=job.pk, site_id=job.study.site_id,
-        study=str(job.study_id), model=str(job.model_version), **detail,
-    )  # fmt: skip

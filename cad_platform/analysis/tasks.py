@@ -6,14 +6,13 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.analysis import runner, services, sweeper
+from cad_platform.analysis import runner, sweeper
 
 
 @shared_task(name="analysis.study_complete")
-def study_complete(study_id: str) -> list[str]:
-    """Make the study's jobs and begin with the first here and now; others have messages of their own."""
-    waiting = services.request_analyses(study_id)
-    return [runner.run_job(str(job.pk)) for job in waiting[:1]]
+def study_complete(study_id: str) -> str:
+    """Make the study's jobs and begin with the first here and now."""
+    return runner.run_study(study_id)
 
 
 @shared_task(name="analysis.run")

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import services
+from cad_platform.analysis import services, transitions
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.sweeper import sweep
 from cad_platform.audit.models import AuditEvent
@@ -74,6 +74,14 @@ class TestClaim:
 
     def test_an_unknown_job_is_none(self) -> None:
         assert services.claim(uuid.uuid4(), "worker-1") is None
+
+    def test_beginning_with_a_study_claims_its_job_at_once(self, ultrasound_study: MakeStudy) -> None:
+        study = ultrasound_study()
+        claim = services.begin(study.pk, "worker-1")
+        assert claim is not None and claim.job.state == State.RUNNING
+        assert [instance.series.study_id for instance in claim.instances] == [study.pk]
+        assert services.begin(study.pk, "worker-2") is None
+        assert outcomes(claim.job) == [Outcome.RUNNING]
 
     def test_a_withdrawn_study_cancels_it(self, job: AnalysisJob) -> None:
         withdraw(job)
@@ -205,8 +213,9 @@ class TestNothingIsLost:
         assert sweep().unnoticed == 0, "its event may still come"
         Study.objects.filter(pk=study.pk).update(completed_at=timezone.now() - timedelta(minutes=1))
         assert sweep().unnoticed == 1
-        assert AnalysisJob.objects.filter(study=study, state=State.REQUESTED).exists()
-        assert sweep().queued == 1
+        job = AnalysisJob.objects.get(study=study, state=State.REQUESTED)
+        event = OutboxEvent.objects.get(topic=services.REQUESTED_TOPIC)
+        assert event.payload == {"job_id": str(job.pk)}
 
     def test_open_jobs_of_a_withdrawn_study_are_cancelled(self, job: AnalysisJob) -> None:
         claim = claimed(job)
@@ -256,4 +265,4 @@ class TestRetry:
 def test_an_ended_job_never_runs_again(job: AnalysisJob) -> None:
     services.conclude(claimed(job), State.NOT_APPLICABLE, "not analysed: no stained tissue was found")
     with pytest.raises(RuntimeError, match="not_applicable to running"):
-        services._move(now(job), State.RUNNING)
+        transitions.move(now(job), State.RUNNING)

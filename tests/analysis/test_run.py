@@ -44,7 +44,7 @@ class TestSucceeded:
     @pytest.fixture
     def job(self, ultrasound_study: MakeStudy) -> AnalysisJob:
         study = ultrasound_study(images=2)
-        assert tasks.study_complete(str(study.pk)) == ["succeeded"]
+        assert tasks.study_complete(str(study.pk)) == "succeeded"
         return AnalysisJob.objects.select_related("study", "model_version").get(study=study)
 
     def test_the_result_is_the_contracts_own(self, job: AnalysisJob) -> None:
@@ -78,7 +78,7 @@ class TestSucceeded:
 
     def test_doing_it_again_does_nothing(self, job: AnalysisJob) -> None:
         assert tasks.run(str(job.pk)) == "not claimed"
-        assert tasks.study_complete(str(job.study_id)) == []
+        assert tasks.study_complete(str(job.study_id)) == "not claimed"
         assert JobAttempt.objects.filter(job=job).count() == 1
 
     def test_the_answer_has_addresses_for_the_images(self, job: AnalysisJob) -> None:
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_read_fails_for_good_and_says_why(ultrasound_study
 @pytest.mark.django_db
 def test_without_a_model_server_the_job_waits(ultrasound_study: MakeStudy, no_model_server: None) -> None:
     study = ultrasound_study()
-    assert tasks.study_complete(str(study.pk)) == ["given back"]
+    assert tasks.study_complete(str(study.pk)) == "given back"
     job = AnalysisJob.objects.get(study=study)
     assert (job.state, job.attempts.get().outcome) == (State.REQUESTED, JobAttempt.Outcome.AWAY)
     assert "does not answer" in job.attempts.get().error
@@ -152,7 +152,7 @@ def test_a_study_withdrawn_meanwhile_keeps_no_result(
         return finish(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(services, "finish", withdraw_then_finish)
-    assert tasks.study_complete(str(study.pk)) == ["superseded"]
+    assert tasks.study_complete(str(study.pk)) == "superseded"
     job = AnalysisJob.objects.get(study=study)
     assert (job.state, job.result) == (State.CANCELLED, None)
     assert not Artefact.objects.filter(job=job).exists()

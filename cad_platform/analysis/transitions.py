@@ -1,0 +1,120 @@
+"""How a job goes from one state to the next: the table, and the few functions that write a transition.
+
+Called by `analysis.services` inside its transactions, with the job's row locked.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from cad_platform.analysis.models import AnalysisJob, JobAttempt
+from cad_platform.audit.services import record
+from cad_platform.core import outbox
+from cad_platform.core.request import Actor
+
+State = AnalysisJob.State
+Outcome = JobAttempt.Outcome
+
+#: A message for the job must be sent; the relay hands it to `analysis.run`.
+REQUESTED_TOPIC = "analysis.requested"
+#: The job has ended, whatever came of it.
+ENDED_TOPIC = "analysis.ended"
+
+TRANSITIONS: Mapping[str, frozenset[str]] = {
+    State.REQUESTED: frozenset({State.RUNNING, State.CANCELLED}),
+    State.RUNNING: frozenset(
+        {State.REQUESTED, State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED}
+    ),
+    State.FAILED: frozenset({State.REQUESTED}),
+    State.SUCCEEDED: frozenset(),
+    State.NOT_APPLICABLE: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+_VERBS = {
+    State.SUCCEEDED: "succeed",
+    State.NOT_APPLICABLE: "decline",
+    State.FAILED: "fail",
+    State.CANCELLED: "cancel",
+}
+_WITHDRAWN = "the study was withdrawn"
+#: Full jitter below these, in seconds, doubling with each attempt.
+_BACKOFF_FIRST, _BACKOFF_AWAY, _BACKOFF_FAILED = 2.0, 30.0, 300.0
+
+
+def worker_actor() -> Actor:
+    """In whose name the audit log records what workers do."""
+    return Actor.system("worker")
+
+
+def move(job: AnalysisJob, state: str, **values: object) -> None:
+    """Write the job with a transition that the table knows."""
+    if state not in TRANSITIONS[job.state]:
+        raise RuntimeError(f"a job goes not from {job.state} to {state}")
+    job.state = state
+    for field, value in values.items():
+        setattr(job, field, value)
+    job.save()
+
+
+def end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = False) -> None:
+    """Reach an end state, with whatever result the caller has put on the job; audited and announced."""
+    job.finished_at = timezone.now()
+    job.reason, job.retryable = reason, retryable
+    move(job, state, lease_expires_at=None)
+    record_of(worker_actor(), f"job.{_VERBS[state]}", job, attempt=job.attempt)
+    outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
+
+
+def cancel(job: AnalysisJob) -> None:
+    """End an open job of a withdrawn study."""
+    if job.state == State.RUNNING:
+        end_attempt(job, Outcome.CANCELLED, _WITHDRAWN)
+    end(job, State.CANCELLED, _WITHDRAWN)
+
+
+def end_attempt(job: AnalysisJob, outcome: str, error: str = "") -> None:
+    """Write down how the job's latest attempt ended."""
+    attempt = JobAttempt.objects.filter(job=job, number=job.attempt)
+    attempt.update(outcome=outcome, error=error[:1000], ended_at=timezone.now())
+
+
+def try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: bool = False) -> None:
+    """Let a running job wait for its next attempt, or fail when it has had enough of them.
+
+    Parameters
+    ----------
+    away
+        The attempt does not count; the job may go on for `JOB_PATIENCE`.
+    at_once
+        Without a pause, by a message of its own.
+    """
+    tried = job.attempts.filter(started_at__gte=job.requested_at)
+    spoilt = tried.filter(outcome__in=[Outcome.FAILED, Outcome.LOST]).count()
+    if spoilt >= settings.JOB_MAX_ATTEMPTS:
+        end(job, State.FAILED, f"{reason} ({spoilt} attempts)", retryable=True)
+        return
+    if away and timezone.now() - job.requested_at > settings.JOB_PATIENCE:
+        end(job, State.FAILED, f"{reason}; given up after {settings.JOB_PATIENCE}", retryable=True)
+        return
+    longest = _BACKOFF_AWAY if away else _BACKOFF_FAILED
+    ceiling = min(longest, _BACKOFF_FIRST * 2 ** min(tried.count() - 1, 16))
+    pause = 0.0 if at_once else random.uniform(0, ceiling)  # noqa: S311
+    job.reason = ""
+    job.available_at = timezone.now() + timedelta(seconds=pause)
+    job.queued_at = timezone.now() if at_once else None
+    move(job, State.REQUESTED, lease_expires_at=None)
+    if at_once:
+        outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+
+
+def record_of(actor: Actor, action: str, job: AnalysisJob, **detail: object) -> None:
+    """Audit something that happened to a job, under its study's site."""
+    record(
+        actor, action, object_type="job", object_id=job.pk, site_id=job.study.site_id,
+        study=str(job.study_id), model=str(job.model_version), **detail,
+    )  # fmt: skip
