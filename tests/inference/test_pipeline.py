@@ -219,6 +219,12 @@ def test_empty_glass_is_not_analysed(served: Served, tmp_path: Path) -> None:
         served("histopathology").analyse(image(tmp_path / "glass.png", pixel_spacing_um=4.0))
 
 
+def test_a_pale_patch_is_answered_with_a_warning(served: Served, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "fat.png"), np.full((50, 50, 3), 240, np.uint8))
+    (entry,) = served("histopathology").analyse(image(tmp_path / "fat.png", pixel_spacing_um=4.0)).images
+    assert Flag.LOW_QUALITY in entry.flags and entry.descriptors["fields"] == 1
+
+
 def test_a_slide_is_no_ultrasound(served: Served, slide: Path) -> None:
     with pytest.raises(NotApplicable, match="whole-slide"):
         served("ultrasound").analyse(image(slide))
