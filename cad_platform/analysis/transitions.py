@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -35,7 +36,7 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     State.NOT_APPLICABLE: frozenset(),
     State.CANCELLED: frozenset(),
 }
-_VERBS = {
+_VERBS: Mapping[str, str] = {
     State.SUCCEEDED: "succeed",
     State.NOT_APPLICABLE: "decline",
     State.FAILED: "fail",
@@ -112,7 +113,7 @@ def try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: boo
         outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
 
 
-def record_of(actor: Actor, action: str, job: AnalysisJob, **detail: object) -> None:
+def record_of(actor: Actor, action: str, job: AnalysisJob, **detail: Any) -> None:
     """Audit something that happened to a job, under its study's site."""
     record(
         actor, action, object_type="job", object_id=job.pk, site_id=job.study.site_id,
