@@ -19,4 +19,9 @@ export function startWorklist(): void {
   onKey('j', () => step(1));
   onKey('k', () => step(-1));
   onKey('/', () => search.focus());
+  // From the search on into its results, or back to the list's own keys.
+  search.addEventListener('keydown', (event) => {
+    if (event.key === 'ArrowDown' && step(1)) event.preventDefault();
+    if (event.key === 'Escape') search.blur();
+  });
 }
