@@ -14,7 +14,7 @@ from embedded.state import REPOSITORY
 from tests.e2e.reading_room import HospitalSystem
 from tests.live_platform import LivePlatform
 
-pytestmark = [pytest.mark.live, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)
 
 
 def commands() -> str:
