@@ -15,9 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from django.utils.translation import gettext_noop
-
-from cad_platform.core.errors import Unavailable
+from cad_platform.core.errors import Unavailable, gettext_noop
 
 TEMPLATE = Path(__file__).with_name("report.typ")
 _REPOSITORY = Path(__file__).resolve().parents[2]
