@@ -187,6 +187,10 @@ class CasePage:
             for finding in self.findings
         ]
 
+    def heatmaps(self) -> dict[str, str]:
+        """Image id → address of its heat map; a result may bring them while the case is open."""
+        return {image.id: image.heatmap for image in self.images if image.heatmap}
+
     def viewer_images(self) -> list[dict[str, Any]]:
         """What the viewers load."""
         return [asdict(image) for image in self.images]

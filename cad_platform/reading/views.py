@@ -121,7 +121,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
     context |= {
         "nav": "worklist",
         "live": live,
-        "fingerprint": _fingerprint(live),
+        "fingerprint": _fingerprint(record.reading_state + live),
         "viewer": {
             "study": page.header.uid,
             "modality": page.header.modality,
@@ -162,10 +162,11 @@ def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
     record = selectors.case(actor_of(request), uid)
     context = _live(request, record, case_page(record))
     live = render_to_string("reading/case_live.html", context, request)
-    fingerprint = _fingerprint(live)
+    fingerprint = _fingerprint(record.reading_state + live)
     if seen == fingerprint:
         return HttpResponse(status=204)
-    return render(request, "reading/case_fragment.html", {"live": live, "fingerprint": fingerprint})
+    context |= {"live": live, "fingerprint": fingerprint, "out_of_band": True}
+    return render(request, "reading/case_fragment.html", context)
 
 
 @login_required

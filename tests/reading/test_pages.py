@@ -93,7 +93,9 @@ def test_a_poll_of_an_unchanged_case_is_empty_and_not_one_more_reading(browser: 
     make.succeeded_job(study)
     changed = browser.get(live, {"seen": seen(page)}, headers=HTMX)
     assert changed.status_code == 200
-    assert "87" in changed.content.decode()
+    html = changed.content.decode()
+    assert "87" in html
+    assert re.search(r'id="case-state" hx-swap-oob="true">Ready to read<', html)
 
 
 def test_a_decision_answers_with_the_new_list(browser: Client, study: Study) -> None:

@@ -75,4 +75,7 @@ function readJson<T>(id: string): T | null {
 
 export const caseDescription = (): CaseDescription | null => readJson<CaseDescription>('case-json');
 
+/** Image id → address of its heat map, as the newest result brought them. */
+export const caseHeatmaps = (): Record<string, string> => readJson<Record<string, string>>('heatmaps-json') ?? {};
+
 export const caseFindings = (): CaseFinding[] => readJson<CaseFinding[]>('findings-json') ?? [];

@@ -1,6 +1,6 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
-import { type Box, type CaseDescription, type CaseFinding, type CaseImage, caseFindings, on, tell } from '../page/case_events';
+import { type Box, type CaseDescription, type CaseFinding, type CaseImage, caseFindings, caseHeatmaps, on, tell } from '../page/case_events';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, mammographyHanging } from './hanging';
@@ -320,6 +320,8 @@ export class Stage {
   private bindCase(): void {
     on('cad:findings-updated', () => {
       this.findings = caseFindings();
+      const heatmaps = caseHeatmaps();
+      for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? '';
       this.refreshOverlays();
     });
     on('cad:finding-selected', ({ id }) => void this.select(id));
