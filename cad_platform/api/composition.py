@@ -52,7 +52,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
         reports=[
             answers.ReportAnswer(
                 **reports.composed(report),
-                pdf=request.build_absolute_uri(reverse("report-pdf", args=[report.pk])),
+                pdf=request.build_absolute_uri(reverse("api-report-pdf", args=[report.pk])),
             )
             for report in reports.reports_of(actor, study)
         ],

@@ -72,8 +72,9 @@ ATTEMPTS = {
 
 
 def action_words(action: str, outcome: str = "success") -> str:
-    tried = ATTEMPTS if outcome != "success" else {}
-    return str(tried.get(action) or ACTIONS.get(action, action))
+    if outcome != "success" and action in ATTEMPTS:
+        return str(ATTEMPTS[action])
+    return str(ACTIONS.get(action, action))
 
 
 def outcome_words(outcome: str) -> str:

@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
-KEYWORDS: dict[str, tuple[object, ...] | None] = {
+KEYWORDS: dict[str, Any] = {
     "_": None,
     "gettext": None,
     "gettext_lazy": None,
@@ -54,7 +55,8 @@ def collect(repository: Path) -> Catalog:
         text = path.read_text(encoding="utf-8")
         found = _in_template(text, str(path)) if path.suffix == ".html" else _in_python(text)
         for message, context in found:
-            catalogue.add(message, locations=[(str(path.relative_to(repository)), None)], context=context)
+            place: Any = (str(path.relative_to(repository)), None)
+            catalogue.add(message, locations=[place], context=context)
     return catalogue
 
 

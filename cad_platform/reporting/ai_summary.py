@@ -45,7 +45,7 @@ def join_lines(written: list[FindingLine], current: list[FindingLine]) -> list[F
     by_finding = {line.finding: line for line in written if line.finding}
     joined = []
     for line in current:
-        before = by_finding.pop(line.finding, None)
+        before = by_finding.pop(line.finding, None) if line.finding else None
         joined.append(line.model_copy(update={"text": before.text}) if before else line)
     for line in written:
         if line.finding is None:

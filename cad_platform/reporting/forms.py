@@ -41,7 +41,7 @@ def content_of(form: QueryDict) -> dict[str, Any]:
         if name == "findings":
             content[name] = _lines(form)
         elif name != "kind" and name in form:
-            text = form[name]
+            text = str(form[name])
             content[name] = _number(text) if name in _NUMBERS else text
     return content
 

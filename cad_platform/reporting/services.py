@@ -104,7 +104,8 @@ def save_draft(
     raised, or with `keep_both` the two versions are joined over their common start.
     """
     report = _locked_draft(actor, report_id, "report.draft")
-    mine, chosen = _with_current_lines(contents.parse(content), report.study), ()
+    mine = _with_current_lines(contents.parse(content), report.study)
+    chosen: tuple[str, ...] = ()
     if mine.kind != report.content["kind"]:
         raise Invalid(_("This is the content of another kind of report."))
     if report.revision != revision:

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -209,16 +209,14 @@ def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @login_required
 @never_cache
 @require_GET
-def pdf(request: HttpRequest, report_id: uuid.UUID) -> FileResponse:
+def pdf(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """The PDF that was made at signing, byte for byte."""
     report, stored = selectors.pdf_of(actor_of(request), report_id)
     with storage.open(stored.sha256) as path:
-        # Opened inside the block: the descriptor stays valid when a local copy is evicted.
-        handle = path.open("rb")
+        response = HttpResponse(path.read_bytes(), content_type="application/pdf")
     name = "addendum" if report.kind == Report.Kind.ADDENDUM else "report"
-    return FileResponse(
-        handle, content_type="application/pdf", filename=f"{name}-{report.content_hash[:12]}.pdf"
-    )
+    response["Content-Disposition"] = f'inline; filename="{name}-{report.content_hash[:12]}.pdf"'
+    return response
 
 
 @login_required

@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.request import Actor
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories
@@ -84,7 +86,7 @@ def test_writing_saving_and_signing(browser: Client, study: Study, radiologist: 
         assert expected in page
     pdf = browser.get(reverse("report-pdf", args=[draft.pk]))
     assert pdf["Content-Type"] == "application/pdf"
-    assert b"".join(pdf.streaming_content).startswith(b"%PDF-1.7")  # type: ignore[arg-type]
+    assert pdf.content.startswith(b"%PDF-1.7") and pdf["Content-Disposition"].startswith("inline")
     assert AuditEvent.objects.filter(action="report.pdf", object_id=str(draft.pk)).exists()
 
 
@@ -187,6 +189,25 @@ def test_another_sites_reports_do_not_exist(role: str, browser: Client, study: S
         assert stranger.get(url).status_code in expected, url
     for url in (reverse("report-start", args=[uid]), reverse("report-addendum", args=[uid])):
         assert stranger.post(url).status_code in expected, url
+
+
+def test_a_hospital_system_fetches_the_pdf_with_its_token(browser: Client, study: Study, site: Site) -> None:
+    draft = started(browser, study)
+    save(browser, draft)
+    browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 1, "password": PASSWORD})
+    address = reverse("api-report-pdf", args=[draft.pk])
+
+    def fetch(of: Site, *scopes: str) -> Any:
+        system = factories.user(Role.INTEGRATOR, of)
+        _token, plaintext = tokens.issue(Actor.system("test"), system, name="PACS", scopes=scopes)
+        return Client().get(address, HTTP_AUTHORIZATION=f"Bearer {plaintext}")
+
+    answer = fetch(site, "studies:read")
+    assert answer["Content-Type"] == "application/pdf"
+    assert b"".join(answer.streaming_content).startswith(b"%PDF-1.7")
+    assert fetch(site, "studies:write").status_code == 403
+    assert fetch(factories.site(), "studies:read").status_code == 404
+    assert Client().get(address).status_code == 401
 
 
 def test_nobody_reads_reports_without_signing_in(study: Study) -> None:
