@@ -24,7 +24,9 @@ def _edges() -> list[Path]:
     return [
         path
         for path in _sources()
-        if path.name in EDGES or "views" in path.parts or path.is_relative_to(PLATFORM / "api")
+        if path.name in EDGES
+        or "views" in path.parts
+        or (path.is_relative_to(PLATFORM / "api") and path.name != "services.py")
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from cad_platform.api.idempotency import Key, forget_expired
 from cad_platform.api.models import IdempotentAnswer
+from cad_platform.api.services import Key, forget_expired
 from cad_platform.studies.models import Study
 from tests.posted_files import STUDY, Hospital, dicom, png, reasons, token_for
 

@@ -20,9 +20,7 @@ def test_swagger_ui_shows_every_operation_and_violates_no_policy(
 
     with web_server(tmp_path) as server:
         page = chromium.new_page()
-        page.on(
-            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
-        )
+        page.on("console", heard)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{server.url}/api/docs/")
         page.wait_for_selector("#operations-v1-post_study, [id$='post_study']", timeout=60_000)
