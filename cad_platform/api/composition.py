@@ -38,9 +38,10 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     def artefact_url(artefact_id: uuid.UUID | str) -> str:
         return request.build_absolute_uri(analyses.artefact_url(artefact_id))
 
+    # Before the jobs: one that ends in between is seen ended and "complete", never running and "analysed".
+    summary = _summary(request, study, done=study.pk in analysed([study]))
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
-    summary = _summary(request, study, done=study.pk in analysed([study]))
     return answers.StudyAnswer(
         **summary,
         header_differences=[
