@@ -207,8 +207,16 @@ export class RasterPane implements Pane, HangsTogether {
 
   panBy(dx: number, dy: number): void {
     if (!this.viewport) return;
-    const [x, y] = this.viewport.getPan();
-    this.viewport.setPan([x + dx, y + dy]);
+    if (drawsOnCpu()) {
+      // Without WebGL `setPan` takes other units than `getPan` gives, so the camera itself is moved.
+      const { focalPoint } = this.viewport.getCamera();
+      const from = this.viewport.canvasToWorld([0, 0]);
+      const to = this.viewport.canvasToWorld([dx, dy]);
+      if (focalPoint) this.viewport.setCamera({ focalPoint: focalPoint.map((value, axis) => value + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3 });
+    } else {
+      const [x, y] = this.viewport.getPan();
+      this.viewport.setPan([x + dx, y + dy]);
+    }
     this.viewport.render();
   }
 
