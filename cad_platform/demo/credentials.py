@@ -48,7 +48,7 @@ PEOPLE = (
     Person("sonographer", Role.SONOGRAPHER, "demo", "Sofia", "Demo-Sonographer", "DEMO-S-1"),
     Person("integrator", Role.INTEGRATOR, "demo", "Hospital", "Interface"),
     Person("administrator", Role.ADMINISTRATOR, None, "Ada", "Demo-Administrator"),
-    Person("radiologist2", Role.RADIOLOGIST, "demo", "伟", "示例医生", "DEMO-R-2", "zh-hans"),
+    Person("radiologist2", Role.RADIOLOGIST, "demo", "王伟", "（示例）", "DEMO-R-2", "zh-hans"),
     Person("other-radiologist", Role.RADIOLOGIST, "demo-other", "Olga", "Demo-Elsewhere", "DEMO-O-1"),
 )
 
