@@ -28,7 +28,6 @@ from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.registry.health import component_of
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
-from imaging.errors import DecoderUnavailable
 from inference.contract import (
     AnalysisError,
     AnalysisRequest,
@@ -84,7 +83,7 @@ def _attempt(claim: Claim) -> str:
     except (ModelServerUnavailable, Unavailable, StorageFull) as error:
         return _give_back(claim, _sentence(error), away=True)
     except AnalysisError as error:
-        if error.retryable or isinstance(error.__cause__, DecoderUnavailable):
+        if error.retryable:
             return _give_back(claim, str(error), away=False)
         return _conclude(claim, AnalysisJob.State.FAILED, str(error))
     except SoftTimeLimitExceeded:

@@ -270,7 +270,7 @@ def _request(study_id: uuid.UUID | str) -> tuple[list[AnalysisJob], list[Instanc
             )
             transitions.record_of(transitions.worker_actor(), "job.request", job, state=job.state)
             if reason:
-                outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
+                outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
         if job.state == State.REQUESTED:
             job.study, job.model_version = study, version
             waiting.append(job)

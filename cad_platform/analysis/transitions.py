@@ -68,7 +68,7 @@ def end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = Fal
     job.reason, job.retryable = reason, retryable
     move(job, state, lease_expires_at=None)
     record_of(worker_actor(), f"job.{_VERBS[state]}", job, attempt=job.attempt)
-    outbox.publish(ENDED_TOPIC, job_id=str(job.pk))
+    outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
 
 
 def cancel(job: AnalysisJob) -> None:

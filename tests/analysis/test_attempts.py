@@ -127,7 +127,7 @@ class TestLease:
         let_lease_run_out(job)
         assert sweep().taken_over == 1
         assert (now(job).state, outcomes(job)) == (State.REQUESTED, [Outcome.LOST])
-        event = OutboxEvent.objects.filter(topic=services.REQUESTED_TOPIC).latest("pk")
+        event = OutboxEvent.objects.filter(topic=transitions.REQUESTED_TOPIC).latest("pk")
         assert event.payload == {"job_id": str(job.pk)}
         assert services.claim(job.pk, "worker-2") is not None
         assert not services.renew(claim)
@@ -214,7 +214,7 @@ class TestNothingIsLost:
         Study.objects.filter(pk=study.pk).update(completed_at=timezone.now() - timedelta(minutes=1))
         assert sweep().unnoticed == 1
         job = AnalysisJob.objects.get(study=study, state=State.REQUESTED)
-        event = OutboxEvent.objects.get(topic=services.REQUESTED_TOPIC)
+        event = OutboxEvent.objects.get(topic=transitions.REQUESTED_TOPIC)
         assert event.payload == {"job_id": str(job.pk)}
 
     def test_open_jobs_of_a_withdrawn_study_are_cancelled(self, job: AnalysisJob) -> None:
@@ -236,7 +236,7 @@ class TestRetry:
         administrator = factories.actor(Role.ADMINISTRATOR)
         job = services.retry(administrator, failed)
         assert (job.state, job.reason, job.finished_at) == (State.REQUESTED, "", None)
-        assert OutboxEvent.objects.filter(topic=services.REQUESTED_TOPIC).exists()
+        assert OutboxEvent.objects.filter(topic=transitions.REQUESTED_TOPIC).exists()
         event = AuditEvent.objects.get(action="job.retry")
         assert (event.actor_label, event.detail["study"]) == (administrator.label, str(failed.study_id))
         assert services.claim(job.pk, "worker-2").attempt == 2

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import lease, runner, selectors, services, tasks
+from cad_platform.analysis import lease, runner, selectors, services, tasks, transitions
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.errors import NotFound, NotPermitted
@@ -72,9 +72,8 @@ class TestSucceeded:
 
     def test_ending_is_audited_and_announced(self, job: AnalysisJob) -> None:
         assert AuditEvent.objects.filter(action="job.succeed", object_id=str(job.pk)).exists()
-        assert OutboxEvent.objects.filter(
-            topic=services.ENDED_TOPIC, payload={"job_id": str(job.pk)}
-        ).exists()
+        announced = OutboxEvent.objects.get(topic=transitions.ENDED_TOPIC)
+        assert announced.payload == {"job_id": str(job.pk), "study_id": str(job.study_id)}
 
     def test_doing_it_again_does_nothing(self, job: AnalysisJob) -> None:
         assert tasks.run(str(job.pk)) == "not claimed"
