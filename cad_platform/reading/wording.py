@@ -60,6 +60,8 @@ _CLASS_WORDS: dict[str, str | Promise] = {
     "benign": gettext_lazy("Benign"),
     "malignant": gettext_lazy("Malignant"),
     "not_malignant": gettext_lazy("Not malignant"),
+    "abnormal": gettext_lazy("Abnormal"),
+    "malignancy": gettext_lazy("Malignancy"),
     "no_finding": gettext_lazy("No finding"),
     "suspicious": gettext_lazy("Suspicious"),
     "lesion": gettext_lazy("Lesion"),

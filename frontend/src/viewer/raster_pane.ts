@@ -238,7 +238,7 @@ export class RasterPane implements Pane, HangsTogether {
     const { clientWidth, clientHeight } = this.frame.view;
     const transform = this.transform();
     const [x, y] = apply(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
-    const seen = x > clientWidth * 0.06 && x < clientWidth * 0.94 && y > clientHeight * 0.06 && y < clientHeight * 0.94;
+    const seen = x > 0 && x < clientWidth && y > 0 && y < clientHeight;
     if (!seen) this.panBy(clientWidth / 2 - x, clientHeight / 2 - y);
   }
 
