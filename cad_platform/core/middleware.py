@@ -48,7 +48,7 @@ class HistoryContextMiddleware:
 
 
 class ErrorPageMiddleware:
-    """Turns a refusal into a page that says what happened and what to do. API answers are made in `api.problems`."""
+    """Turns a refusal into a page that says what happened and what to do; `api.problems` answers the API."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response

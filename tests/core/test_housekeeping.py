@@ -51,7 +51,8 @@ def test_a_fault_in_one_loop_ends_them_all() -> None:
     def faulty() -> None:
         raise ZeroDivisionError
 
-    keeper = Housekeeping({"faulty": Loop("faulty", faulty), "other": Loop("other", lambda: None, every=0.01)})
+    sound = Loop("sound", lambda: None, every=0.01)
+    keeper = Housekeeping({"faulty": Loop("faulty", faulty), "sound": sound})
     thread, ended = run(keeper)
     thread.join(20)
     assert ended == [["faulty"]]

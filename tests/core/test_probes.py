@@ -66,7 +66,7 @@ def test_a_failure_after_the_proof_counts_and_says_why(client: Client) -> None:
 
 
 def test_a_dead_database_is_named_at_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The direct connection is the only one that the view makes; here it leads to a socket without a server."""
+    """The view makes one direct connection; here it leads to a socket without a server."""
     connect = psycopg.connect
     monkeypatch.setattr(
         probes.psycopg, "connect", lambda **options: connect(**options | {"host": "/nonexistent"})
