@@ -1,1 +1,1 @@
-"""Ground floor: errors and their HTTP answers, the outbox, proofs of life, the base page. Nothing clinical."""
+"""Ground floor: errors and their HTTP answers, outbox, proofs of life, the base page. Nothing clinical."""
