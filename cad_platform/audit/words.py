@@ -79,3 +79,10 @@ def action_words(action: str, outcome: str = "success") -> str:
 
 def outcome_words(outcome: str) -> str:
     return str(OUTCOMES.get(outcome, outcome))
+
+
+def actor_words(label: str) -> str:
+    """A person's name as it is; a process of the platform by what it does."""
+    if not label.startswith("system:"):
+        return label
+    return str(_("The platform (%(process)s)") % {"process": label.removeprefix("system:")})

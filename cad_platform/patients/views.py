@@ -26,7 +26,7 @@ PAGE_SIZE = 25
 
 def _differences(review: DemographicsReview) -> list[tuple[str, str, str]]:
     """(field, stored, reported) of a review, in words."""
-    labels = {"name": _("Name"), "birth_date": _("Date of birth"), "sex": _("Sex")}
+    labels = {"name": _("Patient name"), "birth_date": _("Date of birth"), "sex": _("Sex")}
     rows = []
     for field, reported in sorted(review.reported.items()):
         stored = getattr(review.patient, field)

@@ -78,7 +78,7 @@ def image_name(instance: Instance) -> str:
     """How the report calls an image: its side and view in DICOM's letters, else its number. The same in every
     language, because it becomes part of the signed record."""
     named = " ".join(part for part in (instance.laterality, instance.view_position) if part)
-    return named or f"#{instance.number}"
+    return named or f"img {instance.number}"
 
 
 def _verdict(finding: dict[str, Any]) -> str:

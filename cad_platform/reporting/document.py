@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.models import Role
 from cad_platform.core.templatetags.interface import person_name
 from cad_platform.patients.models import Sex
+from cad_platform.reading.wording import class_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.models import Report, Signature
@@ -196,7 +197,7 @@ def _ai(summary: dict[str, Any]) -> dict[str, Any]:
         [
             str(finding["number"]),
             finding["image"]["name"],
-            (finding["decision"] or {}).get("label") or finding["label"].replace("_", " "),
+            class_words((finding["decision"] or {}).get("label") or finding["label"]),
             "—" if finding["score"] is None else f"{finding['score']:.2f}",
             decision_words(finding),
         ]

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.wording import class_words, point_words
 
 FLAGS = {
     "out_of_distribution": gettext_lazy("unlike the images that the model was trained on"),
@@ -41,9 +42,9 @@ def _statement(job: dict[str, Any]) -> str:
 
 
 def _probabilities(values: dict[str, float]) -> str:
-    """ "malignant 0.87, benign 0.10": the likeliest first."""
+    """ "Malignant 0.87, Benign 0.10": the likeliest first."""
     ordered = sorted(values.items(), key=lambda item: -item[1])
-    return ", ".join(f"{name.replace('_', ' ')} {value:.2f}" for name, value in ordered)
+    return ", ".join(f"{class_words(name)} {value:.2f}" for name, value in ordered)
 
 
 def _provenance(job: dict[str, Any]) -> str:
@@ -53,7 +54,8 @@ def _provenance(job: dict[str, Any]) -> str:
     if job["preprocessing_sha256"]:
         parts.append(_("preprocessing %(hash)s") % {"hash": job["preprocessing_sha256"][:12]})
     if job["thresholds"]:
-        points = ", ".join(f"{name} {value:g}" for name, value in sorted(job["thresholds"].items()))
+        thresholds = sorted(job["thresholds"].items())
+        points = ", ".join(f"{point_words(name)} {value:g}" for name, value in thresholds)
         parts.append(_("operating points %(points)s") % {"points": points})
     if job["finished_at"]:
         parts.append(job["finished_at"][:19].replace("T", " ") + " UTC")

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from cad_platform.audit.words import ACTIONS, ATTEMPTS, action_words
+from cad_platform.audit.words import ACTIONS, ATTEMPTS, action_words, actor_words
 from embedded.state import REPOSITORY
 
 
@@ -36,3 +36,8 @@ def test_what_was_only_tried_does_not_read_as_done() -> None:
     assert action_words("report.sign", "wrong_password") == "Tried to sign"
     assert action_words("report.sign") == "Signed"
     assert action_words("something.new") == "something.new"
+
+
+def test_processes_of_the_platform_are_told_from_people() -> None:
+    assert actor_words("system:worker") == "The platform (worker)"
+    assert actor_words("Ruth Adeyemi") == "Ruth Adeyemi"

@@ -39,7 +39,7 @@ def test_stored_and_reported_stand_side_by_side(browser: Client, review: Demogra
     entry = browser.get(reverse("demographics-reviews")).context["entries"][0]
     assert entry["differences"] == [
         ("Date of birth", "1961-04-02", "1962-04-02"),
-        ("Name", "Okafor, Amara", "Okafor, Amara Jane"),
+        ("Patient name", "Okafor, Amara", "Okafor, Amara Jane"),
         ("Sex", "Female", "Other"),
     ]
 
