@@ -8,4 +8,5 @@ class StudiesConfig(AppConfig):
     def ready(self) -> None:
         from cad_platform.core import outbox
 
-        outbox.subscribe("study.complete", "studies.prepare_images")
+        # Once the models have spoken: before that the workers are theirs.
+        outbox.subscribe("analysis.ended", "studies.prepare_images")

@@ -22,7 +22,7 @@ def collect_files() -> dict[str, int]:
 
 
 @shared_task(name="studies.prepare_images")
-def prepare_images(study_id: str) -> None:
+def prepare_images(study_id: str, **_: str) -> None:
     """Have a new study's large images decoded, so that whoever opens it first does not wait. Each is a task
     of its own, so that analyses get their turn in between."""
     for image_id in pixels.large_images(study_id):
