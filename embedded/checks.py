@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from embedded.state import REPOSITORY, StateError
 
 _BIN = bootstrap.VENV / "bin"
 _TYPED = ("cad_platform", "embedded", "imaging", "inference")
+_STOP_SECONDS = 60
 #: For tools that read the settings and connect to nothing.
 _SETTINGS_ONLY = {
     "CAD_SECRET_KEY": "a-key-for-checks-only-that-is-long-enough-for-the-deployment-check-0123456789",
@@ -80,7 +82,10 @@ def main(arguments: list[str]) -> int:
         names = ", ".join(repr(stage.name) for stage in stages([]))
         print(f"There is no stage {options.only!r}: choose one of {names}.", file=sys.stderr)
         return 2
-    return run(wanted)
+    try:
+        return run(wanted)
+    except KeyboardInterrupt:
+        return 130
 
 
 def run(wanted: Sequence[Stage]) -> int:
@@ -96,7 +101,7 @@ def run(wanted: Sequence[Stage]) -> int:
                 "PYTHONUNBUFFERED": "1",
                 **stage.environment,
             }
-            code = subprocess.run(stage.command, cwd=REPOSITORY, env=environment, check=False).returncode
+            code = _wait_for(subprocess.Popen(stage.command, cwd=REPOSITORY, env=environment))
             if code:
                 failed.append(stage.name)
             if stage.name != "tests":
@@ -105,6 +110,19 @@ def run(wanted: Sequence[Stage]) -> int:
     if failed:
         print(f"FAILED: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
+
+
+def _wait_for(process: subprocess.Popen[bytes]) -> int:
+    """The exit code; asked to end, first let the stage end what it has started."""
+    # The terminal interrupts both of us; a SIGTERM comes here alone.
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait(_STOP_SECONDS)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ class Supervisor:
                 self._say(
                     f"The web server answers after {now - self.began:.0f} s; waiting for the other parts"
                 )
-            if served and not announced and now - asked_at > 0.5:
+            if served and not announced and now - asked_at > 1:
                 asked_at = now
                 announced = self._announce()
             if now - bounded_at > 10:

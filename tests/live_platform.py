@@ -23,6 +23,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from embedded.chromium import BROWSER, browser
+from embedded.process import preparation
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
 
@@ -117,6 +118,8 @@ def start_platform(state: Path, port: int, **environment: str) -> subprocess.Pop
             env=outside_environment() | {"CAD_DEMO_CASES": "none"} | environment,
             stdout=log,
             stderr=subprocess.STDOUT,
+            # A killed test run takes its platforms with it.
+            preexec_fn=preparation(None, os.getpid(), signal.SIGTERM),
         )
 
 
