@@ -129,7 +129,7 @@ def test_a_box_is_moved_and_a_finding_drawn_with_the_pointer(
 
 def test_four_views_hang_back_to_back(live_platform: LivePlatform, page: Page, tmp_path: Path) -> None:
     files = []
-    for view in reversed(mammography.exam(203, left="malignant", rows=800)):
+    for view in reversed(mammography.exam(213, left="malignant", rows=800)):
         path = tmp_path / f"{view.laterality}-{view.view}.dcm"
         mammography.write_dicom(view, path, PatientID="KEYS-MG")
         files.append(path)
@@ -211,7 +211,7 @@ def test_a_slide_zooms_with_scale_bar_and_map(
     live_platform: LivePlatform, page: Page, tmp_path: Path, axe_source: str
 ) -> None:
     path = tmp_path / "slide.tif"
-    histology.write_slide(histology.slide(206, "malignant"), path)
+    histology.write_slide(histology.slide(216, "malignant"), path)
     study = {
         "modality": "SM",
         "accession_number": "KEYS-SM",

@@ -52,6 +52,7 @@ def analysed(study: Study, **result: Any) -> AnalysisJob:
     done = make.succeeded_job(study)
     done.model_version.manifest = MANIFEST
     done.model_version.save()
+    assert done.result is not None
     done.result = {**done.result, "thresholds": MANIFEST["thresholds"], **result}
     done.save()
     return done

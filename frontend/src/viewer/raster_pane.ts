@@ -1,6 +1,7 @@
 /** A picture or DICOM image, drawn by Cornerstone3D at full resolution and bit depth. */
 import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 import type { CaseImage } from '../page/case_events';
+import { Cine } from './cine';
 import { drawsOnCpu, registerFrame, renderingEngine, windowOf } from './cornerstone';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, apply, invert, isRegular, scaleOf } from './geometry';
@@ -9,7 +10,6 @@ import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
 import { type ImageMetadata, fetchMetadata } from './pixels';
 
-const CINE_MS = 66;
 let count = 0;
 
 export class RasterPane implements Pane, HangsTogether {
@@ -22,9 +22,7 @@ export class RasterPane implements Pane, HangsTogether {
   private viewport: StackViewport | null = null;
   private metadata: ImageMetadata | null = null;
   private tool: Tool = 'window';
-  private cine: number | null = null;
-  private slider: HTMLInputElement | null = null;
-  private playButton: HTMLButtonElement | null = null;
+  private cine: Cine | null = null;
   private mirrored = false;
   /** Where the chest wall belongs on the screen, for mammograms that hang together. */
   private wall: 'left' | 'right' | null = null;
@@ -89,7 +87,10 @@ export class RasterPane implements Pane, HangsTogether {
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
       element.addEventListener(name, () => this.changed());
     }
-    if (metadata.frames > 1 && !this.slider) this.addFrameControls(metadata.frames);
+    if (metadata.frames > 1 && !this.cine) {
+      this.cine = new Cine(metadata.frames, this.words, (frame) => this.toFrame(frame));
+      this.element.append(this.cine.element);
+    }
     this.hang();
     this.viewport.render();
   }
@@ -105,7 +106,6 @@ export class RasterPane implements Pane, HangsTogether {
     if (!isRegular(transform)) return;
     this.overlay.update(transform);
     this.frame.showScale(this.image.spacing_um ? this.image.spacing_um / scaleOf(transform) : null);
-    if (this.slider) this.slider.value = String(this.viewport.getCurrentImageIdIndex() + 1);
     this.events.changed(this);
   }
 
@@ -222,7 +222,7 @@ export class RasterPane implements Pane, HangsTogether {
 
   zoomBy(factor: number, around?: Point): void {
     if (!this.viewport) return;
-    const centre: Point = around ?? [this.frame.view.clientWidth / 2, this.frame.view.clientHeight / 2];
+    const centre = around ?? this.restingPoint();
     const before = this.transform();
     if (!isRegular(before)) return;
     const scale = scaleOf(before);
@@ -231,6 +231,13 @@ export class RasterPane implements Pane, HangsTogether {
     this.viewport.setZoom(this.viewport.getZoom() * bounded);
     const after = apply(this.transform(), point);
     this.panBy(centre[0] - after[0], centre[1] - after[1]);
+  }
+
+  /** What a zoom without a pointer leaves in place: the chest wall where views hang, else the middle. */
+  private restingPoint(): Point {
+    const { clientWidth, clientHeight } = this.frame.view;
+    if (this.wall) return [this.wall === 'left' ? 0 : clientWidth, clientHeight / 2];
+    return [clientWidth / 2, clientHeight / 2];
   }
 
   reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
@@ -259,7 +266,7 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   destroy(): void {
-    this.stopCine();
+    this.cine?.stop();
     if (this.viewport) renderingEngine().disableElement(this.viewportId);
     this.viewport = null;
     this.element.remove();
@@ -267,34 +274,12 @@ export class RasterPane implements Pane, HangsTogether {
 
   // --- frames -------------------------------------------------------------------------------------------
 
-  private addFrameControls(frames: number): void {
-    const bar = document.createElement('div');
-    bar.className = 'cine';
-    this.playButton = Object.assign(document.createElement('button'), { type: 'button', className: 'button button--small', textContent: this.words['play'] ?? '' });
-    this.playButton.addEventListener('click', () => this.togglePlay());
-    this.slider = Object.assign(document.createElement('input'), { type: 'range', min: '1', max: String(frames), value: '1' });
-    this.slider.setAttribute('aria-label', this.words['frame'] ?? '');
-    const number = document.createElement('output');
-    number.className = 'num';
-    const show = (): void => {
-      number.textContent = `${(this.viewport?.getCurrentImageIdIndex() ?? 0) + 1} / ${frames}`;
-    };
-    this.slider.addEventListener('input', () => {
-      this.stopCine();
-      void this.toFrame(Number(this.slider?.value) - 1);
-    });
-    this.frame.view.addEventListener(Enums.Events.STACK_NEW_IMAGE, show);
-    show();
-    bar.append(this.playButton, this.slider, number);
-    bar.addEventListener('pointerdown', (event) => event.stopPropagation());
-    this.element.append(bar);
-  }
-
   private async toFrame(frame: number): Promise<void> {
     try {
       await this.viewport?.setImageIdIndex(frame);
+      this.cine?.show(frame);
     } catch (error) {
-      this.stopCine();
+      this.cine?.stop();
       this.frame.failed(error instanceof Error ? error.message : '', () => {
         this.frame.done();
         void this.toFrame(frame);
@@ -303,32 +288,11 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   step(frames: number): void {
-    const total = this.viewport?.getImageIds().length ?? 1;
-    if (!this.viewport || total < 2) return;
-    void this.toFrame((this.viewport.getCurrentImageIdIndex() + frames + total) % total);
+    this.cine?.step(frames);
   }
 
   togglePlay(): void {
-    if (!this.slider) return;
-    if (this.cine !== null) {
-      this.stopCine();
-      return;
-    }
-    let busy = false;
-    this.cine = window.setInterval(() => {
-      // A frame that is still loading is waited for, not skipped.
-      if (busy || !this.viewport) return;
-      busy = true;
-      const next = (this.viewport.getCurrentImageIdIndex() + 1) % this.viewport.getImageIds().length;
-      void this.toFrame(next).finally(() => (busy = false));
-    }, CINE_MS);
-    if (this.playButton) this.playButton.textContent = this.words['pause'] ?? '';
-  }
-
-  private stopCine(): void {
-    if (this.cine !== null) window.clearInterval(this.cine);
-    this.cine = null;
-    if (this.playButton) this.playButton.textContent = this.words['play'] ?? '';
+    this.cine?.toggle();
   }
 
   // --- pointer ------------------------------------------------------------------------------------------

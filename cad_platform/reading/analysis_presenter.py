@@ -1,0 +1,140 @@
+"""What the case page says of each model's analysis, made from jobs; no HTTP, no queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.reading import wording
+from cad_platform.reading.presenters import AiCell, ai_cell
+from cad_platform.reading.selectors import CaseRecord
+from cad_platform.studies.models import Study
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    name: str
+    percent: int
+    value: float
+    is_positive: bool
+
+
+@dataclass(frozen=True)
+class SideScore:
+    """The score of one breast, or of one image."""
+
+    name: str
+    score: wording.Score
+    flags: list[wording.Flag] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which bytes produced the result, so that it can be produced again."""
+
+    model: str
+    version: str
+    weights: str
+    weights_full: str
+    preprocessing: str
+    preprocessing_full: str
+    thresholds: list[tuple[str, float]]
+    finished_at: datetime | None
+    model_ms: float
+    total_ms: float
+    licence: str
+    intended_use: str
+
+
+@dataclass(frozen=True)
+class AnalysisView:
+    id: str
+    model_title: str
+    cell: AiCell
+    is_open: bool
+    classes: list[ClassScore]
+    breasts: list[SideScore]
+    images: list[SideScore]
+    provenance: Provenance | None
+
+
+def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]) -> list[AnalysisView]:
+    """A view of each job; of a study whose analyses are not yet asked for, that it waits. `names` of images
+    by their SOP Instance UID."""
+    views = [_analysis(job, case.study.modality, names) for job in jobs]
+    if not views and case.study.state == Study.State.COMPLETE:
+        waiting = AiCell("busy", _("Waiting for the model"))
+        views = [AnalysisView("", _("Analysis"), waiting, True, [], [], [], None)]
+    return views
+
+
+def _analysis(job: AnalysisJob, modality: str, names: Mapping[str, str]) -> AnalysisView:
+    manifest = job.model_version.manifest
+    result = job.result or {}
+    thresholds = result.get("thresholds") or manifest.get("thresholds", {})
+    positive = manifest.get("positive_class", "")
+    cell = ai_cell(job, modality)
+    if result:
+        cell = AiCell(
+            cell.kind,
+            cell.words,
+            cell.detail,
+            cell.tone,
+            cell.score,
+            flags=[wording.flag(code) for code in result.get("flags", [])],
+        )
+
+    def positive_score(probabilities: Mapping[str, float]) -> wording.Score | None:
+        value = probabilities.get(positive)
+        return wording.score(value, thresholds, modality) if value is not None else None
+
+    breasts, images = [], []
+    for side in ("R", "L"):
+        score = positive_score(result.get("breasts", {}).get(side, {}))
+        if score:
+            breasts.append(SideScore(_("Right breast") if side == "R" else _("Left breast"), score))
+    for image in result.get("images", []):
+        score = positive_score(image.get("probabilities", {}))
+        if score and len(result["images"]) > 1:
+            flags = [wording.flag(code) for code in image.get("flags", [])]
+            images.append(SideScore(names.get(image["image_id"], ""), score, flags))
+    return AnalysisView(
+        id=str(job.id),
+        model_title=manifest.get("title") or wording.class_words(job.model_version.name),
+        cell=cell,
+        is_open=job.state in {AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING},
+        classes=[
+            ClassScore(wording.class_words(name), round(100 * value), value, name == positive)
+            for name, value in result.get("probabilities", {}).items()
+        ],
+        breasts=breasts,
+        images=images,
+        provenance=_provenance(job, result, thresholds) if result else None,
+    )
+
+
+def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping[str, float]) -> Provenance:
+    identity, timings = result["model"], result.get("timings", {})
+    manifest = job.model_version.manifest
+    return Provenance(
+        model=identity["name"],
+        version=identity["version"],
+        weights=identity["weights_sha256"][:12],
+        weights_full=identity["weights_sha256"],
+        preprocessing=identity["preprocessing_sha256"][:12],
+        preprocessing_full=identity["preprocessing_sha256"],
+        thresholds=[
+            (wording.point_words(name), value)
+            for name, value in sorted(thresholds.items(), key=lambda item: item[1])
+        ],
+        finished_at=job.finished_at,
+        model_ms=timings.get("model_ms", 0.0),
+        total_ms=timings.get("total_ms", 0.0),
+        licence=manifest.get("licence", ""),
+        intended_use=manifest.get("intended_use", ""),
+    )
