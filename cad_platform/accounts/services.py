@@ -1,4 +1,4 @@
-"""What may happen to sites and users: made, changed, deactivated and unlocked by administrators; never deleted.
+"""What may happen to sites and users: made, changed, deactivated, unlocked by administrators; never deleted.
 
 A process of the platform itself (`Actor.system`, from the command line) may do the same. Tokens are in
 `accounts.tokens`.

@@ -1,5 +1,5 @@
-"""Users and tokens, signing in and out. Of allauth only what this platform offers is reachable: accounts are made by
-administrators, so there is no sign-up and no reset by e-mail."""
+"""Users and tokens, signing in and out. Of allauth only what this platform offers is reachable: accounts are
+made by administrators, so there is no sign-up and no reset by e-mail."""
 
 from allauth.account import views as account
 from django.urls import URLPattern, path

@@ -233,9 +233,7 @@ TORCHSERVE_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_URL", "").split(","
 TORCHSERVE_KEY_FILE = os.environ.get("CAD_TORCHSERVE_KEY_FILE", "")
 TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
 #: Only asked how many workers are ready; in the order of the addresses above.
-TORCHSERVE_MANAGEMENT_URLS = [
-    u for u in os.environ.get("CAD_TORCHSERVE_MANAGEMENT_URL", "").split(",") if u
-]
+TORCHSERVE_MANAGEMENT_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_MANAGEMENT_URL", "").split(",") if u]
 #: Calls at a time from one process to one host.
 TORCHSERVE_CONCURRENCY = int(os.environ.get("CAD_TORCHSERVE_CONCURRENCY", "4"))
 #: A worker holds a job for so long at a time and renews it every third of that.
