@@ -165,6 +165,7 @@ def _ultrasound(manifest: ModelManifest, records: Sequence[Record]) -> list[Figu
         return record.probabilities["malignant"]
 
     balanced = manifest.thresholds["balanced"]
+    sensitive = manifest.thresholds["high_sensitivity"]
     return [
         figure(
             "auc_malignant_benign", "AUC, malignant against benign", lesions, figures.auc(malignant, odds)
@@ -188,6 +189,18 @@ def _ultrasound(manifest: ModelManifest, records: Sequence[Record]) -> list[Figu
             "specificity at the balanced operating point",
             records,
             figures.specificity(malignant, chance, balanced),
+        ),
+        figure(
+            "sensitivity_high",
+            "sensitivity at the high-sensitivity operating point",
+            records,
+            figures.sensitivity(malignant, chance, sensitive),
+        ),
+        figure(
+            "specificity_high",
+            "specificity at the high-sensitivity operating point",
+            records,
+            figures.specificity(malignant, chance, sensitive),
         ),
         figure("accuracy", "share of frames in the right one of three classes", records, figures.accuracy),
         figure(
@@ -217,6 +230,7 @@ def _mammography(manifest: ModelManifest, records: Sequence[Record]) -> list[Fig
         return record.probabilities["malignancy"]
 
     balanced = manifest.thresholds["balanced"]
+    sensitive = manifest.thresholds["high_sensitivity"]
     return [
         figure(
             "auc_abnormal",
@@ -250,6 +264,18 @@ def _mammography(manifest: ModelManifest, records: Sequence[Record]) -> list[Fig
             figures.specificity(abnormal, abnormality, balanced),
         ),
         figure(
+            "sensitivity_high",
+            "mini-MIAS: sensitivity at the high-sensitivity operating point",
+            films,
+            figures.sensitivity(abnormal, abnormality, sensitive),
+        ),
+        figure(
+            "specificity_high",
+            "mini-MIAS: specificity at the high-sensitivity operating point",
+            films,
+            figures.specificity(abnormal, abnormality, sensitive),
+        ),
+        figure(
             "ece_abnormal",
             "mini-MIAS: expected calibration error of P(abnormal)",
             films,
@@ -275,6 +301,7 @@ def _histopathology(manifest: ModelManifest, records: Sequence[Record]) -> list[
         return record.probabilities["idc"]
 
     balanced = manifest.thresholds["balanced"]
+    sensitive = manifest.thresholds["high_sensitivity"]
     measured = [
         figure("auc_idc", "IDC patches: AUC, IDC against not IDC", patches, figures.auc(positive, chance)),
         figure(
@@ -294,6 +321,18 @@ def _histopathology(manifest: ModelManifest, records: Sequence[Record]) -> list[
             "IDC patches: specificity at the balanced operating point",
             patches,
             figures.specificity(positive, chance, balanced),
+        ),
+        figure(
+            "sensitivity_high",
+            "IDC patches: sensitivity at the high-sensitivity operating point",
+            patches,
+            figures.sensitivity(positive, chance, sensitive),
+        ),
+        figure(
+            "specificity_high",
+            "IDC patches: specificity at the high-sensitivity operating point",
+            patches,
+            figures.specificity(positive, chance, sensitive),
         ),
         figure(
             "ece",
