@@ -38,7 +38,9 @@ export class Cine {
   }
 
   step(by: number): void {
-    void this.toFrame((this.current + by + this.frames) % this.frames);
+    // Counted from the frame last asked for, so that quick steps add up while one still loads.
+    this.current = (this.current + by + this.frames) % this.frames;
+    void this.toFrame(this.current);
   }
 
   toggle(): void {
