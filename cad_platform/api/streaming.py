@@ -25,7 +25,9 @@ def unchanged(request: HttpRequest, tag: str) -> HttpResponse | None:
     given = parse_etags(request.headers.get("If-None-Match", ""))
     etag = f'"{tag}"'
     if "*" in given or etag in {value.removeprefix("W/") for value in given}:
-        return private(HttpResponseNotModified(), tag)
+        answer = HttpResponseNotModified()
+        private(answer, tag)
+        return answer
     return None
 
 

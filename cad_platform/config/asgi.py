@@ -1,4 +1,4 @@
-"""The web server's entry: Django behind the guard against bodies too large, too slow or too much for the disk."""
+"""The web server's entry: Django behind the guard against bodies too large, too slow or beyond the disk."""
 
 import os
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from cad_platform.accounts.models import Role
+from cad_platform.accounts.models import Role, User
 from cad_platform.core import probes
 from cad_platform.core.errors import NotFound, NotPermitted, PlatformError
 
@@ -17,6 +17,7 @@ from cad_platform.core.errors import NotFound, NotPermitted, PlatformError
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
     """Clinicians start at the worklist, administrators at the jobs."""
+    assert isinstance(request.user, User), "login_required lets nobody else in"
     if request.user.role == Role.ADMINISTRATOR:
         return redirect("jobs")
     return redirect("worklist")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import UID
 
 from cad_platform.demo.cases import NAMESPACE, Case, CaseImage
 
@@ -165,7 +166,7 @@ def _her2st_slide(root: Path) -> Iterator[Case]:
 def _renumbered(original: Path, copy: Path) -> Path:
     """The same object under another SOP Instance UID, always the same one; its pixels stay as encoded."""
     dataset = pydicom.dcmread(original)
-    uid = f"2.25.{uuid.uuid5(NAMESPACE, str(dataset.SOPInstanceUID)).int}"
+    uid = UID(f"2.25.{uuid.uuid5(NAMESPACE, str(dataset.SOPInstanceUID)).int}")
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
     dataset.save_as(copy)
     return copy
