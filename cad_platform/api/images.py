@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.negotiation import BaseContentNegotiation
@@ -247,7 +248,7 @@ _LOSSY_TRANSFER_SYNTAXES = frozenset(
 def _frame(request: HttpRequest) -> int:
     given = request.GET.get("frame", "0")
     if not given.isascii() or not given.isdigit() or len(given) > 9:
-        raise Invalid("`frame` is a number from 0.")
+        raise Invalid(_("`frame` is a number from 0."))
     return int(given)
 
 

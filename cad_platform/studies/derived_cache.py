@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from cad_platform.core.errors import StorageFull
 
 #: When over its bound the cache shrinks to this share, so that it does not shrink at every write.
@@ -53,7 +55,7 @@ class DerivedCache:
             except BaseException as error:
                 Path(temporary).unlink(missing_ok=True)
                 if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                    raise StorageFull("The disk is full: the image cannot be shown.") from error
+                    raise StorageFull(_("The disk is full: the image cannot be shown.")) from error
                 raise
         self.shrink(keep=path)
         return path
@@ -70,10 +72,10 @@ class DerivedCache:
                 entry.unlink(missing_ok=True)
             elif not entry.name.startswith("."):
                 entries.append((status.st_mtime, status.st_size, entry))
-        total = sum(size for _, size, _ in entries)
+        total = sum(size for _used, size, _entry in entries)
         if total <= self.max_bytes:
             return
-        for _, size, entry in sorted(entries, key=lambda item: item[0]):
+        for _used, size, entry in sorted(entries, key=lambda item: item[0]):
             if total <= self.max_bytes * _SHRUNK:
                 return
             if entry != keep:

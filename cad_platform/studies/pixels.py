@@ -24,6 +24,7 @@ import numpy as np
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit import services as audit
@@ -167,8 +168,7 @@ def open_frame(instance: Instance, frame: int) -> OpenFrame:
     Raises `NotFound` for a frame that the image does not have and `Invalid` when it cannot be decoded.
     """
     _require_plain(instance)
-    if not 0 <= frame < instance.frames:
-        raise NotFound(f"The image has {instance.frames} frame(s), numbered from 0.")
+    _require_frame(instance, frame)
 
     def decode(into: Path) -> None:
         with storage.open(instance.file_id) as path, _told_plainly():
@@ -219,8 +219,7 @@ def thumbnail(instance: Instance) -> Path:
 def rendered(instance: Instance, frame: int) -> Path:
     """An 8-bit PNG of a frame in full size, through the image's own window."""
     _require_plain(instance)
-    if not 0 <= frame < instance.frames:
-        raise NotFound(f"The image has {instance.frames} frame(s), numbered from 0.")
+    _require_frame(instance, frame)
 
     def make(into: Path) -> None:
         with storage.open(instance.file_id) as path, _told_plainly():
@@ -241,14 +240,22 @@ def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
 
 def _of_slide(instance: Instance, ask: Callable[[Path], _Answer]) -> _Answer:
     if instance.kind != Instance.Kind.SLIDE:
-        raise NotFound("This image is not a slide.")
+        raise NotFound(_("This image is not a slide."))
     with storage.open(instance.file_id) as path, _told_plainly():
         return ask(path)
 
 
 def _require_plain(instance: Instance) -> None:
     if instance.kind == Instance.Kind.SLIDE:
-        raise NotFound("A slide has no single frame of pixels: read it in tiles (slide.dzi).")
+        raise NotFound(_("A slide has no single frame of pixels: read it in tiles (slide.dzi)."))
+
+
+def _require_frame(instance: Instance, frame: int) -> None:
+    if not 0 <= frame < instance.frames:
+        raise NotFound(
+            _("The image has no frame %(frame)d: it has %(frames)d, numbered from 0.")
+            % {"frame": frame, "frames": instance.frames}
+        )
 
 
 def _write_frame(pixels: Pixels, into: Path) -> None:
@@ -283,6 +290,7 @@ def _told_plainly() -> Iterator[None]:
     except NoSuchFrame as error:
         raise NotFound(error.reason) from error
     except DecoderUnavailable as error:
-        raise Unavailable("The image cannot be decoded at the moment. Please try again.") from error
+        raise Unavailable(_("The image cannot be decoded at the moment. Please try again.")) from error
     except ImagingError as error:
-        raise Invalid(f"The image cannot be shown: {error.reason}", code=error.code) from error
+        detail = _("The image cannot be shown: %(reason)s") % {"reason": error.reason}
+        raise Invalid(detail, code=error.code) from error
