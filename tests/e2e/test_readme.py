@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -59,6 +60,19 @@ def test_the_curl_lines_post_a_real_exam_an_ultrasound_image_and_a_slide(
     for uid in uids.values():
         (job,) = hospital.wait_for_analysis(uid)["jobs"]
         assert job["state"] == "succeeded", job["reason"]
+
+
+def test_the_figures_are_those_of_the_models_cards() -> None:
+    rows = re.findall(
+        r"^\| (\w+) \| [^|]+ \| (0\.\d{3}) \((0\.\d{3})–(0\.\d{3})\) \|$",
+        (REPOSITORY / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert {model for model, *_ in rows} == {"ultrasound", "mammography", "histopathology"}
+    for model, *figure in rows:
+        measured = json.loads((REPOSITORY / "model_store" / model / "metrics.json").read_text())["figures"]
+        known = [tuple(f"{entry[key]:.3f}" for key in ("value", "low", "high")) for entry in measured]
+        assert tuple(figure) in known, f"{model}: {figure} is not among its card's figures"
 
 
 def test_every_file_that_the_readme_links_to_is_there() -> None:
