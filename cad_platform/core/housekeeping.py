@@ -26,7 +26,10 @@ _LONGEST_PAUSE = 5.0
 
 @dataclass(frozen=True)
 class Loop:
-    """`step` again and again, with `wait` between: until an event, or for a time."""
+    """`step` again and again, with `wait` between: until an event, or for a time.
+
+    A step that returns a float names the seconds until its next turn itself.
+    """
 
     name: str
     step: Callable[[], object]
@@ -78,11 +81,11 @@ class Housekeeping:
             while not self._stop.is_set():
                 try:
                     close_old_connections()
-                    loop.step()
+                    turn = loop.step()
                     if loop.wait is not None:
                         loop.wait()
                     else:
-                        self._stop.wait(loop.every)
+                        self._stop.wait(turn if isinstance(turn, float) else loop.every)
                     pause = 0.5
                 except _AWAY as error:
                     logger.warning("%s waits: %s", loop.name, type(error).__name__)

@@ -26,6 +26,7 @@ from cad_platform.core.models import ComponentProbe
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 10.0
+FAILING_SECONDS = 2.0
 #: An answer older than this counts as failed.
 FRESH_FOR = timedelta(seconds=30)
 #: A single probe may take so long.
@@ -84,18 +85,24 @@ def proven_since(component: str, moment: Any) -> bool:
     return probe.failed_at is None or probe.failed_at < probe.succeeded_at
 
 
-def probe_all() -> None:
-    """Make every component work once and record what came of it; forget components that no longer exist."""
+def probe_all() -> float:
+    """Make every component work once and record what came of it; forget components that no longer exist.
+
+    Returns the seconds until the next round: fewer while something fails, so that its return is soon seen.
+    """
     checks: dict[str, Check] = {BROKER: _prove_broker}
     for source in _sources:
         checks.update(source())
+    pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
         for component, outcome in pool.map(_run, checks.items()):
             if isinstance(outcome, float):
                 succeeded(component, outcome)
             else:
                 failed(component, outcome)
+                pause = FAILING_SECONDS
     _forget_all_but({WORKER, *checks})
+    return pause
 
 
 def _run(entry: tuple[str, Check]) -> tuple[str, float | str]:

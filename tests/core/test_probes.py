@@ -84,6 +84,16 @@ def test_a_round_makes_every_model_predict(broker: str) -> None:
     assert set(proven.values_list("component", flat=True)) == {"broker", *names}
 
 
+def test_what_fails_is_asked_again_sooner(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise probes.ProbeFailed("away")
+
+    monkeypatch.setattr(probes, "_sources", [])
+    assert probes.probe_all() == probes.PROBE_SECONDS
+    monkeypatch.setattr(probes, "_sources", [lambda: {"model:absent": fail}])
+    assert probes.probe_all() == probes.FAILING_SECONDS < probes.PROBE_SECONDS
+
+
 def test_a_model_that_is_no_longer_served_is_forgotten(broker: str) -> None:
     probes.failed("model:retired", "gone")
     probes.probe_all()
