@@ -69,6 +69,14 @@ def broker() -> Iterator[str]:
     child.stop()
 
 
+@pytest.fixture(autouse=True)
+def _source_language() -> None:
+    """A request in another language leaves it active in its thread, which here is everybody's."""
+    from django.utils import translation
+
+    translation.deactivate()
+
+
 SHARED_DATA = Path(os.environ.get("CAD_DATA_DIR") or REPOSITORY.parent / "shared" / "data")
 _NEEDS_SHARED_DATA = "needs the image collections of CAD_DATA_DIR"
 
