@@ -295,11 +295,11 @@ def _lease() -> timedelta:
 
 
 def _ours(claim: Claim) -> AnalysisJob | None:
-    """The locked job if this attempt is still its latest and it still runs."""
+    """The locked job if this attempt is still its latest, runs, and has not let its lease run out."""
     job = (
         AnalysisJob.objects.select_for_update(of=("self",))
         .select_related("study", "model_version")
-        .filter(pk=claim.job.pk, attempt=claim.attempt, state=State.RUNNING)
+        .filter(pk=claim.job.pk, attempt=claim.attempt, state=State.RUNNING, lease_expires_at__gt=Now())
         .first()
     )
     if job is not None and job.study.withdrawn_at is not None:

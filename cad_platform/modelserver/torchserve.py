@@ -11,6 +11,7 @@ import logging
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -161,9 +162,11 @@ class TorchServeModelServer:
         reason = "every host is resting after failures"
         refused_before = False
         attempt = 0
+        tried: Counter[str] = Counter()
         while True:
-            host = self._take(deadline)
+            host = self._take(deadline, tried)
             if host is not None:
+                tried[host.url] += 1
                 try:
                     return self._post(host, path, body, deadline)
                 except _Refused:
@@ -213,17 +216,21 @@ class TorchServeModelServer:
         logger.warning("model server refused a request: %s, status %d", path, answer.status_code)
         raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
 
-    def _take(self, deadline: Deadline) -> Host | None:
-        """The host with the fewest calls among those that admit one, or None when all of them rest."""
+    def _take(self, deadline: Deadline, tried: Counter[str]) -> Host | None:
+        """Of the hosts that admit a call the one that this call has tried least, then the least busy; None
+        when all of them rest."""
         with self._free:
             while True:
-                for host in sorted(self.hosts, key=lambda host: (host.calls, random.random())):  # noqa: S311
+                for host in self._by_preference(tried):
                     if host.calls < self._concurrency and host.breaker.admits():
                         host.calls += 1
                         return host
                 if not any(host.calls >= self._concurrency for host in self.hosts):
                     return None
                 self._free.wait(min(1.0, deadline.remaining()))
+
+    def _by_preference(self, tried: Counter[str]) -> list[Host]:
+        return sorted(self.hosts, key=lambda host: (tried[host.url], host.calls, random.random()))  # noqa: S311
 
     def _give_back(self, host: Host) -> None:
         with self._free:

@@ -9,6 +9,8 @@ import { startWorklist } from './page/worklist';
 import { startCasePanel } from './page/case_panel';
 
 htmx.config.allowEval = false;
+// Swapped-in forms must answer at once: between swap and settling a quick key would submit one without htmx.
+htmx.config.defaultSettleDelay = 0;
 
 startMessages();
 startPolling();
