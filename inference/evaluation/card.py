@@ -94,7 +94,7 @@ def write_card(folder: Path, manifest: ModelManifest, figures: Sequence[Figure],
         "version": manifest.version,
         "weights_sha256": manifest.weights.sha256,
         "figures": [figure.as_json() for figure in figures],
-        "held_out_of_distribution": round(flagged, 4),
+        "held_out_of_distribution": round(flagged, 6),
     }
     (folder / METRICS).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     (folder / CARD).write_text(card_text(manifest, figures, flagged), encoding="utf-8")

@@ -141,8 +141,9 @@ def test_the_model_server_is_killed(
     hospital: Hospital, live_platform: LivePlatform, images: list[bytes]
 ) -> None:
     uid = hospital.start(images)
-    live_platform.kill("torchserve")
-    hospital.wait_named("model:ultrasound")
+    with nobody_restarts(live_platform):
+        live_platform.kill("torchserve")
+        hospital.wait_named("model:ultrasound")
     assert hospital.succeeded(uid)["attempts"] >= 2
 
 
