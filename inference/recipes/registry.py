@@ -1,0 +1,89 @@
+"""Every building block by family and name, so that a method of the review is a YAML and nothing else.
+
+A block registers itself where it is defined; `load_blocks` imports those modules once, the first time that a
+recipe asks. What a family's factory returns:
+
+| family | factory(**parameters) returns |
+|---|---|
+| `preprocess` | `f(image uint8 H×W or H×W×3) -> uint8 of the same kind`; with `fit(images)` where it learns |
+| `features` | `f(image, mask or None) -> 1-d float64`; `names: tuple[str, ...]` of its entries |
+| `segment` | `f(image uint8 H×W) -> bool H×W` |
+| `backbone` | `nn.Module`: N×3×H×W normalised by mean = std = 0.5 → N×C×h×w; attribute `channels: int` = C |
+| `pool` | called with `channels=C` too; `nn.Module`: N×C×h×w → N×C′ (maps) or N×1 logits; `out_channels: int` |
+| `aggregate` | instances to a bag; see the block |
+| `network` | a whole `nn.Module`, where backbone and pool are not enough (Connected-UNets, the champions) |
+| `select` | scikit-learn transformer: `fit(rows, labels)`, `transform(rows)` |
+| `head` | scikit-learn classifier: `fit`, `predict_proba`, `classes_` |
+| `schedule` | `f(progress in 0…1) -> factor of the learning rate` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeVar
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+FAMILIES = (
+    "preprocess", "features", "segment", "backbone", "pool", "aggregate", "network", "select", "head",
+    "schedule",
+)  # fmt: skip
+
+#: Modules whose import registers blocks.
+BLOCK_MODULES: tuple[str, ...] = ()
+
+_BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+class UnknownBlock(KeyError):
+    """A recipe names a block that nobody registered; the message lists those that there are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def block(family: str, name: str) -> Callable[[Factory], Factory]:
+    """Register the decorated factory as `family` / `name`.
+
+    Raises:
+        ValueError: an unknown family, or the name is taken.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"{family!r} is no family of blocks: {', '.join(FAMILIES)}")
+
+    def register(factory: Factory) -> Factory:
+        known = _BLOCKS.get((family, name))
+        if known is not None and known.__qualname__ != factory.__qualname__:
+            raise ValueError(f"{family}/{name} is registered twice")
+        _BLOCKS[family, name] = factory
+        return factory
+
+    return register
+
+
+def load_blocks() -> None:
+    """Import every module of `BLOCK_MODULES`."""
+    for module in BLOCK_MODULES:
+        import_module(module)
+
+
+def names(family: str) -> tuple[str, ...]:
+    """The registered names of a family, sorted."""
+    load_blocks()
+    return tuple(sorted(name for kind, name in _BLOCKS if kind == family))
+
+
+def build(family: str, name: str, **parameters: Any) -> Any:
+    """Call the block's factory.
+
+    Raises:
+        UnknownBlock: no such block.
+        TypeError: parameters that the factory does not take.
+    """
+    load_blocks()
+    try:
+        factory = _BLOCKS[family, name]
+    except KeyError:
+        raise UnknownBlock(f"no {family} block {name!r}; there are: {', '.join(names(family))}") from None
+    return factory(**parameters)
