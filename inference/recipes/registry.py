@@ -15,6 +15,13 @@ recipe asks. What a family's factory returns:
 | `select` | scikit-learn transformer: `fit(rows, labels)`, `transform(rows)` |
 | `head` | scikit-learn classifier: `fit`, `predict_proba`, `classes_` |
 | `schedule` | `f(progress in 0…1) -> factor of the learning rate` |
+| `attention` | called with `channels=C` too; `nn.Module`: N×C×h×w → the same shape |
+| `loss` | `f(outputs, truth) -> scalar Tensor`; outputs as the network gives them, truth labels or masks |
+| `augment` | `f(images, masks, generator) -> images, masks`; float N×3×H×W in 0–255, N×1×H×W in 0–1 |
+| `search` | `f(axes, score, seed) -> settings`: which of the axes' values to take, by asking `score(settings)` |
+
+Of its arguments a factory gets `channels`, `classes` (their number) and `seed` from the runner where it takes
+them; all others stand in the recipe and are checked against the factory's annotations.
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 FAMILIES = (
     "preprocess", "features", "segment", "backbone", "pool", "aggregate", "network", "select", "head",
-    "schedule",
+    "schedule", "attention", "loss", "augment", "search",
 )  # fmt: skip
 
 #: Modules whose import registers blocks.
@@ -74,6 +81,18 @@ def names(family: str) -> tuple[str, ...]:
     return tuple(sorted(name for kind, name in _BLOCKS if kind == family))
 
 
+def factory(family: str, name: str) -> Callable[..., Any]:
+    """
+    Raises:
+        UnknownBlock: no such block.
+    """
+    load_blocks()
+    try:
+        return _BLOCKS[family, name]
+    except KeyError:
+        raise UnknownBlock(f"no {family} block {name!r}; there are: {', '.join(names(family))}") from None
+
+
 def build(family: str, name: str, **parameters: Any) -> Any:
     """Call the block's factory.
 
@@ -81,9 +100,4 @@ def build(family: str, name: str, **parameters: Any) -> Any:
         UnknownBlock: no such block.
         TypeError: parameters that the factory does not take.
     """
-    load_blocks()
-    try:
-        factory = _BLOCKS[family, name]
-    except KeyError:
-        raise UnknownBlock(f"no {family} block {name!r}; there are: {', '.join(names(family))}") from None
-    return factory(**parameters)
+    return factory(family, name)(**parameters)

@@ -1,0 +1,384 @@
+"""What a recipe may say: one validated model of its YAML, its variants, and its hash.
+
+`load` reads `NAME.yaml` of this folder or any path. A variant (`quick`, `port`, …) is a part of the YAML that
+is laid over the rest before validation, so that a hash always names exactly what was run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from inference.recipes.parameters import BlockError, check
+
+FOLDER = Path(__file__).parent
+
+
+class RecipeError(Exception):
+    """A recipe that cannot be run. The sentence names the file and the key."""
+
+
+class Part(BaseModel):
+    """Immutable; an unknown key is an error, so that a misspelt one cannot pass unnoticed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Block(Part):
+    """A registered block with its parameters: `name`, or `{name: {parameter: value}}`."""
+
+    name: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+
+def _block(value: object) -> object:
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
+        name, parameters = next(iter(value.items()))
+        return {"name": name, "parameters": parameters or {}}
+    return value
+
+
+BlockName = Annotated[Block, BeforeValidator(_block)]
+Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+
+
+class Task(Part):
+    """What is asked of an image. `labels` renames the set's own labels; a label that is then no class leaves
+    its image out. `read: binary` takes `label_binary` (classes: negative, positive)."""
+
+    kind: Literal["classify", "segment"] = "classify"
+    classes: tuple[str, ...] = Field(min_length=2)
+    positive: str
+    level: Literal["image", "patient"] = "image"
+    read: Literal["label", "binary"] = "label"
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Task:
+        if self.positive not in self.classes:
+            raise ValueError(f"positive: {self.positive!r} is none of the classes")
+        if self.read == "binary" and len(self.classes) != 2:
+            raise ValueError("read: binary needs two classes")
+        return self
+
+
+class Data(Part):
+    """Which images, how they are read and how they are divided.
+
+    `protocol`: the set's `official` splits, or `folds` over groups. `where` keeps samples by attribute.
+    `size` is (height, width); `roi: mask` cuts the region of the truth's outline and is declared as such.
+    `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
+    """
+
+    dataset: str
+    protocol: Literal["official", "folds"] = "folds"
+    folds: int = Field(5, ge=2)
+    where: dict[str, str] = Field(default_factory=dict)
+    limit_groups: int | None = Field(None, ge=4)
+    limit_images_per_group: int | None = Field(None, ge=1)
+    near_duplicates: Literal["refuse", "join"] = "refuse"
+    colour: Literal["gray", "rgb"] = "gray"
+    size: Size
+    roi: Literal["none", "mask"] = "none"
+    margin: float = Field(0.2, ge=0)
+
+
+class Patches(Part):
+    """A grid of square instances of an image; `limit` of them, evenly spread over those with content."""
+
+    size: int = Field(gt=0)
+    stride: int = Field(gt=0)
+    limit: int = Field(64, gt=0)
+
+
+class Network(Part):
+    """`backbone` and `pool`, or a `whole` network. `trained: false` uses it as it comes, as features."""
+
+    backbone: BlockName | None = None
+    pool: BlockName | None = None
+    whole: BlockName | None = None
+    trained: bool = True
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Network:
+        if (self.backbone is None) == (self.whole is None) or (self.whole and self.pool):
+            raise ValueError("name either a backbone (with a pool) or a whole network")
+        return self
+
+
+class Stream(Part):
+    """One description of an image: its instances, what each becomes, and how they become one.
+
+    Several streams are put side by side (late fusion)."""
+
+    patches: Patches | None = None
+    resize: Size | None = None
+    segment: BlockName | None = None
+    features: tuple[BlockName, ...] = ()
+    network: Network | None = None
+    aggregate: BlockName | None = None
+
+    @model_validator(mode="after")
+    def _one_representation(self) -> Stream:
+        if bool(self.features) == (self.network is not None):
+            raise ValueError("a stream has either features or a network")
+        if self.segment and not self.features:
+            raise ValueError("segment: the outline is for features; a network makes its own")
+        return self
+
+
+class Train(Part):
+    """How networks are trained, and what a fold's training part is used for inside."""
+
+    epochs: int = Field(10, ge=1)
+    batch: int = Field(16, ge=1)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(3e-4, gt=0)
+    backbone_rate: float = Field(0.1, ge=0)
+    weight_decay: float = Field(1e-2, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    schedule: BlockName = Block(name="cosine")
+    loss: BlockName = Block(name="cross_entropy")
+    augment: tuple[BlockName, ...] = ()
+    balance: Literal["none", "weights", "oversample"] = "none"
+    inner_folds: int = Field(5, ge=2)
+    patience: int | None = Field(None, ge=1)
+    precision: Literal["auto", "single"] = "auto"
+
+
+class Search(Part):
+    """Choose among settings of dotted recipe keys by grouped folds inside the training part."""
+
+    method: BlockName = Block(name="grid")
+    over: dict[str, tuple[Any, ...]] = Field(min_length=1)
+    folds: int = Field(3, ge=2)
+
+
+class Evaluate(Part):
+    """Which figures, besides AUC: sensitivity at this specificity, BreakHis' recognition rates."""
+
+    specificity: float = Field(0.9, gt=0, lt=1)
+    recognition_rates: bool = False
+
+
+class Expect(Part):
+    """The review's number beside what an honest protocol may reach."""
+
+    measure: str
+    review: float | None = None
+    honest_goal: float | None = None
+    caveat: str = ""
+
+
+class Recipe(Part):
+    """One method of the review."""
+
+    id: str = Field(pattern=r"^[a-z0-9_]+$")
+    reference: int = Field(ge=1)
+    title: str
+    task: Task
+    data: Data
+    preprocess: tuple[BlockName, ...] = ()
+    streams: tuple[Stream, ...] = Field(min_length=1)
+    select: tuple[BlockName, ...] = ()
+    head: BlockName | None = None
+    train: Train = Train()
+    search: Search | None = None
+    calibrate: Literal["none", "temperature"] = "none"
+    evaluate: Evaluate = Evaluate()
+    expect: Expect
+    substitutions: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Recipe:
+        if self.task.kind == "segment":
+            if len(self.streams) > 1 or self.head or self.streams[0].network is None:
+                raise ValueError("segment: one stream with a network, and no head")
+        elif self.head is None:
+            network = self.streams[0].network
+            ends_in_bag = self.streams[0].aggregate is not None and not (network and network.trained)
+            if len(self.streams) > 1 or not ((network and network.trained) or ends_in_bag):
+                raise ValueError("head: only one trained network, or one bag classifier, can do without a head")
+        if self.select and self.head is None:
+            raise ValueError("select: there is no head to select for")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the canonical JSON (sorted keys, no spaces, defaults filled in)."""
+        return _hash(self)
+
+
+class ChampionRecipe(Part):
+    """A recipe of one of the served models; `inference.training` knows what its parameters mean."""
+
+    id: str = Field(pattern=r"^[a-z0-9_]+$")
+    champion: Literal["ultrasound", "mammography", "histopathology"]
+    title: str
+    train: dict[
+        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
+        bool | int | float | str | tuple[bool | int | float | str, ...],
+    ] = Field(default_factory=dict)
+    expect: tuple[Expect, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the canonical JSON."""
+        return _hash(self)
+
+
+def _hash(recipe: Part) -> str:
+    text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key written twice instead of taking the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def known() -> tuple[str, ...]:
+    """The recipes of this folder."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
+
+
+def find(name: str) -> Path:
+    """The file of a recipe by name or path.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    path = FOLDER / f"{name}.yaml" if name in known() else Path(name)
+    if not path.is_file():
+        raise RecipeError(f"{name} is neither a file nor one of the recipes {', '.join(known())}")
+    return path
+
+
+def load(name: str, variants: Sequence[str] = ()) -> Recipe | ChampionRecipe:
+    """Read, lay the variants over it in turn, and validate, blocks and their parameters too.
+
+    Raises:
+        RecipeError: with the file, the key and what is wrong with it.
+    """
+    path = find(name)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506: a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path.name}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RecipeError(f"{path.name} is no mapping of keys")
+    offered = content.pop("variants", None) or {}
+    for variant in variants:
+        if variant not in offered:
+            raise RecipeError(f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})")
+        content = overlay(content, offered[variant], f"{path.name}: variants.{variant}")
+    return parse(content, path.name)
+
+
+def parse(content: dict[str, Any], source: str) -> Recipe | ChampionRecipe:
+    """Validate a recipe's content.
+
+    Raises:
+        RecipeError: naming `source`, the key and what is wrong with it.
+    """
+    kind = ChampionRecipe if "champion" in content else Recipe
+    try:
+        recipe = kind.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise RecipeError(f"{source}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
+    if isinstance(recipe, Recipe):
+        for key, family, block in blocks(recipe):
+            try:
+                check(family, block.name, block.parameters)
+            except BlockError as error:
+                raise RecipeError(f"{source}: {key}: {error}") from None
+    return recipe
+
+
+def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
+    """Every block that a recipe names: its dotted key, its family, and itself."""
+    found = [(f"preprocess.{i}", "preprocess", block) for i, block in enumerate(recipe.preprocess)]
+    for i, stream in enumerate(recipe.streams):
+        at = f"streams.{i}"
+        found += [(f"{at}.features.{j}", "features", block) for j, block in enumerate(stream.features)]
+        parts: list[tuple[str, str, Block | None]] = [
+            (f"{at}.segment", "segment", stream.segment),
+            (f"{at}.aggregate", "aggregate", stream.aggregate),
+        ]
+        if stream.network:
+            parts += [
+                (f"{at}.network.backbone", "backbone", stream.network.backbone),
+                (f"{at}.network.pool", "pool", stream.network.pool),
+                (f"{at}.network.whole", "network", stream.network.whole),
+            ]
+        found += [(key, family, block) for key, family, block in parts if block]
+    found += [(f"select.{i}", "select", block) for i, block in enumerate(recipe.select)]
+    if recipe.head:
+        found.append(("head", "head", recipe.head))
+    found += [(f"train.augment.{i}", "augment", block) for i, block in enumerate(recipe.train.augment)]
+    found += [("train.schedule", "schedule", recipe.train.schedule), ("train.loss", "loss", recipe.train.loss)]
+    if recipe.search:
+        found.append(("search.method", "search", recipe.search.method))
+    return found
+
+
+def overlay(base: Any, over: Any, source: str) -> Any:
+    """`over` laid upon `base`: mappings key by key, a mapping with numbers upon a list entry by entry,
+    `substitutions` added, all else replaced.
+
+    Raises:
+        RecipeError: a number that the list does not have.
+    """
+    if isinstance(base, list) and isinstance(over, dict):
+        merged = list(base)
+        for index, value in over.items():
+            if not isinstance(index, int) or not 0 <= index < len(base):
+                raise RecipeError(f"{source}: {index!r} is no entry of a list of {len(base)}")
+            merged[index] = overlay(base[index], value, f"{source}.{index}")
+        return merged
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    result = dict(base)
+    for key, value in over.items():
+        if key == "substitutions":
+            result[key] = [*(base.get(key) or []), *value]
+        else:
+            result[key] = overlay(base[key], value, f"{source}.{key}") if key in base else value
+    return result
+
+
+def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """The recipe with dotted keys set, as a search does: `head.parameters.C`, `train.learning_rate`.
+
+    Raises:
+        RecipeError: a key that the recipe does not have, or a value that does not fit it.
+    """
+    content = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        place: Any = content
+        *path, last = key.split(".")
+        for step in path:
+            place = place[int(step)] if isinstance(place, list) else (place or {}).get(step)
+        if not isinstance(place, dict):
+            raise RecipeError(f"{recipe.id}: search.over: there is no {key}")
+        place[last] = value
+    altered = parse(content, recipe.id)
+    assert isinstance(altered, Recipe)
+    return altered
