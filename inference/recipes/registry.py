@@ -5,20 +5,27 @@ recipe asks. What a family's factory returns:
 
 | family | factory(**parameters) returns |
 |---|---|
-| `preprocess` | `f(image uint8 H×W or H×W×3) -> uint8 of the same kind`; with `fit(images)` where it learns |
+| `preprocess` | `f(image uint8 H×W or H×W×3) -> uint8 of the same kind`; with `fit(images, groups=None)` where it |
+| | learns; with `with_mask(image, mask)` where it moves pixels, so that an outline goes along |
 | `features` | `f(image, mask or None) -> 1-d float64`; `names: tuple[str, ...]` of its entries |
-| `segment` | `f(image uint8 H×W) -> bool H×W` |
+| `segment` | `f(image uint8 H×W) -> bool H×W`; with `fit(images, masks, groups=None)` where it learns |
 | `backbone` | `nn.Module`: N×3×H×W normalised by mean = std = 0.5 → N×C×h×w; attribute `channels: int` = C |
 | `pool` | called with `channels=C` too; `nn.Module`: N×C×h×w → N×C′ (maps) or N×1 logits; `out_channels: int` |
-| `aggregate` | instances to a bag; see the block |
+| `aggregate` | by its `kind`; a bag is its instances, n×d float64. `scores`: `f(n×K probabilities) -> K`. |
+| | `rows`: `fit(bags, labels, groups=None)`, `transform(bags) -> N×d′ float64`. |
+| | `bags`: a classifier, `fit(bags, labels, groups=None)`, `predict_proba(bags)`, `classes_` |
 | `network` | a whole `nn.Module`, where backbone and pool are not enough (Connected-UNets, the champions) |
-| `select` | scikit-learn transformer: `fit(rows, labels)`, `transform(rows)` |
-| `head` | scikit-learn classifier: `fit`, `predict_proba`, `classes_` |
+| `select` | scikit-learn transformer: `fit(rows, labels, groups=None)`, `transform(rows)`, `support_` |
+| `head` | scikit-learn classifier: `fit(rows, labels, groups=None)`, `predict_proba`, `classes_` |
 | `schedule` | `f(progress in 0…1) -> factor of the learning rate` |
 | `attention` | called with `channels=C` too; `nn.Module`: N×C×h×w → the same shape |
 | `loss` | `f(outputs, truth) -> scalar Tensor`; outputs as the network gives them, truth labels or masks |
+| `sampler` | `f(labels int64 N, batch size, torch.Generator) -> batches of indices of one epoch` |
 | `augment` | `f(images, masks, generator) -> images, masks`; float N×3×H×W in 0–255, N×1×H×W in 0–1 |
 | `search` | `f(axes, score, seed) -> settings`: which of the axes' values to take, by asking `score(settings)` |
+
+A block that learns does so in `fit` only, and its `fitted_on` then names the groups that it saw
+(`inference.recipes.learned`).
 
 Of its arguments a factory gets `channels`, `classes` (their number) and `seed` from the runner where it takes
 them; all others stand in the recipe and are checked against the factory's annotations.
@@ -34,11 +41,15 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 FAMILIES = (
     "preprocess", "features", "segment", "backbone", "pool", "aggregate", "network", "select", "head",
-    "schedule", "attention", "loss", "augment", "search",
+    "schedule", "attention", "loss", "sampler", "augment", "search",
 )  # fmt: skip
 
 #: Modules whose import registers blocks.
-BLOCK_MODULES: tuple[str, ...] = ()
+BLOCK_MODULES: tuple[str, ...] = (
+    "inference.preprocessing.blocks.breast",
+    "inference.preprocessing.blocks.contrast",
+    "inference.preprocessing.blocks.speckle",
+)
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
 

@@ -1,0 +1,1 @@
+"""Preprocessing and segmentation steps that a recipe names: pixels in, pixels of the same kind out."""
