@@ -46,9 +46,36 @@ FAMILIES = (
 
 #: Modules whose import registers blocks.
 BLOCK_MODULES: tuple[str, ...] = (
+    "inference.aggregation.multiple_instance",
+    "inference.aggregation.patches",
+    "inference.aggregation.pooling",
+    "inference.features.fractal",
+    "inference.features.intensity",
+    "inference.features.shape",
+    "inference.features.texture",
+    "inference.heads.catalogue",
+    "inference.heads.hierarchical",
     "inference.preprocessing.blocks.breast",
     "inference.preprocessing.blocks.contrast",
+    "inference.preprocessing.blocks.segmentation",
     "inference.preprocessing.blocks.speckle",
+    "inference.preprocessing.blocks.stain",
+    "inference.preprocessing.blocks.tuned_segmentation",
+    "inference.selection.filters",
+    "inference.selection.wrappers",
+    "inference.models.blocks.attention",
+    "inference.models.blocks.bags",
+    "inference.models.blocks.classifier",
+    "inference.models.blocks.densenet",
+    "inference.models.blocks.efficientnet",
+    "inference.models.blocks.inception",
+    "inference.models.blocks.plain",
+    "inference.models.blocks.pooling",
+    "inference.models.blocks.resnet",
+    "inference.models.blocks.unet",
+    "inference.training.losses",
+    "inference.training.sampling",
+    "inference.training.schedules",
 )
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
