@@ -64,7 +64,7 @@ BLOCK_MODULES: tuple[str, ...] = (
     "inference.selection.filters",
     "inference.selection.wrappers",
     "inference.models.blocks.attention",
-    "inference.models.blocks.bags",
+    "inference.models.blocks.bag_classifier",
     "inference.models.blocks.classifier",
     "inference.models.blocks.densenet",
     "inference.models.blocks.efficientnet",

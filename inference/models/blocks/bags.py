@@ -1,7 +1,7 @@
-"""Instances to a bag with learned weights: gated attention, and recurrent networks over a sequence.
+"""Modules that read many instances as one row: gated attention, and recurrent networks over a sequence.
 
-A factory of the family `aggregate` here is called with `channels=D`; the module takes instances float N×I×D
-and a mask bool N×I (True where an instance is real; None when all are) and answers with a `Bag`.
+They take instances float N×I×D and a mask bool N×I (True where an instance is real; None when all are) and
+answer with a `Bag`. `bag_classifier` trains them on rows, `pooling` uses them over the places of a map.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from inference.recipes.registry import block
-
 
 class Bag(NamedTuple):
     """`row` N×D′; `weights` N×I, each bag's sum to 1, masked instances have 0."""
@@ -22,7 +20,6 @@ class Bag(NamedTuple):
     weights: Tensor
 
 
-@block("aggregate", "gated_attention")
 class GatedAttention(nn.Module):
     """Attention-based multiple-instance pooling with the gate (Ilse 2018, equation 9).
 
@@ -44,7 +41,6 @@ class GatedAttention(nn.Module):
         return Bag((weights[:, :, None] * real).sum(dim=1), weights)
 
 
-@block("aggregate", "recurrent")
 class RecurrentAttention(nn.Module):
     """A BiLSTM or (Bi)GRU over instances in their order, read by additive attention or at its ends.
 
