@@ -1,7 +1,7 @@
 """What every block that learns shares: the record of the groups it saw, and folds inside its training fold.
 
-A block learns in `fit(…, groups=…)` only. `fitted_on` then names every group that it saw, so that a runner can
-refuse to predict one of them; it is None before `fit`, and None where `fit` was given no groups.
+A block learns in `fit(…, groups=…)` only. `fitted_on` then names every group that it saw, so that a runner
+can refuse to predict one of them; it is None before `fit`, and None where `fit` was given no groups.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def checked_rows(rows: Any, labels: Any) -> tuple[Rows, NDArray[Any]]:
 def inner_folds(labels: Any, groups: Sequence[Any] | None, folds: int, seed: int) -> list[Fold]:
     """Up to `folds` pairs of (train, held out) indices; groups whole, every class in every training part.
 
-    Without groups every row is a group of its own. Fewer folds come back where a class has few groups, and none
-    where some class has a single one.
+    Without groups every row is a group of its own. Fewer folds come back where a class has few groups, and
+    none where some class has a single one.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 

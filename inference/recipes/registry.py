@@ -73,6 +73,8 @@ BLOCK_MODULES: tuple[str, ...] = (
     "inference.models.blocks.pooling",
     "inference.models.blocks.resnet",
     "inference.models.blocks.unet",
+    "inference.recipes.augmentation",
+    "inference.recipes.searching",
     "inference.training.losses",
     "inference.training.sampling",
     "inference.training.schedules",

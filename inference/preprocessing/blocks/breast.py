@@ -46,7 +46,8 @@ class SideFlip:
 @block("preprocess", "pectoral_removal")
 @dataclass(frozen=True)
 class PectoralRemoval:
-    """Black outside the breast and in the pectoral muscle; a film on which none stands out keeps its breast."""
+    """Black outside the breast and in the pectoral muscle; a film on which none stands out keeps its
+    breast."""
 
     def __call__(self, image: Pixels) -> Pixels:
         breast = breast_mask(image) > 0
@@ -58,12 +59,13 @@ def _on_right(image: Pixels) -> bool:
 
 
 def pectoral_mask(image: Pixels, breast: Mask) -> Mask:
-    """The pectoral muscle of an oblique film: `image` and `breast` H×W → bool H×W, all False where none is seen.
+    """The pectoral muscle of an oblique film: `image` and `breast` H×W → bool H×W, all False where none is
+    seen.
 
-    The muscle is the bright corner between the top edge and the chest wall. Of all lines that cut such a corner
-    off, the one with the steepest fall of brightness along it is taken (the mean of steps clipped on both sides,
-    so that a node or a label does not decide); each row's edge then moves to the steepest place nearby, and a
-    smooth curve is laid through those places with outliers weighted down.
+    The muscle is the bright corner between the top edge and the chest wall. Of all lines that cut such a
+    corner off, the one with the steepest fall of brightness along it is taken (the mean of steps clipped on
+    both sides, so that a node or a label does not decide); each row's edge then moves to the steepest place
+    nearby, and a smooth curve is laid through those places with outliers weighted down.
     """
     nothing = np.zeros(image.shape, bool)
     rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
@@ -87,8 +89,9 @@ def pectoral_mask(image: Pixels, breast: Mask) -> Mask:
 
 
 def _edge_by_row(small: Pixels) -> NDArray[np.float64] | None:
-    """The muscle's right edge in each row of a film with its chest wall on the left; None where none is seen."""
-    height, width = small.shape
+    """The muscle's right edge in each row of a film with its chest wall on the left; None where none is
+    seen."""
+    height = small.shape[0]
     lit = small[small > 0]
     bottom, top = np.percentile(lit, (2, 99)) if lit.size else (0.0, 0.0)
     widths = (small > 0).sum(axis=1)

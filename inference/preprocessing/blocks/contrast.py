@@ -55,7 +55,8 @@ class Window:
 @block("preprocess", "resize")
 @dataclass(frozen=True)
 class Resize:
-    """To `size` (a square's edge, or height and width). `keep_aspect` pads with black at the right and bottom."""
+    """To `size` (a square's edge, or height and width). `keep_aspect` pads with black at the right and
+    bottom."""
 
     size: int | tuple[int, int]
     keep_aspect: bool = False

@@ -1,4 +1,5 @@
-"""Noise in ultrasound and film: median, switching fuzzy median, and speckle-reducing anisotropic diffusion."""
+"""Noise in ultrasound and film: median, switching fuzzy median, and speckle-reducing anisotropic
+diffusion."""
 
 from __future__ import annotations
 
@@ -29,9 +30,10 @@ class Median:
 class FuzzyMedian:
     """Noise-adaptive fuzzy switching median (Toh and Isa, IEEE Signal Processing Letters 2010).
 
-    Only pixels at 0 or 255 are suspects. A suspect moves towards the median of its window's other pixels as far as
-    it stands out: not at all below a difference of `low` grey levels, wholly from `high` on. So black surroundings
-    stay as they are. The window grows from 3 up to `largest` until it holds a pixel that is no suspect.
+    Only pixels at 0 or 255 are suspects. A suspect moves towards the median of its window's other pixels as
+    far as it stands out: not at all below a difference of `low` grey levels, wholly from `high` on. So black
+    surroundings stay as they are. The window grows from 3 up to `largest` until it holds a pixel that is no
+    suspect.
     """
 
     largest: int = 7
@@ -77,8 +79,8 @@ class FuzzyMedian:
 class Srad:
     """Speckle-reducing anisotropic diffusion (Yu and Acton, IEEE Trans. Image Processing 2002).
 
-    The speckle's scale q₀ is the coefficient of variation of the quietest 5 % of the 16×16 squares that are not
-    black, and decays by exp(−t/6) as in the paper. Colour is filtered channel by channel.
+    The speckle's scale q₀ is the coefficient of variation of the quietest 5 % of the 16×16 squares that are
+    not black, and decays by exp(−t/6) as in the paper. Colour is filtered channel by channel.
     """
 
     iterations: int = 30

@@ -1,0 +1,100 @@
+"""Filters: columns judged by the labels alone, without a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.feature_selection import f_classif, mutual_info_classif
+
+from inference.recipes.learned import Rows, checked_rows, groups_seen
+from inference.recipes.registry import block
+from inference.selection.selector import Numbers, Selector
+
+
+@block("select", "none")
+class KeepAll(Selector):
+    """Every column stays, constant ones too."""
+
+    def fit(self, rows: Any, labels: Any, groups: Sequence[Any] | None = None) -> Self:
+        table, _ = checked_rows(rows, labels)
+        self.support_ = np.ones(table.shape[1], bool)
+        self.fitted_on = groups_seen(groups)
+        return self
+
+
+@block("select", "information_gain")
+class InformationGain(Selector):
+    """The `keep` columns with the highest mutual information with the label (Kraskov's estimate, 3
+    neighbours)."""
+
+    def __init__(self, keep: int = 50, seed: int = 0) -> None:
+        self.keep = keep
+        self.seed = seed
+
+    def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        gain = mutual_info_classif(rows, numbers, random_state=self.seed)
+        return np.asarray(np.argsort(-gain, kind="stable")[: self.keep])
+
+
+@block("select", "mrmr")
+class MinimumRedundancy(Selector):
+    """Minimum redundancy, maximum relevance (Ding and Peng 2005) in the quotient form FCQ of Zhao 2019.
+
+    One column after the other, up to `keep`: the highest F value divided by the mean absolute correlation
+    with the columns already taken.
+    """
+
+    def __init__(self, keep: int = 50) -> None:
+        self.keep = keep
+
+    def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            relevance = np.nan_to_num(f_classif(rows, numbers)[0], nan=0.0, posinf=1e12)
+        standard = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+        taken = [int(np.argmax(relevance))]
+        redundancy = np.zeros(rows.shape[1])
+        while len(taken) < min(self.keep, rows.shape[1]):
+            redundancy += np.abs(standard.T @ standard[:, taken[-1]]) / len(rows)
+            worth = relevance / np.maximum(redundancy / len(taken), 1e-3)
+            worth[taken] = -np.inf
+            taken.append(int(np.argmax(worth)))
+        return np.asarray(taken)
+
+
+@block("select", "relieff")
+class ReliefF(Selector):
+    """ReliefF (Kononenko 1994): columns that differ from near rows of other classes and not from those of
+    one's own. `neighbours` hits and misses of each class, over at most `rows_asked` rows drawn by seed."""
+
+    def __init__(self, keep: int = 50, neighbours: int = 10, rows_asked: int = 500, seed: int = 0) -> None:
+        self.keep = keep
+        self.neighbours = neighbours
+        self.rows_asked = rows_asked
+        self.seed = seed
+
+    def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        scaled = (rows - rows.min(axis=0)) / np.ptp(rows, axis=0)
+        prior = np.bincount(numbers) / len(numbers)
+        weights = np.zeros(rows.shape[1])
+        names = None if groups is None else np.asarray([str(group) for group in groups])
+        asked = np.random.default_rng(self.seed).permutation(len(rows))[: self.rows_asked]
+        for row in asked:
+            difference = np.abs(scaled - scaled[row])
+            distance = difference.sum(axis=1)
+            # A patient's other images are near for a reason that has nothing to do with the label.
+            distance[row if names is None else names == names[row]] = np.inf
+            for label in range(len(prior)):
+                near = self._near(distance, numbers == label)
+                if not near.size:
+                    continue
+                mean = difference[near].mean(axis=0)
+                own = label == numbers[row]
+                weights += -mean if own else mean * prior[label] / (1 - prior[numbers[row]])
+        return np.asarray(np.argsort(-weights, kind="stable")[: self.keep])
+
+    def _near(self, distance: NDArray[np.float64], members: NDArray[np.bool_]) -> Numbers:
+        candidates = np.flatnonzero(members & np.isfinite(distance))
+        return np.asarray(candidates[np.argsort(distance[candidates], kind="stable")[: self.neighbours]])
