@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from inference.recipes.registry import block
 
+#: Fewer hidden units may all fall silent at the start, and then never learn.
+_NARROWEST = 4
+
 
 @block("attention", "se")
 class SqueezeExcite(nn.Module):
@@ -21,7 +24,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16, *, neutral: bool = False) -> None:
         super().__init__()
-        middle = max(1, channels // reduction)
+        middle = max(_NARROWEST, channels // reduction)
         self.squeeze = nn.Linear(channels, middle)
         self.excite = nn.Linear(middle, channels)
         self.scale = _neutral(self.excite) if neutral else 1.0
@@ -40,7 +43,7 @@ class ConvolutionalAttention(nn.Module):
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"CBAM's kernel must be odd, not {kernel}")
-        middle = max(1, channels // reduction)
+        middle = max(_NARROWEST, channels // reduction)
         self.squeeze = nn.Linear(channels, middle)
         self.excite = nn.Linear(middle, channels)
         self.place = nn.Conv2d(2, 1, kernel, padding=kernel // 2)

@@ -34,11 +34,11 @@ class GatedAttention(nn.Module):
 
     def forward(self, instances: Tensor, mask: Tensor | None = None) -> Bag:
         """See the module."""
+        if mask is not None:  # a masked instance may hold anything, not-a-number too
+            instances = instances.masked_fill(~mask[:, :, None], 0.0)
         hidden = torch.tanh(self.content(instances)) * torch.sigmoid(self.gate(instances))
         weights = masked_softmax(self.score(hidden)[:, :, 0], mask)
-        # not 0·x: a masked instance may hold anything, not-a-number too
-        real = instances if mask is None else instances.masked_fill(~mask[:, :, None], 0.0)
-        return Bag((weights[:, :, None] * real).sum(dim=1), weights)
+        return Bag((weights[:, :, None] * instances).sum(dim=1), weights)
 
 
 class RecurrentAttention(nn.Module):

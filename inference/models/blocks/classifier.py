@@ -40,6 +40,8 @@ class HierarchicalLast(nn.Module):
     both ends at once. `groups`: class numbers by group; every class stands in exactly one.
     """
 
+    group_of: Tensor
+
     def __init__(self, channels: int, groups: Sequence[Sequence[int]]) -> None:
         super().__init__()
         classes = sorted(number for group in groups for number in group)
@@ -50,7 +52,6 @@ class HierarchicalLast(nn.Module):
         self.within = Last(channels, len(classes))
         group_of = [next(g for g, members in enumerate(self.groups) if k in members) for k in classes]
         self.register_buffer("group_of", torch.tensor(group_of), persistent=False)
-        self.group_of: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         groups = torch.log_softmax(self.group(x), dim=1)

@@ -85,7 +85,7 @@ def _separable(inside: int, outside: int) -> nn.Sequential:
 @block("backbone", "xception_mini")
 def xception_mini(width: int = 64, stages: int = 4, **options: Unpack[BackboneOptions]) -> Staged:
     """Xception's entry flow, repeated: a strided convolution, then one separable residual a stage, channels
-    doubling from `width`, stage n at stride 2ⁿ⁺¹. 0.6 M parameters as it stands."""
+    doubling from `width`, stage n at stride 2ⁿ⁺¹. 0.7 M parameters as it stands."""
     built = [[Block(conv_norm(3, width // 2, 3, 2), width // 2)]]
     inside = width // 2
     for number in range(stages):

@@ -12,8 +12,8 @@ from inference.recipes.registry import block
 
 @block("backbone", "alexnet_mini")
 def alexnet_mini(width: int = 64, **options: Unpack[BackboneOptions]) -> Staged:
-    """Five convolutions as AlexNet's (Krizhevsky 2012), batch norm for its response norm; stages at strides
-    8, 16 (conv 3, 4 and 5) with 4·`width` channels out. 2.2 M parameters with `width` 64.
+    """Five convolutions as AlexNet's (Krizhevsky 2012), batch norm for its response norm; strides 8, 16,
+    16, 16, 16; 4·`width` channels out. 2.5 M parameters with `width` 64.
 
     Each convolution is a stage, so that `levels: [3, 4, 5]` gives the mid and high features of [39].
     """
@@ -33,7 +33,7 @@ def alexnet_mini(width: int = 64, **options: Unpack[BackboneOptions]) -> Staged:
 @block("backbone", "vgg_mini")
 def vgg_mini(width: int = 32, stages: int = 4, **options: Unpack[BackboneOptions]) -> Staged:
     """Pairs of 3×3 convolutions, then maxima of 2×2 (Simonyan 2015); stage n at stride 2ⁿ, channels doubling
-    from `width`. 1.2 M parameters with 4 stages of width 32."""
+    from `width`. 1.2 M parameters as it stands."""
     built, inside = [], 3
     for number in range(stages):
         outside = width * 2**number

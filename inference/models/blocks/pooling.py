@@ -72,6 +72,8 @@ class PNorm(Pool):
 
     p = 3 is [20]'s; with `learn` it is the generalised mean (GeM, Radenović 2019)."""
 
+    p: Tensor
+
     def __init__(self, channels: int, p: float = 3.0, *, learn: bool = False) -> None:
         super().__init__(channels)
         if p < 1:

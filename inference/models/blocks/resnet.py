@@ -103,7 +103,7 @@ def small_se_resnet(
 ) -> Staged:
     """BHCNet's body: a convolution, then three stages of `modules` small SE-ResNet modules at strides 1, 2, 4
     (times `stem_stride`) with `width`, 2·`width`, 4·`width` channels. BHCNet-3 has 3 modules a stage,
-    BHCNet-6 6. With 16 channels 0.12 M and 0.27 M parameters."""
+    BHCNet-6 6. With 16 channels 0.2 M and 0.4 M parameters."""
     stages: list[list[Block]] = []
     inside = width
     for number in range(3):
