@@ -1,9 +1,15 @@
-"""Histopathology: one 0.2 mm field at 4 µm per pixel → the logit of invasive carcinoma."""
+"""Histopathology: 0.2 mm fields at 4 µm per pixel → the logit of invasive carcinoma of each, and how much each
+should count for the whole image.
+
+Two readers of different depth look at every field and are averaged. The attention is gated (Ilse 2018); an
+image's logit is the attention-weighted mean of its fields' logits, so that a single field keeps its own.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,30 +22,73 @@ NETWORK_PX = 96
 
 
 class FieldOutput(NamedTuple):
-    """`logit` N; `distance` N."""
+    """`logit` N; `attention` N, before the softmax over an image's fields; `distance` N."""
 
     logit: Tensor
+    attention: Tensor
     distance: Tensor
 
 
-class FieldNetwork(nn.Module):
-    """Backbone, mean pooling, one linear layer."""
+def prepare(x: Tensor) -> Tensor:
+    """N×50×50×3 in 0–255 → N×3×96×96, normalised."""
+    size = (NETWORK_PX, NETWORK_PX)
+    return F.interpolate(colour_to_input(x), size=size, mode="bilinear", align_corners=False)
 
-    def __init__(self, backbone: EfficientNetLite0) -> None:
+
+class FieldReader(nn.Module):
+    """A backbone, mean pooling, one linear layer: what is fitted to labelled fields."""
+
+    def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(0.3)
         self.classify = nn.Linear(HEAD_CHANNELS, 1)
-        self.novelty = Novelty()
 
-    @staticmethod
-    def prepare(x: Tensor) -> Tensor:
-        """N×50×50×3 in 0–255 → N×3×96×96, normalised."""
-        size = (NETWORK_PX, NETWORK_PX)
-        return F.interpolate(colour_to_input(x), size=size, mode="bilinear", align_corners=False)
+    def pooled(self, x: Tensor) -> Tensor:
+        """Prepared fields N×3×96×96 → N×1280."""
+        if isinstance(self.backbone, EfficientNetLite0):
+            x = self.backbone.head(self.backbone(x).s32)
+        else:
+            x = self.backbone(x)
+        return x.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x`: N×50×50×3 in 0–255 → N logits."""
+        logits: Tensor = self.classify(self.dropout(self.pooled(prepare(x))))[:, 0]
+        return logits
+
+
+class FieldAttention(nn.Module):
+    """How much a field counts, from its 1280 pooled features, before the softmax."""
+
+    def __init__(self, hidden: int = 64) -> None:
+        super().__init__()
+        self.content = nn.Linear(HEAD_CHANNELS, hidden)
+        self.gate = nn.Linear(HEAD_CHANNELS, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """N×1280 → N."""
+        hidden = torch.tanh(self.content(pooled)) * torch.sigmoid(self.gate(pooled))
+        scores: Tensor = self.score(hidden)[:, 0]
+        return scores
+
+
+class FieldNetwork(nn.Module):
+    """The served network: two readers, the attention over the first one's features, the novelty gate."""
+
+    def __init__(self, first: FieldReader, second: FieldReader) -> None:
+        super().__init__()
+        assert isinstance(first.backbone, EfficientNetLite0), "the novelty gate looks at its pyramid"
+        self.first, self.second = first, second
+        self.attention = FieldAttention()
+        self.novelty = Novelty()
 
     def forward(self, x: Tensor) -> FieldOutput:
         """`x`: N×50×50×3 in 0–255, uint8 or float."""
-        pyramid = self.backbone(self.prepare(x))
-        pooled = self.backbone.head(pyramid.s32).mean(dim=(2, 3))
-        return FieldOutput(self.classify(self.dropout(pooled))[:, 0], self.novelty(pyramid))
+        fields = prepare(x)
+        pyramid = self.first.backbone(fields)
+        pooled = self.first.backbone.head(pyramid.s32).mean(dim=(2, 3))
+        one = self.first.classify(pooled)[:, 0]
+        other = self.second.classify(self.second.pooled(fields))[:, 0]
+        return FieldOutput((one + other) / 2, self.attention(pooled), self.novelty(pyramid))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -45,6 +45,15 @@ class Placement:
         ax, ay = self.point_to_image(box[0], box[1])
         bx, by = self.point_to_image(box[2], box[3])
         return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
+
+    def scaled(self, factor: float) -> Placement:
+        """The same canvas in pixels `factor` times as fine."""
+        left, top = round(self.left * factor), round(self.top * factor)
+        return replace(
+            self, scale_x=self.scale_x * factor, scale_y=self.scale_y * factor, left=left, top=top,
+            width=round((self.left + self.width) * factor) - left,
+            height=round((self.top + self.height) * factor) - top,
+        )  # fmt: skip
 
     def map_to_image(self, canvas: Map, *, longest: int | None = None) -> Map:
         """A map over the canvas (H×W, any resolution of it) as a map over the whole stored image, zero

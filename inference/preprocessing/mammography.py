@@ -12,7 +12,11 @@ from numpy.typing import NDArray
 
 from inference.preprocessing.geometry import Gray, Placement, lay_out
 
-HEIGHT, WIDTH = 576, 384
+HEIGHT, WIDTH = 1152, 768
+#: The mass network sees a quarter of the canvas, and looks closer at its half.
+HALF, VIEW_SCALE = 2, 4
+#: Side of a place, the unit of the film reader.
+PLACE_PX = 32
 _SEARCH_PX = 320
 _FILM_EDGE = 0.015
 PREPROCESSING: dict[str, object] = {
@@ -22,9 +26,11 @@ PREPROCESSING: dict[str, object] = {
         "mirrored so that the chest wall is on the left",
         "cropped to the breast, aspect kept, laid at the canvas's top left",
     ],
+    "mass_network_scale": VIEW_SCALE,
+    "closer_look_scale": HALF,
     "height_px": HEIGHT,
     "width_px": WIDTH,
-    "version": 1,
+    "version": 2,
 }
 
 
@@ -68,7 +74,7 @@ def chest_wall_on_right(mask: Gray) -> bool:
 def working_canvas(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> tuple[Gray, Gray, Placement]:
     """`pixels` H×W uint8 or uint16, bright tissue on black.
 
-    Returns the canvas (576×384 uint8), the breast mask in stored pixels (H×W, 0 or 255) and the placement.
+    Returns the canvas (1152×768 uint8), the breast mask in stored pixels (H×W, 0 or 255) and the placement.
     """
     coarse = _stretch(pixels, pixels)
     mask = breast_mask(coarse)
@@ -96,5 +102,5 @@ def _stretch(
 
 
 def network_input(canvas: Gray) -> NDArray[np.uint8]:
-    """1×1×576×384."""
+    """1×1×1152×768."""
     return np.ascontiguousarray(canvas[None, None])

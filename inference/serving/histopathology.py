@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +23,7 @@ from inference.contract import (
     ModelManifest,
     NotApplicable,
 )
-from inference.evaluation.calibration import Platt
+from inference.evaluation.calibration import Platt, softmax
 from inference.preprocessing.geometry import Map
 from inference.preprocessing.histopathology import (
     FIELD_PX,
@@ -46,16 +47,17 @@ STRIP_ROWS = 20 * FIELD_PX
 HEAT_PX = 10
 _MIRROR_UP_TO = 64
 _MOST_FINDINGS = 20
-#: An image's score is the mean of its highest logits: this share of its fields, at least one.
-_TOP_SHARE = 0.1
+#: Carcinoma is larger than a field: in an image of many, a field's logit is averaged with its neighbours'.
+_NEIGHBOURS = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]], np.float32)
 
 
 @dataclass
 class _Fields:
-    """Logits and novelty of the tissue fields, and where they lie, in pixels at 4 µm."""
+    """Logits, attention and novelty of the tissue fields, and where they lie, in pixels at 4 µm."""
 
     places: list[tuple[int, int]]
     logits: list[float]
+    attention: list[float]
     distances: list[float]
 
 
@@ -81,12 +83,11 @@ def _section(
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
         platt = Platt(calibration["slope"], calibration["offset"])
-        logits = np.asarray(fields.logits, np.float64)
-        top = np.sort(logits)[::-1][: max(1, round(_TOP_SHARE * len(logits)))]
-        score = float(top.mean())
+        logits = _with_neighbours(fields)
+        score = float(logits @ softmax(np.asarray(fields.attention, np.float64)))
         idc = round(platt(score), 6)
         probabilities = {"not_idc": round(1 - idc, 6), "idc": idc}
-        heat = _paint(fields, [platt(logit) for logit in fields.logits], height, width)
+        heat = _paint(fields, [platt(float(logit)) for logit in logits], height, width)
         distance = float(np.median(fields.distances))
         flags = [] if distance <= calibration["novelty_limit"] else [Flag.OUT_OF_DISTRIBUTION]
         if source.colour < calibration["colour_low"] and not source.pale and not flags:
@@ -155,7 +156,7 @@ def _read_fields(
     source: _Source, manifest: ModelManifest, forward: Forward, clock: Clock
 ) -> tuple[_Fields, int, int]:
     """All tissue fields of the section; then its height and width in pixels at 4 µm."""
-    fields = _Fields([], [], [])
+    fields = _Fields([], [], [], [])
     waiting: list[NDArray[np.uint8]] = []
     colours: list[float] = []
     height = width = 0
@@ -179,7 +180,7 @@ def _read_fields(
             del waiting[:FIELDS_PER_CALL]
     few = len(fields.places) <= int(str(mirrored))
     if waiting:
-        _predict(waiting, fields, forward, clock, both_ways=few)
+        _predict(waiting, fields, forward, clock, four_ways=few)
     source.colour = float(np.median(colours)) if colours else 0.0
     return fields, height, width
 
@@ -220,16 +221,30 @@ def _predict(
     forward: Forward,
     clock: Clock,
     *,
-    both_ways: bool = False,
+    four_ways: bool = False,
 ) -> None:
     batch = np.stack(waiting)
     output = clock.run(forward, batch).outputs
     logits = output["logit"].astype(np.float64)
-    if both_ways:
-        mirrored = clock.run(forward, np.ascontiguousarray(batch[:, :, ::-1])).outputs
-        logits = (logits + mirrored["logit"]) / 2
+    if four_ways:
+        turned = (batch[:, :, ::-1], batch[:, ::-1], batch[:, ::-1, ::-1])
+        others = [clock.run(forward, np.ascontiguousarray(each)).outputs["logit"] for each in turned]
+        logits = (logits + np.sum(others, axis=0)) / 4
     fields.logits += logits.tolist()
+    fields.attention += output["attention"].tolist()
     fields.distances += output["distance"].tolist()
+
+
+def _with_neighbours(fields: _Fields) -> NDArray[np.float64]:
+    """Every field's logit averaged with those of the tissue around it; a field alone keeps its own."""
+    rows, columns = (np.array([-(-place[axis] // FIELD_PX) for place in fields.places]) for axis in (0, 1))
+    sums = np.zeros((rows.max() + 1, columns.max() + 1), np.float32)
+    there = np.zeros_like(sums)
+    sums[rows, columns], there[rows, columns] = fields.logits, 1.0
+    around, weight = (
+        cv2.filter2D(each, -1, _NEIGHBOURS, borderType=cv2.BORDER_CONSTANT) for each in (sums, there)
+    )
+    return np.asarray(around[rows, columns] / weight[rows, columns], np.float64)
 
 
 def _paint(fields: _Fields, probabilities: list[float], height: int, width: int) -> Map:

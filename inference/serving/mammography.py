@@ -7,9 +7,12 @@ Two tasks stay apart: `normal`/`abnormal` (learned from films with and without f
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.contract import (
     AnalysisRequest,
@@ -19,16 +22,23 @@ from inference.contract import (
     ImageResult,
     ModelManifest,
 )
-from inference.evaluation.calibration import Platt
-from inference.preprocessing.geometry import Gray, Map, Placement
-from inference.preprocessing.mammography import HEIGHT, WIDTH, network_input, working_canvas
+from inference.evaluation.calibration import Platt, softmax
+from inference.preprocessing.geometry import Gray, Map, Placement, resize
+from inference.preprocessing.mammography import (
+    HALF,
+    HEIGHT,
+    PLACE_PX,
+    VIEW_SCALE,
+    WIDTH,
+    network_input,
+    working_canvas,
+)
 from inference.serving import quality
 from inference.serving.forward import Forward, Save
 from inference.serving.regions import (
     clipped_box,
     outline_of,
     png_of,
-    regions_above,
     shape_descriptors,
     sigmoid,
 )
@@ -43,9 +53,10 @@ from inference.serving.study import (
 )
 
 INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
-_SMALLEST_REGION = 40
-_MOST_FINDINGS = 4
+#: Marks this certain are outlined in the mask; fainter ones are marks only.
+_OUTLINED_FROM = 0.3
 _HEATMAP_LONGEST = 1024
+DENSITIES = ("fatty", "glandular", "dense")
 
 
 def analyse(
@@ -74,6 +85,11 @@ def analyse(
     return StudyFinding(exam, images, breasts)
 
 
+def quarter(canvas: Gray) -> Gray:
+    """What the mass network sees of a canvas, 288×192 uint8."""
+    return resize(canvas, WIDTH // VIEW_SCALE, HEIGHT // VIEW_SCALE)
+
+
 def _mean_of(results: list[ImageResult]) -> dict[str, float]:
     means = {
         name: round(float(np.mean([result.probabilities[name] for result in results])), 6)
@@ -89,25 +105,29 @@ def _view(
         pixels = read_still(image, manifest)
     with clock.measure("preprocess_ms"):
         canvas, breast, placement = working_canvas(grey_values(pixels))
-        seen = quality.look(canvas)
+        # at the mass network's resolution, which the coarsest films have too: sharpness compares only there
+        seen = quality.look(quarter(canvas))
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
         tensor = network_input(canvas)
     output = clock.run(forward, tensor).outputs
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
         abnormality, malignancy = float(output["abnormality"][0]), float(output["malignancy"][0])
-        abnormal = Platt(calibration["abnormal_slope"], calibration["abnormal_offset"])(abnormality)
-        malignant = Platt(calibration["malignancy_slope"], calibration["malignancy_offset"])(malignancy)
+        suspicious = Platt(calibration["abnormal_slope"], calibration["abnormal_offset"])
+        malign = Platt(calibration["malignancy_slope"], calibration["malignancy_offset"])
+        abnormal, malignant = suspicious(abnormality), malign(malignancy)
         probabilities = {
             "normal": round(1 - abnormal, 6),
             "abnormal": round(abnormal, 6),
             "malignancy": round(malignant, 6),
         }
-        masses = _enlarged(output["outline"][0, 0])
-        heat = masses * _enlarged(output["place"][0, 0])
-        findings, outlined = _findings(
-            masses, heat, calibration["outline_level"], placement, spacing_of(image, pixels)
-        )
+        masses = _enlarged(sigmoid(output["outline"][0, 0]))
+        places = sigmoid(suspicious.slope * output["suspicion"][0, 0] + suspicious.offset)
+        # a mass that looks malignant, or a place that looks abnormal for whatever reason
+        heat = np.maximum(masses * _enlarged(sigmoid(output["place"][0, 0])), _enlarged(places))
+        marks = marks_of(output["candidates"][0], masses, calibration)
+        findings, outlined = _findings(marks, malign, placement, spacing_of(image, pixels))
+        density = softmax(output["density"][0].astype(np.float64))
         flags = quality.flags_of(
             seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
         )
@@ -129,48 +149,84 @@ def _view(
         flags=tuple(flags),
         descriptors={**{name: round(value, 4) for name, value in seen.items()},
                      "novelty": round(float(output["distance"][0]), 4),
-                     "breast_share": round(covered, 4)},
+                     "breast_share": round(covered, 4),
+                     **{f"density_{name}": round(float(p), 4)
+                        for name, p in zip(DENSITIES, density, strict=True)}},
     )  # fmt: skip
 
 
-def _enlarged(logits: Map) -> Map:
-    """h×w logits → probabilities on the canvas."""
-    return np.asarray(
-        cv2.resize(sigmoid(logits), (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+def _enlarged(probabilities: Map) -> Map:
+    """A map over the canvas at the canvas's own resolution."""
+    return np.asarray(cv2.resize(probabilities, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def find_masses(masses: Map, level: float) -> list[tuple[float, tuple[int, int, int, int], np.ndarray]]:
-    """Peak probability, canvas box and inside (H×W bool) of each marked mass, most certain first. A region
-    is cut at half of its own peak, so that one confident mass does not drag a faint surrounding along."""
-    found = []
-    for region in regions_above(masses, level, 1):
-        inside = region.inside & (masses >= max(level, 0.5 * region.peak))
-        parts = regions_above(np.where(inside, masses, 0).astype(np.float32), level, _SMALLEST_REGION)
-        found += [(part.peak, part.box, part.inside) for part in parts]
-    return sorted(found, key=lambda entry: -entry[0])[:_MOST_FINDINGS]
+@dataclass(frozen=True, eq=False)
+class MassMark:
+    """A place that the network looked at closer: the probability that a mass is there, its canvas box, its inside
+    (H×W bool) and the logit of its malignancy."""
+
+    score: float
+    box: tuple[int, int, int, int]
+    inside: NDArray[np.bool_]
+    malignancy: float
+
+
+def mark_score(candidates: NDArray[np.float32], calibration: Mapping[str, float]) -> NDArray[np.float64]:
+    """K×5 candidates (see `FilmOutput`) → K probabilities that a mass is there."""
+    slopes = np.array([calibration["mark_peak"], calibration["mark_present"]])
+    logits = candidates[:, 2:4].astype(np.float64) @ slopes + calibration["mark_offset"]
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float64)
+
+
+def marks_of(
+    candidates: NDArray[np.float32], masses: Map, calibration: Mapping[str, float]
+) -> list[MassMark]:
+    """The candidates at or above the mark level, most certain first; none inside another's outline. `masses`:
+    probability of a mass over the canvas."""
+    scores = mark_score(candidates, calibration)
+    found: list[MassMark] = []
+    for number in np.argsort(-scores):
+        x = min(int(candidates[number, 0] * HALF), WIDTH - 1)
+        y = min(int(candidates[number, 1] * HALF), HEIGHT - 1)
+        if scores[number] < calibration["mark_level"] or any(mark.inside[y, x] for mark in found):
+            continue
+        box, inside = _around(masses, x, y)
+        found.append(MassMark(float(scores[number]), box, inside, float(candidates[number, 4])))
+    return found
+
+
+def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+    """Box and inside of what is connected with the peak at (x, y) above half of its height."""
+    near = masses[
+        max(0, y - PLACE_PX // 2) : y + PLACE_PX // 2, max(0, x - PLACE_PX // 2) : x + PLACE_PX // 2
+    ]
+    above = (masses >= 0.5 * float(near.max())).astype(np.uint8)
+    above[y, x] = 1
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    left, top, width, height, _ = (int(value) for value in stats[labels[y, x]])
+    return (left, top, left + width, top + height), labels == labels[y, x]
 
 
 def _findings(
-    masses: Map, heat: Map, level: float, placement: Placement, spacing_um: float | None
+    marks: list[MassMark], malign: Platt, placement: Placement, spacing_um: float | None
 ) -> tuple[tuple[Finding, ...], Map]:
-    findings, outlined = [], np.zeros(masses.shape, np.float32)
-    for peak, canvas_box, inside in find_masses(masses, level):
-        box = clipped_box(placement.box_to_image(canvas_box), placement.image_width, placement.image_height)
+    findings, outlined = [], np.zeros((HEIGHT, WIDTH), np.float32)
+    for mark in marks:
+        box = clipped_box(placement.box_to_image(mark.box), placement.image_width, placement.image_height)
         if box is None:
             continue
-        outlined[inside] = 1.0
-        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(inside))
-        within = masses[inside]
+        if mark.score >= _OUTLINED_FROM:
+            outlined[mark.inside] = 1.0
+        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(mark.inside))
         findings.append(
             Finding(
                 label="mass",
-                score=round(peak, 6),
+                score=round(mark.score, 6),
                 box=box,
                 polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
                 descriptors={
                     **shape_descriptors(polygon, spacing_um),
-                    "malignancy": round(float(heat[inside].sum() / max(float(within.sum()), 1e-6)), 4),
+                    "malignancy": round(malign(mark.malignancy), 4),
                 },
             )
         )

@@ -1,18 +1,31 @@
-"""Ultrasound: every frame by itself; the study is as suspicious as its most suspicious frame."""
+"""Ultrasound: every frame by itself; the study is as suspicious as its most suspicious frame.
+
+A frame is read twice by the same network: whole, then closer at what it outlined. The answers are averaged, the
+outlines where the closer look lies.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
 from inference.evaluation.calibration import softmax
-from inference.preprocessing.geometry import Map, Placement
-from inference.preprocessing.ultrasound import SIDE, network_input, working_canvas
+from inference.preprocessing.geometry import Gray, Map, Placement
+from inference.preprocessing.ultrasound import (
+    SIDE,
+    closer_canvas,
+    closer_square,
+    network_input,
+    working_canvas,
+)
 from inference.serving import quality
-from inference.serving.forward import Forward, Save
+from inference.serving.forward import Forward, ForwardOutput, Save
 from inference.serving.regions import (
     Region,
     clipped_box,
@@ -27,10 +40,55 @@ from inference.serving.study import Clock, StudyFinding, read_still, spacing_of,
 INPUT_SHAPE = (1, 1, SIDE, SIDE)
 CLASSES = ("benign", "malignant", "normal")
 BENIGN, MALIGNANT, NORMAL = range(3)
-_OUTLINE_STRIDE = 4
-_SMALLEST_REGION = 12
+#: Maps of both looks are brought together this much finer than the first canvas.
+_FINER = 2
+_SMALLEST_REGION = 48
 _MOST_FINDINGS = 5
 _HEATMAP_LONGEST = 1024
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What both looks say of a frame: class logits (3), probabilities of the outline and of malignancy over the
+    first canvas at `_FINER` times its resolution, where that lies in the frame, the novelty distance."""
+
+    logits: NDArray[np.float64]
+    outline: Map
+    malignancy: Map
+    placement: Placement
+    distance: float
+
+
+def read_frame(
+    gray: Gray, canvas: Gray, placement: Placement, run: Callable[[Gray], ForwardOutput]
+) -> Reading:
+    """`gray` H×W uint8 with its first canvas; `run` asks the network about a canvas."""
+    whole = run(canvas).outputs
+    side = SIDE * _FINER
+    outline, malignancy = (_enlarged(whole[name][0, 0], side, side) for name in ("outline", "malignancy"))
+    square = closer_square(sigmoid(whole["outline"][0, 0]), placement)
+    closer, place = closer_canvas(gray, square)
+    near = run(closer).outputs
+    fine = placement.scaled(_FINER)
+    x0, y0, x1, y1 = place.crop
+    left, right = (round(fine.left + x * fine.scale_x) for x in (x0, x1))
+    top, bottom = (round(fine.top + y * fine.scale_y) for y in (y0, y1))
+    right, bottom = max(right, left + 1), max(bottom, top + 1)
+    for values, name in ((outline, "outline"), (malignancy, "malignancy")):
+        seen = _enlarged(near[name][0, 0], SIDE, SIDE)
+        seen = seen[place.top : place.top + place.height, place.left : place.left + place.width]
+        part = values[top:bottom, left:right]
+        how = cv2.INTER_AREA if part.shape[0] < seen.shape[0] else cv2.INTER_LINEAR
+        part[:] = (part + cv2.resize(seen, (part.shape[1], part.shape[0]), interpolation=how)) / 2
+    logits = (whole["logits"][0].astype(np.float64) + near["logits"][0].astype(np.float64)) / 2
+    return Reading(logits, outline, malignancy, fine, float(whole["distance"][0]))
+
+
+def _enlarged(logits: Map, width: int, height: int) -> Map:
+    """h×w logits as probabilities at another size."""
+    return np.asarray(
+        cv2.resize(sigmoid(logits), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )
 
 
 def analyse(
@@ -54,16 +112,14 @@ def _frame(
         canvas, placement = working_canvas(gray)
         seen = quality.look(canvas)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
-        tensor = network_input(canvas)
-    output = clock.run(forward, tensor).outputs
+    reading = read_frame(gray, canvas, placement, lambda each: clock.run(forward, network_input(each)))
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
-        logits = output["logits"].astype(np.float64).mean(axis=0)
+        logits, placement = reading.logits, reading.placement
         shares = softmax(logits / calibration["temperature"])
         probabilities = dict(zip(CLASSES, (round(float(p), 6) for p in shares), strict=True))
-        outline = _both_ways(output["outline"])
-        malignancy = _both_ways(output["malignancy"])
-        flags = quality.flags_of(seen, float(output["distance"][0]), min(gray.shape), calibration)
+        outline, malignancy = reading.outline, reading.malignancy
+        flags = quality.flags_of(seen, reading.distance, min(gray.shape), calibration)
         if colour > calibration["colour_high"] and Flag.OUT_OF_DISTRIBUTION not in flags:
             flags.append(Flag.OUT_OF_DISTRIBUTION)
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
@@ -87,16 +143,8 @@ def _frame(
         heatmap=heat_reference,
         flags=tuple(flags),
         descriptors={**{name: round(value, 4) for name, value in seen.items()},
-                     "novelty": round(float(output["distance"][0]), 4)},
+                     "novelty": round(reading.distance, 4)},
     )  # fmt: skip
-
-
-def _both_ways(logits: Map) -> Map:
-    """2×1×h×w logits of a canvas and its mirror image → mean probability, enlarged to the canvas."""
-    straight, mirrored = sigmoid(logits[0, 0]), sigmoid(logits[1, 0])[:, ::-1]
-    mean = (straight + mirrored) / 2
-    side = mean.shape[0] * _OUTLINE_STRIDE
-    return np.asarray(cv2.resize(mean, (side, side), interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 def _regions(outline: Map, level: float) -> list[Region]:

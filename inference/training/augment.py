@@ -34,6 +34,51 @@ def warp(
     return both[:, :1], both[:, 1:]
 
 
+def look_closer(
+    images: Tensor, masks: Tensor, boxes: Tensor, side: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """A square around each box, 1.25 to 2.2 times its longer side, turned, moved and mirrored a little.
+
+    `images`, `masks` float N×1×S×S, `boxes` N×4 in their pixels; where a box is −1, any square of a quarter to
+    three quarters of the frame. Returns float N×1×side×side each; outside the frame is 0.
+    """
+    count, size = len(images), images.shape[-1]
+    known = boxes[:, 0] >= 0
+    longer = torch.maximum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    extent = torch.where(
+        known,
+        torch.clamp(longer * _uniform(count, 1.25, 2.2, generator), 0.2 * size, 1.2 * size),
+        size * _uniform(count, 0.25, 0.75, generator),
+    )
+    middle = torch.where(
+        known[:, None],
+        (boxes[:, :2] + boxes[:, 2:]) / 2
+        + (torch.rand((count, 2), generator=generator) - 0.5) * 0.2 * longer[:, None],
+        size * (0.3 + 0.4 * torch.rand((count, 2), generator=generator)),
+    )
+    angle = _uniform(count, -12, 12, generator) * (math.pi / 180)
+    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    scale, place = extent / size, middle / size * 2 - 1
+    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
+    first = torch.stack([cosine * flip, -sine, place[:, 0]], dim=1)
+    second = torch.stack([sine * flip, cosine, place[:, 1]], dim=1)
+    grid = F.affine_grid(torch.stack([first, second], dim=1), [count, 2, side, side], align_corners=False)
+    both = F.grid_sample(torch.cat([images, masks], dim=1), grid, mode="bilinear", align_corners=False)
+    return both[:, :1], both[:, 1:]
+
+
+def cut_out(images: Tensor, generator: Generator, share: float = 0.3) -> Tensor:
+    """A rectangle of up to a quarter of each side set to the image's mean, in `share` of the images (DeVries and
+    Taylor 2017). Float N×C×H×W."""
+    count, _, height, width = images.shape
+    rows, columns = torch.arange(height).view(1, 1, -1, 1), torch.arange(width).view(1, 1, 1, -1)
+    draw = torch.rand((5, count, 1, 1, 1), generator=generator)
+    tall, wide = (0.08 + 0.17 * draw[0]) * height, (0.08 + 0.17 * draw[1]) * width
+    top, left = draw[2] * (height - tall), draw[3] * (width - wide)
+    inside = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
+    return torch.where(inside & (draw[4] < share), images.mean(dim=(1, 2, 3), keepdim=True), images)
+
+
 def grey_levels(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
     """Gamma, gain, speckle-like and additive noise, now and then a blur. Float N×1×H×W in 0–255."""
     count = images.shape[0]

@@ -14,10 +14,9 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from inference.contract import InputContract, ModelManifest, WeightsFile
-
 WEIGHTS = "model.onnx"
 MANIFEST = "manifest.json"
+THRESHOLDS = "thresholds.json"
 MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
 _KEEP_FULL_BELOW = 256
 
@@ -70,33 +69,6 @@ def sha256_of(path: Path) -> str:
 def preprocessing_sha256(preprocessing: dict[str, object]) -> str:
     """Digest of the preprocessing's description in canonical JSON."""
     return hashlib.sha256(json.dumps(preprocessing, sort_keys=True).encode()).hexdigest()
-
-
-def write_manifest(
-    folder: Path, *, name: str, version: str, title: str, classes: Sequence[str], positive_class: str,
-    contract: InputContract, preprocessing: dict[str, object], thresholds: dict[str, float],
-    calibration: dict[str, float], parameters: int, licence: str, intended_use: str,
-) -> ModelManifest:  # fmt: skip
-    """`manifest.json` and `thresholds.json` beside the weights that lie in `folder` already."""
-    manifest = ModelManifest(
-        name=name,
-        version=version,
-        title=title,
-        classes=tuple(classes),
-        positive_class=positive_class,
-        input=contract,
-        weights=WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS)),
-        preprocessing=preprocessing,
-        preprocessing_sha256=preprocessing_sha256(preprocessing),
-        thresholds=thresholds,
-        calibration=calibration,
-        parameters=parameters,
-        licence=licence,
-        intended_use=intended_use,
-    )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    (folder / "thresholds.json").write_text(json.dumps(thresholds, indent=2) + "\n", encoding="utf-8")
-    return manifest
 
 
 def parameter_count(network: nn.Module) -> int:

@@ -1,0 +1,79 @@
+"""What every champion's build shares: the plan of a run, and the writing of a finished model into the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.contract import ModelManifest, WeightsFile
+from inference.datasets.sample import Sample
+from inference.evaluation.account import Account, write_account
+from inference.evaluation.records import PREDICTIONS, Record, write_records
+from inference.evaluation.results import write_results
+from inference.evaluation.training_manifest import write_training_manifest
+from inference.training.export import (
+    MANIFEST,
+    THRESHOLDS,
+    WEIGHTS,
+    export_onnx,
+    preprocessing_sha256,
+    sha256_of,
+)
+
+GREY_COLOUR_LIMIT = 0.06
+INTENDED_USE = "Research only. Not a medical device; a clinician decides."
+#: The novelty gate lets this share of held-out training images through, …
+_NOVELTY_QUANTILE = 0.99
+#: … and this much more, because held-out folds are small and other hospitals' machines differ a little.
+_NOVELTY_ROOM = 1.15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build may spend, and where it keeps its checkpoints."""
+
+    data: Path
+    run: Path
+    store: Path
+    version: str
+    epochs: int | None = None
+    seed: int = 0
+
+    #: Stands in a manifest until the weights are there.
+    unwritten_weights = WeightsFile(file=WEIGHTS, sha256=hashlib.sha256(b"").hexdigest())
+
+    @staticmethod
+    def digest(preprocessing: dict[str, object]) -> str:
+        return preprocessing_sha256(preprocessing)
+
+
+def novelty_limit(distances: NDArray[np.float64]) -> float:
+    """Above it an image is out of distribution; from held-out images' distances."""
+    return float(np.quantile(distances, _NOVELTY_QUANTILE)) * _NOVELTY_ROOM
+
+
+def store_model(
+    plan: Plan, manifest: ModelManifest, network: nn.Module, example: Tensor, outputs: Sequence[str],
+    seen: Sequence[Sample], records: Sequence[Record], account: Account,
+) -> ModelManifest:  # fmt: skip
+    """Write everything that belongs to the model: weights, manifest, what it has `seen`, predictions of record,
+    figures and card. Returns the manifest with the digest of the weights."""
+    folder = plan.store / manifest.name
+    folder.mkdir(parents=True, exist_ok=True)
+    export_onnx(network, example, outputs, folder / WEIGHTS)
+    weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
+    finished = manifest.model_copy(update={"weights": weights})
+    (folder / MANIFEST).write_text(finished.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")
+    write_training_manifest(folder, seen)
+    write_records(folder / PREDICTIONS, records)
+    write_account(folder, account)
+    write_results(folder)
+    return finished
