@@ -1,0 +1,222 @@
+"""All checks of one network over samples that it has not seen, and what is written of them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from inference.contract import ModelManifest
+from inference.datasets.sample import Sample
+from inference.evaluation.results import EXPLANATION
+from inference.explain.deletion import compare
+from inference.explain.measure import Measured, Outcome
+from inference.explain.methods import METHODS, method_named
+from inference.explain.network import READINGS, Answer, Reading
+from inference.explain.pointing import POINTING, play, play_served
+from inference.explain.randomisation import STOPS, cascade, layers_of, stop_name
+from inference.explain.subject import Preprocess, Subject, subjects_of
+from inference.preprocessing.pixels import read_gray, read_joined_masks
+from inference.serving.forward import Forward
+
+#: What the pointing game of the served map must reach (issue 4).
+POINTING_TARGET = {"ultrasound": 0.80}
+#: Maps of a random network may be this much more like the original than shuffled squares are.
+NOISE_MARGIN = 0.2
+#: Attributions take seconds an image: so many are enough, evenly drawn.
+ATTRIBUTED = 48
+CASCADED = 12
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """What is checked. `answer` gives forward passes (`through_forward`, `through_module`); with `module`, the
+    torch network itself and its outputs' names, gradients and random weights are tried too; with `served`, its
+    manifest and a `Forward`, the heat map that clinicians see. `preprocess` and `reading` replace the model's
+    own."""
+
+    model: str
+    answer: Answer
+    module: tuple[nn.Module, Answer] | None = None
+    served: tuple[ModelManifest, Forward] | None = None
+    preprocess: Preprocess | None = None
+    reading: Reading | None = None
+
+    @property
+    def read_by(self) -> Reading:
+        return self.reading or READINGS[self.model]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that this network can be explained by."""
+        possible = {
+            "map": self.read_by.place is not None,
+            "integrated_gradients": self.module is not None,
+            "occlusion": True,
+        }
+        return tuple(name for name in METHODS if possible[name])
+
+
+@dataclass
+class Checked:
+    """What `check` found. Those of several folds are joined by `+=`: outcomes are pooled, not averaged."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    #: seconds that one heat map took, by method
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    def __iadd__(self, other: Checked) -> Checked:
+        self.outcomes += other.outcomes
+        for name, times in other.seconds.items():
+            self.seconds.setdefault(name, []).extend(times)
+        return self
+
+
+def check(
+    network: Network, samples: Sequence[Sample], *, methods: Sequence[str] | None = None,
+    limit: int | None = None, seed: int = 0,
+) -> Checked:  # fmt: skip
+    """The pointing game over samples with a lesion, deletion and insertion over those of the positive class, and
+    the randomisation test where there is a torch network. Nothing is known here of what was trained on: the
+    caller passes samples that `network` has not seen (a fold's network, its held-out fold).
+
+    `limit`: so many lesions, evenly drawn. Attributions are made for at most `ATTRIBUTED` of them.
+    """
+    reading = network.read_by
+    useful = [sample for sample in samples if shows_lesion(sample) or sample.label == reading.positive]
+    useful = evenly(useful, limit)
+    subjects = subjects_of(network.model, useful, network.preprocess)
+    checked = Checked()
+    if network.served is not None:
+        checked.outcomes += _served(network.served, useful, subjects)
+    for name in network.methods if methods is None else methods:
+        few = subjects if name == "map" else evenly(subjects, ATTRIBUTED)
+        answer = network.answer
+        if name == "integrated_gradients":
+            assert network.module is not None, "integrated gradients need a torch network"
+            answer = network.module[1]
+        begun = time.perf_counter()
+        positives = [subject for subject in few if subject.label == reading.positive]
+        if positives:
+            method_named(name, answer, reading, reading.positive)(positives[0].canvas)
+            checked.seconds.setdefault(name, []).append(time.perf_counter() - begun)
+        explain = partial(method_named, name, answer, reading)
+        checked.outcomes += play(name, explain, few)
+        checked.outcomes += compare(name, explain, answer, reading, few, seed=seed)
+        if network.module is not None and name != "occlusion":
+            checked.outcomes += _cascade(name, network.module, reading, few, seed)
+    return checked
+
+
+def shows_lesion(sample: Sample) -> bool:
+    """Whether the set outlines something in it (a normal image's mask is black)."""
+    return bool(sample.masks) and sample.label != "normal"
+
+
+def evenly(items: Sequence[_Item], most: int | None) -> list[_Item]:
+    """`most` of `items`, evenly drawn from first to last; all without a limit."""
+    count = len(items) if most is None else min(most, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def _served(
+    served: tuple[ModelManifest, Forward], samples: Sequence[Sample], subjects: Sequence[Subject]
+) -> list[Outcome]:
+    truths = [
+        (subject, read_joined_masks(sample.masks, *read_gray(sample.path).shape) > 0)
+        for sample, subject in zip(samples, subjects, strict=True)
+        if shows_lesion(sample)
+    ]
+    return play_served(*served, [(subject, lesion) for subject, lesion in truths if lesion.any()])
+
+
+def _cascade(
+    name: str, module: tuple[nn.Module, Answer], reading: Reading, subjects: Sequence[Subject], seed: int
+) -> list[Outcome]:
+    network, answer = module
+    few = evenly([subject for subject in subjects if subject.label == reading.positive], CASCADED)
+    if not few:
+        return []
+    explain = partial(method_named, name, answer, reading)
+
+    def asked() -> torch.Tensor:
+        outputs = answer(torch.from_numpy(few[0].canvas.tensor).float())
+        if name == "map":
+            assert reading.place is not None
+            return reading.place(outputs)
+        return reading.log_odds(outputs)[reading.positive]
+
+    return cascade(name, network, explain, layers_of(network, asked), few, seed=seed)
+
+
+def verdicts(model: str, measured: Sequence[Measured]) -> dict[str, bool]:
+    """Each claim that the checks bear on, and whether it holds."""
+    claims: dict[str, bool] = {}
+    for one in measured:
+        name = f"{one.method.replace('_', ' ')}: "
+        if one.check == POINTING and one.method == "served map":
+            target = POINTING_TARGET.get(model)
+            if target is not None:
+                claims[f"{name}points into the lesion in at least {target:.0%}"] = one.value >= target
+        elif one.check.endswith("better than random"):
+            claims[f"{name}{one.check}"] = one.low > 0
+        elif one.check == stop_name("rank correlation", STOPS[-1]):
+            claims[f"{name}gone when the weights are random"] = (
+                abs(one.value) <= abs(one.chance) + NOISE_MARGIN
+            )
+    return claims
+
+
+def report(
+    manifest: ModelManifest, measured: Sequence[Measured], *, command: str, protocol: str, seed: int = 0
+) -> dict[str, object]:
+    """What stands in `explanation.json`; `protocol`, a sentence, says which networks were checked on what."""
+    checks: dict[str, dict[str, object]] = {}
+    for one in measured:
+        checks.setdefault(one.check, {})[one.method] = one.as_json()
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "weights_sha256": manifest.weights.sha256,
+        "command": command,
+        "protocol": protocol,
+        "seed": seed,
+        "holds": verdicts(manifest.name, measured),
+        "checks": checks,
+    }
+
+
+def record(folder: Path, content: dict[str, object]) -> Path:
+    """Replace `explanation.json` beside the weights; the card is written from it."""
+    path = folder / EXPLANATION
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def as_text(content: dict[str, object], seconds: dict[str, list[float]]) -> str:
+    """A table for people."""
+    lines = [f"{content['model']} {content['version']}: {content['protocol']}"]
+    checks = content["checks"]
+    assert isinstance(checks, dict)
+    for check_name, methods in checks.items():
+        for method, one in methods.items():
+            lines.append(
+                f"  {one['value']:6.3f}  [{one['low']:.3f}, {one['high']:.3f}]  chance {one['chance']:.3f}  "
+                f"{check_name}, {method} ({one['images']} images, {one['groups']} groups)"
+            )
+    holds = content["holds"]
+    assert isinstance(holds, dict)
+    lines += [f"  {'holds' if value else 'FAILS'}  {claim}" for claim, value in holds.items()]
+    lines += [
+        f"  {sum(times) / len(times):6.2f} s for one heat map, {name}" for name, times in seconds.items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,154 @@
+"""A network as explanations need it: a float image in, its outputs by name out, and how they are read."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inference.contract import ModelManifest
+from inference.serving.forward import Forward, ForwardOutput
+from inference.serving.variants import verified_variant
+
+Outputs = Mapping[str, Tensor]
+#: float32 N×1×H×W (or N×H×W×3) in 0–255 → outputs, first dimension N.
+Answer = Callable[[Tensor], Outputs]
+
+
+def through_forward(forward: Forward) -> Answer:
+    """Any `Forward` (ONNX Runtime, TorchServe): forward passes only, on values rounded to whole numbers."""
+
+    def answer(x: Tensor) -> Outputs:
+        rounded = x.detach().round().clamp(0, 255).to(torch.uint8).numpy()
+        named = forward(np.ascontiguousarray(rounded)).outputs
+        return {name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in named.items()}
+
+    return answer
+
+
+def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Answer:
+    """A torch network in evaluation mode; gradients flow to its input. Its tuple is named by its own fields,
+    or by `names` (a traced network has none).
+
+    Raises:
+        ValueError: on a call, when the outputs are neither named nor as many as `names`.
+    """
+    module.eval()
+    for part in module.modules():
+        # frozen stages run without gradients, which would end at them on the way back to the input
+        if getattr(part, "frozen_stages", 0):
+            part.frozen_stages = 0
+
+    def answer(x: Tensor) -> Outputs:
+        values = module(x)
+        if isinstance(values, Mapping):
+            return values
+        named = names or getattr(values, "_fields", ())
+        if len(named) != len(values):
+            raise ValueError(f"the network gives {len(values)} outputs, {len(named)} names are known")
+        return dict(zip(named, values, strict=True))
+
+    return answer
+
+
+class AnswerForward:
+    """An `Answer` where serving wants a `Forward`: the pipelines' own heat map of a network in training."""
+
+    def __init__(self, network: Answer) -> None:
+        self.network = network
+
+    @torch.no_grad()
+    def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
+        begun = time.perf_counter()
+        outputs = self.network(torch.from_numpy(np.ascontiguousarray(tensor)).float())
+        model_ms = (time.perf_counter() - begun) * 1000
+        return ForwardOutput({name: value.numpy() for name, value in outputs.items()}, model_ms)
+
+
+class NoSuchExplanation(Exception):
+    """The network cannot be explained in the way that was asked for; the sentence says why."""
+
+
+def stored_module(manifest: ModelManifest, store: Path) -> tuple[nn.Module, tuple[str, ...]]:
+    """The model's torch network from the store, weights widened to float32, and its outputs' names.
+
+    Raises:
+        NoSuchExplanation: the store holds no torch file of these weights.
+        StoreError: it holds one with other bytes than its list says.
+    """
+    path = verified_variant("torch", manifest, store)
+    if path is None:
+        raise NoSuchExplanation(
+            f"the store has no torch file of {manifest.name} {manifest.version}: gradients and random weights "
+            f"need one (python -m inference variants {manifest.name})"
+        )
+    return open_module(path)
+
+
+def open_module(path: Path) -> tuple[nn.Module, tuple[str, ...]]:
+    """A file of `inference.serving.torch_forward.export_torch`, ready for gradients."""
+    files = {"description.json": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        module: nn.Module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
+    for values in (*module.parameters(), *module.buffers()):
+        if values.is_floating_point():
+            values.data = values.data.float()
+    return module, tuple(json.loads(files["description.json"])["outputs"])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a model's outputs are read. `log_odds(outputs)[class]` N, of each class that can be asked about;
+    `place(outputs)` N×h×w in 0–1, the malignancy map, None where the network has none; `positive`, the class
+    that explanations are asked about when nothing else is said."""
+
+    log_odds: Callable[[Outputs], dict[str, Tensor]]
+    place: Callable[[Outputs], Tensor] | None
+    positive: str
+
+
+def _against_the_rest(logits: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
+    """Log-odds of each class of a softmax."""
+    odds = {}
+    for index, name in enumerate(names):
+        others = torch.cat([logits[:, :index], logits[:, index + 1 :]], dim=1)
+        odds[name] = logits[:, index] - torch.logsumexp(others, dim=1)
+    return odds
+
+
+def _flat(logits: Tensor) -> Tensor:
+    return logits.reshape(len(logits), -1)[:, 0]
+
+
+READINGS: dict[str, Reading] = {
+    "ultrasound": Reading(
+        lambda outputs: _against_the_rest(outputs["logits"], ("benign", "malignant", "normal")),
+        lambda outputs: (torch.sigmoid(outputs["outline"]) * torch.sigmoid(outputs["malignancy"]))[:, 0],
+        "malignant",
+    ),
+    # the films of the mass set are "benign" or "malignant", those of the other one "normal" or not
+    "mammography": Reading(
+        lambda outputs: {
+            "malignancy": _flat(outputs["malignancy"]),
+            "malignant": _flat(outputs["malignancy"]),
+            "benign": -_flat(outputs["malignancy"]),
+            "abnormal": _flat(outputs["abnormality"]),
+            "normal": -_flat(outputs["abnormality"]),
+        },
+        lambda outputs: (torch.sigmoid(outputs["outline"]) * torch.sigmoid(outputs["place"]))[:, 0],
+        "malignant",
+    ),
+    "histopathology": Reading(
+        lambda outputs: {"idc": _flat(outputs["logit"]), "not_idc": -_flat(outputs["logit"])}, None, "idc"
+    ),
+}
