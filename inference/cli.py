@@ -1,4 +1,4 @@
-"""The laboratory's commands: archive, train, evaluate, predict."""
+"""The laboratory's commands: archive, train, evaluate, predict, explain, variants."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from inference.serving.store import DEFAULT_STORE, StoreError
 
 MODELS = ("ultrasound", "mammography", "histopathology")
+EXPLANATIONS = ("map", "integrated_gradients", "occlusion")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,12 +51,26 @@ def _parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
     evaluate.add_argument("model", choices=MODELS)
+    evaluate.add_argument("--dataset", metavar="NAME", help="this set alone (default: all that is on record)")
+    evaluate.add_argument("--split", choices=("val", "oof"), help="this split alone")
     evaluate.add_argument("--json", action="store_true")
-    evaluate.add_argument("--rerun", action="store_true", help="from the weights, over the held-out images")
     evaluate.add_argument(
-        "--record", action="store_true", help="rerun, and write predictions, metrics and card"
+        "--rerun", action="store_true",
+        help="measure the weights: on every sample below --data, or on val of the laboratory's own data",
+    )  # fmt: skip
+    evaluate.add_argument("--skip-trained", action="store_true", help="leave out what was trained on")
+    evaluate.add_argument(
+        "--record", action="store_true", help="rerun val, and write predictions, figures and card anew"
     )
-    evaluate.add_argument("--data", type=Path, default=_data_folder())
+    evaluate.add_argument(
+        "--against", type=Path, metavar="STORE_OR_PREDICTIONS", help="DeLong's test on the images in common"
+    )
+    evaluate.add_argument(
+        "--retrain-fold", type=int, metavar="K", help="train a fold again; its committed figure must hold"
+    )
+    evaluate.add_argument("--run", type=Path, help="checkpoints of --retrain-fold")
+    evaluate.add_argument("--seed", type=int, default=0, help="of --retrain-fold")
+    evaluate.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
     evaluate.add_argument("--store", type=Path, default=DEFAULT_STORE)
     evaluate.set_defaults(command=_evaluate)
 
@@ -63,10 +78,44 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", choices=MODELS)
     predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    predict.add_argument("--mpp", type=float, metavar="X", help="µm per pixel of plain images")
+    predict.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
     predict.add_argument("--store", type=Path, default=DEFAULT_STORE)
     predict.set_defaults(command=_predict)
+
+    explain = commands.add_parser("explain", help="heat maps of images or folders, or the checks of a model's")
+    explain.add_argument("model", choices=MODELS)
+    explain.add_argument("paths", nargs="*", type=Path, metavar="PATH")
+    explain.add_argument("--out", type=Path, metavar="DIR", help="overlays and raw heat, 8-bit PNG")
+    explain.add_argument("--method", choices=EXPLANATIONS, help="default map; of --check default all")
+    explain.add_argument("--class", dest="label", metavar="NAME", help="what attributions speak for")
+    explain.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
+    explain.add_argument(
+        "--check", action="store_true", help="pointing game, deletion and insertion, random weights, over val"
+    )
+    explain.add_argument("--data", type=Path, default=_data_folder())
+    explain.add_argument("--limit", type=int, metavar="N", help="check so many images, evenly drawn")
+    explain.add_argument("--seed", type=int, default=0)
+    explain.add_argument("--json", action="store_true")
+    explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
+    explain.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    explain.set_defaults(command=_explain, refuse=explain.error)
+
+    variants = commands.add_parser("variants", help="try int8 and TorchScript files of a model's weights")
+    variants.add_argument("model", choices=MODELS)
+    variants.add_argument("--data", type=Path, default=_data_folder())
+    variants.add_argument(
+        "--images", type=int, metavar="N", help="judge on so many, evenly drawn (default all)"
+    )
+    variants.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    variants.set_defaults(command=_variants)
     return parser
+
+
+def _length(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("µm per pixel are above 0")
+    return value
 
 
 def _data_folder() -> Path:
@@ -82,19 +131,47 @@ def _archive(chosen: argparse.Namespace) -> int:
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
-    from inference.evaluation.command import as_json, as_text, evaluate
-    from inference.serving.store import read_manifest
+    from inference.evaluation.cli import run
 
-    figures = evaluate(chosen.model, chosen.store, chosen.data, again=chosen.rerun, record=chosen.record)
-    manifest = read_manifest(chosen.model, chosen.store)
-    print(as_json(manifest, figures) if chosen.json else as_text(manifest, figures))
-    return 0
+    return run(chosen, _data_folder())
 
 
 def _predict(chosen: argparse.Namespace) -> int:
     from inference.serving.command import predict
 
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("inference").setLevel(logging.INFO)
     return predict(chosen.model, chosen.paths, chosen.out, chosen.store, chosen.mpp)
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    if chosen.check == bool(chosen.paths) or (chosen.paths and chosen.out is None):
+        chosen.refuse("either PATH … with --out DIR, or --check")
+    import torch
+
+    from inference.explain import command
+
+    torch.set_num_threads(1)
+    if chosen.paths:
+        asked = command.Asked(chosen.model, chosen.store, chosen.method or "map", chosen.label, chosen.mpp)
+        return command.explain(asked, chosen.paths, chosen.out)
+    flags = [f"--limit {chosen.limit}"] if chosen.limit is not None else []
+    flags += [f"--method {chosen.method}"] if chosen.method else []
+    words = " ".join(
+        ["python -m inference explain", chosen.model, "--check", *flags, f"--seed {chosen.seed}"]
+    )
+    return command.run_checks(
+        command.Checking(
+            chosen.model, chosen.store, chosen.data, chosen.limit, chosen.seed,
+            (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words,
+        )
+    )  # fmt: skip
+
+
+def _variants(chosen: argparse.Namespace) -> int:
+    from inference.serving.trial import run
+
+    return run(chosen.model, chosen.store, chosen.data, chosen.images)
 
 
 def _train(chosen: argparse.Namespace) -> int:

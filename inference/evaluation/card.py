@@ -1,161 +1,195 @@
-"""The model card, written from what was measured and nothing else."""
+"""The model card in Markdown, written from what was measured and what the run said of itself."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from inference.contract import ModelManifest
+from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
+from inference.evaluation.plots import PLOTS, Plot
+from inference.evaluation.protocol import POINTS, sheet_of
+from inference.evaluation.results import Results
 
-METRICS = "metrics.json"
 CARD = "card.md"
-
-
-@dataclass(frozen=True)
-class Account:
-    """What a card says beside its figures; one a model, in the words of the field."""
-
-    data: str
-    method: str
-    protocol: str
-    limits: tuple[str, ...]
-
-
-_PROTOCOL = (
-    "Fitted on the published `train` part only. Calibration, gates, operating points and the outline "
-    "level were fitted on groups of `train` that the calibrated network had not seen. The published "
-    "`val` part, disjoint by {group}, was read {reads}, for the figures here. Intervals are 95 % "
-    "percentile bootstraps over groups."
+_SPLIT_WORDS = {"oof": "pooled out-of-fold predictions (`oof`)", "val": "published `val` part (`val`)"}
+_INTERVALS = (
+    "Intervals are 95 %: percentile bootstraps of 1,000 draws over groups (patients, or near-duplicates "
+    "where no patients are known), drawn within the classes so that none vanishes; those marked ʷ are "
+    "Wilson's, for shares of fewer than 30 images and for all or none."
+)
+_REFITTED = (
+    "**The served weights were fitted again on train and val together, after everything was chosen. No "
+    "figure here was measured on them: all come from predictions made before, by networks that had not seen "
+    "the image that they judge. These predictions are kept beside the weights in `predictions.csv`.**"
+)
+_BY_FOLDS = (
+    "**The figures marked `oof` were measured on the networks of the folds, each on the fold that it had not "
+    "seen, not on the served weights.**"
 )
 
-ACCOUNTS = {
-    "ultrasound": Account(
-        data="BUSI (Al-Dhabyani 2020): 491 frames to train and calibrate, 118 to measure. No patient ids "
-        "exist; near-duplicates are grouped.",
-        method="EfficientNet-Lite0 (ImageNet weights, stem and first stage frozen) with a light "
-        "top-down decoder: one network gives the outline, a malignancy map and three classes. Frame "
-        "and mirror image are averaged.",
-        protocol=_PROTOCOL.format(group="near-duplicate group", reads="twice")
-        + " Between the two readings a second calibration fold of `train` was added, because the first "
-        "showed operating points too strict for `val`; the weights stayed. The AUC stayed 0.852, the Dice "
-        "went from 0.751 to 0.748.",
-        limits=(
-            "One hospital, two machines of one maker; other machines, probes and populations were not tried.",
-            "`normal` frames look different altogether, so three-class figures flatter.",
-            "Many frames carry callipers and text; the network may have learned from them.",
-            "The `val` part is small and known to be a hard draw: mind the interval.",
-            "The operating points were fitted on folds that proved easier than `val`: expect less "
-            "sensitivity than their names promise.",
-        ),
-    ),
-    "mammography": Account(
-        data="Two tasks, never pooled. Masses: CBIS-DDSM mass films at 256 px (1,008 films to train and "
-        "calibrate, 223 to measure). Abnormality: mini-MIAS (210 films of 105 women to train, 48 to "
-        "measure).",
-        method="A mass network (EfficientNet-Lite0 with a decoder, at 288×192) outlines masses and "
-        "judges them; a frozen ImageNet EfficientNet-Lite0 at 576×384 and one penalised linear layer "
-        "say whether a film is abnormal. A breast is the mean of its views, an exam the higher breast.",
-        protocol=_PROTOCOL.format(group="woman", reads="once"),
-        limits=(
-            "Digitised film only; full-field digital mammograms were not tried.",
-            "`malignancy` was learned from films that all show a mass: on a film without one it says little.",
-            "At this resolution calcifications are invisible.",
-            "The abnormality score is weak: 210 films of one screening programme taught it, MLO views only.",
-            "Breast density is not reported.",
-        ),
-    ),
-    "histopathology": Account(
-        data="IDC patches (Cruz-Roa 2014, Janowczyk 2016): 50×50 px at about 4 µm/px, 7,219 to train "
-        "and calibrate, 1,711 to measure.",
-        method="EfficientNet-Lite0 (ImageNet weights, stem and first stage frozen) on fields of 0.2 mm "
-        "enlarged to 96 px, trained with stain augmentation. An image's score is the mean of its "
-        "highest tenth of field logits, calibrated on single fields.",
-        protocol=_PROTOCOL.format(group="runs of patients", reads="once"),
-        limits=(
-            "Class 0 means *not invasive ductal carcinoma*: normal, fat, stroma, perhaps DCIS. It is "
-            "not benign.",
-            "The outlines that gave the labels are coarse; borders are noise.",
-            "The calibration holds for a field. A whole slide's score is a ranking, not a probability "
-            "of disease.",
-            "Scanners other than the set's own, frozen sections and lobular carcinoma were not measured.",
-        ),
-    ),
-}
 
-
-def write_card(folder: Path, manifest: ModelManifest, figures: Sequence[Figure], flagged: float) -> None:
-    """`metrics.json` and `card.md` into `folder`. `flagged`: share of measured images that the gate held out
-    of distribution."""
-    metrics = {
-        "model": manifest.name,
-        "version": manifest.version,
-        "weights_sha256": manifest.weights.sha256,
-        "figures": [figure.as_json() for figure in figures],
-        "held_out_of_distribution": round(flagged, 6),
-    }
-    (folder / METRICS).write_text(json.dumps(metrics, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / CARD).write_text(card_text(manifest, figures, flagged), encoding="utf-8")
-
-
-def card_text(manifest: ModelManifest, figures: Sequence[Figure], flagged: float) -> str:
-    """The card in Markdown."""
-    account = ACCOUNTS[manifest.name]
-    rows = [
-        f"| {figure.meaning} | **{figure.value:.3f}** | {figure.low:.3f}–{figure.high:.3f} | "
-        f"{figure.images} | {figure.groups} |"
-        for figure in figures
+def card_text(
+    results: Results, account: Account, drawn: Sequence[Plot], explanation: Mapping[str, Any] | None,
+    latency: Mapping[str, Any] | None,
+) -> str:  # fmt: skip
+    """The whole card. `explanation` and `latency`: what those checks left beside the weights, or None."""
+    manifest = results.manifest
+    sections: list[tuple[str, Sequence[str]]] = [
+        ("Intended use", (manifest.intended_use,)),
+        ("Data and licence", (account.data, "", f"{manifest.licence}.")),
+        ("Method", (account.method, "", *_made(results, account))),
+        ("Protocol", tuple(_protocol(results, account))),
+        ("Results", tuple(_results(results))),
+        ("Operating points", tuple(_points(results))),
+        ("Subgroups", tuple(_subgroups(results))),
+        ("Plots", [f"- [{plot.title}]({PLOTS}/{plot.file})" for plot in drawn]),
+        ("Explanation checks", tuple(_told(explanation, "No explanation checks are on record."))),
+        ("Latency", tuple(_told(latency, "Not measured in this run."))),
+        ("Limits", [f"- {limit}" for limit in account.limits]),
     ]
-    points = [f"| {name.replace('_', ' ')} | {value:.3f} |" for name, value in manifest.thresholds.items()]
-    return "\n".join(
-        (
-            f"# {manifest.title}",
-            "",
-            f"`{manifest.name}` {manifest.version} · {manifest.parameters / 1e6:.1f} M parameters · weights "
-            f"`{manifest.weights.sha256[:16]}…`",
-            "",
-            manifest.intended_use,
-            "",
-            "## Data and licence",
-            "",
-            account.data,
-            "",
-            f"{manifest.licence}.",
-            "",
-            "## Method",
-            "",
-            account.method,
-            "",
-            "## Protocol",
-            "",
-            account.protocol,
-            "",
-            "## Results",
-            "",
-            "| figure | value | 95 % interval | images | groups |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            f"{flagged:.1%} of the measured images were flagged out of distribution; they count in every "
-            f"figure.",
-            "",
-            "## Operating points",
-            "",
-            f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive.",
-            "",
-            "| point | threshold |",
-            "|---|---|",
-            *points,
-            "",
-            "## Limits",
-            "",
-            *(f"- {limit}" for limit in account.limits),
-            "",
-            f"`python -m inference evaluate {manifest.name}` prints these figures again from the "
-            f"predictions of "
-            "record, `--rerun` from the weights.",
-            "",
+    lines = [f"# {manifest.title}", "", f"`{manifest.name}` {manifest.version}", ""]
+    for title, body in sections:
+        if body:
+            lines += [f"## {title}", "", *body, ""]
+    lines += [
+        f"`python -m inference evaluate {manifest.name}` prints these figures again from the predictions of "
+        "record, `--rerun` measures the served weights on images that they have not seen.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def _interval(figure: Figure) -> str:
+    return f"{figure.low:.3f}–{figure.high:.3f}{'ʷ' if figure.interval == 'wilson' else ''}"
+
+
+def _made(results: Results, account: Account) -> list[str]:
+    manifest = results.manifest
+    rows = [
+        ("parameters", f"{manifest.parameters:,} ({manifest.parameters / 1e6:.1f} M)"),
+        ("weights", f"`{manifest.weights.file}`, SHA-256 `{manifest.weights.sha256[:16]}…`"),
+        ("preprocessing", f"SHA-256 `{manifest.preprocessing_sha256[:16]}…`"),
+    ]
+    if account.recipe_sha256:
+        rows.append(("recipe", f"{account.recipe or manifest.name}, SHA-256 `{account.recipe_sha256[:16]}…`"))
+    return _table(("what", "value"), [*rows, *account.run.items()])
+
+
+def _protocol(results: Results, account: Account) -> Iterator[str]:
+    yield account.protocol
+    yield ""
+    if account.refitted:
+        yield from (_REFITTED, "")
+    elif any(record.split == "oof" for record in results.records):
+        yield from (_BY_FOLDS, "")
+    yield _INTERVALS
+
+
+def _results(results: Results) -> Iterator[str]:
+    for dataset, split in dict.fromkeys((entry.dataset, entry.split) for entry in results.figures):
+        yield f"### {sheet_of(dataset, results.manifest).title}: {_SPLIT_WORDS[split]}"
+        yield ""
+        own = [f for f in results.figures if (f.dataset, f.split) == (dataset, split)]
+        yield from _table(
+            ("figure", "value", "95 % interval", "images", "groups"),
+            [(f.meaning, f"**{f.value:.3f}**", _interval(f), str(f.images), str(f.groups)) for f in own],
         )
+        yield ""
+    if results.spreads:
+        yield from _table(
+            ("each by itself", "figure", "number", "mean ± sd", "lowest", "median", "highest"),
+            [
+                (f"{s.over} of {s.dataset}", s.meaning, str(s.number), f"{s.mean:.3f} ± {s.sd:.3f}",
+                 f"{s.lowest:.3f}", f"{s.median:.3f}", f"{s.highest:.3f}")
+                for s in results.spreads
+            ],
+        )  # fmt: skip
+        yield ""
+    yield (
+        f"{results.flagged:.1%} of the measured images were flagged out of distribution; they count in every "
+        "figure."
     )
+
+
+def _points(results: Results) -> Iterator[str]:
+    manifest = results.manifest
+    yield f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive."
+    yield ""
+    by_name = {(f.dataset, f.split, f.name): f for f in results.figures}
+    rows = []
+    for dataset, split in dict.fromkeys((f.dataset, f.split) for f in results.figures):
+        for point in POINTS:
+            names = (f"sensitivity_{point}", f"specificity_{point}")
+            pair = [by_name.get((dataset, split, name)) for name in names]
+            if any(pair):
+                measured = [f"{f.value:.3f} ({_interval(f)})" if f else "–" for f in pair]
+                level = f"{manifest.thresholds[point]:.3f}"
+                rows.append((point.replace("_", " "), level, f"{dataset} {split}", *measured))
+    yield from _table(("point", "threshold", "measured on", "sensitivity", "specificity"), rows)
+
+
+def _subgroups(results: Results) -> Iterator[str]:
+    for key in dict.fromkeys((row.dataset, row.split, row.table) for row in results.rows):
+        own = [row for row in results.rows if (row.dataset, row.split, row.table) == key]
+        names = dict.fromkeys((f.name, f.meaning) for row in own for f in row.figures)
+        yield f"### {key[0]} {key[1]}, by {key[2]}"
+        yield ""
+        rows = []
+        for row in own:
+            measured = {f.name: f for f in row.figures}
+            cells = [
+                f"{measured[name].value:.3f} ({_interval(measured[name])})" if name in measured else "–"
+                for name, _ in names
+            ]
+            rows.append((row.subgroup, str(row.images), *cells))
+        yield from _table(("subgroup", "images", *(meaning for _, meaning in names)), rows)
+        yield ""
+    if results.rows:
+        yield "–: too few images, or one class only."
+
+
+def _told(content: Mapping[str, Any] | None, otherwise: str) -> Iterator[str]:
+    """A JSON object as one table: nested names joined, `{"value", "low", "high"}` as a figure with its
+    interval; sentences below it."""
+    if content is None:
+        yield otherwise
+        return
+    rows, sentences = [], []
+    for name, value in _flat(content):
+        if isinstance(value, str) and " " in value:
+            sentences.append(value)
+        else:
+            rows.append((name, _cell(value)))
+    if rows:
+        yield from _table(("check", "value"), rows)
+    for sentence in sentences:
+        yield from ("", sentence)
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        words = f"{before}{str(name).replace('_', ' ')}"
+        if isinstance(value, dict) and not {"value", "low", "high"} <= set(value):
+            yield from _flat(value, f"{words}: ")
+        elif isinstance(value, list) and (len(value) > 8 or any(isinstance(v, dict | list) for v in value)):
+            continue  # curves and lists of images stay in the file
+        else:
+            yield words, value
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        number = f", {value['images']} images" if "images" in value else ""
+        return f"**{value['value']:.3f}** ({value['low']:.3f}–{value['high']:.3f}{number})"
+    if isinstance(value, list):
+        return ", ".join(_cell(item) for item in value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

@@ -1,355 +1,361 @@
-"""What is measured of each model, on which images: `val` of the published splits, unseen by training."""
+"""What is measured on each data set: a table of questions, and the lines that every question gets."""
 
 from __future__ import annotations
 
-import json
-import tempfile
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisRequest, ImageReference, ImageResult, ModelManifest
-from inference.datasets import busi, cbis_mass_256, idc, mini_mias
-from inference.datasets.sample import LeakError, Sample
-from inference.evaluation import figures
-from inference.evaluation.detection import components, mark_of
-from inference.evaluation.figures import Figure, figure
+from inference.contract import ModelManifest
+from inference.evaluation import metrics
+from inference.evaluation.agreement import camelyon17_kappa
+from inference.evaluation.bootstrap import Statistic
+from inference.evaluation.figures import Figure, Line, NotComputable, figure
 from inference.evaluation.records import Record
-from inference.preprocessing.histopathology import FIELD_PX, UM_PER_PX
-from inference.preprocessing.pixels import read_gray, read_joined_masks
-from inference.serving.forward import Forward
-from inference.serving.pipeline import analyse
 
-#: Beside the weights: every group that training, calibration or thresholds have seen.
+#: Kept until the training code writes `training_manifest.json` alone.
 TRAINING_GROUPS = "training_groups.json"
-MOSAIC = "idc_mosaic"
+#: Operating points by their names in the manifest, as the card words them.
+POINTS = ("high_sensitivity", "balanced", "high_specificity")
+_FIXED_RATE = 0.9
 
 
-def held_out(model: str, data: Path) -> list[Sample]:
-    """The samples that the model's figures are measured on."""
-    if model == "ultrasound":
-        return list(busi.read(data / "busi").part("val"))
-    if model == "mammography":
-        films = mini_mias.read(data / "mini_mias").part("val")
-        return [*films, *cbis_mass_256.read(data / "cbis_mass_256").part("val")]
-    return list(idc.read(data / "idc").part("val"))
+@dataclass(frozen=True)
+class Ask:
+    """A yes-or-no question: which labels are yes and no (`no` empty: all others), and which class's
+    probability answers it, alone or against another class's. `by` reads a fact in place of the label."""
+
+    name: str
+    meaning: str
+    yes: tuple[str, ...]
+    no: tuple[str, ...]
+    chance: tuple[str, ...]
+    against: str | None = None
+    by: str | None = None
+
+    def counts(self, record: Record) -> bool:
+        label = self._label(record)
+        return bool(label) and (not self.no or label in self.yes or label in self.no)
+
+    def truth(self, record: Record) -> bool:
+        return self._label(record) in self.yes
+
+    def score(self, record: Record) -> float:
+        """Raises `NotComputable` where the model has no such class."""
+        own = next((record.probabilities[n] for n in self.chance if n in record.probabilities), None)
+        if own is None:
+            raise NotComputable(f"the model has no class {self.chance[0]}")
+        if self.against is None:
+            return own
+        return own / max(own + record.probabilities[self.against], 1e-9)
+
+    def _label(self, record: Record) -> str:
+        return record.label if self.by is None else record.facts.get(self.by, "")
 
 
-def refuse_training_groups(samples: Sequence[Sample], folder: Path) -> None:
-    """
-    Raises:
-        LeakError: a sample's group stands in the model's own training.
-    """
-    seen = {
-        (dataset, group)
-        for dataset, groups in json.loads((folder / TRAINING_GROUPS).read_text(encoding="utf-8")).items()
-        for group in groups
-    }
-    for sample in samples:
-        if (sample.dataset, sample.group_id) in seen:
-            raise LeakError(f"group {sample.group_id} of {sample.dataset} was trained on")
+@dataclass(frozen=True)
+class Sheet:
+    """What a data set is asked. The first question leads; `pointed` names the one that the operating points
+    belong to, `calibrated` those whose answer is a probability."""
+
+    title: str
+    asks: tuple[Ask, ...]
+    pointed: str | None = None
+    calibrated: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    outlined: bool = False
+    marked: str | None = None
+    more: tuple[Line, ...] = ()
+    headline: tuple[str, ...] = field(default=())
 
 
-def predict(manifest: ModelManifest, forward: Forward, samples: Sequence[Sample]) -> list[Record]:
-    """One record a sample, each image analysed as a study of its own by the serving pipeline."""
-    with tempfile.TemporaryDirectory(prefix="cad-evaluate-") as folder:
-        return [_record(manifest, forward, sample, Path(folder)) for sample in samples]
+def _patient(record: Record) -> str:
+    return record.facts.get("patient", record.group)
 
 
-def _record(manifest: ModelManifest, forward: Forward, sample: Sample, folder: Path) -> Record:
-    result = _analyse(manifest, forward, sample.path, sample.spacing_um, folder)
-    dice: float | None = None
-    lesions = 0
-    marks: tuple[tuple[float, int], ...] = ()
-    if sample.masks and sample.label != "normal":
-        truth = _truth(sample)
-        if result.mask is not None:
-            ours = read_gray(Path(result.mask)) > 127
-            total = int(ours.sum()) + int(truth.sum())
-            dice = 2 * int((ours & truth).sum()) / total if total else 1.0
-        labels = components(truth)
-        lesions = int(labels.max())
-        found = [mark_of(0, finding.score, finding.box, labels) for finding in result.findings]
-        marks = tuple((mark.score, max(mark.hits, default=0)) for mark in found)
-    return Record(
-        dataset=sample.dataset,
-        image=sample.id,
-        group=sample.group_id,
-        label=sample.label,
-        probabilities=dict(result.probabilities),
-        dice=dice,
-        lesions=lesions,
-        marks=marks,
-        flags=tuple(flag.value for flag in result.flags),
-    )
+def _argmax(record: Record, classes: Sequence[str]) -> str:
+    return max(classes, key=lambda name: record.probabilities.get(name, -1.0))
 
 
-def _analyse(
-    manifest: ModelManifest, forward: Forward, path: Path, spacing_um: float | None, folder: Path
-) -> ImageResult:
-    def save(name: str, png: bytes) -> str:
-        (folder / name).write_bytes(png)
-        return str(folder / name)
-
-    image = ImageReference(
-        image_id=path.name, path=str(path), laterality=None, view=None, pixel_spacing_um=spacing_um
-    )
-    request = AnalysisRequest(
-        request_id="evaluate",
-        model=manifest.name,
-        model_version=manifest.version,
-        modality=manifest.input.modality,
-        images=(image,),
-    )
-    return analyse(request, manifest, forward, save).images[0]
+_MALIGNANT_BREAKHIS = Ask(
+    "malignant", "malignant against benign", ("yes",), ("no",), ("malignant", "idc"), by="positive"
+)
 
 
-def _truth(sample: Sample) -> NDArray[np.bool_]:
-    height, width = read_gray(sample.path).shape
-    return read_joined_masks(sample.masks, height, width) > 127
+def _breakhis_right(record: Record) -> bool:
+    return (_MALIGNANT_BREAKHIS.score(record) >= 0.5) == _MALIGNANT_BREAKHIS.truth(record)
 
 
-def mosaic_records(manifest: ModelManifest, forward: Forward, data: Path) -> list[Record]:
-    """The slide of patient 14082 (in `val`), read whole: one record a labelled 0.2 mm field, its probability
-    taken from the heat map that a reader would see."""
-    image, truth = data / MOSAIC / "14082.png", data / MOSAIC / "14082_labels.png"
-    if not image.is_file():
-        return []
-    with tempfile.TemporaryDirectory(prefix="cad-evaluate-") as folder:
-        result = _analyse(manifest, forward, image, UM_PER_PX, Path(folder))
-        heat = read_gray(Path(str(result.heatmap)))
-    labels = read_gray(truth)
-    cells = FIELD_PX // 10
-    padded = np.zeros((labels.shape[0] * cells, labels.shape[1] * cells), np.float32)
-    padded[: heat.shape[0], : heat.shape[1]] = heat[: padded.shape[0], : padded.shape[1]]
-    fields = cv2.resize(padded, (labels.shape[1], labels.shape[0]), interpolation=cv2.INTER_AREA) / 255
-    return [
-        Record(
-            dataset=MOSAIC,
-            image=f"14082 row {row} column {column}",
-            group=f"row {row}",
-            label=idc.LABELS[int(labels[row, column] == 200)],
-            probabilities={
-                "not_idc": round(1 - float(fields[row, column]), 4),
-                "idc": round(float(fields[row, column]), 4),
-            },
-        )
-        for row, column in np.argwhere(labels > 0)
-    ]
+def _recognised_patients(records: Sequence[Record]) -> Statistic:
+    hits = np.array([_breakhis_right(record) for record in records], bool)
+    return metrics.mean_of_groups(hits, [record.facts.get("slide", record.group) for record in records])
+
+
+_SLIDE_LABELS = ("negative", "itc", "micro", "macro")
+
+
+def _pn_kappa(records: Sequence[Record]) -> Statistic:
+    said = [_argmax(record, _SLIDE_LABELS) for record in records]
+    return camelyon17_kappa([_patient(record) for record in records], [r.label for r in records], said)
+
+
+SHEETS = {
+    "busi": Sheet(
+        title="BUSI",
+        asks=(
+            Ask("malignant_benign", "malignant against benign", ("malignant",), ("benign",), ("malignant",),
+                against="benign"),
+            Ask("malignant_rest", "malignant against all", ("malignant",), (), ("malignant",)),
+        ),
+        pointed="malignant_rest", calibrated=("malignant_rest",), classes=("benign", "malignant", "normal"),
+        outlined=True, marked="lesions_found", headline=("auc_malignant_benign", "dice"),
+    ),
+    "mini_mias": Sheet(
+        title="mini-MIAS films",
+        asks=(
+            Ask("abnormal", "abnormal against normal", ("benign", "malignant"), ("normal",), ("abnormal",)),
+        ),
+        pointed="abnormal", calibrated=("abnormal",), headline=("auc_abnormal",),
+    ),
+    "cbis_mass_256": Sheet(
+        title="CBIS-DDSM mass films",
+        asks=(Ask("malignancy", "malignant against benign", ("malignant",), ("benign",), ("malignancy",)),),
+        calibrated=("malignancy",), outlined=True, marked="masses_found",
+        headline=("masses_found", "auc_malignancy"),
+    ),
+    "idc": Sheet(
+        title="IDC patches",
+        asks=(Ask("idc", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
+        pointed="idc", calibrated=("idc",), headline=("auc_idc",),
+    ),
+    "idc_mosaic": Sheet(
+        title="Slide 14082 read whole, by labelled fields (one patient; intervals over rows of fields)",
+        asks=(Ask("mosaic", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
+        headline=("auc_mosaic",),
+    ),
+    "breakhis": Sheet(
+        title="BreakHis",
+        asks=(_MALIGNANT_BREAKHIS,),
+        calibrated=("malignant",),
+        more=(
+            Line("image_recognition_rate", "image recognition rate", _MALIGNANT_BREAKHIS.counts,
+                 hits=_breakhis_right),
+            Line("patient_recognition_rate", "patient recognition rate", _MALIGNANT_BREAKHIS.counts,
+                 _recognised_patients),
+        ),
+        headline=("patient_recognition_rate", "image_recognition_rate"),
+    ),
+    "camelyon17": Sheet(
+        title="CAMELYON17",
+        asks=(),
+        classes=_SLIDE_LABELS,
+        more=(
+            Line("kappa", "quadratic kappa of the patients' pN stages (official metric)",
+                 lambda record: record.label in _SLIDE_LABELS, _pn_kappa, unit=_patient),
+        ),
+        headline=("kappa",),
+    ),
+}  # fmt: skip
+
+
+def sheet_of(dataset: str, manifest: ModelManifest | None = None) -> Sheet:
+    """The data set's own sheet; for a set without one, its positive class against the rest."""
+    known = SHEETS.get(dataset)
+    if known is not None:
+        return known
+    chance = manifest.positive_class if manifest is not None else "malignant"
+    words = f"positive against negative, by P({chance})"
+    asks = [Ask(chance, words, ("yes",), ("no",), (chance,), by="positive")]
+    if manifest is not None and "malignancy" in manifest.classes:
+        words = "malignant against benign"
+        asks.append(Ask("malignancy", words, ("malignant",), ("benign",), ("malignancy",)))
+    return Sheet(dataset, tuple(asks), headline=(f"auc_{chance}",))
+
+
+def parts(records: Sequence[Record]) -> list[tuple[str, str, list[Record]]]:
+    """Records by data set and split, in their order: figures never pool two of them."""
+    found: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        found.setdefault((record.dataset, record.split), []).append(record)
+    return [(dataset, split, own) for (dataset, split), own in found.items()]
+
+
+def lines_of(sheet: Sheet, manifest: ModelManifest) -> list[Line]:
+    """Every line of a data set, most important first."""
+    lines = [line for ask in sheet.asks for line in _ranking(ask)]
+    lines += sheet.more
+    if sheet.outlined:
+        lines += [
+            Line("dice", "mean Dice of the outline", _has_outline, _mean_dice),
+            Line("iou", "mean intersection over union of the outline", _has_outline, _mean_iou),
+        ]
+    if sheet.marked:
+        words = sheet.marked.replace("_", " ")
+        lines += [
+            Line(sheet.marked, f"{words} at one false mark an image", _any, partial(_found, (1.0,))),
+            Line("froc", f"{words}, mean over ¼, ½, 1, 2, 4 and 8 false marks an image", _any,
+                 partial(_found, metrics.FROC_POINTS)),
+        ]  # fmt: skip
+    for ask in sheet.asks:
+        if ask.name == sheet.pointed:
+            lines += [line for point in POINTS for line in _at_point(ask, point, manifest.thresholds[point])]
+    if sheet.classes:
+        lines += _several_classes(sheet.classes)
+    for ask in sheet.asks:
+        if ask.name in sheet.calibrated:
+            lines += [
+                Line(f"ece_{ask.name}", f"expected calibration error, {ask.meaning}", ask.counts,
+                     partial(_of_scores, metrics.calibration_error, ask)),
+                Line(f"brier_{ask.name}", f"Brier score, {ask.meaning}", ask.counts,
+                     partial(_of_scores, metrics.brier, ask)),
+            ]  # fmt: skip
+    order = {name: place for place, name in enumerate(sheet.headline)}
+    return sorted(lines, key=lambda line: order.get(line.name, len(order)))
 
 
 def measure(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
-    """The model's figures, most important first."""
-    measured = {
-        "ultrasound": _ultrasound,
-        "mammography": _mammography,
-        "histopathology": _histopathology,
-    }[manifest.name]
-    return measured(manifest, records)
+    """The figures of every data set and split on record. Lines that a set cannot answer (one class only,
+    no outlines) are left out.
+
+    Raises:
+        NotComputable: not one of them.
+    """
+    found = []
+    for dataset, _, own in parts(records):
+        for line in lines_of(sheet_of(dataset, manifest), manifest):
+            try:
+                found.append(figure(line, own))
+            except NotComputable:
+                continue
+    if not found:
+        raise NotComputable("no figure can be computed from these records")
+    return found
 
 
-def _ultrasound(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
-    lesions = [record for record in records if record.label != "normal"]
+@dataclass(frozen=True)
+class Question:
+    """An `Ask` with the records that it was put to."""
 
-    def malignant(record: Record) -> bool:
-        return record.label == "malignant"
+    name: str
+    meaning: str
+    dataset: str
+    split: str
+    records: tuple[Record, ...]
+    truth: NDArray[np.bool_]
+    scores: NDArray[np.float64]
+    score: Callable[[Record], float]
 
-    def odds(record: Record) -> float:
-        chances = record.probabilities
-        return chances["malignant"] / max(chances["malignant"] + chances["benign"], 1e-9)
 
-    def chance(record: Record) -> float:
-        return record.probabilities["malignant"]
+def questions(records: Sequence[Record], manifest: ModelManifest | None = None) -> list[Question]:
+    """Every question that the records answer with both truths."""
+    found = []
+    for dataset, split, own in parts(records):
+        sheet = sheet_of(dataset, manifest)
+        for ask in sheet.asks:
+            asked = tuple(record for record in own if ask.counts(record))
+            truth = np.array([ask.truth(record) for record in asked], bool)
+            try:
+                scores = np.array([ask.score(record) for record in asked], np.float64)
+            except NotComputable:
+                continue
+            if truth.any() and not truth.all():
+                found.append(
+                    Question(f"auc_{ask.name}", f"{sheet.title}: AUC, {ask.meaning}", dataset, split, asked,
+                             truth, scores, ask.score)
+                )  # fmt: skip
+    return found
 
-    balanced = manifest.thresholds["balanced"]
-    sensitive = manifest.thresholds["high_sensitivity"]
+
+# --- lines -----------------------------------------------------------------------------------------------
+
+
+def _any(record: Record) -> bool:
+    return True
+
+
+def _has_outline(record: Record) -> bool:
+    return record.dice is not None
+
+
+def _mean_dice(records: Sequence[Record]) -> Statistic:
+    return metrics.mean(np.array([record.dice for record in records], np.float64))
+
+
+def _mean_iou(records: Sequence[Record]) -> Statistic:
+    dice = np.array([record.dice for record in records], np.float64)
+    return metrics.mean(dice / (2 - dice))
+
+
+def _found(false_marks: Sequence[float], records: Sequence[Record]) -> Statistic:
+    return metrics.found_at([r.marks for r in records], [r.lesions for r in records], false_marks)
+
+
+def _of_scores(
+    metric: Callable[[NDArray[np.bool_], NDArray[np.float64]], Statistic], ask: Ask, records: Sequence[Record]
+) -> Statistic:
+    truth = np.array([ask.truth(record) for record in records], bool)
+    return metric(truth, np.array([ask.score(record) for record in records], np.float64))
+
+
+def _ranking(ask: Ask) -> list[Line]:
+    fixed = f"{_FIXED_RATE:.0%}".replace("%", " %")
     return [
-        figure(
-            "auc_malignant_benign", "AUC, malignant against benign", lesions, figures.auc(malignant, odds)
-        ),
-        figure("dice", "mean Dice of the outline, frames with a lesion", lesions, figures.mean_dice),
-        figure("auc_malignant_rest", "AUC, malignant against all", records, figures.auc(malignant, chance)),
-        figure(
-            "pr_auc",
-            "area under precision-recall, malignant against all",
-            records,
-            figures.average_precision(malignant, chance),
-        ),
-        figure(
-            "sensitivity_balanced",
-            "sensitivity at the balanced operating point",
-            records,
-            figures.sensitivity(malignant, chance, balanced),
-        ),
-        figure(
-            "specificity_balanced",
-            "specificity at the balanced operating point",
-            records,
-            figures.specificity(malignant, chance, balanced),
-        ),
-        figure(
-            "sensitivity_high",
-            "sensitivity at the high-sensitivity operating point",
-            records,
-            figures.sensitivity(malignant, chance, sensitive),
-        ),
-        figure(
-            "specificity_high",
-            "specificity at the high-sensitivity operating point",
-            records,
-            figures.specificity(malignant, chance, sensitive),
-        ),
-        figure("accuracy", "share of frames in the right one of three classes", records, figures.accuracy),
-        figure(
-            "ece",
-            "expected calibration error of P(malignant)",
-            records,
-            figures.calibration_error(malignant, chance),
-        ),
-        figure("brier", "Brier score of P(malignant)", records, figures.brier(malignant, chance)),
-    ]
+        Line(name, f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
+        for name, words, metric in (
+            (f"auc_{ask.name}", "AUC", metrics.auc),
+            (f"pr_auc_{ask.name}", "area under precision-recall", metrics.average_precision),
+            (f"sensitivity_at_90_specificity_{ask.name}", f"sensitivity at {fixed} specificity",
+             partial(metrics.sensitivity_at_specificity, specificity=_FIXED_RATE)),
+            (f"specificity_at_90_sensitivity_{ask.name}", f"specificity at {fixed} sensitivity",
+             partial(metrics.specificity_at_sensitivity, sensitivity=_FIXED_RATE)),
+        )
+    ]  # fmt: skip
 
 
-def _mammography(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
-    films = [record for record in records if record.dataset == mini_mias.NAME]
-    masses = [record for record in records if record.dataset == cbis_mass_256.NAME]
-
-    def abnormal(record: Record) -> bool:
-        return record.label != "normal"
-
-    def malignant(record: Record) -> bool:
-        return record.label == "malignant"
-
-    def abnormality(record: Record) -> float:
-        return record.probabilities["abnormal"]
-
-    def malignancy(record: Record) -> float:
-        return record.probabilities["malignancy"]
-
-    balanced = manifest.thresholds["balanced"]
-    sensitive = manifest.thresholds["high_sensitivity"]
-    return [
-        figure(
-            "auc_abnormal",
-            "mini-MIAS films: AUC, abnormal against normal",
-            films,
-            figures.auc(abnormal, abnormality),
-        ),
-        figure(
-            "auc_malignancy",
-            "CBIS-DDSM mass films: AUC, malignant against benign",
-            masses,
-            figures.auc(malignant, malignancy),
-        ),
-        figure(
-            "masses_found",
-            "CBIS-DDSM: masses found at one false mark an image",
-            masses,
-            figures.found_at(1.0),
-        ),
-        figure("dice", "CBIS-DDSM: mean Dice of all marks against the mask", masses, figures.mean_dice),
-        figure(
-            "sensitivity_balanced",
-            "mini-MIAS: sensitivity at the balanced operating point",
-            films,
-            figures.sensitivity(abnormal, abnormality, balanced),
-        ),
-        figure(
-            "specificity_balanced",
-            "mini-MIAS: specificity at the balanced operating point",
-            films,
-            figures.specificity(abnormal, abnormality, balanced),
-        ),
-        figure(
-            "sensitivity_high",
-            "mini-MIAS: sensitivity at the high-sensitivity operating point",
-            films,
-            figures.sensitivity(abnormal, abnormality, sensitive),
-        ),
-        figure(
-            "specificity_high",
-            "mini-MIAS: specificity at the high-sensitivity operating point",
-            films,
-            figures.specificity(abnormal, abnormality, sensitive),
-        ),
-        figure(
-            "ece_abnormal",
-            "mini-MIAS: expected calibration error of P(abnormal)",
-            films,
-            figures.calibration_error(abnormal, abnormality),
-        ),
-        figure(
-            "ece_malignancy",
-            "CBIS-DDSM: expected calibration error of the malignancy",
-            masses,
-            figures.calibration_error(malignant, malignancy),
-        ),
-    ]
-
-
-def _histopathology(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
-    patches = [record for record in records if record.dataset == idc.NAME]
-    mosaic = [record for record in records if record.dataset == MOSAIC]
+def _at_point(ask: Ask, point: str, level: float) -> list[Line]:
+    words = point.replace("_", "-")
 
     def positive(record: Record) -> bool:
-        return record.label == "idc"
+        return ask.counts(record) and ask.truth(record)
 
-    def chance(record: Record) -> float:
-        return record.probabilities["idc"]
+    def negative(record: Record) -> bool:
+        return ask.counts(record) and not ask.truth(record)
 
-    balanced = manifest.thresholds["balanced"]
-    sensitive = manifest.thresholds["high_sensitivity"]
-    measured = [
-        figure("auc_idc", "IDC patches: AUC, IDC against not IDC", patches, figures.auc(positive, chance)),
-        figure(
-            "pr_auc",
-            "IDC patches: area under precision-recall",
-            patches,
-            figures.average_precision(positive, chance),
-        ),
-        figure(
-            "sensitivity_balanced",
-            "IDC patches: sensitivity at the balanced operating point",
-            patches,
-            figures.sensitivity(positive, chance, balanced),
-        ),
-        figure(
-            "specificity_balanced",
-            "IDC patches: specificity at the balanced operating point",
-            patches,
-            figures.specificity(positive, chance, balanced),
-        ),
-        figure(
-            "sensitivity_high",
-            "IDC patches: sensitivity at the high-sensitivity operating point",
-            patches,
-            figures.sensitivity(positive, chance, sensitive),
-        ),
-        figure(
-            "specificity_high",
-            "IDC patches: specificity at the high-sensitivity operating point",
-            patches,
-            figures.specificity(positive, chance, sensitive),
-        ),
-        figure(
-            "ece",
-            "IDC patches: expected calibration error",
-            patches,
-            figures.calibration_error(positive, chance),
-        ),
-        figure("brier", "IDC patches: Brier score", patches, figures.brier(positive, chance)),
-    ]
-    if mosaic:
-        measured.append(
-            figure(
-                "auc_mosaic",
-                "slide 14082 read whole: AUC over its labelled fields "
-                "(one patient; the interval is over rows of fields)",
-                mosaic,
-                figures.auc(positive, chance),
-            )
-        )
-    return measured
+    def said_yes(record: Record) -> bool:
+        return ask.score(record) >= level
+
+    def balanced(records: Sequence[Record]) -> Statistic:
+        truth = ["yes" if ask.truth(record) else "no" for record in records]
+        said = ["yes" if said_yes(record) else "no" for record in records]
+        return metrics.balanced_accuracy(truth, said, ("no", "yes"))
+
+    return [
+        Line(f"sensitivity_{point}", f"sensitivity at the {words} operating point", positive, hits=said_yes),
+        Line(f"specificity_{point}", f"specificity at the {words} operating point", negative,
+             hits=lambda record: not said_yes(record)),
+        Line(f"balanced_accuracy_{point}", f"balanced accuracy at the {words} operating point", ask.counts,
+             balanced),
+    ]  # fmt: skip
+
+
+def _several_classes(classes: tuple[str, ...]) -> list[Line]:
+    def known(record: Record) -> bool:
+        return record.label in classes
+
+    def of_classes(
+        metric: Callable[[Sequence[str], Sequence[str], Sequence[str]], Statistic], records: Sequence[Record]
+    ) -> Statistic:
+        said = [_argmax(record, classes) for record in records]
+        return metric([record.label for record in records], said, classes)
+
+    number = len(classes)
+    return [
+        Line("accuracy", f"share of images in the right one of {number} classes", known,
+             hits=lambda record: _argmax(record, classes) == record.label),
+        Line("balanced_accuracy", f"mean recall of {number} classes", known,
+             partial(of_classes, metrics.balanced_accuracy)),
+        Line("macro_f1", f"mean F1 of {number} classes", known, partial(of_classes, metrics.macro_f1)),
+    ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Predictions of record: one CSV row an image, committed beside the weights that made them."""
+"""Predictions of record: one CSV row an image, committed beside the weights."""
 
 from __future__ import annotations
 
@@ -7,17 +7,28 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 PREDICTIONS = "predictions.csv"
-_COLUMNS = ("dataset", "image", "group", "label", "probabilities", "dice", "lesions", "marks", "flags")
+#: `oof`: by the network of the fold that the image was kept out of; `val`: by a network that never saw `val`.
+SPLITS = ("val", "oof")
+_COLUMNS = (
+    "dataset", "split", "fold", "image", "group", "label", "probabilities", "dice", "lesions", "marks",
+    "flags", "facts",
+)  # fmt: skip
+
+
+class RecordsError(ValueError):
+    """A table of predictions that `write_records` did not write; the sentence names file and line."""
 
 
 @dataclass(frozen=True)
 class Record:
     """What the model said of one image outside its training part, and the truth.
 
-    `marks` holds a finding's score and the number of the lesion that its centre lies in (0: none);
-    `lesions` counts the separate lesions of the truth's mask; `dice` is None where there is no mask.
+    `marks` holds a finding's score and the number of the lesion that its centre lies in (0: none); `lesions`
+    counts the separate lesions of the truth's mask; `dice` is None where there is no mask. `facts` are what
+    subgroups are made of (density, view, the lesion's share of the image …), as words.
     """
 
     dataset: str
@@ -28,18 +39,24 @@ class Record:
     dice: float | None = None
     lesions: int = 0
     marks: tuple[tuple[float, int], ...] = ()
-    flags: tuple[str, ...] = field(default=())
+    flags: tuple[str, ...] = ()
+    split: Literal["val", "oof"] = "val"
+    fold: int | None = None
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
-    """Replace `path`."""
-    with path.open("w", newline="", encoding="utf-8") as lines:
+    """Replace `path`; rows in the order given."""
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines, lineterminator="\n")
         writer.writerow(_COLUMNS)
         for record in records:
             writer.writerow(
                 (
                     record.dataset,
+                    record.split,
+                    "" if record.fold is None else record.fold,
                     record.image,
                     record.group,
                     record.label,
@@ -48,30 +65,44 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
                     record.lesions,
                     ";".join(f"{score:.6f}:{lesion}" for score, lesion in record.marks),
                     " ".join(record.flags),
+                    json.dumps(record.facts, separators=(",", ":"), ensure_ascii=False),
                 )
             )
+    unfinished.replace(path)
 
 
 def read_records(path: Path) -> list[Record]:
     """
     Raises:
-        FileNotFoundError: the model has no predictions of record.
-        ValueError: a row that `write_records` did not write.
+        RecordsError: no such file, or a row that `write_records` did not write.
     """
+    if not path.is_file():
+        raise RecordsError(f"{path.parent.name} has no {path.name}: no predictions are on record")
     with path.open(newline="", encoding="utf-8") as lines:
-        return [_record(row) for row in csv.DictReader(lines)]
+        rows = csv.DictReader(lines)
+        if tuple(rows.fieldnames or ()) != _COLUMNS:
+            raise RecordsError(f"{path.name} has other columns than {', '.join(_COLUMNS)}")
+        return [_record(row, f"{path.name}, line {number}") for number, row in enumerate(rows, 2)]
 
 
-def _record(row: dict[str, str]) -> Record:
-    marks = [mark.split(":") for mark in row["marks"].split(";") if mark]
-    return Record(
-        dataset=row["dataset"],
-        image=row["image"],
-        group=row["group"],
-        label=row["label"],
-        probabilities={str(name): float(value) for name, value in json.loads(row["probabilities"]).items()},
-        dice=float(row["dice"]) if row["dice"] else None,
-        lesions=int(row["lesions"]),
-        marks=tuple((float(score), int(lesion)) for score, lesion in marks),
-        flags=tuple(row["flags"].split()),
-    )
+def _record(row: dict[str, str], where: str) -> Record:
+    try:
+        marks = [mark.split(":") for mark in row["marks"].split(";") if mark]
+        if row["split"] not in SPLITS:
+            raise ValueError(f"split {row['split']!r} is neither val nor oof")
+        return Record(
+            dataset=row["dataset"],
+            split="oof" if row["split"] == "oof" else "val",
+            fold=int(row["fold"]) if row["fold"] else None,
+            image=row["image"],
+            group=row["group"],
+            label=row["label"],
+            probabilities={str(name): float(p) for name, p in json.loads(row["probabilities"]).items()},
+            dice=float(row["dice"]) if row["dice"] else None,
+            lesions=int(row["lesions"]),
+            marks=tuple((float(score), int(lesion)) for score, lesion in marks),
+            flags=tuple(row["flags"].split()),
+            facts={str(name): str(value) for name, value in json.loads(row["facts"]).items()},
+        )
+    except (ValueError, AttributeError, TypeError) as error:
+        raise RecordsError(f"{where}: {error}") from error

@@ -1,0 +1,144 @@
+"""Everything that a model's folder says of its quality: figures, subgroups and plots, from its records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from inference.contract import Flag, ModelManifest
+from inference.evaluation import plots, subgroups
+from inference.evaluation.account import Account, read_account
+from inference.evaluation.figures import Figure
+from inference.evaluation.protocol import measure
+from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
+from inference.evaluation.subgroups import Row, Spread
+from inference.serving.store import read_manifest
+
+METRICS = "metrics.json"
+EXPLANATION = "explanation.json"
+LATENCY = "latency.json"
+#: Fields of a whole slide are no images that the gate could judge one by one.
+_NOT_IMAGES = ("idc_mosaic",)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was measured. `flagged`: share of the measured images that the gate held out of distribution;
+    `measured_on`: which weights gave the predictions."""
+
+    manifest: ModelManifest
+    records: tuple[Record, ...]
+    figures: tuple[Figure, ...]
+    rows: tuple[Row, ...]
+    spreads: tuple[Spread, ...]
+    flagged: float
+    measured_on: str
+
+    def as_json(self) -> dict[str, object]:
+        """The content of `metrics.json`, and what `evaluate --json` prints."""
+        return {
+            "model": self.manifest.name,
+            "version": self.manifest.version,
+            "weights_sha256": self.manifest.weights.sha256,
+            "measured_on": self.measured_on,
+            "held_out_of_distribution": round(self.flagged, 6),
+            "figures": [entry.as_json() for entry in self.figures],
+            "subgroups": [row.as_json() for row in self.rows],
+            "spreads": [spread.as_json() for spread in self.spreads],
+        }
+
+
+def chosen_records(
+    records: Sequence[Record], dataset: str | None = None, split: str | None = None
+) -> list[Record]:
+    """Those of a data set and a split; all where None.
+
+    Raises:
+        RecordsError: none; the sentence says what is on record.
+    """
+    chosen = [r for r in records if dataset in (None, r.dataset) and split in (None, r.split)]
+    if not chosen:
+        there = sorted({f"{record.dataset} {record.split}" for record in records})
+        asked = " ".join(part for part in (dataset, split) if part)
+        listed = ", ".join(there)
+        raise RecordsError(f"no predictions of {asked or 'anything'} are on record; there are: {listed}")
+    return chosen
+
+
+def results_of(manifest: ModelManifest, records: Sequence[Record], measured_on: str) -> Results:
+    """Measure `records`.
+
+    Raises:
+        NotComputable: not one figure can be computed.
+    """
+    images = [record for record in records if record.dataset not in _NOT_IMAGES]
+    held_back = sum(Flag.OUT_OF_DISTRIBUTION.value in record.flags for record in images)
+    return Results(
+        manifest=manifest,
+        records=tuple(records),
+        figures=tuple(measure(manifest, records)),
+        rows=tuple(subgroups.rows(manifest, records)),
+        spreads=tuple(subgroups.spreads(manifest, records)),
+        flagged=held_back / max(len(images), 1),
+        measured_on=measured_on,
+    )
+
+
+def results_on_record(folder: Path, dataset: str | None = None, split: str | None = None) -> Results:
+    """From `manifest.json`, `predictions.csv` and `protocol.json` of a model's folder.
+
+    Raises:
+        StoreError, RecordsError, AccountError: one of them is missing or damaged, or nothing was chosen.
+    """
+    manifest = read_manifest(folder.name, folder.parent)
+    records = chosen_records(read_records(folder / PREDICTIONS), dataset, split)
+    return results_of(manifest, records, measured_on(read_account(folder), records))
+
+
+def measured_on(account: Account, records: Sequence[Record]) -> str:
+    """Which weights gave the predictions of record."""
+    splits = {record.split for record in records}
+    if account.refitted:
+        return "networks from before the refit"
+    if splits == {"val"}:
+        return "the served weights"
+    if splits == {"oof"}:
+        return "networks of the folds"
+    return "networks of the folds (oof), the served weights (val)"
+
+
+def told(path: Path) -> dict[str, Any] | None:
+    """What another part of the laboratory measured and left beside the weights; None where it did not.
+
+    Raises:
+        ValueError: no JSON object.
+    """
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.parent.name}/{path.name} is no JSON object")
+    return content
+
+
+def write_results(folder: Path) -> Results:
+    """Write `metrics.json`, `plots/*.svg` and `card.md` of a model's folder anew, from `manifest.json`,
+    `predictions.csv`, `protocol.json` and, where they are there, `explanation.json` and `latency.json`.
+    The same files give the same bytes.
+
+    Raises:
+        StoreError, RecordsError, AccountError: one of the first three is missing or damaged.
+    """
+    from inference.evaluation.card import CARD, card_text
+
+    found = results_on_record(folder)
+    drawn = plots.plots(found.manifest, found.records)
+    plots.write_plots(folder, drawn)
+    text = json.dumps(found.as_json(), indent=2, ensure_ascii=False)
+    (folder / METRICS).write_text(text + "\n", encoding="utf-8")
+    card = card_text(found, read_account(folder), drawn, told(folder / EXPLANATION), told(folder / LATENCY))
+    (folder / CARD).write_text(card, encoding="utf-8")
+    return found
