@@ -285,6 +285,11 @@ def test_a_pool_with_logits_of_its_own_goes_with_no_other_number_of_classes() ->
         Classifier(body, GlobalGroupMax(body.channels, classes=2), classes=3)
 
 
+def test_an_unknown_part_of_a_classifier_is_named() -> None:
+    with pytest.raises(ValueError, match="no backbone block 'lenet'"):
+        build("network", "classifier", backbone="lenet")
+
+
 def test_a_classifier_with_region_pooling_is_the_same_in_onnx(tmp_path: Path) -> None:
     network: Classifier = build(
         "network", "classifier", backbone=TINY, pool={"rgp": {"share": 0.3}}, classes=1

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from inference.models.blocks.pooling import LOGIT_POOLS, Pool
 from inference.models.blocks.staged import Staged
-from inference.recipes.registry import block, build
+from inference.recipes.registry import UnknownBlock, block, build
 
 
 class ClassifierOutput(NamedTuple):
@@ -112,21 +112,21 @@ def classifier(
     """Build a `Classifier` from blocks as a recipe writes them: `name`, or `{name: {parameter: value}}`.
 
     Raises:
-        UnknownBlock: no such backbone or pool.
-        ValueError: parts that do not fit.
+        ValueError: no such backbone or pool, or parts that do not fit.
     """
-    name, parameters = _chosen(backbone)
-    body = build("backbone", name, **parameters)
-    name, parameters = _chosen(pool)
-    if name in LOGIT_POOLS:
-        parameters = {"classes": classes, **parameters}
-    return Classifier(
-        body,
-        build("pool", name, channels=body.channels, **parameters),
-        classes,
-        dropout=dropout,
-        groups=groups,
-    )
+    body = _made("backbone", backbone, {})
+    needed: dict[str, Any] = {"channels": body.channels}
+    if _chosen(pool)[0] in LOGIT_POOLS:
+        needed["classes"] = classes
+    return Classifier(body, _made("pool", pool, needed), classes, dropout=dropout, groups=groups)
+
+
+def _made(family: str, written: str | Mapping[str, Mapping[str, Any]], needed: Mapping[str, Any]) -> Any:
+    name, parameters = _chosen(written)
+    try:
+        return build(family, name, **{**needed, **parameters})
+    except UnknownBlock as error:
+        raise ValueError(str(error)) from None
 
 
 def _chosen(written: str | Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, Any]]:

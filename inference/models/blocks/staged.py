@@ -119,13 +119,17 @@ class Staged(nn.Module):
                     places[number] = build("attention", name, channels=width, **parameters)
 
     def join(self, levels: Sequence[int], how: Join) -> None:
-        """Answer with these stages' maps side by side; see `BackboneOptions`.
+        """Answer with these stages' maps side by side (see `BackboneOptions`); later stages are dropped.
 
         Raises:
             ValueError: a stage that does not exist, or stages out of order.
         """
         if any(not 1 <= level <= len(self.stages) for level in levels) or sorted(set(levels)) != list(levels):
             raise ValueError(f"levels: {list(levels)} are not rising numbers of 1…{len(self.stages)}")
+        # what nothing reads would get no gradient, which DDP takes for an error
+        last = levels[-1]
+        self.stages, self.after = self.stages[:last], self.after[:last]
+        self.stage_channels = self.stage_channels[:last]
         self._joined, self._join = tuple(levels), how
         self.channels = sum(self.stage_channels[level - 1] for level in levels)
 
