@@ -144,6 +144,7 @@ class RelevanceFilter:
         self.seed = seed
         self.fitted_on: frozenset[str] | None = None
         self._judge: Head | None = None
+        self._bar = 0.5
         self._from_reference = False
 
     def fit_reference(
@@ -168,6 +169,9 @@ class RelevanceFilter:
             if np.unique(relevant).size == 2
             else None
         )
+        # Where all patches say equally little, half of them guess right: relevant is what beats the base
+        # rate.
+        self._bar = float(relevant.mean())
         self._all_relevant = self._judge is None
         self.fitted_on = groups_seen(groups)
         return self
@@ -185,7 +189,7 @@ class RelevanceFilter:
         """n: True for the patches that stay."""
         chances = self.relevance(bag)
         least = max(1, round(self.minimum * len(chances)))
-        bar = min(0.5, float(np.sort(chances)[-least]))
+        bar = min(self._bar, float(np.sort(chances)[-least]))
         return np.asarray(chances >= bar)
 
     def transform(self, bags: Sequence[Bag]) -> Rows:

@@ -28,6 +28,8 @@ def cooccurrence(levels: NDArray[np.integer[Any]], inside: Mask, step: tuple[int
     """
     down, across = step
     height, width = levels.shape
+    if abs(down) >= height or abs(across) >= width:
+        return np.zeros((number, number))
     first = slice(max(0, -down), height - max(0, down)), slice(max(0, -across), width - max(0, across))
     second = slice(max(0, down), height + min(0, down)), slice(max(0, across), width + min(0, across))
     both = inside[first] & inside[second]

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.feature_selection import f_classif, mutual_info_classif
+from sklearn.feature_selection import mutual_info_classif
 
 from inference.recipes.learned import Rows, checked_rows, groups_seen
 from inference.recipes.registry import block
@@ -41,27 +41,35 @@ class InformationGain(Selector):
 
 @block("select", "mrmr")
 class MinimumRedundancy(Selector):
-    """Minimum redundancy, maximum relevance (Ding and Peng 2005) in the quotient form FCQ of Zhao 2019.
+    """Minimum redundancy, maximum relevance (Ding and Peng 2005), in the difference form.
 
-    One column after the other, up to `keep`: the highest F value divided by the mean absolute correlation
-    with the columns already taken.
+    One column after the other, up to `keep`: the most information on the label minus the mean information on
+    the columns already taken. Both are those of normal variables, −½ log(1 − r²), with the label's share of
+    explained variance for r².
     """
 
     def __init__(self, keep: int = 50) -> None:
         self.keep = keep
 
     def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relevance = np.nan_to_num(f_classif(rows, numbers)[0], nan=0.0, posinf=1e12)
         standard = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+        explained = np.zeros(rows.shape[1])
+        for label in np.unique(numbers):
+            own = numbers == label
+            explained += own.mean() * standard[own].mean(axis=0) ** 2
+        relevance = _information(explained)
         taken = [int(np.argmax(relevance))]
         redundancy = np.zeros(rows.shape[1])
         while len(taken) < min(self.keep, rows.shape[1]):
-            redundancy += np.abs(standard.T @ standard[:, taken[-1]]) / len(rows)
-            worth = relevance / np.maximum(redundancy / len(taken), 1e-3)
+            redundancy += _information((standard.T @ standard[:, taken[-1]] / len(rows)) ** 2)
+            worth = relevance - redundancy / len(taken)
             worth[taken] = -np.inf
             taken.append(int(np.argmax(worth)))
         return np.asarray(taken)
+
+
+def _information(explained: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(-0.5 * np.log(1 - np.clip(explained, 0, 1 - 1e-9)), np.float64)
 
 
 @block("select", "relieff")

@@ -159,7 +159,7 @@ def test_local_binary_patterns_add_up_to_one_and_ignore_brightness() -> None:
     assert row.shape == (10 + 18,)
     assert row[:10].sum() == pytest.approx(1)
     assert row[10:].sum() == pytest.approx(1)
-    assert np.allclose(row, made(image + 60, None))
+    assert np.allclose(row, made(image + 60, None), atol=0.005)
 
 
 def test_gradients_of_vertical_stripes_lie_in_one_direction() -> None:
@@ -236,8 +236,8 @@ def test_a_point_and_nothing_have_dimension_nought() -> None:
 def test_a_discs_area_is_two_dimensional_and_its_margin_one() -> None:
     found = measure("fractal", np.zeros((256, 256), np.uint8), ellipse(100, 100))
 
-    assert found["fractal_area"] == pytest.approx(2, abs=0.12)
-    assert found["fractal_margin"] == pytest.approx(1, abs=0.12)
+    assert found["fractal_area"] == pytest.approx(2, abs=0.2)
+    assert found["fractal_margin"] == pytest.approx(1, abs=0.15)
 
 
 def test_a_rough_surface_is_nearer_to_three_than_a_smooth_one() -> None:
@@ -260,8 +260,8 @@ def test_a_disc_is_compact_round_and_regular() -> None:
     found = shape(ellipse(80, 80))
 
     assert found["area"] == pytest.approx(np.pi * 80**2, rel=0.01)
-    assert found["perimeter"] == pytest.approx(2 * np.pi * 80, rel=0.03)
-    assert found["compactness"] == pytest.approx(1, abs=0.05)
+    assert found["perimeter"] == pytest.approx(2 * np.pi * 80, rel=0.01)
+    assert found["compactness"] == pytest.approx(1, abs=0.02)
     assert found["depth_width"] == pytest.approx(1)
     assert found["aspect"] == pytest.approx(1, abs=0.01)
     assert found["solidity"] > 0.98
@@ -274,7 +274,7 @@ def test_a_square_is_less_compact_than_a_disc() -> None:
     found = shape(square)
 
     # π / 4 on paper.
-    assert found["compactness"] == pytest.approx(np.pi / 4, abs=0.06)
+    assert found["compactness"] == pytest.approx(np.pi / 4, abs=0.02)
     assert found["extent"] == pytest.approx(1)
 
 

@@ -84,7 +84,7 @@ class Srad:
     """
 
     iterations: int = 30
-    step: float = 0.1
+    step: float = 0.2
 
     def __call__(self, image: Pixels) -> Pixels:
         if image.ndim == 3:

@@ -95,8 +95,9 @@ class Macenko:
     """Haematoxylin and eosin apart in optical density, and put together in the references' colours (Macenko
     2009).
 
-    The stains are the extreme directions (`angle` percentiles) of the plane that holds the tissue's optical
-    densities above `beta`; strengths are brought to the references' 99th percentile. Learns from the images
+    The stains are the extreme directions (`angle` percentiles) of the plane that best holds the optical
+    densities of the tissue's pixels whose mean density is above `beta` (the paper asks it of every channel,
+    which loses pale eosin). Strengths are brought to the references' 99th percentile. Learns from the images
     of the training fold. White stays white; an image without tissue, or of one colour only, stays as it is.
     """
 
@@ -134,7 +135,7 @@ class Macenko:
     def _stained(self, image: Rgb) -> Floats:
         """Optical densities n×3 of the tissue (natural logarithm)."""
         density = _density(image)[tissue_mask(image)]
-        kept = density[(density > self.beta).all(axis=1)]
+        kept = density[density.mean(axis=1) > self.beta]
         return kept[:: max(1, len(kept) // _SAMPLE)]
 
     def _stains(self, density: Floats) -> Floats | None:
