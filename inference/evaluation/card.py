@@ -44,7 +44,7 @@ def card_text(
         ("Operating points", tuple(_points(results))),
         ("Subgroups", tuple(_subgroups(results))),
         ("Plots", [f"- [{plot.title}]({PLOTS}/{plot.file})" for plot in drawn]),
-        ("Explanation checks", tuple(_told(explanation, "No explanation checks are on record."))),
+        ("Explanation checks", tuple(_explained(explanation, manifest.weights.sha256))),
         ("Latency", tuple(_told(latency, "Not measured in this run."))),
         ("Limits", [f"- {limit}" for limit in account.limits]),
     ]
@@ -119,6 +119,11 @@ def _results(results: Results) -> Iterator[str]:
 def _points(results: Results) -> Iterator[str]:
     manifest = results.manifest
     yield f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive."
+    if any(POINTS[0] in record.facts for record in results.records):
+        yield (
+            "The thresholds are the served ones. Out-of-fold images were judged at the thresholds of their own "
+            "fold's network, fitted without that fold."
+        )
     yield ""
     by_name = {(f.dataset, f.split, f.name): f for f in results.figures}
     rows = []
@@ -151,6 +156,27 @@ def _subgroups(results: Results) -> Iterator[str]:
         yield ""
     if results.rows:
         yield "–: too few images, or one class only."
+
+
+def _explained(content: Mapping[str, Any] | None, weights: str) -> Iterator[str]:
+    """`explanation.json` as `inference.explain.check.report` writes it."""
+    if content is None:
+        yield "No explanation checks are on record."
+        return
+    if content.get("weights_sha256", weights) != weights:
+        yield from ("**These checks were made with other weights than those served now.**", "")
+    if "protocol" in content:
+        yield from (str(content["protocol"]), "")
+    rows = [
+        (check, str(method).replace("_", " "), f"**{one['value']:.3f}**", f"{one['low']:.3f}–{one['high']:.3f}",
+         f"{one['chance']:.3f}", str(one["images"]))
+        for check, methods in content.get("checks", {}).items()
+        for method, one in methods.items()
+    ]  # fmt: skip
+    yield from _table(("check", "map", "value", "95 % interval", "chance", "images"), rows)
+    yield ""
+    for claim, held in content.get("holds", {}).items():
+        yield f"- {'Holds' if held else '**Fails**'}: {claim}."
 
 
 def _told(content: Mapping[str, Any] | None, otherwise: str) -> Iterator[str]:

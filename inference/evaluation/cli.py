@@ -111,6 +111,8 @@ def _untrained(
 def _mosaic(
     manifest: ModelManifest, forward: OnnxForward, folder: Path, data: Path, skip_trained: bool
 ) -> list[Record]:
+    if not (data / measuring.MOSAIC).is_dir():
+        return []
     if measuring.MOSAIC_PATIENT in read_training_manifest(folder).get("idc", {}).get("patients", ()):
         sentence = f"{folder.name} was trained on patient {measuring.MOSAIC_PATIENT}, whose slide this is"
         if not skip_trained:

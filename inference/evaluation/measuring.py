@@ -28,7 +28,7 @@ from inference.evaluation.records import Record
 from inference.preprocessing.histopathology import FIELD_PX, UM_PER_PX
 from inference.preprocessing.pixels import read_gray, read_joined_masks
 from inference.serving.forward import Forward
-from inference.serving.pipeline import analyse
+from inference.serving.pipeline import OPERATING_POINTS, analyse
 
 MOSAIC = "idc_mosaic"
 MOSAIC_PATIENT = "14082"
@@ -108,15 +108,20 @@ def measure_samples(
     manifest: ModelManifest, forward: Forward, samples: Iterable[Sample], *,
     split: Literal["val", "oof"] = "val", fold: int | None = None, progress: Progress | None = None,
 ) -> Measured:  # fmt: skip
-    """As `predict`, but an image without a result is named and the others go on. Masks and heat maps are
+    """As `predict`, but an image without a result is named and the others go on. Out-of-fold records keep the
+    operating points of `manifest`, the fold's own, as facts: sensitivity is measured at those. Masks and heat maps are
     overwritten by the next image: memory and disk do not grow with the number of images."""
     chosen = list(samples)
     measured = Measured()
+    points = {name: f"{manifest.thresholds[name]:.6f}" for name in OPERATING_POINTS}
     with tempfile.TemporaryDirectory(prefix="cad-evaluate-") as folder:
         for done, sample in enumerate(chosen, 1):
             try:
                 result = analyse_alone(manifest, forward, sample.path, sample.spacing_um, Path(folder))
-                measured.records.append(record_of(sample, result, split=split, fold=fold))
+                record = record_of(sample, result, split=split, fold=fold)
+                if split == "oof":
+                    record.facts.update(points)
+                measured.records.append(record)
             except AnalysisError as error:
                 measured.failed.append(f"{sample.dataset} {sample.id}: {error}")
             if progress is not None:

@@ -20,7 +20,6 @@ from inference.evaluation.records import Record
 TRAINING_GROUPS = "training_groups.json"
 #: Operating points by their names in the manifest, as the card words them.
 POINTS = ("high_sensitivity", "balanced", "high_specificity")
-_FIXED_RATE = 0.9
 
 
 @dataclass(frozen=True)
@@ -293,26 +292,27 @@ def _found(false_marks: Sequence[float], records: Sequence[Record]) -> Statistic
     return metrics.found_at([r.marks for r in records], [r.lesions for r in records], false_marks)
 
 
-def _of_scores(
-    metric: Callable[[NDArray[np.bool_], NDArray[np.float64]], Statistic], ask: Ask, records: Sequence[Record]
-) -> Statistic:
+_Metric = Callable[[NDArray[np.bool_], NDArray[np.float64]], Statistic]
+_RANKED: tuple[tuple[str, str, _Metric], ...] = (
+    ("auc", "AUC", metrics.auc),
+    ("pr_auc", "area under precision-recall", metrics.average_precision),
+    ("sensitivity_at_90_specificity", "sensitivity at 90 % specificity",
+     partial(metrics.sensitivity_at_specificity, specificity=0.9)),
+    ("specificity_at_90_sensitivity", "specificity at 90 % sensitivity",
+     partial(metrics.specificity_at_sensitivity, sensitivity=0.9)),
+)  # fmt: skip
+
+
+def _of_scores(metric: _Metric, ask: Ask, records: Sequence[Record]) -> Statistic:
     truth = np.array([ask.truth(record) for record in records], bool)
     return metric(truth, np.array([ask.score(record) for record in records], np.float64))
 
 
 def _ranking(ask: Ask) -> list[Line]:
-    fixed = f"{_FIXED_RATE:.0%}".replace("%", " %")
     return [
-        Line(name, f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
-        for name, words, metric in (
-            (f"auc_{ask.name}", "AUC", metrics.auc),
-            (f"pr_auc_{ask.name}", "area under precision-recall", metrics.average_precision),
-            (f"sensitivity_at_90_specificity_{ask.name}", f"sensitivity at {fixed} specificity",
-             partial(metrics.sensitivity_at_specificity, specificity=_FIXED_RATE)),
-            (f"specificity_at_90_sensitivity_{ask.name}", f"specificity at {fixed} sensitivity",
-             partial(metrics.specificity_at_sensitivity, sensitivity=_FIXED_RATE)),
-        )
-    ]  # fmt: skip
+        Line(f"{name}_{ask.name}", f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
+        for name, words, metric in _RANKED
+    ]
 
 
 def _at_point(ask: Ask, point: str, level: float) -> list[Line]:
@@ -325,7 +325,8 @@ def _at_point(ask: Ask, point: str, level: float) -> list[Line]:
         return ask.counts(record) and not ask.truth(record)
 
     def said_yes(record: Record) -> bool:
-        return ask.score(record) >= level
+        # an out-of-fold image is judged at the point that was fitted without its fold
+        return ask.score(record) >= float(record.facts.get(point, level))
 
     def balanced(records: Sequence[Record]) -> Statistic:
         truth = ["yes" if ask.truth(record) else "no" for record in records]

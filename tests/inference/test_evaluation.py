@@ -112,6 +112,15 @@ def test_an_operating_point_counts_at_or_above() -> None:
     assert found["balanced_accuracy_balanced"].value == 0.25
 
 
+def test_an_out_of_fold_image_is_judged_at_the_point_of_its_own_fold() -> None:
+    manifest = read_manifest("ultrasound")
+    between = manifest.thresholds["balanced"] / 2
+    own = {"balanced": f"{between - 0.01:.6f}"}
+    records = [record(1, "malignant", between, split="oof", fold=0, facts=own), record(2, "benign", 0.0)]
+    found = {entry.name: entry for entry in measure(manifest, records) if entry.split == "oof"}
+    assert found["sensitivity_balanced"].value == 1
+
+
 def test_shares_of_few_images_have_wilsons_interval() -> None:
     manifest = read_manifest("ultrasound")
     half = [
@@ -293,20 +302,24 @@ def test_every_operating_point_stands_with_what_it_gave(folder: Path) -> None:
 def test_explanation_checks_and_latency_stand_in_the_card_when_they_were_made(folder: Path) -> None:
     write_results(folder)
     assert "No explanation checks are on record." in (folder / CARD).read_text()
+    pointing = {"value": 0.85, "low": 0.8, "high": 0.9, "chance": 0.2, "images": 120, "groups": 90}
     checks = {
-        "pointing_game": {"value": 0.85, "low": 0.8, "high": 0.9, "images": 120},
-        "deletion": {"map": {"auc": 0.31}, "random": {"auc": 0.52}, "curve": [0.1] * 20},
-        "passed": True,
-        "note": "Made up for a test.",
+        "weights_sha256": "0" * 64,
+        "protocol": "Made up for a test.",
+        "holds": {"served map: points into the lesion in at least 80%": True, "map: gone": False},
+        "checks": {"pointing game": {"served_map": pointing}},
     }
     (folder / "explanation.json").write_text(json.dumps(checks))
-    (folder / "latency.json").write_text(json.dumps({"median_ms": 21.5}))
+    (folder / "latency.json").write_text(
+        json.dumps({"threads": 1, "frame": {"median_ms": 21.5, "runs": [1.0] * 20}})
+    )
     write_results(folder)
     card = (folder / CARD).read_text()
-    for line in ("| pointing game | **0.850** (0.800–0.900, 120 images) |", "| deletion: map: auc | 0.31 |",
-                 "| passed | yes |", "Made up for a test.", "| median ms | 21.5 |"):  # fmt: skip
+    for line in ("| pointing game | served map | **0.850** | 0.800–0.900 | 0.200 | 120 |",
+                 "- Holds: served map: points into", "- **Fails**: map: gone.", "Made up for a test.",
+                 "other weights than those served now", "| frame: median ms | 21.5 |"):  # fmt: skip
         assert line in card
-    assert "curve" not in card
+    assert "runs" not in card
 
 
 def test_what_was_not_recorded_is_said(folder: Path) -> None:
