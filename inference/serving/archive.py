@@ -1,7 +1,8 @@
 """`.mar` archives for TorchServe, built from the model store after its hashes were checked.
 
-An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class and `model.onnx`. Built here
-directly, so that equal inputs give equal bytes; `SOURCE.json` beside each archive says what it was built of.
+An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and, where the store
+has one for these weights, `model.pt` for GPUs. Built here directly, so that equal inputs give equal bytes;
+`NAME.source.json` beside each archive says what it was built of.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ import zipfile
 from pathlib import Path
 
 from inference.contract import ModelManifest
-from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
+from inference.serving.store import (
+    DEFAULT_STORE,
+    file_sha256,
+    model_names,
+    read_manifest,
+    verified_weights,
+)
+from inference.serving.variants import verified_variant
 
 HANDLER_MODULE = "cad_handler"
 #: TorchServe puts the archive's folder on the path and the repository's root is on PYTHONPATH.
@@ -23,13 +31,13 @@ from inference.serving.handler import TensorHandler
 class Handler(TensorHandler):
     """TorchServe takes the one class that this module defines; imported ones it does not see."""
 '''
-#: A lone request must not wait for company: batches form only of what has queued up already.
+#: A lone request must not wait for company: TorchServe takes what has queued up while the last batch ran and
+#: waits one millisecond more, its shortest. Eight is what fits a worker's patience for the slowest network.
 CONFIGURATION = """minWorkers: {workers}
 maxWorkers: {workers}
-batchSize: 1
+batchSize: 8
 maxBatchDelay: 1
-responseTimeout: 60
-deviceType: cpu
+responseTimeout: 120
 """
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -46,6 +54,7 @@ def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> 
 
 def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
     weights = verified_weights(manifest, store)
+    for_gpu = verified_variant("torch", manifest, store)
     archive, source = out / f"{manifest.name}.mar", out / f"{manifest.name}.source.json"
     configuration = CONFIGURATION.format(workers=workers)
     inputs = {
@@ -53,6 +62,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         "weights_sha256": manifest.weights.sha256,
         "handler": HANDLER_SOURCE,
         "configuration": configuration,
+        "also": [] if for_gpu is None else [for_gpu.name, file_sha256(for_gpu)],
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive
@@ -73,6 +83,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
             (f"{HANDLER_MODULE}.py", HANDLER_SOURCE.encode()),
             ("model-config.yaml", configuration.encode()),
             ("model.onnx", weights.read_bytes()),
+            *([] if for_gpu is None else [(for_gpu.name, for_gpu.read_bytes())]),
         ):
             bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content)
     unfinished.replace(archive)

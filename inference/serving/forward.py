@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -27,7 +28,27 @@ class Forward(Protocol):
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput: ...
 
 
+class Network(Forward, Protocol):
+    """A `Forward` in this process that knows what it takes."""
+
+    shape: tuple[int | None, ...]
+    """dimensions that a tensor must have; None where any size goes"""
+
+
 class Save(Protocol):
     """Keep an 8-bit PNG and say how to refer to it (a path, an artefact's key)."""
 
     def __call__(self, name: str, png: bytes, /) -> str: ...
+
+
+def check_input(tensor: NDArray[Any], shape: tuple[int | None, ...]) -> None:
+    """What every network of ours takes: uint8 of `shape`, None where any size goes.
+
+    Raises:
+        ValueError: `tensor` is something else, or empty.
+    """
+    fits = tensor.ndim == len(shape) and all(
+        expected is None or expected == size for expected, size in zip(shape, tensor.shape, strict=True)
+    )
+    if tensor.dtype != np.uint8 or not fits or tensor.size == 0:
+        raise ValueError(f"the network takes uint8 of shape {shape}, not {tensor.dtype} {tensor.shape}")

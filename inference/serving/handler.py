@@ -1,4 +1,4 @@
-"""The one TorchServe handler of all models: tensors in, the ONNX graph's outputs and their time out.
+"""The one TorchServe handler of all models: tensors in, the network's outputs and their time out.
 
 TorchServe loads it through the few lines that `inference.serving.archive` puts into each `.mar`, so its
 PYTHONPATH must hold the repository's root. A body that is no tensor message, or a tensor that the graph
@@ -8,19 +8,22 @@ does not take, gets status 400 for that one request; the others of the batch are
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.serving import wire
-from inference.serving.forward import ForwardOutput
+from inference.serving import torch_forward, wire
+from inference.serving.forward import ForwardOutput, Network, check_input
 from inference.serving.onnx_session import OnnxForward
 
 INPUT = "input"
 MODEL_MS = "model_ms"
+#: Rows of one forward pass over several requests: more cost memory and win no time.
+MOST_ROWS_TOGETHER = 8
 
 logger = logging.getLogger(__name__)
 
@@ -29,42 +32,43 @@ class TensorHandler:
     """TorchServe's protocol: `initialize(context)` once, then `handle(requests, context)` for each batch."""
 
     def __init__(self) -> None:
-        self.forward: OnnxForward | None = None
+        self.forward: Network | None = None
 
     def initialize(self, context: Any) -> None:
-        """Load `model.onnx` from the unpacked archive."""
+        """Load the network from the unpacked archive: for the GPU that TorchServe gave this worker, or for one
+        thread of the CPU."""
         self._one_torch_thread()
-        self.forward = OnnxForward(Path(context.system_properties["model_dir"]) / "model.onnx")
+        properties = context.system_properties
+        self.forward = load_forward(Path(properties["model_dir"]), properties.get("gpu_id"))
 
     def handle(self, requests: Sequence[dict[str, Any]] | None, context: Any) -> list[bytes]:
-        """One answer a request, in order. Requests of one shape run as one batch."""
+        """One answer a request, in order. Small requests of one shape run together."""
+        assert self.forward is not None, "TorchServe calls initialize first"
         requests = requests or []
         answers: list[bytes] = [b""] * len(requests)
         waiting: dict[tuple[int, ...], list[tuple[int, NDArray[Any]]]] = {}
         for index, request in enumerate(requests):
             try:
                 tensor = read_request(request)
+                check_input(tensor, self.forward.shape)
                 waiting.setdefault(tensor.shape[1:], []).append((index, tensor))
-            except wire.WireError as error:
+            except ValueError as error:
                 answers[index] = self._refuse(context, index, str(error))
         for entries in waiting.values():
-            for index, answer in self._run(entries, context):
-                answers[index] = answer
+            for together in _portions(entries):
+                for index, answer in self._run(together):
+                    answers[index] = answer
         for index in range(len(requests)):
             context.set_response_content_type(index, wire.CONTENT_TYPE)
         return answers
 
-    def _run(self, entries: list[tuple[int, NDArray[Any]]], context: Any) -> list[tuple[int, bytes]]:
-        assert self.forward is not None, "TorchServe calls initialize first"
-        sizes = [len(tensor) for _, tensor in entries]
-        try:
-            output = self.forward(np.concatenate([tensor for _, tensor in entries]))
-        except ValueError as error:
-            return [(index, self._refuse(context, index, str(error))) for index, _ in entries]
-        edges = np.cumsum([0, *sizes])
+    def _run(self, entries: list[tuple[int, NDArray[Any]]]) -> list[tuple[int, bytes]]:
+        assert self.forward is not None
+        output = self.forward(np.concatenate([tensor for _, tensor in entries]))
+        edges = np.cumsum([0, *(len(tensor) for _, tensor in entries)])
         return [
-            (index, _answer(output, int(first), int(last), sum(sizes)))
-            for (index, _), first, last in zip(entries, edges[:-1], edges[1:], strict=True)
+            (index, _answer(output, int(first), int(last), int(edges[-1])))
+            for (index, _), (first, last) in zip(entries, pairwise(edges), strict=True)
         ]
 
     @staticmethod
@@ -81,6 +85,15 @@ class TensorHandler:
         torch.set_num_threads(1)
 
 
+def load_forward(folder: Path, gpu: int | None) -> Network:
+    """`model.pt` on the GPU where there are both, else `model.onnx` on the CPU."""
+    weights = folder / torch_forward.FILE
+    if gpu is not None and weights.is_file() and torch_forward.cuda_is_there():
+        logger.info("serving %s on GPU %d", weights.name, gpu)
+        return torch_forward.TorchForward(weights, f"cuda:{gpu}")
+    return OnnxForward(folder / "model.onnx")
+
+
 def read_request(request: dict[str, Any]) -> NDArray[Any]:
     """The tensor of a request's body.
 
@@ -94,6 +107,20 @@ def read_request(request: dict[str, Any]) -> NDArray[Any]:
     if list(tensors) != [INPUT] or tensors[INPUT].ndim < 2:
         raise wire.WireError(f"a request holds one tensor, named {INPUT}")
     return tensors[INPUT]
+
+
+def _portions(entries: list[tuple[int, NDArray[Any]]]) -> Iterator[list[tuple[int, NDArray[Any]]]]:
+    """`entries` in order, as many at a time as have `MOST_ROWS_TOGETHER` rows, at least one."""
+    portion: list[tuple[int, NDArray[Any]]] = []
+    rows = 0
+    for entry in entries:
+        if portion and rows + len(entry[1]) > MOST_ROWS_TOGETHER:
+            yield portion
+            portion, rows = [], 0
+        portion.append(entry)
+        rows += len(entry[1])
+    if portion:
+        yield portion
 
 
 def _answer(output: ForwardOutput, first: int, last: int, batch: int) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.serving.forward import ForwardOutput
+from inference.serving.forward import ForwardOutput, check_input
 
 
 class OnnxForward:
@@ -37,14 +37,7 @@ class OnnxForward:
         Raises:
             ValueError: another dtype or shape.
         """
-        fits = tensor.ndim == len(self.shape) and all(
-            expected is None or expected == size
-            for expected, size in zip(self.shape, tensor.shape, strict=True)
-        )
-        if tensor.dtype != np.uint8 or not fits or tensor.size == 0:
-            raise ValueError(
-                f"the network takes uint8 of shape {self.shape}, not {tensor.dtype} {tensor.shape}"
-            )
+        check_input(tensor, self.shape)
         begun = time.perf_counter()
         answers = self.session.run(self._outputs, {self._input: tensor})
         model_ms = (time.perf_counter() - begun) * 1000

@@ -48,8 +48,12 @@ def verified_weights(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Pa
     path = store / manifest.name / manifest.weights.file
     if not path.is_file():
         raise StoreError(f"the weights of {manifest.name} are missing")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != manifest.weights.sha256:
+    if file_sha256(path) != manifest.weights.sha256:
         raise StoreError(f"the weights of {manifest.name} are not those of its manifest")
     return path
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
