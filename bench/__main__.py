@@ -1,23 +1,38 @@
-"""`bin/bench turnaround`: from a hospital's POST to the result, and where the time goes."""
+"""`bin/bench`: how fast the platform and its networks are.
+
+`turnaround`: from a hospital's POST to the result, and where the time goes. `latency`: one image on one thread.
+`serving`: TorchServe under several clients against a loop in one process.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
+from bench import latency, serving, turnaround
 from bench.platform import PlatformMissing
-from bench.turnaround import add_arguments, run
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="bin/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    add_arguments(commands.add_parser("turnaround", help="POST of one ultrasound image to its result"))
+    for name, module, words in (
+        ("turnaround", turnaround, "POST of one ultrasound image to its result"),
+        ("latency", latency, "one image on one thread, in process"),
+        ("serving", serving, "TorchServe's throughput against a loop in one process"),
+    ):
+        command = commands.add_parser(name, help=words, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    options = parser.parse_args()
     try:
-        return run(parser.parse_args())
+        status: int = options.run(options)
     except PlatformMissing as error:
         print(error, file=sys.stderr)
         return 1
+    return status
 
 
 if __name__ == "__main__":

@@ -126,7 +126,6 @@ class TorchServe:
             "max_response_size": LARGEST_BODY_BYTES,
             "number_of_netty_threads": 4,
             "netty_client_threads": 2,
-            "number_of_gpu": 0,
             "decode_input_request": "false",
         }
         lines = [f"{name}={str(value).replace(chr(92), chr(92) * 2)}" for name, value in settings.items()]
@@ -167,8 +166,10 @@ class TorchServe:
             "METRICS_LOCATION": str(self.folder),
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
-            "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", ""),
         }
+        # Its workers use the GPUs that it finds with nvidia-smi; an empty value hides them all.
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
         return Command("torchserve", arguments, environment=environment, folder=self.folder, stop_seconds=8)
 
     def tend(self) -> None:

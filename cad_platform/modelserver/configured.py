@@ -24,7 +24,7 @@ def get_model_server() -> ModelServer:
         An unknown adapter, or TorchServe without an address.
     """
     if settings.MODEL_SERVER == "inprocess":
-        return InProcessModelServer(settings.MODEL_STORE)
+        return InProcessModelServer(settings.MODEL_STORE, settings.PASSES_DIR)
     if settings.MODEL_SERVER != "torchserve":
         raise ImproperlyConfigured("CAD_MODEL_SERVER is torchserve or inprocess.")
     if not settings.TORCHSERVE_URLS:
@@ -34,4 +34,5 @@ def get_model_server() -> ModelServer:
         TokenSource(settings.TORCHSERVE_KEY_FILE, settings.TORCHSERVE_TOKEN),
         management_urls=settings.TORCHSERVE_MANAGEMENT_URLS,
         concurrency=settings.TORCHSERVE_CONCURRENCY,
+        passes=settings.PASSES_DIR,
     )

@@ -29,10 +29,13 @@ class InProcessModelServer:
     ----------
     store
         The model store's folder.
+    passes
+        As for `torchserve.TorchServeModelServer`.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, passes: Path | None = None) -> None:
         self._store = store
+        self._passes = passes
         self._sessions: dict[str, OnnxForward] = {}
         self._loading = threading.Lock()
 
@@ -41,6 +44,7 @@ class InProcessModelServer:
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
         from inference.serving import pipeline
+        from inference.serving.resumable import resumable
 
         session = self._session(manifest)
 
@@ -48,7 +52,8 @@ class InProcessModelServer:
             deadline.remaining()
             return session(tensor)
 
-        return pipeline.analyse(request, manifest, forward, save)
+        with resumable(forward, request, manifest, self._passes) as keeping:
+            return pipeline.analyse(request, manifest, keeping, save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`."""

@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -77,6 +78,9 @@ class TorchServeModelServer:
         Calls at a time from this process to one host; others wait here, not in the server's queue.
     call_seconds
         The longest that one forward pass may take.
+    passes
+        Folder where the forward passes of a slide are kept until it is analysed, so that the next attempt goes
+        on where this one was killed; None keeps none.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class TorchServeModelServer:
         management_urls: Sequence[str] = (),
         concurrency: int = 4,
         call_seconds: float = 60.0,
+        passes: Path | None = None,
     ) -> None:
         if not urls:
             raise ValueError("set CAD_TORCHSERVE_URL to the address of at least one TorchServe")
@@ -97,6 +102,7 @@ class TorchServeModelServer:
         ]
         self._tokens = tokens
         self._call_seconds = call_seconds
+        self._passes = passes
         self._concurrency = concurrency
         self._free = threading.Condition()
         # A proxy in the environment must not see pixels.
@@ -110,11 +116,13 @@ class TorchServeModelServer:
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
         from inference.serving import pipeline
+        from inference.serving.resumable import resumable
 
         def forward(tensor: NDArray[Any], /) -> ForwardOutput:
             return self._forward(manifest, tensor, deadline)
 
-        return pipeline.analyse(request, manifest, forward, save)
+        with resumable(forward, request, manifest, self._passes) as keeping:
+            return pipeline.analyse(request, manifest, keeping, save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`."""

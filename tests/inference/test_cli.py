@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imaging.phantoms import histology, ultrasound
 from inference.cli import main
-from inference.evaluation.card import METRICS
+from inference.contract import AnalysisRequest, AnalysisResult
+from inference.evaluation.results import METRICS
+from inference.serving.command import Progress
 from inference.serving.store import DEFAULT_STORE, model_names
 
 
@@ -51,6 +54,98 @@ def test_histopathology_needs_the_resolution(tmp_path: Path) -> None:
     assert main(["predict", "histopathology", str(photo), "--out", str(out)]) == 2
     assert "µm per pixel" in str(lines_of(out)[0]["error"])
     assert main(["predict", "histopathology", str(photo), "--out", str(out), "--mpp", "0.5"]) == 0
+
+
+def test_what_an_earlier_run_wrote_is_not_read(tmp_path: Path) -> None:
+    ultrasound.write_png(ultrasound.phantom(1, "none"), tmp_path / "a.png")
+    (tmp_path / "notes.csv").write_text("no image")
+    out = tmp_path / "out.jsonl"
+    for _ in range(2):
+        assert main(["predict", "ultrasound", str(tmp_path), "--out", str(out)]) == 0
+        names = [Path(str(line["path"])).name for line in lines_of(out)]
+        assert names == ["a.png", "notes.csv"]
+    assert str(lines_of(out)[1]["error"]).endswith(".")
+
+
+def test_an_empty_folder_and_a_missing_file_end_with_2(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "deeper" / "out.jsonl"
+    assert main(["predict", "ultrasound", str(tmp_path / "empty"), "--out", str(out)]) == 2
+    assert lines_of(out) == []
+    assert main(["predict", "ultrasound", str(tmp_path / "missing.png"), "--out", str(out)]) == 2
+    assert [set(line) for line in lines_of(out)] == [{"path", "error"}]
+
+
+def test_masks_have_the_inputs_size_and_paths_that_open_from_anywhere(tmp_path: Path) -> None:
+    from PIL import Image
+
+    image = tmp_path / "a.png"
+    ultrasound.write_png(ultrasound.phantom(3, "malignant", rows=300, columns=420), image)
+    out = tmp_path / "out.jsonl"
+    assert main(["predict", "ultrasound", str(image), "--out", str(out)]) == 0
+    (line,) = lines_of(out)
+    for name in ("mask", "heatmap"):
+        path = Path(str(line[name]))
+        assert path.is_absolute() and path.parent == tmp_path / "out.jsonl.maps"
+        assert Image.open(path).mode == "L"
+    assert Image.open(str(line["mask"])).size == (420, 300)
+
+
+def test_a_slides_own_resolution_counts_more_than_mpp(tmp_path: Path) -> None:
+    from PIL import Image
+
+    made = histology.slide(1, "malignant", shape=(1500, 1800), um_per_px=1.0)
+    histology.write_slide(made, tmp_path / "slide.tif")
+    histology.write_image(made, tmp_path / "photo.png")
+    tissue = {}
+    for name in ("slide.tif", "photo.png"):
+        for mpp in ([], ["--mpp", "2.0"]):
+            out = tmp_path / "out.jsonl"
+            assert main(["predict", "histopathology", str(tmp_path / name), "--out", str(out), *mpp]) == 0
+            (line,) = lines_of(out)
+            tissue[name, bool(mpp)] = line["descriptors"]["tissue_mm2"]  # type: ignore[index, call-overload]
+            if name == "slide.tif":  # one pixel for 200 µm at least: 1.8 mm × 1.5 mm
+                width, height = Image.open(str(line["heatmap"])).size
+                assert width >= 9 and height >= 7.5
+    assert tissue["slide.tif", True] == tissue["slide.tif", False]
+    assert tissue["photo.png", True] > 3 * tissue["photo.png", False]
+
+
+@pytest.mark.parametrize("mpp", ["0", "-1", "nan", "inf", "wide"])
+def test_a_resolution_that_is_none_is_refused(mpp: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["predict", "histopathology", "x.png", "--out", str(tmp_path / "out.jsonl"), "--mpp", mpp])
+    assert ended.value.code == 2
+
+
+def test_one_file_that_upsets_the_pipeline_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inference.serving import command
+
+    for seed in (1, 2):
+        ultrasound.write_png(ultrasound.phantom(seed, "none"), tmp_path / f"{seed}.png")
+    whole = command.analyse
+
+    def upset(request: AnalysisRequest, *rest: Any) -> AnalysisResult:
+        if request.request_id.endswith("1.png"):
+            raise ZeroDivisionError
+        return whole(request, *rest)
+
+    monkeypatch.setattr(command, "analyse", upset)
+    out = tmp_path / "out.jsonl"
+    assert main(["predict", "ultrasound", str(tmp_path), "--out", str(out)]) == 0
+    first, second = lines_of(out)
+    assert "unexpectedly" in str(first["error"]) and "error" not in second
+
+
+def test_progress_is_shown_of_what_takes_long_and_of_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    for patience, shown in ((0.0, True), (60.0, False)):
+        progress = Progress(3, patience)
+        progress.begin(1)
+        progress.done(2)
+        said = capsys.readouterr().err
+        assert ("1 of 3 files" in said and "3 files, 2 analysed" in said) is shown
 
 
 @pytest.mark.parametrize("model", model_names())

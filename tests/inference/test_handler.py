@@ -8,8 +8,9 @@ import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,12 @@ from embedded.state import StateFolder
 from embedded.torchserve import TorchServe, current_token
 from inference.serving import wire
 from inference.serving.archive import build_archives
-from inference.serving.handler import INPUT, MODEL_MS
+from inference.serving.forward import ForwardOutput
+from inference.serving.handler import INPUT, MODEL_MS, MOST_ROWS_TOGETHER, TensorHandler
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import probe_tensor
 from inference.serving.store import DEFAULT_STORE, StoreError, model_names, read_manifest
+from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240
 
@@ -120,6 +123,74 @@ def test_a_lone_request_does_not_wait_for_company(server: Server) -> None:
         took.append((time.perf_counter() - begun) * 1000 - wire.decode(answer)[1][MODEL_MS])
         assert status == 200
     assert min(took) < 60
+
+
+@dataclass
+class Context:
+    """What TorchServe hands to a handler, as far as ours uses it."""
+
+    system_properties: dict[str, Any]
+    refused: dict[int, int] = field(default_factory=dict)
+
+    def set_response_status(self, code: int, phrase: str, idx: int) -> None:
+        self.refused[idx] = code
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        assert value == wire.CONTENT_TYPE
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    write_onnx(tmp_path / "model.onnx")
+    return Context({"model_dir": str(tmp_path), "gpu_id": None})
+
+
+@pytest.fixture
+def handler(context: Context) -> TensorHandler:
+    ready = TensorHandler()
+    ready.initialize(context)
+    return ready
+
+
+def test_a_batch_answers_each_request_and_refuses_only_the_bad_ones(
+    handler: TensorHandler, context: Context, tmp_path: Path
+) -> None:
+    tensors = [fields(count, seed) for seed, count in enumerate((1, 3, MOST_ROWS_TOGETHER + 2, 1, 2))]
+    bodies = [wire.encode({INPUT: tensor}) for tensor in tensors]
+    bad = [
+        wire.encode({INPUT: fields(1).astype(np.float32)}),
+        wire.encode({INPUT: fields(1)[:0]}),
+        wire.encode({INPUT: fields(1)[:, :40]}),
+        b"rubbish",
+    ]
+    requests = [{"body": body} for pair in zip(bodies, bad, strict=False) for body in pair]
+    requests.append({"body": bodies[-1]})
+    answers = handler.handle(requests, context)
+    assert context.refused == {1: 400, 3: 400, 5: 400, 7: 400}
+    alone = OnnxForward(tmp_path / "model.onnx")
+    for tensor, answer in zip(tensors, answers[::2], strict=True):
+        outputs, values = wire.decode(answer)
+        assert values[MODEL_MS] > 0
+        for name, rows in alone(tensor).outputs.items():
+            np.testing.assert_allclose(outputs[name], rows, atol=1e-5)
+
+
+def test_large_requests_run_by_themselves(handler: TensorHandler, context: Context) -> None:
+    sizes: list[int] = []
+    forward = handler.forward
+    assert forward is not None
+
+    class Watched:
+        shape = forward.shape
+
+        def __call__(self, tensor: np.ndarray, /) -> ForwardOutput:
+            sizes.append(len(tensor))
+            return forward(tensor)
+
+    handler.forward = Watched()
+    counts = (1, 2, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1)
+    handler.handle([{"body": wire.encode({INPUT: fields(count)})} for count in counts], context)
+    assert sizes == [3, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1]
 
 
 def test_archives_are_built_once_and_again_when_something_changed(archives: Path) -> None:

@@ -1,0 +1,227 @@
+"""TorchServe under several clients against the same ONNX session called in a loop in one process.
+
+Both compute with one ONNX Runtime thread: one worker for each model there, one loop here. Rounds of the two
+follow one another in turns within one run, so that other work on the machine slows both alike, and the ratio
+of each pair is what counts. Every client keeps its connection and sends its next request when it has read
+and decoded the last answer. Nothing else is spared: TorchServe's front end, the copying and the clients
+share the machine's cores with the worker, as they do in the platform.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.latency import load
+from bench.platform import PlatformMissing
+from embedded.process import Child
+from embedded.state import StateFolder
+from embedded.torchserve import TorchServe, current_token
+from inference.serving import wire
+from inference.serving.archive import build_archives
+from inference.serving.handler import INPUT, MODEL_MS
+from inference.serving.onnx_session import OnnxForward
+from inference.serving.pipeline import probe_tensor
+from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
+
+#: TorchServe's throughput over that of the loop.
+TARGET = 0.85
+START_SECONDS = 300
+_MOST_CLIENTS = 32
+
+
+@dataclass(frozen=True)
+class Round:
+    """Requests a second of one pair, and what a client waited for a request (median, milliseconds)."""
+
+    loop: float
+    served: float
+    wait_ms: float
+    model_ms: float
+
+    @property
+    def ratio(self) -> float:
+        return self.served / self.loop
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="*", help="default: all of the store")
+    parser.add_argument("--clients", type=int, default=8, choices=range(1, _MOST_CLIENTS + 1), metavar="N")
+    parser.add_argument("--rounds", type=int, default=7, help="pairs of measurements (default 7)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement, about (default 4)")
+    parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    parser.add_argument("--json", type=Path, help="write every round there as well")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print; 0 when every model's median ratio reaches the target, else 1."""
+    models = options.models or list(model_names(options.store))
+    measured: dict[str, list[Round]] = {}
+    with running_server(options.store) as server:
+        print(
+            f"{options.clients} clients, one worker and one thread a model, against one loop of one thread; "
+            f"load of the machine {load()}."
+        )
+        for model in models:
+            measured[model] = _rounds(server, model, options)
+            print(_line(model, measured[model]), flush=True)
+    if options.json:
+        content = {
+            model: [asdict(one) | {"ratio": one.ratio} for one in rounds]
+            for model, rounds in measured.items()
+        }
+        options.json.write_text(json.dumps(content, indent=1))
+    reached = all(_median([one.ratio for one in rounds]) >= TARGET for rounds in measured.values())
+    print(f"The median ratio of every model {'reaches' if reached else 'DOES NOT reach'} {TARGET}.")
+    return 0 if reached else 1
+
+
+@dataclass(frozen=True)
+class Server:
+    """TorchServe's inference port on loopback, and its token."""
+
+    port: int
+    token: str
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+
+    def post(self, connection: http.client.HTTPConnection, path: str, body: bytes) -> float:
+        """One prediction; the model's own milliseconds.
+
+        Raises
+        ------
+        PlatformMissing
+            Any answer but a prediction.
+        """
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": wire.CONTENT_TYPE}
+        connection.request("POST", path, body, headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status != 200:
+            raise PlatformMissing(
+                f"TorchServe answers {answer.status}: {content[:200].decode(errors='replace')}"
+            )
+        return wire.decode(content)[1][MODEL_MS]
+
+
+@contextlib.contextmanager
+def running_server(store: Path) -> Iterator[Server]:
+    """A TorchServe of its own over the store's models; it ends with the measurement.
+
+    Raises
+    ------
+    PlatformMissing
+        It does not become ready.
+    """
+    with tempfile.TemporaryDirectory(prefix="cad-bench-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        build_archives(folder / "archives", store)
+        state = StateFolder(folder / "state")
+        torchserve = TorchServe(state, folder / "archives")
+        torchserve.prepare()
+        child = Child(torchserve.command(), folder / "torchserve.log")
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not torchserve.ready():
+                if not child.running() or time.monotonic() > deadline:
+                    raise PlatformMissing(f"TorchServe did not become ready:\n{child.log_tail()}")
+                torchserve.tend()
+                time.sleep(0.5)
+            token = current_token(torchserve.token_file)
+            if token is None:
+                raise PlatformMissing("TorchServe published no token")
+            yield Server(torchserve.inference_port, token)
+        finally:
+            child.stop()
+
+
+def _rounds(server: Server, model: str, options: argparse.Namespace) -> list[Round]:
+    manifest = read_manifest(model, options.store)
+    forward = OnnxForward(verified_weights(manifest, options.store))
+    path = f"/predictions/{model}/{manifest.version}"
+    shape = probe_tensor(manifest).shape
+    tensor = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    body = wire.encode({INPUT: tensor})
+    # As many requests as the loop does in the given time, the same number on both sides.
+    _loop(forward, tensor, 2)
+    requests = max(2 * options.clients, round(options.seconds * _loop(forward, tensor, 5)))
+    _serve(server, path, body, options.clients, 2 * options.clients)
+    rounds = []
+    for number in range(options.rounds):
+        if number % 2:  # each side goes first as often as the other
+            served, wait_ms, model_ms = _serve(server, path, body, options.clients, requests)
+            loop = _loop(forward, tensor, requests)
+        else:
+            loop = _loop(forward, tensor, requests)
+            served, wait_ms, model_ms = _serve(server, path, body, options.clients, requests)
+        rounds.append(Round(loop, served, wait_ms, model_ms))
+    return rounds
+
+
+def _loop(forward: OnnxForward, tensor: np.ndarray, requests: int) -> float:
+    begun = time.perf_counter()
+    for _ in range(requests):
+        forward(tensor)
+    return requests / (time.perf_counter() - begun)
+
+
+def _serve(server: Server, path: str, body: bytes, clients: int, requests: int) -> tuple[float, float, float]:
+    """Requests a second, a client's median wait and the median of `model_ms`."""
+    waits: list[float] = []
+    model: list[float] = []
+    failed: list[BaseException] = []
+    left = iter(range(requests))
+    start = threading.Barrier(clients + 1)
+
+    def client() -> None:
+        connection = server.connect()
+        try:
+            connection.connect()
+            start.wait()
+            for _ in left:  # `next` of a range is atomic: each request is sent once
+                begun = time.perf_counter()
+                model.append(server.post(connection, path, body))
+                waits.append((time.perf_counter() - begun) * 1000)
+        except BaseException as error:
+            failed.append(error)
+            start.abort()  # the others are not to wait for this one
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=client, daemon=True) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    with contextlib.suppress(threading.BrokenBarrierError):
+        start.wait()
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.join()
+    took = time.perf_counter() - begun
+    if failed:
+        raise next(error for error in failed if not isinstance(error, threading.BrokenBarrierError))
+    return requests / took, _median(waits), _median(model)
+
+
+def _line(model: str, rounds: Sequence[Round]) -> str:
+    ratios = sorted(one.ratio for one in rounds)
+    return (
+        f"{model:<16}loop {_median([one.loop for one in rounds]):7.1f}/s   "
+        f"TorchServe {_median([one.served for one in rounds]):7.1f}/s   "
+        f"ratio {_median(ratios):.2f} (lowest {ratios[0]:.2f}, highest {ratios[-1]:.2f})   "
+        f"a client waits {_median([one.wait_ms for one in rounds]):.0f} ms"
+    )
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
