@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
     archive.set_defaults(command=_archive)
 
+    audit = commands.add_parser("audit", help="check data sets: files, masks, near-duplicates, labels, licences")
+    audit.add_argument("path", type=Path, metavar="PATH", help="a data set's folder, or one that holds several")
+    audit.add_argument("--json", action="store_true")
+    audit.add_argument("--dataset", metavar="NAME", help="read PATH as this set instead of recognising it")
+    audit.set_defaults(command=_audit)
+
     train = commands.add_parser("train", help="train a model and put it into the store")
     train.add_argument("model", choices=MODELS)
     train.add_argument("--data", type=Path, default=_data_folder())
@@ -120,6 +126,14 @@ def _length(text: str) -> float:
 
 def _data_folder() -> Path:
     return Path(os.environ.get("CAD_DATA_DIR", "../shared/data"))
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from inference.datasets.audit.command import run
+
+    status, printed = run(chosen.path, chosen.dataset, json=chosen.json)
+    print(printed, file=sys.stderr if status == 2 else sys.stdout)
+    return status
 
 
 def _archive(chosen: argparse.Namespace) -> int:
