@@ -9,7 +9,7 @@ from django.conf import settings
 
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.inprocess import InProcessModelServer
-from cad_platform.modelserver.port import Abandoned, Deadline
+from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded
 from imaging.phantoms import ultrasound
 from inference.contract import (
     AnalysisRequest,
@@ -19,6 +19,7 @@ from inference.contract import (
     ModelServerUnavailable,
 )
 from inference.serving.store import model_names, read_manifest
+from tests.inference.test_tiling_resumes import write_section
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,44 @@ def test_abandoned_work_does_not_begin(server: InProcessModelServer, manifest: M
 
 def test_the_settings_choose_the_adapter() -> None:
     assert isinstance(get_model_server(), InProcessModelServer)
+
+
+class EndsAfter(Deadline):
+    """A deadline that passes with the second forward pass: an attempt that is killed on the way."""
+
+    def __init__(self, passes: int) -> None:
+        super().__init__(60)
+        self.asked, self.passes = 0, passes
+
+    def remaining(self) -> float:
+        self.asked += 1
+        if self.asked > self.passes:
+            raise DeadlineExceeded("over")
+        return super().remaining()
+
+
+def test_the_next_attempt_at_a_slide_goes_on_where_one_ended(tmp_path: Path) -> None:
+    slide = tmp_path / "slide.tif"
+    write_section(slide)
+    manifest = read_manifest("histopathology", settings.MODEL_STORE)
+    request = AnalysisRequest(
+        request_id="test",
+        model=manifest.name,
+        model_version=manifest.version,
+        modality=Modality.SLIDE_MICROSCOPY,
+        images=(ImageReference(image_id="2.25.1", path=str(slide), sha256="a" * 64),),
+    )
+    folder = tmp_path / "passes"
+    server = InProcessModelServer(settings.MODEL_STORE, folder)
+
+    def save(name: str, png: bytes, /) -> str:
+        return name
+
+    with pytest.raises(DeadlineExceeded):
+        server.analyse(request, manifest, save, EndsAfter(1))
+    assert len(list(folder.iterdir())) == 1
+    # the first pass is known: the network is asked for the others only
+    enough = EndsAfter(2)
+    result = server.analyse(request, manifest, save, enough)
+    assert enough.asked == 2 and result.images[0].descriptors["fields"] == 702
+    assert list(folder.iterdir()) == []
