@@ -61,7 +61,8 @@ def card_text(
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows)]
+    whole = (head, ["---"] * len(head), *rows)
+    return [f"| {' | '.join(cell.replace('|', '/') for cell in row)} |" for row in whole]
 
 
 def _interval(figure: Figure) -> str:

@@ -148,7 +148,7 @@ def _thirds(by: By, records: Sequence[Record]) -> Iterator[tuple[str, list[Recor
         members = [(value, record) for value, record in known if int((value > cuts).sum()) == number]
         if members:
             values = [value for value, _ in members]
-            yield f"{name} ({min(values):.1%}–{max(values):.1%})", [record for _, record in members]
+            yield f"{name} ({min(values):.2%}–{max(values):.2%})", [record for _, record in members]
 
 
 def spreads(manifest: ModelManifest, records: Sequence[Record]) -> list[Spread]:
