@@ -45,17 +45,25 @@ def _some(bag: Bag, limit: int | None, rng: np.random.Generator) -> Bag:
     return np.asarray(bag[np.sort(rng.permutation(len(bag))[:limit])], np.float64)
 
 
-def own_label_confidence(instances: Instances, head: Head, folds: int, seed: int) -> NDArray[np.float64]:
-    """For each instance, the probability of its bag's label, said by a head that never saw its group."""
+def own_label_confidence(
+    instances: Instances, head: Head, folds: int, seed: int
+) -> tuple[NDArray[np.float64], bool]:
+    """For each instance, the probability of its bag's label, said by a head that never saw its group.
+
+    Where a class has a single group there are no such heads; then one that saw everything speaks, and the
+    second value is True: the confidences flatter.
+    """
     pairs = inner_folds(instances.labels, list(instances.groups), folds, seed)
-    if not pairs:
-        raise ValueError("a class has a single group, so that no patch can be judged by others")
+    flattered = not pairs
+    if flattered:
+        everything = np.arange(len(instances.rows))
+        pairs = [(everything, everything)]
     confidence = np.zeros(len(instances.rows))
     for inside, outside in pairs:
         fitted = _like(head).fit(instances.rows[inside], instances.labels[inside], instances.groups[inside])
         columns = np.searchsorted(fitted.classes_, instances.labels[outside])
         confidence[outside] = fitted.predict_proba(instances.rows[outside])[np.arange(outside.size), columns]
-    return confidence
+    return confidence, flattered
 
 
 def _like(head: Head) -> Head:
@@ -70,7 +78,7 @@ class KMeansDiscriminative:
     A cluster's worth is the mean confidence that inner out-of-fold logistic regression puts on its patches'
     own labels, classes weighing alike. The clusters above the mean worth of all are kept, and at least the
     best one. At prediction a patch is kept by its nearest centre, without a label; a bag without such a patch
-    is pooled whole.
+    is pooled whole. `flattered`: see `own_label_confidence`.
     """
 
     kind: Literal["rows"] = "rows"
@@ -86,7 +94,7 @@ class KMeansDiscriminative:
         self.fitted_on: frozenset[str] | None = None
 
     def fit(self, bags: Sequence[Bag], labels: Any, groups: Sequence[Any] | None = None) -> Self:
-        """Raises `ValueError` where a class has a single group."""
+        """Raises `ValueError` for bags that do not go with labels, or of one class only."""
         from sklearn.cluster import KMeans
 
         instances = Instances(bags, labels, groups, self.per_bag, self.seed)
@@ -95,7 +103,7 @@ class KMeansDiscriminative:
         number = min(self.clusters, len(np.unique(instances.rows, axis=0)))
         self._means = KMeans(number, n_init=3, random_state=self.seed).fit(self._scaled(instances.rows))
         head = Head("logistic_regression", {"C": 0.1}, balanced=True)
-        confidence = own_label_confidence(instances, head, self.folds, self.seed)
+        confidence, self.flattered = own_label_confidence(instances, head, self.folds, self.seed)
         counts = {label: int((instances.labels == label).sum()) for label in np.unique(instances.labels)}
         weights = np.array([1 / counts[label] for label in instances.labels])
         cluster = self._means.labels_
@@ -162,7 +170,7 @@ class RelevanceFilter:
             return self
         instances = Instances(bags, labels, groups, self.per_bag, self.seed)
         head = Head("logistic_regression", {"C": 0.1}, balanced=True)
-        confidence = own_label_confidence(instances, head, self.folds, self.seed)
+        confidence, self.flattered = own_label_confidence(instances, head, self.folds, self.seed)
         relevant = confidence > 1 / len(np.unique(instances.labels))
         self._judge = (
             self._svm().fit(instances.rows, relevant, list(instances.groups))

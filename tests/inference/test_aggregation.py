@@ -142,6 +142,14 @@ def test_what_learns_from_bags_names_its_groups_and_needs_fitting(name: str) -> 
     assert made.fit(bags, labels, groups).fitted_on == {str(group) for group in groups}
 
 
+@pytest.mark.parametrize("name", ["kmeans_discriminative", "relevance_filter"])
+def test_a_choice_of_patches_says_when_it_was_judged_by_itself(name: str) -> None:
+    bags, labels, groups = photographs(12)
+
+    assert not make(name).fit(bags, labels, groups).flattered
+    assert make(name).fit(bags, labels, labels).flattered
+
+
 def test_patches_of_one_image_never_judge_each_other() -> None:
     """Noise with a signature per image: row-wise folds would recognise the image and call its label known."""
     rng = np.random.default_rng(5)

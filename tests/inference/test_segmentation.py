@@ -62,12 +62,11 @@ def test_a_dark_disc_is_outlined_when_dark_is_asked_for(block: str) -> None:
     assert dice(make(block, side="dark", **parameters)(image), truth) > 0.93
 
 
-@pytest.mark.parametrize("block", ["otsu", "multi_otsu", "kapur", "watershed", "active_contour"])
-def test_a_flat_image_breaks_no_segmentation(block: str) -> None:
-    found = make(block)(np.full((40, 40), 90, np.uint8))
-
-    assert found.dtype == bool
-    assert found.shape == (40, 40)
+@pytest.mark.parametrize("side", ["bright", "dark"])
+@pytest.mark.parametrize("block", ["otsu", "multi_otsu", "kapur", "watershed"])
+@pytest.mark.parametrize("level", [0, 90, 255])
+def test_an_image_in_which_nothing_stands_out_is_one_region(block: str, side: str, level: int) -> None:
+    assert make(block, side=side)(np.full((40, 40), level, np.uint8)).all()
 
 
 def test_the_brightest_of_three_levels_is_kept_by_multi_otsu() -> None:
@@ -158,6 +157,14 @@ def test_tuning_on_outlines_beats_otsu_on_new_images(tuned: Any) -> None:
 def test_a_tuned_segmentation_names_its_groups_and_its_training_dice(tuned: Any) -> None:
     assert tuned.fitted_on == {"a", "b", "c"}
     assert tuned.dice > 0.85
+
+
+def test_a_tuned_segmentation_never_answers_with_nothing(tuned: Any) -> None:
+    speck = np.full((96, 96), 20, np.uint8)
+    speck[50, 50] = 255
+
+    assert tuned(speck).any()
+    assert tuned(np.zeros((96, 96), np.uint8)).all()
 
 
 def test_tuning_is_deterministic_by_seed(tuned: Any) -> None:

@@ -1,4 +1,8 @@
-"""Classic segmentation of a grey image: thresholds, region growing, watershed, active contour."""
+"""Classic segmentation of a grey image: thresholds, region growing, watershed, active contour.
+
+No block answers with nothing: an image in which nothing stands out is one region, so that its features are
+those of the whole.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,10 @@ Keep = Literal["all", "largest", "central"]
 
 
 def kept_region(mask: Mask, keep: Keep) -> Mask:
-    """The whole mask, its largest region, or the region that is large and near the image's centre."""
+    """The whole mask, its largest region, or the region that is large and near the image's centre; everything
+    where the mask is empty."""
+    if not mask.any():
+        return np.ones(mask.shape, bool)
     if keep == "all":
         return mask
     regions, count = ndimage.label(mask)
@@ -60,7 +67,7 @@ class MultiOtsu:
         from skimage.filters import threshold_multiotsu
 
         if np.unique(image).size < self.classes:
-            return np.zeros(image.shape, bool)
+            return np.ones(image.shape, bool)
         levels = threshold_multiotsu(image, self.classes)
         bright = self.side == "bright"
         return kept_region(image > levels[-1] if bright else image <= levels[0], self.keep)
@@ -79,7 +86,7 @@ class Kapur:
     def __call__(self, image: Pixels) -> Mask:
         levels = kapur_thresholds(image, self.thresholds)
         if not levels:
-            return np.zeros(image.shape, bool)
+            return np.ones(image.shape, bool)
         bright = self.side == "bright"
         return kept_region(image > levels[-1] if bright else image <= levels[0], self.keep)
 
@@ -157,7 +164,7 @@ class Watershed:
             smooth = 255 - smooth
         top, middle = np.percentile(smooth, (100 * (1 - self.share), 50))
         if top <= middle:
-            return np.zeros(image.shape, bool)
+            return np.ones(image.shape, bool)
         markers = np.zeros(image.shape, np.int32)
         markers[smooth <= middle] = 1
         markers[kept_region(smooth >= top, self.keep)] = 2
@@ -187,7 +194,7 @@ class ActiveContour:
             morphological_chan_vese(smooth, self.iterations, init_level_set=start, smoothing=2), bool
         )
         if not inside.any() or inside.all():
-            return np.zeros(image.shape, bool)
+            return np.ones(image.shape, bool)
         if (smooth[inside].mean() > smooth[~inside].mean()) != (self.side == "bright"):
             inside = ~inside
         return kept_region(inside, self.keep)

@@ -41,7 +41,9 @@ class Settings:
 
 
 def segmented(image: Pixels, settings: Settings, side: Side, keep: Keep) -> Mask:
-    """Smooth, threshold, open, close, fill holes, keep a region: `image` H×W uint8 → bool H×W."""
+    """Smooth, threshold, open, close, fill holes, keep a region: `image` H×W uint8 → bool H×W.
+
+    An opening that would leave nothing is not made."""
     shorter = min(image.shape)
     smooth = ndimage.gaussian_filter(image.astype(np.float32), settings.smoothing * shorter)
     if side == "dark":
@@ -52,7 +54,8 @@ def segmented(image: Pixels, settings: Settings, side: Side, keep: Keep) -> Mask
         edge = 2 * round(share * shorter / 2) + 1
         if edge > 1:
             disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge))
-            mask = np.asarray(cv2.morphologyEx(mask, operation, disc), np.uint8)
+            changed = np.asarray(cv2.morphologyEx(mask, operation, disc), np.uint8)
+            mask = changed if changed.any() else mask
     return kept_region(np.asarray(ndimage.binary_fill_holes(mask), bool), keep)
 
 
