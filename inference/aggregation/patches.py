@@ -92,6 +92,7 @@ class KMeansDiscriminative:
         self.per_bag = per_bag
         self.seed = seed
         self.fitted_on: frozenset[str] | None = None
+        self.flattered = False
 
     def fit(self, bags: Sequence[Bag], labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """Raises `ValueError` for bags that do not go with labels, or of one class only."""
@@ -151,6 +152,7 @@ class RelevanceFilter:
         self.per_bag = per_bag
         self.seed = seed
         self.fitted_on: frozenset[str] | None = None
+        self.flattered = False
         self._judge: Head | None = None
         self._bar = 0.5
         self._from_reference = False
