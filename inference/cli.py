@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.recipes.cli import add_arguments as add_recipe_arguments
 from inference.serving.store import DEFAULT_STORE, StoreError
 
 MODELS = ("ultrasound", "mammography", "histopathology")
@@ -43,16 +44,8 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--dataset", metavar="NAME", help="read PATH as this set instead of recognising it")
     audit.set_defaults(command=_audit)
 
-    train = commands.add_parser("train", help="train a model and put it into the store")
-    train.add_argument("model", choices=MODELS)
-    train.add_argument("--data", type=Path, default=_data_folder())
-    train.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    train.add_argument("--run", type=Path, help="checkpoints; an unfinished run goes on (default runs/MODEL)")
-    train.add_argument("--version", default="1.0.0")
-    train.add_argument("--epochs", type=int, help="instead of the recipe's own number")
-    train.add_argument("--threads", type=int, default=2)
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--no-refit", action="store_true", help="serve the network of the inner fold")
+    train = commands.add_parser("train", help="run a recipe: one of the review, or a served model's")
+    add_recipe_arguments(train, _data_folder())
     train.set_defaults(command=_train)
 
     evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
@@ -189,21 +182,6 @@ def _variants(chosen: argparse.Namespace) -> int:
 
 
 def _train(chosen: argparse.Namespace) -> int:
-    import torch
+    from inference.recipes import cli
 
-    from inference.training.build import BUILDERS, Plan
-
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    torch.set_num_threads(chosen.threads)
-    plan = Plan(
-        data=chosen.data,
-        run=chosen.run or Path("runs") / chosen.model,
-        store=chosen.store,
-        version=chosen.version,
-        epochs=chosen.epochs,
-        refit=not chosen.no_refit,
-        seed=chosen.seed,
-    )
-    manifest = BUILDERS[chosen.model](plan)
-    print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")
-    return 0
+    return cli.run(chosen)

@@ -6,9 +6,10 @@ Some arguments are never written in a recipe, because only the runner knows them
 from __future__ import annotations
 
 import inspect
-from typing import Any, get_type_hints
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
 from inference.recipes import registry
 
@@ -31,23 +32,29 @@ def check(family: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         factory = registry.factory(family, name)
     except registry.UnknownBlock as error:
         raise BlockError(str(error)) from None
-    takes = inspect.signature(factory).parameters
-    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values())
-    own = {
-        key: parameter
-        for key, parameter in takes.items()
-        if key not in SUPPLIED and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
-    }
-    unknown = sorted(set(parameters) - set(own))
-    if unknown and not free:
-        raise BlockError(f"{name} takes no {unknown[0]!r}; it takes: {', '.join(own) or 'nothing'}")
-    missing = sorted(
-        key for key, parameter in own.items() if parameter.default is parameter.empty and key not in parameters
-    )
+    takes, needed = _takes(factory)
+    unknown = sorted(set(parameters) - set(takes))
+    if unknown:
+        raise BlockError(f"{name} takes no {unknown[0]!r}; it takes: {', '.join(takes) or 'nothing'}")
+    missing = sorted(needed - set(parameters))
     if missing:
         raise BlockError(f"{name} needs {missing[0]!r}")
-    hints = _hints(factory)
-    return {key: _fitting(name, key, value, hints.get(key, Any)) for key, value in parameters.items()}
+    for key in set(parameters) & set(registry.FAMILIES):
+        _check_inner(name, key, parameters[key])
+    return {key: _fitting(name, key, value, takes[key]) for key, value in parameters.items()}
+
+
+def _check_inner(outer: str, family: str, written: Any) -> None:
+    """A block inside a block's parameters (`classifier`'s backbone), written as in a recipe."""
+    if isinstance(written, str):
+        written = {written: {}}
+    if not isinstance(written, dict) or len(written) != 1:
+        return
+    name, parameters = next(iter(written.items()))
+    try:
+        check(family, name, parameters or {})
+    except BlockError as error:
+        raise BlockError(f"{outer}: {family}: {error}") from None
 
 
 def make(family: str, name: str, parameters: dict[str, Any], **supplied: Any) -> Any:
@@ -65,18 +72,31 @@ def make(family: str, name: str, parameters: dict[str, Any], **supplied: Any) ->
         raise BlockError(f"{name}: {error}") from error
 
 
-def _hints(factory: Any) -> dict[str, Any]:
+def _takes(factory: Any) -> tuple[dict[str, Any], set[str]]:
+    """The annotations of what a recipe may write, and the names of what it must write."""
     target = factory.__init__ if inspect.isclass(factory) else factory
     try:
-        return get_type_hints(target)
+        hints = get_type_hints(target)
     except NameError:  # an annotation that exists for the type checker only
-        return {}
+        hints = {}
+    takes: dict[str, Any] = {}
+    needed = set()
+    for key, parameter in inspect.signature(factory).parameters.items():
+        hint = hints.get(key, Any)
+        if parameter.kind is parameter.VAR_KEYWORD:
+            if get_origin(hint) is Unpack:
+                takes |= get_type_hints(get_args(hint)[0])
+        elif key not in SUPPLIED and parameter.kind is not parameter.VAR_POSITIONAL:
+            takes[key] = hint
+            if parameter.default is parameter.empty:
+                needed.add(key)
+    return takes, needed
 
 
 def _fitting(block: str, key: str, value: Any, hint: Any) -> Any:
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except (PydanticSchemaGenerationError, Exception):  # noqa: BLE001 - a hint that pydantic cannot take
+    except PydanticUserError:  # a hint that brings its own configuration or that pydantic cannot read
         return value
     try:
         return adapter.validate_python(value)

@@ -107,5 +107,7 @@ def held_out(predictions: Rows) -> Rows:
         for sample in predictions.samples:
             for key in keys(sample):
                 if key in stamp.seen:
-                    raise LeakError(f"{stamp.step} was fitted on {key}, which its prediction is to be held out")
+                    raise LeakError(
+                        f"{stamp.step} was fitted on {key}, which its prediction is to be held out"
+                    )
     return predictions

@@ -73,13 +73,15 @@ class Task(Part):
 class Data(Part):
     """Which images, how they are read and how they are divided.
 
-    `protocol`: the set's `official` splits, or `folds` over groups. `where` keeps samples by attribute.
+    `protocol`: the set's `official` splits (all, or those named in `splits`), or `folds` over groups. `where`
+    keeps samples by attribute.
     `size` is (height, width); `roi: mask` cuts the region of the truth's outline and is declared as such.
     `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
     """
 
     dataset: str
     protocol: Literal["official", "folds"] = "folds"
+    splits: tuple[str, ...] = ()
     folds: int = Field(5, ge=2)
     where: dict[str, str] = Field(default_factory=dict)
     limit_groups: int | None = Field(None, ge=4)
@@ -99,31 +101,18 @@ class Patches(Part):
     limit: int = Field(64, gt=0)
 
 
-class Network(Part):
-    """`backbone` and `pool`, or a `whole` network. `trained: false` uses it as it comes, as features."""
-
-    backbone: BlockName | None = None
-    pool: BlockName | None = None
-    whole: BlockName | None = None
-    trained: bool = True
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Network:
-        if (self.backbone is None) == (self.whole is None) or (self.whole and self.pool):
-            raise ValueError("name either a backbone (with a pool) or a whole network")
-        return self
-
-
 class Stream(Part):
     """One description of an image: its instances, what each becomes, and how they become one.
 
-    Several streams are put side by side (late fusion)."""
+    `network` is trained on the instances first, unless `trained: false`. Several streams are put side by side
+    (late fusion)."""
 
     patches: Patches | None = None
     resize: Size | None = None
     segment: BlockName | None = None
     features: tuple[BlockName, ...] = ()
-    network: Network | None = None
+    network: BlockName | None = None
+    trained: bool = True
     aggregate: BlockName | None = None
 
     @model_validator(mode="after")
@@ -132,11 +121,16 @@ class Stream(Part):
             raise ValueError("a stream has either features or a network")
         if self.segment and not self.features:
             raise ValueError("segment: the outline is for features; a network makes its own")
+        if self.network is None and not self.trained:
+            raise ValueError("trained: false is said of a network")
         return self
 
 
 class Train(Part):
-    """How networks are trained, and what a fold's training part is used for inside."""
+    """How networks are trained, and what a fold's training part is used for inside.
+
+    `balance: weights` puts class weights into the loss, `oversample` repeats rows of rare classes before the
+    head is fitted. `patience`: stop after so many epochs in which the inner watching part got no better."""
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(16, ge=1)
@@ -147,6 +141,7 @@ class Train(Part):
     momentum: float = Field(0.9, ge=0, lt=1)
     schedule: BlockName = Block(name="cosine")
     loss: BlockName = Block(name="cross_entropy")
+    sampler: BlockName = Block(name="shuffled")
     augment: tuple[BlockName, ...] = ()
     balance: Literal["none", "weights", "oversample"] = "none"
     inner_folds: int = Field(5, ge=2)
@@ -172,7 +167,15 @@ class Evaluate(Part):
 class Expect(Part):
     """The review's number beside what an honest protocol may reach."""
 
-    measure: str
+    measure: Literal[
+        "accuracy",
+        "balanced_accuracy",
+        "auc",
+        "image_recognition_rate",
+        "patient_recognition_rate",
+        "dice",
+        "iou",
+    ]
     review: float | None = None
     honest_goal: float | None = None
     caveat: str = ""
@@ -192,21 +195,22 @@ class Recipe(Part):
     head: BlockName | None = None
     train: Train = Train()
     search: Search | None = None
-    calibrate: Literal["none", "temperature"] = "none"
+    calibrate: bool = False
     evaluate: Evaluate = Evaluate()
     expect: Expect
     substitutions: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
+        first = self.streams[0]
+        learns = first.network is not None and first.trained
         if self.task.kind == "segment":
-            if len(self.streams) > 1 or self.head or self.streams[0].network is None:
-                raise ValueError("segment: one stream with a network, and no head")
-        elif self.head is None:
-            network = self.streams[0].network
-            ends_in_bag = self.streams[0].aggregate is not None and not (network and network.trained)
-            if len(self.streams) > 1 or not ((network and network.trained) or ends_in_bag):
-                raise ValueError("head: only one trained network, or one bag classifier, can do without a head")
+            if len(self.streams) > 1 or self.head or not learns or first.patches:
+                raise ValueError("segment: one stream with a trained network over whole images, and no head")
+        elif self.head is None and (len(self.streams) > 1 or not (learns or first.aggregate)):
+            raise ValueError("head: only one trained network, or one bag classifier, can do without a head")
+        if self.task.kind == "segment" and (self.search or self.calibrate):
+            raise ValueError("segment: search and calibrate work on classes")
         if self.select and self.head is None:
             raise ValueError("select: there is no head to select for")
         return self
@@ -247,7 +251,9 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"{key.value} stands there twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} stands there twice", problem_mark=key.start_mark
+                )
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -277,7 +283,7 @@ def load(name: str, variants: Sequence[str] = ()) -> Recipe | ChampionRecipe:
     """
     path = find(name)
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506: a SafeLoader
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -285,7 +291,9 @@ def load(name: str, variants: Sequence[str] = ()) -> Recipe | ChampionRecipe:
     offered = content.pop("variants", None) or {}
     for variant in variants:
         if variant not in offered:
-            raise RecipeError(f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})")
+            raise RecipeError(
+                f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})"
+            )
         content = overlay(content, offered[variant], f"{path.name}: variants.{variant}")
     return parse(content, path.name)
 
@@ -318,22 +326,15 @@ def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
     for i, stream in enumerate(recipe.streams):
         at = f"streams.{i}"
         found += [(f"{at}.features.{j}", "features", block) for j, block in enumerate(stream.features)]
-        parts: list[tuple[str, str, Block | None]] = [
-            (f"{at}.segment", "segment", stream.segment),
-            (f"{at}.aggregate", "aggregate", stream.aggregate),
-        ]
-        if stream.network:
-            parts += [
-                (f"{at}.network.backbone", "backbone", stream.network.backbone),
-                (f"{at}.network.pool", "pool", stream.network.pool),
-                (f"{at}.network.whole", "network", stream.network.whole),
-            ]
-        found += [(key, family, block) for key, family, block in parts if block]
+        parts = (("segment", stream.segment), ("network", stream.network), ("aggregate", stream.aggregate))
+        found += [(f"{at}.{family}", family, block) for family, block in parts if block]
     found += [(f"select.{i}", "select", block) for i, block in enumerate(recipe.select)]
     if recipe.head:
         found.append(("head", "head", recipe.head))
     found += [(f"train.augment.{i}", "augment", block) for i, block in enumerate(recipe.train.augment)]
-    found += [("train.schedule", "schedule", recipe.train.schedule), ("train.loss", "loss", recipe.train.loss)]
+    train = recipe.train
+    trains = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
+    found += [(f"train.{family}", family, block) for family, block in trains]
     if recipe.search:
         found.append(("search.method", "search", recipe.search.method))
     return found

@@ -1,0 +1,145 @@
+"""From a sample to the pixels that a recipe works on. Names, folders and metadata end here: what goes on is an
+array and, for training and for judging outlines, the truth's mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
+
+from inference.datasets.sample import DatasetError, Sample
+from inference.preprocessing.pixels import read_gray, read_joined_masks, read_rgb
+from inference.recipes.provenance import Rows
+from inference.recipes.schema import Data, Patches, Size
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`image`: uint8 H×W or H×W×3. `mask`: bool H×W, the truth or a segmentation of it; None where neither is."""
+
+    image: NDArray[np.uint8]
+    mask: NDArray[np.bool_] | None = None
+
+
+def read(samples: tuple[Sample, ...], data: Data) -> Rows:
+    """Rows of `Picture` at the recipe's size.
+
+    Raises:
+        DatasetError: a file that cannot be decoded, or a region to cut where no outline is.
+    """
+    return Rows(samples, tuple(_read(sample, data) for sample in samples))
+
+
+def read_file(path: Path, data: Data) -> Picture:
+    """One image without any truth, as in `read`.
+
+    Raises:
+        DatasetError: it cannot be decoded; or the recipe cuts its regions from the truth.
+    """
+    if data.roi == "mask":
+        raise DatasetError(
+            f"{path.name}: this recipe cuts regions out by the truth's outline, a file has none"
+        )
+    return Picture(_resized(_pixels(path, data), data.size))
+
+
+def _pixels(path: Path, data: Data) -> NDArray[np.uint8]:
+    try:
+        return read_rgb(path) if data.colour == "rgb" else read_gray(path)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DatasetError(f"{path.name} cannot be decoded: {error}") from None
+
+
+def _read(sample: Sample, data: Data) -> Picture:
+    image = _pixels(sample.path, data)
+    mask = _truth(sample, image.shape[0], image.shape[1])
+    if data.roi == "mask":
+        if mask is None or not mask.any():
+            raise DatasetError(f"{sample.path.name} has no outline to cut its region by")
+        top, bottom, left, right = _square(mask, data.margin)
+        image, mask = image[top:bottom, left:right], mask[top:bottom, left:right]
+    if mask is not None:
+        height, width = data.size
+        shrunk = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        mask = np.asarray(shrunk, np.uint8) > 0
+    return Picture(_resized(image, data.size), mask)
+
+
+def _truth(sample: Sample, height: int, width: int) -> NDArray[np.bool_] | None:
+    """Masks; or outlines of three points and more, holes cut out; or the ellipses in boxes (mini-MIAS marks
+    circles)."""
+    if sample.masks:
+        return read_joined_masks(sample.masks, height, width) > 127
+    if not sample.outlines and not sample.boxes:
+        return None
+    drawn = np.zeros((height, width), np.uint8)
+    for outline in sample.outlines:
+        if len(outline.points) >= 3:
+            cv2.fillPoly(drawn, [np.round(outline.points).astype(np.int32)], 0 if outline.hole else 1)
+    for x0, y0, x1, y1 in () if sample.outlines else sample.boxes:
+        centre, axes = ((x0 + x1) / 2, (y0 + y1) / 2), (x1 - x0, y1 - y0)
+        cv2.ellipse(drawn, (centre, axes, 0.0), 1, -1)
+    return drawn > 0
+
+
+def _square(mask: NDArray[np.bool_], margin: float) -> tuple[int, int, int, int]:
+    """The outline's square with `margin` of its side around it, inside the image: top, bottom, left, right."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    half = max(rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1) * (0.5 + margin)
+    y, x = (rows[0] + rows[-1] + 1) / 2, (columns[0] + columns[-1] + 1) / 2
+    return (
+        max(0, int(y - half)), min(mask.shape[0], int(np.ceil(y + half))),
+        max(0, int(x - half)), min(mask.shape[1], int(np.ceil(x + half))),
+    )  # fmt: skip
+
+
+def _resized(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    height, width = size
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = image.shape[0] >= height and image.shape[1] >= width
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
+
+
+def instances(picture: Picture, patches: Patches | None, resize: Size | None) -> tuple[Picture, ...]:
+    """The picture itself, or patches of it, brought to `resize`.
+
+    Of a grid of more than `limit`, those with the most contrast half are kept and thinned evenly, so that empty
+    glass does not fill the bag."""
+    parts = (picture,) if patches is None else _grid(picture, patches)
+    if resize is None:
+        return parts
+    return tuple(_shrink(part, resize) for part in parts)
+
+
+def _shrink(part: Picture, size: Size) -> Picture:
+    mask = part.mask
+    if mask is not None:
+        small = cv2.resize(mask.astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+        mask = np.asarray(small, np.uint8) > 0
+    return replace(part, image=_resized(part.image, size), mask=mask)
+
+
+def _grid(picture: Picture, patches: Patches) -> tuple[Picture, ...]:
+    height, width = picture.image.shape[:2]
+    size = min(patches.size, height, width)
+    found = [
+        Picture(
+            picture.image[y : y + size, x : x + size],
+            None if picture.mask is None else picture.mask[y : y + size, x : x + size],
+        )
+        for y in range(0, height - size + 1, patches.stride)
+        for x in range(0, width - size + 1, patches.stride)
+    ]
+    if len(found) <= patches.limit:
+        return tuple(found)
+    contrast = np.array([float(part.image.std()) for part in found])
+    keep = max(patches.limit, len(found) // 2)
+    rich = np.sort(np.argsort(-contrast, kind="stable")[:keep])
+    chosen = rich[np.linspace(0, keep - 1, patches.limit).round().astype(int)]
+    return tuple(found[int(index)] for index in chosen)

@@ -1,0 +1,452 @@
+"""One fold of a recipe: the same path for learning and for predicting, so that the two cannot differ.
+
+Every step asks `_fitted` for what it needs. While learning, a step that is not there yet is fitted on the rows
+that arrive at it and stamped (`provenance`); afterwards it is only used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import joblib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inference.datasets.sample import LeakError, Sample
+from inference.evaluation.calibration import fit_temperature, softmax
+from inference.recipes import training
+from inference.recipes.parameters import make
+from inference.recipes.pictures import Picture, instances
+from inference.recipes.protocol import inner
+from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out, keys
+from inference.recipes.schema import Block, Recipe, Stream, changed, parse
+
+Values = tuple[Any, ...]
+#: Predictions of an image alone and among others may differ by rounding, not by more.
+_ALONE = 1e-3
+
+
+@dataclass
+class Place:
+    """Where a fold keeps checkpoints, what its result depends on, and who hears of epochs."""
+
+    folder: Path
+    identity: str = ""
+    report: Callable[[str, int, int, dict[str, float]], None] = lambda *_: None
+
+
+@dataclass
+class Pipeline:
+    """`learned`: every fitted step by its dotted name. `recipe` is the one that a search ended with."""
+
+    recipe: Recipe
+    seed: int
+    learned: dict[str, Fitted[Any]] = field(default_factory=dict)
+    _learning: bool = field(default=False, repr=False)
+    _watch: Rows | None = field(default=None, repr=False)
+    _place: Place = field(default_factory=lambda: Place(Path()), repr=False)
+
+    # --- learning ----------------------------------------------------------------------------------------
+
+    def fit(self, train: Rows, place: Place) -> None:
+        """Learn from `train` (rows of `Picture`), all of it inside: search, early stopping, calibration."""
+        if self.recipe.search:
+            self._search(train, place)
+        learn, watch = train, None
+        if self.recipe.train.patience is not None or self.recipe.calibrate:
+            inside, outside = inner(train.samples, self.recipe.train.inner_folds, self.seed)
+            learn, watch = train.take(inside), train.take(outside)
+        self._place, self._watch, self._learning = place, watch, True
+        try:
+            self._run(learn)
+        finally:
+            self._learning, self._watch = False, None
+        if self.recipe.calibrate and watch is not None:
+            self._calibrate(watch)
+
+    def _search(self, train: Rows, place: Place) -> None:
+        """Settings chosen by grouped folds inside `train`; the choice is stamped like everything learned."""
+        search = self.recipe.search
+        assert search is not None
+        plain = self.recipe.model_copy(update={"search": None})
+
+        def score(settings: dict[str, Any]) -> float:
+            candidate = changed(plain, settings)
+            name = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
+            right = []
+            for number in range(search.folds):
+                inside, outside = inner(train.samples, search.folds, self.seed + number)
+                one = Pipeline(candidate, self.seed)
+                one.fit(
+                    train.take(inside), Place(place.folder / f"search-{name}-{number}", place.identity + name)
+                )
+                said = held_out(one.predict(train.take(outside)))
+                right.append(_balanced(said, self.recipe))
+            return float(np.mean(right))
+
+        method = make("search", search.method.name, search.method.parameters)
+        found = fit("search", lambda _: method(dict(search.over), score, self.seed), train)
+        self.learned["search"] = found
+        self.recipe = changed(plain, found.thing)
+
+    def _calibrate(self, watch: Rows) -> None:
+        said = held_out(self.predict(watch))
+        labels = self._labels(said.samples)
+
+        def learn(rows: Rows) -> float:
+            return max(1.0, fit_temperature(_logs(rows.values), labels))
+
+        self.learned["calibration"] = fit("calibration", learn, said)
+
+    # --- predicting --------------------------------------------------------------------------------------
+
+    def predict(self, rows: Rows) -> Rows:
+        """Rows of probabilities (K, float64) in the order of the task's classes, or of outlines (bool H×W).
+
+        They carry the stamps of all steps: `held_out` says whether they may be judged. A search's stamp is
+        added too, because it shaped every step."""
+        said = self._run(rows)
+        for name in ("search", "calibration"):
+            if name in self.learned:
+                said = self.learned[name].apply(said, self._warmer if name == "calibration" else _same)
+        return said
+
+    def predict_alone(self, picture: Picture) -> Any:
+        """What `predict` says of one picture of nobody known, as of a file from outside."""
+        nobody = _nobody()
+        return self.predict(Rows((nobody,), (picture,))).values[0]
+
+    def refuse_neighbourly(self, rows: Rows, said: Rows, checked: int = 3) -> None:
+        """
+        Raises:
+            LeakError: a prediction changes when its image is predicted alone: a step looks at the others.
+        """
+        for index in np.linspace(0, len(rows) - 1, min(checked, len(rows))).round().astype(int):
+            alone = self.predict(rows.take([int(index)])).values[0]
+            among = said.values[int(index)]
+            apart = np.abs(np.asarray(alone, np.float64) - np.asarray(among, np.float64))
+            if apart.mean() > _ALONE:
+                raise LeakError(
+                    f"the prediction of {said.samples[int(index)].id} depends on the images predicted with it "
+                    f"(by {apart.mean():.4f}): some step learns from held-out images"
+                )
+
+    @staticmethod
+    def _warmer(temperature: float, values: Values) -> list[NDArray[np.float64]]:
+        return list(softmax(_logs(values) / temperature))
+
+    # --- the one path ------------------------------------------------------------------------------------
+
+    def _run(self, rows: Rows) -> Rows:
+        rows = self._preprocessed(rows)
+        if self.recipe.task.kind == "segment":
+            return self._network(
+                "streams.0.network", self.recipe.streams[0], rows, training.outlines, last=True
+            )
+        streams = [self._stream(f"streams.{n}", stream, rows) for n, stream in enumerate(self.recipe.streams)]
+        if self.recipe.head is None:
+            return streams[0]
+        table = streams[0].joined(*streams[1:]).map(lambda parts: np.concatenate(parts))
+        for number, block in enumerate(self.recipe.select):
+            table = self._table_step(f"select.{number}", "select", block, table, _transformed)
+        return self._table_step("head", "head", self.recipe.head, table, self._classified)
+
+    def _preprocessed(self, rows: Rows) -> Rows:
+        for number, block in enumerate(self.recipe.preprocess):
+            step = f"preprocess.{number}"
+
+            def learn(given: Rows, block: Block = block) -> Any:
+                made = self._make("preprocess", block)
+                if hasattr(made, "fit"):
+                    made.fit([picture.image for picture in given.values], groups=_groups(given))
+                return made
+
+            if hasattr(self._make("preprocess", block), "fit"):
+                rows = self._fitted(step, learn, rows).apply(rows, _each_picture)
+            else:
+                rows = rows.map(_on_picture(self._make("preprocess", block)))
+        return rows
+
+    def _stream(self, step: str, stream: Stream, rows: Rows) -> Rows:
+        """A vector an image; or, where the recipe has no head, its probabilities."""
+        bags = rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
+        block = None if stream.aggregate is None else self._make("aggregate", stream.aggregate)
+        pools_scores = block is not None and block.kind == "scores"
+        last = self.recipe.head is None and (block is None or pools_scores)
+        if stream.network is None:
+            described = self._described(step, stream, bags)
+        else:
+            use = _probabilities if last else training.vectors
+            described = self._network(f"{step}.network", stream, bags, use, last=last)
+        if last and self._learning:
+            return described
+        if block is None:
+            return described.map(lambda bag: bag.mean(axis=0))
+        if pools_scores:
+            return described.map(block)
+        given = described
+
+        def learn(given: Rows) -> Any:
+            made = self._make("aggregate", stream.aggregate)
+            return made.fit(list(given.values), self._names(given.samples), groups=_groups(given))
+
+        fitted = self._fitted(f"{step}.aggregate", learn, given)
+        return fitted.apply(given, self._classified if block.kind == "bags" else _transformed_bags)
+
+    def _described(self, step: str, stream: Stream, bags: Rows) -> Rows:
+        """Hand-made features of every instance, inside the outline that a segmentation finds."""
+        if stream.segment is not None:
+            block = stream.segment
+
+            def learn(given: Rows) -> Any:
+                made = self._make("segment", block)
+                pictures = [picture for bag in given.values for picture in bag]
+                if hasattr(made, "fit"):
+                    groups = [g for g, bag in zip(_groups(given), given.values, strict=True) for _ in bag]
+                    outlines = [
+                        np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures
+                    ]
+                    made.fit([_gray(picture.image) for picture in pictures], outlines, groups=groups)
+                return made
+
+            if hasattr(self._make("segment", block), "fit"):
+                bags = self._fitted(f"{step}.segment", learn, bags).apply(bags, _each_outlined)
+            else:
+                bags = bags.map(lambda bag: _outlined(self._make("segment", block), bag))
+        else:
+            bags = bags.map(lambda bag: tuple(Picture(picture.image) for picture in bag))
+        features = [self._make("features", block) for block in stream.features]
+
+        def describe(bag: tuple[Picture, ...]) -> NDArray[np.float64]:
+            return np.stack(
+                [np.concatenate([np.nan_to_num(f(p.image, p.mask)) for f in features]) for p in bag]
+            )
+
+        return bags.map(describe)
+
+    def _network(
+        self, step: str, stream: Stream, rows: Rows, use: Callable[[Any, torch.Tensor], NDArray[Any]],
+        *, last: bool,
+    ) -> Rows:  # fmt: skip
+        """`use(network, images)` over all instances, handed back bag by bag. While learning, what the last step
+        says of its own training part is of no use and not computed."""
+        assert stream.network is not None
+        block = stream.network
+
+        def learn(given: Rows) -> Any:
+            torch.manual_seed(self.seed)
+            network = self._make("network", block)
+            if not stream.trained:
+                return network.eval()
+            watch = (
+                None if self._watch is None or self.recipe.train.patience is None else self._watched(stream)
+            )
+            return training.train(
+                network, self._examples(given), None if watch is None else self._examples(watch),
+                self.recipe.train, self.seed, self._place.folder / f"{step}.pt", self._place.identity + step,
+                lambda epoch, of, values: self._place.report(step, epoch, of, values),
+            )  # fmt: skip
+
+        looked_at = [] if self._watch is None else [self._watch]
+        if not stream.trained:
+            # weights that nobody here was learned from leave no stamp
+            if step not in self.learned:
+                self.learned[step] = Fitted(learn(rows), Stamp(step, frozenset()))
+            fitted = self.learned[step]
+        else:
+            fitted = self._fitted(step, learn, rows, *looked_at)
+
+        if last and self._learning:
+            return rows
+
+        def through(network: Any, values: Values) -> list[Any]:
+            bags = [value if isinstance(value, tuple) else (value,) for value in values]
+            said = use(network, training.tensor_of([picture for bag in bags for picture in bag]))
+            ends = np.cumsum([len(bag) for bag in bags])[:-1]
+            parts = np.split(said, ends)
+            return [part[0] for part in parts] if use is training.outlines else parts
+
+        return fitted.apply(rows, through)
+
+    def _watched(self, stream: Stream) -> Rows:
+        """The watching part as the network gets its input: earlier steps are used, none is fitted."""
+        assert self._watch is not None
+        self._learning = False
+        try:
+            rows = self._preprocessed(self._watch)
+        finally:
+            self._learning = True
+        if self.recipe.task.kind == "segment":
+            return rows
+        return rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
+
+    def _examples(self, rows: Rows) -> training.Examples:
+        bags = [value if isinstance(value, tuple) else (value,) for value in rows.values]
+        pictures = [picture for bag in bags for picture in bag]
+        sizes = torch.tensor([len(bag) for bag in bags])
+        if self.recipe.task.kind == "segment":
+            labels = torch.zeros(len(pictures), dtype=torch.int64)
+        else:
+            labels = torch.from_numpy(self._labels(rows.samples)).repeat_interleave(sizes)
+        masks = training.masks_of(pictures) if self.recipe.task.kind == "segment" else None
+        return training.Examples(training.tensor_of(pictures), labels, len(self.recipe.task.classes), masks)
+
+    def _table_step(
+        self, step: str, family: str, block: Block, table: Rows,
+        use: Callable[[Any, Values], Sequence[Any]],
+    ) -> Rows:  # fmt: skip
+        def learn(given: Rows) -> Any:
+            made = self._make(family, block)
+            matrix, names = np.stack(given.values), self._names(given.samples)
+            return made.fit(matrix, names, groups=_groups(given))
+
+        if family == "head" and self._learning and self.recipe.train.balance == "oversample":
+            fitted = self._fitted(step, learn, resampled(table, self.seed))
+        else:
+            fitted = self._fitted(step, learn, table)
+        return fitted.apply(table, use)
+
+    # --- small parts -------------------------------------------------------------------------------------
+
+    def _fitted(self, step: str, learn: Callable[[Rows], Any], rows: Rows, *looked_at: Rows) -> Fitted[Any]:
+        if self._learning and step not in self.learned:
+            made = fit(step, learn, rows, *looked_at)
+            own = getattr(made.thing, "fitted_on", None)  # what the block itself says that it has seen
+            self.learned[step] = Fitted(made.thing, Stamp(step, made.stamp.seen | (own or frozenset())))
+        return self.learned[step]
+
+    def _make(self, family: str, block: Block | None) -> Any:
+        assert block is not None
+        classes = 1 if self.recipe.task.kind == "segment" else len(self.recipe.task.classes)
+        return make(family, block.name, block.parameters, classes=classes, seed=self.seed)
+
+    def _names(self, samples: Sequence[Sample]) -> NDArray[np.str_]:
+        return np.array([sample.label for sample in samples])
+
+    def _labels(self, samples: Sequence[Sample]) -> NDArray[np.int64]:
+        return np.array([self.recipe.task.classes.index(sample.label) for sample in samples], np.int64)
+
+    def _classified(self, head: Any, values: Values) -> list[NDArray[np.float64]]:
+        """Probabilities in the order of the task's classes; a class that training lacked gets 0."""
+        given = head.predict_proba(
+            list(values) if hasattr(head, "kind") and head.kind == "bags" else np.stack(values)
+        )
+        rows = np.zeros((len(values), len(self.recipe.task.classes)))
+        for column, name in enumerate(head.classes_):
+            rows[:, self.recipe.task.classes.index(str(name))] = given[:, column]
+        return list(rows)
+
+    # --- keeping -----------------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """The recipe and all that was learned, with its stamps."""
+        unfinished = path.with_suffix(".part")
+        joblib.dump(
+            {"recipe": self.recipe.model_dump(mode="json"), "seed": self.seed, "learned": self.learned},
+            unfinished, compress=3,
+        )  # fmt: skip
+        unfinished.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Pipeline:
+        """A fold's pipeline from a run folder of one's own: the file can run code when it is read."""
+        state = joblib.load(path)
+        recipe = parse(state["recipe"], path.name)
+        assert isinstance(recipe, Recipe)
+        return cls(recipe, state["seed"], state["learned"])
+
+
+def resampled(rows: Rows, seed: int) -> Rows:
+    """Rows of rare classes repeated until all classes are as frequent; every row then counts as shaped by all,
+    so that nobody can divide them afterwards."""
+    labels = [sample.label for sample in rows.samples]
+    most = max(labels.count(label) for label in set(labels))
+    generator = np.random.default_rng(seed)
+    chosen = list(range(len(rows)))
+    for label in sorted(set(labels)):
+        own = [index for index, name in enumerate(labels) if name == label]
+        chosen += [int(i) for i in generator.choice(own, most - len(own))]
+    sampler = fit("resampling", lambda _: chosen, rows)
+    return Rows(*_pick(rows, chosen), (*rows.stamps, sampler.stamp))
+
+
+def _pick(rows: Rows, chosen: list[int]) -> tuple[tuple[Sample, ...], Values]:
+    return tuple(rows.samples[i] for i in chosen), tuple(rows.values[i] for i in chosen)
+
+
+def _groups(rows: Rows) -> list[str]:
+    """The name under which a block records whom it has seen: the first of the sample's keys."""
+    return [keys(sample)[0] for sample in rows.samples]
+
+
+def _same(_: Any, values: Values) -> Values:
+    return values
+
+
+def _logs(values: Sequence[Any]) -> NDArray[np.float64]:
+    return np.log(np.clip(np.stack(values), 1e-7, 1.0))
+
+
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
+
+
+def _on_picture(block: Any) -> Callable[[Picture], Picture]:
+    """A preprocessing block on image and mask: a block that moves pixels says how (`with_mask`)."""
+
+    def change(picture: Picture) -> Picture:
+        mask = picture.mask
+        if mask is not None and hasattr(block, "with_mask"):
+            image, moved = block.with_mask(picture.image, mask.astype(np.uint8))
+            return Picture(image, np.asarray(moved) > 0)
+        image = block(picture.image)
+        if mask is not None and mask.shape != image.shape[:2]:
+            size = (image.shape[1], image.shape[0])
+            mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        return Picture(image, mask)
+
+    return change
+
+
+def _each_picture(block: Any, values: Values) -> list[Picture]:
+    return [_on_picture(block)(picture) for picture in values]
+
+
+def _outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
+    """The truth's outline gives way to the one that was found."""
+    return tuple(Picture(picture.image, block(_gray(picture.image))) for picture in bag)
+
+
+def _each_outlined(block: Any, values: Values) -> list[tuple[Picture, ...]]:
+    return [_outlined(block, bag) for bag in values]
+
+
+def _transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:
+    return list(block.transform(np.stack(values)))
+
+
+def _transformed_bags(block: Any, values: Values) -> list[NDArray[np.float64]]:
+    return list(block.transform(list(values)))
+
+
+def _probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
+    return softmax(training.logits(network, images))
+
+
+def _balanced(said: Rows, recipe: Recipe) -> float:
+    """Balanced accuracy: what a search climbs."""
+    names = np.array([recipe.task.classes[int(np.argmax(value))] for value in said.values])
+    truth = np.array([sample.label for sample in said.samples])
+    return float(np.mean([(names[truth == label] == label).mean() for label in set(truth)]))
+
+
+def _nobody() -> Sample:
+    from inference.contract import Modality
+
+    return Sample("", "", Modality.ULTRASOUND, Path(), "", "", None)

@@ -1,0 +1,168 @@
+"""Which samples a recipe uses and on which side of each fold they stand; everything left out is said."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from inference.datasets.catalogue import DATASETS, official_splits
+from inference.datasets.sample import DatasetError, Manifest, Sample, assert_disjoint, grouped_folds
+from inference.recipes.provenance import keys
+from inference.recipes.schema import Data, Recipe, RecipeError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Samples to learn from and samples to be judged on. Nobody stands in both."""
+
+    name: str
+    train: tuple[Sample, ...]
+    held_out: tuple[Sample, ...]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The samples of a run, labelled with the recipe's classes, and what was left out or changed."""
+
+    root: Path
+    manifest: Manifest
+    samples: tuple[Sample, ...]
+    declared: tuple[str, ...]
+
+
+def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
+    """Read the recipe's data set in `folder` or in `folder/NAME`, filter, label and limit it.
+
+    Raises:
+        DatasetError: no such data there, or nothing of a class is left.
+        RecipeError: an unknown data set or attribute.
+    """
+    data = recipe.data
+    if data.dataset not in DATASETS:
+        raise RecipeError(f"{recipe.id}: data.dataset: {data.dataset!r} is none of {', '.join(DATASETS)}")
+    root = folder / data.dataset if (folder / data.dataset).is_dir() else folder
+    if not root.is_dir():
+        raise DatasetError(f"{folder} is no folder")
+    manifest = DATASETS[data.dataset].read(root)
+    kept = [sample for sample in manifest.samples if _wanted(sample, data, recipe.id)]
+    declared = [f"{len(kept)} of {len(manifest.samples)} images are {data.where}"] if data.where else []
+    labelled = [found for sample in kept if (found := _labelled(sample, recipe)) is not None]
+    if len(labelled) < len(kept):
+        declared.append(f"{len(kept) - len(labelled)} images of other classes were left out")
+    if recipe.task.kind == "segment" or data.roi == "mask":
+        outlined = [sample for sample in labelled if sample.masks or sample.outlines or sample.boxes]
+        if len(outlined) < len(labelled):
+            declared.append(f"{len(labelled) - len(outlined)} images without an outline were left out")
+        labelled = outlined
+    if data.roi == "mask":
+        declared.append("regions were cut out by the truth's outline, which nobody has in practice")
+    limited = _limited(labelled, data, seed)
+    if len(limited) < len(labelled):
+        declared.append(f"{len(limited)} of {len(labelled)} images were drawn, by groups")
+    for label in recipe.task.classes:
+        if recipe.task.kind == "classify" and not any(sample.label == label for sample in limited):
+            raise DatasetError(f"{root.name} has no image of class {label}")
+    return Chosen(root, manifest, tuple(limited), tuple(declared))
+
+
+def _wanted(sample: Sample, data: Data, recipe: str) -> bool:
+    for name, value in data.where.items():
+        if not hasattr(sample, name) and name not in sample.extra:
+            raise RecipeError(f"{recipe}: data.where: samples of {data.dataset} have no {name!r}")
+        if str(sample.extra.get(name, getattr(sample, name, None))) != value:
+            return False
+    return True
+
+
+def _labelled(sample: Sample, recipe: Recipe) -> Sample | None:
+    task = recipe.task
+    if task.read == "binary":
+        if sample.label_binary is None:
+            return None
+        return replace(sample, label=task.classes[int(sample.label_binary)])
+    label = task.labels.get(sample.label, sample.label)
+    return replace(sample, label=label) if label in task.classes else None
+
+
+def _limited(samples: list[Sample], data: Data, seed: int) -> list[Sample]:
+    """At most so many groups, drawn class by class in turn, and so many images of each."""
+    if data.limit_groups is None and data.limit_images_per_group is None:
+        return samples
+    generator = np.random.default_rng(seed)
+    by_group: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_group[sample.group_id].append(sample)
+    queues: dict[str, list[str]] = defaultdict(list)
+    for group in generator.permutation(sorted(by_group)):
+        queues[by_group[group][0].label].append(group)
+    count = min(data.limit_groups or len(by_group), len(by_group))
+    drawn: set[str] = set()
+    while len(drawn) < count:
+        for label in sorted(queues):
+            if queues[label] and len(drawn) < count:
+                drawn.add(queues[label].pop())
+    picked: set[int] = set()
+    for group in sorted(drawn):
+        members = [index for index, sample in enumerate(samples) if sample.group_id == group]
+        most = data.limit_images_per_group or len(members)
+        picked |= {int(i) for i in generator.permutation(members)[:most]}
+    return [sample for index, sample in enumerate(samples) if index in picked]
+
+
+def divide(chosen: Chosen, data: Data, seed: int) -> tuple[list[Fold], list[str]]:
+    """The folds, and what had to be said or dropped for them to be disjoint.
+
+    Raises:
+        DatasetError: the set has no official split, or too few groups for folds.
+        LeakError: never by design: each fold is asserted to be disjoint all the same.
+    """
+    samples = chosen.samples
+    declared: list[str] = []
+    folds: list[Fold] = []
+    if data.protocol == "official":
+        places = {(sample.id, sample.path): number for number, sample in enumerate(chosen.manifest.samples)}
+        used = {places[sample.id, sample.path]: sample for sample in samples}
+        for split in official_splits(data.dataset, chosen.root, chosen.manifest):
+            if data.splits and split.name not in data.splits:
+                continue
+            outside = tuple(used[i] for i in split.held_out if i in used)
+            inside = tuple(used[i] for i in split.train if i in used)
+            theirs = {key for sample in outside for key in keys(sample)}
+            clean = tuple(sample for sample in inside if theirs.isdisjoint(keys(sample)))
+            if len(clean) < len(inside):
+                declared.append(
+                    f"{split.name}: {len(inside) - len(clean)} images of patients whom the published split puts on "
+                    "both sides were dropped from training"
+                )
+            if clean and outside:
+                folds.append(Fold(split.name, clean, outside))
+        if not folds:
+            raise DatasetError(f"{chosen.root.name} has no official split; use protocol: folds")
+    else:
+        try:
+            pairs = grouped_folds(samples, data.folds, seed)
+        except ValueError as error:
+            raise DatasetError(f"{chosen.root.name}: {error}") from None
+        folds = [
+            Fold(f"fold-{n}", tuple(samples[i] for i in inside), tuple(samples[i] for i in outside))
+            for n, (inside, outside) in enumerate(pairs)
+        ]
+    for fold in folds:
+        assert_disjoint({"train": fold.train, "held out": fold.held_out})
+    return folds, declared
+
+
+def inner(train: Sequence[Sample], folds: int, seed: int) -> tuple[list[int], list[int]]:
+    """Indices of a training part's own training and watching part, groups whole.
+
+    Raises:
+        DatasetError: fewer than two groups.
+    """
+    groups = len({sample.group_id for sample in train})
+    if groups < 2:
+        raise DatasetError("a training part of one group cannot be divided once more")
+    return grouped_folds(train, min(folds, groups), seed)[0]

@@ -1,0 +1,198 @@
+"""From held-out predictions to figures with intervals over groups, and the page that puts the review's number
+beside ours."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.evaluation import metrics
+from inference.evaluation.figures import Figure, Line, NotComputable, figure
+from inference.evaluation.records import Record
+from inference.recipes.pictures import Picture
+from inference.recipes.provenance import Rows, held_out
+from inference.recipes.schema import Recipe
+
+
+def records(recipe: Recipe, said: Rows, pictures: Rows, fold: int) -> list[Record]:
+    """Predictions of record of one fold: only what passes `held_out` becomes a record.
+
+    Raises:
+        LeakError: a step has seen a sample, its group or its patient.
+    """
+    made = []
+    for sample, value, picture in zip(held_out(said).samples, said.values, pictures.values, strict=True):
+        outlined = recipe.task.kind == "segment"
+        facts = {"patient": sample.extra.get("slide") or sample.patient_id or sample.group_id}
+        made.append(
+            Record(
+                dataset=sample.dataset,
+                image=sample.id,
+                group=sample.group_id,
+                label=sample.label,
+                probabilities={}
+                if outlined
+                else {name: float(p) for name, p in zip(recipe.task.classes, value, strict=True)},
+                dice=_dice(value, picture) if outlined else None,
+                split="oof",
+                fold=fold,
+                facts=facts,
+            )
+        )
+    return made
+
+
+def _dice(outline: NDArray[np.bool_], picture: Picture) -> float:
+    assert picture.mask is not None
+    total = int(outline.sum()) + int(picture.mask.sum())
+    return 2 * int((outline & picture.mask).sum()) / total if total else 1.0
+
+
+def by_patient(recipe: Recipe, made: Sequence[Record]) -> list[Record]:
+    """One record a patient and fold, the mean of its images, where the recipe judges patients."""
+    if recipe.task.level == "image":
+        return list(made)
+    own: dict[tuple[int | None, str, str], list[Record]] = defaultdict(list)
+    for record in made:
+        own[record.fold, record.facts["patient"], record.label].append(record)
+    return [
+        replace(
+            images[0],
+            image=patient,
+            probabilities={
+                name: float(np.mean([r.probabilities[name] for r in images]))
+                for name in images[0].probabilities
+            },
+        )
+        for (_, patient, _), images in own.items()
+    ]
+
+
+def figures(recipe: Recipe, made: Sequence[Record]) -> list[Figure]:
+    """All that these records can give; what they cannot (a class is missing) is left out."""
+    judged = by_patient(recipe, made)
+    found = []
+    for line, given in [
+        *((line, judged) for line in _lines(recipe)),
+        *((line, made) for line in _rates(recipe)),
+    ]:
+        try:
+            found.append(figure(line, given))
+        except NotComputable:
+            continue
+    return found
+
+
+def _said(record: Record) -> str:
+    return max(record.probabilities, key=lambda name: record.probabilities[name])
+
+
+def _every(_: Record) -> bool:
+    return True
+
+
+def _lines(recipe: Recipe) -> list[Line]:
+    if recipe.task.kind == "segment":
+        dice = Line("dice", "mean Dice of the outlines", _every, lambda rs: metrics.mean(_dices(rs)))
+        return [dice, Line("iou", "mean intersection over union", _every, lambda rs: metrics.mean(_ious(rs)))]
+    positive, classes = recipe.task.positive, recipe.task.classes
+    specificity = recipe.evaluate.specificity
+
+    def truth(rs: Sequence[Record]) -> NDArray[np.bool_]:
+        return np.array([r.label == positive for r in rs])
+
+    def chance(rs: Sequence[Record]) -> NDArray[np.float64]:
+        return np.array([r.probabilities[positive] for r in rs])
+
+    return [
+        Line("auc", f"{positive} against the rest", _every, lambda rs: metrics.auc(truth(rs), chance(rs))),
+        Line(
+            "average_precision", f"of {positive}", _every,
+            lambda rs: metrics.average_precision(truth(rs), chance(rs)),
+        ),
+        Line("accuracy", "likeliest class is right", _every, hits=lambda r: _said(r) == r.label),
+        Line(
+            "balanced_accuracy", "mean of the classes' recalls", _every,
+            lambda rs: metrics.balanced_accuracy([r.label for r in rs], [_said(r) for r in rs], classes),
+        ),
+        Line(
+            f"sensitivity_at_{specificity:g}", f"to {positive} at that specificity", _every,
+            lambda rs: metrics.sensitivity_at_specificity(truth(rs), chance(rs), specificity),
+        ),
+        Line("brier", f"of {positive}", _every, lambda rs: metrics.brier(truth(rs), chance(rs))),
+        Line("ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs))),
+    ]  # fmt: skip
+
+
+def _rates(recipe: Recipe) -> list[Line]:
+    """BreakHis' two rates, over images whatever the level."""
+    if not recipe.evaluate.recognition_rates:
+        return []
+    return [
+        Line("image_recognition_rate", "images whose class is right", _every, hits=lambda r: _said(r) == r.label),
+        Line(
+            "patient_recognition_rate", "mean over slides of their images' rate (Spanhol 2016)", _every,
+            lambda rs: metrics.mean_of_groups(
+                np.array([_said(r) == r.label for r in rs]), [f"{r.fold} {r.facts['patient']}" for r in rs]
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def _dices(rs: Sequence[Record]) -> NDArray[np.float64]:
+    return np.array([np.nan if r.dice is None else r.dice for r in rs])
+
+
+def _ious(rs: Sequence[Record]) -> NDArray[np.float64]:
+    values = _dices(rs)
+    return values / (2 - values)
+
+
+def summary(
+    recipe: Recipe, made: Sequence[Record], facts: dict[str, Any], declared: Sequence[str]
+) -> dict[str, Any]:  # fmt: skip
+    """`summary.json`."""
+    measured = figures(recipe, made)
+    ours = next((found for found in measured if found.name == recipe.expect.measure), None)
+    return {
+        "id": recipe.id,
+        "reference": recipe.reference,
+        "title": recipe.title,
+        "hash": recipe.hash,
+        **facts,
+        "measure": recipe.expect.measure,
+        "review_number": recipe.expect.review,
+        "honest_number": None if ours is None else {"value": ours.value, "low": ours.low, "high": ours.high},
+        "honest_goal": recipe.expect.honest_goal,
+        "caveat_of_the_review": recipe.expect.caveat,
+        "substitutions": list(recipe.substitutions),
+        "declared": list(declared),
+        "figures": [found.as_json() for found in measured],
+    }
+
+
+def as_text(page: dict[str, Any]) -> str:
+    """The page for a terminal."""
+    head = [
+        f"[{page['reference']}] {page['title']}",
+        f"recipe {page['id']} {page['hash'][:12]}, {page['dataset']}, {page['images']} images of "
+        f"{page['groups']} groups, {page['folds']} folds, seed {page['seed']}",
+    ]
+    ours = page["honest_number"]
+    theirs = "not stated" if page["review_number"] is None else f"{page['review_number']:.3f}"
+    mine = "not computable" if ours is None else f"{ours['value']:.3f} ({ours['low']:.3f}–{ours['high']:.3f})"
+    rows = [f"{page['measure']}: the review says {theirs}; held out, group-disjoint: {mine}"]
+    if page["caveat_of_the_review"]:
+        rows.append(f"  why they differ: {page['caveat_of_the_review']}")
+    rows += [
+        f"  {found['name']:28} {found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+        for found in page["figures"]
+    ]
+    rows += [f"  substituted: {text}" for text in page["substitutions"]]
+    rows += [f"  declared: {text}" for text in page["declared"]]
+    return "\n".join((*head, *rows))

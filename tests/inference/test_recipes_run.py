@@ -1,0 +1,359 @@
+"""Recipes from data to summary: on generated trees, repeated, killed and resumed, on two processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from PIL import Image, PngImagePlugin
+
+from inference.cli import main
+from inference.datasets.generated import write
+from inference.datasets.sample import DatasetError, LeakError
+from inference.recipes.boundary import digest
+from inference.recipes.events import EventFile, crc32c
+from inference.recipes.runfolder import RunError
+from inference.recipes.runner import Order, predict_files, run
+from inference.recipes.schema import Recipe, load
+from tests.inference import plain_network  # noqa: F401 - registers `plain`
+
+ROOT = Path(__file__).parents[2]
+REVIEW = (
+    "li2019_discriminative_patches", "jiang2019_bhcnet", "sudarshan2019_mil", "maleki2023_frozen_xgboost",
+    "sha2020_grasshopper", "baccouche2021_connected_unets", "shu2020_group_max_pooling",
+    "byra2021_deep_representation_scaling",
+)  # fmt: skip
+CLASSIC: dict[str, Any] = {
+    "id": "toy_classic",
+    "reference": 61,
+    "title": "Intensity and logistic regression",
+    "task": {"classes": ["benign", "malignant"], "positive": "malignant"},
+    "data": {"dataset": "busi", "size": [45, 60], "folds": 3},
+    "streams": [{"features": ["intensity"]}],
+    "head": "logistic_regression",
+    "expect": {"measure": "auc", "review": 0.99},
+    "substitutions": ["a toy"],
+}
+NEURAL: dict[str, Any] = {
+    **{key: value for key, value in CLASSIC.items() if key != "head"},
+    "id": "toy_neural",
+    "data": {"dataset": "busi", "size": [24, 32], "folds": 2},
+    "streams": [{"network": "plain"}],
+    "train": {"epochs": 3, "batch": 4, "learning_rate": 0.01, "augment": ["affine", "brightness"]},
+}
+
+
+def recipe_file(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / f"{content['id']}.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return path
+
+
+def made(
+    folder: Path, content: dict[str, Any], tree: Path, name: str = "run", **order: Any
+) -> dict[str, Any]:
+    path = recipe_file(folder, content)
+    recipe = load(str(path))
+    assert isinstance(recipe, Recipe)
+    return run(recipe, Order(tree, folder / name, path, quiet=True, **order))
+
+
+def busi_tree(root: Path, groups: int = 30) -> Path:
+    """A set in BUSI's grammar whose malignant lesions are brighter: learnable, one image a group."""
+    rows = ["image,class,group,split"]
+    rng = np.random.default_rng(3)
+    for number in range(1, groups + 1):
+        label = "malignant" if number % 2 else "benign"
+        name = f"{label} ({number}).png"
+        coarse = cv2.resize(rng.normal(80, 25, (9, 12)).astype(np.float32), (60, 45))
+        fine = cv2.resize(rng.normal(0, 20, (22, 30)).astype(np.float32), (60, 45))
+        y, x = np.ogrid[:45, :60]
+        disc = (x - rng.integers(18, 42)) ** 2 + (y - rng.integers(15, 30)) ** 2 < 90
+        values = coarse + fine + disc * (70 if number % 2 else 15)
+        path = root / "Dataset_BUSI_with_GT" / label / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(values, 1, 254).astype(np.uint8)).save(path)
+        Image.fromarray((disc * 255).astype(np.uint8)).save(path.with_name(name.replace(".png", "_mask.png")))
+        rows.append(f"{name},{label},g{number},train")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return busi_tree(tmp_path_factory.mktemp("busi"))
+
+
+def predictions(run_folder: Path) -> dict[str, str]:
+    return {
+        path.parent.name: path.read_text(encoding="utf-8")
+        for path in sorted(run_folder.glob("fold-*/predictions.csv"))
+    }
+
+
+@pytest.mark.parametrize("name", REVIEW)
+def test_each_recipe_of_the_review_runs_on_its_generated_tree(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = load(name, ("quick",))
+    assert isinstance(recipe, Recipe)
+    data = write(recipe.data.dataset, tmp_path / "tree")
+    arguments = [
+        "train",
+        name,
+        "--quick",
+        "--data",
+        str(data),
+        "--run",
+        str(tmp_path / "run"),
+        "--threads",
+        "1",
+    ]
+    assert main([*arguments, "--json"]) == 0
+    page = json.loads(capsys.readouterr().out)
+    assert page["hash"] == recipe.hash and page["reference"] == recipe.reference
+    assert any("quick" in text for text in page["substitutions"])
+    assert page["figures"] and all(np.isfinite(figure["value"]) for figure in page["figures"])
+    assert {"review_number", "honest_number", "declared"} <= set(page)
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path, tree: Path) -> None:
+    first, second = (made(tmp_path, NEURAL, tree, name) for name in ("a", "b"))
+    assert first["figures"] == second["figures"]
+    assert predictions(tmp_path / "a") == predictions(tmp_path / "b") != {}
+    made(tmp_path, NEURAL, tree, "c", seed=1)
+    assert predictions(tmp_path / "c") != predictions(tmp_path / "a")
+
+
+def process(*arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path, tree: Path) -> None:
+    content = {**NEURAL, "id": "toy_long", "train": {**NEURAL["train"], "epochs": 60, "patience": 60}}
+    made(tmp_path, content, tree, "whole")
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import tests.inference.plain_network\nfrom inference.cli import main\n"
+        f"main(['train', r'{tmp_path / 'toy_long.yaml'}', '--data', r'{tree}', '--run', r'{tmp_path / 'cut'}',"
+        "'--threads', '1'])\n"
+    )
+    begun = process(str(script))
+    checkpoint = tmp_path / "cut" / "fold-0" / "streams.0.network.pt"
+    while not checkpoint.is_file() and begun.poll() is None:
+        time.sleep(0.005)
+    begun.send_signal(signal.SIGKILL)
+    assert begun.wait() == -signal.SIGKILL, "the run ended before it could be killed"
+    assert not (tmp_path / "cut" / "fold-1" / "predictions.csv").exists()
+    made(tmp_path, content, tree, "cut")
+    assert predictions(tmp_path / "cut") == predictions(tmp_path / "whole")
+
+
+def test_a_finished_run_is_read_and_not_made_again(tmp_path: Path, tree: Path) -> None:
+    first = made(tmp_path, CLASSIC, tree)
+    (tmp_path / "run" / "fold-1" / "predictions.csv").touch()
+    kept = (tmp_path / "run" / "fold-1" / "pipeline.joblib").stat().st_mtime_ns
+    assert made(tmp_path, CLASSIC, tree) == first
+    assert (tmp_path / "run" / "fold-1" / "pipeline.joblib").stat().st_mtime_ns == kept
+
+
+def test_a_run_folder_of_another_recipe_seed_or_data_is_refused(tmp_path: Path, tree: Path) -> None:
+    made(tmp_path, CLASSIC, tree)
+    with pytest.raises(RunError, match="another recipe"):
+        made(tmp_path, {**CLASSIC, "title": "Another"}, tree)
+    with pytest.raises(RunError, match="another seed"):
+        made(tmp_path, CLASSIC, tree, seed=2)
+    with pytest.raises(RunError, match="other data"):
+        made(tmp_path, CLASSIC, busi_tree(tmp_path / "other", groups=24))
+
+
+def test_two_processes_train_the_same_network_as_one(tmp_path: Path, tree: Path) -> None:
+    content = {**NEURAL, "train": {**NEURAL["train"], "patience": 3, "augment": []}}
+    made(tmp_path, content, tree, "one")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = tmp_path / "pair.py"
+    script.write_text(
+        "import tests.inference.plain_network\nfrom inference.cli import main\n"
+        f"raise SystemExit(main(['train', r'{tmp_path / 'toy_neural.yaml'}', '--data', r'{tree}', "
+        f"'--run', r'{tmp_path / 'two'}', '--threads', '1']))\n"
+    )
+    launcher = process(
+        "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
+        "--master-port", str(port), str(script),
+    )  # fmt: skip
+    assert launcher.wait(timeout=200) == 0
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
+    for fold in (0, 1):
+        chances = []
+        for name in ("one", "two"):
+            with (tmp_path / name / f"fold-{fold}" / "predictions.csv").open() as lines:
+                chances.append(
+                    [json.loads(row["probabilities"])["malignant"] for row in csv.DictReader(lines)]
+                )
+        np.testing.assert_allclose(chances[1], chances[0], atol=1e-4)
+
+
+def test_the_run_folder_holds_all_that_is_needed_to_repeat_it(tmp_path: Path, tree: Path) -> None:
+    page = made(tmp_path, CLASSIC, tree)
+    folder = tmp_path / "run"
+    assert (folder / "recipe.yaml").read_text() == (tmp_path / "toy_classic.yaml").read_text()
+    facts = json.loads((folder / "run.json").read_text())
+    assert facts["hash"] == page["hash"] and facts["seed"] == 0 and "torch" in facts["packages"]
+    assert len(facts["commit"]) == 40
+    data = json.loads((folder / "data.json").read_text())
+    assert len(data["images"]) == 30
+    for image in data["images"]:
+        for file, sha in {image["file"]: image["sha256"], **image["masks"]}.items():
+            assert digest(tree / file) == sha
+    splits = json.loads((folder / "splits.json").read_text())
+    assert sorted(name for split in splits for name in split["held_out"]) == sorted(
+        i["image"] for i in data["images"]
+    )
+    assert json.loads((folder / "summary.json").read_text()) == page
+    assert page["review_number"] == 0.99 and page["honest_number"]["low"] <= page["honest_number"]["value"]
+    assert page["substitutions"] == ["a toy"]
+
+
+def test_what_can_be_learned_is_found_and_shuffled_labels_give_chance(tmp_path: Path) -> None:
+    large = busi_tree(tmp_path / "large", groups=60)
+    auc = {f["name"]: f for f in made(tmp_path, CLASSIC, large, "honest")["figures"]}["auc"]
+    assert auc["low"] > 0.5
+    control = made(tmp_path, CLASSIC, large, "shuffled", shuffle_labels=True)
+    chance = {figure["name"]: figure for figure in control["figures"]}["auc"]
+    assert chance["low"] <= 0.5 <= chance["high"]
+    assert any("shuffled" in text for text in control["declared"])
+
+
+def test_an_augmented_copy_on_disk_stops_the_run_or_is_joined(tmp_path: Path) -> None:
+    root = busi_tree(tmp_path / "tree", groups=24)
+    folder = root / "Dataset_BUSI_with_GT" / "benign"
+    rows = (root / "split.csv").read_text()
+    for number in range(101, 107):  # six mirrored copies: some of them fall on the other side
+        with Image.open(folder / f"benign ({2 * (number - 100)}).png") as picture:
+            picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folder / f"benign ({number}).png")
+        rows += f"benign ({number}).png,benign,g{number},train\n"
+    (root / "split.csv").write_text(rows)
+    with pytest.raises(LeakError, match="look like copies"):
+        made(tmp_path, CLASSIC, root, "refused")
+    page = made(tmp_path, {**CLASSIC, "data": {**CLASSIC["data"], "near_duplicates": "join"}}, root, "joined")
+    assert "6 pairs of look-alikes were joined into one group" in page["declared"]
+
+
+def test_a_published_split_loses_the_patients_whom_it_puts_on_both_sides(tmp_path: Path) -> None:
+    data = write("breakhis", tmp_path / "tree")
+    recipe = load("sudarshan2019_mil", ("quick",))
+    assert isinstance(recipe, Recipe)
+    source = tmp_path / "unused.yaml"
+    source.write_text("")
+    page = run(recipe, Order(data, tmp_path / "run", source, quiet=True))
+    assert any("both sides were dropped from training" in text for text in page["declared"])
+    split = json.loads((tmp_path / "run" / "splits.json").read_text())[0]
+    assert not any("13412" in name for name in split["train"])
+    assert any("13412" in name for name in split["held_out"])
+
+
+@pytest.mark.parametrize("content", [CLASSIC, NEURAL], ids=["classic", "network"])
+def test_predictions_do_not_change_when_files_are_renamed_and_stripped(
+    tmp_path: Path, tree: Path, content: dict[str, Any]
+) -> None:
+    made(tmp_path, content, tree)
+    fold = tmp_path / "run" / "fold-0"
+    with (fold / "predictions.csv").open() as lines:
+        recorded = {row["image"]: json.loads(row["probabilities"]) for row in csv.DictReader(lines)}
+    originals, copies = [], []
+    note = PngImagePlugin.PngInfo()
+    note.add_text("Description", "malignant")
+    for number, image in enumerate(recorded):
+        original = next((tree / "Dataset_BUSI_with_GT").rglob(f"{image}.png"))
+        telling, copy = tmp_path / f"{image} benign.png", tmp_path / f"{number * 7919 % 1000:03d}.png"
+        with Image.open(original) as picture:
+            picture.save(telling, pnginfo=note)
+            Image.fromarray(np.asarray(picture)).save(copy)
+        originals.append(telling)
+        copies.append(copy)
+    first, second = predict_files(fold, originals), predict_files(fold, copies)
+    assert first == second
+    for ours, theirs in zip(first, recorded.values(), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+def test_data_that_are_not_there_and_leaks_are_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    path = str(recipe_file(tmp_path, CLASSIC))
+    assert main(["train", path, "--data", str(tmp_path / "empty"), "--run", str(tmp_path / "r")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main(["train", "nothing_like_it"]) == 1
+    assert "one of the recipes" in capsys.readouterr().err
+    with pytest.raises(DatasetError, match="holds no finished fold"):
+        predict_files(tmp_path, [])
+
+
+def test_losses_are_written_as_lines_and_as_tensorboards_events(tmp_path: Path, tree: Path) -> None:
+    made(tmp_path, NEURAL, tree)
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["tag"] == "fold-0/streams.0.network"] == [1, 2, 3]
+    events = events_of(next((tmp_path / "run").glob("events.out.tfevents.*")).read_bytes())
+    assert events[0].file_version == "brain.Event:2"
+    curve = [(e.step, e.summary.value[0].simple_value) for e in events[1:]
+             if e.summary.value[0].tag == "fold-0/streams.0.network/loss"]  # fmt: skip
+    assert curve == [(line["step"], pytest.approx(line["loss"], rel=1e-6)) for line in lines[:3]]
+
+
+def test_a_scalar_can_be_of_any_step(tmp_path: Path) -> None:
+    assert crc32c(b"123456789") == 0xE3069283  # RFC 3720's check value
+    file = EventFile(tmp_path, "x")
+    file.scalar("a", 0.25, 300)
+    assert events_of(file.path.read_bytes())[1].step == 300
+
+
+def events_of(content: bytes) -> list[Any]:
+    """The events, decoded by Google's own library from a description of event.proto's fields."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="event.proto", package="t", syntax="proto3")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    for message, fields in (
+        ("Value", (("tag", 1, kinds.TYPE_STRING, ""), ("simple_value", 2, kinds.TYPE_FLOAT, ""))),
+        ("Summary", (("value", 1, kinds.TYPE_MESSAGE, ".t.Value"),)),
+        ("Event", (("wall_time", 1, kinds.TYPE_DOUBLE, ""), ("step", 2, kinds.TYPE_INT64, ""),
+                   ("file_version", 3, kinds.TYPE_STRING, ""), ("summary", 5, kinds.TYPE_MESSAGE, ".t.Summary"))),
+    ):  # fmt: skip
+        described = file.message_type.add(name=message)
+        for name, number, kind, target in fields:
+            label = kinds.LABEL_REPEATED if name == "value" else kinds.LABEL_OPTIONAL
+            described.field.add(name=name, number=number, type=kind, label=label, type_name=target or None)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    event = message_factory.GetMessageClass(pool.FindMessageTypeByName("t.Event"))
+    found = []
+    while content:
+        length = struct.unpack("<Q", content[:8])[0]
+        payload = content[12 : 12 + length]
+        for part, crc in ((content[:8], content[8:12]), (payload, content[12 + length : 16 + length])):
+            plain = crc32c(part)
+            masked = ((plain >> 15 | plain << 17) + 0xA282EAD8) & 0xFFFFFFFF
+            assert struct.unpack("<I", crc)[0] == masked
+        found.append(event.FromString(payload))
+        content = content[16 + length :]
+    return found

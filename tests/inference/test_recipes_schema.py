@@ -1,0 +1,162 @@
+"""What a recipe may say, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from inference.recipes import registry
+from inference.recipes.schema import FOLDER, ChampionRecipe, Recipe, RecipeError, known, load, overlay
+
+REVIEW = sorted(
+    name for name in known() if "champion" not in yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+)
+TOY: dict[str, Any] = {
+    "id": "toy",
+    "reference": 61,
+    "title": "A toy",
+    "task": {"classes": ["benign", "malignant"], "positive": "malignant"},
+    "data": {"dataset": "busi", "size": [32, 32]},
+    "streams": [{"features": ["intensity"]}],
+    "head": "logistic_regression",
+    "expect": {"measure": "auc"},
+}
+
+
+def written(folder: Path, content: dict[str, Any]) -> str:
+    path = folder / "toy.yaml"
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    return str(path)
+
+
+def refused(folder: Path, **changes: Any) -> str:
+    with pytest.raises(RecipeError) as caught:
+        load(written(folder, {**TOY, **changes}))
+    return str(caught.value)
+
+
+def test_the_eight_recipes_of_the_review_that_differ_most_are_here() -> None:
+    recipes = [load(name) for name in REVIEW]
+    assert all(isinstance(recipe, Recipe) for recipe in recipes)
+    assert {r.reference for r in recipes if isinstance(r, Recipe)} >= {20, 27, 31, 41, 51, 56, 57, 60}
+
+
+@pytest.mark.parametrize("name", REVIEW)
+def test_every_variant_of_a_recipe_is_valid_and_has_a_hash_of_its_own(name: str) -> None:
+    variants = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())["variants"]
+    hashes = {load(name).hash, *(load(name, (variant,)).hash for variant in variants)}
+    assert len(hashes) == len(variants) + 1
+
+
+@pytest.mark.parametrize("name", REVIEW)
+def test_quick_and_port_declare_what_they_substitute(name: str) -> None:
+    plain = load(name)
+    assert isinstance(plain, Recipe)
+    for variant in ("quick", "port"):
+        changed = load(name, (variant,))
+        assert isinstance(changed, Recipe)
+        assert len(changed.substitutions) > len(plain.substitutions)
+        assert set(plain.substitutions) <= set(changed.substitutions)
+
+
+def test_champions_have_recipes_that_their_builders_understand() -> None:
+    for name in ("ultrasound", "mammography", "histopathology"):
+        recipe = load(name)
+        assert isinstance(recipe, ChampionRecipe) and recipe.champion == name
+
+
+def test_the_hash_does_not_depend_on_order_or_defaults_but_on_every_value(tmp_path: Path) -> None:
+    first = load(written(tmp_path, TOY)).hash
+    assert load(written(tmp_path, dict(reversed(TOY.items())))).hash == first
+    assert load(written(tmp_path, {**TOY, "calibrate": False})).hash == first
+    assert load(written(tmp_path, {**TOY, "data": {"dataset": "busi", "size": [32, 33]}})).hash != first
+
+
+def test_an_unknown_key_is_named_with_its_file(tmp_path: Path) -> None:
+    assert "toy.yaml: data.sise" in refused(tmp_path, data={"dataset": "busi", "size": [32, 32], "sise": 3})
+
+
+def test_an_unknown_block_is_named_with_those_that_there_are(tmp_path: Path) -> None:
+    sentence = refused(tmp_path, head="svn")
+    assert "toy.yaml: head: no head block 'svn'" in sentence and "svm" in sentence
+
+
+def test_a_parameter_that_a_block_does_not_take_is_named(tmp_path: Path) -> None:
+    assert "head: svm takes no 'D'; it takes: C" in refused(tmp_path, head={"svm": {"D": 1}})
+
+
+def test_a_parameter_of_a_wrong_type_is_named(tmp_path: Path) -> None:
+    sentence = refused(tmp_path, head={"gradient_boosting": {"trees": "many"}})
+    assert "head: gradient_boosting: trees" in sentence and "'many'" in sentence
+
+
+def test_a_missing_parameter_is_named(tmp_path: Path) -> None:
+    assert "preprocess.0: resize needs 'size'" in refused(tmp_path, preprocess=["resize"])
+
+
+def test_blocks_within_blocks_are_checked_too(tmp_path: Path) -> None:
+    network = {"classifier": {"backbone": {"effnet_lite0": {"wheights": "imagenet"}}}}
+    sentence = refused(tmp_path, streams=[{"network": network}], head=None)
+    assert "streams.0.network: classifier: backbone: effnet_lite0 takes no 'wheights'" in sentence
+
+
+def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("id: a\nid: b\n")
+    with pytest.raises(RecipeError, match=r"twice\.yaml.*id stands there twice"):
+        load(str(path))
+
+
+def test_a_positive_class_must_be_a_class(tmp_path: Path) -> None:
+    assert "toy.yaml: task: positive" in refused(
+        tmp_path, task={"classes": ["benign", "malignant"], "positive": "cancer"}
+    )
+
+
+def test_selection_without_a_head_and_a_stream_of_two_minds_are_refused(tmp_path: Path) -> None:
+    assert "head" in refused(tmp_path, head=None, select=["none"])
+    both = {"features": ["intensity"], "network": "bhcnet"}
+    assert "either features or a network" in refused(tmp_path, streams=[both])
+
+
+def test_an_unknown_recipe_or_variant_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="maleki2023_frozen_xgboost"):
+        load("maleki")
+    with pytest.raises(RecipeError, match="there is no 'fast'"):
+        load("maleki2023_frozen_xgboost", ("fast",))
+
+
+def test_a_variant_is_laid_over_mappings_and_numbered_entries_and_adds_substitutions() -> None:
+    base = {"a": {"b": 1, "c": 2}, "list": [{"x": 1}, {"x": 2}], "substitutions": ["one"]}
+    over = {"a": {"c": 3}, "list": {1: {"x": 5}}, "substitutions": ["two"]}
+    assert overlay(base, over, "toy") == {
+        "a": {"b": 1, "c": 3},
+        "list": [{"x": 1}, {"x": 5}],
+        "substitutions": ["one", "two"],
+    }
+    with pytest.raises(RecipeError, match=r"toy\.list: 7 is no entry of a list of 2"):
+        overlay(base, {"list": {7: {}}}, "toy")
+
+
+@pytest.mark.parametrize(
+    ("family", "needed"),
+    [
+        ("aggregate", {"mean", "vote", "p_norm", "kmeans_discriminative", "relevance_filter", "mi_svm"}),
+        ("head", {"svm", "random_forest", "knn", "gradient_boosting", "mlp", "hierarchical"}),
+        ("select", {"information_gain", "mrmr", "genetic", "grasshopper", "grey_wolf"}),
+        (
+            "backbone",
+            {"small_se_resnet", "resnet50", "densenet201", "irrcnn", "effnet_lite0", "alexnet_mini"},
+        ),
+        ("pool", {"gap", "pnorm", "rgp", "ggp", "gated_attention", "recurrent"}),
+        ("attention", {"se", "cbam", "drs"}),
+        ("network", {"classifier", "unet", "connected_unets"}),
+        ("schedule", {"cosine", "gauss_error"}),
+        ("loss", {"cross_entropy", "focal", "dice_bce", "tversky"}),
+    ],
+)
+def test_the_registry_holds_the_blocks_that_the_review_is_made_of(family: str, needed: set[str]) -> None:
+    assert needed <= set(registry.names(family))
