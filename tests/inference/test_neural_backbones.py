@@ -77,7 +77,7 @@ def test_the_small_se_module_has_a_third_fewer_weights_than_two_full_convolution
     kernels = [
         m.weight.numel() for m in SmallSEResidual(64, 64, 1).modules() if isinstance(m, torch.nn.Conv2d)
     ]
-    assert sum(kernels) == 2 / 3 * 2 * 9 * 64 * 64
+    assert 3 * sum(kernels) == 2 * (2 * 9 * 64 * 64)
 
 
 # --- ImageNet --------------------------------------------------------------------------------------------

@@ -24,7 +24,9 @@ from inference.recipes.registry import block
 class BagNetwork(nn.Module):
     """Instances N×I×D and their mask N×I → logits N×K and weights N×I."""
 
-    def __init__(self, reader: GatedAttention | RecurrentAttention, inside: int, hidden: int, classes: int):
+    def __init__(
+        self, reader: GatedAttention | RecurrentAttention, inside: int, hidden: int, classes: int
+    ) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.Linear(inside, hidden), nn.ReLU(), nn.Dropout(0.25))
         self.reader = reader

@@ -56,8 +56,11 @@ class RecurrentAttention(nn.Module):
             raise ValueError(f"cell: {cell!r} is neither lstm nor gru")
         if read not in ("attention", "last"):
             raise ValueError(f"read: {read!r} is neither attention nor last")
-        kind = nn.LSTM if cell == "lstm" else nn.GRU
-        self.network = kind(channels, hidden, batch_first=True, bidirectional=both_ways)
+        self.network: nn.LSTM | nn.GRU
+        if cell == "lstm":
+            self.network = nn.LSTM(channels, hidden, batch_first=True, bidirectional=both_ways)
+        else:
+            self.network = nn.GRU(channels, hidden, batch_first=True, bidirectional=both_ways)
         self.hidden = hidden
         self.both_ways = both_ways
         self.out_channels = hidden * (2 if both_ways else 1)
