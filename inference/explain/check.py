@@ -18,7 +18,7 @@ from inference.datasets.sample import Sample
 from inference.evaluation.results import EXPLANATION
 from inference.explain.deletion import compare
 from inference.explain.measure import Measured, Outcome
-from inference.explain.methods import METHODS, method_named
+from inference.explain.methods import METHODS, Method, method_named
 from inference.explain.network import READINGS, Answer, Reading
 from inference.explain.pointing import POINTING, play, play_served
 from inference.explain.randomisation import STOPS, cascade, layers_of, stop_name
@@ -30,9 +30,10 @@ from inference.serving.forward import Forward
 POINTING_TARGET = {"ultrasound": 0.80}
 #: Maps of a random network may be this much more like the original than shuffled squares are.
 NOISE_MARGIN = 0.2
-#: Attributions take seconds an image: so many are enough, evenly drawn.
 ATTRIBUTED = 48
+COMPARED = 48
 CASCADED = 12
+_TIMED = 3
 
 _Item = TypeVar("_Item")
 
@@ -83,17 +84,19 @@ class Checked:
 
 def check(
     network: Network, samples: Sequence[Sample], *, methods: Sequence[str] | None = None,
-    limit: int | None = None, seed: int = 0,
+    limit: int | None = None, compared: int = COMPARED, seed: int = 0,
 ) -> Checked:  # fmt: skip
     """The pointing game over samples with a lesion, deletion and insertion over those of the positive class, and
     the randomisation test where there is a torch network. Nothing is known here of what was trained on: the
     caller passes samples that `network` has not seen (a fold's network, its held-out fold).
 
-    `limit`: so many lesions, evenly drawn. Attributions are made for at most `ATTRIBUTED` of them.
+    `limit`: so many samples, evenly drawn. Attributions take seconds an image and are made for at most
+    `ATTRIBUTED`; deletion and insertion take 170 forward passes and are measured on at most `compared`.
     """
     reading = network.read_by
-    useful = [sample for sample in samples if shows_lesion(sample) or sample.label == reading.positive]
-    useful = evenly(useful, limit)
+    # where a set outlines lesions, images of other sets are another task's
+    useful = [sample for sample in samples if shows_lesion(sample)]
+    useful = evenly(useful or [sample for sample in samples if sample.label == reading.positive], limit)
     subjects = subjects_of(network.model, useful, network.preprocess)
     checked = Checked()
     if network.served is not None:
@@ -104,17 +107,23 @@ def check(
         if name == "integrated_gradients":
             assert network.module is not None, "integrated gradients need a torch network"
             answer = network.module[1]
-        begun = time.perf_counter()
-        positives = [subject for subject in few if subject.label == reading.positive]
-        if positives:
-            method_named(name, answer, reading, reading.positive)(positives[0].canvas)
-            checked.seconds.setdefault(name, []).append(time.perf_counter() - begun)
         explain = partial(method_named, name, answer, reading)
+        checked.seconds[name] = _timed(explain(reading.positive), few)
+        positives = [subject for subject in few if subject.label == reading.positive]
         checked.outcomes += play(name, explain, few)
-        checked.outcomes += compare(name, explain, answer, reading, few, seed=seed)
+        checked.outcomes += compare(name, explain, answer, reading, evenly(positives, compared), seed=seed)
         if network.module is not None and name != "occlusion":
-            checked.outcomes += _cascade(name, network.module, reading, few, seed)
+            checked.outcomes += _cascade(name, network.module, reading, evenly(positives, CASCADED), seed)
     return checked
+
+
+def _timed(method: Method, subjects: Sequence[Subject]) -> list[float]:
+    times = []
+    for subject in evenly(subjects, _TIMED):
+        begun = time.perf_counter()
+        method(subject.canvas)
+        times.append(time.perf_counter() - begun)
+    return times
 
 
 def shows_lesion(sample: Sample) -> bool:
@@ -143,19 +152,18 @@ def _cascade(
     name: str, module: tuple[nn.Module, Answer], reading: Reading, subjects: Sequence[Subject], seed: int
 ) -> list[Outcome]:
     network, answer = module
-    few = evenly([subject for subject in subjects if subject.label == reading.positive], CASCADED)
-    if not few:
+    if not subjects:
         return []
     explain = partial(method_named, name, answer, reading)
 
     def asked() -> torch.Tensor:
-        outputs = answer(torch.from_numpy(few[0].canvas.tensor).float())
+        outputs = answer(torch.from_numpy(subjects[0].canvas.tensor).float())
         if name == "map":
             assert reading.place is not None
             return reading.place(outputs)
         return reading.log_odds(outputs)[reading.positive]
 
-    return cascade(name, network, explain, layers_of(network, asked), few, seed=seed)
+    return cascade(name, network, explain, layers_of(network, asked), subjects, seed=seed)
 
 
 def verdicts(model: str, measured: Sequence[Measured]) -> dict[str, bool]:

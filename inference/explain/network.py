@@ -43,13 +43,17 @@ def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Ans
         ValueError: on a call, when the outputs are neither named nor as many as `names`.
     """
     module.eval()
-    for part in module.modules():
-        # frozen stages run without gradients, which would end at them on the way back to the input
-        if getattr(part, "frozen_stages", 0):
-            part.frozen_stages = 0
+    # frozen stages run without gradients, which would end at them on the way back to the input
+    frozen = [(part, part.frozen_stages) for part in module.modules() if getattr(part, "frozen_stages", 0)]
 
     def answer(x: Tensor) -> Outputs:
-        values = module(x)
+        for part, _ in frozen:
+            part.frozen_stages = 0
+        try:
+            values = module(x)
+        finally:
+            for part, stages in frozen:
+                part.frozen_stages = stages
         if isinstance(values, Mapping):
             return values
         named = names or getattr(values, "_fields", ())
