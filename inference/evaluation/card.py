@@ -156,7 +156,10 @@ def _subgroups(results: Results) -> Iterator[str]:
         yield from _table(("subgroup", "images", *(meaning for _, meaning in names)), rows)
         yield ""
     if results.rows:
-        yield "–: too few images, or one class only."
+        yield (
+            "–: too few images, or one class only. A figure of 1.000 in a small subgroup has no width to draw "
+            "from; it is not certain."
+        )
 
 
 def _explained(content: Mapping[str, Any] | None, weights: str) -> Iterator[str]:

@@ -217,4 +217,5 @@ def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
     share_, square = hits / trials, z * z / trials
     middle = (share_ + square / 2) / (1 + square)
     half = z * np.sqrt(share_ * (1 - share_) / trials + square / (4 * trials)) / (1 + square)
-    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+    low = 0.0 if hits == 0 else float(middle - half)
+    return low, 1.0 if hits == trials else float(middle + half)

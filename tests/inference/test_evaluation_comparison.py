@@ -102,8 +102,8 @@ def test_two_models_are_compared_on_the_images_that_they_share() -> None:
 
 def test_two_truths_of_one_image_are_refused() -> None:
     ours, theirs = busi_records(1, 1), busi_records(1, 2)
-    theirs[3] = replace(theirs[3], label="normal")
-    with pytest.raises(RecordsError, match=r"benign \(3\) is benign here, normal there"):
+    theirs[4] = replace(theirs[4], label="normal")
+    with pytest.raises(RecordsError, match=r"benign \(4\) is benign here, normal there"):
         compare(ours, theirs)
     with pytest.raises(RecordsError, match="no image in common"):
         compare(ours, [replace(entry, image="x") for entry in theirs])
