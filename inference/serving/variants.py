@@ -121,7 +121,7 @@ def try_variants(
             continue
         forward = _forward_of(kind, path)
         after = dict(judge(forward))
-        drop = max(before[question] - after[question] for question in before)
+        drop = round(max(before[question] - after[question] for question in before), 4)
         tried.append(
             Variant(
                 kind=kind,
@@ -129,7 +129,7 @@ def try_variants(
                 sha256=file_sha256(path),
                 size_bytes=path.stat().st_size,
                 auc={question: round(value, 4) for question, value in after.items()},
-                auc_drop=round(drop, 4),
+                auc_drop=drop,
                 relative_speed=None if kind == "torch" else round(_speed(base, forward, inputs), 2),
                 kept=drop <= MAX_AUC_DROP,
             )

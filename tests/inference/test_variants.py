@@ -20,7 +20,6 @@ from inference.serving.variants import FILES, LIST, Recording, read_variants, tr
 from tests.inference.tiny_network import OUTPUTS, example, fields, tiny_network, write_onnx
 
 NAME = "histopathology"
-#: Random arithmetic with every class right at once: the AUC is 1 unless a variant changes the order.
 BRIGHT = fields(24, seed=5)
 
 
@@ -41,7 +40,7 @@ def manifest(store: Path) -> ModelManifest:
 
 
 def judge_of(store: Path, manifest: ModelManifest, drop: float) -> object:
-    """1.0 for the model itself, `drop` less for anything else."""
+    """An AUC of 1.0 for the model itself, `drop` less for anything else."""
     own = OnnxForward(store / NAME / manifest.weights.file)(BRIGHT).outputs["logit"]
 
     def judge(forward: Forward) -> dict[str, float]:
@@ -70,7 +69,7 @@ def test_int8_is_smaller_close_and_kept_within_the_limit(store: Path, manifest: 
     assert path == store / NAME / FILES["int8"]
     exact = OnnxForward(store / NAME / "model.onnx")(BRIGHT).outputs["logit"]
     close = OnnxForward(path)(BRIGHT).outputs["logit"]
-    assert np.corrcoef(exact, close)[0, 1] > 0.98
+    assert np.corrcoef(exact, close)[0, 1] > 0.95
 
 
 def test_a_variant_that_costs_more_is_removed_and_stays_on_the_list(
