@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import ElementTree
 
@@ -17,13 +19,38 @@ def outlines(annotation: Path) -> tuple[Outline, ...]:
     Points are put in the file's own `Order`.
 
     Raises:
-        xml.etree.ElementTree.ParseError: not XML.
+        ValueError: not such a file; what is wrong in a few words.
     """
     found = []
-    for item in ElementTree.parse(annotation).iter("Annotation"):
-        corners = sorted(item.iter("Coordinate"), key=lambda corner: int(float(corner.get("Order", 0))))
-        points = tuple((float(c.get("X", 0)), float(c.get("Y", 0))) for c in corners)
+    for item in xml_root(annotation).iter("Annotation"):
+        corners = sorted(item.iter("Coordinate"), key=lambda corner: float(corner.get("Order", 0)))
+        points = tuple((number(corner, "X"), number(corner, "Y")) for corner in corners)
         if points:
             hole = item.get("PartOfGroup", "").lower() in _HOLES
             found.append(Outline("normal" if hole else "metastases", points, hole))
     return tuple(sorted(found, key=lambda outline: outline.hole))
+
+
+def xml_root(annotation: Path) -> Element:
+    """The root element of an annotation file.
+
+    Raises:
+        ValueError: no XML, cut off, or with entities (which defusedxml forbids).
+    """
+    try:
+        root: Element = ElementTree.parse(annotation).getroot()
+    except (ParseError, OSError, LookupError) as error:
+        raise ValueError(str(error)) from error
+    return root
+
+
+def number(corner: Element, axis: str) -> float:
+    """The coordinate of a corner along `axis` ("X", "Y").
+
+    Raises:
+        ValueError: missing, or no number.
+    """
+    value = float(corner.get(axis) or "nan")
+    if not math.isfinite(value):
+        raise ValueError(f"a coordinate has no {axis}")
+    return value

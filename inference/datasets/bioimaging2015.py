@@ -7,10 +7,12 @@ group, which the importer warns of.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 from inference.contract import Modality
-from inference.datasets.sample import DatasetError, Manifest, Sample, Split, expected_counts
+from inference.datasets.notes import Notes
+from inference.datasets.sample import DatasetError, Manifest, Sample, Split
 
 NAME = "bioimaging2015"
 LICENCE = "research use, ask the authors (INESC TEC; Araújo et al. 2017)"
@@ -18,6 +20,7 @@ UM_PER_PX = 0.42
 #: class folder → prefix of its file names
 CLASSES = {"Normal": "n", "Benign": "b", "InSitu": "is", "Invasive": "iv"}
 PUBLISHED_TRAIN = {"Normal": 55, "Benign": 69, "InSitu": 63, "Invasive": 62}
+PUBLISHED_TESTS = {"test": 20, "extended_test": 16}
 PARTS = {"Training_data": "train", "Test_data": "test", "Extended_Test_data": "extended_test"}
 _FILE = re.compile(r"^(?P<prefix>n|b|is|iv)\d+\.tiff?$", re.IGNORECASE)
 
@@ -33,7 +36,9 @@ def read(root: Path) -> Manifest:
         raise DatasetError(f"no folder {', '.join(PARTS)} under {root.name}")
     prefixes = {prefix: name for name, prefix in CLASSES.items()}
     folders = {name.lower(): name for name in CLASSES}
-    samples, warnings = [], ["no patient ids: images of one woman may stand on both sides of a split"]
+    notes = Notes()
+    notes.warn("no patient ids: images of one woman may stand on both sides of a split")
+    samples = []
     for folder, part in parts.items():
         for path in sorted(file for file in (root / folder).rglob("*") if file.is_file()):
             name = str(path.relative_to(root))
@@ -42,10 +47,12 @@ def read(root: Path) -> Manifest:
             by_prefix = prefixes[match["prefix"].lower()] if match else None
             label = by_folder or by_prefix
             if label is None or path.suffix.lower() not in {".tif", ".tiff"}:
-                warnings.append(f"{name}: class not told by folder or name, left out")
+                notes.warn(f"{name}: class not told by folder or name, left out")
                 continue
             if by_folder and by_prefix and by_folder != by_prefix:
-                warnings.append(f"{name}: folder says {by_folder}, name says {by_prefix}; the folder counts")
+                notes.conflict(
+                    path, f"{name}: folder says {by_folder}, name says {by_prefix}; the folder counts"
+                )
             samples.append(
                 Sample(
                     id=f"{part}/{path.stem}",
@@ -60,10 +67,13 @@ def read(root: Path) -> Manifest:
                     spacing_um=UM_PER_PX,
                 )
             )
+    if not samples:
+        raise DatasetError(f"no TIFF image of a known class under {root.name}")
     train = Manifest(NAME, LICENCE, tuple(s for s in samples if s.split == "train")).counts
-    return Manifest(
-        NAME, LICENCE, tuple(samples), (*warnings, *expected_counts(f"{NAME} train", train, PUBLISHED_TRAIN))
-    )
+    notes.counts(f"{NAME} train", train, PUBLISHED_TRAIN)
+    tests = Counter(sample.split or "" for sample in samples)
+    notes.counts(NAME, dict(tests), PUBLISHED_TESTS)
+    return Manifest.noted(NAME, LICENCE, samples, notes)
 
 
 def official(root: Path, manifest: Manifest) -> list[Split]:

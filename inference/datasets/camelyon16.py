@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
-import csv
 import re
+from collections import Counter
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
 
 from inference.contract import Modality
 from inference.datasets import asap
+from inference.datasets.notes import Notes, Trouble
 from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, Split
+from inference.datasets.tables import text_of
 
 NAME = "camelyon16"
 LICENCE = "CC0 (Ehteshami Bejnordi et al. 2017)"
 DUPLICATE = "test_114"
+PUBLISHED = {"train": 270, "test": 129}
 _FILE = re.compile(r"^(?P<part>normal|tumor|test)_(?P<number>\d{3})\.tif$", re.IGNORECASE)
 
 
@@ -26,30 +28,32 @@ def read(root: Path) -> Manifest:
     Raises:
         DatasetError: no slide name anywhere.
     """
-    warnings: list[str] = []
+    notes = Notes()
     annotations = {p.stem.lower(): p for p in root.rglob("*.xml")}
-    reference = _reference(root)
+    reference = _reference(root, notes)
     samples = []
     for path in sorted(root.rglob("*.tif")):
         match = _FILE.match(path.name)
         stem = path.stem.lower()
         if match is None:
-            warnings.append(f"{path.relative_to(root)}: not a name of this set, left out")
+            notes.warn(f"{path.relative_to(root)}: not a name of this set, left out")
             continue
         if stem == DUPLICATE:
-            warnings.append(f"{path.name}: known duplicate in the test set, left out")
+            notes.warn(f"{path.name}: known duplicate in the test set, left out")
             continue
         outlines: tuple[Outline, ...] = ()
         if stem in annotations:
             try:
                 outlines = asap.outlines(annotations[stem])
-            except ParseError as error:
-                warnings.append(f"{annotations[stem].name}: unreadable ({error})")
+            except ValueError as error:
+                notes.unreadable(annotations[stem], error)
         label = {"normal": "normal", "tumor": "tumor"}.get(match["part"].lower()) or reference.get(
             stem, "tumor" if outlines else "unlabelled"
         )
         if label == "tumor" and not outlines:
-            warnings.append(f"{path.name}: tumour slide without outlines")
+            notes.defect(Trouble.NO_MASK, path, f"{path.name}: tumour slide without outlines")
+        if label == "normal" and any(not outline.hole for outline in outlines):
+            notes.conflict((path, annotations[stem]), f"{path.name}: a normal slide with tumour outlines")
         samples.append(
             Sample(
                 id=path.stem,
@@ -65,18 +69,26 @@ def read(root: Path) -> Manifest:
         )
     if not samples:
         raise DatasetError(f"no CAMELYON16 slide under {root.name}")
-    return Manifest(NAME, LICENCE, tuple(samples), tuple(warnings))
+    for stem in sorted(set(annotations) - {sample.id.lower() for sample in samples} - {DUPLICATE}):
+        notes.warn(f"{annotations[stem].name}: outlines without a slide")
+    notes.counts(NAME, dict(Counter(s.split or "" for s in samples)), PUBLISHED, what="slides")
+    return Manifest.noted(NAME, LICENCE, samples, notes)
 
 
-def _reference(root: Path) -> dict[str, str]:
-    for table in sorted(root.rglob("reference.csv")):
-        with table.open(newline="", encoding="utf-8") as lines:
-            return {
-                row[0].lower().removesuffix(".tif"): row[1].strip().lower()
-                for row in csv.reader(lines)
-                if len(row) >= 2
-            }
-    return {}
+def _reference(root: Path, notes: Notes) -> dict[str, str]:
+    """Labels of the test slides by stem from `reference.csv` (`test_001,Normal,…`, no heading)."""
+    labels: dict[str, str] = {}
+    for table in sorted(root.rglob("reference.csv"))[:1]:
+        for number, line in enumerate((text_of(table, notes) or "").splitlines(), start=1):
+            words = [word.strip().lower() for word in line.split(",")]
+            stem = words[0].removesuffix(".tif")
+            if not any(words) or stem in {"image", "name", "slide"}:
+                continue
+            if len(words) < 2 or words[1] not in {"normal", "tumor"}:
+                notes.unreadable(table, f"line {number} is not slide,normal or tumor")
+            elif labels.setdefault(stem, words[1]) != words[1]:
+                notes.conflict(table, f"{table.name}: {stem} is listed as {labels[stem]} and as {words[1]}")
+    return labels
 
 
 def official(root: Path, manifest: Manifest) -> list[Split]:

@@ -7,20 +7,23 @@ woman. Splits go by centre, which is also the shift that the set exists to measu
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
 
 from inference.contract import Modality
 from inference.datasets import asap
+from inference.datasets.notes import Notes
 from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, Split
+from inference.datasets.tables import by_key, table_rows
 
 NAME = "camelyon17"
 LICENCE = "CC0 (Bándi et al. 2019)"
 LABELS = ("negative", "itc", "micro", "macro")
 PATIENTS_A_CENTRE = 20
+NODES = 5
+#: training slides, as usually quoted
+PUBLISHED = {"negative": 318, "itc": 36, "micro": 59, "macro": 87}
 PN_STAGES = ("pn0", "pn0(i+)", "pn1mi", "pn1", "pn2")
 _FILE = re.compile(r"^patient_(?P<patient>\d{3})_node_(?P<node>\d)\.tif$")
 
@@ -32,24 +35,31 @@ def read(root: Path) -> Manifest:
     Raises:
         DatasetError: no slide name anywhere.
     """
-    labels, warnings = _stages(root)
+    notes = Notes()
+    labels = _stages(root, notes)
     annotations = {p.stem: p for p in root.rglob("patient_*_node_*.xml")}
+    masks = {p.stem.removesuffix("_mask"): p for p in root.rglob("patient_*_node_*_mask.tif")}
     samples = []
     for path in sorted(root.rglob("*.tif")):
         match = _FILE.match(path.name)
+        if path in masks.values():
+            continue
         if match is None:
-            warnings.append(f"{path.relative_to(root)}: not a name of this set, left out")
+            notes.warn(f"{path.relative_to(root)}: not a name of this set, left out")
             continue
         outlines: tuple[Outline, ...] = ()
         if path.stem in annotations:
             try:
                 outlines = asap.outlines(annotations[path.stem])
-            except ParseError as error:
-                warnings.append(f"{annotations[path.stem].name}: unreadable ({error})")
+            except ValueError as error:
+                notes.unreadable(annotations[path.stem], error)
         label = labels.get(path.name, "unlabelled")
         if label not in (*LABELS, "unlabelled"):
-            warnings.append(f"{path.name}: stage {label} is none of {', '.join(LABELS)}, left out")
+            notes.warn(f"{path.name}: stage {label} is none of {', '.join(LABELS)}, left out")
             continue
+        if label == "negative" and any(not outline.hole for outline in outlines):
+            notes.conflict((path, annotations[path.stem]), f"{path.name}: negative, but has tumour outlines")
+        patient = f"patient_{match['patient']}"
         centre = str(int(match["patient"]) // PATIENTS_A_CENTRE % 5)
         samples.append(
             Sample(
@@ -58,30 +68,56 @@ def read(root: Path) -> Manifest:
                 modality=Modality.SLIDE_MICROSCOPY,
                 path=path,
                 group_id=f"centre-{centre}",
-                patient_id=f"patient_{match['patient']}",
+                patient_id=patient,
                 label=label,
                 label_binary=None if label == "unlabelled" else label != "negative",
                 outlines=outlines,
+                masks=(masks[path.stem],) if path.stem in masks else (),
                 centre=centre,
+                extra={"stage": labels[f"{patient}.zip"]} if f"{patient}.zip" in labels else {},
             )
         )
     if not samples:
         raise DatasetError(f"no CAMELYON17 slide under {root.name}")
-    warnings += [
-        f"{name}: labelled, no slide"
-        for name in sorted(set(labels) - {s.path.name for s in samples})
-        if name.endswith(".tif")
+    read_names = {sample.path.name for sample in samples}
+    for name in sorted(name for name in set(labels) - read_names if name.endswith(".tif")):
+        notes.warn(f"{name}: labelled, no slide")
+    for stem in sorted((set(annotations) | set(masks)) - {sample.id for sample in samples}):
+        notes.warn(f"{stem}: outlines without a slide")
+    for archive in sorted(root.rglob("patient_*.zip")):
+        notes.warn(f"{archive.name}: still packed, its slides are not read")
+    _check_stages(root, labels, notes)
+    notes.counts(NAME, Manifest(NAME, LICENCE, tuple(samples)).counts, PUBLISHED, what="slides")
+    return Manifest.noted(NAME, LICENCE, samples, notes)
+
+
+def _stage_table(root: Path) -> Path | None:
+    tables = (table for name in ("stage_labels.csv", "stages.csv") for table in sorted(root.rglob(name)))
+    return next(tables, None)
+
+
+def _stages(root: Path, notes: Notes) -> dict[str, str]:
+    """Labels by `patient_000_node_0.tif`, and stages by `patient_000.zip`, in lower case."""
+    table = _stage_table(root)
+    if table is None:
+        notes.warn("no stage_labels.csv or stages.csv: slides have no labels")
+        return {}
+    rows = [
+        (line, {**row, "stage": row["stage"].lower()})
+        for line, row in table_rows(table, ("patient", "stage"), notes)
     ]
-    return Manifest(NAME, LICENCE, tuple(samples), tuple(warnings))
+    return {name: row["stage"] for name, row in by_key(rows, "patient", table, notes).items()}
 
 
-def _stages(root: Path) -> tuple[dict[str, str], list[str]]:
-    for name in ("stage_labels.csv", "stages.csv"):
-        for table in sorted(root.rglob(name)):
-            with table.open(newline="", encoding="utf-8") as lines:
-                rows = [row for row in csv.reader(lines) if len(row) >= 2 and row[0] != "patient"]
-            return {row[0].strip(): row[1].strip().lower() for row in rows}, []
-    return {}, ["no stage_labels.csv or stages.csv: slides have no labels"]
+def _check_stages(root: Path, labels: dict[str, str], notes: Notes) -> None:
+    """A patient whose five nodes are all labelled has the stage that follows from them."""
+    for name, stage in labels.items():
+        nodes = [labels.get(f"{name.removesuffix('.zip')}_node_{node}.tif", "") for node in range(NODES)]
+        if not name.endswith(".zip") or not set(nodes) <= set(LABELS):
+            continue
+        table = _stage_table(root)
+        if table and pn_stage(nodes) != stage:
+            notes.conflict(table, f"{table.name}: {name} has stage {stage}, its nodes give {pn_stage(nodes)}")
 
 
 def official(root: Path, manifest: Manifest) -> list[Split]:

@@ -66,6 +66,8 @@ DATASETS = {
         Dataset(cbis_mass_256.NAME, cbis_mass_256.read, _split_column),
     )
 }
+#: sets whose names say little: they give way to one that knows its own
+LOOSE = frozenset({tmi2015.NAME})
 
 
 def official_splits(name: str, root: Path, manifest: Manifest) -> list[Split]:
@@ -87,7 +89,8 @@ def strict_splits(manifest: Manifest, folds: int = 5, seed: int = 0) -> list[Spl
 
 
 def recognise(root: Path) -> list[tuple[str, Manifest]]:
-    """The data sets whose grammar the tree at `root` follows, each with what was found.
+    """The data sets whose grammar the tree at `root` follows, each with what was found. Of the loose grammars
+    (any image with a mask or points beside it) one counts only where no other fits and most images fit it.
 
     Raises:
         DatasetError: it follows none.
@@ -100,9 +103,13 @@ def recognise(root: Path) -> list[tuple[str, Manifest]]:
             found.append((name, dataset.read(root)))
         except DatasetError:
             continue
-    # Importers of loose grammars (any image with a mask) give way to one that knows the names.
-    strict = [(name, manifest) for name, manifest in found if name not in {tmi2015.NAME, camelyon16.NAME}]
-    chosen = strict or found
+    strict = [(name, manifest) for name, manifest in found if name not in LOOSE]
+    chosen = strict or [(name, manifest) for name, manifest in found if _is_annotated(manifest)]
     if not chosen:
         raise DatasetError(f"{root.name} follows the grammar of none of {', '.join(DATASETS)}")
     return chosen
+
+
+def _is_annotated(manifest: Manifest) -> bool:
+    annotated = sum(1 for sample in manifest.samples if sample.masks or sample.outlines)
+    return 2 * annotated >= len(manifest.samples)

@@ -8,12 +8,14 @@ by content. 78 or so women are in the mass and the calcification subset: across 
 
 from __future__ import annotations
 
-import csv
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from imaging.errors import ImagingError
 from inference.contract import Modality
-from inference.datasets.sample import DatasetError, Manifest, Sample, Split, expected_counts
+from inference.datasets.notes import Notes, Trouble
+from inference.datasets.sample import DatasetError, Manifest, Sample, Split
+from inference.datasets.tables import table_rows
 
 NAME = "cbis_ddsm"
 LICENCE = "CC BY 3.0 (Lee et al. 2017)"
@@ -24,6 +26,11 @@ TABLES = {
     "calc_case_description_test_set.csv": "test",
 }
 PUBLISHED_ROWS = {"mass/train": 1318, "mass/test": 378, "calc/train": 1546, "calc/test": 326}
+PATHOLOGIES = ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
+#: SeriesDescription of a whole film
+FILM = "full mammogram images"
+UID_ROOT = "1.3.6.1.4.1.9590."
+_NEEDED = ("patient_id", "image view", "abnormality id", "abnormality type", "pathology", "image file path")
 Row = dict[str, str]
 
 
@@ -34,31 +41,31 @@ def read(root: Path) -> Manifest:
     Raises:
         DatasetError: none of the four tables is there.
     """
-    rows, warnings = _rows(root)
-    files = _series_files(root)
+    notes = Notes()
+    rows = _rows(root, notes)
+    files = _series_files(root, notes)
+    described_as = _descriptions(root, notes)
     if not files:
-        warnings.append("descriptions only: no DICOM or JPEG files below the tables")
+        notes.warn("descriptions only: no DICOM or JPEG files below the tables")
     films: dict[tuple[str, str], list[Row]] = defaultdict(list)
-    for row in rows:
-        films[row["subset"], row["image file path"]].append(row)
     sides: dict[str, set[str]] = defaultdict(set)
     for row in rows:
+        films[row["subset"], row["image file path"]].append(row)
         sides[row["patient_id"]].add(row["part"])
     samples = []
     for (subset, described), lesions in films.items():
         path, first = root / described, lesions[0]
+        name = Path(described).parts[0]
         if files:
             found = files.get(_series(described), [])
             if not found:
-                warnings.append(f"{Path(described).parts[0]}: film described, no file of its series")
+                notes.warn(f"{name}: film described, no file of its series")
                 continue
-            path = found[0]
+            path = next((p for p in found if described_as.get(p.parts[-2:], FILM) == FILM), found[0])
         malignant = any(row["pathology"] == "MALIGNANT" for row in lesions)
-        masks, complaints = _masks(lesions, files)
-        warnings += complaints
         samples.append(
             Sample(
-                id=Path(described).parts[0],
+                id=name,
                 dataset=NAME,
                 modality=Modality.MAMMOGRAPHY,
                 path=path,
@@ -66,53 +73,60 @@ def read(root: Path) -> Manifest:
                 patient_id=first["patient_id"],
                 label="malignant" if malignant else "benign",
                 label_binary=malignant,
-                laterality={"LEFT": "L", "RIGHT": "R"}.get(first["left or right breast"]),
+                laterality={"LEFT": "L", "RIGHT": "R"}.get(first.get("left or right breast", "")),
                 view=first["image view"],
                 density=first["density"],
-                birads="|".join(sorted({row["assessment"] for row in lesions})),
+                birads="|".join(sorted({row.get("assessment", "") for row in lesions})),
                 split="test" if "test" in sides[first["patient_id"]] else "train",
-                masks=masks,
+                masks=_masks(name, path, lesions, files, notes),
                 extra={
                     "subset": subset,
                     "part": first["part"],
                     "pathology": "|".join(sorted({row["pathology"] for row in lesions})),
-                    "subtlety": "|".join(sorted({row["subtlety"] for row in lesions})),
+                    "subtlety": "|".join(sorted({row.get("subtlety", "") for row in lesions})),
                 },
             )
         )
     both = sum(1 for parts in sides.values() if len(parts) == 2)
     if both:
-        warnings.append(f"{both} women stand in train and test of different subsets; the test side wins")
-    return Manifest(NAME, LICENCE, tuple(samples), tuple(warnings))
+        notes.warn(f"{both} women stand in train and test of different subsets; the test side wins")
+    return Manifest.noted(NAME, LICENCE, samples, notes)
 
 
-def _rows(root: Path) -> tuple[list[Row], list[str]]:
+def _rows(root: Path, notes: Notes) -> list[Row]:
     """Rows of all tables, each lesion once. The subset comes from the row itself: copies of the set exist
     whose calcification tables hold the masses too."""
     rows: dict[tuple[str, str, str], Row] = {}
-    warnings: list[str] = []
     repeated = 0
     for name, part in TABLES.items():
         table = next(iter(sorted(root.rglob(name))), None)
         if table is None:
-            warnings.append(f"{name} is missing")
+            notes.warn(f"{name} is missing")
             continue
-        with table.open(newline="", encoding="utf-8") as lines:
-            for raw in csv.DictReader(lines):
-                row = {key: (value or "").strip() for key, value in raw.items() if key}
-                subset = "mass" if row["abnormality type"] == "mass" else "calc"
-                # The mass tables write breast_density, the calcification tables breast density.
-                density = row.get("breast_density") or row.get("breast density") or ""
-                key = (row["image file path"], row["abnormality id"], subset)
-                repeated += key in rows
-                rows.setdefault(key, {**row, "density": density, "subset": subset, "part": part})
+        for line, raw in table_rows(table, _NEEDED, notes):
+            if raw["pathology"] not in PATHOLOGIES:
+                notes.unreadable(table, f"line {line}: {raw['pathology']} is no pathology")
+                continue
+            subset = "mass" if raw["abnormality type"] == "mass" else "calc"
+            # The mass tables write breast_density, the calcification tables breast density.
+            density = raw.get("breast_density") or raw.get("breast density") or ""
+            key = (raw["image file path"], raw["abnormality id"], subset)
+            repeated += key in rows
+            row = rows.setdefault(key, {**raw, "density": density, "subset": subset, "part": part})
+            if row["pathology"] != raw["pathology"]:
+                film = Path(raw["image file path"]).parts[0]
+                notes.conflict(
+                    table,
+                    f"{table.name}: line {line} calls lesion {raw['abnormality id']} of {film}"
+                    f" {raw['pathology']}, another row {row['pathology']}",
+                )
     if not rows:
         raise DatasetError(f"none of the four description tables is under {root.name}")
     if repeated:
-        warnings.append(f"{repeated} rows stand in more than one table and count once")
+        notes.warn(f"{repeated} rows stand in more than one table and count once")
     counts = Counter(f"{row['subset']}/{row['part']}" for row in rows.values())
-    warnings += expected_counts(NAME, dict(counts), PUBLISHED_ROWS, what="rows")
-    return list(rows.values()), warnings
+    notes.counts(NAME, dict(counts), PUBLISHED_ROWS, what="rows")
+    return list(rows.values())
 
 
 def _series(described: str) -> str:
@@ -120,54 +134,75 @@ def _series(described: str) -> str:
     return parts[-2] if len(parts) >= 2 else ""
 
 
-def _series_files(root: Path) -> dict[str, list[Path]]:
+def _series_files(root: Path, notes: Notes) -> dict[str, list[Path]]:
     """Pixel files by SeriesInstanceUID: from the folder's name, else from the DICOM header (newer downloads
     name folders by date)."""
     files: dict[str, list[Path]] = defaultdict(list)
     for path in sorted(p for p in root.rglob("*") if p.suffix.lower() in {".dcm", ".jpg", ".jpeg"}):
         series = path.parent.name
-        if not series.startswith("1.3.6.1.4.1.9590.") and path.suffix.lower() == ".dcm":
-            series = _header_series(path) or series
+        if not series.startswith(UID_ROOT) and path.suffix.lower() == ".dcm":
+            try:
+                series = _header_series(path)
+            except ValueError as error:
+                notes.unreadable(path, error)
+                continue
         files[series].append(path)
     return dict(files)
 
 
-def _header_series(path: Path) -> str | None:
+def _descriptions(root: Path, notes: Notes) -> dict[tuple[str, ...], str]:
+    """SeriesDescription by (series, file name), from the table of the Kaggle mirror where it is."""
+    found = {}
+    for table in sorted(root.rglob("dicom_info.csv"))[:1]:
+        for _, row in table_rows(table, ("image_path",), notes):
+            found[Path(row["image_path"]).parts[-2:]] = row.get("SeriesDescription") or FILM
+    return found
+
+
+def _header_series(path: Path) -> str:
     from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
 
     try:
-        return str(
-            dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"]).SeriesInstanceUID
-        )
-    except (InvalidDicomError, AttributeError, OSError):
-        return None
+        header = dcmread(path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID"])
+        return str(header.SeriesInstanceUID)
+    except Exception as error:  # pydicom raises many types on malformed files
+        raise ValueError(f"no DICOM header with a series: {error}") from error
 
 
-def _masks(lesions: list[Row], files: dict[str, list[Path]]) -> tuple[tuple[Path, ...], list[str]]:
+def _masks(
+    name: str, film: Path, lesions: list[Row], files: dict[str, list[Path]], notes: Notes
+) -> tuple[Path, ...]:
     """The mask of each lesion: of the files that its two paths name, the one with at most two grey values."""
     masks: list[Path] = []
-    warnings = []
-    if not files:
-        return (), []
-    for row in lesions:
+    for row in lesions if files else ():
         candidates = {
             path
             for column in ("ROI mask file path", "cropped image file path")
             for path in files.get(_series(row.get(column, "")), ())
         }
-        binary = [path for path in sorted(candidates) if is_mask(path)]
+        binary = []
+        for path in sorted(candidates):
+            try:
+                if is_mask(path):
+                    binary.append(path)
+            except ImagingError as error:
+                notes.unreadable(path, error.reason)
         if binary:
             masks.append(binary[0])
-        elif candidates:
-            film, lesion = Path(row["image file path"]).parts[0], row["abnormality id"]
-            warnings.append(f"{film}: no file of lesion {lesion} is a mask")
-    return tuple(dict.fromkeys(masks)), warnings
+        else:
+            notes.defect(
+                Trouble.NO_MASK, film, f"{name}: no file of lesion {row['abnormality id']} is a mask"
+            )
+    return tuple(dict.fromkeys(masks))
 
 
 def is_mask(path: Path) -> bool:
     """Whether the picture holds at most two grey values. In JPEG mirrors edges ring: there 95 % of the pixels
-    must lie within 32 of black or white, and some at each end."""
+    must lie within 32 of black or white, and some at each end.
+
+    Raises:
+        imaging.errors.ImagingError: it cannot be decoded.
+    """
     import numpy as np
 
     from imaging import reader

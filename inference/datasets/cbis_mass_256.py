@@ -5,14 +5,16 @@ Every film has a mass: BENIGN means a benign mass, not a normal breast. `mixed` 
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from inference.contract import Modality
-from inference.datasets.sample import DatasetError, Manifest, Sample, missing_files
+from inference.datasets.notes import Notes, Trouble
+from inference.datasets.sample import DatasetError, Manifest, Sample
+from inference.datasets.tables import by_key, table_rows
 
 NAME = "cbis_mass_256"
 LICENCE = "CC BY 3.0 (Sawyer-Lee et al. 2016, Lee et al. 2017)"
+PUBLISHED_FILMS = 1231
 
 
 def read(root: Path) -> Manifest:
@@ -24,17 +26,29 @@ def read(root: Path) -> Manifest:
     table = root / "split.csv"
     if not table.is_file():
         raise DatasetError(f"{root.name} has no split.csv")
-    with table.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
-    if not rows or not {"file", "mask", "pathology"} <= set(rows[0]):
+    notes = Notes()
+    rows = by_key(
+        table_rows(table, ("file", "mask", "patient", "pathology", "split"), notes), "file", table, notes
+    )
+    if not rows:
         raise DatasetError(f"{root.name}/split.csv is not the table of this set")
-    samples, warnings = [], []
-    for row in rows:
+    samples = []
+    for row in rows.values():
         image, mask = root / "images" / row["file"], root / "masks" / row["mask"]
-        absent = missing_files((image, mask))
-        if absent:
-            warnings += absent
+        if not image.is_file():
+            if mask.is_file():
+                notes.defect(Trouble.NO_IMAGE, mask, f"{image.name} is named but missing, its mask is there")
+            else:
+                notes.warn(f"{image.name} is named but missing")
             continue
+        if not mask.is_file():
+            notes.defect(Trouble.NO_MASK, image, f"{mask.name} is named but missing")
+            continue
+        malignant = "MALIGNANT" in row["pathology"].split("|")
+        if row.get("malignant") not in {None, "", str(int(malignant))}:
+            notes.conflict(
+                (image, table), f"{image.name}: pathology {row['pathology']}, malignant {row['malignant']}"
+            )
         samples.append(
             Sample(
                 id=image.stem,
@@ -43,15 +57,23 @@ def read(root: Path) -> Manifest:
                 path=image,
                 patient_id=row["patient"],
                 group_id=row["patient"],
-                laterality={"LEFT": "L", "RIGHT": "R"}.get(row["side"]),
-                view=row["view"],
-                label="malignant" if row["malignant"] == "1" else "benign",
-                label_binary=row["malignant"] == "1",
-                density=row["density"],
-                birads=row["birads"],
+                laterality={"LEFT": "L", "RIGHT": "R"}.get(row.get("side", "")),
+                view=row.get("view"),
+                label="malignant" if malignant else "benign",
+                label_binary=malignant,
+                density=row.get("density"),
+                birads=row.get("birads"),
                 split=row["split"],
                 masks=(mask,),
-                extra={"mixed": row["mixed"], "subtlety": row["subtlety"], "pathology": row["pathology"]},
+                extra={name: row.get(name, "") for name in ("mixed", "subtlety", "pathology")},
             )
         )
-    return Manifest(NAME, LICENCE, tuple(samples), tuple(warnings))
+    listed = {row["mask"] for row in rows.values()}
+    for path in sorted((root / "images").glob("*.png")):
+        if path.name not in rows:
+            notes.warn(f"{path.name}: not in split.csv, left out")
+    for path in sorted((root / "masks").glob("*.png")):
+        if path.name not in listed:
+            notes.defect(Trouble.NO_IMAGE, path, f"{path.name}: a mask that split.csv does not name")
+    notes.counts(NAME, {"mass": len(samples)}, {"mass": PUBLISHED_FILMS}, what="films")
+    return Manifest.noted(NAME, LICENCE, samples, notes)

@@ -7,14 +7,15 @@ totals.
 
 from __future__ import annotations
 
-import csv
 import plistlib
 import re
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
 from inference.contract import Modality
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, expected_counts
+from inference.datasets.notes import Notes, Trouble
+from inference.datasets.sample import DatasetError, Manifest, Outline, Sample
+from inference.datasets.tables import by_key, table_rows
 
 NAME = "inbreast"
 LICENCE = "research agreement (Moreira et al. 2012)"
@@ -45,25 +46,35 @@ def read(root: Path) -> Manifest:
     Raises:
         DatasetError: no `INbreast.csv`; an `.xls` must be saved as CSV first.
     """
-    sheet, warnings = _sheet(root)
+    notes = Notes()
+    table = _table(root)
+    sheet = _sheet(table, notes)
     annotations = {path.stem: path for path in root.rglob("*.xml") if "pectoral" not in str(path).lower()}
     samples = []
     for path in sorted(root.rglob("*.dcm")):
         match = _FILE.match(path.name)
         if match is None:
-            warnings.append(f"{path.name}: not a name of this set, left out")
+            notes.warn(f"{path.name}: not a name of this set, left out")
             continue
         row = sheet.pop(match["number"], None)
         if row is None:
-            warnings.append(f"{path.name}: not in the sheet, left out")
+            notes.warn(f"{path.name}: not in the sheet, left out")
             continue
+        view = {"CC": "CC", "ML": "MLO"}[match["view"].upper()]
+        if row.get("Laterality", "")[:1] not in {"", match["side"].upper()}:
+            notes.conflict((path, table), f"{path.name}: the sheet says side {row['Laterality']}")
         birads = row.get("Bi-Rads", "").lower()
+        if birads not in PUBLISHED:
+            notes.warn(f"{path.name}: BI-RADS {birads or 'missing'} is no category, label unknown")
         outlines: tuple[Outline, ...] = ()
-        if match["number"] in annotations:
+        annotation = annotations.pop(match["number"], None)
+        if annotation is not None:
             try:
-                outlines = regions(annotations[match["number"]])
-            except (plistlib.InvalidFileException, ExpatError, ValueError, KeyError, IndexError) as error:
-                warnings.append(f"{annotations[match['number']].name}: unreadable ({error})")
+                outlines = regions(annotation)
+            except ValueError as error:
+                notes.unreadable(annotation, error)
+        elif row.get("Mass", "").upper() == "X":
+            notes.defect(Trouble.NO_MASK, path, f"{path.name}: a mass in the sheet, no XML file")
         samples.append(
             Sample(
                 id=match["number"],
@@ -72,12 +83,12 @@ def read(root: Path) -> Manifest:
                 path=path,
                 group_id=match["patient"],
                 patient_id=match["patient"],
-                label=birads,
-                label_binary=birads[:1] in {"4", "5", "6"},
+                label=birads if birads in PUBLISHED else "unknown",
+                label_binary=birads[0] in {"4", "5", "6"} if birads in PUBLISHED else None,
                 laterality=match["side"].upper(),
-                view={"CC": "CC", "ML": "MLO"}[match["view"].upper()],
+                view=view,
                 density=row.get("ACR") or None,
-                birads=birads,
+                birads=birads or None,
                 spacing_um=SPACING_UM,
                 outlines=outlines,
                 extra={
@@ -86,34 +97,37 @@ def read(root: Path) -> Manifest:
                 },
             )
         )
-    warnings += [f"{number}: in the sheet, no file" for number in sheet]
-    counts = Manifest(NAME, LICENCE, tuple(samples)).counts
-    return Manifest(NAME, LICENCE, tuple(samples), (*warnings, *expected_counts(NAME, counts, PUBLISHED)))
+    if not samples:
+        raise DatasetError(f"{root.name}: no DICOM file that {table.name} names")
+    for number in sheet:
+        notes.warn(f"{number}: in the sheet, no file")
+    for annotation in sorted(annotations.values()):
+        notes.defect(Trouble.NO_IMAGE, annotation, f"{annotation.name}: outlines without a film")
+    notes.counts(NAME, Manifest(NAME, LICENCE, tuple(samples)).counts, PUBLISHED)
+    return Manifest.noted(NAME, LICENCE, samples, notes)
 
 
-def _sheet(root: Path) -> tuple[dict[str, dict[str, str]], list[str]]:
+def _table(root: Path) -> Path:
     table = next(iter(sorted(root.rglob("INbreast.csv"))), None)
     if table is None:
-        hint = (
-            "save INbreast.xls as INbreast.csv"
-            if list(root.rglob("INbreast.xls"))
-            else "INbreast.csv is missing"
-        )
+        has_workbook = next(root.rglob("INbreast.xls*"), None) is not None
+        hint = "save INbreast.xls as INbreast.csv" if has_workbook else "INbreast.csv is missing"
         raise DatasetError(f"{root.name}: {hint}")
-    text = table.read_text(encoding="utf-8-sig", errors="replace")
-    rows: dict[str, dict[str, str]] = {}
-    warnings = []
-    for number, raw in enumerate(csv.DictReader(text.splitlines(), delimiter=";"), start=2):
-        row = {
-            (key or "").strip(): (value or "").strip() for key, value in raw.items() if isinstance(value, str)
-        }
+    return table
+
+
+def _sheet(table: Path, notes: Notes) -> dict[str, dict[str, str]]:
+    """Rows by file name. The totals at the end have neither a file name nor anything in the columns that
+    tell a film; a film's row without a name is noted."""
+    named = []
+    for line, row in table_rows(table, (), notes, delimiter=";"):
         # A spreadsheet reads file names as numbers: 20586908.0.
         name = re.sub(r"\.0+$", "", row.get("File Name", ""))
         if name.isdigit():
-            rows[name] = row
-        elif any(row.values()) and row.get("Bi-Rads"):
-            warnings.append(f"{table.name}: line {number} has no file name, left out")
-    return rows, warnings
+            named.append((line, {**row, "File Name": name}))
+        elif row.get("Laterality") or row.get("View"):
+            notes.unreadable(table, f"line {line} has no file name")
+    return by_key(named, "File Name", table, notes)
 
 
 def regions(annotation: Path) -> tuple[Outline, ...]:
@@ -121,15 +135,30 @@ def regions(annotation: Path) -> tuple[Outline, ...]:
     single calcification.
 
     Raises:
-        plistlib.InvalidFileException, xml.parsers.expat.ExpatError, ValueError, KeyError, IndexError:
-            not such a file.
+        ValueError: not such a file; what is wrong in a few words.
     """
-    with annotation.open("rb") as stream:
-        content = plistlib.load(stream, fmt=plistlib.FMT_XML)
+    try:
+        with annotation.open("rb") as stream:
+            content = plistlib.load(stream, fmt=plistlib.FMT_XML)
+        regions_of_film = content["Images"][0]["ROIs"]
+    except (
+        plistlib.InvalidFileException,
+        ExpatError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        OSError,
+    ) as error:
+        raise ValueError(f"no property list of regions: {error}") from error
     found = []
-    for roi in content["Images"][0]["ROIs"]:
-        label = FINDINGS.get(str(roi.get("Name", "")).strip().lower(), "unknown")
-        matches = (_POINT.search(text) for text in roi.get("Point_px", ()))
+    for roi in regions_of_film:
+        texts = roi.get("Point_px", ()) if isinstance(roi, dict) else None
+        if texts is None:
+            raise ValueError("a region is no dictionary")
+        label = FINDINGS.get(str(roi.get("Name") or "").strip().lower(), "unknown")
+        matches = [_POINT.search(str(text)) for text in texts]
+        if not all(matches):
+            raise ValueError("a point is not (x, y)")
         points = tuple((float(m[1]), float(m[2])) for m in matches if m)
         if points:
             found.append(Outline(label, points))

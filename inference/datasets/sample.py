@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from inference.contract import Box, Modality, Point
+from inference.datasets.notes import Defect, Notes, Trouble, count_sentences
 
 
 class DatasetError(Exception):
@@ -64,12 +65,24 @@ class Sample:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an importer found: samples, and a sentence for everything that was not as expected."""
+    """What an importer found: samples, a sentence for everything that was not as expected, and those of the
+    sentences that are about files, with the files."""
 
     dataset: str
     licence: str
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...] = ()
+    defects: tuple[Defect, ...] = ()
+
+    @classmethod
+    def noted(cls, dataset: str, licence: str, samples: Iterable[Sample], notes: Notes) -> Manifest:
+        return cls(dataset, licence, tuple(samples), tuple(notes.warnings), tuple(notes.defects))
+
+    @property
+    def unreadable(self) -> tuple[Path, ...]:
+        """Every file that the importer could not read, in whole or in part."""
+        named = [d.files for d in self.defects if d.trouble is Trouble.UNREADABLE]
+        return tuple(dict.fromkeys(path for files in named for path in files))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,11 +135,7 @@ def expected_counts(
     dataset: str, found: dict[str, int], expected: dict[str, int], *, what: str = "images"
 ) -> list[str]:
     """One warning a class whose number differs from the published one; never an error, sets get repaired."""
-    return [
-        f"{dataset}: {found.get(label, 0)} {label} {what}, {number} are published"
-        for label, number in expected.items()
-        if found.get(label, 0) != number
-    ]
+    return count_sentences(dataset, found, expected, what=what)
 
 
 def grouped_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[tuple[list[int], list[int]]]:

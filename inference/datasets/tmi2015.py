@@ -1,22 +1,23 @@
 """TMI 2015 nuclei tiles (Xu 2015): H&E at 40×, 2200×2200, nuclei as a binary mask or as centre points.
 
 The archive is no longer hosted, so its file names are told by more than one convention: a mask has the
-image's stem (in a folder `mask…`, or with `_mask` after the stem), points stand in `<stem>.csv` or
-`<stem>.txt` as `x, y`.
+image's stem (in a folder `mask…`, or with `_mask` after the stem), points stand in `<stem>.csv`,
+`<stem>.txt` or `<stem>.mat` as x, y.
 """
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from inference.contract import Modality, Point
+from inference.datasets.notes import Notes, Trouble
 from inference.datasets.sample import DatasetError, Manifest, Outline, Sample
 
 NAME = "tmi2015"
 LICENCE = "research use (Xu et al. 2015)"
 MATCH_RADIUS_PX = 15
+PUBLISHED_IMAGES = 500
 _IMAGE_ENDINGS = {".tif", ".tiff", ".png"}
 _PATIENT = re.compile(r"^(?P<patient>\d+)[_-]")
 
@@ -37,17 +38,18 @@ def read(root: Path) -> Manifest:
             images.append(path)
     if not images:
         raise DatasetError(f"no image under {root.name}")
-    points = {p.stem: p for ending in ("csv", "txt") for p in root.rglob(f"*.{ending}")}
-    samples, warnings = [], []
+    points = {p.stem: p for ending in ("csv", "txt", "mat") for p in sorted(root.rglob(f"*.{ending}"))}
+    notes = Notes()
+    samples = []
     for path in images:
         spots: tuple[Point, ...] = ()
         if path.stem in points:
             try:
                 spots = _points(points[path.stem])
             except ValueError as error:
-                warnings.append(f"{points[path.stem].name}: {error}")
+                notes.unreadable(points[path.stem], error)
         if path.stem not in masks and not spots:
-            warnings.append(f"{path.name}: neither mask nor points")
+            notes.defect(Trouble.NO_MASK, path, f"{path.name}: neither mask nor points")
         match = _PATIENT.match(path.stem)
         patient = match["patient"] if match else None
         samples.append(
@@ -65,26 +67,42 @@ def read(root: Path) -> Manifest:
                 outlines=tuple(Outline("nucleus", (spot,)) for spot in spots),
             )
         )
-    warnings += [
-        f"{p.name}: a mask without an image" for s, p in masks.items() if s not in {i.stem for i in images}
-    ]
-    return Manifest(NAME, LICENCE, tuple(samples), tuple(warnings))
+    for stem in sorted(set(masks) - {path.stem for path in images}):
+        notes.defect(Trouble.NO_IMAGE, masks[stem], f"{masks[stem].name}: a mask without an image")
+    notes.counts(NAME, {"nuclei": len(samples)}, {"nuclei": PUBLISHED_IMAGES})
+    return Manifest.noted(NAME, LICENCE, samples, notes)
 
 
 def _points(table: Path) -> tuple[Point, ...]:
-    """`x, y` a line, separated by comma, semicolon or blanks; one heading line is allowed.
+    """`x, y` a line, separated by comma, semicolon or blanks, with one heading line allowed; or the first
+    N×2 array of a MATLAB file.
 
     Raises:
-        ValueError: a line further down that holds no two numbers, with its number.
+        ValueError: what is wrong in a few words, with the number of the line.
     """
+    if table.suffix == ".mat":
+        return _matlab_points(table)
     found = []
-    with table.open(newline="", encoding="utf-8") as lines:
-        for number, row in enumerate(
-            csv.reader(re.sub(r"[;\s]+", ",", line.strip()) for line in lines), start=1
-        ):
-            try:
-                found.append((float(row[0]), float(row[1])))
-            except (ValueError, IndexError):
-                if number > 1 and any(row):
-                    raise ValueError(f"line {number} holds no two numbers") from None
+    for number, line in enumerate(table.read_bytes().decode("latin-1").splitlines(), start=1):
+        words = re.split(r"[,;\s]+", line.strip())
+        try:
+            found.append((float(words[0]), float(words[1])))
+        except (ValueError, IndexError):
+            if number > 1 and line.strip():
+                raise ValueError(f"line {number} holds no two numbers") from None
+    if not found:
+        raise ValueError("no line holds two numbers")
     return tuple(found)
+
+
+def _matlab_points(table: Path) -> tuple[Point, ...]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(str(table))
+    except Exception as error:  # the reader raises some ten types on malformed files
+        raise ValueError(f"not a MATLAB file that is read here ({error})") from error
+    for name, value in content.items():
+        if not name.startswith("__") and getattr(value, "ndim", 0) == 2 and value.shape[1] == 2:
+            return tuple((float(x), float(y)) for x, y in value)
+    raise ValueError("no array of two columns")

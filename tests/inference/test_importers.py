@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from inference.datasets import bach, breakhis, camelyon17, cbis_ddsm, ddsm, inbreast, mini_mias, wdbc
+from inference.datasets import bach, breakhis, busi, camelyon17, cbis_ddsm, ddsm, inbreast, mini_mias, wdbc
 from inference.datasets.catalogue import DATASETS, official_splits, recognise, strict_splits
-from inference.datasets.generated import TREES, write
+from inference.datasets.generated import TREES, histopathology, mammography, write
+from inference.datasets.notes import Trouble
 from inference.datasets.sample import DatasetError, Manifest, assert_disjoint
 
 
@@ -202,7 +203,7 @@ def test_cbis_ddsm_reads_both_spellings_and_tells_masks_by_content(trees: dict[s
 def test_inbreast_ignores_totals_and_reads_floats_and_spellings(trees: dict[str, Path]) -> None:
     manifest = read(trees, "inbreast")
     by_id = {sample.id: sample for sample in manifest.samples}
-    assert len(by_id) == 4 and by_id["20586934"].birads == "5" and by_id["20586934"].label_binary is True
+    assert len(by_id) == 6 and by_id["20586934"].birads == "5" and by_id["20586934"].label_binary is True
     assert by_id["22427705"].label_binary is True and by_id["20586908"].label_binary is False
     assert by_id["20586908"].view == "CC" and by_id["20586960"].view == "MLO"
     assert by_id["20586908"].group_id == by_id["20586934"].group_id
@@ -216,6 +217,93 @@ def test_idc_and_cbis_masses_name_what_contradicts_or_is_missing(trees: dict[str
     masses = read(trees, "cbis_mass_256")
     assert warned(masses, "P_00006", "missing")
     assert_disjoint({"train": masses.part("train"), "val": masses.part("val")})
+
+
+def test_clean_busi_leaves_groups_of_two_classes_out(tmp_path: Path) -> None:
+    root = write("busi", tmp_path / "busi")
+    table = root / "split.csv"
+    table.write_text(
+        table.read_text().replace(
+            "malignant (1).png,malignant,malignant-1", "malignant (1).png,malignant,benign-1"
+        )
+    )
+    raw = busi.read(root)
+    kept = busi.clean(raw)
+    assert {s.id for s in raw.samples} - {s.id for s in kept.samples} == {
+        "benign (1)",
+        "benign (2)",
+        "malignant (1)",
+    }
+    assert warned(kept, "3 images", "contradictory")
+
+
+@pytest.mark.parametrize("layout", ["tcia", "nbia"])
+def test_cbis_ddsm_finds_files_by_series_in_every_download(
+    tmp_path: Path, layout: mammography.Layout
+) -> None:
+    mammography.cbis_ddsm(tmp_path, layout)
+    by_id = {sample.id: sample for sample in cbis_ddsm.read(tmp_path).samples}
+    both = by_id["Mass-Training_P_00001_LEFT_CC"]
+    assert both.path.is_file() and len(both.masks) == 2
+    assert all(cbis_ddsm.is_mask(mask) for mask in both.masks) and not cbis_ddsm.is_mask(both.path)
+
+
+def test_cbis_ddsm_takes_the_film_that_the_mirror_describes_as_one(trees: dict[str, Path]) -> None:
+    assert {sample.path.name for sample in read(trees, "cbis_ddsm").samples} == {"1-001.jpg"}
+
+
+def test_camelyon17_reads_the_newer_layout_too(tmp_path: Path) -> None:
+    histopathology.camelyon17_mirror(tmp_path)
+    manifest = camelyon17.read(tmp_path)
+    by_id = {sample.id: sample for sample in manifest.samples}
+    assert by_id["patient_017_node_1"].label == "macro" and len(by_id["patient_017_node_1"].masks) == 1
+    # Points stand in the file's own order, whatever the order of its lines.
+    assert by_id["patient_017_node_1"].outlines[0].points == ((0, 9), (9, 9), (9, 0), (0, 0))
+    assert warned(manifest, "patient_018.zip", "packed") and manifest.unreadable == ()
+
+
+def test_camelyon16_exclusions_are_holes_and_come_last(trees: dict[str, Path]) -> None:
+    by_id = {sample.id: sample for sample in read(trees, "camelyon16").samples}
+    assert [outline.hole for outline in by_id["Tumor_001"].outlines] == [False, False, True]
+
+
+def test_tmi2015_reads_points_as_matlab_writes_them(trees: dict[str, Path]) -> None:
+    manifest = read(trees, "tmi2015")
+    by_id = {sample.id: sample for sample in manifest.samples}
+    assert [o.points[0] for o in by_id["1004_a"].outlines] == [(7.0, 9.0), (30.0, 41.0)]
+    assert warned(manifest, "1009_a", "without an image") and warned(manifest, "1005_a.txt", "line 2")
+
+
+def test_ddsm_reads_gzipped_files_and_calls_no_view_normal_whose_lesions_are_unread(
+    trees: dict[str, Path],
+) -> None:
+    manifest = read(trees, "ddsm")
+    by_id = {sample.id: sample for sample in manifest.samples}
+    assert by_id["B_0003_1.LEFT_CC"].label == "benign" and len(by_id["B_0003_1.LEFT_CC"].outlines) == 2
+    assert by_id["B_0003_1.LEFT_CC"].spacing_um is None and by_id["B_0003_1.LEFT_MLO"].spacing_um == 42
+    for unread in ("A_0001_1.LEFT_MLO", "A_0001_1.RIGHT_MLO", "B_0003_1.RIGHT_CC"):
+        assert by_id[unread].label == "unproven" and by_id[unread].label_binary is None
+    assert warned(manifest, "A_0001_1.RIGHT_MLO.OVERLAY", "2 announced")
+    assert warned(manifest, "B_0003_1.RIGHT_CC.OVERLAY", "missing")
+
+
+def test_a_chain_code_on_a_film_of_unknown_size_is_not_clamped() -> None:
+    assert ddsm.chain("500 900 2 #", -1, -1) == ((500, 900), (501, 900))
+
+
+def test_inbreast_without_birads_has_no_label(trees: dict[str, Path]) -> None:
+    manifest = read(trees, "inbreast")
+    by_id = {sample.id: sample for sample in manifest.samples}
+    assert by_id["22427751"].label == "unknown" and by_id["22427751"].label_binary is None
+    assert by_id["22427705"].label == "4a"  # its first row counts
+    assert warned(manifest, "22427728", "no XML") and warned(manifest, "11111111.xml", "without a film")
+
+
+def test_bach_keeps_unlabelled_test_images_out_of_its_classes(trees: dict[str, Path]) -> None:
+    manifest = read(trees, "bach")
+    (test,) = [sample for sample in manifest.samples if sample.id == "test7"]
+    assert test.label == "unlabelled" and test.label_binary is None
+    assert all(s.label_binary is not None for s in manifest.samples if s.id in {"b001", "n001"})
 
 
 def test_wdbc_comes_from_the_package() -> None:
@@ -236,3 +324,10 @@ def test_the_real_description_tables_have_the_published_rows(shared_data: Path) 
 def test_the_real_breakhis_names_are_read(shared_data: Path) -> None:
     manifest = breakhis.read(shared_data / "breakhis")
     assert len(manifest.samples) == 12 and len(manifest.counts) == 8
+
+
+@pytest.mark.parametrize("name", ["busi", "mini_mias", "cbis_mass_256", "idc", "breakhis"])
+def test_real_files_are_read_without_a_defect_but_their_number(name: str, shared_data: Path) -> None:
+    manifest = DATASETS[name].read(shared_data / name)
+    assert manifest.samples and manifest.unreadable == ()
+    assert {defect.trouble for defect in manifest.defects} <= {Trouble.COUNT}

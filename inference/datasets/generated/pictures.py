@@ -12,9 +12,11 @@ from PIL import Image
 Disc = tuple[float, float, float]  # x, y, radius
 
 
-def gray(path: Path, width: int, height: int, disc: Disc | None = None) -> NDArray[np.uint8]:
-    """An 8-bit picture that depends on the file's name only; written in the format of its ending."""
-    noise = np.random.default_rng(zlib.crc32(path.name.encode()))
+def gray(
+    path: Path, width: int, height: int, disc: Disc | None = None, *, key: str | None = None
+) -> NDArray[np.uint8]:
+    """An 8-bit picture that depends on the key (the file's name) only; written in the format of its ending."""
+    noise = np.random.default_rng(zlib.crc32((key or path.name).encode()))
     low = noise.normal(90, 20, (height // 8 + 1, width // 8 + 1))
     values = np.kron(low, np.ones((8, 8)))[:height, :width] + noise.normal(0, 8, (height, width))
     if disc:
@@ -40,6 +42,40 @@ def mask(path: Path, width: int, height: int, disc: Disc | None) -> None:
 def inside(width: int, height: int, disc: Disc) -> NDArray[np.bool_]:
     y, x = np.ogrid[:height, :width]
     return np.asarray((x - disc[0]) ** 2 + (y - disc[1]) ** 2 <= disc[2] ** 2)
+
+
+def slide(path: Path) -> None:
+    """A small RGB TIFF under a slide's name: what a thumbnail shows of a slide."""
+    plane = gray(path.with_suffix(".tif"), 96, 64)
+    values = np.stack([255 - plane // 3, 255 - plane // 2, 255 - plane // 4], axis=-1)
+    path.with_suffix(".tif").unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(values.astype(np.uint8)).save(path, format="TIFF")
+
+
+def dicom(path: Path, width: int, height: int, *, series: str, mask: Disc | None = None) -> None:
+    """A grey DICOM file of that series: noise, or a mask (0 and 255) where a disc is given."""
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+
+    noise = np.random.default_rng(zlib.crc32(str(path.name + series).encode()))
+    values = noise.integers(1, 4000, (height, width)).astype(np.uint16)
+    if mask is not None:
+        values = np.where(inside(width, height, mask), 255, 0).astype(np.uint16)
+    header = Dataset()
+    header.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    header.SOPInstanceUID = f"2.25.{zlib.crc32(str(path).encode())}"
+    header.SeriesInstanceUID = series
+    header.Modality = "MG"
+    header.Rows, header.Columns, header.SamplesPerPixel = height, width, 1
+    header.PhotometricInterpretation = "MONOCHROME2"
+    header.BitsAllocated = header.BitsStored = 16
+    header.HighBit, header.PixelRepresentation = 15, 0
+    header.PixelData = values.tobytes()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header.save_as(path, enforce_file_format=True)
 
 
 def save(path: Path, pixels: NDArray[np.uint8]) -> None:

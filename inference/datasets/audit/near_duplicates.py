@@ -1,0 +1,346 @@
+"""Near-duplicates among the pictures of a data set: copies, mirror images, crops, other brightness.
+
+Three steps, each on what the one before has left:
+
+1. *Candidates.* Every pair, in its four mirrorings, is compared on 16×16 pixels of detail (each picture less
+   its blur, over its local contrast), once as it is and once with 2.5 % cut off one of the two on every side.
+2. *Shape.* For mammograms, whose outlines are all alike, 24×24 pixels of detail under sixteen crops of either.
+3. *Confirmation.* An affine alignment (ECC, Evangelidis and Psarakis 2008) on 64 and 128 pixels, refused where
+   it is more than a crop of some 5 % a side and a change of aspect could ask for; then the correlation of the
+   high-pass at 256 pixels in windows of 17, inside tissue alone. Its median over the windows is the agreement:
+   an outline, a label or a ruler fills few windows, so that films of different women do not agree.
+
+In ultrasound, frames of one sweep show the same lesion without being the same picture; pictures whose plain
+64×64 thumbnails correlate above 0.90, mirrored or not, are `look_alike`, the definition by which the groups of
+BUSI's `split.csv` were made. `RULES` holds the limits, `docs/laboratory.md` what they were measured on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations, product
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import Modality
+
+Gray = NDArray[np.uint8]
+Field = NDArray[np.float32]
+Kind = Literal["identical", "same_picture", "look_alike"]
+Progress = Callable[[str, int, int], None]
+
+FINE = 256
+_COARSE, _SHAPE, _THUMBNAIL = 16, 24, 64
+_CROPS = ((0.0, 0.0), (0.05, 0.0), (0.0, 0.05), (0.05, 0.05))
+_HALF_CROP = 0.025
+_WINDOW = 17
+_BLANK = 2.0
+_KEPT_PICTURES, _KEPT_SHAPES = 512, 4096
+_ROWS = 512
+#: row step and column step that turn a picture, by what a person would call it
+MIRRORINGS = {"": (1, 1), "left-right": (1, -1), "upside down": (-1, 1), "half a turn": (-1, -1)}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Limits of one kind of picture: correlations that make a candidate, pass its shape, confirm it, and (None
+    where it does not apply) make two pictures look alike."""
+
+    coarse: float
+    shape: float
+    agreement: float
+    alike: float | None = None
+
+
+RULES = {
+    Modality.ULTRASOUND: Rules(coarse=0.45, shape=0.0, agreement=0.25, alike=0.90),
+    Modality.MAMMOGRAPHY: Rules(coarse=0.68, shape=0.84, agreement=0.50),
+    Modality.SLIDE_MICROSCOPY: Rules(coarse=0.45, shape=0.0, agreement=0.30),
+}
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`first` < `second` are indices of pictures. `agreement` is 1 for equal pixels, the median correlation of
+    windows for `same_picture`, that of thumbnails for `look_alike`."""
+
+    first: int
+    second: int
+    kind: Kind
+    agreement: float
+    mirrored: str = ""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is kept of a picture while all are read: about 3 KB, 7 with a thumbnail."""
+
+    digest: bytes
+    blank: bool
+    plain: Field
+    cropped: Field
+    thumbnail: Gray | None
+
+
+def fine(gray: Gray) -> Gray:
+    """The picture on 256×256 pixels, whatever its shape was."""
+    import cv2
+
+    shrinks = gray.shape[0] >= FINE and gray.shape[1] >= FINE
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(gray, (FINE, FINE), interpolation=how), dtype=np.uint8)
+
+
+def sign(gray: Gray, rules: Rules) -> Signature:
+    """The signature of an 8-bit picture (H×W). Equal pixels give equal digests, whatever the file's format."""
+    import cv2
+
+    small = fine(gray)
+    thumbnail = None
+    if rules.alike is not None:
+        size = (_THUMBNAIL, _THUMBNAIL)
+        thumbnail = np.asarray(cv2.resize(gray, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    digest = hashlib.blake2b(repr(gray.shape).encode() + np.ascontiguousarray(gray).tobytes(), digest_size=16)
+    return Signature(
+        digest=digest.digest(),
+        blank=bool(small.std() < _BLANK),
+        plain=_detail(small, _COARSE, 1.0),
+        cropped=_detail(_cut(small, *(_HALF_CROP,) * 4), _COARSE, 1.0),
+        thumbnail=thumbnail,
+    )
+
+
+def find(
+    signatures: Sequence[Signature], load: Callable[[int], Gray], rules: Rules, progress: Progress
+) -> list[Pair]:
+    """All pairs of near-duplicates, in order. `load` gives `fine` of the picture with that index; at most 512
+    of them are kept at a time. Blank pictures are nobody's duplicates."""
+    copies: dict[bytes, list[int]] = defaultdict(list)
+    for index, signature in enumerate(signatures):
+        if not signature.blank:
+            copies[signature.digest].append(index)
+    single = [members[0] for members in copies.values()]
+    alike_by_first = {members[0]: members for members in copies.values()}
+    kept = lru_cache(_KEPT_PICTURES)(load)
+    shapes = lru_cache(_KEPT_SHAPES)(lambda index: _crops(kept(index)))
+
+    pairs = [
+        Pair(first, second, "identical", 1.0)
+        for members in copies.values()
+        for first, second in combinations(members, 2)
+    ]
+    near: dict[tuple[int, int], Pair] = {}
+    candidates = _candidates([signatures[i] for i in single], rules.coarse)
+    for done, ((a, b), mirrored) in enumerate(sorted(candidates.items())):
+        first, second = single[a], single[b]
+        progress("comparing", done + 1, len(candidates))
+        if rules.shape and _shape_agreement(shapes(first), shapes(second), mirrored) < rules.shape:
+            continue
+        agreement = agreement_of(kept(first), _turned(kept(second), mirrored))
+        if agreement >= rules.agreement:
+            near[first, second] = Pair(first, second, "same_picture", round(agreement, 3), mirrored)
+    if rules.alike is not None:
+        for a, b, score, mirrored in _alike([signatures[i] for i in single], rules.alike):
+            first, second = single[a], single[b]
+            near.setdefault((first, second), Pair(first, second, "look_alike", round(score, 3), mirrored))
+    for pair in near.values():
+        for first, second in product(alike_by_first[pair.first], alike_by_first[pair.second]):
+            low, high = sorted((first, second))
+            pairs.append(Pair(low, high, pair.kind, pair.agreement, pair.mirrored))
+    return sorted(pairs, key=lambda pair: (pair.first, pair.second))
+
+
+# --- candidates -----------------------------------------------------------------------------------------
+
+
+def _candidates(signatures: Sequence[Signature], limit: float) -> dict[tuple[int, int], str]:
+    """Pairs of indices whose coarse detail correlates above `limit`, with the best mirroring."""
+    best: dict[tuple[int, int], tuple[float, str]] = {}
+    if len(signatures) < 2:
+        return {}
+    plain = np.stack([signature.plain for signature in signatures])
+    cropped = np.stack([signature.cropped for signature in signatures])
+    for name in MIRRORINGS:
+        turned, turned_cropped = _turned_rows(plain, name), _turned_rows(cropped, name)
+        for start in range(0, len(plain), _ROWS):
+            rows = slice(start, start + _ROWS)
+            score = plain[rows] @ turned[start:].T
+            np.maximum(score, cropped[rows] @ turned[start:].T, out=score)
+            np.maximum(score, plain[rows] @ turned_cropped[start:].T, out=score)
+            for row, column in np.argwhere(np.triu(score, 1) > limit):
+                key, value = (start + int(row), start + int(column)), float(score[row, column])
+                if value > best.get(key, (limit, ""))[0]:
+                    best[key] = (value, name)
+    return {key: name for key, (_, name) in best.items()}
+
+
+def _alike(signatures: Sequence[Signature], limit: float) -> list[tuple[int, int, float, str]]:
+    """Pairs whose thumbnails correlate above `limit`, with the correlation and the best mirroring."""
+    if len(signatures) < 2:
+        return []
+    stacked = np.stack([s.thumbnail for s in signatures if s.thumbnail is not None]).astype(np.float32)
+    rows_of = _unit(stacked.reshape(len(stacked), -1))
+    best: dict[tuple[int, int], tuple[float, str]] = {}
+    for name in MIRRORINGS:
+        turned = _turned_rows(rows_of, name)
+        for start in range(0, len(rows_of), _ROWS):
+            score = rows_of[start : start + _ROWS] @ turned[start:].T
+            for row, column in np.argwhere(np.triu(score, 1) > limit):
+                key, value = (start + int(row), start + int(column)), float(score[row, column])
+                best[key] = max(best.get(key, (limit, "")), (value, name))
+    return [(a, b, score, name) for (a, b), (score, name) in best.items()]
+
+
+def _crops(picture: Gray) -> NDArray[np.float16]:
+    """16×576: the detail of a fine picture under each of sixteen crops; the first is the whole. Half precision:
+    thousands of them are kept (18 KB each)."""
+    cut = (_cut(picture, *rows, *columns) for rows, columns in product(_CROPS, _CROPS))
+    return np.stack([_detail(part, _SHAPE, 1.5) for part in cut]).astype(np.float16)
+
+
+def _shape_agreement(whole: NDArray[np.float16], other: NDArray[np.float16], mirrored: str) -> float:
+    first, turned = whole.astype(np.float32), _turned_rows(other.astype(np.float32), mirrored)
+    return float(max((first @ turned[0]).max(), (turned @ first[0]).max()))
+
+
+def _cut(picture: Gray, top: float, bottom: float, left: float, right: float) -> Gray:
+    rows, columns = picture.shape
+    return picture[
+        round(top * rows) : rows - round(bottom * rows),
+        round(left * columns) : columns - round(right * columns),
+    ]
+
+
+def _detail(picture: Gray, side: int, sigma: float) -> Field:
+    """The picture on side×side pixels, less its blur, over its local contrast; a vector of mean 0, norm 1."""
+    import cv2
+
+    small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
+    return _unit(_levelled(np.asarray(small, dtype=np.float32), sigma).reshape(1, -1))[0]
+
+
+def _levelled(field: Field, sigma: float) -> Field:
+    import cv2
+
+    high = field - cv2.GaussianBlur(field, (0, 0), sigma)
+    spread = np.sqrt(cv2.GaussianBlur(high * high, (0, 0), sigma))
+    return np.asarray(high / (spread + 0.1 * spread.max() + 1e-3), dtype=np.float32)
+
+
+def _unit(rows: Field) -> Field:
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    return np.asarray(centred / (np.linalg.norm(centred, axis=1, keepdims=True) + 1e-6), dtype=np.float32)
+
+
+def _turned(picture: Gray, mirrored: str) -> Gray:
+    down, across = MIRRORINGS[mirrored]
+    return np.ascontiguousarray(picture[::down, ::across])
+
+
+def _turned_rows(rows: Field, mirrored: str) -> Field:
+    """Each row is a square picture: turned."""
+    down, across = MIRRORINGS[mirrored]
+    side = round(rows.shape[1] ** 0.5)
+    squares = rows.reshape(len(rows), side, side)
+    return np.ascontiguousarray(squares[:, ::down, ::across]).reshape(rows.shape)
+
+
+# --- confirmation ---------------------------------------------------------------------------------------
+
+
+def agreement_of(first: Gray, second: Gray) -> float:
+    """The median local correlation of two fine pictures (256×256, turned alike) after alignment, 0 where no
+    plausible alignment exists or too little tissue is common to both."""
+    import cv2
+
+    warp = _aligned(first, second)
+    if warp is None:
+        return 0.0
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(second, warp, (FINE, FINE), flags=how)
+    covered = cv2.warpAffine(np.full_like(second, 255), warp, (FINE, FINE), flags=how) == 255
+    tissue = (_tissue(first) & _tissue(moved) & covered).astype(np.uint8)
+    inside = cv2.erode(tissue, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    a, b = _high_pass(first), _high_pass(moved)
+
+    def window(values: Field) -> Field:
+        return np.asarray(cv2.boxFilter(values, -1, (_WINDOW, _WINDOW)), dtype=np.float32)
+
+    mean_a, mean_b = window(a), window(b)
+    spread_a = np.sqrt(np.maximum(window(a * a) - mean_a**2, 0))
+    spread_b = np.sqrt(np.maximum(window(b * b) - mean_b**2, 0))
+    usable = (window(inside.astype(np.float32)) > 0.95) & (np.minimum(spread_a, spread_b) > 0.3)
+    usable = usable[::8, ::8]
+    if usable.sum() < 12:
+        return 0.0
+    correlation = (window(a * b) - mean_a * mean_b) / (spread_a * spread_b + 1e-3)
+    return float(np.median(correlation[::8, ::8][usable]))
+
+
+def _tissue(picture: Gray) -> NDArray[np.bool_]:
+    """Where the blurred picture is brighter than a tenth of its bright parts."""
+    import cv2
+
+    blurred = cv2.GaussianBlur(picture, (0, 0), 4)
+    return np.asarray(blurred > 0.1 * np.percentile(picture, 99.5))
+
+
+def _high_pass(picture: Gray) -> Field:
+    import cv2
+
+    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
+    return np.asarray(smooth - cv2.GaussianBlur(smooth, (0, 0), 4.0), dtype=np.float32)
+
+
+def _aligned(first: Gray, second: Gray) -> Field | None:
+    """The affine map from places of `first` to places of `second` on 256×256 pixels, or None."""
+    import cv2
+
+    warp = np.eye(2, 3, dtype=np.float32)
+    side = FINE
+    for side in (64, 128):
+        if side == 128:
+            warp = _on_twice_the_side(warp)
+        small = [
+            cv2.GaussianBlur(
+                _levelled(
+                    np.asarray(cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32),
+                    side / 16,
+                ),
+                (0, 0),
+                1.0,
+            )
+            for p in (first, second)
+        ]
+        stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
+        try:
+            _, found = cv2.findTransformECC(small[0], small[1], warp, cv2.MOTION_AFFINE, stop, None, 5)
+        except cv2.error:  # it did not converge: the pictures have nothing in common
+            return None
+        warp = np.asarray(found, dtype=np.float32)
+        if not _plausible(warp, side):
+            return None
+    return _on_twice_the_side(warp)
+
+
+def _on_twice_the_side(warp: Field) -> Field:
+    """The same map for pictures of twice the side; places are pixel centres."""
+    doubled = warp.copy()
+    doubled[:, 2] = 2 * warp[:, 2] + (warp[:, :2].sum(axis=1) - 1) / 2
+    return doubled
+
+
+def _plausible(warp: Field, side: int) -> bool:
+    """Whether crops of some 5 % a side of either picture explain the map: no turn, scales near 1, no corner
+    further away than both crops together."""
+    scales = (float(warp[0, 0]), float(warp[1, 1]))
+    if not all(0.86 <= scale <= 1.17 for scale in scales) or max(abs(warp[0, 1]), abs(warp[1, 0])) > 0.04:
+        return False
+    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], dtype=np.float32)
+    return bool(np.abs(corners @ warp.T - corners[:, :2]).max() <= 0.14 * side)
