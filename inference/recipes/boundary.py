@@ -1,38 +1,31 @@
 """The border between training and held-out images of a fold: no group, no patient, no file and no look-alike
-crosses it.
-
-Look-alikes are found on the pixels that the recipe sees: coarse thumbnails in all eight orientations propose a
-few partners for every held-out image, and fine detail, normalised by local contrast (so that brightness and
-the common outline of breasts do not count), in small crops of either, confirms them.
-"""
+crosses it. What looks alike is the audit's to say (`inference.datasets.audit`), on the files' own pixels."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from inference.contract import Modality
+from inference.datasets.audit import near_duplicates
+from inference.datasets.audit.near_duplicates import RULES, Gray
 from inference.datasets.sample import LeakError, Sample, assert_disjoint
-from inference.recipes.pictures import Picture
+from inference.preprocessing.pixels import read_gray
 
-#: Correlation of details from which two images count as copies; see docs/laboratory.md for how it was chosen.
-ALIKE = 0.8
-_COARSE, _FINE, _PARTNERS = 16, 64, 5
-_COARSE_FLOOR = 0.8
-#: Crops (top, bottom, left, right margins as shares) under which a copy is still found.
-_CROPS = (
-    (0.0,) * 4, (0.025,) * 4, (0.05,) * 4,
-    (0.0, 0.05, 0.0, 0.05), (0.0, 0.05, 0.05, 0.0), (0.05, 0.0, 0.0, 0.05), (0.05, 0.0, 0.05, 0.0),
-)  # fmt: skip
-_BLACK = 12
-_LEAST_SHOWN = 0.1
-Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+
+@dataclass(frozen=True)
+class Twins:
+    """Two files that show the same picture, and what the audit calls that."""
+
+    first: Path
+    second: Path
+    kind: str
+    agreement: float
 
 
 def digest(path: Path) -> str:
@@ -42,136 +35,77 @@ def digest(path: Path) -> str:
 
 
 def guard(
-    train: Sequence[Sample],
-    held_out: Sequence[Sample],
-    digests: dict[Path, str],
-    pictures: dict[Path, Picture] | None = None,
+    train: Sequence[Sample], held_out: Sequence[Sample], digests: dict[Path, str], twins: Sequence[Twins] = ()
 ) -> None:
     """
     Raises:
-        LeakError: a group, a patient, identical bytes, or (with `pictures`) a look-alike stands on both sides.
+        LeakError: a group, a patient, identical bytes or one of `twins` stands on both sides.
     """
     assert_disjoint({"train": train, "held out": held_out})
     owners = {digests[sample.path]: sample for sample in train}
     for sample in held_out:
-        twin = owners.get(digests[sample.path])
-        if twin is not None:
+        copy = owners.get(digests[sample.path])
+        if copy is not None:
             raise LeakError(
-                f"{sample.path.name} (held out) and {twin.path.name} (train) are the same bytes "
-                f"under groups {sample.group_id} and {twin.group_id}"
+                f"{sample.path.name} (held out) and {copy.path.name} (train) are the same bytes "
+                f"under groups {sample.group_id} and {copy.group_id}"
             )
-    if pictures is not None:
-        ours = [pictures[sample.path].image for sample in held_out]
-        theirs = [pictures[sample.path].image for sample in train]
-        for i, j, value in look_alikes(ours, theirs):
-            raise LeakError(
-                f"{held_out[i].path.name} (held out) and {train[j].path.name} (train) look like copies "
-                f"(correlation {value:.2f}); data.near_duplicates: join makes such images one group"
-            )
+    inside, outside = {sample.path for sample in train}, {sample.path for sample in held_out}
+    for pair in twins:
+        for ours, theirs in ((pair.first, pair.second), (pair.second, pair.first)):
+            if ours in outside and theirs in inside:
+                raise LeakError(
+                    f"{ours.name} (held out) and {theirs.name} (train) look like copies ({pair.kind}, "
+                    f"agreement {pair.agreement:.2f}); data.near_duplicates: join makes such images one group"
+                )
 
 
-def joined(samples: Sequence[Sample], pictures: dict[Path, Picture]) -> tuple[tuple[Sample, ...], int]:
-    """The samples with look-alikes of different groups under one group name, and how many pairs there were."""
-    images = [pictures[sample.path].image for sample in samples]
-    parent: dict[str, str] = {sample.group_id: sample.group_id for sample in samples}
+def look_alikes(samples: Sequence[Sample]) -> list[Twins]:
+    """Pairs of samples of different groups that the audit takes for near-duplicates; tissue, which has no
+    upright, in quarter turns too."""
+    found = []
+    for modality in sorted({sample.modality for sample in samples}):
+        own = [sample for sample in samples if sample.modality is modality]
+        turns = (0, 1) if modality is Modality.SLIDE_MICROSCOPY else (0,)
+        found += _pairs(own, modality, turns)
+    return found
+
+
+def _pairs(samples: list[Sample], modality: Modality, turns: tuple[int, ...]) -> list[Twins]:
+    views = [(sample, turn) for turn in turns for sample in samples]
+
+    @lru_cache(1)
+    def pixels(path: Path) -> Gray:
+        return read_gray(path)
+
+    def view(index: int) -> Gray:
+        sample, turn = views[index]
+        return np.ascontiguousarray(np.rot90(pixels(sample.path), turn))
+
+    signatures = [near_duplicates.sign(view(index), RULES[modality]) for index in range(len(views))]
+    pairs = near_duplicates.find(
+        signatures, lambda index: near_duplicates.fine(view(index)), RULES[modality], lambda *_: None
+    )
+    found = {}
+    for pair in pairs:
+        (first, turn), (second, other) = views[pair.first], views[pair.second]
+        if first.group_id != second.group_id and 0 in (turn, other):
+            key = (first.path, second.path) if first.id <= second.id else (second.path, first.path)
+            found.setdefault(key, Twins(*key, pair.kind, pair.agreement))
+    return list(found.values())
+
+
+def joined(samples: Sequence[Sample], twins: Sequence[Twins]) -> tuple[Sample, ...]:
+    """The samples with the groups of twins under one name."""
+    parent = {sample.group_id: sample.group_id for sample in samples}
+    group_of = {sample.path: sample.group_id for sample in samples}
 
     def root(group: str) -> str:
         while parent[group] != group:
             group = parent[group]
         return group
 
-    pairs = 0
-    for i, j, _ in look_alikes(images, images):
-        one, other = root(samples[i].group_id), root(samples[j].group_id)
-        if one != other:
-            parent[max(one, other)] = min(one, other)
-            pairs += 1
-    return tuple(replace(sample, group_id=root(sample.group_id)) for sample in samples), pairs
-
-
-def look_alikes(
-    ours: Sequence[NDArray[np.uint8]], theirs: Sequence[NDArray[np.uint8]]
-) -> list[tuple[int, int, float]]:
-    """Pairs (index in `ours`, index in `theirs`, correlation of details) that are copies of one another.
-
-    With `ours is theirs` each pair comes once and nothing is paired with itself."""
-    same = ours is theirs
-    if not ours or not theirs:
-        return []
-    mine = np.stack([_thumbnail(image) for image in ours])
-    turned = [
-        np.stack([_flat(view) for view in (_turned(_small(image, _COARSE), turn) for image in theirs)])
-        for turn in range(8)
-    ]
-    nearness = np.stack([mine @ view.T for view in turned])  # turns × ours × theirs
-    best = nearness.max(axis=0)
-    if same:
-        best[np.tril_indices(len(ours))] = -1
-    found = []
-    for i in range(len(ours)):
-        partners = np.argsort(-best[i])[:_PARTNERS]
-        for j in (int(partner) for partner in partners if best[i, partner] >= _COARSE_FLOOR):
-            turns = [turn for turn in range(8) if nearness[turn, i, j] >= _COARSE_FLOOR]
-            value = max(_alike(ours[i], _turned(theirs[j], turn)) for turn in turns)
-            if value >= ALIKE:
-                found.append((i, j, value))
-    return found
-
-
-def _alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
-    """The best correlation of details over small crops of either."""
-    whole_one, whole_other = _detail(one), _detail(other)
-    values = [_correlation(whole_one, _detail(_cropped(other, crop))) for crop in _CROPS]
-    values += [_correlation(_detail(_cropped(one, crop)), whole_other) for crop in _CROPS[1:]]
-    return max(values)
-
-
-def _correlation(one: tuple[Floats, Mask], other: tuple[Floats, Mask]) -> float:
-    """Of details where both images show something: not over the black around a breast, nor along its outline."""
-    shown = one[1] & other[1]
-    if shown.sum() < _LEAST_SHOWN * shown.size:
-        shown = np.ones_like(shown)
-    return float(_flat(one[0][shown]) @ _flat(other[0][shown]))
-
-
-def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
-
-
-def _small(image: NDArray[np.uint8], side: int) -> Floats:
-    return np.asarray(cv2.resize(_gray(image), (side, side), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _flat(values: Floats) -> Floats:
-    """As a vector of length 1 around its mean; all zero where there is nothing to see."""
-    centred = values.ravel() - values.mean()
-    length = float(np.linalg.norm(centred))
-    return centred / length if length > 1e-3 else centred * 0
-
-
-def _thumbnail(image: NDArray[np.uint8]) -> Floats:
-    return _flat(_small(image, _COARSE))
-
-
-def _detail(image: NDArray[np.uint8]) -> tuple[Floats, Mask]:
-    """Fine structure over its local strength, and where the image is not black, away from that border."""
-    values = _small(image, _FINE)
-    fine = values - cv2.GaussianBlur(values, (0, 0), 3)
-    strength = np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 3) + 4.0)
-    shown = cv2.erode((values > _BLACK).astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=1)
-    return np.asarray(fine / strength, np.float32), shown > 0
-
-
-def _turned(image: NDArray[np.generic], turn: int) -> NDArray[np.generic]:
-    """One of the eight orientations of an image."""
-    view = np.rot90(image, turn % 4)
-    return np.ascontiguousarray(view[:, ::-1] if turn >= 4 else view)
-
-
-def _cropped(image: NDArray[np.uint8], crop: tuple[float, ...]) -> NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    top, bottom, left, right = crop
-    return image[
-        round(top * height) : height - round(bottom * height),
-        round(left * width) : width - round(right * width),
-    ]
+    for pair in twins:
+        one, other = root(group_of[pair.first]), root(group_of[pair.second])
+        parent[max(one, other)] = min(one, other)
+    return tuple(replace(sample, group_id=root(sample.group_id)) for sample in samples)

@@ -35,7 +35,7 @@ def run(chosen: Namespace) -> int:
     from inference.datasets.sample import DatasetError, LeakError
     from inference.recipes.parameters import BlockError
     from inference.recipes.runfolder import RunError
-    from inference.recipes.schema import ChampionRecipe, RecipeError, load
+    from inference.recipes.schema import ChampionRecipe, RecipeError, changed, load
     from inference.recipes.training import CheckpointError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]
@@ -45,8 +45,7 @@ def run(chosen: Namespace) -> int:
         if isinstance(recipe, ChampionRecipe):
             return _champion(recipe, chosen)
         if chosen.folds is not None:
-            data = recipe.data.model_copy(update={"folds": chosen.folds, "protocol": "folds"})
-            recipe = recipe.model_copy(update={"data": type(data).model_validate(data.model_dump())})
+            recipe = changed(recipe, {"data.folds": chosen.folds, "data.protocol": "folds"})
         return _recipe(recipe, chosen, variants)
     except (RecipeError, BlockError, DatasetError, RunError, CheckpointError) as error:
         print(f"inference: {error}", file=sys.stderr)

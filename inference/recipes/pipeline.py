@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import joblib
 import numpy as np
 import torch
@@ -24,10 +23,26 @@ from inference.recipes import training
 from inference.recipes.parameters import make
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
-from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out, keys
+from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
 from inference.recipes.schema import Block, Recipe, Stream, changed, parse
+from inference.recipes.steps import (
+    Values,
+    each_outlined,
+    each_picture,
+    gray,
+    group_names,
+    logs,
+    nobody,
+    on_picture,
+    outlined,
+    probabilities,
+    recall_of,
+    resampled,
+    same,
+    transformed,
+    transformed_bags,
+)  # fmt: skip
 
-Values = tuple[Any, ...]
 #: Predictions of an image alone and among others may differ by rounding, not by more.
 _ALONE = 1e-3
 
@@ -87,7 +102,7 @@ class Pipeline:
                     train.take(inside), Place(place.folder / f"search-{name}-{number}", place.identity + name)
                 )
                 said = held_out(one.predict(train.take(outside)))
-                right.append(_balanced(said, self.recipe))
+                right.append(recall_of(said, self.recipe))
             return float(np.mean(right))
 
         method = make("search", search.method.name, search.method.parameters)
@@ -96,11 +111,11 @@ class Pipeline:
         self.recipe = changed(plain, found.thing)
 
     def _calibrate(self, watch: Rows) -> None:
-        said = held_out(self.predict(watch))
+        said = self.predict(watch)
         labels = self._labels(said.samples)
 
         def learn(rows: Rows) -> float:
-            return max(1.0, fit_temperature(_logs(rows.values), labels))
+            return max(1.0, fit_temperature(logs(rows.values), labels))
 
         self.learned["calibration"] = fit("calibration", learn, said)
 
@@ -114,13 +129,12 @@ class Pipeline:
         said = self._run(rows)
         for name in ("search", "calibration"):
             if name in self.learned:
-                said = self.learned[name].apply(said, self._warmer if name == "calibration" else _same)
+                said = self.learned[name].apply(said, self._warmer if name == "calibration" else same)
         return said
 
     def predict_alone(self, picture: Picture) -> Any:
         """What `predict` says of one picture of nobody known, as of a file from outside."""
-        nobody = _nobody()
-        return self.predict(Rows((nobody,), (picture,))).values[0]
+        return self.predict(Rows((nobody(),), (picture,))).values[0]
 
     def refuse_neighbourly(self, rows: Rows, said: Rows, checked: int = 3) -> None:
         """
@@ -139,7 +153,7 @@ class Pipeline:
 
     @staticmethod
     def _warmer(temperature: float, values: Values) -> list[NDArray[np.float64]]:
-        return list(softmax(_logs(values) / temperature))
+        return list(softmax(logs(values) / temperature))
 
     # --- the one path ------------------------------------------------------------------------------------
 
@@ -154,7 +168,7 @@ class Pipeline:
             return streams[0]
         table = streams[0].joined(*streams[1:]).map(lambda parts: np.concatenate(parts))
         for number, block in enumerate(self.recipe.select):
-            table = self._table_step(f"select.{number}", "select", block, table, _transformed)
+            table = self._table_step(f"select.{number}", "select", block, table, transformed)
         return self._table_step("head", "head", self.recipe.head, table, self._classified)
 
     def _preprocessed(self, rows: Rows) -> Rows:
@@ -164,13 +178,13 @@ class Pipeline:
             def learn(given: Rows, block: Block = block) -> Any:
                 made = self._make("preprocess", block)
                 if hasattr(made, "fit"):
-                    made.fit([picture.image for picture in given.values], groups=_groups(given))
+                    made.fit([picture.image for picture in given.values], groups=group_names(given))
                 return made
 
             if hasattr(self._make("preprocess", block), "fit"):
-                rows = self._fitted(step, learn, rows).apply(rows, _each_picture)
+                rows = self._fitted(step, learn, rows).apply(rows, each_picture)
             else:
-                rows = rows.map(_on_picture(self._make("preprocess", block)))
+                rows = rows.map(on_picture(self._make("preprocess", block)))
         return rows
 
     def _stream(self, step: str, stream: Stream, rows: Rows) -> Rows:
@@ -182,7 +196,7 @@ class Pipeline:
         if stream.network is None:
             described = self._described(step, stream, bags)
         else:
-            use = _probabilities if last else training.vectors
+            use = probabilities if last else training.vectors
             described = self._network(f"{step}.network", stream, bags, use, last=last)
         if last and self._learning:
             return described
@@ -194,10 +208,10 @@ class Pipeline:
 
         def learn(given: Rows) -> Any:
             made = self._make("aggregate", stream.aggregate)
-            return made.fit(list(given.values), self._names(given.samples), groups=_groups(given))
+            return made.fit(list(given.values), self._names(given.samples), groups=group_names(given))
 
         fitted = self._fitted(f"{step}.aggregate", learn, given)
-        return fitted.apply(given, self._classified if block.kind == "bags" else _transformed_bags)
+        return fitted.apply(given, self._classified if block.kind == "bags" else transformed_bags)
 
     def _described(self, step: str, stream: Stream, bags: Rows) -> Rows:
         """Hand-made features of every instance, inside the outline that a segmentation finds."""
@@ -208,17 +222,17 @@ class Pipeline:
                 made = self._make("segment", block)
                 pictures = [picture for bag in given.values for picture in bag]
                 if hasattr(made, "fit"):
-                    groups = [g for g, bag in zip(_groups(given), given.values, strict=True) for _ in bag]
+                    groups = [g for g, bag in zip(group_names(given), given.values, strict=True) for _ in bag]
                     outlines = [
                         np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures
                     ]
-                    made.fit([_gray(picture.image) for picture in pictures], outlines, groups=groups)
+                    made.fit([gray(picture.image) for picture in pictures], outlines, groups=groups)
                 return made
 
             if hasattr(self._make("segment", block), "fit"):
-                bags = self._fitted(f"{step}.segment", learn, bags).apply(bags, _each_outlined)
+                bags = self._fitted(f"{step}.segment", learn, bags).apply(bags, each_outlined)
             else:
-                bags = bags.map(lambda bag: _outlined(self._make("segment", block), bag))
+                bags = bags.map(lambda bag: outlined(self._make("segment", block), bag))
         else:
             bags = bags.map(lambda bag: tuple(Picture(picture.image) for picture in bag))
         features = [self._make("features", block) for block in stream.features]
@@ -238,22 +252,21 @@ class Pipeline:
         says of its own training part is of no use and not computed."""
         assert stream.network is not None
         block = stream.network
+        stops_early = self._watch is not None and self.recipe.train.patience is not None
+        looked_at = [self._watch] if self._watch is not None and stops_early else []
 
         def learn(given: Rows) -> Any:
             torch.manual_seed(self.seed)
             network = self._make("network", block)
             if not stream.trained:
                 return network.eval()
-            watch = (
-                None if self._watch is None or self.recipe.train.patience is None else self._watched(stream)
-            )
+            watch = self._watched(stream) if looked_at else None
             return training.train(
                 network, self._examples(given), None if watch is None else self._examples(watch),
                 self.recipe.train, self.seed, self._place.folder / f"{step}.pt", self._place.identity + step,
                 lambda epoch, of, values: self._place.report(step, epoch, of, values),
             )  # fmt: skip
 
-        looked_at = [] if self._watch is None else [self._watch]
         if not stream.trained:
             # weights that nobody here was learned from leave no stamp
             if step not in self.learned:
@@ -304,7 +317,7 @@ class Pipeline:
         def learn(given: Rows) -> Any:
             made = self._make(family, block)
             matrix, names = np.stack(given.values), self._names(given.samples)
-            return made.fit(matrix, names, groups=_groups(given))
+            return made.fit(matrix, names, groups=group_names(given))
 
         if family == "head" and self._learning and self.recipe.train.balance == "oversample":
             fitted = self._fitted(step, learn, resampled(table, self.seed))
@@ -360,93 +373,3 @@ class Pipeline:
         recipe = parse(state["recipe"], path.name)
         assert isinstance(recipe, Recipe)
         return cls(recipe, state["seed"], state["learned"])
-
-
-def resampled(rows: Rows, seed: int) -> Rows:
-    """Rows of rare classes repeated until all classes are as frequent; every row then counts as shaped by all,
-    so that nobody can divide them afterwards."""
-    labels = [sample.label for sample in rows.samples]
-    most = max(labels.count(label) for label in set(labels))
-    generator = np.random.default_rng(seed)
-    chosen = list(range(len(rows)))
-    for label in sorted(set(labels)):
-        own = [index for index, name in enumerate(labels) if name == label]
-        chosen += [int(i) for i in generator.choice(own, most - len(own))]
-    sampler = fit("resampling", lambda _: chosen, rows)
-    return Rows(*_pick(rows, chosen), (*rows.stamps, sampler.stamp))
-
-
-def _pick(rows: Rows, chosen: list[int]) -> tuple[tuple[Sample, ...], Values]:
-    return tuple(rows.samples[i] for i in chosen), tuple(rows.values[i] for i in chosen)
-
-
-def _groups(rows: Rows) -> list[str]:
-    """The name under which a block records whom it has seen: the first of the sample's keys."""
-    return [keys(sample)[0] for sample in rows.samples]
-
-
-def _same(_: Any, values: Values) -> Values:
-    return values
-
-
-def _logs(values: Sequence[Any]) -> NDArray[np.float64]:
-    return np.log(np.clip(np.stack(values), 1e-7, 1.0))
-
-
-def _gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
-
-
-def _on_picture(block: Any) -> Callable[[Picture], Picture]:
-    """A preprocessing block on image and mask: a block that moves pixels says how (`with_mask`)."""
-
-    def change(picture: Picture) -> Picture:
-        mask = picture.mask
-        if mask is not None and hasattr(block, "with_mask"):
-            image, moved = block.with_mask(picture.image, mask.astype(np.uint8))
-            return Picture(image, np.asarray(moved) > 0)
-        image = block(picture.image)
-        if mask is not None and mask.shape != image.shape[:2]:
-            size = (image.shape[1], image.shape[0])
-            mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-        return Picture(image, mask)
-
-    return change
-
-
-def _each_picture(block: Any, values: Values) -> list[Picture]:
-    return [_on_picture(block)(picture) for picture in values]
-
-
-def _outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
-    """The truth's outline gives way to the one that was found."""
-    return tuple(Picture(picture.image, block(_gray(picture.image))) for picture in bag)
-
-
-def _each_outlined(block: Any, values: Values) -> list[tuple[Picture, ...]]:
-    return [_outlined(block, bag) for bag in values]
-
-
-def _transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:
-    return list(block.transform(np.stack(values)))
-
-
-def _transformed_bags(block: Any, values: Values) -> list[NDArray[np.float64]]:
-    return list(block.transform(list(values)))
-
-
-def _probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
-    return softmax(training.logits(network, images))
-
-
-def _balanced(said: Rows, recipe: Recipe) -> float:
-    """Balanced accuracy: what a search climbs."""
-    names = np.array([recipe.task.classes[int(np.argmax(value))] for value in said.values])
-    truth = np.array([sample.label for sample in said.samples])
-    return float(np.mean([(names[truth == label] == label).mean() for label in set(truth)]))
-
-
-def _nobody() -> Sample:
-    from inference.contract import Modality
-
-    return Sample("", "", Modality.ULTRASOUND, Path(), "", "", None)

@@ -16,7 +16,7 @@ from torch import distributed as dist
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.recipes import training
-from inference.recipes.boundary import guard, joined
+from inference.recipes.boundary import guard, joined, look_alikes
 from inference.recipes.pictures import Picture, read, read_file
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Fold, choose, divide
@@ -49,7 +49,8 @@ def run(recipe: Recipe, order: Order) -> dict[str, Any]:
         DatasetError: the data are not there or cannot be divided so.
         RunError: the folder belongs to another run.
     """
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
     with training.join_world():
         rank, processes = training.world()
         chosen = choose(recipe, order.data, order.seed)
@@ -57,10 +58,10 @@ def run(recipe: Recipe, order: Order) -> dict[str, Any]:
         pictures = dict(
             zip((s.path for s in chosen.samples), read(chosen.samples, recipe.data).values, strict=True)
         )
-        if recipe.data.near_duplicates == "join":
-            samples, pairs = joined(chosen.samples, pictures)
-            chosen = replace(chosen, samples=samples)
-            declared += [f"{pairs} pairs of look-alikes were joined into one group"] if pairs else []
+        twins = look_alikes(chosen.samples)
+        if recipe.data.near_duplicates == "join" and twins:
+            chosen = replace(chosen, samples=joined(chosen.samples, twins))
+            declared.append(f"{len(twins)} pairs of look-alikes were joined into one group")
         if order.shuffle_labels:
             chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
             declared.append("labels were shuffled over groups: a control, not a result")
@@ -78,7 +79,7 @@ def run(recipe: Recipe, order: Order) -> dict[str, Any]:
         made: list[Record] = []
         for number, fold in enumerate(folds):
             progress = Progress(f"{recipe.id} fold {number + 1}/{len(folds)}", quiet=order.quiet or rank > 0)
-            guard(fold.train, fold.held_out, digests, pictures)
+            guard(fold.train, fold.held_out, digests, twins)
             made += _fold(recipe, fold, number, pictures, place, identity, order.seed, progress)
         counted = {
             "dataset": recipe.data.dataset,

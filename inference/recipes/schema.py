@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from inference.recipes import registry
 from inference.recipes.parameters import BlockError, check
 
 FOLDER = Path(__file__).parent
@@ -342,7 +343,7 @@ def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
 
 def overlay(base: Any, over: Any, source: str) -> Any:
     """`over` laid upon `base`: mappings key by key, a mapping with numbers upon a list entry by entry,
-    `substitutions` added, all else replaced.
+    `substitutions` added, all else (an empty mapping and another block too) replaced.
 
     Raises:
         RecipeError: a number that the list does not have.
@@ -354,7 +355,7 @@ def overlay(base: Any, over: Any, source: str) -> Any:
                 raise RecipeError(f"{source}: {index!r} is no entry of a list of {len(base)}")
             merged[index] = overlay(base[index], value, f"{source}.{index}")
         return merged
-    if not isinstance(base, dict) or not isinstance(over, dict):
+    if not isinstance(base, dict) or not isinstance(over, dict) or not over or _other_block(base, over):
         return over
     result = dict(base)
     for key, value in over.items():
@@ -363,6 +364,14 @@ def overlay(base: Any, over: Any, source: str) -> Any:
         else:
             result[key] = overlay(base[key], value, f"{source}.{key}") if key in base else value
     return result
+
+
+def _other_block(base: dict[Any, Any], over: dict[Any, Any]) -> bool:
+    """Whether both are blocks with parameters, but not the same one."""
+    if len(base) != 1 or len(over) != 1 or set(base) == set(over):
+        return False
+    name = next(iter(over))
+    return any(name in registry.names(family) for family in registry.FAMILIES)
 
 
 def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:

@@ -1,0 +1,119 @@
+"""What a recipe's steps do with a picture, a bag or a row: small functions that the pipeline puts together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inference.contract import Modality
+from inference.datasets.sample import Sample
+from inference.evaluation.calibration import softmax
+from inference.recipes import training
+from inference.recipes.pictures import Picture
+from inference.recipes.provenance import Rows, fit, keys
+from inference.recipes.schema import Recipe
+
+Values = tuple[Any, ...]
+
+
+def resampled(rows: Rows, seed: int) -> Rows:
+    """Rows of rare classes repeated until all classes are as frequent; every row then counts as shaped by all,
+    so that nobody can divide them afterwards."""
+    labels = [sample.label for sample in rows.samples]
+    most = max(labels.count(label) for label in set(labels))
+    generator = np.random.default_rng(seed)
+    chosen = list(range(len(rows)))
+    for label in sorted(set(labels)):
+        own = [index for index, name in enumerate(labels) if name == label]
+        chosen += [int(i) for i in generator.choice(own, most - len(own))]
+    sampler = fit("resampling", lambda _: chosen, rows)
+    return Rows(*_pick(rows, chosen), (*rows.stamps, sampler.stamp))
+
+
+def _pick(rows: Rows, chosen: list[int]) -> tuple[tuple[Sample, ...], Values]:
+    return tuple(rows.samples[i] for i in chosen), tuple(rows.values[i] for i in chosen)
+
+
+def group_names(rows: Rows) -> list[str]:
+    """The name under which a block records whom it has seen: the first of the sample's keys."""
+    return [keys(sample)[0] for sample in rows.samples]
+
+
+def same(_: Any, values: Values) -> Values:
+    """The values as they are."""
+    return values
+
+
+def logs(values: Sequence[Any]) -> NDArray[np.float64]:
+    """N×K logits of rows of probabilities."""
+    return np.log(np.clip(np.stack(values), 1e-7, 1.0))
+
+
+def gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Luma of a colour image."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
+
+
+def on_picture(block: Any) -> Callable[[Picture], Picture]:
+    """A preprocessing block on image and mask: a block that moves pixels says how (`with_mask`)."""
+
+    def change(picture: Picture) -> Picture:
+        mask = picture.mask
+        if mask is not None and hasattr(block, "with_mask"):
+            image, moved = block.with_mask(picture.image, mask.astype(np.uint8))
+            return Picture(image, np.asarray(moved) > 0)
+        image = block(picture.image)
+        if mask is not None and mask.shape != image.shape[:2]:
+            size = (image.shape[1], image.shape[0])
+            mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        return Picture(image, mask)
+
+    return change
+
+
+def each_picture(block: Any, values: Values) -> list[Picture]:
+    """A preprocessing block on every picture."""
+    return [on_picture(block)(picture) for picture in values]
+
+
+def outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
+    """The truth's outline gives way to the one that was found."""
+    return tuple(Picture(picture.image, block(gray(picture.image))) for picture in bag)
+
+
+def each_outlined(block: Any, values: Values) -> list[tuple[Picture, ...]]:
+    """A segmentation on every bag."""
+    return [outlined(block, bag) for bag in values]
+
+
+def transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:
+    """A transformer of rows."""
+    return list(block.transform(np.stack(values)))
+
+
+def transformed_bags(block: Any, values: Values) -> list[NDArray[np.float64]]:
+    """An aggregator of bags."""
+    return list(block.transform(list(values)))
+
+
+def probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
+    """N×K of a network's logits."""
+    return softmax(training.logits(network, images))
+
+
+def recall_of(said: Rows, recipe: Recipe) -> float:
+    """Balanced accuracy: what a search climbs."""
+    names = np.array([recipe.task.classes[int(np.argmax(value))] for value in said.values])
+    truth = np.array([sample.label for sample in said.samples])
+    return float(np.mean([(names[truth == label] == label).mean() for label in set(truth)]))
+
+
+def nobody() -> Sample:
+    """Whose picture a file from outside is: no group, no patient."""
+    return Sample("", "", Modality.ULTRASOUND, Path(), "", "", None)
