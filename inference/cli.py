@@ -1,4 +1,4 @@
-"""The laboratory's commands: archive, train, evaluate, predict, explain, variants."""
+"""The laboratory's commands: archive, audit, train, evaluate, predict, explain, variants."""
 
 from __future__ import annotations
 
@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--skip-trained", action="store_true", help="leave out what was trained on")
     evaluate.add_argument(
         "--record", action="store_true", help="rerun val, and write predictions, figures and card anew"
+    )
+    evaluate.add_argument(
+        "--card", action="store_true", help="write figures, plots and card anew from what is on record"
     )
     evaluate.add_argument(
         "--against", type=Path, metavar="STORE_OR_PREDICTIONS", help="DeLong's test on the images in common"

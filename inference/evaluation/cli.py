@@ -52,6 +52,8 @@ def _run(chosen: Namespace, default_data: Path) -> int:
         )  # fmt: skip
         if chosen.record:
             found = record(folder, found.records)
+    elif chosen.card:
+        found = write_results(folder)
     else:
         found = results_on_record(folder, chosen.dataset, chosen.split)
     print(_json(found.as_json()) if chosen.json else as_text(found))

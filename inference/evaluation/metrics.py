@@ -18,7 +18,8 @@ Booleans = NDArray[np.bool_]
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(np.broadcast(part, whole).shape, np.nan), where=whole > 0)
+    empty = np.full(np.broadcast(part, whole).shape, np.nan)
+    return np.asarray(np.divide(part, whole, out=empty, where=whole > 0), np.float64)
 
 
 def _level_sums(

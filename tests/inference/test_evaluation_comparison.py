@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
 from inference.evaluation.delong import auc_covariance, delong, placements
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
+from inference.evaluation.results import METRICS
 from inference.evaluation.retrain import committed_fold, compare_fold
 from inference.serving.store import DEFAULT_STORE, read_manifest
 
@@ -109,9 +111,7 @@ def test_two_truths_of_one_image_are_refused() -> None:
         compare(ours, [replace(entry, image="x") for entry in theirs])
 
 
-def test_evaluate_against_another_models_predictions(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from inference.cli import main
 
     for name, shift in (("a", 2.0), ("b", 0.5)):
@@ -126,6 +126,17 @@ def test_evaluate_against_another_models_predictions(
     assert main([*asked, str(tmp_path / "b" / "ultrasound" / PREDICTIONS)]) == 0
     assert json.loads(capsys.readouterr().out) == by_store
     assert by_store[0]["name"] == "auc_malignant_benign" and by_store[0]["first"] > by_store[0]["second"]
+    write_account(tmp_path / "a" / "ultrasound", Account("made up", "made up", "made up", ()))
+    assert main(["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--card", "--json"]) == 0
+    written = json.loads((tmp_path / "a" / "ultrasound" / METRICS).read_text())
+    assert json.loads(capsys.readouterr().out) == written
+    asked_again = ["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--dataset", "busi", "--json"]
+    assert main([*asked_again, "--split", "oof"]) == 0
+    assert json.loads(capsys.readouterr().out) == written
+    assert main([*asked_again, "--split", "val"]) == 1
+    assert "no predictions of busi val are on record; there are: busi oof" in capsys.readouterr().err
+    assert main(["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--retrain-fold", "9"]) == 1
+    assert "folds on record: 0, 1, 2" in capsys.readouterr().err
     assert main([*asked, str(tmp_path / "c")]) == 1
     assert "no table of predictions" in capsys.readouterr().err
 
@@ -133,7 +144,8 @@ def test_evaluate_against_another_models_predictions(
 def test_a_fold_trained_again_holds_its_committed_figure_or_not() -> None:
     manifest = read_manifest("ultrasound")
     committed = [entry for entry in busi_records(1.5, 1) if entry.fold == 1]
-    again = [entry for entry in busi_records(1.5, 3) if entry.fold == 1]
+    again = [replace(entry, dice=0.8) for entry in committed]
+    again[0] = replace(again[0], probabilities={"benign": 1.0, "malignant": 0.0, "normal": 0.0})
     held = {entry.again.name: entry for entry in compare_fold(manifest, committed, again, 1)}
     assert set(held) == {"auc_malignant_benign", "dice"}
     assert held["auc_malignant_benign"].within
