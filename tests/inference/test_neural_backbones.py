@@ -110,12 +110,10 @@ def sample_image(name: str) -> Tensor:
     return (small / 255 - 0.5) / 0.5
 
 
-#: ImageNet-1k: what a Chinese temple's roof, and a dahlia, may be taken for
+#: Classes of ImageNet-1k for a Chinese palace, and for a dahlia, which has no class of its own
 PLAUSIBLE = {
-    # bell cote, boathouse, church, dome, monastery, mosque, palace, stupa, (tile) roof
-    "china.jpg": {442, 449, 497, 538, 663, 668, 698, 832, 853, 858},
-    # bee, artichoke, cardoon, daisy, pot, vase, sea anemone
-    "flower.jpg": {309, 944, 946, 985, 738, 883, 108},
+    "china.jpg": {698, 663},  # palace, monastery
+    "flower.jpg": {985, 946, 944, 738, 309},  # daisy, cardoon, artichoke, flowerpot, bee
 }
 
 
@@ -126,8 +124,8 @@ def test_published_weights_see_in_photographs_what_is_there(variant: int, name: 
     with torch.no_grad():
         row = imagenet(variant)(sample_image(name)).mean(dim=(2, 3))
         chances = torch.softmax(row @ published["_fc.weight"].T + published["_fc.bias"], dim=1)[0]
-    best = int(chances.argmax())
-    assert best in PLAUSIBLE[name], f"class {best} at {float(chances.max()):.2f}"
+    likeliest = chances.topk(5).indices.tolist()
+    assert PLAUSIBLE[name] & set(likeliest), f"the five likeliest classes are {likeliest}"
 
 
 def test_weights_that_nobody_ships_are_refused_by_name() -> None:

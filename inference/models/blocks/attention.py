@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from inference.recipes.registry import block
 
-#: Fewer hidden units may all fall silent at the start, and then never learn.
+#: Fewer hidden units may all fall silent, and then never learn.
 _NARROWEST = 4
 
 
@@ -24,9 +24,8 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16, *, neutral: bool = False) -> None:
         super().__init__()
-        middle = max(_NARROWEST, channels // reduction)
-        self.squeeze = nn.Linear(channels, middle)
-        self.excite = nn.Linear(middle, channels)
+        self.squeeze = _squeeze(channels, reduction)
+        self.excite = nn.Linear(self.squeeze.out_features, channels)
         self.scale = _neutral(self.excite) if neutral else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,9 +42,8 @@ class ConvolutionalAttention(nn.Module):
         super().__init__()
         if kernel % 2 == 0:
             raise ValueError(f"CBAM's kernel must be odd, not {kernel}")
-        middle = max(_NARROWEST, channels // reduction)
-        self.squeeze = nn.Linear(channels, middle)
-        self.excite = nn.Linear(middle, channels)
+        self.squeeze = _squeeze(channels, reduction)
+        self.excite = nn.Linear(self.squeeze.out_features, channels)
         self.place = nn.Conv2d(2, 1, kernel, padding=kernel // 2)
         self.scale = 1.0
         if neutral:
@@ -76,6 +74,13 @@ class DeepRepresentationScaling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x * self.scale[:, None, None]
         return x if self.shift is None else x + self.shift[:, None, None]
+
+
+def _squeeze(channels: int, reduction: int) -> nn.Linear:
+    """Without a bias at the start: means near 0 would leave a unit's state to it, for every image alike."""
+    layer = nn.Linear(channels, max(_NARROWEST, channels // reduction))
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 def _neutral(layer: nn.Linear | nn.Conv2d) -> float:
