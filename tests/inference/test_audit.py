@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -230,3 +232,31 @@ def test_blank_pictures_are_nobodys_duplicates(tmp_path: Path) -> None:
         path = tmp_path / "normal" / f"normal ({number}).png"
         pictures.save(path, np.full((90, 120), 40, np.uint8))
     assert not any(f["agreement"] for f in audited(tmp_path))
+
+
+def test_on_busi_every_group_of_the_split_file_is_found_and_the_contradictions_are_named(
+    shared_data: Path,
+) -> None:
+    (one,) = json.loads(run(shared_data / "busi", json=True)[1])["datasets"]
+    pairs = [[Path(file).name for file in f["files"]] for f in one["findings"] if f["agreement"] is not None]
+    with (shared_data / "busi" / "split.csv").open(newline="") as lines:
+        group_of = {row["image"]: row["group"] for row in csv.DictReader(lines)}
+    # Images that the pairs join, step by step, are one cluster.
+    cluster = {name: name for name in group_of}
+    for first, second in pairs:
+        joined, other = cluster[first], cluster[second]
+        cluster = {name: joined if root == other else root for name, root in cluster.items()}
+    apart = defaultdict(set)
+    for name, group in group_of.items():
+        apart[group].add(cluster[name])
+    assert all(len(clusters) == 1 for clusters in apart.values())
+    conflicts = {tuple(sorted(f["files"])) for f in one["findings"] if f["code"] == "conflicting_labels"}
+    assert {tuple(Path(file).name for file in files) for files in conflicts} == {
+        ("benign (333).png", "malignant (77).png"),
+        ("benign (406).png", "malignant (94).png"),
+    }
+    assert not any(f["code"] == "duplicates_across_splits" for f in one["findings"])
+
+
+def test_films_of_different_women_are_never_taken_for_one_picture(shared_data: Path) -> None:
+    assert not any(finding["agreement"] is not None for finding in audited(shared_data / "mini_mias"))
