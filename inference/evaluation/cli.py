@@ -87,7 +87,7 @@ def rerun(
     if model == "histopathology" and dataset in (None, measuring.MOSAIC):
         records += _mosaic(manifest, forward, store / model, data, skip_trained)
     if not records:
-        raise RecordsError("no image gave a result")
+        raise RecordsError("nothing was measured: no sample is left, or none gave a result")
     return results_of(manifest, records, "the served weights")
 
 
