@@ -1,12 +1,13 @@
 """Histopathology: 0.2 mm fields at 4 µm per pixel → the logit of invasive carcinoma of each, and how much each
 should count for the whole image.
 
-Two readers of different depth look at every field and are averaged. The attention is gated (Ilse 2018); an
+Readers of different depth look at every field and are averaged. The attention is gated (Ilse 2018); an
 image's logit is the attention-weighted mean of its fields' logits, so that a single field keeps its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,12 +76,14 @@ class FieldAttention(nn.Module):
 
 
 class FieldNetwork(nn.Module):
-    """The served network: two readers, the attention over the first one's features, the novelty gate."""
+    """The served network: readers whose logits are averaged, the attention over the first one's features, the
+    novelty gate over its pyramid."""
 
-    def __init__(self, first: FieldReader, second: FieldReader) -> None:
+    def __init__(self, readers: Sequence[FieldReader]) -> None:
         super().__init__()
-        assert isinstance(first.backbone, EfficientNetLite0), "the novelty gate looks at its pyramid"
-        self.first, self.second = first, second
+        assert isinstance(readers[0].backbone, EfficientNetLite0), "the novelty gate looks at its pyramid"
+        self.first = readers[0]
+        self.others = nn.ModuleList(readers[1:])
         self.attention = FieldAttention()
         self.novelty = Novelty()
 
@@ -89,6 +92,7 @@ class FieldNetwork(nn.Module):
         fields = prepare(x)
         pyramid = self.first.backbone(fields)
         pooled = self.first.backbone.head(pyramid.s32).mean(dim=(2, 3))
-        one = self.first.classify(pooled)[:, 0]
-        other = self.second.classify(self.second.pooled(fields))[:, 0]
-        return FieldOutput((one + other) / 2, self.attention(pooled), self.novelty(pyramid))
+        logit = self.first.classify(pooled)[:, 0]
+        for other in self.others:
+            logit = logit + other.classify(other.pooled(fields))[:, 0]
+        return FieldOutput(logit / (1 + len(self.others)), self.attention(pooled), self.novelty(pyramid))

@@ -26,8 +26,8 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     recipes.add_argument("--json", action="store_true", help="print the summary as it stands in the run")
     champions = train.add_argument_group("served models")
     champions.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    champions.add_argument("--version", default="1.0.0")
-    champions.add_argument("--epochs", type=int, help="instead of the recipe's own number")
+    champions.add_argument("--version", default="2.0.0")
+    champions.add_argument("--no-refit", action="store_true", help="serve the first fold's network")
 
 
 def run(chosen: Namespace) -> int:
@@ -37,6 +37,7 @@ def run(chosen: Namespace) -> int:
     from inference.recipes.runfolder import RunError
     from inference.recipes.schema import ChampionRecipe, RecipeError, changed, load
     from inference.recipes.training import CheckpointError
+    from inference.training.plan import PlanError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]
     variants = (*chosen.variant, *named)
@@ -48,6 +49,8 @@ def run(chosen: Namespace) -> int:
             recipe = changed(recipe, {"data.folds": chosen.folds, "data.protocol": "folds"})
         return _recipe(recipe, chosen, variants)
     except (RecipeError, BlockError, DatasetError, RunError, CheckpointError) as error:
+        print(f"inference: {error}", file=sys.stderr)
+    except PlanError as error:
         print(f"inference: {error}", file=sys.stderr)
     except LeakError as error:
         print(f"inference: refused, a leak: {error}", file=sys.stderr)
@@ -94,8 +97,11 @@ def _champion(recipe: object, chosen: Namespace) -> int:
         run=chosen.run or Path("runs") / recipe.id,
         store=chosen.store,
         version=chosen.version,
-        epochs=chosen.epochs,
+        settings=recipe.train,
         seed=chosen.seed,
+        recipe=recipe.id,
+        recipe_sha256=recipe.hash,
+        refit=not chosen.no_refit,
     )
     manifest = BUILDERS[recipe.champion](plan)
     print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")

@@ -23,7 +23,7 @@ from inference.serving.onnx_session import OnnxForward
 from inference.serving.quality import colourfulness
 from inference.training import histopathology
 from inference.training.export import WEIGHTS, export_onnx, parameter_count
-from inference.training.plan import INTENDED_USE, Plan, novelty_limit, store_model
+from inference.training.plan import INTENDED_USE, Plan, novelty_limit, store_model, told
 
 #: One of so many grouped parts of `train` is kept for calibration.
 INNER_PARTS = 8
@@ -36,15 +36,15 @@ def build(plan: Plan) -> ModelManifest:
     seen = list(published.part("train"))
     inside, held = grouped_folds(seen, INNER_PARTS, plan.seed)[0]
     fitted = [seen[i] for i in inside]
-    epochs = plan.epochs or histopathology.EPOCHS
-    network = histopathology.train(fitted, plan.run / "inner", epochs, plan.seed)
+    settings = plan.settings_of(histopathology.Settings)
+    network = histopathology.train(fitted, plan.run / "inner", settings, plan.seed)
     manifest = described(plan, network, fitted, [seen[i] for i in held])
     weights = plan.run / WEIGHTS
     export_onnx(network, _EXAMPLE, FieldOutput._fields, weights)
     forward = OnnxForward(weights)
     records = predict(manifest, forward, published.part("val")) + mosaic_records(manifest, forward, plan.data)
     return store_model(
-        plan, manifest, network, _EXAMPLE, FieldOutput._fields, seen, records, account(seen, fitted)
+        plan, manifest, network, _EXAMPLE, FieldOutput._fields, seen, records, account(plan, seen, fitted)
     )
 
 
@@ -80,7 +80,7 @@ def described(
     )  # fmt: skip
 
 
-def account(seen: Sequence[Sample], fitted: Sequence[Sample]) -> Account:
+def account(plan: Plan, seen: Sequence[Sample], fitted: Sequence[Sample]) -> Account:
     """How the model was made, for its card."""
     return Account(
         data="IDC patches (Cruz-Roa 2014, Janowczyk 2016): 50×50 px at about 4 µm/px; "
@@ -98,5 +98,5 @@ def account(seen: Sequence[Sample], fitted: Sequence[Sample]) -> Account:
             "The calibration holds for a field. A whole slide's score is a ranking, not a probability of disease.",
             "Scanners other than the set's own, frozen sections and lobular carcinoma were not measured.",
         ),
-        run={"epochs": str(histopathology.EPOCHS), "batch": str(histopathology.BATCH)},
+        run=told(plan.settings_of(histopathology.Settings)),
     )

@@ -27,6 +27,7 @@ from inference.evaluation.detection import Mark, components, froc, mark_of
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
 from inference.models.backbone import imagenet_backbone
+from inference.models.lesion import LesionNetwork
 from inference.models.mammogram import FilmOutput, FilmReader, MammogramNetwork
 from inference.preprocessing import mammography as film
 from inference.preprocessing.geometry import lay_out
@@ -35,10 +36,11 @@ from inference.serving.mammography import marks_of, quarter
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.quality import fit_ranges, look
 from inference.serving.regions import sigmoid
+from inference.serving.store import read_manifest
 from inference.training import films, masses
 from inference.training.export import WEIGHTS, export_onnx, parameter_count
 from inference.training.lesion import pooled_statistics
-from inference.training.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model
+from inference.training.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
 
 FOLDS = 5
 #: One of so many grouped parts of CBIS-DDSM's `train` is kept for calibration.
@@ -59,13 +61,23 @@ def build(plan: Plan) -> ModelManifest:
     records += predict(manifest, OnnxForward(path), masses.read(plan.data).part("val"))
     seen = [*masses.read(plan.data).part("train"), *learned.films]
     return store_model(
-        plan, manifest, learned.network, _EXAMPLE, FilmOutput._fields, seen, records, account(learned)
+        plan, manifest, learned.network, _EXAMPLE, FilmOutput._fields, seen, records, account(plan, learned)
     )
 
 
 def retrain_fold(fold: int, plan: Plan) -> list[Record]:
-    """Fit the film reader of `fold` anew over the mass network of `plan.run`, which is trained where missing."""
-    return fold_records(plan, learn(plan), fold)
+    """Fit the film reader of `fold` anew. Whether a film is abnormal is its business alone, so that the mass network
+    stands at its ImageNet weights here, and the stored model's calibration serves: it moves no ranking."""
+    shown = list(films.read(plan.data).samples)
+    reader = FilmReader(imagenet_backbone())
+    train, outside = grouped_folds(shown, FOLDS, plan.seed)[fold]
+    films.fit(reader, films.places(reader, shown, plan.run / "places.npz").part(train), plan.seed)
+    channels = plan.settings_of(masses.Settings).channels
+    network = MammogramNetwork(LesionNetwork(imagenet_backbone(), 2, channels), reader).eval()
+    path = plan.run / f"fold-{fold}.onnx"
+    export_onnx(network, _EXAMPLE, FilmOutput._fields, path)
+    manifest = read_manifest("mammography", plan.store)
+    return predict(manifest, OnnxForward(path), [shown[i] for i in outside], split="oof", fold=fold)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +111,7 @@ def learn(plan: Plan) -> Learned:
     known = list(masses.read(plan.data).part("train"))
     inside, held = grouped_folds(known, INNER_PARTS, plan.seed)[0]
     fitted = [known[i] for i in inside]
-    mass = masses.train(fitted, plan.run / "masses", plan.epochs or masses.EPOCHS, plan.seed)
+    mass = masses.train(fitted, plan.run / "masses", plan.settings_of(masses.Settings), plan.seed)
     reader = FilmReader(imagenet_backbone())
     shown = list(films.read(plan.data).samples)
     places = films.places(reader, shown, plan.run / "places.npz")
@@ -223,7 +235,7 @@ def fold_records(plan: Plan, learned: Learned, fold: int) -> list[Record]:
     return predict(manifest, OnnxForward(path), own, split="oof", fold=fold)
 
 
-def account(learned: Learned) -> Account:
+def account(plan: Plan, learned: Learned) -> Account:
     """How the model was made, for its card."""
     women = len({sample.group_id for sample in learned.films})
     return Account(
@@ -250,6 +262,6 @@ def account(learned: Learned) -> Account:
         ),
         refitted=True,
         run={
-            "folds (mini-MIAS)": str(FOLDS), "epochs (masses)": str(masses.EPOCHS), "batch": str(masses.BATCH),
+            "folds (mini-MIAS)": str(FOLDS), **told(plan.settings_of(masses.Settings)),
         },
     )  # fmt: skip

@@ -25,7 +25,7 @@ from inference.preprocessing.mammography import HEIGHT, PLACE_PX, WIDTH, working
 from inference.preprocessing.pixels import read_gray
 
 #: Inverse penalties, chosen on grouped folds of the published `train` part.
-PENALTY, DENSITY_PENALTY = 1e-3, 1e-4
+PENALTY, DENSITY_PENALTY = 1e-3, 1e-3
 _MOST_PLACES, _NORMAL_PLACES = 20, 40
 #: Normal films against circles, in weight.
 _NORMAL_WEIGHT = 0.6

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,19 @@ from inference.preprocessing.pixels import read_rgb
 from inference.training.augment import cut_out, stains
 from inference.training.fit import Schedule, fit, shuffled
 
-BATCH = 64
-EPOCHS = 10
-READERS = 2
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recipe may set. `epochs`: of each reader, as many as there are; the first is an EfficientNet-Lite0, the
+    others Lite1."""
+
+    epochs: tuple[int, ...] = (10, 6)
+    batch: int = 64
+    learning_rate: float = 1e-3
+    backbone_rate: float = 0.6
+
+
+DEFAULT = Settings()
 _MIXED_SHARE = 0.5
 _BAG_FIELDS = 24
 _BAG_STEPS = 400
@@ -45,20 +56,23 @@ def load(samples: Sequence[Sample]) -> NDArray[np.uint8]:
     return fields
 
 
-def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> FieldNetwork:
+def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> FieldNetwork:
     """The network fitted to `samples`: readers, attention, novelty distance."""
-    first, second = (
-        train_reader(samples, run / f"reader-{which}", which, epochs, seed) for which in range(READERS)
-    )
-    network = FieldNetwork(first, second).eval()
+    readers = [
+        train_reader(samples, run / f"reader-{which}", which, settings, seed)
+        for which in range(len(settings.epochs))
+    ]
+    network = FieldNetwork(readers).eval()
     fields = torch.from_numpy(load(samples))
     network.novelty.fit(pooled_statistics(network, fields[:: max(1, len(fields) // 3000)]))
     fit_attention(network, samples, fields, seed)
     return network
 
 
-def train_reader(samples: Sequence[Sample], run: Path, which: int, epochs: int, seed: int) -> FieldReader:
-    """Reader 0 is an EfficientNet-Lite0, reader 1 a Lite1; stem and first stage stay at their ImageNet values."""
+def train_reader(
+    samples: Sequence[Sample], run: Path, which: int, settings: Settings, seed: int
+) -> FieldReader:
+    """One reader; its stem and first stage stay at their ImageNet values."""
     torch.manual_seed(seed + which)
     if which == 0:
         backbone: nn.Module = imagenet_backbone()
@@ -71,7 +85,7 @@ def train_reader(samples: Sequence[Sample], run: Path, which: int, epochs: int, 
     labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(samples), BATCH, generator):
+        for chosen in shuffled(len(samples), settings.batch, generator):
             image = stains(fields[chosen].float(), generator)
             image = cut_out(image.permute(0, 3, 1, 2), generator).permute(0, 2, 3, 1)
             # mixing pairs (Zhang 2018) keeps the network from learning the labels' noise by heart
@@ -83,7 +97,8 @@ def train_reader(samples: Sequence[Sample], run: Path, which: int, epochs: int, 
             yield image * weight + image[other] * (1 - weight), label * keep + label[other] * (1 - keep)
 
     schedule = Schedule(
-        epochs, len(samples) // BATCH, learning_rate=1e-3, backbone_rate=0.6, weight_decay=0.05, averaging=0.995,
+        settings.epochs[which], len(samples) // settings.batch, learning_rate=settings.learning_rate,
+        backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995,
         seed=seed + which,
     )  # fmt: skip
     fitted = fit(network, batches, _loss, schedule, run)

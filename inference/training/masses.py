@@ -29,9 +29,19 @@ from inference.training.augment import grey_levels, warp
 from inference.training.fit import Schedule, fit, shuffled
 from inference.training.lesion import outline_loss, place_loss
 
-BATCH = 8
-EPOCHS = 12
-CHANNELS = 48
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recipe may set. `channels`: of the decoder."""
+
+    epochs: int = 10
+    batch: int = 8
+    channels: int = 48
+    learning_rate: float = 8e-4
+    backbone_rate: float = 0.5
+
+
+DEFAULT = Settings()
 #: Closer looks a film and step: at a mass, where the network is most wrongly certain, anywhere in the breast.
 LOOKS = 3
 _CLOSER_LOW, _CLOSER_HIGH = 80.0, 210.0
@@ -83,16 +93,16 @@ def half_canvas(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return np.asarray(small, np.uint8), np.where(drawn > 127, 255, 0).astype(np.uint8)
 
 
-def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> LesionNetwork:
+def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
     """The mass network fitted to `samples`, its novelty distance not yet."""
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=2, channels=CHANNELS)
+    network = LesionNetwork(imagenet_backbone(), classes=2, channels=settings.channels)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.backbone.freeze(2)
     films = load(samples)
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(samples), BATCH, generator):
+        for chosen in shuffled(len(samples), settings.batch, generator):
             image, mask = warp(
                 films.images[chosen].float(), films.masks[chosen].float() / 255, generator,
                 turn_degrees=12, zoom=0.2, shift=0.06, mirror=False,
@@ -103,7 +113,8 @@ def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int 
             yield image, mask, films.labels[chosen], torch.rand((LOOKS, len(chosen), 3), generator=generator)
 
     schedule = Schedule(
-        epochs, len(samples) // BATCH, learning_rate=8e-4, backbone_rate=0.5, weight_decay=0.05, averaging=0.995,
+        settings.epochs, len(samples) // settings.batch, learning_rate=settings.learning_rate,
+        backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995,
         seed=seed,
     )  # fmt: skip
     fitted = fit(network, batches, _loss, schedule, run)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +36,43 @@ _NOVELTY_QUANTILE = 0.99
 _NOVELTY_ROOM = 1.15
 
 
+class PlanError(Exception):
+    """A recipe sets what its model's training does not know. The sentence names it."""
+
+
+Settings = TypeVar("Settings")
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What a build may spend, and where it keeps its checkpoints."""
+    """What a build is decided by, and where it keeps its checkpoints.
+
+    `settings`: the recipe's own, in place of the defaults. Without `refit` the network of the first fold is served,
+    where figures come from folds. `recipe` and its digest go into the card."""
 
     data: Path
     run: Path
     store: Path
     version: str
-    epochs: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    recipe: str = ""
+    recipe_sha256: str = ""
+    refit: bool = True
 
     #: Stands in a manifest until the weights are there.
     unwritten_weights = WeightsFile(file=WEIGHTS, sha256=hashlib.sha256(b"").hexdigest())
+
+    def settings_of(self, kind: Callable[..., Settings]) -> Settings:
+        """The recipe's settings as the `Settings` of a training module.
+
+        Raises:
+            PlanError: a setting that it does not have.
+        """
+        try:
+            return kind(**self.settings)
+        except TypeError as error:
+            raise PlanError(f"{self.recipe or 'the recipe'}: train: {error}") from None
 
     @staticmethod
     def digest(preprocessing: dict[str, object]) -> str:
@@ -74,6 +99,11 @@ def store_model(
     (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")
     write_training_manifest(folder, seen)
     write_records(folder / PREDICTIONS, records)
-    write_account(folder, account)
+    write_account(folder, replace(account, recipe=plan.recipe, recipe_sha256=plan.recipe_sha256))
     write_results(folder)
     return finished
+
+
+def told(settings: Any) -> dict[str, str]:
+    """A `Settings` in words, for the card."""
+    return {name.replace("_", " "): str(value) for name, value in asdict(settings).items()}

@@ -22,13 +22,24 @@ from inference.preprocessing.geometry import lay_out
 from inference.preprocessing.pixels import read_gray, read_joined_masks
 from inference.preprocessing.ultrasound import SIDE, working_canvas
 from inference.training.augment import cut_out, grey_levels, look_closer, warp
-from inference.training.fit import Schedule, fit, shuffled
+from inference.training.fit import Batches, Schedule, fit, shuffled
 from inference.training.lesion import outline_loss, place_loss, pooled_statistics
 
-BATCH = 16
-EPOCHS = 20
-#: Of the decoder: half of what masses on films get, at half the time of a step.
-CHANNELS = 32
+
+@dataclass(frozen=True)
+class Settings:
+    """What a recipe may set. `outline_epochs`: of the second part of the training. `channels`: of the decoder."""
+
+    epochs: int = 20
+    outline_epochs: int = 10
+    batch: int = 16
+    channels: int = 32
+    learning_rate: float = 1e-3
+    outline_rate: float = 8e-4
+    backbone_rate: float = 0.5
+
+
+DEFAULT = Settings()
 #: Training frames are kept at twice the network's resolution, so that a closer look shows more.
 _SOURCE = 2 * SIDE
 
@@ -73,38 +84,68 @@ def canvases(samples: Sequence[Sample]) -> NDArray[np.uint8]:
     return np.stack([working_canvas(read_gray(sample.path))[0] for sample in samples])
 
 
-def train(samples: Sequence[Sample], run: Path, epochs: int = EPOCHS, seed: int = 0) -> LesionNetwork:
-    """The network fitted to `samples`, its novelty distance included."""
+def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
+    """The network fitted to `samples`, its novelty distance included.
+
+    First everything from the third stage on, half on whole frames and half on closer looks; then, mostly on whole
+    frames, the last stage and the decoder: where a lesion is takes longer to learn than what it is.
+    """
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=CHANNELS)
+    network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=settings.channels)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.backbone.freeze(2)
     frames = load(samples)
+    steps = len(samples) // settings.batch
+    network.backbone.freeze(2)
+    first = Schedule(
+        settings.epochs, steps, learning_rate=settings.learning_rate, backbone_rate=settings.backbone_rate,
+        weight_decay=0.05, averaging=0.99, seed=seed,
+    )  # fmt: skip
+    fitted = fit(network, _batches(frames, settings.batch, settings.batch // 2), _loss, first, run)
+    assert isinstance(fitted, LesionNetwork)
+    fitted.backbone.freeze(3)
+    second = Schedule(
+        settings.outline_epochs, steps, learning_rate=settings.outline_rate, backbone_rate=settings.backbone_rate,
+        weight_decay=0.05, averaging=0.99, seed=seed + 1,
+    )  # fmt: skip
+    outlined = fit(
+        fitted,
+        _batches(frames, settings.batch, settings.batch * 3 // 4),
+        _outline_heavy,
+        second,
+        run / "outlines",
+    )
+    assert isinstance(outlined, LesionNetwork)
+    outlined.novelty.fit(pooled_statistics(outlined, canvases(samples)))
+    return outlined
+
+
+def _batches(frames: Frames, size: int, whole_frames: int) -> Batches:
+    """Batches of `size` of which so many are whole frames, the others closer looks."""
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(samples), BATCH, generator):
-            half = len(chosen) // 2
-            whole, whole_mask = _whole(frames, chosen[:half], generator)
-            closer, closer_mask = _closer(frames, chosen[half:], generator)
+        for chosen in shuffled(len(frames.labels), size, generator):
+            whole, whole_mask = _whole(frames, chosen[:whole_frames], generator)
+            closer, closer_mask = _closer(frames, chosen[whole_frames:], generator)
             image = cut_out(grey_levels(torch.cat([whole, closer]), generator), generator)
             yield image, torch.cat([whole_mask, closer_mask]), frames.labels[chosen]
 
-    weights = torch.tensor([1.0, 1.6, 1.2])  # malignant frames are the rarer and the ones that matter
+    return batches
 
-    def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-        image, mask, label = batch
-        output = network(image)
-        classes = F.cross_entropy(output.logits, label, weight=weights, label_smoothing=0.05)
-        return classes + outline_loss(output, mask) + 0.3 * place_loss(output, mask, (label == 1).float())
 
-    schedule = Schedule(
-        epochs, len(samples) // BATCH, learning_rate=1e-3, backbone_rate=0.5, weight_decay=0.05, averaging=0.99,
-        seed=seed,
-    )  # fmt: skip
-    fitted = fit(network, batches, loss, schedule, run)
-    assert isinstance(fitted, LesionNetwork)
-    fitted.novelty.fit(pooled_statistics(fitted, canvases(samples)))
-    return fitted
+#: Malignant frames are the rarer and the ones that matter.
+_CLASS_WEIGHTS = torch.tensor([1.0, 1.6, 1.2])
+
+
+def _loss(network: nn.Module, batch: tuple[Tensor, ...], outline_weight: float = 1.0) -> Tensor:
+    image, mask, label = batch
+    output = network(image)
+    classes = F.cross_entropy(output.logits, label, weight=_CLASS_WEIGHTS, label_smoothing=0.05)
+    place = place_loss(output, mask, (label == busi.CLASSES.index("malignant")).float())
+    return classes + outline_weight * outline_loss(output, mask) + 0.3 * place
+
+
+def _outline_heavy(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    return _loss(network, batch, outline_weight=2.0)
 
 
 def _whole(frames: Frames, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:

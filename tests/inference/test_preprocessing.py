@@ -39,11 +39,29 @@ def test_a_mark_on_the_canvas_is_drawn_where_it_lies_in_the_image() -> None:
     assert back.shape == gray.shape and overlap > 0.9
 
 
-def test_the_ultrasound_input_holds_the_frame_and_its_mirror_image() -> None:
-    canvas, _ = ultrasound.working_canvas(np.arange(100 * 200, dtype=np.uint8).reshape(100, 200))
-    tensor = ultrasound.network_input(canvas)
-    assert tensor.shape == (2, 1, 256, 256) and tensor.dtype == np.uint8
-    np.testing.assert_array_equal(tensor[0, 0], tensor[1, 0, :, ::-1])
+def test_a_closer_look_shows_the_outlined_place_enlarged() -> None:
+    gray = np.full((300, 500), 40, np.uint8)
+    gray[100:140, 350:420] = 200
+    canvas, placement = ultrasound.working_canvas(gray)
+    outline = (canvas > 120).astype(np.float32)
+    closer, place = ultrasound.closer_canvas(gray, ultrasound.closer_square(outline, placement))
+    assert canvas.shape == closer.shape == (224, 224)
+    assert (closer > 120).sum() > 3 * (canvas > 120).sum()
+    back = place.map_to_image((closer > 120).astype(np.float32)) > 0.5
+    assert (back & (gray > 120)).sum() / (back | (gray > 120)).sum() > 0.85
+
+
+def test_where_nothing_is_outlined_the_middle_is_looked_at() -> None:
+    gray = np.full((300, 500), 40, np.uint8)
+    _, placement = ultrasound.working_canvas(gray)
+    x, y, side = ultrasound.closer_square(np.zeros((56, 56), np.float32), placement)
+    assert (x, y, side) == (250, 150, 300)
+
+
+def test_a_closer_look_past_the_edge_is_black_there() -> None:
+    gray = np.full((100, 100), 90, np.uint8)
+    closer, place = ultrasound.closer_canvas(gray, (0.0, 50.0, 50.0))
+    assert (closer[:, :111] == 0).all() and (closer[:, 113:] == 90).all() and place.left == 112
 
 
 def test_both_breasts_end_up_at_the_left_edge() -> None:

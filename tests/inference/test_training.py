@@ -14,11 +14,13 @@ from torch import Generator, Tensor, nn
 from inference.datasets import idc
 from inference.datasets.generated import write
 from inference.models.backbone import EfficientNetLite0, imagenet_backbone
+from inference.models.blocks.efficientnet import effnet_lite1
 from inference.models.lesion import LesionNetwork, LesionOutput
-from inference.models.tissue import FieldNetwork, FieldOutput
+from inference.models.mammogram import PLACE_FEATURES, FilmReader
+from inference.models.tissue import FieldNetwork, FieldOutput, FieldReader
 from inference.serving.onnx_session import OnnxForward
-from inference.training import histopathology
-from inference.training.augment import grey_levels, stains, warp
+from inference.training import films, histopathology, masses, ultrasound
+from inference.training.augment import cut_out, grey_levels, look_closer, stains, warp
 from inference.training.export import export_onnx
 from inference.training.fit import Schedule, fit, shuffled
 
@@ -103,7 +105,11 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     for network, names, shape in (
         (LesionNetwork(EfficientNetLite0(), 3), LesionOutput._fields, (2, 1, 64, 96)),
-        (FieldNetwork(EfficientNetLite0()), FieldOutput._fields, (2, 50, 50, 3)),
+        (
+            FieldNetwork([FieldReader(EfficientNetLite0()), FieldReader(effnet_lite1(weights="random"))]),
+            FieldOutput._fields,
+            (2, 50, 50, 3),
+        ),
     ):
         network.eval()
         tensor = generator.integers(0, 256, shape, dtype=np.uint8)
@@ -121,7 +127,7 @@ def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> N
     tree = write("idc", tmp_path / "idc")
     samples = [sample for sample in idc.read(tree).samples for _ in range(70)][:70]
     network = histopathology.train(samples, tmp_path / "run", epochs=1)
-    logits, distances = histopathology.score(network, samples[:3])
+    logits, distances = histopathology.score(network, histopathology.load(samples[:3]))
     assert logits.shape == distances.shape == (3,) and np.isfinite(logits).all() and (distances > 0).all()
 
 
@@ -139,6 +145,60 @@ def test_augmentation_keeps_shapes_ranges_and_repeats() -> None:
         stains(tissue, Generator().manual_seed(1)),
     ):
         assert changed.min() >= 0 and changed.max() <= 255 and torch.isfinite(changed).all()
+
+
+def test_a_closer_look_holds_the_box() -> None:
+    images, masks = torch.zeros(8, 1, 64, 64), torch.zeros(8, 1, 64, 64)
+    masks[:, :, 20:30, 34:44] = 1
+    boxes = torch.tensor([[34.0, 20.0, 44.0, 30.0]]).repeat(8, 1)
+    _, near = look_closer(images, masks, boxes, 64, Generator().manual_seed(0))
+    assert near.shape == (8, 1, 64, 64)
+    # the box fills between a fifth and nearly all of a square of 1.25 to 2.2 times its side
+    shares = near.mean(dim=(1, 2, 3))
+    assert shares.min() > 0.15 and shares.max() < 0.7
+
+
+def test_cutting_out_leaves_most_of_an_image() -> None:
+    images = torch.rand(16, 1, 32, 48) * 255
+    changed = (cut_out(images, Generator().manual_seed(2), share=1.0) != images).float().mean(dim=(1, 2, 3))
+    assert changed.min() > 0 and changed.max() < 0.1
+
+
+def test_closer_looks_find_the_mass_and_avoid_it() -> None:
+    mask = torch.zeros(4, 1, 576, 384)
+    mask[:, :, 300:340, 100:150] = 1
+    half = torch.full((4, 1, 576, 384), 90.0)
+    draw = torch.rand((masses.LOOKS, 4, 3), generator=Generator().manual_seed(3))
+    centres, windows = masses._closer_looks(mask, half, torch.rand(4, 1, 72, 48), draw)
+    inside = [[bool(mask[n, 0, int(y), int(x)]) for n, (x, y) in enumerate(centre)] for centre in centres]
+    assert all(inside[0]) and not any(inside[1]) and not any(inside[2])
+    assert all(80 <= float(window) <= 210 for each in windows for window in each)
+
+
+def test_a_film_reader_learns_where_the_circles_are() -> None:
+    generator = np.random.default_rng(0)
+    count, abnormal = 24, np.arange(24) % 2 == 0
+    features = generator.normal(size=(count, 2, PLACE_FEATURES, 36, 24)).astype(np.float16)
+    circled = np.zeros((count, 36, 24), np.float32)
+    for film in np.flatnonzero(abnormal):
+        y, x = generator.integers(4, 30), generator.integers(4, 18)
+        circled[film, y : y + 3, x : x + 3] = 1
+        features[film, :, :8, y : y + 3, x : x + 3] += 3
+    breast = np.ones((count, 36, 24), np.float32)
+    known = films.Places(features, circled, breast, abnormal, np.arange(count) % 3)
+    reader = FilmReader(EfficientNetLite0())
+    films.fit(reader, known.part(range(16)))
+    logits, density = films.score(reader, known.part(range(16, 24)))
+    assert logits[abnormal[16:]].min() > logits[~abnormal[16:]].max() and set(density) <= {0, 1, 2}
+
+
+def test_the_ultrasound_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
+    write("busi", tmp_path / "busi")
+    samples = list(ultrasound.read(tmp_path).samples)
+    network = ultrasound.train((samples * 16)[:16], tmp_path / "run", epochs=1)
+    with torch.no_grad():
+        answer = network(torch.from_numpy(ultrasound.canvases(samples[:2]))[:, None])
+    assert answer.logits.shape == (2, 3) and torch.isfinite(answer.outline).all()
 
 
 def test_without_chance_a_warp_changes_nothing() -> None:
