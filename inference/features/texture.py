@@ -141,7 +141,10 @@ class Lbp:
         inside, gray = region(image, mask), luma(image)
         rows = []
         for radius in self.radii:
-            codes = local_binary_pattern(gray, 8 * radius, radius, method="uniform")[inside].astype(int)
+            # scikit-image takes what lies beyond the image for black, and a border for a texture.
+            wide = np.pad(gray, radius, mode="edge")
+            patterns = local_binary_pattern(wide, 8 * radius, radius, method="uniform")
+            codes = patterns[radius:-radius, radius:-radius][inside].astype(int)
             rows.append(np.bincount(codes, minlength=8 * radius + 2) / codes.size)
         return np.concatenate(rows).astype(np.float64)
 

@@ -68,7 +68,7 @@ class Head(ClassifierMixin, BaseEstimator):
         table, classes = checked_rows(rows, labels)
         self.classes_, numbers = np.unique(classes, return_inverse=True)
         if len(self.classes_) < 2:
-            raise ValueError(f"{self.kind}: all {len(classes)} rows are {self.classes_[0]!r}")
+            raise ValueError(f"{self.kind}: all {len(classes)} rows are {str(self.classes_[0])!r}")
         if self.balanced and self.kind not in _WEIGHTED:
             raise ValueError(f"{self.kind} takes no weights: balance its rows instead")
         self.flattered = False
