@@ -57,9 +57,11 @@ def export_torch(network: nn.Module, example: Tensor, outputs: Sequence[str], pa
     for tensor in _floats(traced):
         if tensor.numel() >= _KEEP_FULL_BELOW and tensor.abs().max() <= _LARGEST_HALF:
             tensor.data = tensor.data.half()
-    described = {"outputs": list(outputs), "shape": [None, *example.shape[1:]]}
+    described = json.dumps({"outputs": list(outputs), "shape": [None, *example.shape[1:]]})
     unfinished = path.with_suffix(".new")
-    torch.jit.save(traced, str(unfinished), _extra_files={_DESCRIPTION: json.dumps(described)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.save(traced, str(unfinished), _extra_files={_DESCRIPTION: described})
     if unfinished.stat().st_size > MAX_BYTES:
         raise ValueError(f"{path.name} would have {unfinished.stat().st_size} bytes")
     unfinished.replace(path)
