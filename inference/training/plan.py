@@ -19,6 +19,8 @@ from inference.evaluation.account import Account, write_account
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.results import write_results
 from inference.evaluation.training_manifest import write_training_manifest
+from inference.serving.torch_forward import FILE as TORCH_WEIGHTS
+from inference.serving.torch_forward import export_torch
 from inference.training.export import (
     MANIFEST,
     THRESHOLDS,
@@ -93,6 +95,7 @@ def store_model(
     folder = plan.store / manifest.name
     folder.mkdir(parents=True, exist_ok=True)
     export_onnx(network, example, outputs, folder / WEIGHTS)
+    export_torch(network, example, outputs, folder / TORCH_WEIGHTS)
     weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
     finished = manifest.model_copy(update={"weights": weights})
     (folder / MANIFEST).write_text(finished.model_dump_json(indent=2) + "\n", encoding="utf-8")
