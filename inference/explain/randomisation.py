@@ -121,7 +121,10 @@ def _likeness(one: Map, other: Map, subject: Subject) -> tuple[float, float]:
     shrink = min(1.0, _COMPARED_PX / max(picture.shape))
     size = (max(1, round(picture.shape[1] * shrink)), max(1, round(picture.shape[0] * shrink)))
     inside = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
-    small = [cv2.resize(_spread(heat), size, interpolation=cv2.INTER_AREA) for heat in (one, other)]
+    small = [
+        np.asarray(cv2.resize(_spread(heat), size, interpolation=cv2.INTER_AREA), np.float32)
+        for heat in (one, other)
+    ]
     flat = any(float(np.ptp(heat[inside])) < 1e-6 for heat in small)
     ranks = 0.0 if flat else float(spearmanr(small[0][inside], small[1][inside]).statistic)
     return ranks, float(_ssim(small[0], small[1])[inside].mean())

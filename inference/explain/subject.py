@@ -18,8 +18,11 @@ from inference.preprocessing.geometry import Gray, Map, Placement
 from inference.preprocessing.pixels import read_gray, read_joined_masks, read_rgb
 from inference.serving.study import grey_values, read_still
 
-#: The background of an image is the image blurred by this share of its longer side: no lesion is left in it.
-_BLUR = 0.1
+#: The background of an image is the image blurred by this share of its longer side: masses fill up to half of
+#: a frame, and a lesser blur would leave a dark place where one was.
+_BLUR = 0.25
+#: So strong a blur is made at this resolution.
+_COARSE_PX = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,34 +51,36 @@ class Subject:
     label: str
     lesion: NDArray[np.bool_] | None = None
 
-    @property
-    def background(self) -> NDArray[np.uint8]:
-        """What stands where a part of the image is taken away: the image itself, blurred beyond recognition.
-
-        Black would be no absence: a mass in ultrasound is black. Padding does not bleed in.
-        """
-        return blurred(self.canvas)
-
 
 def blurred(canvas: Canvas) -> NDArray[np.uint8]:
-    """`canvas.tensor` blurred inside its picture (Gaussian, a tenth of the longer side); same shape."""
-    sigma = _BLUR * max(canvas.picture.shape)
+    """What stands where a part of the image is taken away: `canvas.tensor` blurred beyond recognition inside its
+    picture; same shape. Black would be no absence: a mass in ultrasound is black. Padding does not bleed in."""
+    height, width = canvas.picture.shape
+    shrink = min(1.0, _COARSE_PX / max(height, width))
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    sigma = _BLUR * max(size)
+
+    def coarse(plane: Map) -> Map:
+        small = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.GaussianBlur(small, (0, 0), sigma), np.float32)
+
     inside = canvas.picture.astype(np.float32)
-    weight = cv2.GaussianBlur(inside, (0, 0), sigma)
+    weight = np.maximum(coarse(inside), 1e-6)
     planes = planes_of(canvas.tensor)
     smooth = np.empty_like(planes)
     for channel in range(planes.shape[2]):
-        plane = planes[:, :, channel].astype(np.float32)
-        mean = cv2.GaussianBlur(plane * inside, (0, 0), sigma) / np.maximum(weight, 1e-6)
+        mean = coarse(planes[:, :, channel].astype(np.float32) * inside) / weight
+        full = cv2.resize(mean, (width, height), interpolation=cv2.INTER_LINEAR)
         smooth[:, :, channel] = np.where(
-            canvas.picture, np.clip(np.rint(mean), 0, 255), planes[:, :, channel]
+            canvas.picture, np.clip(np.rint(full), 0, 255), planes[:, :, channel]
         )
     return tensor_of(smooth)
 
 
 def planes_of(tensor: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The tensor of one image as H×W×channels."""
-    return tensor[0] if tensor.shape[-1] == 3 else tensor[0].transpose(1, 2, 0)
+    image = tensor[0] if tensor.shape[-1] == 3 else tensor[0].transpose(1, 2, 0)
+    return np.asarray(image, np.uint8)
 
 
 def tensor_of(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:

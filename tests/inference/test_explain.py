@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from imaging.phantoms import histology, ultrasound
-from inference.cli import main
 from inference.contract import Modality
+from inference.datasets import busi
+from inference.datasets.generated import write
 from inference.datasets.sample import Sample
 from inference.explain import check as checks
 from inference.explain.deletion import areas, cells_of, centre_gaussian, compare, order_of
 from inference.explain.measure import Outcome, summarise
 from inference.explain.methods import heat_of, method_named
-from inference.explain.network import NoSuchExplanation, Reading, open_module, through_module
+from inference.explain.network import AnswerForward, NoSuchExplanation, Reading, open_module, through_module
 from inference.explain.overlay import overlay
 from inference.explain.pointing import play, pointing
 from inference.explain.randomisation import STOPS, cascade, layers_of, randomised, stop_name
@@ -147,7 +147,7 @@ def test_deleting_by_a_random_map_is_no_better_than_random() -> None:
 
 
 def test_a_deletion_starts_at_the_image_and_ends_at_its_background() -> None:
-    class Brightness(nn.Module):
+    class Mean(nn.Module):
         def forward(self, x: Tensor) -> dict[str, Tensor]:
             return {"odds": (x.mean(dim=(2, 3)) - 60) / 10, "place": x}
 
@@ -155,8 +155,8 @@ def test_a_deletion_starts_at_the_image_and_ends_at_its_background() -> None:
     cells = cells_of(one, 8)
     assert cells.max() == 15 and (cells[:8, :8] == 0).all()
     order = order_of(one.tensor[0, 0].astype(np.float32), cells, np.random.default_rng(0))
-    deleted, inserted = areas(through_module(Brightness()), READING, "malignant", one, cells, order)
-    backwards, _ = areas(through_module(Brightness()), READING, "malignant", one, cells, order[::-1])
+    deleted, inserted = areas(through_module(Mean()), READING, "malignant", one, cells, order)
+    backwards, _ = areas(through_module(Mean()), READING, "malignant", one, cells, order[::-1])
     assert inserted > deleted
     # what is left when the coldest go first is what has come when the hottest come first
     assert inserted == pytest.approx(backwards, abs=1e-6)
@@ -310,54 +310,54 @@ def test_folds_are_pooled_and_what_is_recorded_says_what_holds(tmp_path: Path) -
     }  # fmt: skip
 
 
-def test_explain_writes_overlay_and_heat_and_goes_on_after_errors(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from PIL import Image
-
-    photo = tmp_path / "images" / "a.png"
-    photo.parent.mkdir()
-    Image.fromarray(histology.photograph(1, "malignant", shape=(200, 200)).pixels).save(photo)
-    (tmp_path / "images" / "b.png").write_bytes(b"no image")
-    out = tmp_path / "out"
-    words = ["explain", "histopathology", str(photo.parent), "--out", str(out), "--mpp", "1.0"]
-    for method, size in (("map", 5), ("occlusion", 50)):
-        assert main([*words, "--method", method]) == 0
-        assert "b.png: " in capsys.readouterr().err
-        with Image.open(out / f"000000-a.{method}.overlay.png") as shown:
-            assert (shown.mode, shown.size) == ("RGB", (200, 200))
-        with Image.open(out / f"000000-a.{method}.heat.png") as heat:
-            assert (heat.mode, heat.size) == ("L", (size, size))
+def shrunk(pixels: np.ndarray) -> Canvas:
+    """A frame of the generated set at the hand-made network's size."""
+    small = np.asarray(cv2.resize(pixels, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    height, width = pixels.shape
+    place = Placement(width, height, (0, 0, width, height), SIDE / width, SIDE / height, 0, 0, SIDE, SIDE)
+    return Canvas(small[None, None], np.ones((SIDE, SIDE), bool), place)
 
 
-def test_explain_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = tmp_path / "a.png"
-    ultrasound.write_png(ultrasound.phantom(1, "malignant"), frame)
-    words = ["explain", "ultrasound", str(frame), "--out", str(tmp_path / "out")]
-    assert main([*words, "--method", "occlusion", "--class", "idc"]) == 1
-    assert "no class idc" in capsys.readouterr().err
-    frame.write_bytes(b"")
-    assert main(words) == 2
-    assert "a.png: " in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        main(["explain", "ultrasound"])
-    assert "--check" in capsys.readouterr().err
-    assert main(["explain", "ultrasound", "--check", "--data", str(tmp_path / "none")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+class Brightness(nn.Module):
+    """Outlines what is bright, as the discs of the generated frames are; serving's outputs by serving's names."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        small = nn.functional.avg_pool2d(x.float(), 4)
+        outline = (nn.functional.avg_pool2d(small, 5, 1, 2) - 140) / 8
+        bright = outline.amax(dim=(1, 2, 3))
+        logits = torch.stack([bright, bright, -bright], dim=1)
+        return {
+            "logits": logits, "outline": outline, "malignancy": outline, "distance": torch.ones(len(x)),
+        }  # fmt: skip
 
 
-def test_checks_refuse_a_model_of_unknown_training(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    import shutil
+def test_a_folds_network_is_checked_in_one_call_and_the_same_by_the_same_seed(tmp_path: Path) -> None:
+    write("busi", tmp_path)
+    samples = busi.read(tmp_path).samples
+    module = SquareNetwork()
+    answer = through_module(module)
+    network = checks.Network("ultrasound", answer, (module, answer), preprocess=shrunk, reading=READING)
+    checked = checks.check(network, samples, limit=4, compared=1)
+    found = {(one.check, one.method): one for one in summarise(checked.outcomes)}
+    assert {method for _, method in found} == set(METHODS)
+    assert all(found["pointing game", name].images == 4 for name in METHODS)  # normal frames do not count
+    assert found["deletion, better than random", "map"].images == 1
+    assert (stop_name("SSIM", 1.0), "integrated_gradients") in found
+    assert set(checked.seconds) == set(METHODS)
+    assert checks.check(network, samples, limit=4, compared=1).outcomes == checked.outcomes
+    assert checks.check(network, samples, limit=4, compared=1, seed=1).outcomes != checked.outcomes
 
-    from inference.datasets.generated import write
-    from inference.serving.store import DEFAULT_STORE
 
-    write("busi", tmp_path / "data" / "busi")
-    for name in ("manifest.json", "model.onnx"):
-        (tmp_path / "ultrasound").mkdir(exist_ok=True)
-        shutil.copy(DEFAULT_STORE / "ultrasound" / name, tmp_path / "ultrasound")
-    words = ["explain", "ultrasound", "--check", "--data", str(tmp_path / "data"), "--store", str(tmp_path)]
-    assert main(words) == 1
-    assert "what it was trained on is unknown" in capsys.readouterr().err
+def test_the_heat_map_that_serving_writes_plays_the_pointing_game(tmp_path: Path) -> None:
+    from inference.serving.store import read_manifest
+
+    write("busi", tmp_path)
+    samples = [
+        sample for sample in busi.read(tmp_path).samples if sample.id in ("benign (1)", "malignant (3)")
+    ]
+    answer = through_module(Brightness())
+    served = (read_manifest("ultrasound"), AnswerForward(answer))
+    checked = checks.check(checks.Network("ultrasound", answer, served=served), samples, methods=())
+    (found,) = summarise(checked.outcomes)
+    assert (found.method, found.images, found.value) == ("served map", 2, 1.0)
+    assert 0 < found.chance < 0.2

@@ -1,0 +1,61 @@
+"""`python -m inference explain`, as a person calls it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from imaging.phantoms import histology, ultrasound
+from inference.cli import main
+from inference.datasets.generated import write
+from inference.serving.store import DEFAULT_STORE
+
+
+def test_explain_writes_overlay_and_heat_and_goes_on_after_errors(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photo = tmp_path / "images" / "a.png"
+    photo.parent.mkdir()
+    Image.fromarray(histology.photograph(1, "malignant", shape=(200, 200)).pixels).save(photo)
+    (tmp_path / "images" / "b.png").write_bytes(b"no image")
+    out = tmp_path / "out"
+    words = ["explain", "histopathology", str(photo.parent), "--out", str(out), "--mpp", "1.0"]
+    for method, size in (("map", 5), ("occlusion", 50)):
+        assert main([*words, "--method", method]) == 0
+        assert "b.png: " in capsys.readouterr().err
+        with Image.open(out / f"000000-a.{method}.overlay.png") as shown:
+            assert (shown.mode, shown.size) == ("RGB", (200, 200))
+        with Image.open(out / f"000000-a.{method}.heat.png") as heat:
+            assert (heat.mode, heat.size) == ("L", (size, size))
+
+
+def test_explain_says_what_it_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    frame = tmp_path / "a.png"
+    ultrasound.write_png(ultrasound.phantom(1, "malignant"), frame)
+    words = ["explain", "ultrasound", str(frame), "--out", str(tmp_path / "out")]
+    assert main([*words, "--method", "occlusion", "--class", "idc"]) == 1
+    assert "no class idc" in capsys.readouterr().err
+    frame.write_bytes(b"")
+    assert main(words) == 2
+    assert "a.png: " in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["explain", "ultrasound"])
+    assert "--check" in capsys.readouterr().err
+    assert main(["explain", "ultrasound", "--check", "--data", str(tmp_path / "none")]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_checks_refuse_a_model_of_unknown_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+
+    write("busi", tmp_path / "data" / "busi")
+    for name in ("manifest.json", "model.onnx"):
+        (tmp_path / "ultrasound").mkdir(exist_ok=True)
+        shutil.copy(DEFAULT_STORE / "ultrasound" / name, tmp_path / "ultrasound")
+    words = ["explain", "ultrasound", "--check", "--data", str(tmp_path / "data"), "--store", str(tmp_path)]
+    assert main(words) == 1
+    assert "what it was trained on is unknown" in capsys.readouterr().err
