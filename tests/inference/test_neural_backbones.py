@@ -43,6 +43,11 @@ def parameters(network: torch.nn.Module, *, trainable: bool = False) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad or not trainable)
 
 
+def unlike_images(count: int, height: int, width: int) -> Tensor:
+    """Noise about colours that differ from image to image, so that no gate sees the same everywhere."""
+    return torch.randn(count, 3, height, width) + 2 * torch.randn(count, 3, 1, 1)
+
+
 def test_every_backbone_is_measured_here() -> None:
     assert set(names("backbone")) == set(SIZES)
 
@@ -61,7 +66,7 @@ def test_a_backbone_gives_the_channels_it_states_and_has_the_size_its_docstring_
 @pytest.mark.parametrize("name", SMALL)
 def test_gradient_reaches_every_parameter(name: str) -> None:
     backbone: Staged = build("backbone", name, width=8)
-    backbone(torch.randn(2, 3, 48, 40)).square().mean().backward()
+    backbone(unlike_images(4, 48, 40)).square().mean().backward()
     assert [key for key, p in backbone.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 

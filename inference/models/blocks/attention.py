@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from inference.recipes.registry import block
 
 #: Fewer hidden units may all fall silent, and then never learn.
-_NARROWEST = 4
+_NARROWEST = 8
 
 
 @block("attention", "se")
