@@ -38,9 +38,11 @@ def xml_root(annotation: Path) -> Element:
         ValueError: no XML, cut off, or with entities (which defusedxml forbids).
     """
     try:
-        root: Element = ElementTree.parse(annotation).getroot()
+        root: Element | None = ElementTree.parse(annotation).getroot()
     except (ParseError, OSError, LookupError) as error:
         raise ValueError(str(error)) from error
+    if root is None:
+        raise ValueError("no element in it")
     return root
 
 

@@ -16,8 +16,9 @@ more for 95 of 100 films of mini-MIAS and CBIS (98 and 97 found; the rest cannot
 different pictures agree at most at 0.13 in BUSI (frames of one sweep from 0.30), 0.41 in mini-MIAS, 0.20 in CBIS.
 
 In ultrasound, frames of one sweep show the same lesion without being the same picture; pictures whose plain
-64×64 thumbnails correlate above 0.90, mirrored or not, are `look_alike`, the definition by which the groups of
-BUSI's `split.csv` were made. `RULES` holds the limits, `docs/laboratory.md` what they were measured on.
+32×32 thumbnails correlate above 0.90, mirrored or not, are `look_alike`. On BUSI these pairs join every group of
+`split.csv`, and some 10 more cross two groups (64×64: 191 pairs, none across groups, but 7 groups fall apart).
+`RULES` holds the limits, `docs/laboratory.md` what they were measured on.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ Kind = Literal["identical", "same_picture", "look_alike"]
 Progress = Callable[[str, int, int], None]
 
 FINE = 256
-_COARSE, _SHAPE, _THUMBNAIL = 16, 24, 64
+_COARSE, _SHAPE, _THUMBNAIL = 16, 24, 32
 _CROPS = ((0.0, 0.0), (0.05, 0.0), (0.0, 0.05), (0.05, 0.05))
 _HALF_CROP = 0.025
 _WINDOW = 17
@@ -84,7 +85,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Signature:
-    """What is kept of a picture while all are read: about 3 KB, 7 with a thumbnail."""
+    """What is kept of a picture while all are read: about 3 KB, 4 with a thumbnail."""
 
     digest: bytes
     blank: bool
@@ -227,7 +228,8 @@ def _detail(picture: Gray, side: int, sigma: float) -> Field:
     import cv2
 
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    return _unit(_levelled(np.asarray(small, dtype=np.float32), sigma).reshape(1, -1))[0]
+    levelled = _levelled(np.asarray(small, dtype=np.float32), sigma)
+    return np.ravel(_unit(levelled.reshape(1, -1)))
 
 
 def _levelled(field: Field, sigma: float) -> Field:
@@ -268,7 +270,7 @@ def agreement_of(first: Gray, second: Gray) -> float:
     if warp is None:
         return 0.0
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(second, warp, (FINE, FINE), flags=how)
+    moved = np.asarray(cv2.warpAffine(second, warp, (FINE, FINE), flags=how), dtype=np.uint8)
     covered = cv2.warpAffine(np.full_like(second, 255), warp, (FINE, FINE), flags=how) == 255
     tissue = (_tissue(first) & _tissue(moved) & covered).astype(np.uint8)
     inside = cv2.erode(tissue, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -325,7 +327,7 @@ def _aligned(first: Gray, second: Gray) -> Field | None:
         ]
         stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
         try:
-            _, found = cv2.findTransformECC(small[0], small[1], warp, cv2.MOTION_AFFINE, stop, None, 5)
+            _, found = cv2.findTransformECC(small[0], small[1], warp, cv2.MOTION_AFFINE, stop)
         except cv2.error:  # it did not converge: the pictures have nothing in common
             return None
         warp = np.asarray(found, dtype=np.float32)
