@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.latency import load
+from bench.latency import load, one_input
 from bench.platform import PlatformMissing
 from embedded.process import Child
 from embedded.state import StateFolder
@@ -36,7 +36,6 @@ from inference.serving import wire
 from inference.serving.archive import build_archives
 from inference.serving.handler import INPUT, MODEL_MS
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.pipeline import probe_tensor
 from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
 
 #: TorchServe's throughput over that of the loop.
@@ -164,8 +163,7 @@ def _rounds(server: Server, model: str, options: argparse.Namespace) -> list[Rou
     manifest = read_manifest(model, options.store)
     forward = OnnxForward(verified_weights(manifest, options.store))
     path = f"/predictions/{model}/{manifest.version}"
-    shape = probe_tensor(manifest).shape
-    tensor = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    tensor = one_input(forward, np.random.default_rng(0))
     body = wire.encode({INPUT: tensor})
     # As many requests as the loop does in the given time, the same number on both sides.
     _loop(forward, tensor, 2)

@@ -22,8 +22,9 @@ from inference.serving.onnx_session import OnnxForward
 
 INPUT = "input"
 MODEL_MS = "model_ms"
-#: Rows of one forward pass over several requests: more cost memory and win no time.
-MOST_ROWS_TOGETHER = 8
+#: Bytes of one forward pass over several requests. Eight small fields together take a quarter less time a
+#: field; whole frames take more, because their maps no longer fit the processor's cache.
+MOST_BYTES_TOGETHER = 64 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -110,15 +111,15 @@ def read_request(request: dict[str, Any]) -> NDArray[Any]:
 
 
 def _portions(entries: list[tuple[int, NDArray[Any]]]) -> Iterator[list[tuple[int, NDArray[Any]]]]:
-    """`entries` in order, as many at a time as have `MOST_ROWS_TOGETHER` rows, at least one."""
+    """`entries` in order, as many at a time as have `MOST_BYTES_TOGETHER`, at least one."""
     portion: list[tuple[int, NDArray[Any]]] = []
-    rows = 0
+    size = 0
     for entry in entries:
-        if portion and rows + len(entry[1]) > MOST_ROWS_TOGETHER:
+        if portion and size + entry[1].nbytes > MOST_BYTES_TOGETHER:
             yield portion
-            portion, rows = [], 0
+            portion, size = [], 0
         portion.append(entry)
-        rows += len(entry[1])
+        size += entry[1].nbytes
     if portion:
         yield portion
 

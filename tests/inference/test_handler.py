@@ -21,13 +21,14 @@ from embedded.torchserve import TorchServe, current_token
 from inference.serving import wire
 from inference.serving.archive import build_archives
 from inference.serving.forward import ForwardOutput
-from inference.serving.handler import INPUT, MODEL_MS, MOST_ROWS_TOGETHER, TensorHandler
+from inference.serving.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import probe_tensor
 from inference.serving.store import DEFAULT_STORE, StoreError, model_names, read_manifest
 from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240
+MOST_ROWS_TOGETHER = MOST_BYTES_TOGETHER // fields(1).nbytes
 
 
 @pytest.fixture(scope="module")
