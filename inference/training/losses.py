@@ -108,7 +108,7 @@ def _outline(outputs: Tensor | tuple[Tensor, ...], truth: Tensor) -> tuple[Tenso
     if mask.ndim == logits.ndim - 1:
         mask = mask[:, None]
     if mask.shape[2:] != logits.shape[2:]:
-        mask = F.adaptive_avg_pool2d(mask, logits.shape[2:])
+        mask = F.adaptive_avg_pool2d(mask, (logits.shape[2], logits.shape[3]))
     return logits, mask
 
 

@@ -83,7 +83,7 @@ class Staged(nn.Module):
             return maps[-1]
         chosen = [maps[number - 1] for number in self._joined]
         if self._join == "coarse":
-            size = chosen[-1].shape[2:]
+            size = (chosen[-1].shape[2], chosen[-1].shape[3])
             return torch.cat(
                 [F.adaptive_avg_pool2d(level, size) for level in chosen[:-1]] + chosen[-1:], dim=1
             )
