@@ -124,6 +124,7 @@ class _SupportVectors(BagClassifier):
         self.kernel = kernel
         self.gamma = gamma
         self.rounds = rounds
+        self._machine: Any = None
 
     def _svm(self, rows: Rows, labels: Truth) -> Any:
         return SVC(C=self.C, kernel=self.kernel, gamma=self.gamma, class_weight="balanced").fit(rows, labels)

@@ -60,7 +60,9 @@ def own_label_confidence(
         pairs = [(everything, everything)]
     confidence = np.zeros(len(instances.rows))
     for inside, outside in pairs:
-        fitted = _like(head).fit(instances.rows[inside], instances.labels[inside], instances.groups[inside])
+        fitted = _like(head).fit(
+            instances.rows[inside], instances.labels[inside], list(instances.groups[inside])
+        )
         columns = np.searchsorted(fitted.classes_, instances.labels[outside])
         confidence[outside] = fitted.predict_proba(instances.rows[outside])[np.arange(outside.size), columns]
     return confidence, flattered

@@ -51,8 +51,12 @@ def haralick(matrix: Row) -> Row:
     mean = float(values @ across)
     variance = float((values - mean) ** 2 @ across)
     i, j = np.meshgrid(values, values, indexing="ij")
-    sums = np.bincount((i + j).astype(int).ravel(), matrix.ravel(), minlength=2 * number - 1)
-    differences = np.bincount(np.abs(i - j).astype(int).ravel(), matrix.ravel(), minlength=number)
+    sums: Row = np.bincount((i + j).astype(int).ravel(), matrix.ravel(), minlength=2 * number - 1).astype(
+        np.float64
+    )
+    differences: Row = np.bincount(
+        np.abs(i - j).astype(int).ravel(), matrix.ravel(), minlength=number
+    ).astype(np.float64)
     steps, totals = np.arange(number), np.arange(2 * number - 1)
     correlation = ((i * j * matrix).sum() - mean**2) / variance if variance > 1e-12 else 1.0
     average = float(totals @ sums)

@@ -63,7 +63,7 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
         for name in np.unique(branch):
             own = np.flatnonzero(branch == name)
             inside = np.unique(leaves[own])
-            some = None if groups is None else [groups[i] for i in own]
+            some = None if groups is None else [groups[int(i)] for i in own]
             self.second_[str(name)] = (
                 str(inside[0])
                 if len(inside) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -98,8 +99,8 @@ def _edge_by_row(small: Pixels) -> NDArray[np.float64] | None:
     # Only an oblique view leaves the film through the armpit; a craniocaudal breast closes at the top.
     if top <= bottom or widths[:4].mean() < 0.3 * widths.max():
         return None
-    smooth = cv2.GaussianBlur(np.asarray(cv2.medianBlur(small, 5), np.float32), (0, 0), 2.0)
-    smooth = np.clip((smooth - bottom) * (255.0 / (top - bottom)), 0, 255)
+    blurred = cv2.GaussianBlur(np.asarray(cv2.medianBlur(small, 5), np.float32), (0, 0), 2.0)
+    smooth = np.clip((blurred - bottom) * (255.0 / (top - bottom)), 0, 255).astype(np.float32)
     line = _best_line(smooth, small > 0)
     if line is None:
         return None
@@ -157,7 +158,7 @@ def _bent_to_edges(
     heights = rows / max(1, rows.size - 1)
     shift = places - straight[rows]
     weights = trust.copy()
-    curve = np.zeros(rows.size)
+    curve: NDArray[np.floating[Any]] = np.zeros(rows.size)
     for _ in range(5):
         curve = np.polyval(np.polyfit(heights, shift, 3, w=np.sqrt(weights)), heights)
         weights = trust / (1 + ((shift - curve) / 3.0) ** 2)

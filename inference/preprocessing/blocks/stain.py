@@ -136,7 +136,7 @@ class Macenko:
         """Optical densities n×3 of the tissue (natural logarithm)."""
         density = _density(image)[tissue_mask(image)]
         kept = density[density.mean(axis=1) > self.beta]
-        return kept[:: max(1, len(kept) // _SAMPLE)]
+        return np.asarray(kept[:: max(1, len(kept) // _SAMPLE)], np.float64)
 
     def _stains(self, density: Floats) -> Floats | None:
         """3×2 unit columns, haematoxylin first; None where the tissue has one colour."""
