@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference.datasets.sample import LeakError, Sample
+from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature, softmax
 from inference.recipes import training
 from inference.recipes.parameters import make
@@ -329,7 +329,10 @@ class Pipeline:
 
     def _fitted(self, step: str, learn: Callable[[Rows], Any], rows: Rows, *looked_at: Rows) -> Fitted[Any]:
         if self._learning and step not in self.learned:
-            made = fit(step, learn, rows, *looked_at)
+            try:
+                made = fit(step, learn, rows, *looked_at)
+            except ValueError as error:  # too few groups or a class missing, as blocks say it
+                raise DatasetError(f"{step} cannot learn from {len(rows)} images: {error}") from error
             own = getattr(made.thing, "fitted_on", None)  # what the block itself says that it has seen
             self.learned[step] = Fitted(made.thing, Stamp(step, made.stamp.seen | (own or frozenset())))
         return self.learned[step]

@@ -32,7 +32,7 @@ _CHUNK = 32
 Report = Callable[[int, int, dict[str, float]], None]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(Exception):
     """A run folder holds the checkpoint of another run. The sentence names it."""
 
 

@@ -147,7 +147,7 @@ def process(*arguments: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path, tree: Path) -> None:
-    content = {**NEURAL, "id": "toy_long", "train": {**NEURAL["train"], "epochs": 60, "patience": 60}}
+    content = {**NEURAL, "id": "toy_long", "train": {**NEURAL["train"], "epochs": 12, "patience": 12}}
     made(tmp_path, content, tree, "whole")
     script = tmp_path / "killed.py"
     script.write_text(
@@ -200,7 +200,7 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path, tree: Path)
         "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
         "--master-port", str(port), str(script),
     )  # fmt: skip
-    assert launcher.wait(timeout=200) == 0
+    assert launcher.wait(timeout=280) == 0
     assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
     for fold in (0, 1):
         chances = []
