@@ -31,9 +31,9 @@ def malignancy_map(network: Answer, reading: Reading) -> Method:
     if place is None:
         raise NoSuchExplanation("this network puts no map out: its heat map is that of many fields")
 
-    @torch.no_grad()
     def explain(canvas: Canvas) -> Map:
-        small = place(network(torch.from_numpy(canvas.tensor).float()))[0].numpy()
+        with torch.no_grad():
+            small = place(network(torch.from_numpy(canvas.tensor).float()))[0].numpy()
         height, width = canvas.picture.shape
         return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
 

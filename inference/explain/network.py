@@ -56,7 +56,7 @@ def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Ans
                 part.frozen_stages = stages
         if isinstance(values, Mapping):
             return values
-        named: Sequence[str] = tuple(names or getattr(values, "_fields", ()))
+        named: Sequence[str] = getattr(values, "_fields", ()) if names is None else names
         if len(named) != len(values):
             raise ValueError(f"the network gives {len(values)} outputs, {len(named)} names are known")
         return dict(zip(named, values, strict=True))

@@ -71,6 +71,7 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
     name = analyse(request, manifest, forward, save).images[0].heatmap
     assert name is not None, "every pipeline writes a heat map"
     levels = cv2.imdecode(np.frombuffer(saved[name], np.uint8), cv2.IMREAD_GRAYSCALE)
+    assert levels is not None, "serving wrote this PNG"
     return np.asarray(levels / 255, np.float32)
 
 
