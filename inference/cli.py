@@ -38,8 +38,12 @@ def _parser() -> argparse.ArgumentParser:
     archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
     archive.set_defaults(command=_archive)
 
-    audit = commands.add_parser("audit", help="check data sets: files, masks, near-duplicates, labels, licences")
-    audit.add_argument("path", type=Path, metavar="PATH", help="a data set's folder, or one that holds several")
+    audit = commands.add_parser(
+        "audit", help="check data sets: files, masks, near-duplicates, labels, licences"
+    )
+    audit.add_argument(
+        "path", type=Path, metavar="PATH", help="a data set's folder, or one that holds several"
+    )
     audit.add_argument("--json", action="store_true")
     audit.add_argument("--dataset", metavar="NAME", help="read PATH as this set instead of recognising it")
     audit.set_defaults(command=_audit)
@@ -84,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--store", type=Path, default=DEFAULT_STORE)
     predict.set_defaults(command=_predict)
 
-    explain = commands.add_parser("explain", help="heat maps of images or folders, or the checks of a model's")
+    explain = commands.add_parser(
+        "explain", help="heat maps of images or folders, or the checks of a model's"
+    )
     explain.add_argument("model", choices=MODELS)
     explain.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     explain.add_argument("--out", type=Path, metavar="DIR", help="overlays and raw heat, 8-bit PNG")
