@@ -87,7 +87,7 @@ class Staged(nn.Module):
             return torch.cat(
                 [F.adaptive_avg_pool2d(level, size) for level in chosen[:-1]] + chosen[-1:], dim=1
             )
-        size = chosen[0].shape[2:]
+        size = (chosen[0].shape[2], chosen[0].shape[3])
         finer = [
             F.interpolate(level, size=size, mode="bilinear", align_corners=False) for level in chosen[1:]
         ]
