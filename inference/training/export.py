@@ -14,6 +14,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from inference.serving.graph import fold_padding
+
 WEIGHTS = "model.onnx"
 MANIFEST = "manifest.json"
 THRESHOLDS = "thresholds.json"
@@ -39,6 +41,7 @@ def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], pat
             dynamic_axes={name: {0: "batch"} for name in ("input", *outputs)}, opset_version=17, dynamo=False,
         )  # fmt: skip
     graph = onnx.load(str(unfinished))
+    fold_padding(graph)
     _halve_weights(graph)
     onnx.checker.check_model(graph)
     onnx.save(graph, str(unfinished))
