@@ -86,7 +86,7 @@ def _pairs(samples: list[Sample], modality: Modality, turns: tuple[int, ...]) ->
     pairs = near_duplicates.find(
         signatures, lambda index: near_duplicates.fine(view(index)), RULES[modality], lambda *_: None
     )
-    found = {}
+    found: dict[tuple[Path, Path], Twins] = {}
     for pair in pairs:
         (first, turn), (second, other) = views[pair.first], views[pair.second]
         if first.group_id != second.group_id and 0 in (turn, other):
