@@ -131,7 +131,8 @@ def _frame(
         for region in regions:
             kept[region.inside] = 1.0
         full = placement.map_to_image(kept) >= 0.5
-        heat = placement.map_to_image(outline * malignancy, longest=_HEATMAP_LONGEST)
+        # malignancy is taught inside lesions only: it colours the outline, it does not find it
+        heat = placement.map_to_image(outline * (0.5 + 0.5 * malignancy), longest=_HEATMAP_LONGEST)
         mask_reference = save(f"image-{index}.mask.png", png_of(full.astype(np.float32)))
         heat_reference = save(f"image-{index}.heatmap.png", png_of(heat))
     return ImageResult(
