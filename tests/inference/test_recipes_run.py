@@ -200,7 +200,10 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path, tree: Path)
         "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
         "--master-port", str(port), str(script),
     )  # fmt: skip
-    assert launcher.wait(timeout=280) == 0
+    try:
+        assert launcher.wait(timeout=280) == 0
+    finally:
+        launcher.terminate()  # torchrun ends its processes with itself
     assert json.loads((tmp_path / "two" / "run.json").read_text())["processes"] == 2
     for fold in (0, 1):
         chances = []
