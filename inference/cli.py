@@ -102,6 +102,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     explain.add_argument("--data", type=Path, default=_data_folder())
     explain.add_argument("--limit", type=int, metavar="N", help="check so many images, evenly drawn")
+    explain.add_argument(
+        "--folds",
+        type=Path,
+        metavar="RUN",
+        help="check the networks of a training run's folds, each on its fold",
+    )
     explain.add_argument("--seed", type=int, default=0)
     explain.add_argument("--json", action="store_true")
     explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
@@ -173,13 +179,14 @@ def _explain(chosen: argparse.Namespace) -> int:
         return command.explain(asked, chosen.paths, chosen.out)
     flags = [f"--limit {chosen.limit}"] if chosen.limit is not None else []
     flags += [f"--method {chosen.method}"] if chosen.method else []
+    flags += [f"--folds {chosen.folds}"] if chosen.folds else []
     words = " ".join(
         ["python -m inference explain", chosen.model, "--check", *flags, f"--seed {chosen.seed}"]
     )
     return command.run_checks(
         command.Checking(
             chosen.model, chosen.store, chosen.data, chosen.limit, chosen.seed,
-            (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words,
+            (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words, chosen.folds,
         )
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from inference.evaluation.measuring import held_out, mosaic_records
 from inference.evaluation.training_manifest import refuse_training_samples
 from inference.explain import overlay
 from inference.explain.check import Network, as_text, check, record, report
-from inference.explain.measure import summarise
+from inference.explain.measure import Measured, summarise
 from inference.explain.methods import Method, heat_of, method_named
 from inference.explain.network import (
     READINGS,
@@ -161,6 +161,7 @@ class Checking:
     as_json: bool
     record: bool
     words: str
+    folds: Path | None = None
 
 
 def run_checks(asked: Checking) -> int:
@@ -170,6 +171,8 @@ def run_checks(asked: Checking) -> int:
         0; 1 with a sentence when the data are missing or were trained on.
     """
     manifest = read_manifest(asked.model, asked.store)
+    if asked.folds is not None:
+        return _checked_folds(asked, manifest, asked.folds)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
         samples = held_out(asked.model, asked.data)
@@ -193,13 +196,41 @@ def run_checks(asked: Checking) -> int:
         if fields:
             measured += summarise(rows_pointed(fields, "idc"), asked.seed)
             measured.append(area_under_roc(fields, "idc", asked.seed))
-    content = report(
-        manifest, measured, command=asked.words, seed=asked.seed,
-        protocol="The served network on the published val parts, which it was not trained on.",
-    )  # fmt: skip
+    protocol = "The served network on the published val parts, which it was not trained on."
+    return _told(asked, manifest, measured, checked.seconds, protocol)
+
+
+def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:
+    from inference.explain.folds import check_folds
+
+    try:
+        checked = check_folds(
+            asked.model,
+            run,
+            asked.data,
+            asked.store,
+            methods=asked.methods,
+            limit=asked.limit,
+            seed=asked.seed,
+        )
+    except (NoSuchExplanation, DatasetError) as error:
+        sys.stderr.write(f"inference: {error}\n")
+        return 1
+    protocol = "The networks of the folds, each over the fold that it has not seen, pooled."
+    return _told(asked, manifest, summarise(checked.outcomes, asked.seed), checked.seconds, protocol)
+
+
+def _told(
+    asked: Checking,
+    manifest: ModelManifest,
+    measured: Sequence[Measured],
+    seconds: dict[str, list[float]],
+    protocol: str,
+) -> int:
+    content = report(manifest, measured, command=asked.words, seed=asked.seed, protocol=protocol)
     if asked.record:
         record(asked.store / asked.model, content)
     sys.stdout.write(
-        json.dumps(content, ensure_ascii=False) + "\n" if asked.as_json else as_text(content, checked.seconds)
+        json.dumps(content, ensure_ascii=False) + "\n" if asked.as_json else as_text(content, seconds)
     )
     return 0
