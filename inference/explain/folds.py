@@ -1,4 +1,4 @@
-"""Checks of a model whose served weights have seen every image: the networks of its folds, each over what it has not."""
+"""Checks of a model whose served weights have seen every image: its folds' networks, each over what it has not."""
 
 from __future__ import annotations
 
