@@ -260,7 +260,6 @@ def account(plan: Plan, learned: Learned) -> Account:
             "The abnormality was learned from 258 films of one screening programme, MLO views only.",
             "Density (fatty, glandular, dense) follows mini-MIAS's three letters, not BI-RADS.",
         ),
-        refitted=True,
         run={
             "folds (mini-MIAS)": str(FOLDS), **told(plan.settings_of(masses.Settings)),
         },

@@ -62,6 +62,7 @@ def test_without_a_gpu_the_handler_takes_the_onnx_file(folder: Path) -> None:
         assert isinstance(load_forward(folder, 0), OnnxForward)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use")
 def test_on_a_gpu_the_handler_takes_the_torch_file(folder: Path) -> None:
     forward = load_forward(folder, 0)
