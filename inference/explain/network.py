@@ -48,7 +48,7 @@ def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Ans
 
     def answer(x: Tensor) -> Outputs:
         for part, _ in frozen:
-            part.frozen_stages = 0
+            part.frozen_stages = 0  # type: ignore[assignment]
         try:
             values = module(x)
         finally:

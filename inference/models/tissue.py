@@ -90,9 +90,12 @@ class FieldNetwork(nn.Module):
     def forward(self, x: Tensor) -> FieldOutput:
         """`x`: N×50×50×3 in 0–255, uint8 or float."""
         fields = prepare(x)
-        pyramid = self.first.backbone(fields)
-        pooled = self.first.backbone.head(pyramid.s32).mean(dim=(2, 3))
+        backbone = self.first.backbone
+        assert isinstance(backbone, EfficientNetLite0)
+        pyramid = backbone(fields)
+        pooled = backbone.head(pyramid.s32).mean(dim=(2, 3))
         logit = self.first.classify(pooled)[:, 0]
         for other in self.others:
+            assert isinstance(other, FieldReader)
             logit = logit + other.classify(other.pooled(fields))[:, 0]
         return FieldOutput(logit / (1 + len(self.others)), self.attention(pooled), self.novelty(pyramid))

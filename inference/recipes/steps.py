@@ -52,7 +52,7 @@ def same(_: Any, values: Values) -> Values:
 
 def logs(values: Sequence[Any]) -> NDArray[np.float64]:
     """N×K logits of rows of probabilities."""
-    return np.log(np.clip(np.stack(values), 1e-7, 1.0))
+    return np.asarray(np.log(np.clip(np.stack(values), 1e-7, 1.0)), np.float64)
 
 
 def gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -167,7 +167,8 @@ class _Loop:
 
     def _optimiser(self) -> torch.optim.Optimizer:
         """The backbone at its own rate. Single-tensor steps: their result does not depend on grouping."""
-        slow, fast = [], []
+        slow: list[nn.Parameter] = []
+        fast: list[nn.Parameter] = []
         for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
                 (slow if name.startswith("backbone.") else fast).append(parameter)
@@ -304,9 +305,8 @@ def vectors(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
 
     def look(batch: Tensor) -> Tensor:
         maps = backbone(batch)
-        if getattr(pool, "gives_logits", False):
-            return maps.mean(dim=(2, 3))
-        return pool.both(maps)[0]
+        rows: Tensor = maps.mean(dim=(2, 3)) if getattr(pool, "gives_logits", False) else pool.both(maps)[0]
+        return rows
 
     return torch.cat(_through(look, images)).double().cpu().numpy()
 

@@ -150,7 +150,7 @@ def quantise(weights: Path, target: Path, inputs: Sequence[NDArray[np.uint8]]) -
     """Static int8: weights a channel, activations by their ranges over `inputs` (at least one)."""
     from onnxruntime import quantization
 
-    class Inputs(quantization.CalibrationDataReader):  # type: ignore[misc]
+    class Inputs(quantization.CalibrationDataReader):
         def __init__(self) -> None:
             self._left = iter(inputs)
 

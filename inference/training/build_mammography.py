@@ -39,6 +39,7 @@ from inference.serving.regions import sigmoid
 from inference.serving.store import read_manifest
 from inference.training import films, masses
 from inference.training.export import WEIGHTS, export_onnx, parameter_count
+from inference.training.films import Places
 from inference.training.lesion import pooled_statistics
 from inference.training.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
 
@@ -89,7 +90,7 @@ class Learned:
     masses: MassCalibration
     fitted: list[Sample]
     films: list[Sample]
-    places: films.Places
+    places: Places
     fold_of: NDArray[np.int64]
     logits: NDArray[np.float64]
     looks: list[dict[str, float]]
