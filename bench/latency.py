@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.phantoms import histology, mammography, ultrasound
-from inference.contract import AnalysisRequest, ImageReference, ModelManifest
+from inference.contract import ImageReference, ModelManifest
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import analyse
 from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
@@ -83,20 +83,14 @@ def session_alone(forward: OnnxForward, repeat: int) -> Latency:
 
 def one_input(forward: OnnxForward, rng: np.random.Generator) -> np.ndarray:
     """Random pixels of the shape that the network takes, a batch of one."""
-    return rng.integers(0, 256, [side or 1 for side in forward.shape], dtype=np.uint8)
+    return rng.integers(0, 256, [side or 1 for side in forward.shapes[0]], dtype=np.uint8)
 
 
 def pixels_to_result(manifest: ModelManifest, forward: OnnxForward, repeat: int) -> Latency:
     """One phantom through the whole pipeline, less its decoding."""
     with tempfile.TemporaryDirectory(prefix="cad-latency-") as folder:
         image = _phantom(manifest.name, Path(folder))
-        request = AnalysisRequest(
-            request_id="latency",
-            model=manifest.name,
-            model_version=manifest.version,
-            modality=manifest.input.modality,
-            images=(image,),
-        )
+        request = manifest.request("latency", image)
         wall, processor = [], []
         for number in range(_WARM_UP + repeat):
             begun = time.thread_time()

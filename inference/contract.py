@@ -180,6 +180,16 @@ class ModelManifest(ContractModel):
             preprocessing_sha256=self.preprocessing_sha256,
         )
 
+    def request(self, request_id: str, *images: ImageReference) -> AnalysisRequest:
+        """What asks exactly this model about `images`."""
+        return AnalysisRequest(
+            request_id=request_id,
+            model=self.name,
+            model_version=self.version,
+            modality=self.input.modality,
+            images=images,
+        )
+
 
 class AnalysisError(Exception):
     """An analysis that gives no result. The sentence is shown to the clinician; it names no patient."""

@@ -44,11 +44,15 @@ os.environ.update(
 pytest_plugins = ["tests.database", "tests.live_platform"]
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Test modules import models; pytest-django looked for the settings before they were named here."""
     import django
 
     django.setup()
+    if getattr(config.option, "numprocesses", None):
+        # The processes that share the tests inherit this, and would read the settings before they have named
+        # servers of their own.
+        del os.environ["DJANGO_SETTINGS_MODULE"]
     # Asked to end, pytest shall end what its fixtures started, as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -90,14 +94,18 @@ def shared_data() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick first; then those that share the one running platform; last those that kill parts of it."""
+    """First those that share the one running platform, of which last those that kill parts of it; then the others.
+    Where processes share the tests, one takes the platform's, and files stay whole."""
 
-    def lateness(item: pytest.Item) -> int:
+    def order(item: pytest.Item) -> int:
         if item.get_closest_marker("disruptive"):
-            return 2
-        return int("live_platform" in getattr(item, "fixturenames", ()))
+            return 1
+        return 0 if "live_platform" in getattr(item, "fixturenames", ()) else 2
 
-    items.sort(key=lateness)
+    items.sort(key=order)
+    for item in items:
+        group = str(item.path) if order(item) == 2 else "the running platform"
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -44,6 +45,25 @@ def version_by_id(actor: Actor, version_id: int) -> ModelVersion:
     if version is None:
         raise NotFound(_("There is no such model."))
     return version
+
+
+def is_in_store(version: ModelVersion) -> bool:
+    """Whether the model store holds this very version: its files stand for no other."""
+    from inference.serving.store import StoreError, read_manifest
+
+    try:
+        return read_manifest(version.name, settings.MODEL_STORE).weights.sha256 == version.weights_sha256
+    except StoreError:
+        return False
+
+
+def plot_of(version: ModelVersion, name: str) -> bytes:
+    """One of the plots beside the model, an SVG. Raises `NotFound`."""
+    folder = settings.MODEL_STORE / version.name / "plots"
+    path = {path.stem: path for path in folder.glob("*.svg")}.get(name)
+    if path is None or not is_in_store(version):
+        raise NotFound(_("There is no such plot."))
+    return path.read_bytes()
 
 
 @dataclass(frozen=True)

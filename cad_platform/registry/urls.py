@@ -5,5 +5,6 @@ from cad_platform.registry import views
 urlpatterns = [
     path("", views.models, name="models"),
     path("<int:version_id>/", views.model, name="model"),
+    path("<int:version_id>/plots/<slug:name>.svg", views.plot, name="model-plot"),
     path("<int:version_id>/default", views.make_default, name="model-make-default"),
 ]

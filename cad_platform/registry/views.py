@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -15,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from cad_platform.core.request import actor_of
 from cad_platform.registry import selectors, services
 from cad_platform.registry.cards import card_html
+from cad_platform.registry.models import ModelVersion
 
 
 def flat_metrics(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -58,10 +61,23 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
         "manifest": manifest,
         "thresholds": sorted(manifest.thresholds.items()),
         "metrics": flat_metrics(version.metrics),
-        "card": card_html(version.card),
+        "card": card_html(version.card, _plot_url(version) if selectors.is_in_store(version) else None),
         "probe": selectors.serving_health(actor).get(version.name),
     }
     return render(request, "registry/model.html", context)
+
+
+@login_required
+@require_GET
+def plot(request: HttpRequest, version_id: int, name: str) -> HttpResponse:
+    version = selectors.version_by_id(actor_of(request), version_id)
+    response = HttpResponse(selectors.plot_of(version, name), content_type="image/svg+xml")
+    response["Cache-Control"] = "private, max-age=300"
+    return response
+
+
+def _plot_url(version: ModelVersion) -> Callable[[str], str]:
+    return lambda name: reverse("model-plot", args=[version.pk, name])
 
 
 @login_required

@@ -74,22 +74,3 @@ def froc(marks: Sequence[Mark], lesions: int, images: int) -> Froc:
             ys.append(len(found) / lesions)
             levels.append(mark.score)
     return Froc(tuple(xs), tuple(ys), tuple(levels))
-
-
-def level_for_false_marks(
-    outlines: NDArray[np.float32], truths: NDArray[np.bool_], marks_per_image: float
-) -> float:
-    """The lowest outline level (of N×h×w maps) with at most that many false marks an image, 0.05–0.9."""
-    from inference.serving.regions import regions_above
-
-    marks, total = [], 0
-    for image, (outline, truth) in enumerate(zip(outlines, truths, strict=True)):
-        lesions = components(truth)
-        total += int(lesions.max())
-        for region in regions_above(outline, 0.05, 1):
-            peaks = regions_above(
-                np.where(region.inside, outline, 0).astype(np.float32), 0.5 * region.peak, 1
-            )
-            marks += [mark_of(image, part.peak, part.box, lesions) for part in peaks]
-    _, level = froc(marks, max(total, 1), len(outlines)).at(marks_per_image) if marks else (0.0, 0.5)
-    return round(min(max(level, 0.05), 0.9), 4)

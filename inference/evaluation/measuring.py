@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from inference.contract import (
     AnalysisError,
-    AnalysisRequest,
     ImageReference,
     ImageResult,
     Modality,
@@ -192,13 +191,7 @@ def analyse_alone(
     image = ImageReference(
         image_id=path.name, path=str(path), laterality=None, view=None, pixel_spacing_um=spacing_um
     )
-    request = AnalysisRequest(
-        request_id="evaluate",
-        model=manifest.name,
-        model_version=manifest.version,
-        modality=manifest.input.modality,
-        images=(image,),
-    )
+    request = manifest.request("evaluate", image)
     return analyse(request, manifest, forward, save).images[0]
 
 

@@ -16,8 +16,6 @@ from inference.evaluation.bootstrap import Statistic
 from inference.evaluation.figures import Figure, Line, NotComputable, figure
 from inference.evaluation.records import Record
 
-#: Kept until the training code writes `training_manifest.json` alone.
-TRAINING_GROUPS = "training_groups.json"
 #: Operating points by their names in the manifest, as the card words them.
 POINTS = ("high_sensitivity", "balanced", "high_specificity")
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisRequest, ImageReference, ModelManifest
+from inference.contract import ImageReference, ModelManifest
 from inference.explain.measure import Outcome
 from inference.explain.methods import Method, heat_of
 from inference.explain.subject import Subject
@@ -61,13 +61,7 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
         saved[name] = png
         return name
 
-    request = AnalysisRequest(
-        request_id="explain",
-        model=manifest.name,
-        model_version=manifest.version,
-        modality=manifest.input.modality,
-        images=(image,),
-    )
+    request = manifest.request("explain", image)
     name = analyse(request, manifest, forward, save).images[0].heatmap
     assert name is not None, "every pipeline writes a heat map"
     levels = cv2.imdecode(np.frombuffer(saved[name], np.uint8), cv2.IMREAD_GRAYSCALE)

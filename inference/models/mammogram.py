@@ -120,7 +120,7 @@ class MammogramNetwork(nn.Module):
     def forward(self, x: Tensor) -> FilmOutput:
         """`x`: N×1×1152×768 in 0–255, uint8 or float."""
         x = x.float()
-        whole: LesionOutput = self.mass(F.avg_pool2d(x, VIEW_SCALE))
+        whole = self._both_ways(F.avg_pool2d(x, VIEW_SCALE))
         candidates = self.candidates(F.avg_pool2d(x, HALF), whole.outline)
         breast = F.avg_pool2d((x > 0).float(), PLACE_PX)
         abnormality, density, suspicion = self.film.read(self.film.places(x), breast)
@@ -129,6 +129,22 @@ class MammogramNetwork(nn.Module):
             malignancy, abnormality, density, candidates, whole.outline, whole.malignancy, suspicion,
             whole.distance,
         )  # fmt: skip
+
+    def _both_ways(self, images: Tensor) -> LesionOutput:
+        """The mass network asked about `images` and about the same upside down, as it was taught; the mean, with the
+        distance of the first."""
+        both: LesionOutput = self.mass(torch.cat([images, torch.flip(images, dims=(2,))]))
+
+        # `reshape` rather than slices by length: a traced graph keeps the batch that it was made with
+        def halves(values: Tensor) -> Tensor:
+            return values.reshape(2, -1, *values.shape[1:])
+
+        def mean(maps: Tensor) -> Tensor:
+            both_maps = halves(maps)
+            return (both_maps[0] + torch.flip(both_maps[1], dims=(2,))) / 2
+
+        logits = halves(both.logits).mean(dim=0)
+        return LesionOutput(logits, mean(both.outline), mean(both.malignancy), halves(both.distance)[0])
 
     def candidates(self, half: Tensor, outline: Tensor) -> Tensor:
         """The outline's `CANDIDATES` highest separate peaks, looked at closer in both windows: N×K×5."""
@@ -143,7 +159,7 @@ class MammogramNetwork(nn.Module):
         answers = []
         for window in CLOSER_WINDOWS:
             source = half.repeat_interleave(CANDIDATES, dim=0)
-            answers.append(self.mass(look_at(source, centre.reshape(-1, 2), ones * window)).logits)
+            answers.append(self._both_ways(look_at(source, centre.reshape(-1, 2), ones * window)).logits)
         logits = torch.stack(answers).mean(dim=0).reshape(-1, CANDIDATES, 2)
         peak = torch.logit(top.values.clamp(1e-6, 1 - 1e-6))
         return torch.cat([centre, peak[:, :, None], logits[:, :, [PRESENT, MALIGNANT]]], dim=2)

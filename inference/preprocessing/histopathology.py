@@ -17,11 +17,11 @@ PREPROCESSING: dict[str, object] = {
         "fields of 50×50 px without overlap, the last row and column pulled inward",
         "a field counts as tissue when 25 % of its pixels have an optical density above 0.15 in one channel "
         "and are not grey; an image of a single field is always looked at",
-        "in an image of many fields each logit is averaged with its neighbours' (1, ½, ¼)",
+        "in an image of many fields each logit is averaged with its neighbours' (bell of 5×5 fields)",
     ],
     "um_per_px": UM_PER_PX,
     "field_px": FIELD_PX,
-    "version": 2,
+    "version": 3,
 }
 
 Rgb = NDArray[np.uint8]

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from inference.preprocessing.geometry import Gray, Map, Placement, lay_out, resize
 
 SIDE = 224
+#: Of the closer look's canvas: a lesion comes out about as large as on the first, for half of the arithmetic.
+CLOSER_SIDE = 160
 #: The closer look takes the outline's longer side times this, …
 CLOSER_MARGIN = 1.6
 #: … never less than this share of the frame's longer side; where nothing is outlined, `CENTRE_SHARE` of it
@@ -25,11 +27,12 @@ PREPROCESSING: dict[str, object] = {
         "network scales 0–255 to ±1",
     ],
     "side_px": SIDE,
+    "closer_side_px": CLOSER_SIDE,
     "closer_margin": CLOSER_MARGIN,
     "closer_least": CLOSER_LEAST,
     "closer_level": CLOSER_LEVEL,
     "centre_share": CENTRE_SHARE,
-    "version": 2,
+    "version": 3,
 }
 
 
@@ -57,16 +60,16 @@ def closer_square(outline: Map, placement: Placement) -> tuple[float, float, flo
 
 
 def closer_canvas(gray: Gray, square: tuple[float, float, float]) -> tuple[Gray, Placement]:
-    """`square` (see `closer_square`) of `gray` on a canvas of its own, 224×224 uint8, black outside the frame."""
+    """`square` (see `closer_square`) of `gray` on a canvas of its own, 160×160 uint8, black outside the frame."""
     x, y, side = square
     height, width = gray.shape
     x0, y0 = max(0, min(width - 1, round(x - side / 2))), max(0, min(height - 1, round(y - side / 2)))
     x1, y1 = max(x0 + 1, min(width, round(x + side / 2))), max(y0 + 1, min(height, round(y + side / 2)))
-    scale = SIDE / side
+    scale = CLOSER_SIDE / side
     left, top = max(0, round((x0 - x + side / 2) * scale)), max(0, round((y0 - y + side / 2) * scale))
-    across = max(1, min(SIDE - left, round((x1 - x0) * scale)))
-    down = max(1, min(SIDE - top, round((y1 - y0) * scale)))
-    canvas = np.zeros((SIDE, SIDE), np.uint8)
+    across = max(1, min(CLOSER_SIDE - left, round((x1 - x0) * scale)))
+    down = max(1, min(CLOSER_SIDE - top, round((y1 - y0) * scale)))
+    canvas = np.zeros((CLOSER_SIDE, CLOSER_SIDE), np.uint8)
     canvas[top : top + down, left : left + across] = resize(gray[y0:y1, x0:x1], across, down)
     placement = Placement(
         width, height, (x0, y0, x1, y1), across / (x1 - x0), down / (y1 - y0), left, top, across, down
@@ -75,5 +78,5 @@ def closer_canvas(gray: Gray, square: tuple[float, float, float]) -> tuple[Gray,
 
 
 def network_input(canvas: Gray) -> NDArray[np.uint8]:
-    """1×1×224×224."""
+    """1×1×H×W of a canvas."""
     return np.ascontiguousarray(canvas[None, None])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from imaging.errors import ImagingError
-from inference.contract import AnalysisError, AnalysisRequest, ImageReference, ModelManifest
+from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.serving.forward import Forward, ForwardOutput
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import analyse
@@ -105,13 +105,7 @@ class _Run:
             return str(target)
 
         image = ImageReference(image_id=str(path), path=str(path), pixel_spacing_um=self._spacing_of(path))
-        request = AnalysisRequest(
-            request_id=str(path),
-            model=self.manifest.name,
-            model_version=self.manifest.version,
-            modality=self.manifest.input.modality,
-            images=(image,),
-        )
+        request = self.manifest.request(str(path), image)
         with resumable(self.forward, request, self.manifest, self.maps) as forward:
             result = analyse(request, self.manifest, forward, save).images[0]
         return result.model_dump(mode="json")

@@ -28,11 +28,14 @@ class Forward(Protocol):
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput: ...
 
 
+#: One of them a tensor must have; None where any size goes.
+Shapes = tuple[tuple[int | None, ...], ...]
+
+
 class Network(Forward, Protocol):
     """A `Forward` in this process that knows what it takes."""
 
-    shape: tuple[int | None, ...]
-    """dimensions that a tensor must have; None where any size goes"""
+    shapes: Shapes
 
 
 class Save(Protocol):
@@ -41,14 +44,17 @@ class Save(Protocol):
     def __call__(self, name: str, png: bytes, /) -> str: ...
 
 
-def check_input(tensor: NDArray[Any], shape: tuple[int | None, ...]) -> None:
-    """What every network of ours takes: uint8 of `shape`, None where any size goes.
+def check_input(tensor: NDArray[Any], shapes: Shapes) -> None:
+    """What every network of ours takes: uint8 of one of `shapes`.
 
     Raises:
         ValueError: `tensor` is something else, or empty.
     """
-    fits = tensor.ndim == len(shape) and all(
-        expected is None or expected == size for expected, size in zip(shape, tensor.shape, strict=True)
+    fits = any(
+        tensor.ndim == len(shape)
+        and all(expected in (None, size) for expected, size in zip(shape, tensor.shape, strict=True))
+        for shape in shapes
     )
     if tensor.dtype != np.uint8 or not fits or tensor.size == 0:
-        raise ValueError(f"the network takes uint8 of shape {shape}, not {tensor.dtype} {tensor.shape}")
+        wanted = " or ".join(str(shape) for shape in shapes)
+        raise ValueError(f"the network takes uint8 of shape {wanted}, not {tensor.dtype} {tensor.shape}")

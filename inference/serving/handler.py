@@ -51,7 +51,7 @@ class TensorHandler:
         for index, request in enumerate(requests):
             try:
                 tensor = read_request(request)
-                check_input(tensor, self.forward.shape)
+                check_input(tensor, self.forward.shapes)
                 waiting.setdefault(tensor.shape[1:], []).append((index, tensor))
             except ValueError as error:
                 answers[index] = self._refuse(context, index, str(error))

@@ -47,8 +47,10 @@ STRIP_ROWS = 20 * FIELD_PX
 HEAT_PX = 10
 _MIRROR_UP_TO = 64
 _MOST_FINDINGS = 20
-#: Carcinoma is larger than a field: in an image of many, a field's logit is averaged with its neighbours'.
-_NEIGHBOURS = np.array([[0.25, 0.5, 0.25], [0.5, 1.0, 0.5], [0.25, 0.5, 0.25]], np.float32)
+#: Carcinoma is larger than a field: in an image of many, a field's logit is averaged with its neighbours', in bell
+#: shape over half a millimetre.
+_BELL = np.array([1, 4, 6, 4, 1], np.float32)
+_NEIGHBOURS = np.outer(_BELL, _BELL)
 
 
 @dataclass
@@ -224,15 +226,12 @@ def _predict(
     four_ways: bool = False,
 ) -> None:
     batch = np.stack(waiting)
-    output = clock.run(forward, batch).outputs
-    logits = output["logit"].astype(np.float64)
-    if four_ways:
-        turned = (batch[:, :, ::-1], batch[:, ::-1], batch[:, ::-1, ::-1])
-        others = [clock.run(forward, np.ascontiguousarray(each)).outputs["logit"] for each in turned]
-        logits = (logits + np.sum(others, axis=0)) / 4
+    turned = [batch, batch[:, :, ::-1], batch[:, ::-1], batch[:, ::-1, ::-1]] if four_ways else [batch]
+    output = clock.run(forward, np.concatenate(turned)).outputs
+    logits = output["logit"].astype(np.float64).reshape(len(turned), len(batch)).mean(axis=0)
     fields.logits += logits.tolist()
-    fields.attention += output["attention"].tolist()
-    fields.distances += output["distance"].tolist()
+    fields.attention += output["attention"][: len(batch)].tolist()
+    fields.distances += output["distance"][: len(batch)].tolist()
 
 
 def _with_neighbours(fields: _Fields) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from inference.serving.forward import ForwardOutput, check_input
+from inference.serving.forward import ForwardOutput, Shapes, check_input
+
+#: The metadata entry in which a file says what shapes it takes, where that is more than the graph can say.
+SHAPES = "shapes"
 
 
 class OnnxForward:
@@ -27,17 +31,18 @@ class OnnxForward:
         )
         entry = self.session.get_inputs()[0]
         self._input: str = entry.name
-        #: dimensions that a tensor must have; None where any size goes
-        self.shape: tuple[int | None, ...] = tuple(n if isinstance(n, int) else None for n in entry.shape)
+        stated = self.session.get_modelmeta().custom_metadata_map.get(SHAPES)
+        own = [n if isinstance(n, int) else None for n in entry.shape]
+        self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
         self._outputs = [output.name for output in self.session.get_outputs()]
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
-        """`tensor`: uint8 of `shape`.
+        """`tensor`: uint8 of one of `shapes`.
 
         Raises:
             ValueError: another dtype or shape.
         """
-        check_input(tensor, self.shape)
+        check_input(tensor, self.shapes)
         begun = time.perf_counter()
         answers = self.session.run(self._outputs, {self._input: tensor})
         model_ms = (time.perf_counter() - begun) * 1000

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.serving.forward import ForwardOutput, check_input
+from inference.serving.forward import ForwardOutput, Shapes, check_input
 
 if TYPE_CHECKING:
     import torch
@@ -32,14 +32,15 @@ _SAME_WITHIN = 1e-3
 MAX_BYTES = 20 * 1024 * 1024
 
 
-def export_torch(network: nn.Module, example: Tensor, outputs: Sequence[str], path: Path) -> None:
-    """Write `network` as TorchScript: input uint8 of any batch, `outputs` in the order of its tuple.
+def export_torch(network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path) -> None:
+    """Write `network` as TorchScript: input uint8 of any batch, otherwise shaped as one of `examples`; `outputs` in
+    the order of its tuple.
 
     Batch norms are folded into the convolutions before them, so that float16 rounds the same weights as in
     the ONNX file.
 
     Raises:
-        ValueError: the folded network answers `example` otherwise than `network` does, or the file would be
+        ValueError: the folded network answers an example otherwise than `network` does, or the file would be
             larger than a model may be.
     """
     import torch
@@ -50,14 +51,16 @@ def export_torch(network: nn.Module, example: Tensor, outputs: Sequence[str], pa
     with torch.no_grad(), warnings.catch_warnings():
         # torch would rather have torch.export, which takes ten times as long and fixes the device.
         warnings.simplefilter("ignore", DeprecationWarning)
-        traced = torch.jit.trace(folded, (example,), check_trace=False)
-        for mine, theirs in zip(traced(example), whole(example), strict=True):
-            if not torch.allclose(mine, theirs, rtol=_SAME_WITHIN, atol=_SAME_WITHIN):
-                raise ValueError(f"{path.name}: the network with folded batch norms answers differently")
+        traced = torch.jit.trace(folded, (examples[0],), check_trace=False)
+        for example in examples:
+            for mine, theirs in zip(traced(example), whole(example), strict=True):
+                if not torch.allclose(mine, theirs, rtol=_SAME_WITHIN, atol=_SAME_WITHIN):
+                    raise ValueError(f"{path.name}: the network with folded batch norms answers differently")
     for tensor in _floats(traced):
         if tensor.numel() >= _KEEP_FULL_BELOW and tensor.abs().max() <= _LARGEST_HALF:
             tensor.data = tensor.data.half()
-    described = json.dumps({"outputs": list(outputs), "shape": [None, *example.shape[1:]]})
+    shapes = [[None, *example.shape[1:]] for example in examples]
+    described = json.dumps({"outputs": list(outputs), "shapes": shapes})
     unfinished = path.with_suffix(".new")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -88,20 +91,19 @@ class TorchForward:
         self._network.eval()
         described = json.loads(files[_DESCRIPTION])
         self._outputs: list[str] = described["outputs"]
-        #: dimensions that a tensor must have; None where any size goes
-        self.shape: tuple[int | None, ...] = tuple(described["shape"])
+        self.shapes: Shapes = tuple(tuple(shape) for shape in described["shapes"])
         if self._device.type == "cuda":
             # TF32 would cost three digits, and both kinds of server must answer alike.
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
-        """`tensor`: uint8 of `shape`.
+        """`tensor`: uint8 of one of `shapes`.
 
         Raises:
             ValueError: another dtype or shape.
         """
-        check_input(tensor, self.shape)
+        check_input(tensor, self.shapes)
         begun = time.perf_counter()
         with self._torch.inference_mode():
             # A copy: what came over the wire is read-only.

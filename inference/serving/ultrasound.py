@@ -18,6 +18,7 @@ from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, I
 from inference.evaluation.calibration import softmax
 from inference.preprocessing.geometry import Gray, Map, Placement
 from inference.preprocessing.ultrasound import (
+    CLOSER_SIDE,
     SIDE,
     closer_canvas,
     closer_square,
@@ -44,7 +45,8 @@ BENIGN, MALIGNANT, NORMAL = range(3)
 _FINER = 2
 _SMALLEST_REGION = 48
 _MOST_FINDINGS = 5
-_HEATMAP_LONGEST = 1024
+#: The maps have 448 px; a larger picture of them would show nothing more.
+_HEATMAP_LONGEST = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +77,7 @@ def read_frame(
     top, bottom = (round(fine.top + y * fine.scale_y) for y in (y0, y1))
     right, bottom = max(right, left + 1), max(bottom, top + 1)
     for values, name in ((outline, "outline"), (malignancy, "malignancy")):
-        seen = _enlarged(near[name][0, 0], SIDE, SIDE)
+        seen = _enlarged(near[name][0, 0], CLOSER_SIDE, CLOSER_SIDE)
         seen = seen[place.top : place.top + place.height, place.left : place.left + place.width]
         part = values[top:bottom, left:right]
         how = cv2.INTER_AREA if part.shape[0] < seen.shape[0] else cv2.INTER_LINEAR

@@ -174,7 +174,7 @@ def quantise(weights: Path, target: Path, inputs: Sequence[NDArray[np.uint8]]) -
             activation_type=quantization.QuantType.QUInt8,
             op_types_to_quantize=_QUANTISED,
         )
-        _put(unfinished, target)
+        _put(unfinished, target, weights)
 
 
 def quantise_dynamic(weights: Path, target: Path) -> None:
@@ -185,7 +185,7 @@ def quantise_dynamic(weights: Path, target: Path) -> None:
         wide, unfinished = Path(folder) / "wide.onnx", Path(folder) / "int8.onnx"
         _widen(weights, wide)
         quantization.quantize_dynamic(str(wide), str(unfinished), weight_type=quantization.QuantType.QUInt8)
-        _put(unfinished, target)
+        _put(unfinished, target, weights)
 
 
 class Recording:
@@ -237,7 +237,13 @@ def _speed(base: Forward, other: Forward, inputs: Sequence[NDArray[np.uint8]]) -
     return float(np.median([took(base, tensor) / max(took(other, tensor), 1e-9) for tensor in chosen]))
 
 
-def _put(made: Path, target: Path) -> None:
+def _put(made: Path, target: Path, weights: Path) -> None:
+    """`made` as `target`, with what `weights` says of itself: quantising loses it."""
+    import onnx
+
+    graph = onnx.load(str(made))
+    stated = {entry.key: entry.value for entry in onnx.load(str(weights)).metadata_props}
+    onnx.helper.set_model_props(graph, stated)
     unfinished = target.with_suffix(".new")
-    unfinished.write_bytes(made.read_bytes())
+    onnx.save(graph, str(unfinished))
     unfinished.replace(target)

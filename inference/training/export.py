@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from inference.serving.graph import fold_padding
+from inference.serving.onnx_session import SHAPES
 
 WEIGHTS = "model.onnx"
 MANIFEST = "manifest.json"
@@ -23,8 +24,9 @@ MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
 _KEEP_FULL_BELOW = 256
 
 
-def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], path: Path) -> None:
-    """Write `network` as ONNX: input `input` (uint8, any batch), `outputs` in the order of its tuple.
+def export_onnx(network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path) -> None:
+    """Write `network` as ONNX: input `input` (uint8, any batch, otherwise shaped as one of `examples`), `outputs` in
+    the order of its tuple. Where there are several examples, they and all maps differ in height and width only.
 
     Weights are stored as float16 and widened when the session is made, so arithmetic stays float32.
 
@@ -33,16 +35,24 @@ def export_onnx(network: nn.Module, example: Tensor, outputs: Sequence[str], pat
     """
     unfinished = path.with_suffix(".new")
     network.eval()
+    example = examples[0]
+    free = {name: {0: "batch"} for name in ("input", *outputs)}
+    if len(examples) > 1:
+        with torch.no_grad():
+            maps = [name for name, value in zip(outputs, network(example), strict=True) if value.ndim == 4]
+        free |= {name: {0: "batch", 2: f"{name} height", 3: f"{name} width"} for name in ("input", *maps)}
     with warnings.catch_warnings():
         # The exporter that follows needs a package of its own; this one is deprecated and says so at length.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network, (example,), str(unfinished), input_names=["input"], output_names=list(outputs),
-            dynamic_axes={name: {0: "batch"} for name in ("input", *outputs)}, opset_version=17, dynamo=False,
+            dynamic_axes=free, opset_version=17, dynamo=False,
         )  # fmt: skip
     graph = onnx.load(str(unfinished))
     fold_padding(graph)
     _halve_weights(graph)
+    shapes = [[None, *each.shape[1:]] for each in examples]
+    helper.set_model_props(graph, {SHAPES: json.dumps(shapes)})
     onnx.checker.check_model(graph)
     onnx.save(graph, str(unfinished))
     if unfinished.stat().st_size > MAX_WEIGHTS_BYTES:

@@ -28,11 +28,13 @@ from inference.training.fit import Schedule, fit, shuffled
 @dataclass(frozen=True)
 class Settings:
     """What a recipe may set. `epochs`: of each reader, as many as there are; the first is an EfficientNet-Lite0, the
-    others Lite1."""
+    others Lite1. `plain_epochs`: of the second part of each reader's training, without mixed pairs."""
 
     epochs: tuple[int, ...] = (10, 6)
+    plain_epochs: tuple[int, ...] = (8, 8)
     batch: int = 64
     learning_rate: float = 1e-3
+    plain_rate: float = 6e-4
     backbone_rate: float = 0.6
 
 
@@ -84,24 +86,30 @@ def train_reader(
     fields = torch.from_numpy(load(samples))
     labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
 
-    def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+    def plain(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
         for chosen in shuffled(len(samples), settings.batch, generator):
-            image = stains(fields[chosen].float(), generator)
+            yield stains(fields[chosen].float(), generator), labels[chosen]
+
+    def mixed(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+        for image, label in plain(generator):
             image = cut_out(image.permute(0, 3, 1, 2), generator).permute(0, 2, 3, 1)
             # mixing pairs (Zhang 2018) keeps the network from learning the labels' noise by heart
-            keep = 1 - 0.5 * torch.rand(len(chosen), generator=generator)
-            keep = torch.where(torch.rand(len(chosen), generator=generator) < _MIXED_SHARE, keep, 1.0)
-            other = torch.randperm(len(chosen), generator=generator)
+            keep = 1 - 0.5 * torch.rand(len(label), generator=generator)
+            keep = torch.where(torch.rand(len(label), generator=generator) < _MIXED_SHARE, keep, 1.0)
+            other = torch.randperm(len(label), generator=generator)
             weight = keep.view(-1, 1, 1, 1)
-            label = labels[chosen]
             yield image * weight + image[other] * (1 - weight), label * keep + label[other] * (1 - keep)
 
-    schedule = Schedule(
-        settings.epochs[which], len(samples) // settings.batch, learning_rate=settings.learning_rate,
-        backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995,
-        seed=seed + which,
+    steps = len(samples) // settings.batch
+    first = Schedule(
+        settings.epochs[which], steps, learning_rate=settings.learning_rate, backbone_rate=settings.backbone_rate,
+        weight_decay=0.05, averaging=0.995, seed=seed + which,
     )  # fmt: skip
-    fitted = fit(network, batches, _loss, schedule, run)
+    second = Schedule(
+        settings.plain_epochs[which], steps, learning_rate=settings.plain_rate,
+        backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995, seed=seed + which + 100,
+    )  # fmt: skip
+    fitted = fit(fit(network, mixed, _loss, first, run), plain, _loss, second, run / "plain")
     assert isinstance(fitted, FieldReader)
     return fitted
 

@@ -32,12 +32,13 @@ from inference.training.lesion import outline_loss, place_loss
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recipe may set. `channels`: of the decoder."""
+    """What a recipe may set. `epochs`: of each part of the training; a part begins with the rate of its own and the
+    averaged weights of the part before (warm restarts, Loshchilov 2017). `channels`: of the decoder."""
 
-    epochs: int = 10
+    epochs: tuple[int, ...] = (10, 12)
+    learning_rates: tuple[float, ...] = (8e-4, 6e-4)
     batch: int = 8
     channels: int = 48
-    learning_rate: float = 8e-4
     backbone_rate: float = 0.5
 
 
@@ -112,12 +113,13 @@ def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, se
             image = grey_levels(image, generator, strength=0.7)
             yield image, mask, films.labels[chosen], torch.rand((LOOKS, len(chosen), 3), generator=generator)
 
-    schedule = Schedule(
-        settings.epochs, len(samples) // settings.batch, learning_rate=settings.learning_rate,
-        backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995,
-        seed=seed,
-    )  # fmt: skip
-    fitted = fit(network, batches, _loss, schedule, run)
+    fitted: nn.Module = network
+    for part, (epochs, rate) in enumerate(zip(settings.epochs, settings.learning_rates, strict=True)):
+        schedule = Schedule(
+            epochs, len(samples) // settings.batch, learning_rate=rate, backbone_rate=settings.backbone_rate,
+            weight_decay=0.05, averaging=0.995, seed=seed + part,
+        )  # fmt: skip
+        fitted = fit(fitted, batches, _loss, schedule, run / f"part-{part}" if part else run)
     assert isinstance(fitted, LesionNetwork)
     return fitted
 

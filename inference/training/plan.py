@@ -87,15 +87,15 @@ def novelty_limit(distances: NDArray[np.float64]) -> float:
 
 
 def store_model(
-    plan: Plan, manifest: ModelManifest, network: nn.Module, example: Tensor, outputs: Sequence[str],
+    plan: Plan, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, manifest, what it has `seen`, predictions of record,
     figures and card. Returns the manifest with the digest of the weights."""
     folder = plan.store / manifest.name
     folder.mkdir(parents=True, exist_ok=True)
-    export_onnx(network, example, outputs, folder / WEIGHTS)
-    export_torch(network, example, outputs, folder / TORCH_WEIGHTS)
+    export_onnx(network, examples, outputs, folder / WEIGHTS)
+    export_torch(network, examples, outputs, folder / TORCH_WEIGHTS)
     weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
     finished = manifest.model_copy(update={"weights": weights})
     (folder / MANIFEST).write_text(finished.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -20,7 +20,7 @@ from inference.models.backbone import imagenet_backbone
 from inference.models.lesion import LesionNetwork
 from inference.preprocessing.geometry import lay_out
 from inference.preprocessing.pixels import read_gray, read_joined_masks
-from inference.preprocessing.ultrasound import SIDE, working_canvas
+from inference.preprocessing.ultrasound import CLOSER_SIDE, SIDE, working_canvas
 from inference.training.augment import cut_out, grey_levels, look_closer, warp
 from inference.training.fit import Batches, Schedule, fit, shuffled
 from inference.training.lesion import outline_loss, place_loss, pooled_statistics
@@ -31,7 +31,7 @@ class Settings:
     """What a recipe may set. `outline_epochs`: of the second part of the training. `channels`: of the decoder."""
 
     epochs: int = 20
-    outline_epochs: int = 10
+    outline_epochs: int = 24
     batch: int = 16
     channels: int = 32
     learning_rate: float = 1e-3
@@ -87,47 +87,45 @@ def canvases(samples: Sequence[Sample]) -> NDArray[np.uint8]:
 def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
     """The network fitted to `samples`, its novelty distance included.
 
-    First everything from the third stage on, half on whole frames and half on closer looks; then, mostly on whole
-    frames, the last stage and the decoder: where a lesion is takes longer to learn than what it is.
+    First half on whole frames and half on closer looks, both at 224 px; then mostly on whole frames, with closer
+    looks as small as they are served: where a lesion is takes longer to learn than what it is.
     """
     torch.manual_seed(seed)
     network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=settings.channels)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.backbone.freeze(2)
     frames = load(samples)
     steps = len(samples) // settings.batch
-    network.backbone.freeze(2)
     first = Schedule(
         settings.epochs, steps, learning_rate=settings.learning_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.99, seed=seed,
     )  # fmt: skip
-    fitted = fit(network, _batches(frames, settings.batch, settings.batch // 2), _loss, first, run)
-    assert isinstance(fitted, LesionNetwork)
-    fitted.backbone.freeze(3)
     second = Schedule(
         settings.outline_epochs, steps, learning_rate=settings.outline_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.99, seed=seed + 1,
     )  # fmt: skip
-    outlined = fit(
-        fitted,
-        _batches(frames, settings.batch, settings.batch * 3 // 4),
-        _outline_heavy,
-        second,
-        run / "outlines",
-    )
+    half = _batches(frames, settings.batch, settings.batch // 2, SIDE)
+    mostly_whole = _batches(frames, settings.batch, settings.batch * 3 // 4, CLOSER_SIDE, boldness=1.5)
+    fitted = fit(network, half, _loss, first, run)
+    outlined = fit(fitted, mostly_whole, _outline_heavy, second, run / "outlines")
     assert isinstance(outlined, LesionNetwork)
     outlined.novelty.fit(pooled_statistics(outlined, canvases(samples)))
     return outlined
 
 
-def _batches(frames: Frames, size: int, whole_frames: int) -> Batches:
-    """Batches of `size` of which so many are whole frames, the others closer looks."""
+def _batches(
+    frames: Frames, size: int, whole_frames: int, closer_side: int, boldness: float = 1.0
+) -> Batches:
+    """Batches of `size` of which so many are whole frames, the others closer looks: whole N×1×224×224 and their
+    masks, closer M×1×`closer_side`×`closer_side` and theirs, N+M labels. `boldness` scales how far whole frames are
+    turned, moved and enlarged."""
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
         for chosen in shuffled(len(frames.labels), size, generator):
-            whole, whole_mask = _whole(frames, chosen[:whole_frames], generator)
-            closer, closer_mask = _closer(frames, chosen[whole_frames:], generator)
-            image = cut_out(grey_levels(torch.cat([whole, closer]), generator), generator)
-            yield image, torch.cat([whole_mask, closer_mask]), frames.labels[chosen]
+            whole, whole_mask = _whole(frames, chosen[:whole_frames], boldness, generator)
+            closer, closer_mask = _closer(frames, chosen[whole_frames:], closer_side, generator)
+            whole, closer = (cut_out(grey_levels(x, generator), generator) for x in (whole, closer))
+            yield whole, whole_mask, closer, closer_mask, frames.labels[chosen]
 
     return batches
 
@@ -137,28 +135,38 @@ _CLASS_WEIGHTS = torch.tensor([1.0, 1.6, 1.2])
 
 
 def _loss(network: nn.Module, batch: tuple[Tensor, ...], outline_weight: float = 1.0) -> Tensor:
-    image, mask, label = batch
-    output = network(image)
-    classes = F.cross_entropy(output.logits, label, weight=_CLASS_WEIGHTS, label_smoothing=0.05)
-    place = place_loss(output, mask, (label == busi.CLASSES.index("malignant")).float())
-    return classes + outline_weight * outline_loss(output, mask) + 0.3 * place
+    whole, whole_mask, closer, closer_mask, label = batch
+    malignant = (label == busi.CLASSES.index("malignant")).float()
+    looks = [network(whole), network(closer)]
+    logits = torch.cat([look.logits for look in looks])
+    value = F.cross_entropy(logits, label, weight=_CLASS_WEIGHTS, label_smoothing=0.05)
+    for look, mask, share in zip(
+        looks, (whole_mask, closer_mask), malignant.split([len(whole), len(closer)]), strict=True
+    ):
+        part = len(mask) / len(label)
+        value = value + part * (
+            outline_weight * outline_loss(look, mask) + 0.3 * place_loss(look, mask, share)
+        )
+    return value
 
 
 def _outline_heavy(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
     return _loss(network, batch, outline_weight=2.0)
 
 
-def _whole(frames: Frames, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+def _whole(frames: Frames, chosen: Tensor, boldness: float, generator: Generator) -> tuple[Tensor, Tensor]:
     image = F.avg_pool2d(frames.images[chosen].float(), 2)
     mask = F.avg_pool2d(frames.masks[chosen].float(), 2) / 255
-    return warp(image, mask, generator, turn_degrees=12, zoom=0.2, shift=0.08, mirror=True)
+    return warp(
+        image, mask, generator, turn_degrees=12, zoom=0.2 * boldness, shift=0.08 * boldness, mirror=True
+    )
 
 
-def _closer(frames: Frames, chosen: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+def _closer(frames: Frames, chosen: Tensor, side: int, generator: Generator) -> tuple[Tensor, Tensor]:
     return look_closer(
         frames.images[chosen].float(),
         frames.masks[chosen].float() / 255,
         frames.boxes[chosen],
-        SIDE,
+        side,
         generator,
     )

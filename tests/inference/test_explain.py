@@ -229,7 +229,7 @@ def test_the_interval_is_over_groups() -> None:
 def test_a_traced_network_from_a_file_gives_gradients(tmp_path: Path) -> None:
     network = SquareNetwork()
     path = tmp_path / "model.pt"
-    export_torch(network, torch.zeros((2, 1, SIDE, SIDE), dtype=torch.uint8), SquareOutput._fields, path)
+    export_torch(network, (torch.zeros((2, 1, SIDE, SIDE), dtype=torch.uint8),), SquareOutput._fields, path)
     module, names = open_module(path)
     assert names == SquareOutput._fields
     stored = method_named("integrated_gradients", through_module(module, names), READING, "malignant")

@@ -182,7 +182,7 @@ def test_large_requests_run_by_themselves(handler: TensorHandler, context: Conte
     assert forward is not None
 
     class Watched:
-        shape = forward.shape
+        shapes = forward.shapes
 
         def __call__(self, tensor: np.ndarray, /) -> ForwardOutput:
             sizes.append(len(tensor))

@@ -18,7 +18,7 @@ from tests.inference.tiny_network import OUTPUTS, example, fields, tiny_network,
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("tiny")
     write_onnx(made / "model.onnx")
-    export_torch(tiny_network(), example(), OUTPUTS, made / FILE)
+    export_torch(tiny_network(), (example(),), OUTPUTS, made / FILE)
     return made
 
 
@@ -43,7 +43,7 @@ def test_weights_are_stored_in_half(folder: Path) -> None:
 def test_exporting_leaves_the_network_as_it_was(tmp_path: Path) -> None:
     network = tiny_network()
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    export_torch(network, example(), OUTPUTS, tmp_path / FILE)
+    export_torch(network, (example(),), OUTPUTS, tmp_path / FILE)
     after = network.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)

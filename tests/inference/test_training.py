@@ -16,9 +16,10 @@ from inference.datasets.generated import write
 from inference.models.backbone import EfficientNetLite0, imagenet_backbone
 from inference.models.blocks.efficientnet import effnet_lite1
 from inference.models.lesion import LesionNetwork, LesionOutput
-from inference.models.mammogram import PLACE_FEATURES, FilmReader
+from inference.models.mammogram import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
 from inference.models.tissue import FieldNetwork, FieldOutput, FieldReader
 from inference.serving.onnx_session import OnnxForward
+from inference.serving.torch_forward import TorchForward, export_torch
 from inference.training import films, histopathology, masses, ultrasound
 from inference.training.augment import cut_out, grey_levels, look_closer, stains, warp
 from inference.training.export import export_onnx
@@ -114,7 +115,7 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
         network.eval()
         tensor = generator.integers(0, 256, shape, dtype=np.uint8)
         path = tmp_path / "model.onnx"
-        export_onnx(network, torch.from_numpy(tensor), names, path)
+        export_onnx(network, (torch.from_numpy(tensor),), names, path)
         with torch.no_grad():
             expected = network(torch.from_numpy(tensor))
         answered = OnnxForward(path)(tensor).outputs
@@ -123,10 +124,46 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
             np.testing.assert_allclose(answered[name], rows.numpy(), atol=0.03 * spread)  # half precision
 
 
+def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = LesionNetwork(EfficientNetLite0(), 3).eval()
+    examples = tuple(torch.randint(0, 256, (2, 1, side, side), dtype=torch.uint8) for side in (96, 64))
+    export_onnx(network, examples, LesionOutput._fields, tmp_path / "model.onnx")
+    export_torch(network, examples, LesionOutput._fields, tmp_path / "model.pt")
+    for forward in (OnnxForward(tmp_path / "model.onnx"), TorchForward(tmp_path / "model.pt", "cpu")):
+        assert forward.shapes == ((None, 1, 96, 96), (None, 1, 64, 64))
+        for example in examples:
+            with torch.no_grad():
+                expected = network(example[:1])
+            answered = forward(example[:1].numpy()).outputs
+            for name, rows in zip(LesionOutput._fields, expected, strict=True):
+                assert answered[name].shape == rows.shape
+                spread = float(rows.abs().max()) + 1e-3
+                np.testing.assert_allclose(answered[name], rows.numpy(), atol=0.03 * spread)
+        with pytest.raises(ValueError, match="shape"):
+            forward(np.zeros((1, 1, 128, 128), np.uint8))
+
+
+def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = MammogramNetwork(LesionNetwork(EfficientNetLite0(), 2), FilmReader(EfficientNetLite0())).eval()
+    films = torch.randint(0, 256, (3, 1, 1152, 768), dtype=torch.uint8)
+    export_onnx(network, (films[:2],), FilmOutput._fields, tmp_path / "model.onnx")
+    forward = OnnxForward(tmp_path / "model.onnx")
+    together, alone = forward(films.numpy()).outputs, forward(films[2:].numpy()).outputs
+    turned = forward(torch.flip(films[2:], dims=(2,)).numpy()).outputs
+    for name in ("outline", "place"):
+        np.testing.assert_allclose(together[name][2:], alone[name], atol=1e-3)
+        np.testing.assert_allclose(turned[name][:, :, ::-1], alone[name], atol=1e-3)
+    np.testing.assert_allclose(together["malignancy"][2:], alone["malignancy"], atol=1e-3)
+
+
 def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
     tree = write("idc", tmp_path / "idc")
     samples = [sample for sample in idc.read(tree).samples for _ in range(70)][:70]
-    network = histopathology.train(samples, tmp_path / "run", histopathology.Settings(epochs=(1, 1)))
+    network = histopathology.train(
+        samples, tmp_path / "run", histopathology.Settings(epochs=(1, 1), plain_epochs=(1, 1))
+    )
     logits, distances = histopathology.score(network, histopathology.load(samples[:3]))
     assert logits.shape == distances.shape == (3,) and np.isfinite(logits).all() and (distances > 0).all()
 

@@ -104,7 +104,7 @@ def test_changed_bytes_are_refused(store: Path, manifest: ModelManifest) -> None
 def test_an_archive_carries_the_file_for_gpus_once_it_was_judged(
     store: Path, manifest: ModelManifest, tmp_path: Path
 ) -> None:
-    export_torch(tiny_network(), example(), OUTPUTS, store / NAME / FILE)
+    export_torch(tiny_network(), (example(),), OUTPUTS, store / NAME / FILE)
     (first,) = build_archives(tmp_path / "out", store)
     assert FILE not in zipfile.ZipFile(first).namelist()
     tried(store, manifest, 0.0)

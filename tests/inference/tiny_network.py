@@ -59,7 +59,7 @@ def example() -> Tensor:
 
 def write_onnx(path: Path) -> Path:
     """`tiny_network` as the laboratory exports it."""
-    export_onnx(tiny_network(), example(), OUTPUTS, path)
+    export_onnx(tiny_network(), (example(),), OUTPUTS, path)
     return path
 
 

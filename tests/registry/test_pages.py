@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -68,6 +69,25 @@ def test_a_card_cannot_act(hostile: str) -> None:
     assert "<h3>Card</h3>" in html and "<table>" in html
     for forbidden in ("<script", 'href="javascript', 'href="data', "<img", "<details"):
         assert forbidden not in html
+
+
+def test_a_cards_plots_are_shown_while_the_store_holds_the_version(browser: Client) -> None:
+    version = register_from_store(Actor.system("test"))[0]
+    page = browser.get(reverse("model", args=[version.pk])).content.decode()
+    addresses = re.findall(r'<img src="([^"]+)"', page)
+    assert addresses and "plots/" not in re.findall(r'href="(plots/[^"]*)"', page)
+    for address in addresses:
+        plot = browser.get(address)
+        assert plot["Content-Type"] == "image/svg+xml" and plot.content.startswith(b"<svg")
+    assert browser.get(reverse("model-plot", args=[version.pk, "none-such"])).status_code == 404
+    clinician = Client()
+    clinician.force_login(factories.user(Role.RADIOLOGIST))
+    assert clinician.get(addresses[0]).status_code == 403
+    version.weights_sha256 = "0" * 64
+    version.save()
+    page = browser.get(reverse("model", args=[version.pk])).content.decode()
+    assert "<img" not in page and "ROC" in page
+    assert browser.get(addresses[0]).status_code == 404
 
 
 def test_figures_of_any_depth_are_listed() -> None:
