@@ -93,19 +93,25 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Where processes share the tests, one takes those of the running platform, and files stay whole. Marked this
+    early, because pytest-xdist reads the marks before the hook below runs."""
+    group = "the running platform" if _place(item) < _OTHERS else str(item.path)
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First those that share the one running platform, of which last those that kill parts of it; then the others.
-    Where processes share the tests, one takes the platform's, and files stay whole."""
+    """First those that share the one running platform, of which last those that kill parts of it; then the others."""
+    items.sort(key=_place)
 
-    def order(item: pytest.Item) -> int:
-        if item.get_closest_marker("disruptive"):
-            return 1
-        return 0 if "live_platform" in getattr(item, "fixturenames", ()) else 2
 
-    items.sort(key=order)
-    for item in items:
-        group = str(item.path) if order(item) == 2 else "the running platform"
-        item.add_marker(pytest.mark.xdist_group(group))
+_OTHERS = 2
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("disruptive"):
+        return 1
+    return 0 if "live_platform" in getattr(item, "fixturenames", ()) else _OTHERS
 
 
 @pytest.hookimpl(wrapper=True)

@@ -233,6 +233,6 @@ def _findings(
     return tuple(findings), outlined
 
 
-def _full_mask(outlined: Map, placement: Placement, breast: Gray) -> Map:
+def _full_mask(outlined: Map, placement: Placement, breast: Gray) -> NDArray[np.bool_]:
     full = placement.map_to_image(outlined)
-    return ((full >= 0.5) & (breast > 0)).astype(np.float32)
+    return np.asarray((full >= 0.5) & (breast > 0))

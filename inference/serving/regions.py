@@ -97,9 +97,12 @@ def clipped_box(box: Box, width: int, height: int) -> Box | None:
     return round(x0, 2), round(y0, 2), round(x1, 2), round(y1, 2)
 
 
-def png_of(values: Map) -> bytes:
-    """H×W in 0–1 as an 8-bit PNG, 0–255."""
-    levels = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+def png_of(values: Map | NDArray[np.bool_]) -> bytes:
+    """H×W in 0–1, or of truths, as an 8-bit PNG, 0–255."""
+    truths = values.dtype == np.bool_
+    levels = (
+        values.astype(np.uint8) * 255 if truths else np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    )
     # OpenCV's own settings take half the time of any level that one names, for files of the same size
     written, buffer = cv2.imencode(".png", levels)
     if not written:

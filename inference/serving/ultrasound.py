@@ -135,7 +135,7 @@ def _frame(
         full = placement.map_to_image(kept) >= 0.5
         # malignancy is taught inside lesions only: it colours the outline, it does not find it
         heat = placement.map_to_image(outline * (0.5 + 0.5 * malignancy), longest=_HEATMAP_LONGEST)
-        mask_reference = save(f"image-{index}.mask.png", png_of(full.astype(np.float32)))
+        mask_reference = save(f"image-{index}.mask.png", png_of(full))
         heat_reference = save(f"image-{index}.heatmap.png", png_of(heat))
     return ImageResult(
         image_id=image.image_id,
