@@ -22,9 +22,6 @@ from embedded.state import REPOSITORY, StateError
 _BIN = bootstrap.VENV / "bin"
 _TYPED = ("cad_platform", "embedded", "imaging", "inference")
 _STOP_SECONDS = 60
-#: Two processes share all tests: one has those of the running platform, which mostly wait, the other starts with the
-#: rest. Tests that were asked for by name run in one.
-_ALL_TESTS = ("-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder", "tests")
 #: For tools that read the settings and connect to nothing.
 _SETTINGS_ONLY = {
     "CAD_SECRET_KEY": "a-key-for-checks-only-that-is-long-enough-for-the-deployment-check-0123456789",
@@ -64,7 +61,7 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
         ),
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
-        Stage("tests", [python, "-m", "pytest", "--durations=20", *(pytest_arguments or _ALL_TESTS)]),
+        Stage("tests", [python, "-m", "pytest", "--durations=20", *(pytest_arguments or ["tests"])]),
     ]
 
 

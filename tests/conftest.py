@@ -44,15 +44,11 @@ os.environ.update(
 pytest_plugins = ["tests.database", "tests.live_platform"]
 
 
-def pytest_configure(config: pytest.Config) -> None:
+def pytest_configure() -> None:
     """Test modules import models; pytest-django looked for the settings before they were named here."""
     import django
 
     django.setup()
-    if getattr(config.option, "numprocesses", None):
-        # The processes that share the tests inherit this, and would read the settings before they have named
-        # servers of their own.
-        del os.environ["DJANGO_SETTINGS_MODULE"]
     # Asked to end, pytest shall end what its fixtures started, as it does when interrupted.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
@@ -93,25 +89,15 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Where processes share the tests, one takes those of the running platform, and files stay whole. Marked this
-    early, because pytest-xdist reads the marks before the hook below runs."""
-    group = "the running platform" if _place(item) < _OTHERS else str(item.path)
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First those that share the one running platform, of which last those that kill parts of it; then the others."""
-    items.sort(key=_place)
+    """The quick first; then those that share the one running platform; last those that kill parts of it."""
 
+    def lateness(item: pytest.Item) -> int:
+        if item.get_closest_marker("disruptive"):
+            return 2
+        return int("live_platform" in getattr(item, "fixturenames", ()))
 
-_OTHERS = 2
-
-
-def _place(item: pytest.Item) -> int:
-    if item.get_closest_marker("disruptive"):
-        return 1
-    return 0 if "live_platform" in getattr(item, "fixturenames", ()) else _OTHERS
+    items.sort(key=lateness)
 
 
 @pytest.hookimpl(wrapper=True)

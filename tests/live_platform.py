@@ -158,7 +158,7 @@ def chromium() -> Iterator[Browser]:
     executable, environment = browser()
     # Playwright's loop runs in this thread; Django would take every query after it for one in a coroutine.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
-    # the other tests run beside it: a page may take longer than the five seconds that Playwright waits by itself
+    # on a busy machine a page may take longer than the five seconds that Playwright waits by itself
     expect.set_options(timeout=20_000)
     arguments = [*_QUIET, *_WEBGL_IN_SOFTWARE, *(["--no-sandbox"] if _needs_no_sandbox(environment) else [])]
     with sync_playwright() as playwright:

@@ -97,7 +97,7 @@ def test_under_asgi_the_file_is_streamed_in_pieces_and_closed(tmp_path: Path) ->
         response.close()
         return sizes
 
-    # in a thread of its own: a browser that ran before in this process has left its loop in this one
+    # in a thread of its own: a browser that ran before in this process leaves its loop in this one
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(asyncio.run, read()).result() == [1024 * 1024] * 3 + [7]
     assert handle.closed
