@@ -1,13 +1,16 @@
 """`bin/test`: set up what is missing, then every check and test, against the real services.
 
 Stages run in order and all of them run, so that one run tells everything; pytest comes last and has the last
-word unless something before it failed. Arguments after `--` go to pytest.
+word unless something before it failed. The laboratory's tests need neither services nor the platform: they run
+beside the others, in a process of their own, and print when both are done. Arguments after `--` go to pytest, which
+then runs once.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,18 +37,25 @@ _PRODUCTION = _SETTINGS_ONLY | {
 }
 
 
+#: Tests that only compute.
+_LABORATORY = ("tests/inference", "tests/imaging")
+
+
 @dataclass(frozen=True)
 class Stage:
-    """One check: its name, its command, and what it needs in the environment."""
+    """One check: its name, its command, what it needs in the environment, and a command that runs beside it."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    beside: Sequence[str] = ()
 
 
 def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
     """Every check, the quickest first, the tests last."""
     python = str(bootstrap.PYTHON)
+    pytest = [python, "-m", "pytest", "--durations=20"]
+    elsewhere = [f"--ignore={folder}" for folder in _LABORATORY]
     typescript = [str(bootstrap.NODE / "bin" / "node"), "frontend/node_modules/typescript/bin/tsc"]
     return [
         Stage("style", [str(_BIN / "ruff"), "check"]),
@@ -61,7 +71,9 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
         ),
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
-        Stage("tests", [python, "-m", "pytest", "--durations=20", *(pytest_arguments or ["tests"])]),
+        Stage("tests", [*pytest, *pytest_arguments])
+        if pytest_arguments
+        else Stage("tests", [*pytest, "tests", *elsewhere], beside=[*pytest, *_LABORATORY]),
     ]
 
 
@@ -101,7 +113,7 @@ def run(wanted: Sequence[Stage]) -> int:
                 "PYTHONUNBUFFERED": "1",
                 **stage.environment,
             }
-            code = _wait_for(subprocess.Popen(stage.command, cwd=REPOSITORY, env=environment))
+            code = _run(stage, environment)
             if code:
                 failed.append(stage.name)
             if stage.name != "tests":
@@ -112,14 +124,37 @@ def run(wanted: Sequence[Stage]) -> int:
     return 1 if failed else 0
 
 
-def _wait_for(process: subprocess.Popen[bytes]) -> int:
-    """The exit code; asked to end, first let the stage end what it has started."""
-    # The terminal interrupts both of us; a SIGTERM comes here alone.
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+def _run(stage: Stage, environment: Mapping[str, str]) -> int:
+    """The exit code of the stage's command, or of the one beside it if only that failed."""
+    with tempfile.TemporaryFile() as output:
+        processes = [subprocess.Popen(stage.command, cwd=REPOSITORY, env=environment)]
+        if stage.beside:
+            beside = subprocess.Popen(
+                stage.beside, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+            processes.append(beside)
+        codes = _wait_for(processes)
+        output.seek(0)
+        sys.stdout.flush()
+        shutil.copyfileobj(output, sys.stdout.buffer)
+        sys.stdout.flush()
+    return next((code for code in codes if code), 0)
+
+
+def _wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """The exit codes; asked to end, first let the stage end what it has started."""
+
+    # The terminal interrupts all of us; a SIGTERM comes here alone.
+    def end(*_: object) -> None:
+        for process in processes:
+            process.terminate()
+
+    signal.signal(signal.SIGTERM, end)
     try:
-        return process.wait()
+        return [process.wait() for process in processes]
     except KeyboardInterrupt:
-        process.wait(_STOP_SECONDS)
+        for process in processes:
+            process.wait(_STOP_SECONDS)
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -30,7 +30,6 @@ from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
 from inference.contract import (
     AnalysisError,
-    AnalysisRequest,
     AnalysisResult,
     ImageReference,
     ModelServerUnavailable,
@@ -111,23 +110,18 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
         return str(image.id)
 
     with ExitStack() as files:
-        request = AnalysisRequest(
-            request_id=f"{job.pk}:{claim.attempt}",
-            model=manifest.name,
-            model_version=manifest.version,
-            modality=manifest.input.modality,
-            images=tuple(
-                ImageReference(
-                    image_id=instance.sop_instance_uid,
-                    path=str(files.enter_context(storage.open(instance.file_id))),
-                    sha256=instance.file_id,
-                    laterality=instance.laterality or None,
-                    view=instance.view_position or None,
-                    pixel_spacing_um=spacing_um(instance),
-                )
-                for instance in claim.instances
-            ),
-        )
+        images = [
+            ImageReference(
+                image_id=instance.sop_instance_uid,
+                path=str(files.enter_context(storage.open(instance.file_id))),
+                sha256=instance.file_id,
+                laterality=instance.laterality or None,
+                view=instance.view_position or None,
+                pixel_spacing_um=spacing_um(instance),
+            )
+            for instance in claim.instances
+        ]
+        request = manifest.request(f"{job.pk}:{claim.attempt}", *images)
         return get_model_server().analyse(request, manifest, save, deadline)
 
 

@@ -9,19 +9,20 @@ from numpy.typing import NDArray
 UM_PER_PX = 4.0
 FIELD_PX = 50
 FIELD_UM = UM_PER_PX * FIELD_PX
-#: A field is looked at when at least this share of it is stained.
-MIN_TISSUE = 0.25
+#: A field is looked at when at least this share of it is stained. Of the carcinoma in IDC's `train` part 1 field of
+#: 2,000 has less; a quarter, which stood here before, dismissed 1 of 32 as glass.
+MIN_TISSUE = 0.1
 PREPROCESSING: dict[str, object] = {
     "steps": [
         "resampled to 4 µm per pixel (area averaging)",
         "fields of 50×50 px without overlap, the last row and column pulled inward",
-        "a field counts as tissue when 25 % of its pixels have an optical density above 0.15 in one channel "
+        "a field counts as tissue when 10 % of its pixels have an optical density above 0.15 in one channel "
         "and are not grey; an image of a single field is always looked at",
         "in an image of many fields each logit is averaged with its neighbours' (bell of 5×5 fields)",
     ],
     "um_per_px": UM_PER_PX,
     "field_px": FIELD_PX,
-    "version": 3,
+    "version": 4,
 }
 
 Rgb = NDArray[np.uint8]

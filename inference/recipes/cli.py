@@ -26,8 +26,12 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     recipes.add_argument("--json", action="store_true", help="print the summary as it stands in the run")
     champions = train.add_argument_group("served models")
     champions.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    champions.add_argument("--version", default="2.0.0")
-    champions.add_argument("--no-refit", action="store_true", help="serve the first fold's network")
+    champions.add_argument("--version", default="2.2.0")
+    served = champions.add_mutually_exclusive_group()
+    served.add_argument("--no-refit", action="store_true", help="serve the first fold's network")
+    served.add_argument(
+        "--final-only", action="store_true", help="fit what is served, no folds; the store stays"
+    )
 
 
 def run(chosen: Namespace) -> int:
@@ -87,7 +91,7 @@ def _champion(recipe: object, chosen: Namespace) -> int:
     import torch
 
     from inference.recipes.schema import ChampionRecipe
-    from inference.training.build import BUILDERS, Plan
+    from inference.training.build import BUILDERS, Plan, fit_final
 
     assert isinstance(recipe, ChampionRecipe)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -103,6 +107,9 @@ def _champion(recipe: object, chosen: Namespace) -> int:
         recipe_sha256=recipe.hash,
         refit=not chosen.no_refit,
     )
+    if chosen.final_only:
+        print(fit_final(recipe.champion, plan))
+        return 0
     manifest = BUILDERS[recipe.champion](plan)
     print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")
     return 0

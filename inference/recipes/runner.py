@@ -24,6 +24,7 @@ from inference.recipes.provenance import Rows
 from inference.recipes.reporting import records, summary
 from inference.recipes.runfolder import RunFolder
 from inference.recipes.schema import Recipe
+from inference.training.device import device
 
 PIPELINE = "pipeline.joblib"
 
@@ -72,7 +73,7 @@ def run(recipe: Recipe, order: Order) -> dict[str, Any]:
             "variants": list(order.variants),
             "seed": order.seed,
             "processes": processes,
-            "device": training.device().type,
+            "device": device().type,
             "threads": torch.get_num_threads(),
         }
         identity, digests = place.open(recipe, order.source, facts, chosen, folds, declared)

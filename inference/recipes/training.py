@@ -24,6 +24,7 @@ from inference.models.backbone import MEAN, STD
 from inference.recipes.parameters import make
 from inference.recipes.pictures import Picture
 from inference.recipes.schema import Train
+from inference.training.device import device
 from inference.training.losses import class_weights
 
 #: Examples that go through a network at once outside training.
@@ -92,15 +93,6 @@ class _World(AbstractContextManager[None]):
 
     def __exit__(self, *raised: object) -> None:
         dist.destroy_process_group()
-
-
-def device() -> torch.device:
-    """This process's GPU, or the CPU."""
-    return (
-        torch.device("cuda", torch.cuda.current_device())
-        if torch.cuda.is_available()
-        else torch.device("cpu")
-    )
 
 
 # --- the loop --------------------------------------------------------------------------------------------

@@ -23,10 +23,9 @@ from inference.serving.store import DEFAULT_STORE, StoreError, file_sha256, veri
 
 LIST = "variants.json"
 MAX_AUC_DROP = 0.01
-Kind = Literal["int8", "int8_dynamic", "torch"]
+Kind = Literal["int8", "torch"]
 FILES: dict[Kind, str] = {
     "int8": "model.int8.onnx",
-    "int8_dynamic": "model.int8-dynamic.onnx",
     "torch": "model.pt",
 }
 #: What int8 is written for; the rest of the graph stays as it is.
@@ -95,7 +94,7 @@ def verified_variant(kind: Kind, manifest: ModelManifest, store: Path = DEFAULT_
 def try_variants(
     manifest: ModelManifest, store: Path, inputs: Sequence[NDArray[np.uint8]], judge: Judge
 ) -> VariantList:
-    """Write int8 files beside `model.onnx`, and take a `model.pt` that lies there into the list; each is
+    """Write an int8 file beside `model.onnx`, and take a `model.pt` that lies there into the list; each is
     judged against `model.onnx` and removed where an AUC drops by more than `MAX_AUC_DROP`.
 
     Parameters:
@@ -113,7 +112,6 @@ def try_variants(
             f"the images show no difference that {manifest.name} could find: nothing to judge by"
         )
     quantise(weights, weights.with_name(FILES["int8"]), inputs)
-    quantise_dynamic(weights, weights.with_name(FILES["int8_dynamic"]))
     tried: list[Variant] = []
     for kind, name in FILES.items():
         path = weights.with_name(name)
@@ -147,7 +145,8 @@ def try_variants(
 
 
 def quantise(weights: Path, target: Path, inputs: Sequence[NDArray[np.uint8]]) -> None:
-    """Static int8: weights a channel, activations by their ranges over `inputs` (at least one)."""
+    """Static int8: weights a channel, activations by their ranges over `inputs` (at least one). Ranges that are
+    measured anew at every call (dynamic int8) made convolutions three times slower than float32."""
     from onnxruntime import quantization
 
     class Inputs(quantization.CalibrationDataReader):
@@ -174,17 +173,6 @@ def quantise(weights: Path, target: Path, inputs: Sequence[NDArray[np.uint8]]) -
             activation_type=quantization.QuantType.QUInt8,
             op_types_to_quantize=_QUANTISED,
         )
-        _put(unfinished, target, weights)
-
-
-def quantise_dynamic(weights: Path, target: Path) -> None:
-    """Dynamic int8: weights once, activations anew at every call."""
-    from onnxruntime import quantization
-
-    with tempfile.TemporaryDirectory(prefix="cad-int8-") as folder:
-        wide, unfinished = Path(folder) / "wide.onnx", Path(folder) / "int8.onnx"
-        _widen(weights, wide)
-        quantization.quantize_dynamic(str(wide), str(unfinished), weight_type=quantization.QuantType.QUInt8)
         _put(unfinished, target, weights)
 
 

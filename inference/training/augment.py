@@ -1,4 +1,5 @@
-"""Augmentation of whole batches as tensors, with explicit random generators so that a run repeats."""
+"""Augmentation of whole batches as tensors, with explicit random generators so that a run repeats. Images lie where
+the generator draws, on the CPU or on a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +11,12 @@ from torch.nn import functional as F
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
-    return low + (high - low) * torch.rand(count, generator=generator)
+    return low + (high - low) * _chance(generator, count)
+
+
+def _chance(generator: Generator, *shape: int) -> Tensor:
+    """Uniform in 0…1, on the generator's device."""
+    return torch.rand(shape, generator=generator, device=generator.device)
 
 
 def warp(
@@ -21,9 +27,7 @@ def warp(
     count, _, height, width = images.shape
     angle = _uniform(count, -turn_degrees, turn_degrees, generator) * (math.pi / 180)
     scale = torch.exp(_uniform(count, -zoom, zoom, generator))
-    flip = (
-        torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0) if mirror else torch.ones(count)
-    )
+    flip = torch.where(_chance(generator, count) < 0.5, -1.0, 1.0) if mirror else torch.ones_like(angle)
     cosine, sine, aspect = torch.cos(angle) * scale, torch.sin(angle) * scale, height / width
     move_x = _uniform(count, -shift, shift, generator)
     move_y = _uniform(count, -shift, shift, generator)
@@ -52,12 +56,11 @@ def look_closer(
     )
     middle = torch.where(
         known[:, None],
-        (boxes[:, :2] + boxes[:, 2:]) / 2
-        + (torch.rand((count, 2), generator=generator) - 0.5) * 0.2 * longer[:, None],
-        size * (0.3 + 0.4 * torch.rand((count, 2), generator=generator)),
+        (boxes[:, :2] + boxes[:, 2:]) / 2 + (_chance(generator, count, 2) - 0.5) * 0.2 * longer[:, None],
+        size * (0.3 + 0.4 * _chance(generator, count, 2)),
     )
     angle = _uniform(count, -12, 12, generator) * (math.pi / 180)
-    flip = torch.where(torch.rand(count, generator=generator) < 0.5, -1.0, 1.0)
+    flip = torch.where(_chance(generator, count) < 0.5, -1.0, 1.0)
     scale, place = extent / size, middle / size * 2 - 1
     cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     first = torch.stack([cosine * flip, -sine, place[:, 0]], dim=1)
@@ -71,8 +74,9 @@ def cut_out(images: Tensor, generator: Generator, share: float = 0.3) -> Tensor:
     """A rectangle of up to a quarter of each side set to the image's mean, in `share` of the images (DeVries and
     Taylor 2017). Float N×C×H×W."""
     count, _, height, width = images.shape
-    rows, columns = torch.arange(height).view(1, 1, -1, 1), torch.arange(width).view(1, 1, 1, -1)
-    draw = torch.rand((5, count, 1, 1, 1), generator=generator)
+    rows = torch.arange(height, device=images.device).view(1, 1, -1, 1)
+    columns = torch.arange(width, device=images.device).view(1, 1, 1, -1)
+    draw = _chance(generator, 5, count, 1, 1, 1)
     tall, wide = (0.08 + 0.17 * draw[0]) * height, (0.08 + 0.17 * draw[1]) * width
     top, left = draw[2] * (height - tall), draw[3] * (width - wide)
     inside = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
@@ -86,32 +90,33 @@ def grey_levels(images: Tensor, generator: Generator, strength: float = 1.0) -> 
     gamma = torch.exp(_uniform(count, -0.35, 0.35, generator) * strength).view(shape)
     gain = _uniform(count, 1 - 0.2 * strength, 1 + 0.2 * strength, generator).view(shape)
     x = (images / 255.0).clamp(0, 1) ** gamma * gain
-    noise = torch.randn(images.shape, generator=generator) * _uniform(
+    noise = torch.randn(images.shape, generator=generator, device=generator.device) * _uniform(
         count, 0, 0.06 * strength, generator
     ).view(shape)
     x = x * (1 + noise) + 0.25 * noise * (x > 0)
     blurred = F.avg_pool2d(x, 3, stride=1, padding=1)
-    chosen = (torch.rand(count, generator=generator) < 0.25 * strength).view(shape)
+    chosen = (_chance(generator, count) < 0.25 * strength).view(shape)
     return (torch.where(chosen, blurred, x) * 255.0).clamp(0, 255)
 
 
 #: Haematoxylin, eosin and residual directions in optical density (Ruifrok and Johnston 2001), rows.
 _STAINS = torch.tensor([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.570, 0.776]])
+_UNMIXED = torch.linalg.inv(_STAINS)
 
 
 def stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
     """Turns by right angles and mirrors, then stain concentrations scaled and shifted one by one (Tellez
     2018), then brightness. Float N×H×W×3 in 0–255, H = W."""
     count = images.shape[0]
-    turn = int(torch.randint(0, 4, (1,), generator=generator))
+    turn = int(torch.randint(0, 4, (1,), generator=generator, device=generator.device))
     x = torch.rot90(images, turn, dims=(1, 2))
-    flips = torch.rand(count, generator=generator) < 0.5
+    flips = _chance(generator, count) < 0.5
     x = torch.where(flips.view(-1, 1, 1, 1), torch.flip(x, dims=(2,)), x)
     density = -torch.log10((x + 1) / 256)
-    stain = density @ torch.linalg.inv(_STAINS)
+    stain = density @ _UNMIXED.to(images.device)
     scale = 1 + _uniform(count * 3, -0.2, 0.2, generator).view(count, 1, 1, 3) * strength
     shift = _uniform(count * 3, -0.04, 0.04, generator).view(count, 1, 1, 3) * strength
-    x = 256 * 10 ** -((stain * scale + shift) @ _STAINS) - 1
+    x = 256 * 10 ** -((stain * scale + shift) @ _STAINS.to(images.device)) - 1
     gain = _uniform(count, 1 - 0.1 * strength, 1 + 0.1 * strength, generator).view(count, 1, 1, 1)
     augmented: Tensor = (x * gain).clamp(0, 255)
     return augmented

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.evaluation.records import Record
 from inference.training import build_histopathology, build_mammography, build_ultrasound
-from inference.training.plan import Plan
+from inference.training.plan import Plan, PlanError
 
-__all__ = ["BUILDERS", "Plan", "retrain_fold"]
+__all__ = ["BUILDERS", "Plan", "fit_final", "retrain_fold"]
 
 BUILDERS: dict[str, Callable[[Plan], ModelManifest]] = {
     "ultrasound": build_ultrasound.build,
     "mammography": build_mammography.build,
     "histopathology": build_histopathology.build,
 }
+
+
+def fit_final(model: str, plan: Plan) -> Path:
+    """The weights of the network that is served where figures come from folds; a full build goes on from its run.
+
+    Raises:
+        PlanError: the model has no fit apart from that behind its figures.
+    """
+    if model == "ultrasound":
+        return build_ultrasound.fit_final(plan)
+    raise PlanError(f"{model} serves the network that its figures were measured with: leave --final-only out")
 
 
 def retrain_fold(model: str, fold: int, plan: Plan) -> list[Record]:

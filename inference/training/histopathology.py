@@ -5,14 +5,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.model_selection import GroupKFold
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import update_bn
 
 from inference.datasets import idc
 from inference.datasets.sample import Manifest, Sample
@@ -22,16 +24,23 @@ from inference.models.novelty import statistics
 from inference.models.tissue import FieldNetwork, FieldReader, prepare
 from inference.preprocessing.pixels import read_rgb
 from inference.training.augment import cut_out, stains
-from inference.training.fit import Schedule, fit, shuffled
+from inference.training.device import device, laid_out
+from inference.training.fit import Schedule, fit, fit_soup, shuffled
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recipe may set. `epochs`: of each reader, as many as there are; the first is an EfficientNet-Lite0, the
-    others Lite1. `plain_epochs`: of the second part of each reader's training, without mixed pairs."""
+    """What a recipe may set. `epochs`: of each reader on mixed pairs, as many as there are; the first is an
+    EfficientNet-Lite0, the others Lite1. `plain_epochs`: of the second part of each reader's training, without mixed
+    pairs, which is run `restarts` times and averaged. `frozen`: stages that stay at their ImageNet values.
+    `softening`, `teacher_epochs` (mixed, plain): see `soften`."""
 
-    epochs: tuple[int, ...] = (10, 6)
-    plain_epochs: tuple[int, ...] = (8, 8)
+    epochs: tuple[int, ...] = (16, 12)
+    plain_epochs: tuple[int, ...] = (12, 12)
+    restarts: int = 2
+    frozen: int = 0
+    softening: float = 0.4
+    teacher_epochs: tuple[int, int] = (8, 5)
     batch: int = 64
     learning_rate: float = 1e-3
     plain_rate: float = 6e-4
@@ -40,6 +49,7 @@ class Settings:
 
 DEFAULT = Settings()
 _MIXED_SHARE = 0.5
+_TEACHERS = 4
 _BAG_FIELDS = 24
 _BAG_STEPS = 400
 
@@ -60,47 +70,93 @@ def load(samples: Sequence[Sample]) -> NDArray[np.uint8]:
 
 def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> FieldNetwork:
     """The network fitted to `samples`: readers, attention, novelty distance."""
+    fields = torch.from_numpy(load(samples))
+    labels = soften(samples, fields, run, settings, seed)
     readers = [
-        train_reader(samples, run / f"reader-{which}", which, settings, seed)
+        fit_reader(fields, labels, run / f"reader-{which}", which, settings, seed)
         for which in range(len(settings.epochs))
     ]
     network = FieldNetwork(readers).eval()
-    fields = torch.from_numpy(load(samples))
     network.novelty.fit(pooled_statistics(network, fields[:: max(1, len(fields) // 3000)]))
     fit_attention(network, samples, fields, seed)
     return network
 
 
-def train_reader(
-    samples: Sequence[Sample], run: Path, which: int, settings: Settings, seed: int
+def soften(samples: Sequence[Sample], fields: Tensor, run: Path, settings: Settings, seed: int) -> Tensor:
+    """The labels, float N, moved by `softening` towards what smaller trainings say that never saw the patient.
+
+    The outlines behind the labels are coarse. A network's own answer on what it was trained on repeats them; one that
+    did not see the patient follows the tissue (distillation after Hinton 2015, cross-fitted). What the teachers say is
+    kept in `run`.
+    """
+    labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
+    if settings.softening == 0:
+        return labels
+    kept = run / "teachers.npz"
+    if not kept.is_file():
+        groups = [sample.group_id for sample in samples]
+        folds = GroupKFold(min(_TEACHERS, len(set(groups)))).split(groups, groups=groups)
+        taught = replace(
+            settings, epochs=settings.teacher_epochs[:1], plain_epochs=settings.teacher_epochs[1:], restarts=1
+        )
+        chances = np.zeros(len(samples), np.float32)
+        for number, (inside, outside) in enumerate(folds):
+            teacher = fit_reader(
+                fields[inside], labels[inside], run / f"teacher-{number}", 0, taught, seed + number
+            )
+            chances[outside] = _chances(teacher, fields[outside])
+        run.mkdir(parents=True, exist_ok=True)
+        np.savez(kept, chances=chances)
+    said = torch.from_numpy(np.load(kept)["chances"])
+    return labels + settings.softening * (said - labels)
+
+
+@torch.no_grad()
+def _chances(reader: FieldReader, fields: Tensor) -> NDArray[np.float32]:
+    """The probability of carcinoma N, of mirrored copies together."""
+    place = device()
+    reader.to(place).eval()
+    rows = [
+        torch.stack([reader(turned) for turned in _mirrored(chunk.to(place))]).mean(dim=0).sigmoid().cpu()
+        for chunk in fields.split(64)
+    ]
+    return np.asarray(torch.cat(rows).numpy(), np.float32)
+
+
+def _mirrored(fields: Tensor) -> tuple[Tensor, ...]:
+    return fields, torch.flip(fields, (2,)), torch.flip(fields, (1,)), torch.flip(fields, (1, 2))
+
+
+def fit_reader(
+    fields: Tensor, labels: Tensor, run: Path, which: int, settings: Settings = DEFAULT, seed: int = 0
 ) -> FieldReader:
-    """One reader; its stem and first stage stay at their ImageNet values."""
+    """One reader of `fields` (N×50×50×3 uint8, `labels` float N in 0–1). The first keeps ImageNet's batch statistics,
+    the others learn their own."""
     torch.manual_seed(seed + which)
     if which == 0:
         backbone: nn.Module = imagenet_backbone()
-        backbone.freeze(1)  # type: ignore[operator]
+        backbone.freeze(settings.frozen)  # type: ignore[operator]
     else:
-        backbone = effnet_lite1(weights="imagenet", freeze=1)
-    network = FieldReader(backbone)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    fields = torch.from_numpy(load(samples))
-    labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
+        backbone = effnet_lite1(weights="imagenet", freeze=settings.frozen)
+        backbone.fixed_statistics = False
+    network = laid_out(FieldReader(backbone))
+    fields, labels = fields.to(device()), labels.to(device())
 
     def plain(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(samples), settings.batch, generator):
+        for chosen in shuffled(len(labels), settings.batch, generator):
             yield stains(fields[chosen].float(), generator), labels[chosen]
 
     def mixed(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
         for image, label in plain(generator):
             image = cut_out(image.permute(0, 3, 1, 2), generator).permute(0, 2, 3, 1)
             # mixing pairs (Zhang 2018) keeps the network from learning the labels' noise by heart
-            keep = 1 - 0.5 * torch.rand(len(label), generator=generator)
-            keep = torch.where(torch.rand(len(label), generator=generator) < _MIXED_SHARE, keep, 1.0)
-            other = torch.randperm(len(label), generator=generator)
+            draw = torch.rand((2, len(label)), generator=generator, device=generator.device)
+            keep = torch.where(draw[1] < _MIXED_SHARE, 1 - 0.5 * draw[0], 1.0)
+            other = torch.randperm(len(label), generator=generator, device=generator.device)
             weight = keep.view(-1, 1, 1, 1)
             yield image * weight + image[other] * (1 - weight), label * keep + label[other] * (1 - keep)
 
-    steps = len(samples) // settings.batch
+    steps = len(labels) // settings.batch
     first = Schedule(
         settings.epochs[which], steps, learning_rate=settings.learning_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.995, seed=seed + which,
@@ -109,9 +165,12 @@ def train_reader(
         settings.plain_epochs[which], steps, learning_rate=settings.plain_rate,
         backbone_rate=settings.backbone_rate, weight_decay=0.05, averaging=0.995, seed=seed + which + 100,
     )  # fmt: skip
-    fitted = fit(fit(network, mixed, _loss, first, run), plain, _loss, second, run / "plain")
+    fitted = fit(network, mixed, _loss, first, run)
+    fitted = fit_soup(fitted, plain, _loss, second, run / "plain", settings.restarts)
+    if which > 0:  # averaged weights have no statistics of their own yet
+        update_bn(plain(Generator(device=device()).manual_seed(seed)), fitted.to(device()))
     assert isinstance(fitted, FieldReader)
-    return fitted
+    return fitted.cpu().eval()
 
 
 def _loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
@@ -175,8 +234,7 @@ def score(
     """Logits and distances of N×50×50×3 fields, mirrored copies averaged as at serving time."""
     logits, distances = [], []
     for chunk in torch.from_numpy(fields).split(64):
-        turned = (chunk, torch.flip(chunk, (2,)), torch.flip(chunk, (1,)), torch.flip(chunk, (1, 2)))
-        answers = [network(each) for each in turned]
+        answers = [network(each) for each in _mirrored(chunk)]
         logits.append(torch.stack([answer.logit for answer in answers]).mean(dim=0).numpy())
         distances.append(answers[0].distance.numpy())
     return np.concatenate(logits).astype(np.float64), np.concatenate(distances).astype(np.float64)

@@ -26,17 +26,21 @@ from inference.preprocessing.geometry import lay_out, resize
 from inference.preprocessing.mammography import HALF, HEIGHT, VIEW_SCALE, WIDTH, working_canvas
 from inference.preprocessing.pixels import read_gray, read_joined_masks
 from inference.training.augment import grey_levels, warp
-from inference.training.fit import Schedule, fit, shuffled
+from inference.training.device import device, laid_out
+from inference.training.fit import Schedule, fit, fit_soup, shuffled
 from inference.training.lesion import outline_loss, place_loss
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a recipe may set. `epochs`: of each part of the training; a part begins with the rate of its own and the
-    averaged weights of the part before (warm restarts, Loshchilov 2017). `channels`: of the decoder."""
+    averaged weights of the part before (warm restarts, Loshchilov 2017). The last part is run `restarts` times and
+    averaged. `frozen`: stages that stay at their ImageNet values. `channels`: of the decoder."""
 
-    epochs: tuple[int, ...] = (10, 12)
+    epochs: tuple[int, ...] = (20, 25)
     learning_rates: tuple[float, ...] = (8e-4, 6e-4)
+    restarts: int = 3
+    frozen: int = 2
     batch: int = 8
     channels: int = 48
     backbone_rate: float = 0.5
@@ -55,6 +59,9 @@ class Films:
     images: Tensor
     masks: Tensor
     labels: Tensor
+
+    def to(self, place: torch.device) -> Films:
+        return Films(*(part.to(place) for part in vars(self).values()))
 
 
 def read(root: Path) -> Manifest:
@@ -96,30 +103,42 @@ def half_canvas(sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
     """The mass network fitted to `samples`, its novelty distance not yet."""
+    return fit_network(load(samples), run, settings, seed)
+
+
+def fit_network(films: Films, run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
+    """`train`, from films already read."""
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=2, channels=settings.channels)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.backbone.freeze(2)
-    films = load(samples)
+    network = laid_out(LesionNetwork(imagenet_backbone(), classes=2, channels=settings.channels))
+    network.backbone.freeze(settings.frozen)
+    films = films.to(device())
+    count = len(films.labels)
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(samples), settings.batch, generator):
+        for chosen in shuffled(count, settings.batch, generator):
             image, mask = warp(
                 films.images[chosen].float(), films.masks[chosen].float() / 255, generator,
                 turn_degrees=12, zoom=0.2, shift=0.06, mirror=False,
             )  # fmt: skip
-            if torch.rand(1, generator=generator) < 0.5:  # a breast upside down is a breast
+            # a breast upside down is a breast
+            if torch.rand(1, generator=generator, device=generator.device) < 0.5:
                 image, mask = torch.flip(image, dims=(2,)), torch.flip(mask, dims=(2,))
             image = grey_levels(image, generator, strength=0.7)
-            yield image, mask, films.labels[chosen], torch.rand((LOOKS, len(chosen), 3), generator=generator)
+            draw = torch.rand((LOOKS, len(chosen), 3), generator=generator, device=generator.device)
+            yield image, mask, films.labels[chosen], draw
 
     fitted: nn.Module = network
+    last = len(settings.epochs) - 1
     for part, (epochs, rate) in enumerate(zip(settings.epochs, settings.learning_rates, strict=True)):
         schedule = Schedule(
-            epochs, len(samples) // settings.batch, learning_rate=rate, backbone_rate=settings.backbone_rate,
+            epochs, count // settings.batch, learning_rate=rate, backbone_rate=settings.backbone_rate,
             weight_decay=0.05, averaging=0.995, seed=seed + part,
         )  # fmt: skip
-        fitted = fit(fitted, batches, _loss, schedule, run / f"part-{part}" if part else run)
+        folder = run / f"part-{part}" if part else run
+        if part == last:
+            fitted = fit_soup(fitted, batches, _loss, schedule, folder, settings.restarts)
+        else:
+            fitted = fit(fitted, batches, _loss, schedule, folder)
     assert isinstance(fitted, LesionNetwork)
     return fitted
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,16 +23,20 @@ from inference.preprocessing.geometry import lay_out
 from inference.preprocessing.pixels import read_gray, read_joined_masks
 from inference.preprocessing.ultrasound import CLOSER_SIDE, SIDE, working_canvas
 from inference.training.augment import cut_out, grey_levels, look_closer, warp
-from inference.training.fit import Batches, Schedule, fit, shuffled
+from inference.training.device import device, laid_out
+from inference.training.fit import Batches, Schedule, fit, fit_soup, shuffled
 from inference.training.lesion import outline_loss, place_loss, pooled_statistics
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a recipe may set. `outline_epochs`: of the second part of the training. `channels`: of the decoder."""
+    """What a recipe may set. `outline_epochs`: of the second part of the training, which is run `restarts` times and
+    averaged. `frozen`: stages that stay at their ImageNet values. `channels`: of the decoder."""
 
     epochs: int = 20
     outline_epochs: int = 24
+    restarts: int = 2
+    frozen: int = 1
     batch: int = 16
     channels: int = 32
     learning_rate: float = 1e-3
@@ -53,6 +58,9 @@ class Frames:
     masks: Tensor
     boxes: Tensor
     labels: Tensor
+
+    def to(self, place: torch.device) -> Frames:
+        return Frames(*(part.to(place) for part in vars(self).values()))
 
 
 def read(root: Path) -> Manifest:
@@ -85,17 +93,25 @@ def canvases(samples: Sequence[Sample]) -> NDArray[np.uint8]:
 
 
 def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
-    """The network fitted to `samples`, its novelty distance included.
+    """The network fitted to `samples`, its novelty distance included."""
+    network = fit_network(load(samples), run, settings, seed)
+    network.novelty.fit(pooled_statistics(network, canvases(samples)))
+    return network
+
+
+def fit_network(frames: Frames, run: Path, settings: Settings = DEFAULT, seed: int = 0) -> LesionNetwork:
+    """The network fitted to `frames`, its novelty distance not yet.
 
     First half on whole frames and half on closer looks, both at 224 px; then mostly on whole frames, with closer
     looks as small as they are served: where a lesion is takes longer to learn than what it is.
     """
     torch.manual_seed(seed)
-    network = LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=settings.channels)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.backbone.freeze(2)
-    frames = load(samples)
-    steps = len(samples) // settings.batch
+    network = laid_out(
+        LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=settings.channels)
+    )
+    network.backbone.freeze(settings.frozen)
+    frames = frames.to(device())
+    steps = len(frames.labels) // settings.batch
     first = Schedule(
         settings.epochs, steps, learning_rate=settings.learning_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.99, seed=seed,
@@ -104,24 +120,25 @@ def train(samples: Sequence[Sample], run: Path, settings: Settings = DEFAULT, se
         settings.outline_epochs, steps, learning_rate=settings.outline_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.99, seed=seed + 1,
     )  # fmt: skip
-    half = _batches(frames, settings.batch, settings.batch // 2, SIDE)
-    mostly_whole = _batches(frames, settings.batch, settings.batch * 3 // 4, CLOSER_SIDE, boldness=1.5)
-    fitted = fit(network, half, _loss, first, run)
-    outlined = fit(fitted, mostly_whole, _outline_heavy, second, run / "outlines")
+    half = _batches(frames, settings, settings.batch // 2, SIDE)
+    mostly_whole = _batches(frames, settings, settings.batch * 3 // 4, CLOSER_SIDE, boldness=1.5)
+    loss = partial(_loss, class_weights=_CLASS_WEIGHTS.to(device()), outline_weight=1.0)
+    outline_heavy = partial(loss, outline_weight=2.0)
+    fitted = fit(network, half, loss, first, run)
+    outlined = fit_soup(fitted, mostly_whole, outline_heavy, second, run / "outlines", settings.restarts)
     assert isinstance(outlined, LesionNetwork)
-    outlined.novelty.fit(pooled_statistics(outlined, canvases(samples)))
     return outlined
 
 
 def _batches(
-    frames: Frames, size: int, whole_frames: int, closer_side: int, boldness: float = 1.0
+    frames: Frames, settings: Settings, whole_frames: int, closer_side: int, boldness: float = 1.0
 ) -> Batches:
-    """Batches of `size` of which so many are whole frames, the others closer looks: whole N×1×224×224 and their
-    masks, closer M×1×`closer_side`×`closer_side` and theirs, N+M labels. `boldness` scales how far whole frames are
-    turned, moved and enlarged."""
+    """Batches of which so many are whole frames, the others closer looks: whole N×1×224×224 and their masks, closer
+    M×1×`closer_side`×`closer_side` and theirs, N+M labels. `boldness` scales how far whole frames are turned, moved
+    and enlarged."""
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(frames.labels), size, generator):
+        for chosen in shuffled(len(frames.labels), settings.batch, generator):
             whole, whole_mask = _whole(frames, chosen[:whole_frames], boldness, generator)
             closer, closer_mask = _closer(frames, chosen[whole_frames:], closer_side, generator)
             whole, closer = (cut_out(grey_levels(x, generator), generator) for x in (whole, closer))
@@ -134,12 +151,14 @@ def _batches(
 _CLASS_WEIGHTS = torch.tensor([1.0, 1.6, 1.2])
 
 
-def _loss(network: nn.Module, batch: tuple[Tensor, ...], outline_weight: float = 1.0) -> Tensor:
+def _loss(
+    network: nn.Module, batch: tuple[Tensor, ...], class_weights: Tensor, outline_weight: float
+) -> Tensor:
     whole, whole_mask, closer, closer_mask, label = batch
     malignant = (label == busi.CLASSES.index("malignant")).float()
     looks = [network(whole), network(closer)]
     logits = torch.cat([look.logits for look in looks])
-    value = F.cross_entropy(logits, label, weight=_CLASS_WEIGHTS, label_smoothing=0.05)
+    value = _weighted_entropy(logits, label, class_weights)
     for look, mask, share in zip(
         looks, (whole_mask, closer_mask), malignant.split([len(whole), len(closer)]), strict=True
     ):
@@ -150,8 +169,15 @@ def _loss(network: nn.Module, batch: tuple[Tensor, ...], outline_weight: float =
     return value
 
 
-def _outline_heavy(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    return _loss(network, batch, outline_weight=2.0)
+def _weighted_entropy(
+    logits: Tensor, label: Tensor, class_weights: Tensor, smoothing: float = 0.05
+) -> Tensor:
+    """`F.cross_entropy` with weights and smoothing, which reads a number back from the GPU."""
+    surprise = -F.log_softmax(logits.float(), dim=1)
+    own = class_weights[label]
+    right = own * surprise.gather(1, label[:, None])[:, 0]
+    spread = (class_weights * surprise).mean(dim=1)
+    return ((1 - smoothing) * right + smoothing * spread).sum() / own.sum()
 
 
 def _whole(frames: Frames, chosen: Tensor, boldness: float, generator: Generator) -> tuple[Tensor, Tensor]:

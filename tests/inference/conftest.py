@@ -30,13 +30,7 @@ class ServedModel:
         return str(path)
 
     def request(self, *images: ImageReference) -> AnalysisRequest:
-        return AnalysisRequest(
-            request_id="test",
-            model=self.manifest.name,
-            model_version=self.manifest.version,
-            modality=self.manifest.input.modality,
-            images=images,
-        )
+        return self.manifest.request("test", *images)
 
     def analyse(self, *images: ImageReference) -> AnalysisResult:
         return analyse(self.request(*images), self.manifest, self.forward, self.save)

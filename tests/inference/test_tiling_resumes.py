@@ -137,13 +137,7 @@ def test_what_nobody_took_up_again_is_removed(tmp_path: Path) -> None:
 
 def request(path: Path, **facts: object) -> AnalysisRequest:
     image = ImageReference.model_validate({"image_id": "slide", "path": str(path), **facts})
-    return AnalysisRequest(
-        request_id="test",
-        model=MANIFEST.name,
-        model_version=MANIFEST.version,
-        modality=Modality.SLIDE_MICROSCOPY,
-        images=(image,),
-    )
+    return MANIFEST.request("test", image)
 
 
 @pytest.fixture

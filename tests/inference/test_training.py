@@ -4,6 +4,7 @@ was trained."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from inference.contract import Modality
 from inference.datasets import idc
 from inference.datasets.generated import write
+from inference.datasets.sample import Sample
 from inference.models.backbone import EfficientNetLite0, imagenet_backbone
 from inference.models.blocks.efficientnet import effnet_lite1
 from inference.models.lesion import LesionNetwork, LesionOutput
@@ -22,8 +25,9 @@ from inference.serving.onnx_session import OnnxForward
 from inference.serving.torch_forward import TorchForward, export_torch
 from inference.training import films, histopathology, masses, ultrasound
 from inference.training.augment import cut_out, grey_levels, look_closer, stains, warp
+from inference.training.device import CapturedGradients, Gradients, device
 from inference.training.export import export_onnx
-from inference.training.fit import Schedule, fit, shuffled
+from inference.training.fit import Schedule, fit, fit_soup, shuffled
 
 
 class Line(nn.Module):
@@ -41,8 +45,10 @@ TRUTH = ROWS @ torch.tensor([[1.0], [-2.0], [0.5]])
 
 
 def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-    for chosen in shuffled(len(ROWS), 16, generator):
-        yield ROWS[chosen] + 0.01 * torch.randn(16, 3, generator=generator), TRUTH[chosen]
+    rows, truth = ROWS.to(generator.device), TRUTH.to(generator.device)
+    for chosen in shuffled(len(rows), 16, generator):
+        noise = 0.01 * torch.randn(16, 3, generator=generator, device=generator.device)
+        yield rows[chosen] + noise, truth[chosen]
 
 
 def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
@@ -59,6 +65,86 @@ def test_training_learns_and_repeats(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weights_of(first), weights_of(second))
     with torch.no_grad():
         assert loss(first, (ROWS, TRUTH)) < 0.1 * loss(Line(), (ROWS, TRUTH))
+
+
+def test_of_a_finished_run_the_averaged_weights_are_kept_and_given_again(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=2, steps_per_epoch=4, learning_rate=0.05)
+    fitted = fit(Line(), batches, loss, schedule, tmp_path)
+    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert set(kept) == {"schedule", "epoch", "average"}
+
+    def none(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
+        raise AssertionError("a finished run trains no more")
+
+    np.testing.assert_array_equal(weights_of(fit(Line(), none, loss, schedule, tmp_path)), weights_of(fitted))
+
+
+def test_a_soup_is_the_mean_of_its_restarts_which_differ(tmp_path: Path) -> None:
+    schedule = Schedule(epochs=2, steps_per_epoch=4, learning_rate=0.05)
+    soup = fit_soup(Line(), batches, loss, schedule, tmp_path, restarts=2)
+    parts = [fit(Line(), batches, loss, replace(schedule, seed=1000 * k), tmp_path / str(k)) for k in (0, 1)]
+    assert not np.array_equal(*(weights_of(part) for part in parts))
+    np.testing.assert_allclose(
+        weights_of(soup), np.mean([weights_of(part) for part in parts], axis=0), rtol=1e-6
+    )
+
+
+class Normed(nn.Sequential):
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(nn.BatchNorm1d(3), nn.Linear(3, 1))
+
+
+def test_averaged_weights_come_with_the_batch_statistics_that_were_learned(tmp_path: Path) -> None:
+    fitted = fit(Normed(), batches, loss, Schedule(epochs=20, steps_per_epoch=4), tmp_path)
+    norm = fitted[0]
+    torch.testing.assert_close(norm.running_mean, ROWS.mean(dim=0), atol=0.1, rtol=0)
+    torch.testing.assert_close(norm.running_var, ROWS.var(dim=0), atol=0.2, rtol=0)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use")
+def test_a_captured_step_gives_the_gradients_of_a_plain_one() -> None:
+    place = device()
+    network, twin = Line().to(place), Line().to(place)
+    plain, captured = Gradients(network, loss), CapturedGradients(twin, loss)
+    for batch in batches(Generator(device=place).manual_seed(0)):
+        torch.testing.assert_close(captured(batch), plain(batch), rtol=0.02, atol=0.02)
+        for ours, theirs in zip(twin.parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.02, atol=0.05)
+
+
+def test_labels_are_softened_by_who_never_saw_the_patient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, patients = 44, 11
+    samples = [
+        Sample(
+            str(i), "idc", Modality.SLIDE_MICROSCOPY, tmp_path, f"p{i % patients}", str(i % 2), bool(i % 2)
+        )
+        for i in range(count)
+    ]
+    fields = torch.arange(count).view(-1, 1, 1, 1).expand(-1, 50, 50, 3).to(torch.uint8)
+    taught: list[set[int]] = []
+
+    def remember(some: Tensor, *_: object) -> FieldReader:
+        taught.append({int(value) % patients for value in some[:, 0, 0, 0]})
+        return FieldReader(EfficientNetLite0())
+
+    def answer(_: FieldReader, some: Tensor) -> np.ndarray:
+        asked = {int(value) % patients for value in some[:, 0, 0, 0]}
+        assert not asked & taught[-1], "a teacher was asked about a patient that it was taught on"
+        return np.full(len(some), 0.25, np.float32)
+
+    monkeypatch.setattr(histopathology, "fit_reader", remember)
+    monkeypatch.setattr(histopathology, "_chances", answer)
+    settings = histopathology.Settings(softening=0.4)
+    labels = histopathology.soften(samples, fields, tmp_path / "run", settings, 0)
+    assert len(taught) == 4
+    torch.testing.assert_close(labels[1::2], torch.full((count // 2,), 0.7))
+    torch.testing.assert_close(labels[::2], torch.full((count // 2,), 0.1))
+    again = histopathology.soften(samples, fields, tmp_path / "run", settings, 0)
+    assert len(taught) == 4 and torch.equal(again, labels), "what the teachers said is kept"
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
@@ -160,10 +246,10 @@ def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> 
 
 def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
     tree = write("idc", tmp_path / "idc")
-    samples = [sample for sample in idc.read(tree).samples for _ in range(70)][:70]
-    network = histopathology.train(
-        samples, tmp_path / "run", histopathology.Settings(epochs=(1, 1), plain_epochs=(1, 1))
-    )
+    one = idc.read(tree).samples[0]
+    samples = [replace(one, group_id=str(i % 2), label_binary=i % 3 == 0) for i in range(40)]
+    settings = histopathology.Settings(epochs=(1, 1), plain_epochs=(1, 1), teacher_epochs=(1, 1), batch=16)
+    network = histopathology.train(samples, tmp_path / "run", settings)
     logits, distances = histopathology.score(network, histopathology.load(samples[:3]))
     assert logits.shape == distances.shape == (3,) and np.isfinite(logits).all() and (distances > 0).all()
 
@@ -233,7 +319,7 @@ def test_a_film_reader_learns_where_the_circles_are() -> None:
 def test_the_ultrasound_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
     write("busi", tmp_path / "busi")
     samples = list(ultrasound.read(tmp_path).samples)
-    settings = ultrasound.Settings(epochs=1, outline_epochs=1)
+    settings = ultrasound.Settings(epochs=1, outline_epochs=1, restarts=1)
     network = ultrasound.train((samples * 16)[:16], tmp_path / "run", settings)
     with torch.no_grad():
         answer = network(torch.from_numpy(ultrasound.canvases(samples[:2]))[:, None])

@@ -12,9 +12,7 @@ from cad_platform.modelserver.inprocess import InProcessModelServer
 from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded
 from imaging.phantoms import ultrasound
 from inference.contract import (
-    AnalysisRequest,
     ImageReference,
-    Modality,
     ModelManifest,
     ModelServerUnavailable,
 )
@@ -47,13 +45,7 @@ def test_an_image_is_analysed(server: InProcessModelServer, manifest: ModelManif
         saved[name] = png
         return f"kept/{name}"
 
-    request = AnalysisRequest(
-        request_id="test",
-        model=manifest.name,
-        model_version=manifest.version,
-        modality=Modality.ULTRASOUND,
-        images=(ImageReference(image_id="2.25.1", path=str(path)),),
-    )
+    request = manifest.request("test", ImageReference(image_id="2.25.1", path=str(path)))
     result = server.analyse(request, manifest, save, Deadline(60))
     assert set(result.probabilities) == set(manifest.classes)
     assert result.model == manifest.identity
@@ -98,13 +90,7 @@ def test_the_next_attempt_at_a_slide_goes_on_where_one_ended(tmp_path: Path) -> 
     slide = tmp_path / "slide.tif"
     write_section(slide)
     manifest = read_manifest("histopathology", settings.MODEL_STORE)
-    request = AnalysisRequest(
-        request_id="test",
-        model=manifest.name,
-        model_version=manifest.version,
-        modality=Modality.SLIDE_MICROSCOPY,
-        images=(ImageReference(image_id="2.25.1", path=str(slide), sha256="a" * 64),),
-    )
+    request = manifest.request("test", ImageReference(image_id="2.25.1", path=str(slide), sha256="a" * 64))
     folder = tmp_path / "passes"
     server = InProcessModelServer(settings.MODEL_STORE, folder)
 
