@@ -167,7 +167,7 @@ def fit_reader(
     )  # fmt: skip
     fitted = fit(network, mixed, _loss, first, run)
     fitted = fit_soup(fitted, plain, _loss, second, run / "plain", settings.restarts)
-    if which > 0:  # averaged weights have no statistics of their own yet
+    if which > 0 and settings.frozen == 0:  # averaged weights have no statistics of their own yet
         update_bn(plain(Generator(device=device()).manual_seed(seed)), fitted.to(device()))
     assert isinstance(fitted, FieldReader)
     return fitted.cpu().eval()
