@@ -244,7 +244,10 @@ def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> 
     np.testing.assert_allclose(together["malignancy"][2:], alone["malignancy"], atol=1e-3)
 
 
-def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
+def test_the_histopathology_recipe_runs_on_a_generated_tree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(histopathology, "_BAG_STEPS", 10)
     tree = write("idc", tmp_path / "idc")
     one = idc.read(tree).samples[0]
     samples = [replace(one, group_id=str(i % 2), label_binary=i % 3 == 0) for i in range(40)]
