@@ -17,7 +17,7 @@ from inference.evaluation.figures import NotComputable
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import Results, chosen_records, results_of, results_on_record, write_results
 from inference.evaluation.retrain import Repeated, retrain
-from inference.evaluation.training_manifest import read_training_manifest, refusal, trained_samples
+from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.store import read_manifest, verified_weights
 
@@ -78,7 +78,9 @@ def rerun(
     if dataset != measuring.MOSAIC:
         for tree in measuring.trees(model, manifest.input.modality, data, dataset).values():
             wanted = [sample for sample in tree if split is None or sample.split == split]
-            samples += _untrained(wanted, store / model, tree, skip_trained)
+            if not skip_trained:
+                refuse_training_samples(wanted, store / model, tree, _REFUSED)
+            samples += untrained(wanted, store / model, tree) if skip_trained else wanted
     forward = OnnxForward(verified_weights(manifest, store))
     measured = measuring.measure_samples(manifest, forward, samples, progress=_progress)
     for sentence in measured.failed:
@@ -97,17 +99,6 @@ def _progress(done: int, whole: int) -> None:
         print(f"\r{done} of {whole} images", end="\n" if done == whole else "", file=sys.stderr, flush=True)
     elif done == whole or done % max(1, whole // 20) == 0:
         print(f"{done} of {whole} images", file=sys.stderr, flush=True)
-
-
-def _untrained(
-    samples: Sequence[Sample], folder: Path, tree: Sequence[Sample], skip_trained: bool
-) -> list[Sample]:
-    trained = trained_samples(samples, folder, tree)
-    if trained and not skip_trained:
-        raise LeakError(refusal(samples, trained, folder.name) + _REFUSED)
-    if trained:
-        print(f"left out: {refusal(samples, trained, folder.name)}", file=sys.stderr)
-    return [sample for index, sample in enumerate(samples) if index not in trained]
 
 
 def _mosaic(

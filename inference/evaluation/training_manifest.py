@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,14 +102,29 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
     return found
 
 
-def refuse_training_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = ()) -> None:
+def refuse_training_samples(
+    samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = (), way_out: str = ""
+) -> None:
     """
     Raises:
-        LeakError: samples stand in the model's own training; the sentence counts and names them.
+        LeakError: samples stand in the model's own training; the sentence counts and names them, and ends with
+            `way_out`.
     """
     trained = trained_samples(samples, folder, tree)
     if trained:
-        raise LeakError(refusal(samples, trained, folder.name))
+        raise LeakError(refusal(samples, trained, folder.name) + way_out)
+
+
+def untrained(samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = ()) -> list[Sample]:
+    """`samples` without those that the model has seen, which are told on stderr.
+
+    Raises:
+        LeakError: the model has no training manifest.
+    """
+    trained = trained_samples(samples, folder, tree)
+    if trained:
+        sys.stderr.write(f"left out: {refusal(samples, trained, folder.name)}\n")
+    return [sample for index, sample in enumerate(samples) if index not in trained]
 
 
 def refusal(samples: Sequence[Sample], trained: dict[int, str], model: str) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from inference.contract import AnalysisError, ImageReference, ModelManifest, NotApplicable
-from inference.datasets.sample import DatasetError, LeakError, Sample
+from inference.datasets.sample import DatasetError, LeakError
 from inference.evaluation.measuring import held_out, mosaic_records
-from inference.evaluation.training_manifest import refusal, trained_samples
+from inference.evaluation.training_manifest import untrained
 from inference.explain import overlay
 from inference.explain.check import Network, as_text, check, record, report
 from inference.explain.measure import Measured, summarise
@@ -175,7 +175,11 @@ def run_checks(asked: Checking) -> int:
         return _checked_folds(asked, manifest, asked.folds)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
-        samples = _unseen(held_out(asked.model, asked.data), asked.store / asked.model)
+        samples = untrained(held_out(asked.model, asked.data), asked.store / asked.model)
+        if not samples:
+            raise LeakError(
+                f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"
+            )
     except (LeakError, DatasetError) as error:
         sys.stderr.write(f"inference: {error}\n")
         return 1
@@ -197,21 +201,6 @@ def run_checks(asked: Checking) -> int:
             measured.append(area_under_roc(fields, "idc", asked.seed))
     protocol = "The served network on the published val parts, which it was not trained on."
     return _told(asked, manifest, measured, checked.seconds, protocol)
-
-
-def _unseen(samples: Sequence[Sample], folder: Path) -> list[Sample]:
-    """Those that the model was not trained on: of a model refitted on one of its sets, the other sets' samples.
-
-    Raises:
-        LeakError: none is left.
-    """
-    trained = trained_samples(samples, folder)
-    unseen = [sample for index, sample in enumerate(samples) if index not in trained]
-    if trained and not unseen:
-        raise LeakError(refusal(samples, trained, folder.name))
-    if trained:
-        sys.stderr.write(f"inference: left out: {refusal(samples, trained, folder.name)}\n")
-    return unseen
 
 
 def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:

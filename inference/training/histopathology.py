@@ -87,18 +87,19 @@ def soften(samples: Sequence[Sample], fields: Tensor, run: Path, settings: Setti
 
     The outlines behind the labels are coarse. A network's own answer on what it was trained on repeats them; one that
     did not see the patient follows the tissue (distillation after Hinton 2015, cross-fitted). What the teachers say is
-    kept in `run`.
+    kept in `run`, for the same question alone.
     """
     labels = torch.tensor([float(sample.label_binary or False) for sample in samples])
     if settings.softening == 0:
         return labels
+    taught = replace(
+        settings, epochs=settings.teacher_epochs[:1], plain_epochs=settings.teacher_epochs[1:], restarts=1
+    )
     kept = run / "teachers.npz"
-    if not kept.is_file():
+    asked = [repr(taught), str(seed), *(sample.id for sample in samples)]
+    if not kept.is_file() or list(np.load(kept)["asked"]) != asked:
         groups = [sample.group_id for sample in samples]
         folds = GroupKFold(min(_TEACHERS, len(set(groups)))).split(groups, groups=groups)
-        taught = replace(
-            settings, epochs=settings.teacher_epochs[:1], plain_epochs=settings.teacher_epochs[1:], restarts=1
-        )
         chances = np.zeros(len(samples), np.float32)
         for number, (inside, outside) in enumerate(folds):
             teacher = fit_reader(
@@ -106,7 +107,7 @@ def soften(samples: Sequence[Sample], fields: Tensor, run: Path, settings: Setti
             )
             chances[outside] = _chances(teacher, fields[outside])
         run.mkdir(parents=True, exist_ok=True)
-        np.savez(kept, chances=chances)
+        np.savez(kept, asked=np.array(asked), chances=chances)
     said = torch.from_numpy(np.load(kept)["chances"])
     return labels + settings.softening * (said - labels)
 

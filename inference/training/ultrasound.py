@@ -120,8 +120,8 @@ def fit_network(frames: Frames, run: Path, settings: Settings = DEFAULT, seed: i
         settings.outline_epochs, steps, learning_rate=settings.outline_rate, backbone_rate=settings.backbone_rate,
         weight_decay=0.05, averaging=0.99, seed=seed + 1,
     )  # fmt: skip
-    half = _batches(frames, settings, settings.batch // 2, SIDE)
-    mostly_whole = _batches(frames, settings, settings.batch * 3 // 4, CLOSER_SIDE, boldness=1.5)
+    half = _batches(frames, settings.batch, settings.batch // 2, SIDE)
+    mostly_whole = _batches(frames, settings.batch, settings.batch * 3 // 4, CLOSER_SIDE, boldness=1.5)
     loss = partial(_loss, class_weights=_CLASS_WEIGHTS.to(device()), outline_weight=1.0)
     outline_heavy = partial(loss, outline_weight=2.0)
     fitted = fit(network, half, loss, first, run)
@@ -131,14 +131,14 @@ def fit_network(frames: Frames, run: Path, settings: Settings = DEFAULT, seed: i
 
 
 def _batches(
-    frames: Frames, settings: Settings, whole_frames: int, closer_side: int, boldness: float = 1.0
+    frames: Frames, size: int, whole_frames: int, closer_side: int, boldness: float = 1.0
 ) -> Batches:
-    """Batches of which so many are whole frames, the others closer looks: whole N×1×224×224 and their masks, closer
-    M×1×`closer_side`×`closer_side` and theirs, N+M labels. `boldness` scales how far whole frames are turned, moved
-    and enlarged."""
+    """Batches of `size` of which so many are whole frames, the others closer looks: whole N×1×224×224 and their
+    masks, closer M×1×`closer_side`×`closer_side` and theirs, N+M labels. `boldness` scales how far whole frames are
+    turned, moved and enlarged."""
 
     def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        for chosen in shuffled(len(frames.labels), settings.batch, generator):
+        for chosen in shuffled(len(frames.labels), size, generator):
             whole, whole_mask = _whole(frames, chosen[:whole_frames], boldness, generator)
             closer, closer_mask = _closer(frames, chosen[whole_frames:], closer_side, generator)
             whole, closer = (cut_out(grey_levels(x, generator), generator) for x in (whole, closer))

@@ -86,6 +86,27 @@ def test_a_case_is_read_by_keyboard_alone(live_platform: LivePlatform, page: Pag
     assert room.complaints == []
 
 
+def test_a_decision_does_not_wait_for_what_the_page_asks_by_itself(
+    live_platform: LivePlatform, page: Page, tmp_path: Path
+) -> None:
+    uid = post_ultrasound(live_platform, tmp_path, 203, {"id": "KEYS-3", "name": "Dahl^Eva", "sex": "F"})
+    room = ReadingRoom(page, live_platform.user("radiologist"))
+    room.sign_in()
+    page.goto(f"/studies/{uid}/")
+    wait_for_panes(page, 1)
+    first = page.locator(".finding").first
+    page.keyboard.press("n")
+    expect(first).to_have_class(re.compile("finding--selected"))
+
+    unanswered: list[Route] = []
+    page.route(f"**/studies/{uid}/live*", unanswered.append)
+    with page.expect_request(f"**/studies/{uid}/live*"):
+        page.evaluate("document.dispatchEvent(new CustomEvent('cad:poll'))")
+    page.keyboard.press("a")
+    expect(first).to_have_attribute("data-verdict", "accepted")
+    assert unanswered and room.complaints == []
+
+
 def test_a_box_is_moved_and_a_finding_drawn_with_the_pointer(
     live_platform: LivePlatform, page: Page, tmp_path: Path
 ) -> None:

@@ -145,6 +145,9 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
     torch.testing.assert_close(labels[::2], torch.full((count // 2,), 0.1))
     again = histopathology.soften(samples, fields, tmp_path / "run", settings, 0)
     assert len(taught) == 4 and torch.equal(again, labels), "what the teachers said is kept"
+    histopathology.soften(samples, fields, tmp_path / "run", replace(settings, teacher_epochs=(1, 1)), 0)
+    histopathology.soften(samples[:33], fields[:33], tmp_path / "run", settings, 0)
+    assert len(taught) == 12, "but not for other teachers or samples"
 
 
 def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
