@@ -22,7 +22,13 @@ from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import ImageReference, ModelManifest
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import analyse
-from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
+from inference.serving.store import (
+    DEFAULT_STORE,
+    model_names,
+    read_manifest,
+    verified_weights,
+    version_folder,
+)
 
 #: Milliseconds for one image; one field for histopathology.
 LIMITS_MS = {"ultrasound": 40.0, "mammography": 1000.0, "histopathology": 40.0}
@@ -45,6 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("models", nargs="*", help="default: all of the store")
     parser.add_argument("--repeat", type=int, default=30, help="images a model (default 30)")
     parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    parser.add_argument("--version", metavar="V", help="default: the newest of each model")
     parser.add_argument("--write", action="store_true", help="put latency.json beside each model's weights")
 
 
@@ -55,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{'milliseconds':<52}{'p50':>10}{'p95':>10}{'p50 cpu':>10}{'p95 cpu':>10}")
     kept = True
     for name in models:
-        manifest = read_manifest(name, options.store)
+        manifest = read_manifest(name, options.store, options.version)
         forward = OnnxForward(verified_weights(manifest, options.store))
         alone = session_alone(forward, options.repeat)
         whole = pixels_to_result(manifest, forward, options.repeat)
@@ -66,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}: decoded pixels to result{'':<{25 - len(name)}}{whole.row()}")
         print(f"    {'keeps to' if within else 'EXCEEDS'} its limit of {limit:.0f} ms (median, processor)")
         if options.write:
-            _write(options.store / name / "latency.json", manifest, alone, whole)
+            _write(version_folder(manifest, options.store) / "latency.json", manifest, alone, whole)
     return 0 if kept else 1
 
 

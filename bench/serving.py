@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=7, help="pairs of measurements (default 7)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of one measurement, about (default 4)")
     parser.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    parser.add_argument("--version", metavar="V", help="default: the newest of each model")
     parser.add_argument("--json", type=Path, help="write every round there as well")
 
 
@@ -160,7 +161,7 @@ def running_server(store: Path) -> Iterator[Server]:
 
 
 def _rounds(server: Server, model: str, options: argparse.Namespace) -> list[Round]:
-    manifest = read_manifest(model, options.store)
+    manifest = read_manifest(model, options.store, options.version)
     forward = OnnxForward(verified_weights(manifest, options.store))
     path = f"/predictions/{model}/{manifest.version}"
     tensor = one_input(forward, np.random.default_rng(0))

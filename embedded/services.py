@@ -215,7 +215,7 @@ class Platform:
             *REPOSITORY.glob("cad_platform/*/migrations/*.py"),
             *REPOSITORY.glob("cad_platform/core/*.py"),
             *REPOSITORY.glob("cad_platform/demo/**/*.py"),
-            *REPOSITORY.glob("model_store/*/manifest.json"),
+            *REPOSITORY.glob("model_store/*/*/manifest.json"),
             REPOSITORY / "requirements.lock",
         ]
         return _digest(sources, f"{self.url} {self.state.path}")

@@ -55,7 +55,7 @@ class TorchServe:
     state
         Where its configuration, tokens and temporary files go.
     archives
-        Folder of `<model>.mar` files.
+        Folder of `NAME-VERSION.mar` files.
     workers
         Worker processes for each model; each computes with one thread.
     """
@@ -81,8 +81,10 @@ class TorchServe:
         return f"http://127.0.0.1:{self.management_port}"
 
     @property
-    def models(self) -> list[str]:
-        return sorted(archive.stem for archive in self.archives.glob("*.mar"))
+    def models(self) -> list[tuple[str, str]]:
+        """Name and version of every archive: `NAME-VERSION.mar`."""
+        stems = sorted(archive.stem for archive in self.archives.glob("*-*.mar"))
+        return [(name, version) for name, _, version in (stem.partition("-") for stem in stems)]
 
     @property
     def temporary(self) -> Path:
@@ -108,7 +110,7 @@ class TorchServe:
             "model_store": self.archives,
             # A regular expression; commas separate several, so none may stand in it.
             "allowed_urls": f"file://{re.escape(str(self.archives)).replace(',', '.')}/[A-Za-z0-9_.-]+",
-            "load_models": ",".join(f"{model}={model}.mar" for model in self.models),
+            "load_models": ",".join(f"{name}={name}-{version}.mar" for name, version in self.models),
             "disable_token_authorization": "false",
             "token_expiration_min": TOKEN_MINUTES,
             "enable_model_api": "false",
@@ -188,13 +190,13 @@ class TorchServe:
             write_private_json(self.token_file, public)
 
     def ready(self) -> bool:
-        """Whether every model has all its workers READY, by the management API."""
+        """Whether every version has all its workers READY, by the management API."""
         token = current_token(self.token_file, "management")
         if token is None:
             return False
         try:
-            for model in self.models:
-                (described,) = self._get(f"/models/{model}", token)
+            for name, version in self.models:
+                (described,) = self._get(f"/models/{name}/{version}", token)
                 states = [worker["status"] for worker in described["workers"]]
                 if len(states) < self.workers or set(states) != {"READY"}:
                     return False

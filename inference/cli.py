@@ -77,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--run", type=Path, help="checkpoints of --retrain-fold")
     evaluate.add_argument("--seed", type=int, default=0, help="of --retrain-fold")
     evaluate.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
-    evaluate.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    _add_store(evaluate)
     evaluate.set_defaults(command=_evaluate)
 
     predict = commands.add_parser("predict", help="analyse images or folders, one JSON line an image")
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
     predict.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
-    predict.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    _add_store(predict)
     predict.set_defaults(command=_predict)
 
     explain = commands.add_parser(
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--seed", type=int, default=0)
     explain.add_argument("--json", action="store_true")
     explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
-    explain.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    _add_store(explain)
     explain.set_defaults(command=_explain, refuse=explain.error)
 
     variants = commands.add_parser("variants", help="try int8 and TorchScript files of a model's weights")
@@ -120,9 +120,14 @@ def _parser() -> argparse.ArgumentParser:
     variants.add_argument(
         "--images", type=int, metavar="N", help="judge on so many, evenly drawn (default all)"
     )
-    variants.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    _add_store(variants)
     variants.set_defaults(command=_variants)
     return parser
+
+
+def _add_store(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    command.add_argument("--version", metavar="V", help="default: the newest in the store")
 
 
 def _length(text: str) -> float:
@@ -163,7 +168,7 @@ def _predict(chosen: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     logging.getLogger("inference").setLevel(logging.INFO)
-    return predict(chosen.model, chosen.paths, chosen.out, chosen.store, chosen.mpp)
+    return predict(chosen.model, chosen.paths, chosen.out, chosen.store, chosen.mpp, chosen.version)
 
 
 def _explain(chosen: argparse.Namespace) -> int:
@@ -175,11 +180,14 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)
     if chosen.paths:
-        asked = command.Asked(chosen.model, chosen.store, chosen.method or "map", chosen.label, chosen.mpp)
+        asked = command.Asked(
+            chosen.model, chosen.store, chosen.method or "map", chosen.label, chosen.mpp, chosen.version
+        )
         return command.explain(asked, chosen.paths, chosen.out)
     flags = [f"--limit {chosen.limit}"] if chosen.limit is not None else []
     flags += [f"--method {chosen.method}"] if chosen.method else []
     flags += [f"--folds {chosen.folds}"] if chosen.folds else []
+    flags += [f"--version {chosen.version}"] if chosen.version else []
     words = " ".join(
         ["python -m inference explain", chosen.model, "--check", *flags, f"--seed {chosen.seed}"]
     )
@@ -187,6 +195,7 @@ def _explain(chosen: argparse.Namespace) -> int:
         command.Checking(
             chosen.model, chosen.store, chosen.data, chosen.limit, chosen.seed,
             (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words, chosen.folds,
+            chosen.version,
         )
     )  # fmt: skip
 
@@ -194,7 +203,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 def _variants(chosen: argparse.Namespace) -> int:
     from inference.serving.trial import run
 
-    return run(chosen.model, chosen.store, chosen.data, chosen.images)
+    return run(chosen.model, chosen.store, chosen.data, chosen.images, chosen.version)
 
 
 def _train(chosen: argparse.Namespace) -> int:

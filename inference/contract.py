@@ -2,7 +2,7 @@
 
 A platform asks with an `AnalysisRequest` and is answered with an `AnalysisResult`. What a model needs of
 its input and what travels with its weights stands in its `ModelManifest`
-(`model_store/<name>/manifest.json`).
+(`model_store/<name>/<version>/manifest.json`).
 
 Geometry is in stored pixels of the image as read (level 0 for slides): origin top left, x to the right,
 y down, a box is `(x0, y0, x1, y1)` with the far edges exclusive. Lengths are micrometres. Times are

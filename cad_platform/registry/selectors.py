@@ -52,14 +52,17 @@ def is_in_store(version: ModelVersion) -> bool:
     from inference.serving.store import StoreError, read_manifest
 
     try:
-        return read_manifest(version.name, settings.MODEL_STORE).weights.sha256 == version.weights_sha256
+        return (
+            read_manifest(version.name, settings.MODEL_STORE, version.version).weights.sha256
+            == version.weights_sha256
+        )
     except StoreError:
         return False
 
 
 def plot_of(version: ModelVersion, name: str) -> bytes:
     """One of the plots beside the model, an SVG. Raises `NotFound`."""
-    folder = settings.MODEL_STORE / version.name / "plots"
+    folder = settings.MODEL_STORE / version.name / version.version / "plots"
     path = {path.stem: path for path in folder.glob("*.svg")}.get(name)
     if path is None or not is_in_store(version):
         raise NotFound(_("There is no such plot."))

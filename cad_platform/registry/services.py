@@ -29,17 +29,17 @@ def register_from_store(actor: Actor, store: Path | None = None) -> list[ModelVe
     Conflict
         A registered version has other weights or another preprocessing now: it needs a new version number.
     """
-    from inference.serving.store import StoreError, model_names, read_manifest, verified_weights
+    from inference.serving.store import StoreError, manifests, verified_weights, version_folder
 
     folder = store or settings.MODEL_STORE
     try:
-        manifests = [read_manifest(name, folder) for name in model_names(folder)]
-        for manifest in manifests:
+        found = manifests(folder)
+        for manifest in found:
             verified_weights(manifest, folder)
     except StoreError as error:
         raise Invalid(f"The model store cannot be used: {error}.") from error
     with transaction.atomic():
-        return [_register(actor, manifest, folder / manifest.name) for manifest in manifests]
+        return [_register(actor, manifest, version_folder(manifest, folder)) for manifest in found]
 
 
 @transaction.atomic

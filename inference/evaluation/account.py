@@ -49,6 +49,10 @@ def read_account(folder: Path) -> Account:
         told = json.loads(path.read_text(encoding="utf-8"))
         return Account(**{**told, "limits": tuple(told["limits"])})
     except FileNotFoundError as error:
-        raise AccountError(f"{folder.name} has no {ACCOUNT}: how it was made is not on record") from error
+        raise AccountError(
+            f"{folder.parent.name} {folder.name} has no {ACCOUNT}: how it was made is not on record"
+        ) from error
     except (ValueError, TypeError, KeyError) as error:
-        raise AccountError(f"{folder.name}/{ACCOUNT} is not an account of a run: {error}") from error
+        raise AccountError(
+            f"{folder.parent.name}/{folder.name}/{ACCOUNT} is not an account of a run: {error}"
+        ) from error

@@ -19,7 +19,7 @@ from inference.evaluation.results import Results, chosen_records, results_of, re
 from inference.evaluation.retrain import Repeated, retrain
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import read_manifest, verified_weights
+from inference.serving.store import read_manifest, verified_weights, version_folder, versions_of
 
 _REFUSED = "; --skip-trained measures the others"
 
@@ -34,18 +34,18 @@ def run(chosen: Namespace, default_data: Path) -> int:
 
 
 def _run(chosen: Namespace, default_data: Path) -> int:
-    folder: Path = chosen.store / chosen.model
     if chosen.retrain_fold is not None:
         return _again(chosen, chosen.data or default_data)
+    manifest = read_manifest(chosen.model, chosen.store, chosen.version)
+    folder = version_folder(manifest, chosen.store)
     if chosen.against is not None:
-        read_manifest(chosen.model, chosen.store)
         ours = chosen_records(read_records(folder / PREDICTIONS), chosen.dataset, chosen.split)
         differences = comparison.compare(ours, records_at(chosen.against, chosen.model))
         print(_json([d.as_json() for d in differences]) if chosen.json else as_comparison(differences))
         return 0
     if chosen.rerun or chosen.record:
         found = rerun(
-            chosen.model, chosen.store, chosen.data or default_data, dataset=chosen.dataset,
+            manifest, chosen.store, chosen.data or default_data, dataset=chosen.dataset,
             # the laboratory's own folder holds what was trained on too; another tree is meant as a whole
             split=chosen.split or ("val" if chosen.data is None or chosen.record else None),
             skip_trained=chosen.skip_trained,
@@ -61,7 +61,7 @@ def _run(chosen: Namespace, default_data: Path) -> int:
 
 
 def rerun(
-    model: str, store: Path, data: Path, *, dataset: str | None = None, split: str | None = None,
+    manifest: ModelManifest, store: Path, data: Path, *, dataset: str | None = None, split: str | None = None,
     skip_trained: bool = False,
 ) -> Results:  # fmt: skip
     """Measure the served weights on samples below `data`; progress and failures go to stderr.
@@ -71,7 +71,7 @@ def rerun(
         DatasetError: `data` holds nothing of the kind.
         RecordsError: `split` is `oof`, or no image gave a result.
     """
-    manifest = read_manifest(model, store)
+    model, folder = manifest.name, version_folder(manifest, store)
     if split == "oof":
         raise RecordsError("--rerun measures the served weights; no out-of-fold prediction is theirs")
     samples: list[Sample] = []
@@ -79,15 +79,15 @@ def rerun(
         for tree in measuring.trees(model, manifest.input.modality, data, dataset).values():
             wanted = [sample for sample in tree if split is None or sample.split == split]
             if not skip_trained:
-                refuse_training_samples(wanted, store / model, tree, _REFUSED)
-            samples += untrained(wanted, store / model, tree) if skip_trained else wanted
+                refuse_training_samples(wanted, folder, tree, _REFUSED)
+            samples += untrained(wanted, folder, tree) if skip_trained else wanted
     forward = OnnxForward(verified_weights(manifest, store))
     measured = measuring.measure_samples(manifest, forward, samples, progress=_progress)
     for sentence in measured.failed:
         print(f"not measured: {sentence}", file=sys.stderr)
     records = measured.records
     if model == "histopathology" and dataset in (None, measuring.MOSAIC):
-        records += _mosaic(manifest, forward, store / model, data, skip_trained)
+        records += _mosaic(manifest, forward, folder, data, skip_trained)
     if not records:
         raise RecordsError("nothing was measured: no sample is left, or none gave a result")
     return results_of(manifest, records, "the served weights")
@@ -107,7 +107,8 @@ def _mosaic(
     if not (data / measuring.MOSAIC).is_dir():
         return []
     if measuring.MOSAIC_PATIENT in read_training_manifest(folder).get("idc", {}).get("patients", ()):
-        sentence = f"{folder.name} was trained on patient {measuring.MOSAIC_PATIENT}, whose slide this is"
+        patient = measuring.MOSAIC_PATIENT
+        sentence = f"{manifest.name} {manifest.version} was trained on patient {patient}, whose slide this is"
         if not skip_trained:
             raise LeakError(sentence + _REFUSED)
         print(f"left out: {sentence}", file=sys.stderr)
@@ -126,12 +127,13 @@ def record(folder: Path, measured: Sequence[Record]) -> Results:
 
 
 def records_at(place: Path, model: str) -> list[Record]:
-    """The predictions of record in a table, in a model's folder, or of `model` in a store.
+    """The predictions of record in a table, in a version's folder, or of the newest version of `model` in a store.
 
     Raises:
         RecordsError: none of these.
     """
-    for candidate in (place, place / PREDICTIONS, place / model / PREDICTIONS):
+    newest = [place / model / version / PREDICTIONS for version in versions_of(model, place)[-1:]]
+    for candidate in (place, place / PREDICTIONS, *newest):
         if candidate.is_file():
             return read_records(candidate)
     raise RecordsError(f"{place} is no table of predictions, and no store that holds one of {model}")
@@ -139,7 +141,9 @@ def records_at(place: Path, model: str) -> list[Record]:
 
 def _again(chosen: Namespace, data: Path) -> int:
     run_folder = chosen.run or Path("runs") / f"{chosen.model}-fold-{chosen.retrain_fold}-again"
-    repeated = retrain(chosen.model, chosen.store, data, run_folder, chosen.retrain_fold, chosen.seed)
+    repeated = retrain(
+        chosen.model, chosen.store, data, run_folder, chosen.retrain_fold, chosen.seed, chosen.version
+    )
     print(_json([entry.as_json() for entry in repeated]) if chosen.json else as_repetition(repeated))
     return 0 if all(entry.within for entry in repeated) else 1
 

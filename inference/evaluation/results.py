@@ -15,7 +15,7 @@ from inference.evaluation.figures import Figure
 from inference.evaluation.protocol import measure
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import Row, Spread
-from inference.serving.store import read_manifest
+from inference.serving.store import manifest_in
 
 METRICS = "metrics.json"
 EXPLANATION = "explanation.json"
@@ -93,7 +93,7 @@ def results_on_record(folder: Path, dataset: str | None = None, split: str | Non
     Raises:
         StoreError, RecordsError, AccountError: one of them is missing or damaged, or nothing was chosen.
     """
-    manifest = read_manifest(folder.name, folder.parent)
+    manifest = manifest_in(folder)
     records = chosen_records(read_records(folder / PREDICTIONS), dataset, split)
     return results_of(manifest, records, measured_on(read_account(folder), records))
 
@@ -120,7 +120,7 @@ def told(path: Path) -> dict[str, Any] | None:
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
-        raise ValueError(f"{path.parent.name}/{path.name} is no JSON object")
+        raise ValueError(f"{path.parent.parent.name}/{path.parent.name}/{path.name} is no JSON object")
     return content
 
 

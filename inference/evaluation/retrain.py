@@ -11,7 +11,7 @@ from inference.evaluation.figures import Figure, NotComputable, figure
 from inference.evaluation.protocol import parts, sheet_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
-from inference.serving.store import read_manifest
+from inference.serving.store import read_manifest, version_folder
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ def committed_fold(folder: Path, fold: int) -> list[Record]:
         there = sorted({record.fold for record in records if record.fold is not None})
         listed = ", ".join(map(str, there)) or "none"
         raise RecordsError(
-            f"{folder.name} has no out-of-fold predictions of fold {fold}; folds on record: {listed}"
+            f"{folder.parent.name} {folder.name} has no out-of-fold predictions of fold {fold}; "
+            f"folds on record: {listed}"
         )
     return own
 
@@ -78,14 +79,16 @@ def compare_fold(
     return found
 
 
-def retrain(model: str, store: Path, data: Path, run: Path, fold: int, seed: int) -> list[Repeated]:
+def retrain(
+    model: str, store: Path, data: Path, run: Path, fold: int, seed: int, version: str | None = None
+) -> list[Repeated]:
     """Train fold `fold` of `model` again and compare.
 
     Raises:
         RecordsError: see `committed_fold` and `compare_fold`.
     """
-    manifest = read_manifest(model, store)
-    committed = committed_fold(store / model, fold)
+    manifest = read_manifest(model, store, version)
+    committed = committed_fold(version_folder(manifest, store), fold)
     from inference.training.build import Plan, retrain_fold  # torch, which a refusal does not need
 
     plan = Plan(data=data, run=run, store=store, version=manifest.version, seed=seed)

@@ -57,7 +57,7 @@ def read_training_manifest(folder: Path) -> dict[str, dict[str, list[str]]]:
     """
     path = folder / TRAINING_MANIFEST
     if not path.is_file():
-        raise LeakError(f"{folder.name} has no {path.name}: what it was trained on is unknown")
+        raise LeakError(f"{_model_of(folder)} has no {path.name}: what it was trained on is unknown")
     listed: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
     return listed
 
@@ -112,7 +112,7 @@ def refuse_training_samples(
     """
     trained = trained_samples(samples, folder, tree)
     if trained:
-        raise LeakError(refusal(samples, trained, folder.name) + way_out)
+        raise LeakError(refusal(samples, trained, _model_of(folder)) + way_out)
 
 
 def untrained(samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = ()) -> list[Sample]:
@@ -123,8 +123,13 @@ def untrained(samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = 
     """
     trained = trained_samples(samples, folder, tree)
     if trained:
-        sys.stderr.write(f"left out: {refusal(samples, trained, folder.name)}\n")
+        sys.stderr.write(f"left out: {refusal(samples, trained, _model_of(folder))}\n")
     return [sample for index, sample in enumerate(samples) if index not in trained]
+
+
+def _model_of(folder: Path) -> str:
+    """`ultrasound 2.2.0`, from the names of the version's folder."""
+    return f"{folder.parent.name} {folder.name}"
 
 
 def refusal(samples: Sequence[Sample], trained: dict[int, str], model: str) -> str:

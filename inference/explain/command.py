@@ -35,7 +35,7 @@ from inference.preprocessing.geometry import Map
 from inference.preprocessing.histopathology import FIELD_PX, MIN_TISSUE, field_origins, resample, tissue_share
 from inference.serving.command import files_of
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import read_manifest, verified_weights
+from inference.serving.store import read_manifest, verified_weights, version_folder
 from inference.serving.study import decoding, describe, read_still, spacing_of
 
 #: Attributions of a section are made field by field; beyond so many the map says it all in less time.
@@ -52,6 +52,7 @@ class Asked:
     method: str
     label: str | None
     um_per_px: float | None
+    version: str | None = None
 
 
 def explain(asked: Asked, paths: Sequence[Path], out: Path) -> int:
@@ -61,7 +62,7 @@ def explain(asked: Asked, paths: Sequence[Path], out: Path) -> int:
     Returns:
         0; 1 when the method or the class is not the model's; 2 when no file could be explained.
     """
-    manifest = read_manifest(asked.model, asked.store)
+    manifest = read_manifest(asked.model, asked.store, asked.version)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
         method = _method(asked, manifest, forward)
@@ -162,6 +163,7 @@ class Checking:
     record: bool
     words: str
     folds: Path | None = None
+    version: str | None = None
 
 
 def run_checks(asked: Checking) -> int:
@@ -170,12 +172,12 @@ def run_checks(asked: Checking) -> int:
     Returns:
         0; 1 with a sentence when the data are missing or were trained on.
     """
-    manifest = read_manifest(asked.model, asked.store)
+    manifest = read_manifest(asked.model, asked.store, asked.version)
     if asked.folds is not None:
         return _checked_folds(asked, manifest, asked.folds)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
-        samples = untrained(held_out(asked.model, asked.data), asked.store / asked.model)
+        samples = untrained(held_out(asked.model, asked.data), version_folder(manifest, asked.store))
         if not samples:
             raise LeakError(
                 f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"
@@ -208,7 +210,7 @@ def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:
 
     try:
         checked = check_folds(
-            asked.model,
+            manifest,
             run,
             asked.data,
             asked.store,
@@ -232,7 +234,7 @@ def _told(
 ) -> int:
     content = report(manifest, measured, command=asked.words, seed=asked.seed, protocol=protocol)
     if asked.record:
-        record(asked.store / asked.model, content)
+        record(version_folder(manifest, asked.store), content)
     sys.stdout.write(
         json.dumps(content, ensure_ascii=False) + "\n" if asked.as_json else as_text(content, seconds)
     )

@@ -9,12 +9,11 @@ from inference.contract import ModelManifest
 from inference.datasets.sample import grouped_folds
 from inference.explain.check import Checked, Network, check
 from inference.explain.network import AnswerForward, NoSuchExplanation, through_module
-from inference.serving.store import read_manifest
 from inference.training.plan import Plan
 
 
 def check_folds(
-    model: str,
+    manifest: ModelManifest,
     run: Path,
     data: Path,
     store: Path,
@@ -28,11 +27,11 @@ def check_folds(
     Raises:
         NoSuchExplanation: a model without folds of its own, or a fold that was not trained yet.
     """
+    model = manifest.name
     if model != "ultrasound":
         raise NoSuchExplanation(f"{model} is not made of folds: its val part can be checked without --folds")
     from inference.training import build_ultrasound, ultrasound
 
-    manifest: ModelManifest = read_manifest(model, store)
     plan = Plan(data=data, run=run, store=store, version=manifest.version)
     samples = list(ultrasound.read(data).samples)
     pooled = Checked()

@@ -15,8 +15,7 @@ from inference.contract import ModelManifest
 from inference.serving.store import (
     DEFAULT_STORE,
     file_sha256,
-    model_names,
-    read_manifest,
+    manifests,
     verified_weights,
 )
 from inference.serving.variants import verified_variant
@@ -49,13 +48,14 @@ def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> 
         StoreError: weights that are not those of their manifest.
     """
     out.mkdir(parents=True, exist_ok=True)
-    return [_build(read_manifest(name, store), store, out, workers) for name in model_names(store)]
+    return [_build(manifest, store, out, workers) for manifest in manifests(store)]
 
 
 def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
     weights = verified_weights(manifest, store)
     for_gpu = verified_variant("torch", manifest, store)
-    archive, source = out / f"{manifest.name}.mar", out / f"{manifest.name}.source.json"
+    stem = f"{manifest.name}-{manifest.version}"
+    archive, source = out / f"{stem}.mar", out / f"{stem}.source.json"
     configuration = CONFIGURATION.format(workers=workers)
     inputs = {
         "version": manifest.version,

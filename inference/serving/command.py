@@ -44,19 +44,27 @@ def files_of(paths: Sequence[Path], *, without: Sequence[Path] = ()) -> list[Pat
     return found
 
 
-def predict(model: str, paths: Sequence[Path], out: Path, store: Path, um_per_px: float | None) -> int:
+def predict(
+    model: str,
+    paths: Sequence[Path],
+    out: Path,
+    store: Path,
+    um_per_px: float | None,
+    version: str | None = None,
+) -> int:
     """Write one line an image to `out`; masks and heat maps go to the folder `<out>.maps`.
 
     Each line is the contract's `ImageResult` with `path` before it, or `path` and `error`. A slide's forward
     passes are kept in `<out>.maps` until it is done, so that a killed run goes on there when it is repeated.
 
     Parameters:
+        version: the newest of the store where None.
         um_per_px: µm per pixel of plain images, and of DICOM files and slides that do not say it themselves.
 
     Returns:
         0, or 2 when no file could be analysed.
     """
-    manifest = read_manifest(model, store)
+    manifest = read_manifest(model, store, version)
     forward = OnnxForward(verified_weights(manifest, store))
     maps = out.with_name(f"{out.name}.maps").absolute()
     files = files_of(paths, without=(out, maps))

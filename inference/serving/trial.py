@@ -27,9 +27,9 @@ CALIBRATION_IMAGES = 32
 _Item = TypeVar("_Item")
 
 
-def run(model: str, store: Path, data: Path, images: int | None) -> int:
+def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
     """Try every variant, write `variants.json` and print what came of it; 0."""
-    manifest = read_manifest(model, store)
+    manifest = read_manifest(model, store, version)
     held_out = measuring.held_out(model, data)
     judged = held_out if images is None else evenly(held_out, images)
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from inference.contract import ContractModel, ModelManifest, Sha256
 from inference.serving.forward import Forward, ForwardOutput
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import DEFAULT_STORE, StoreError, file_sha256, verified_weights
+from inference.serving.store import DEFAULT_STORE, StoreError, file_sha256, verified_weights, version_folder
 
 LIST = "variants.json"
 MAX_AUC_DROP = 0.01
@@ -65,7 +65,7 @@ def read_variants(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Varia
     Raises:
         StoreError: a list that this module did not write.
     """
-    path = store / manifest.name / LIST
+    path = version_folder(manifest, store) / LIST
     if not path.is_file():
         return None
     try:
@@ -84,7 +84,7 @@ def verified_variant(kind: Kind, manifest: ModelManifest, store: Path = DEFAULT_
     listed = read_variants(manifest, store)
     for variant in listed.variants if listed is not None else ():
         if variant.kind == kind and variant.kept:
-            path = store / manifest.name / variant.file
+            path = version_folder(manifest, store) / variant.file
             if not path.is_file() or file_sha256(path) != variant.sha256:
                 raise StoreError(f"{variant.file} of {manifest.name} is not what {LIST} says")
             return path

@@ -82,7 +82,7 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     network = MammogramNetwork(LesionNetwork(imagenet_backbone(), 2, channels), reader).eval()
     path = plan.run / f"fold-{fold}.onnx"
     export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
-    manifest = read_manifest("mammography", plan.store)
+    manifest = read_manifest("mammography", plan.store, plan.version)
     return predict(manifest, OnnxForward(path), [shown[i] for i in outside], split="oof", fold=fold)
 
 

@@ -93,7 +93,7 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     samples = list(ultrasound.read(plan.data).samples)
     forward = OnnxForward(fold_weights(plan, samples, fold))
     _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
-    manifest = read_manifest("ultrasound", plan.store)
+    manifest = read_manifest("ultrasound", plan.store, plan.version)
     return predict(manifest, forward, [samples[i] for i in outside], split="oof", fold=fold)
 
 

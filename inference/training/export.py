@@ -18,7 +18,6 @@ from inference.serving.graph import fold_padding
 from inference.serving.onnx_session import SHAPES
 
 WEIGHTS = "model.onnx"
-MANIFEST = "manifest.json"
 THRESHOLDS = "thresholds.json"
 MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
 _KEEP_FULL_BELOW = 256

@@ -19,10 +19,10 @@ from inference.evaluation.account import Account, write_account
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.results import write_results
 from inference.evaluation.training_manifest import write_training_manifest
+from inference.serving.store import MANIFEST
 from inference.serving.torch_forward import FILE as TORCH_WEIGHTS
 from inference.serving.torch_forward import export_torch
 from inference.training.export import (
-    MANIFEST,
     THRESHOLDS,
     WEIGHTS,
     export_onnx,
@@ -92,7 +92,7 @@ def store_model(
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, manifest, what it has `seen`, predictions of record,
     figures and card. Returns the manifest with the digest of the weights."""
-    folder = plan.store / manifest.name
+    folder = plan.store / manifest.name / manifest.version
     folder.mkdir(parents=True, exist_ok=True)
     export_onnx(network, examples, outputs, folder / WEIGHTS)
     export_torch(network, examples, outputs, folder / TORCH_WEIGHTS)

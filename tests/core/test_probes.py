@@ -79,7 +79,7 @@ def test_a_dead_database_is_named_at_once(client: Client, monkeypatch: pytest.Mo
 def test_a_round_makes_every_model_predict(broker: str) -> None:
     call_command("register_models", verbosity=0)
     probes.probe_all()
-    names = {f"model:{path.parent.name}" for path in settings.MODEL_STORE.glob("*/manifest.json")}
+    names = {f"model:{path.parents[1].name}" for path in settings.MODEL_STORE.glob("*/*/manifest.json")}
     proven = ComponentProbe.objects.filter(succeeded_at__isnull=False, failed_at__isnull=True)
     assert set(proven.values_list("component", flat=True)) == {"broker", *names}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedded.state import REPOSITORY
+from inference.serving.store import read_manifest, version_folder
 from tests.e2e.reading_room import HospitalSystem
 from tests.live_platform import LivePlatform
 
@@ -70,7 +71,8 @@ def test_the_figures_are_those_of_the_models_cards() -> None:
     )
     assert {model for model, *_ in rows} == {"ultrasound", "mammography", "histopathology"}
     for model, *figure in rows:
-        measured = json.loads((REPOSITORY / "model_store" / model / "metrics.json").read_text())["figures"]
+        folder = version_folder(read_manifest(model))
+        measured = json.loads((folder / "metrics.json").read_text())["figures"]
         known = [tuple(f"{entry[key]:.3f}" for key in ("value", "low", "high")) for entry in measured]
         assert tuple(figure) in known, f"{model}: {figure} is not among its card's figures"
 

@@ -21,7 +21,7 @@ KINDS = ("inference", "management")
 
 def _archives(folder: Path) -> Path:
     folder.mkdir()
-    (folder / "ultrasound.mar").touch()
+    (folder / "ultrasound-2.2.0.mar").touch()
     return folder
 
 
@@ -47,11 +47,11 @@ def test_it_is_configured_closed(tmp_path: Path) -> None:
     assert settings["disable_token_authorization"] == "false"
     assert settings["enable_model_api"] == "false"
     allowed = re.compile(settings["allowed_urls"].replace("\\\\", "\\"))
-    assert allowed.fullmatch(f"file://{server.archives}/ultrasound.mar")
+    assert allowed.fullmatch(f"file://{server.archives}/ultrasound-2.2.0.mar")
     for elsewhere in ("/etc/passwd", f"{server.archives}/../x.mar", f"{server.archives}x/y.mar"):
         assert not allowed.fullmatch(f"file://{elsewhere}")
     assert not allowed.fullmatch("http://models.example/x.mar")
-    assert settings["load_models"] == "ultrasound=ultrasound.mar"
+    assert settings["load_models"] == "ultrasound=ultrasound-2.2.0.mar"
     for name in ("inference_address", "management_address", "metrics_address"):
         assert settings[name].startswith("http://127.0.0.1:")
     assert settings["grpc_inference_address"] == settings["grpc_management_address"] == "127.0.0.1"

@@ -13,7 +13,7 @@ from inference.cli import main
 from inference.contract import AnalysisRequest, AnalysisResult
 from inference.evaluation.results import METRICS
 from inference.serving.command import Progress
-from inference.serving.store import DEFAULT_STORE, model_names
+from inference.serving.store import model_names, read_manifest, version_folder
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -152,7 +152,7 @@ def test_progress_is_shown_of_what_takes_long_and_of_nothing_else(capsys: pytest
 def test_evaluate_prints_the_cards_figures_again(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", model, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    metrics = json.loads((DEFAULT_STORE / model / METRICS).read_text())
+    metrics = json.loads((version_folder(read_manifest(model)) / METRICS).read_text())
     assert printed["figures"] == metrics["figures"]
     assert main(["evaluate", model]) == 0
     assert f"{metrics['figures'][0]['value']:.3f}" in capsys.readouterr().out

@@ -21,7 +21,7 @@ from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read
 from inference.evaluation.results import METRICS, results_on_record, told, write_results
 from inference.evaluation.subgroups import rows, spreads
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
+from inference.serving.store import model_names, read_manifest, verified_weights, version_folder
 from inference.training.export import MAX_WEIGHTS_BYTES, preprocessing_sha256
 
 ACCOUNT = Account("made-up frames", "a made-up network", "Five folds, drawn once.", ("It is made up.",))
@@ -62,9 +62,10 @@ def frames(number: int = 90, *, split: str = "oof") -> list[Record]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model's folder with predictions and an account of its run."""
-    made = tmp_path / "ultrasound"
-    made.mkdir()
-    shutil.copy(DEFAULT_STORE / "ultrasound" / "manifest.json", made)
+    manifest = read_manifest("ultrasound")
+    made = version_folder(manifest, tmp_path)
+    made.mkdir(parents=True)
+    shutil.copy(version_folder(manifest) / "manifest.json", made)
     write_records(made / PREDICTIONS, frames())
     write_account(made, ACCOUNT)
     return made
@@ -345,7 +346,7 @@ def test_a_plot_stays_inside_its_square() -> None:
 
 @pytest.mark.parametrize("model", model_names())
 def test_the_card_says_what_the_predictions_of_record_say(model: str) -> None:
-    folder = DEFAULT_STORE / model
+    folder = version_folder(read_manifest(model))
     found = results_on_record(folder)
     metrics = json.loads((folder / METRICS).read_text())
     assert metrics["weights_sha256"] == found.manifest.weights.sha256
@@ -362,7 +363,7 @@ def test_the_manifest_describes_the_weights(model: str) -> None:
     assert verified_weights(manifest).stat().st_size <= MAX_WEIGHTS_BYTES
     assert manifest.parameters <= 10_000_000
     assert manifest.preprocessing_sha256 == preprocessing_sha256(manifest.preprocessing)
-    assert manifest.thresholds == json.loads((DEFAULT_STORE / model / "thresholds.json").read_text())
+    assert manifest.thresholds == json.loads((version_folder(manifest) / "thresholds.json").read_text())
 
 
 def measured_by_the_served_weights() -> list[str]:
@@ -370,17 +371,16 @@ def measured_by_the_served_weights() -> list[str]:
     return [
         model
         for model in model_names()
-        if not read_account(DEFAULT_STORE / model).refitted
-        and any(record.split == "val" for record in read_records(DEFAULT_STORE / model / PREDICTIONS))
+        if not read_account(folder := version_folder(read_manifest(model))).refitted
+        and any(record.split == "val" for record in read_records(folder / PREDICTIONS))
     ]
 
 
 @pytest.mark.parametrize("model", measured_by_the_served_weights())
 def test_the_weights_still_give_the_predictions_of_record(model: str, shared_data: Path) -> None:
     manifest = read_manifest(model)
-    of_record = {
-        (r.dataset, r.image): r for r in read_records(DEFAULT_STORE / model / PREDICTIONS) if r.split == "val"
-    }
+    records = read_records(version_folder(manifest) / PREDICTIONS)
+    of_record = {(r.dataset, r.image): r for r in records if r.split == "val"}
     samples = held_out(model, shared_data)[:: 40 if model == "histopathology" else 20]
     samples = [entry for entry in samples if (entry.dataset, entry.id) in of_record]
     assert samples

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from inference.evaluation.delong import auc_covariance, delong, placements
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
 from inference.evaluation.results import METRICS
 from inference.evaluation.retrain import committed_fold, compare_fold
-from inference.serving.store import DEFAULT_STORE, read_manifest
+from inference.serving.store import read_manifest, version_folder
 
 
 def busi_records(shift: float, seed: int, *, number: int = 120, folds: int = 3) -> list[Record]:
@@ -114,21 +115,21 @@ def test_two_truths_of_one_image_are_refused() -> None:
 def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from inference.cli import main
 
+    manifest = read_manifest("ultrasound")
     for name, shift in (("a", 2.0), ("b", 0.5)):
-        folder = tmp_path / name / "ultrasound"
+        folder = version_folder(manifest, tmp_path / name)
         folder.mkdir(parents=True)
-        manifest = DEFAULT_STORE / "ultrasound" / "manifest.json"
-        (folder / "manifest.json").write_text(manifest.read_text())
+        shutil.copy(version_folder(manifest) / "manifest.json", folder)
         write_records(folder / PREDICTIONS, busi_records(shift, len(name)))
     asked = ["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--json", "--against"]
     assert main([*asked, str(tmp_path / "b")]) == 0
     by_store = json.loads(capsys.readouterr().out)
-    assert main([*asked, str(tmp_path / "b" / "ultrasound" / PREDICTIONS)]) == 0
+    assert main([*asked, str(version_folder(manifest, tmp_path / "b") / PREDICTIONS)]) == 0
     assert json.loads(capsys.readouterr().out) == by_store
     assert by_store[0]["name"] == "auc_malignant_benign" and by_store[0]["first"] > by_store[0]["second"]
-    write_account(tmp_path / "a" / "ultrasound", Account("made up", "made up", "made up", ()))
+    write_account(version_folder(manifest, tmp_path / "a"), Account("made up", "made up", "made up", ()))
     assert main(["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--card", "--json"]) == 0
-    written = json.loads((tmp_path / "a" / "ultrasound" / METRICS).read_text())
+    written = json.loads((version_folder(manifest, tmp_path / "a") / METRICS).read_text())
     assert json.loads(capsys.readouterr().out) == written
     asked_again = ["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--dataset", "busi", "--json"]
     assert main([*asked_again, "--split", "oof"]) == 0

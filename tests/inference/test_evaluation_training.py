@@ -137,15 +137,15 @@ def test_the_weights_are_measured_on_another_tree_without_what_they_were_trained
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from inference.cli import main
-    from inference.serving.store import DEFAULT_STORE
+    from inference.serving.store import read_manifest, version_folder
 
     data = hold_out(tmp_path / "elsewhere", range(1, 9))
     samples = busi.read(data).samples
     store = tmp_path / "store"
-    shutil.copytree(DEFAULT_STORE / "ultrasound", store / "ultrasound")
-    write_training_manifest(
-        store / "ultrasound", [s for s in samples if s.id in {"benign (2)", "malignant (3)"}]
-    )
+    manifest = read_manifest("ultrasound")
+    folder = version_folder(manifest, store)
+    shutil.copytree(version_folder(manifest), folder)
+    write_training_manifest(folder, [s for s in samples if s.id in {"benign (2)", "malignant (3)"}])
     asked = ["evaluate", "ultrasound", "--store", str(store), "--rerun", "--data", str(data), "--json"]
     assert main(asked) == 1
     refused = capsys.readouterr()

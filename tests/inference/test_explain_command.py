@@ -11,7 +11,7 @@ from PIL import Image
 from imaging.phantoms import histology, ultrasound
 from inference.cli import main
 from inference.datasets.generated import write
-from inference.serving.store import DEFAULT_STORE
+from inference.serving.store import read_manifest, version_folder
 
 
 def test_explain_writes_overlay_and_heat_and_goes_on_after_errors(
@@ -53,9 +53,11 @@ def test_checks_refuse_a_model_of_unknown_training(
 ) -> None:
 
     write("busi", tmp_path / "data" / "busi")
+    manifest = read_manifest("ultrasound")
+    folder = version_folder(manifest, tmp_path)
+    folder.mkdir(parents=True)
     for name in ("manifest.json", "model.onnx"):
-        (tmp_path / "ultrasound").mkdir(exist_ok=True)
-        shutil.copy(DEFAULT_STORE / "ultrasound" / name, tmp_path / "ultrasound")
+        shutil.copy(version_folder(manifest) / name, folder)
     words = ["explain", "ultrasound", "--check", "--data", str(tmp_path / "data"), "--store", str(tmp_path)]
     assert main(words) == 1
     assert "what it was trained on is unknown" in capsys.readouterr().err

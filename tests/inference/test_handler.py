@@ -24,7 +24,7 @@ from inference.serving.forward import ForwardOutput
 from inference.serving.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import probe_tensor
-from inference.serving.store import DEFAULT_STORE, StoreError, model_names, read_manifest
+from inference.serving.store import StoreError, manifests, model_names, read_manifest, version_folder
 from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240
@@ -196,21 +196,22 @@ def test_large_requests_run_by_themselves(handler: TensorHandler, context: Conte
 
 def test_archives_are_built_once_and_again_when_something_changed(archives: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
-    assert set(before) == {f"{model}.mar" for model in model_names()}
+    assert set(before) == {f"{manifest.name}-{manifest.version}.mar" for manifest in manifests()}
     build_archives(archives)
     assert before == {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
     build_archives(archives, workers=2)
-    with zipfile.ZipFile(archives / "ultrasound.mar") as bundle:
+    with zipfile.ZipFile(archives / f"ultrasound-{read_manifest('ultrasound').version}.mar") as bundle:
         assert b"maxWorkers: 2" in bundle.read("model-config.yaml")
         description = json.loads(bundle.read("MAR-INF/MANIFEST.json"))
     assert description["model"]["modelVersion"] == read_manifest("ultrasound").version
 
 
 def test_weights_that_are_not_the_manifests_are_not_packed(tmp_path: Path) -> None:
-    folder = tmp_path / "store" / "ultrasound"
+    manifest = read_manifest("ultrasound")
+    folder = version_folder(manifest, tmp_path / "store")
     folder.mkdir(parents=True)
     for name in ("manifest.json", "model.onnx"):
-        (folder / name).write_bytes((DEFAULT_STORE / "ultrasound" / name).read_bytes())
+        (folder / name).write_bytes((version_folder(manifest) / name).read_bytes())
     with (folder / "model.onnx").open("ab") as weights:
         weights.write(b"\0")
     with pytest.raises(StoreError, match="not those of its manifest"):

@@ -16,7 +16,7 @@ from inference.evaluation.account import read_account
 from inference.evaluation.measuring import held_out
 from inference.evaluation.records import PREDICTIONS, read_records
 from inference.evaluation.training_manifest import refuse_training_samples, write_training_manifest
-from inference.serving.store import DEFAULT_STORE, model_names
+from inference.serving.store import model_names, read_manifest, version_folder
 
 
 def sample(number: int, group: str, label: str, patient: str | None = None, split: str = "train") -> Sample:
@@ -79,7 +79,7 @@ def test_the_published_splits_are_disjoint(reader: object, shared_data: Path) ->
 @pytest.mark.parametrize("model", model_names())
 def test_a_model_refuses_to_be_measured_on_what_it_was_trained_on(model: str, shared_data: Path) -> None:
     """`val` is free where the served weights were measured on it; what a refit took in is refused."""
-    folder = DEFAULT_STORE / model
+    folder = version_folder(read_manifest(model))
     refitted = read_account(folder).refitted
     measured = {record.dataset for record in read_records(folder / PREDICTIONS) if record.split == "val"}
     samples = held_out(model, shared_data)

@@ -18,7 +18,7 @@ from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.request import Actor
 from cad_platform.registry import selectors, services
 from cad_platform.registry.models import ModelVersion
-from inference.serving.store import model_names
+from inference.serving.store import model_names, read_manifest, version_folder
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -32,12 +32,18 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def newest(store: Path) -> Path:
+    return version_folder(read_manifest("ultrasound", store), store)
+
+
 def change(store: Path, weights: bytes | None = None, **fields: Any) -> None:
     """Rewrite the manifest, with other weights where the test says so."""
-    path = store / "ultrasound" / "manifest.json"
+    path = newest(store) / "manifest.json"
     manifest = json.loads(path.read_text()) | fields
+    path = path.parent.with_name(manifest["version"]) / path.name
+    path.parent.mkdir(exist_ok=True)
     if weights is not None:
-        (store / "ultrasound" / manifest["weights"]["file"]).write_bytes(weights)
+        (path.parent / manifest["weights"]["file"]).write_bytes(weights)
         manifest["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
     path.write_text(json.dumps(manifest))
 
@@ -71,7 +77,7 @@ def test_a_new_version_becomes_the_default_and_the_old_one_stays_known(store: Pa
 
 
 def test_weights_of_another_hash_are_refused_and_nothing_is_registered(store: Path) -> None:
-    (store / "ultrasound" / "model.onnx").write_bytes(b"tampered")
+    (newest(store) / "model.onnx").write_bytes(b"tampered")
     with pytest.raises(Invalid, match="not those of its manifest"):
         services.register_from_store(SYSTEM, store)
     assert not ModelVersion.objects.exists()
@@ -92,7 +98,7 @@ def test_other_weights_need_another_version(store: Path) -> None:
 
 def test_a_card_may_be_corrected(store: Path) -> None:
     services.register_from_store(SYSTEM, store)
-    (store / "ultrasound" / "card.md").write_text("# Corrected\n")
+    (newest(store) / "card.md").write_text("# Corrected\n")
     (version,) = services.register_from_store(SYSTEM, store)
     assert version.card == "# Corrected\n"
     assert actions()[-1] == "model.describe"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +15,7 @@ from cad_platform.config.settings.environment import REPOSITORY, boolean, databa
 BASE_DIR = REPOSITORY
 STATE_DIR = state_dir()
 DATA_DIR = os.environ.get("CAD_DATA_DIR") or str(REPOSITORY.parent / "shared" / "data")
-MODEL_STORE = REPOSITORY / "model_store"
+MODEL_STORE = Path(os.environ.get("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
 
 SECRET_KEY = required("CAD_SECRET_KEY")
 DEBUG = False
