@@ -89,15 +89,17 @@ def instance(of: Study, laterality: str = "L", view: str = "CC", **fields: Any) 
     )
 
 
-def model_version(name: str = "mammography", modality: str = "MG") -> ModelVersion:
+def model_version(
+    name: str = "mammography", modality: str = "MG", version: str = "1.0.0", is_default: bool = True
+) -> ModelVersion:
     return ModelVersion.objects.get_or_create(
         name=name,
-        version="1.0.0",
+        version=version,
         defaults={
             "modality": modality,
             "manifest": {"title": name.capitalize(), "positive_class": "malignant"},
             "weights_sha256": "ab" * 32,
-            "is_default": True,
+            "is_default": is_default,
         },
     )[0]
 

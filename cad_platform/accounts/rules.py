@@ -65,6 +65,11 @@ def _administers(actor: Actor, _: Any) -> bool:
     return actor.role == Role.ADMINISTRATOR and actor.token is None
 
 
+def _manages_models(actor: Actor, _: Any) -> bool:
+    """The platform's own commands do too: at the first start there is nobody else."""
+    return _administers(actor, _) or (actor.user is None and actor.label.startswith("system:"))
+
+
 PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.list": _reads,
     "study.view": _reads,
@@ -78,7 +83,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "report.sign": _signs,
     "job.retry": _administers,
     "job.view_all": _administers,
-    "model.manage": _administers,
+    "model.manage": _manages_models,
     "user.manage": _administers,
     "token.manage": _administers,
     "audit.view": _administers,

@@ -93,7 +93,7 @@ def _attempt(claim: Claim) -> str:
     except Exception as error:
         logger.exception("job %s attempt %d failed", claim.job.pk, claim.attempt)
         return _give_back(claim, f"an unexpected error ({type(error).__name__})", away=False)
-    probes.note_traffic(component_of(claim.job.model_version.name))
+    probes.note_traffic(component_of(claim.job.model_version))
     return "succeeded" if kept else "superseded"
 
 

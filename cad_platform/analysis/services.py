@@ -164,7 +164,7 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
     job = _ours(claim)
     if job is None:
         return False
-    if away and job.started_at and probes.proven_since(component_of(job.model_version.name), job.started_at):
+    if away and job.started_at and probes.proven_since(component_of(job.model_version), job.started_at):
         away = False
     transitions.end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
     transitions.try_again(job, reason, away=away)

@@ -199,3 +199,49 @@ class SearchRequest(BaseModel):
     patient_id: PlainText | None = Field(None, min_length=1, max_length=256)
     name: PlainText | None = Field(None, min_length=1, max_length=324, description="Every word, in any order")
     birth_date: date | None = None
+
+
+class ServingAnswer(_Answer):
+    """How a model server has lately answered real predictions with a version."""
+
+    answers: bool
+    at: datetime | None = Field(description="When it last answered")
+    reason: str = Field(description="Why it does not answer; begins `not served here` where no server has it")
+    latency_ms: float | None
+
+
+class ModelAnswer(_Answer):
+    """One version of a model."""
+
+    name: str = Field(examples=["ultrasound"])
+    version: str = Field(examples=["2.2.0"])
+    modality: str = Field(examples=["US"])
+    title: str
+    is_default: bool = Field(description="Studies are analysed with it")
+    in_store: bool = Field(description="The model store holds this very version")
+    serving: ServingAnswer
+    registered_at: datetime
+    weights_sha256: str
+
+
+class ModelList(_Answer):
+    results: list[ModelAnswer]
+
+
+class RegistrationAnswer(_Answer):
+    """What came of reading the model store."""
+
+    new: list[ModelAnswer] = Field(description="Not known before")
+    known: int = Field(description="How many versions of the store are known now, these included")
+    refused: list[str] = Field(description="A sentence about each folder of the store that cannot be used")
+
+
+class DefaultRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reason: PlainText = Field("", max_length=2000, description="For the audit log")
+
+
+class DefaultAnswer(_Answer):
+    model: ModelAnswer
+    previous: str | None = Field(description="The version that was the default until now, if another was")

@@ -1,4 +1,4 @@
-"""Filtering and paging of the list of studies."""
+"""Reading a request's body and filters; paging of the list of studies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from django.http import QueryDict
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from rest_framework.exceptions import ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
@@ -62,6 +63,14 @@ def parse_model(model: type[_Model], content: Any) -> _Model:
                 for item in error.errors(include_url=False, include_context=False, include_input=False)[:20]
             ),
         ) from None
+
+
+def json_of(request: Request) -> Any:
+    """The JSON body; one nested too deeply to be read is malformed, not our mistake. Raises `ParseError`."""
+    try:
+        return request.data
+    except RecursionError:
+        raise ParseError("The JSON is nested too deeply.") from None
 
 
 class StudyPages(CursorPagination):

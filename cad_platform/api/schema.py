@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
@@ -26,9 +27,10 @@ _WHY = {
 }
 
 
-def problems(*statuses: int) -> dict[Any, OpenApiResponse]:
-    """The refusals of an operation, as problem details (RFC 9457)."""
-    return {(status, MEDIA_TYPE): OpenApiResponse(Problem, _WHY[status]) for status in statuses}
+def problems(*statuses: int, because: Mapping[int, str] | None = None) -> dict[Any, OpenApiResponse]:
+    """The refusals of an operation, as problem details (RFC 9457); `because` says what is special to it."""
+    why = {**_WHY, **(because or {})}
+    return {(status, MEDIA_TYPE): OpenApiResponse(Problem, why[status]) for status in statuses}
 
 
 def _study_part() -> dict[str, Any]:
@@ -117,6 +119,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "key and another body 422, a key that is still running 409.",
 )
 STUDY_UID = OpenApiParameter("uid", str, OpenApiParameter.PATH, description="Study Instance UID")
+MODEL_VERSION = [
+    OpenApiParameter("model", str, OpenApiParameter.PATH, description="The model's name, such as ultrasound"),
+    OpenApiParameter("version", str, OpenApiParameter.PATH, description="Such as 2.2.0"),
+]
 LIST_PARAMETERS = [
     OpenApiParameter("modality", str, enum=["MG", "US", "SM"]),
     OpenApiParameter("state", str, enum=["receiving", "complete", "analysed", "quarantined"]),

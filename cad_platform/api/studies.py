@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -19,7 +18,7 @@ from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
 from cad_platform.api import answers, composition, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
-from cad_platform.api.filters import StudyPages, parse_filters, parse_model
+from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.problems import as_problem
 from cad_platform.api.services import Key
 from cad_platform.api.uploads import received_parts
@@ -137,7 +136,7 @@ class StudySearch(ApiView):
     def post(self, request: Request) -> Response:
         """The list's filters, and the patient in the body. `next` is where to post the same body to."""
         actor = actor_of(request)
-        wanted = parse_model(answers.SearchRequest, _json(request))
+        wanted = parse_model(answers.SearchRequest, json_of(request))
         found = selectors.of_patient(
             _filtered(actor, request),
             patient_id=wanted.patient_id or "",
@@ -181,7 +180,7 @@ class StudyWithdraw(ApiView):
         actor = actor_of(request)
         study = selectors.study_by_uid(actor, uid)
         require(actor, "study.withdraw", study)
-        reason = parse_model(answers.WithdrawRequest, _json(request)).reason
+        reason = parse_model(answers.WithdrawRequest, json_of(request)).reason
         with transaction.atomic():
             withdrawn = services.withdraw(actor, study, reason)
             body = composition.compose(request, actor, withdrawn)
@@ -215,14 +214,6 @@ def _repeat(status: int, body: dict[str, Any]) -> Response:
     elif "url" in body:
         response["Location"] = body["url"]
     return response
-
-
-def _json(request: Request) -> Any:
-    """The JSON body; one nested too deeply to be read is malformed, not our mistake."""
-    try:
-        return request.data
-    except RecursionError:
-        raise ParseError("The JSON is nested too deeply.") from None
 
 
 def _filtered(actor: Actor, request: Request) -> QuerySet[Study]:

@@ -3,13 +3,21 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, reports, studies
+from cad_platform.api import docs, model_versions, reports, studies
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
     path("v1/studies/search", studies.StudySearch.as_view(), name="api-study-search"),
     path("v1/studies/<str:uid>", studies.StudyDetail.as_view(), name="api-study"),
     path("v1/studies/<str:uid>/withdraw", studies.StudyWithdraw.as_view(), name="api-study-withdraw"),
+    path("v1/models", model_versions.Models.as_view(), name="api-models"),
+    path("v1/models/register", model_versions.ModelRegistration.as_view(), name="api-models-register"),
+    path("v1/models/<str:model>/<str:version>", model_versions.ModelDetail.as_view(), name="api-model"),
+    path(
+        "v1/models/<str:model>/<str:version>/default",
+        model_versions.ModelDefault.as_view(),
+        name="api-model-default",
+    ),
     path("v1/reports/<uuid:report>/pdf", reports.ReportPdf.as_view(), name="api-report-pdf"),
     path("v1/", include("cad_platform.api.image_urls")),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),

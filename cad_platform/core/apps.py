@@ -11,4 +11,5 @@ class CoreConfig(AppConfig):
         from cad_platform.core.grants import grant_application_role
 
         housekeeping.register_loop("probes", probes.probe_all, probes.PROBE_SECONDS)
+        housekeeping.register_loop("standby probes", probes.probe_standby, probes.STANDBY_SECONDS)
         post_migrate.connect(grant_application_role, sender=self, dispatch_uid="grant_application_role")

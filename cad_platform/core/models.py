@@ -42,4 +42,10 @@ class ComponentProbe(models.Model):
     succeeded_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)
+    code = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="What kind of failure the latest one was"
+    )
     latency_ms = models.FloatField(null=True)
+    required = models.BooleanField(
+        default=False, db_default=False, help_text="The platform is only ready while it works"
+    )

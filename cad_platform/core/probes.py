@@ -1,8 +1,10 @@
 """Readiness by traffic: a component is healthy while it has lately done real work.
 
-Housekeeping makes every component work each ten seconds (a message to the broker, a task through the worker,
-a prediction by each model) and writes the outcome as a `ComponentProbe`; real jobs are proof as well.
-`readiness` reads those rows over a connection of its own, so that a dead database is named at once.
+Housekeeping makes every component that the platform needs work each ten seconds (a message to the broker, a
+task through the worker, a prediction by each model that analyses studies) and writes the outcome as a
+`ComponentProbe`; real jobs are proof as well. `readiness` reads those rows over a connection of its own, so
+that a dead database is named at once. What stands by is asked once a minute, from a loop of its own: it is
+shown to administrators, and neither reddens `readiness` nor delays it.
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 10.0
 FAILING_SECONDS = 2.0
+STANDBY_SECONDS = 60.0
 #: An answer older than this counts as failed.
 FRESH_FOR = timedelta(seconds=30)
+#: The same for what stands by: two rounds may fail to come.
+STANDBY_FRESH_FOR = timedelta(seconds=180)
 #: A single probe may take so long.
 PROBE_TIMEOUT = 8.0
 
@@ -36,35 +41,42 @@ DATABASE, BROKER, WORKER = "database", "broker", "worker"
 #: Traffic is noted at most so often, so that proof costs nothing.
 _NOTE_EVERY_S = 3.0
 
-#: Raises with a sentence when the component does not work.
-Check = Callable[[], None]
+#: Raises with a sentence when the component does not work; what it returns is not looked at.
+Check = Callable[[], object]
 #: component → its check; asked anew each round, because models come and go.
 Source = Callable[[], Mapping[str, Check]]
 
 _sources: list[Source] = []
+_standby: list[Source] = []
 _noted: dict[str, float] = {}
 _noting = threading.Lock()
 
 
 class ProbeFailed(Exception):
-    """The sentence says what did not work."""
+    """The sentence says what did not work; `code` in a word, where somebody tells kinds of failure apart."""
+
+    def __init__(self, sentence: str, code: str = "") -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
-def register(source: Source) -> None:
-    """Have the components of `source` proven each round. Called from an app's `ready()`."""
+def register(source: Source, *, standby: Source | None = None) -> None:
+    """Have the components of `source` proven each round and those of `standby` once a minute. Called from an
+    app's `ready()`. A component moves from one to the other as the sources say."""
     if source not in _sources:
         _sources.append(source)
+    if standby is not None and standby not in _standby:
+        _standby.append(standby)
 
 
 def succeeded(component: str, latency_ms: float | None = None) -> None:
     """Record that a component has just done real work."""
-    measured = {} if latency_ms is None else {"latency_ms": latency_ms}
-    _record(component, succeeded_at=timezone.now(), reason="", **measured)
+    _record(component, **_success(latency_ms))
 
 
-def failed(component: str, reason: str) -> None:
+def failed(component: str, reason: str, code: str = "") -> None:
     """Record how a component has just failed. `reason` names no patient."""
-    _record(component, failed_at=timezone.now(), reason=reason[:500])
+    _record(component, **_failure(reason, code))
 
 
 def note_traffic(component: str) -> None:
@@ -86,37 +98,46 @@ def proven_since(component: str, moment: Any) -> bool:
 
 
 def probe_all() -> float:
-    """Make every component work once and record what came of it; forget components that no longer exist.
+    """Make every component that readiness asks for work once and record what came of it; forget components that
+    no longer exist.
 
     Returns the seconds until the next round: fewer while something fails, so that its return is soon seen.
     """
-    checks: dict[str, Check] = {BROKER: _prove_broker}
-    for source in _sources:
-        checks.update(source())
+    checks: dict[str, Check] = {BROKER: _prove_broker, **_checks_of(_sources)}
+    _forget_all_but({WORKER, *checks}, standby=set(_checks_of(_standby)))
     pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
         for component, outcome in pool.map(_run, checks.items()):
-            if isinstance(outcome, float):
-                succeeded(component, outcome)
-            else:
-                failed(component, outcome)
+            _record(component, required=True, **outcome)
+            if "failed_at" in outcome:
                 pause = FAILING_SECONDS
-    _forget_all_but({WORKER, *checks})
     return pause
 
 
-def _run(entry: tuple[str, Check]) -> tuple[str, float | str]:
-    """Milliseconds, or why it failed."""
+def probe_standby() -> None:
+    """The same for the components that stand by, one after the other. How long it takes delays nobody."""
+    for entry in _checks_of(_standby).items():
+        component, outcome = _run(entry)
+        _record(component, **outcome)
+
+
+def _checks_of(sources: list[Source]) -> dict[str, Check]:
+    return {component: check for source in sources for component, check in source().items()}
+
+
+def _run(entry: tuple[str, Check]) -> tuple[str, dict[str, Any]]:
+    """What is to be recorded of the component."""
     component, check = entry
     begun = time.perf_counter()
     try:
         check()
     except Exception as error:
         logger.warning("probe of %s failed: %s", component, type(error).__name__)
-        return component, str(error) or type(error).__name__
+        code = error.code if isinstance(error, ProbeFailed) else ""
+        return component, _failure(str(error) or type(error).__name__, code)
     finally:
         connection.close()
-    return component, (time.perf_counter() - begun) * 1000
+    return component, _success((time.perf_counter() - begun) * 1000)
 
 
 def _prove_broker() -> None:
@@ -138,8 +159,18 @@ def _record(component: str, **values: Any) -> None:
     )
 
 
-def _forget_all_but(components: set[str]) -> None:
-    ComponentProbe.objects.exclude(component__in=components).delete()
+def _success(latency_ms: float | None) -> dict[str, Any]:
+    measured = {} if latency_ms is None else {"latency_ms": latency_ms}
+    return {"succeeded_at": timezone.now(), "reason": "", "code": "", **measured}
+
+
+def _failure(reason: str, code: str) -> dict[str, Any]:
+    return {"failed_at": timezone.now(), "reason": reason[:500], "code": code}
+
+
+def _forget_all_but(required: set[str], standby: set[str]) -> None:
+    ComponentProbe.objects.exclude(component__in=required | standby).delete()
+    ComponentProbe.objects.filter(component__in=standby, required=True).update(required=False)
 
 
 @dataclass(frozen=True)
@@ -187,7 +218,7 @@ def _state(name: str, row: tuple[Any, ...] | None) -> ComponentState:
 
 
 def _read_probes() -> list[tuple[Any, ...]]:
-    """(component, age, seconds since failure, latency, reason), by the database's own clock.
+    """(component, age, seconds since failure, latency, reason) of what is required, by the database's own clock.
 
     Not through the pool: waiting for a dead pool would take longer than the answer may.
     """
@@ -197,7 +228,8 @@ def _read_probes() -> list[tuple[Any, ...]]:
         return direct.execute(
             "SELECT component, EXTRACT(EPOCH FROM clock_timestamp() - succeeded_at)::float8,"
             " EXTRACT(EPOCH FROM clock_timestamp() - failed_at)::float8, latency_ms, reason"
-            " FROM core_componentprobe ORDER BY component"
+            " FROM core_componentprobe WHERE required OR component = ANY(%s) ORDER BY component",
+            [[BROKER, WORKER]],
         ).fetchall()
 
 

@@ -6,14 +6,8 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cad_platform.modelserver.port import Deadline, WorkerStatus
-from inference.contract import (
-    AnalysisError,
-    AnalysisRequest,
-    AnalysisResult,
-    ModelManifest,
-    ModelServerUnavailable,
-)
+from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
+from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, ModelIdentity, ModelManifest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,7 +17,8 @@ if TYPE_CHECKING:
 
 
 class InProcessModelServer:
-    """One ONNX session a model, loaded at first use after the weights' hash was compared.
+    """One ONNX session a version, loaded at first use after the weights' hash was compared. A version that has
+    left the store is served no longer.
 
     Parameters
     ----------
@@ -36,7 +31,7 @@ class InProcessModelServer:
     def __init__(self, store: Path, passes: Path | None = None) -> None:
         self._store = store
         self._passes = passes
-        self._sessions: dict[str, OnnxForward] = {}
+        self._sessions: dict[ModelIdentity, OnnxForward] = {}
         self._loading = threading.Lock()
 
     def analyse(
@@ -71,16 +66,20 @@ class InProcessModelServer:
 
     def _session(self, manifest: ModelManifest) -> OnnxForward:
         from inference.serving.onnx_session import OnnxForward
-        from inference.serving.store import StoreError, verified_weights
+        from inference.serving.store import StoreError, verified_weights, version_folder
 
-        key = manifest.weights.sha256
+        key = manifest.identity
         with self._loading:
+            if not (version_folder(manifest, self._store) / manifest.weights.file).is_file():
+                self._sessions.pop(key, None)
             if key not in self._sessions:
                 try:
-                    self._sessions[key] = OnnxForward(verified_weights(manifest, self._store))
+                    weights = verified_weights(manifest, self._store)
                 except StoreError as error:
-                    # A store that is being exchanged is complete again in a moment.
-                    raise ModelServerUnavailable(
-                        f"{manifest.name} {manifest.version} is not served: {error}"
-                    ) from error
+                    raise VersionNotServed(str(error)) from error
+                try:
+                    self._sessions[key] = OnnxForward(weights)
+                except Exception as error:  # ONNX Runtime's have no base of their own
+                    wanted = f"{manifest.name} {manifest.version}"
+                    raise AnalysisError(f"the network of {wanted} cannot be loaded") from error
             return self._sessions[key]

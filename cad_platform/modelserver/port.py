@@ -24,6 +24,14 @@ class Abandoned(AnalysisError):
     retryable = True
 
 
+class VersionNotServed(AnalysisError):
+    """No model server has this version. It stays so until a person loads it, or has studies analysed with another
+    version: asking again in a while is of no use."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"not served here: {why}")
+
+
 class Deadline:
     """A moment on the monotonic clock, and whether the work has been given up before it.
 
@@ -80,7 +88,9 @@ class ModelServer(Protocol):
         inference.contract.NotApplicable, inference.contract.ImageUnreadable
             The study gives no result; asking again gives none either.
         inference.contract.ModelServerUnavailable
-            No server answered.
+            No server answered, or none of those that did has this version while another is away.
+        VersionNotServed
+            Every server answered that it does not have this version.
         DeadlineExceeded, Abandoned
             See `Deadline`.
         """
@@ -92,7 +102,7 @@ class ModelServer(Protocol):
         Raises
         ------
         inference.contract.AnalysisError
-            The model gives no prediction; the sentence says why.
+            The model gives no prediction; the sentence says why. `VersionNotServed` as for `analyse`.
         """
         ...
 

@@ -1,8 +1,15 @@
 """TorchServe over HTTP: small tensors out, the network's raw outputs back.
 
 One call is tried a few times on whichever host admits it; what stays away longer is the caller's business
-(`analysis` gives the job back and claims it again later). 5xx, 429, 404 and time-outs mean the same thing
-here: this host cannot answer now. Any other 4xx is about the request and fails the same way everywhere.
+(`analysis` gives the job back and claims it again later). 5xx, 429 and time-outs mean the same thing here:
+this host cannot answer now. Any other 4xx is about the request and fails the same way everywhere.
+
+Except 404 in TorchServe's own words (`ModelNotFoundException`, `ModelVersionNotFoundException`): a healthy host
+that does not have this version. It is not asked again in this call, the others are, and where all say so the
+version is not served here, at once. TorchServe 0.12 does not say so of a version that it is about to load: while
+it registers its models (1.9 s for three) both its addresses refuse connections; from the first answer on, versions
+whose workers are still starting (4 s more) are known to it, and their requests wait in its queue. So a host that
+starts is away, never absent. A 404 in other words is a proxy's before it, and counts as away too.
 """
 
 from __future__ import annotations
@@ -20,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from cad_platform.modelserver.breaker import CircuitBreaker
-from cad_platform.modelserver.port import Deadline, WorkerStatus
+from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
 from cad_platform.modelserver.tokens import TokenSource
 from inference.contract import (
     AnalysisError,
@@ -40,8 +47,8 @@ logger = logging.getLogger(__name__)
 TRIES = 4
 #: Full jitter: before try n wait a random share of `min(cap, base · 2ⁿ)` seconds.
 BACKOFF_BASE, BACKOFF_CAP = 0.1, 2.0
-#: 404 is what TorchServe says of a model that it has not loaded yet.
 _AWAY = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
+_NOT_LOADED = frozenset({"ModelNotFoundException", "ModelVersionNotFoundException"})
 _TOKEN_REFUSED = frozenset({"InvalidKeyException", "TokenExpiredException"})
 
 
@@ -61,6 +68,10 @@ class _Refused(Exception):
 
 class _Away(Exception):
     """The host cannot answer now."""
+
+
+class _NotLoaded(Exception):
+    """The host is well and does not have this version."""
 
 
 class TorchServeModelServer:
@@ -158,25 +169,34 @@ class TorchServeModelServer:
         from inference.serving.handler import INPUT, MODEL_MS
 
         body = wire.encode({INPUT: tensor})
-        answer = self._ask(f"/predictions/{manifest.name}/{manifest.version}", body, deadline)
+        answer = self._ask(manifest, body, deadline)
         try:
             tensors, values = wire.decode(answer)
             return ForwardOutput(tensors, values[MODEL_MS])
         except (wire.WireError, KeyError) as error:
             raise AnalysisError("the model server's answer cannot be read") from error
 
-    def _ask(self, path: str, body: bytes, deadline: Deadline) -> bytes:
-        """POST until a host answers, the tries are used up or the deadline passes."""
-        reason = "every host is resting after failures"
+    def _ask(self, manifest: ModelManifest, body: bytes, deadline: Deadline) -> bytes:
+        """POST until a host answers, none is left that may have the version, the tries are used up or the deadline
+        passes."""
+        path = f"/predictions/{manifest.name}/{manifest.version}"
+        wanted = f"{manifest.name} {manifest.version}"
+        reason = "every host that may have it is resting after failures"
         refused_before = False
         attempt = 0
         tried: Counter[str] = Counter()
+        absent: set[str] = set()
         while True:
-            host = self._take(deadline, tried)
+            host = self._take(deadline, tried, absent)
             if host is not None:
                 tried[host.url] += 1
                 try:
                     return self._post(host, path, body, deadline)
+                except _NotLoaded:
+                    absent.add(host.url)
+                    if all(host.url in absent for host in self.hosts):
+                        raise VersionNotServed(f"no model server has {wanted}") from None
+                    continue
                 except _Refused:
                     self._tokens.forget()
                     if not refused_before:
@@ -189,7 +209,8 @@ class TorchServeModelServer:
                     self._give_back(host)
             attempt += 1
             if attempt >= TRIES:
-                raise ModelServerUnavailable(f"the model server does not answer: {reason}")
+                others = f"; the hosts that answer do not have {wanted}" if absent else ""
+                raise ModelServerUnavailable(f"the model server does not answer: {reason}{others}")
             pause = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2**attempt))  # noqa: S311
             time.sleep(min(pause, deadline.remaining()))
 
@@ -215,6 +236,9 @@ class TorchServeModelServer:
         if answer.status_code == 200:
             host.breaker.succeeded()
             return answer.content
+        if answer.status_code == 404 and _error_type(answer) in _NOT_LOADED:
+            host.breaker.succeeded()
+            raise _NotLoaded
         if answer.status_code in _AWAY:
             host.breaker.failed()
             raise _Away(f"status {answer.status_code}")
@@ -224,26 +248,28 @@ class TorchServeModelServer:
         logger.warning("model server refused a request: %s, status %d", path, answer.status_code)
         raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
 
-    def _take(self, deadline: Deadline, tried: Counter[str]) -> Host | None:
-        """Of the hosts that admit a call the one that this call has tried least, then the least busy; None
-        when all of them rest."""
+    def _take(self, deadline: Deadline, tried: Counter[str], absent: set[str]) -> Host | None:
+        """Of the hosts that admit a call and may have the version the one that this call has tried least, then the
+        least busy; None when all of them rest."""
+        candidates = [host for host in self.hosts if host.url not in absent]
         with self._free:
             while True:
-                for host in self._by_preference(tried):
+                for host in _by_preference(candidates, tried):
                     if host.calls < self._concurrency and host.breaker.admits():
                         host.calls += 1
                         return host
-                if not any(host.calls >= self._concurrency for host in self.hosts):
+                if not any(host.calls >= self._concurrency for host in candidates):
                     return None
                 self._free.wait(min(1.0, deadline.remaining()))
-
-    def _by_preference(self, tried: Counter[str]) -> list[Host]:
-        return sorted(self.hosts, key=lambda host: (tried[host.url], host.calls, random.random()))  # noqa: S311
 
     def _give_back(self, host: Host) -> None:
         with self._free:
             host.calls -= 1
             self._free.notify()
+
+
+def _by_preference(hosts: Sequence[Host], tried: Counter[str]) -> list[Host]:
+    return sorted(hosts, key=lambda host: (tried[host.url], host.calls, random.random()))  # noqa: S311
 
 
 def _error_type(answer: httpx.Response) -> str:

@@ -9,4 +9,4 @@ class RegistryConfig(AppConfig):
         from cad_platform.core import probes
         from cad_platform.registry import health
 
-        probes.register(health.checks)
+        probes.register(health.checks, standby=health.standby_checks)

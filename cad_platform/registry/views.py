@@ -10,14 +10,15 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.core.request import actor_of
-from cad_platform.registry import selectors, services
+from cad_platform.registry import pages, selectors, services
 from cad_platform.registry.cards import card_html
 from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.serving import serving_of
+from cad_platform.registry.stored import is_in_store, plot_of
 
 
 def flat_metrics(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
@@ -40,12 +41,9 @@ def flat_metrics(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, s
 @never_cache
 @require_GET
 def models(request: HttpRequest) -> HttpResponse:
-    actor = actor_of(request)
-    probes = selectors.serving_health(actor)
-    versions = [
-        {"version": version, "probe": probes.get(version.name)} for version in selectors.versions(actor)
-    ]
-    return render(request, "registry/models.html", {"nav": "models", "versions": versions})
+    return render(
+        request, "registry/models.html", {"nav": "models", "groups": pages.groups(actor_of(request))}
+    )
 
 
 @login_required
@@ -55,14 +53,18 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
     actor = actor_of(request)
     version = selectors.version_by_id(actor, version_id)
     manifest = selectors.manifest_of(version)
+    serving, in_store = serving_of(actor, [version])[version.pk], is_in_store(version)
     context = {
         "nav": "models",
         "version": version,
         "manifest": manifest,
         "thresholds": sorted(manifest.thresholds.items()),
         "metrics": flat_metrics(version.metrics),
-        "card": card_html(version.card, _plot_url(version) if selectors.is_in_store(version) else None),
-        "probe": selectors.serving_health(actor).get(version.name),
+        "card": card_html(version.card, _plot_url(version) if in_store else None),
+        "in_store": in_store,
+        "serving": serving,
+        "warning": pages.warning_about(version, serving),
+        "why_not_default": pages.why_not_default(version, serving),
     }
     return render(request, "registry/model.html", context)
 
@@ -71,7 +73,7 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
 @require_GET
 def plot(request: HttpRequest, version_id: int, name: str) -> HttpResponse:
     version = selectors.version_by_id(actor_of(request), version_id)
-    response = HttpResponse(selectors.plot_of(version, name), content_type="image/svg+xml")
+    response = HttpResponse(plot_of(version, name), content_type="image/svg+xml")
     response["Cache-Control"] = "private, max-age=300"
     return response
 
@@ -84,6 +86,7 @@ def _plot_url(version: ModelVersion) -> Callable[[str], str]:
 @require_POST
 def make_default(request: HttpRequest, version_id: int) -> HttpResponse:
     actor = actor_of(request)
-    version = services.make_default(actor, selectors.version_by_id(actor, version_id))
-    messages.success(request, _("New studies are analysed with %(version)s.") % {"version": version})
+    version = selectors.version_by_id(actor, version_id)
+    switch = services.make_default(actor, version, request.POST.get("reason", ""))
+    messages.success(request, pages.after_switch(switch))
     return redirect("model", version.pk)

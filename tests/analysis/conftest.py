@@ -15,11 +15,14 @@ MakeStudy = Callable[..., Any]
 
 @pytest.fixture
 def models(db: None) -> dict[str, Any]:
-    """The repository's models, registered, by name."""
+    """The repository's models by name: registered, and each the default."""
     from cad_platform.core.request import Actor
-    from cad_platform.registry.services import register_from_store
+    from cad_platform.registry.services import make_default, register_from_store
 
-    return {version.name: version for version in register_from_store(Actor.system("test"))}
+    actor = Actor.system("test")
+    return {
+        version.name: make_default(actor, version).version for version in register_from_store(actor).versions
+    }
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core import probes
 from cad_platform.core.errors import Conflict, NotPermitted
 from cad_platform.core.models import OutboxEvent
+from cad_platform.registry.health import component_of
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.analysis.conftest import MakeStudy
@@ -180,7 +181,7 @@ class TestGivingBack:
         settings.JOB_MAX_ATTEMPTS = 3
         for _ in range(3):
             claim = claimed(job)
-            probes.succeeded("model:ultrasound")
+            probes.succeeded(component_of(job.model_version))
             services.give_back(claim, "the model server does not answer: status 500", away=True)
         assert (now(job).state, set(outcomes(job))) == (State.FAILED, {Outcome.FAILED})
 

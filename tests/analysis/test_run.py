@@ -20,6 +20,7 @@ from cad_platform.modelserver import configured
 from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
+from cad_platform.registry.health import component_of
 from cad_platform.studies import storage
 from cad_platform.studies.models import Study
 from embedded.state import free_port
@@ -113,9 +114,12 @@ def test_success_proves_model_and_worker(ultrasound_study: MakeStudy) -> None:
     from cad_platform.core import probes
 
     probes._noted.clear()
-    tasks.study_complete(str(ultrasound_study().pk))
+    study = ultrasound_study()
+    ComponentProbe.objects.all().delete()  # made when the models became the defaults
+    tasks.study_complete(str(study.pk))
     proven = ComponentProbe.objects.filter(succeeded_at__isnull=False)
-    assert set(proven.values_list("component", flat=True)) == {"worker", "model:ultrasound"}
+    model = component_of(study.jobs.get().model_version)
+    assert set(proven.values_list("component", flat=True)) == {"worker", model}
 
 
 @pytest.mark.django_db

@@ -1,120 +1,270 @@
-"""The model store becomes known: verified, idempotent, one default a model."""
+"""Known, served, default: three things, and the store makes only the first of them true."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-from pathlib import Path
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.db import connection
 
 from cad_platform.accounts.models import Role
+from cad_platform.analysis.models import AnalysisJob
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
+from cad_platform.core.models import ComponentProbe, OutboxEvent
 from cad_platform.core.request import Actor
 from cad_platform.registry import selectors, services
 from cad_platform.registry.models import ModelVersion
-from inference.serving.store import model_names, read_manifest, version_folder
+from cad_platform.registry.routing import ROUTED_TOPIC, is_routed, route, routed_versions
+from inference.serving.store import manifests
 from tests import factories
+from tests.registry.conftest import Store
 
 pytestmark = pytest.mark.django_db
 SYSTEM = Actor.system("test")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A store with one model, which the test may change."""
-    shutil.copytree(settings.MODEL_STORE / "ultrasound", tmp_path / "ultrasound")
-    return tmp_path
-
-
-def newest(store: Path) -> Path:
-    return version_folder(read_manifest("ultrasound", store), store)
-
-
-def change(store: Path, weights: bytes | None = None, **fields: Any) -> None:
-    """Rewrite the manifest, with other weights where the test says so."""
-    path = newest(store) / "manifest.json"
-    manifest = json.loads(path.read_text()) | fields
-    path = path.parent.with_name(manifest["version"]) / path.name
-    path.parent.mkdir(exist_ok=True)
-    if weights is not None:
-        (path.parent / manifest["weights"]["file"]).write_bytes(weights)
-        manifest["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
-    path.write_text(json.dumps(manifest))
 
 
 def actions() -> list[str]:
     return list(AuditEvent.objects.order_by("pk").values_list("action", flat=True))
 
 
-def test_the_repositorys_models_are_registered_as_defaults() -> None:
-    call_command("register_models", verbosity=0)
-    defaults = {version.name: version.modality for version in selectors.default_versions()}
-    assert set(defaults) == set(model_names(settings.MODEL_STORE))
-    assert defaults["ultrasound"] == "US"
+def defaults() -> list[str]:
+    return [str(version) for version in routed_versions()]
 
 
-def test_registering_again_changes_nothing(store: Path) -> None:
-    first = services.register_from_store(SYSTEM, store)
-    assert actions() == ["model.register", "model.make_default"]
-    assert services.register_from_store(SYSTEM, store) == first
-    assert actions() == ["model.register", "model.make_default"]
+def register(store: Store) -> dict[str, ModelVersion]:
+    """By version number."""
+    return {version.version: version for version in services.register_from_store(SYSTEM).versions}
 
 
-def test_a_new_version_becomes_the_default_and_the_old_one_stays_known(store: Path) -> None:
-    (old,) = services.register_from_store(SYSTEM, store)
-    change(store, weights=b"better weights", version="99.0.0")
-    (new,) = services.register_from_store(SYSTEM, store)
-    assert list(selectors.default_versions("US")) == [new]
-    assert ModelVersion.objects.filter(pk=old.pk, is_default=False).exists()
-    event = AuditEvent.objects.filter(action="model.make_default").latest("pk")
-    assert event.detail["previous"] == old.version
+def test_the_repositorys_models_become_known() -> None:
+    outcome = services.register_from_store(SYSTEM)
+    assert outcome.refused == ()
+    known = {(version.name, version.version) for version in outcome.new}
+    assert known == {(manifest.name, manifest.version) for manifest in manifests(settings.MODEL_STORE)}
 
 
-def test_weights_of_another_hash_are_refused_and_nothing_is_registered(store: Path) -> None:
-    (newest(store) / "model.onnx").write_bytes(b"tampered")
-    with pytest.raises(Invalid, match="not those of its manifest"):
-        services.register_from_store(SYSTEM, store)
-    assert not ModelVersion.objects.exists()
+def test_registering_makes_no_version_the_default(store: Store) -> None:
+    register(store)
+    assert defaults() == []
+    assert actions() == ["model.register"]
+    assert not OutboxEvent.objects.filter(topic=ROUTED_TOPIC).exists()
 
 
-def test_a_manifest_that_the_contract_does_not_know_is_refused(store: Path) -> None:
-    change(store, unheard_of=True)
-    with pytest.raises(Invalid, match="manifest of ultrasound"):
-        services.register_from_store(SYSTEM, store)
+def test_a_new_version_in_the_store_leaves_the_default_as_it_is(store: Store) -> None:
+    old = register(store)[store.version]
+    services.make_default(SYSTEM, old)
+    store.add("99.0.0")
+    outcome = services.register_from_store(SYSTEM)
+    assert [version.version for version in outcome.new] == ["99.0.0"]
+    assert defaults() == [str(old)]
 
 
-def test_other_weights_need_another_version(store: Path) -> None:
-    services.register_from_store(SYSTEM, store)
-    change(store, weights=b"quietly exchanged")
-    with pytest.raises(Conflict, match="raise the version"):
-        services.register_from_store(SYSTEM, store)
+def test_registering_again_changes_nothing(store: Store) -> None:
+    first = services.register_from_store(SYSTEM)
+    again = services.register_from_store(SYSTEM)
+    assert again.versions == first.versions == first.new and again.new == ()
+    assert actions() == ["model.register"]
 
 
-def test_a_card_may_be_corrected(store: Path) -> None:
-    services.register_from_store(SYSTEM, store)
-    (newest(store) / "card.md").write_text("# Corrected\n")
-    (version,) = services.register_from_store(SYSTEM, store)
-    assert version.card == "# Corrected\n"
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda folder: (folder / "model.onnx").write_bytes(b"tampered"), "not those of its manifest"),
+        (lambda folder: (folder / "model.onnx").unlink(), "missing"),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest of ultrasound/98.0.0"),
+        (lambda folder: (folder / "metrics.json").write_text("{"), "damaged"),
+        (lambda folder: (folder / "metrics.json").write_text("[1]"), "are none"),
+        (lambda folder: (folder / "card.md").write_bytes(b"\xff\xfe\xfa"), "damaged"),
+    ],
+)
+def test_a_version_that_cannot_be_used_keeps_no_other_from_being_registered(
+    store: Store, harm: Callable[[Any], None], why: str
+) -> None:
+    harm(store.add("98.0.0"))
+    store.add("99.0.0")
+    outcome = services.register_from_store(SYSTEM)
+    assert [version.version for version in outcome.versions] == [store.version, "99.0.0"]
+    (refused,) = outcome.refused
+    assert why in refused and "98.0.0" in refused
+
+
+def test_other_weights_need_another_version(store: Store) -> None:
+    register(store)
+    store.exchange(b"quietly exchanged")
+    outcome = services.register_from_store(SYSTEM)
+    assert outcome.versions == () and "raise the version" in outcome.refused[0]
+
+
+def test_a_card_may_be_corrected(store: Store) -> None:
+    register(store)
+    (store.folder() / "card.md").write_text("# Corrected\n")
+    assert register(store)[store.version].card == "# Corrected\n"
     assert actions()[-1] == "model.describe"
 
 
-def test_an_administrator_switches_the_default_back(store: Path) -> None:
-    (old,) = services.register_from_store(SYSTEM, store)
-    change(store, weights=b"worse weights", version="99.0.0")
-    services.register_from_store(SYSTEM, store)
+def test_without_a_store_there_is_a_sentence(settings: Any, tmp_path: Any) -> None:
+    settings.MODEL_STORE = tmp_path / "nowhere"
+    with pytest.raises(Invalid, match="CAD_MODEL_STORE"):
+        services.register_from_store(SYSTEM)
+
+
+def test_a_version_that_nobody_serves_cannot_become_the_default(store: Store) -> None:
+    """D3: it did, and every study after it waited for two days."""
+    store.add("99.0.0")
+    known = register(store)
+    services.make_default(SYSTEM, known[store.version])
+    store.remove("99.0.0")
+    with pytest.raises(
+        Conflict, match=r"ultrasound 99\.0\.0 cannot become the default: no model server"
+    ) as caught:
+        services.make_default(SYSTEM, known["99.0.0"])
+    assert caught.value.code == "not_served"
+    assert defaults() == [f"ultrasound {store.version}"]
+    assert actions().count("model.make_default") == 1
+    probe = ComponentProbe.objects.get(component="model:ultrasound/99.0.0")
+    assert (probe.code, probe.required) == ("not_served", False)
+
+
+def test_a_version_whose_network_does_not_run_cannot_either(store: Store) -> None:
+    store.add("99.0.0", weights=b"no network")
+    with pytest.raises(Conflict, match="gives no prediction") as caught:
+        services.make_default(SYSTEM, register(store)["99.0.0"])
+    assert caught.value.code == "not_served"
+
+
+def test_an_administrator_switches_back_and_says_why(store: Store) -> None:
+    store.add("99.0.0")
+    known = register(store)
+    services.make_default(SYSTEM, known["99.0.0"])
     administrator = factories.actor(Role.ADMINISTRATOR)
-    services.make_default(administrator, old)
-    assert [version.pk for version in selectors.default_versions("US")] == [old.pk]
-    assert AuditEvent.objects.latest("pk").actor_label == administrator.label
+    switch = services.make_default(administrator, known[store.version], " It marks every lymph node. ")
+    assert (switch.version, switch.previous) == (known[store.version], known["99.0.0"])
+    assert defaults() == [f"ultrasound {store.version}"]
+    event = AuditEvent.objects.latest("pk")
+    assert event.actor_label == administrator.label
+    assert event.detail["previous"] == "99.0.0"
+    assert event.detail["reason"] == "It marks every lymph node."
 
 
-def test_a_radiologist_may_not(store: Path) -> None:
-    (version,) = services.register_from_store(SYSTEM, store)
-    with pytest.raises(NotPermitted):
-        services.make_default(factories.actor(Role.RADIOLOGIST), version)
+def test_a_switch_is_announced_with_it(store: Store) -> None:
+    services.make_default(SYSTEM, register(store)[store.version])
+    (event,) = OutboxEvent.objects.filter(topic=ROUTED_TOPIC)
+    assert event.payload == {"name": "ultrasound"}
+
+
+def test_the_default_made_the_default_again_changes_nothing(store: Store) -> None:
+    version = register(store)[store.version]
+    services.make_default(SYSTEM, version)
+    before = actions()
+    store.remove()  # and nobody is asked
+    assert services.make_default(SYSTEM, version).previous is None
+    assert actions() == before
+    assert OutboxEvent.objects.filter(topic=ROUTED_TOPIC).count() == 1
+
+
+@pytest.mark.parametrize("reason", ["x" * 2001, "a\0b"])
+def test_a_reason_is_a_text(store: Store, reason: str) -> None:
+    with pytest.raises(Invalid):
+        services.make_default(SYSTEM, register(store)[store.version], reason)
+    assert defaults() == []
+
+
+@pytest.mark.parametrize("role", sorted(set(Role.values) - {Role.ADMINISTRATOR}))
+def test_others_may_neither_register_nor_switch(store: Store, role: str) -> None:
+    version = register(store)[store.version]
+    for act in (
+        lambda actor: services.register_from_store(actor),
+        lambda actor: services.make_default(actor, version),
+        lambda actor: services.choose_defaults(actor),
+    ):
+        with pytest.raises(NotPermitted):
+            act(factories.actor(role))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_administrators_at_once_leave_one_default(store: Store) -> None:
+    for version in ("98.0.0", "99.0.0"):
+        store.add(version)
+    known = register(store)
+    services.make_default(SYSTEM, known[store.version])
+    administrators = [factories.actor(Role.ADMINISTRATOR) for _ in range(2)]
+    begun = threading.Barrier(2)
+
+    def switch(actor: Actor, version: ModelVersion) -> None:
+        try:
+            for _ in range(5):
+                begun.wait(30)
+                services.make_default(actor, version)
+        finally:
+            connection.close()
+
+    pairs = zip(administrators, (known["98.0.0"], known["99.0.0"]), strict=True)
+    threads = [threading.Thread(target=switch, args=pair) for pair in pairs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    (left,) = routed_versions()
+    switches = AuditEvent.objects.filter(action="model.make_default").order_by("pk")
+    assert switches.latest("pk").detail["version"] == left.version
+    # Each took the place of the one before: neither switched from what was no longer the default.
+    told = [(event.detail["previous"], event.detail["version"]) for event in switches]
+    assert [previous for previous, _ in told[1:]] == [version for _, version in told[:-1]]
+
+
+def test_the_newest_version_that_is_served_is_chosen_first(store: Store) -> None:
+    for version in ("9.9.0", "9.10.0", "9.11.0"):
+        store.add(version)
+    register(store)
+    store.remove("9.11.0")
+    outcome = services.choose_defaults(SYSTEM)
+    assert [str(version) for version in outcome.chosen] == defaults() == ["ultrasound 9.10.0"]
+    assert outcome.without == {}
+
+
+def test_what_is_chosen_already_stays(store: Store) -> None:
+    services.make_default(SYSTEM, register(store)[store.version])
+    store.add("99.0.0")
+    register(store)
+    assert services.choose_defaults(SYSTEM).chosen == ()
+    assert defaults() == [f"ultrasound {store.version}"]
+
+
+def test_where_nothing_is_served_nothing_is_chosen_and_it_says_why(store: Store) -> None:
+    register(store)
+    store.remove()
+    outcome = services.choose_defaults(SYSTEM)
+    assert (outcome.chosen, outcome.may_come, defaults()) == ((), False, [])
+    assert outcome.without["ultrasound"].startswith(f"ultrasound {store.version}: not served here")
+
+
+def test_a_study_is_routed_to_the_defaults_of_its_modality() -> None:
+    breast = factories.model_version("ultrasound", "US", "2.0.0")
+    factories.model_version("ultrasound", "US", "3.0.0", is_default=False)
+    other = factories.model_version("axilla", "US", "1.0.0")
+    factories.model_version("mammography", "MG")
+    study = factories.study(factories.site(), "US")
+    assert route(study) == [other, breast] == list(routed_versions("US"))
+
+
+def test_whether_a_jobs_version_is_routed_can_be_asked_of_the_database() -> None:
+    version = factories.model_version("ultrasound", "US")
+    job = factories.succeeded_job(factories.study(factories.site(), "US"))
+    routed = AnalysisJob.objects.filter(is_routed("model_version__"))
+    assert list(routed) == [job]
+    ModelVersion.objects.filter(pk=version.pk).update(is_default=False)
+    assert list(routed.all()) == []
+
+
+def test_versions_stand_newest_first() -> None:
+    for version in ("2.9.0", "2.10.0", "nightly", "2.10.0rc1"):
+        factories.model_version("ultrasound", "US", version, is_default=False)
+    factories.model_version("mammography")
+    found = selectors.newest_first(selectors.versions(SYSTEM))
+    assert [str(version) for version in found] == [
+        "mammography 1.0.0", "ultrasound 2.10.0", "ultrasound 2.10.0rc1", "ultrasound 2.9.0", "ultrasound nightly",
+    ]  # fmt: skip

@@ -12,13 +12,19 @@ from cad_platform.registry.services import register_from_store
 
 
 class Command(BaseCommand):
-    help = "Registers every model of the model store after its hashes were checked; safe to repeat."
+    help = (
+        "Registers every version of the model store after its hashes were checked; safe to repeat. None becomes the "
+        "default by it: see choose_defaults and make_default."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            versions = register_from_store(Actor.system("register_models"))
+            outcome = register_from_store(Actor.system("register_models"))
         except PlatformError as error:
             raise CommandError(error.detail) from error
-        for version in versions:
+        for version in outcome.versions:
+            is_new = ", new" if version in outcome.new else ""
             default = ", default" if version.is_default else ""
-            self.stdout.write(f"{version} ({version.modality}{default})")
+            self.stdout.write(f"{version} ({version.modality}{default}{is_new})")
+        if outcome.refused:
+            raise CommandError("Not registered:\n" + "\n".join(f"- {reason}" for reason in outcome.refused))

@@ -1,0 +1,36 @@
+"""Which versions of the models run for a study, and which of them count: the one place that says so.
+
+For now that is the default version of every model of the study's modality, for every site and patient alike. Jobs
+keep the version that they were made for; whether a job's version is still routed is asked here too.
+"""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from cad_platform.registry.models import ModelVersion
+from cad_platform.studies.models import Study
+
+#: A model's studies are analysed with another version now. Payload: `name`.
+ROUTED_TOPIC = "model.routed"
+
+
+def route(study: Study) -> list[ModelVersion]:
+    """The versions that analyse this study now, by name. Their results are the ones that count."""
+    return list(routed_versions(study.modality))
+
+
+def routed_versions(modality: str | None = None) -> QuerySet[ModelVersion]:
+    """The versions that analyse studies of a modality (of any where None), by name."""
+    found = ModelVersion.objects.filter(is_routed()).order_by("name")
+    return found if modality is None else found.filter(modality=modality)
+
+
+def standby_versions() -> QuerySet[ModelVersion]:
+    """The versions that are known and analyse nothing now."""
+    return ModelVersion.objects.exclude(is_routed())
+
+
+def is_routed(prefix: str = "") -> Q:
+    """The same as a condition on rows that lead to a version: `is_routed("model_version__")` for jobs."""
+    return Q(**{f"{prefix}is_default": True})
