@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,11 @@ from django.conf import settings
 
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.inprocess import InProcessModelServer
-from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded
+from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded, VersionNotServed
 from imaging.phantoms import ultrasound
-from inference.contract import (
-    ImageReference,
-    ModelManifest,
-    ModelServerUnavailable,
-)
+from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.serving.resumable import SMALLEST_BATCH
-from inference.serving.store import model_names, read_manifest
+from inference.serving.store import file_sha256, model_names, read_manifest, version_folder
 from tests.inference.test_tiling_resumes import write_section
 
 
@@ -54,11 +51,47 @@ def test_an_image_is_analysed(server: InProcessModelServer, manifest: ModelManif
     assert result.timings.model_ms > 0
 
 
-def test_weights_of_another_hash_are_not_served(tmp_path: Path, manifest: ModelManifest) -> None:
-    (tmp_path / "ultrasound").mkdir()
-    (tmp_path / "ultrasound" / manifest.weights.file).write_bytes(b"other bytes")
-    with pytest.raises(ModelServerUnavailable, match="not those of its manifest"):
-        InProcessModelServer(tmp_path).prove(manifest, Deadline(5))
+@pytest.fixture
+def store(tmp_path: Path, manifest: ModelManifest) -> Path:
+    """A store that the test may change."""
+    shutil.copytree(version_folder(manifest, settings.MODEL_STORE), version_folder(manifest, tmp_path))
+    return tmp_path
+
+
+def test_weights_of_another_hash_are_not_served(store: Path, manifest: ModelManifest) -> None:
+    (version_folder(manifest, store) / manifest.weights.file).write_bytes(b"other bytes")
+    with pytest.raises(VersionNotServed, match="not those of its manifest") as caught:
+        InProcessModelServer(store).prove(manifest, Deadline(5))
+    assert not caught.value.retryable
+
+
+def test_each_version_is_served_by_itself(store: Path, manifest: ModelManifest) -> None:
+    """Equal weights make no version stand for another."""
+    server = InProcessModelServer(store)
+    server.prove(manifest, Deadline(30))
+    other = manifest.model_copy(update={"version": "99.0.0"})
+    with pytest.raises(
+        VersionNotServed, match=r"not served here: the weights of ultrasound 99\.0\.0 are missing"
+    ):
+        server.prove(other, Deadline(30))
+    shutil.copytree(version_folder(manifest, store), version_folder(other, store))
+    server.prove(other, Deadline(30))
+
+
+def test_a_version_that_left_the_store_is_served_no_longer(store: Path, manifest: ModelManifest) -> None:
+    server = InProcessModelServer(store)
+    server.prove(manifest, Deadline(30))
+    shutil.rmtree(version_folder(manifest, store))
+    with pytest.raises(VersionNotServed):
+        server.prove(manifest, Deadline(30))
+
+
+def test_weights_that_are_no_network_are_an_error(store: Path, manifest: ModelManifest) -> None:
+    path = version_folder(manifest, store) / manifest.weights.file
+    path.write_bytes(b"no network")
+    weights = manifest.weights.model_copy(update={"sha256": file_sha256(path)})
+    with pytest.raises(AnalysisError, match="cannot be loaded"):
+        InProcessModelServer(store).prove(manifest.model_copy(update={"weights": weights}), Deadline(5))
 
 
 def test_abandoned_work_does_not_begin(server: InProcessModelServer, manifest: ModelManifest) -> None:

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from cad_platform.modelserver import torchserve
 from cad_platform.modelserver.breaker import Circuit, CircuitBreaker
-from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded
+from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded, VersionNotServed
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
 from embedded.state import free_port
@@ -67,6 +67,68 @@ def test_nobody_listening_is_unavailable(manifest: ModelManifest) -> None:
     models = TorchServeModelServer([f"http://127.0.0.1:{free_port()}"], TokenSource(token="secret"))
     with pytest.raises(ModelServerUnavailable):
         models.prove(manifest, Deadline(10))
+
+
+def not_loaded(kind: str = "ModelVersionNotFoundException") -> tuple[int, bytes]:
+    return refusal(404, kind)
+
+
+@pytest.mark.parametrize("kind", ["ModelNotFoundException", "ModelVersionNotFoundException"])
+def test_a_version_that_no_host_has_is_not_served_here_at_once(
+    serve: Serve, manifest: ModelManifest, kind: str
+) -> None:
+    servers = [serve(not_loaded(kind)) for _ in range(3)]
+    wanted = f"no model server has ultrasound {manifest.version}"
+    with pytest.raises(VersionNotServed, match=wanted) as caught:
+        adapter(*servers).prove(manifest, Deadline(10))
+    assert not caught.value.retryable
+    assert [len(server.paths) for server in servers] == [1, 1, 1]
+
+
+def test_a_host_without_the_version_is_asked_once_and_the_others_serve_it(
+    serve: Serve, manifest: ModelManifest
+) -> None:
+    without, busy = serve(*[not_loaded()] * 50), serve(*[refusal(503, "")] * 2)
+    adapter(without, busy).prove(manifest, Deadline(10))
+    assert len(without.paths) <= 1 and len(busy.paths) == 3
+
+
+def test_an_absent_version_opens_no_circuit_and_costs_the_host_nothing(
+    serve: Serve, manifest: ModelManifest
+) -> None:
+    """Fifty jobs of a version that was not loaded made 23 attempts of healthy jobs fail."""
+    server = serve(*[not_loaded()] * 50)
+    models = adapter(server)
+    for _ in range(50):
+        with pytest.raises(VersionNotServed):
+            models.prove(manifest, Deadline(10))
+    assert models.hosts[0].breaker.state is Circuit.CLOSED
+    models.prove(manifest, Deadline(10))
+
+
+def test_a_404_closes_the_circuit_as_every_answer_does(serve: Serve, manifest: ModelManifest) -> None:
+    models = adapter(serve(not_loaded()))
+    now = 0.0
+    models.hosts[0].breaker = CircuitBreaker(failures=1, clock=lambda: now)
+    models.hosts[0].breaker.failed()
+    now = 2.0
+    with pytest.raises(VersionNotServed):
+        models.prove(manifest, Deadline(10))
+    assert models.hosts[0].breaker.state is Circuit.CLOSED
+
+
+def test_a_host_that_rests_may_have_what_the_others_have_not(serve: Serve, manifest: ModelManifest) -> None:
+    models = adapter(serve(*[not_loaded()] * 20), serve())
+    resting = models.hosts[1].breaker = CircuitBreaker(failures=1, clock=lambda: 0.0)
+    resting.failed()
+    with pytest.raises(ModelServerUnavailable, match="the hosts that answer do not have"):
+        models.prove(manifest, Deadline(10))
+
+
+def test_a_404_of_a_proxy_before_the_host_is_away(serve: Serve, manifest: ModelManifest) -> None:
+    page = (404, b"<html>default backend</html>")
+    with pytest.raises(ModelServerUnavailable, match="404"):
+        adapter(serve(*[page] * 20)).prove(manifest, Deadline(10))
 
 
 def test_a_refused_input_is_not_tried_again(serve: Serve, manifest: ModelManifest) -> None:

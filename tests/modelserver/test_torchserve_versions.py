@@ -1,0 +1,160 @@
+"""A real TorchServe with one version of a model: what the adapter makes of versions that it has, does not have, or is
+about to load."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from cad_platform.modelserver.breaker import Circuit
+from cad_platform.modelserver.port import Deadline, VersionNotServed
+from cad_platform.modelserver.tokens import TokenSource
+from cad_platform.modelserver.torchserve import TorchServeModelServer
+from embedded.process import Child
+from embedded.state import StateFolder, free_port
+from embedded.torchserve import TorchServe, current_token
+from inference.contract import ModelManifest, ModelServerUnavailable
+from inference.serving import wire
+from inference.serving.archive import build_archives
+from inference.serving.handler import INPUT
+from inference.serving.pipeline import probe_tensor
+from inference.serving.store import read_manifest, version_folder
+
+START_SECONDS = 240
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def manifest() -> ModelManifest:
+    return read_manifest("ultrasound")
+
+
+@pytest.fixture(scope="module")
+def absent(manifest: ModelManifest) -> ModelManifest:
+    """Known to the platform, loaded nowhere."""
+    return manifest.model_copy(update={"version": "99.0.0"})
+
+
+@dataclass
+class Host:
+    """One TorchServe that can be started again."""
+
+    server: TorchServe
+    log: Path
+    child: Child | None = None
+
+    def start(self) -> None:
+        self.server.prepare()
+        self.child = Child(self.server.command(), self.log)
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.stop()
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self.server.ready():
+            assert self.child is not None
+            assert self.child.running() and time.monotonic() < deadline, self.child.log_tail()
+            self.server.tend()
+            time.sleep(0.25)
+
+
+@pytest.fixture(scope="module")
+def host(manifest: ModelManifest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    store, archives = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("archives")
+    shutil.copytree(version_folder(manifest), version_folder(manifest, store))
+    build_archives(archives, store)
+    server = TorchServe(StateFolder(tmp_path_factory.mktemp("state")), archives)
+    host = Host(server, tmp_path_factory.mktemp("log") / "torchserve.log")
+    host.start()
+    try:
+        host.wait()
+        yield host
+    finally:
+        host.stop()
+
+
+def adapter(host: Host, *others: str) -> TorchServeModelServer:
+    return TorchServeModelServer([host.server.url, *others], TokenSource(str(host.server.token_file)))
+
+
+def test_a_version_that_the_only_host_does_not_have_is_not_served_here_at_once(
+    host: Host, manifest: ModelManifest, absent: ModelManifest
+) -> None:
+    models = adapter(host)
+    begun = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(
+            VersionNotServed, match=r"not served here: no model server has ultrasound 99\.0\.0"
+        ):
+            models.prove(absent, Deadline(10))
+    assert time.monotonic() - begun < 10  # twenty back-offs would take longer
+    assert models.hosts[0].breaker.state is Circuit.CLOSED
+    models.prove(manifest, Deadline(10))
+
+
+def test_a_model_that_the_host_has_in_no_version_is_the_same(host: Host, manifest: ModelManifest) -> None:
+    with pytest.raises(VersionNotServed):
+        adapter(host).prove(manifest.model_copy(update={"name": "axilla"}), Deadline(10))
+
+
+def test_a_host_that_is_away_may_have_what_the_other_has_not(
+    host: Host, manifest: ModelManifest, absent: ModelManifest
+) -> None:
+    models = adapter(host, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(
+        ModelServerUnavailable, match=r"the hosts that answer do not have ultrasound 99\.0\.0"
+    ):
+        models.prove(absent, Deadline(20))
+    models.prove(manifest, Deadline(20))
+
+
+def test_a_host_that_starts_is_away_and_never_says_that_it_has_not_what_it_loads(
+    host: Host, manifest: ModelManifest, absent: ModelManifest
+) -> None:
+    """Otherwise the restart of a host would end healthy jobs. Asked from the first millisecond on, every 20."""
+    body = wire.encode({INPUT: probe_tensor(manifest)})
+    said: dict[str, list[int | str]] = {manifest.version: [], absent.version: []}
+    ready = threading.Event()
+
+    def ask(version: str) -> None:
+        with httpx.Client(trust_env=False, timeout=60) as client:
+            while not ready.is_set():
+                token = current_token(host.server.token_file) or ""
+                try:
+                    answer = client.post(
+                        f"{host.server.url}/predictions/ultrasound/{version}",
+                        content=body,
+                        headers={"Authorization": f"Bearer {token}"},
+                    )
+                    said[version].append(answer.status_code)
+                except httpx.ConnectError:
+                    said[version].append("refused")
+                except httpx.HTTPError as error:
+                    said[version].append(type(error).__name__)
+                time.sleep(0.02)
+
+    host.stop()
+    askers = [threading.Thread(target=ask, args=(version,)) for version in said]
+    host.start()
+    for asker in askers:
+        asker.start()
+    try:
+        host.wait()
+        time.sleep(1)
+    finally:
+        ready.set()
+        for asker in askers:
+            asker.join(60)
+    assert said[manifest.version][0] == "refused" and said[manifest.version][-1] == 200
+    assert 404 not in said[manifest.version]
+    assert said[absent.version][0] == "refused" and said[absent.version][-1] == 404
