@@ -13,6 +13,8 @@ from inference.recipes.cli import add_arguments as add_recipe_arguments
 from inference.serving.store import DEFAULT_STORE, StoreError
 
 MODELS = ("ultrasound", "mammography", "histopathology")
+#: Exit status of `archive` where versions were left out and others were built.
+SOME_REFUSED = 2
 EXPLANATIONS = ("map", "integrated_gradients", "occlusion")
 
 
@@ -114,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(explain)
     explain.set_defaults(command=_explain, refuse=explain.error)
 
-    variants = commands.add_parser("variants", help="try int8 and TorchScript files of a model's weights")
+    variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", choices=MODELS)
     variants.add_argument("--data", type=Path, default=_data_folder())
     variants.add_argument(
@@ -152,9 +154,15 @@ def _audit(chosen: argparse.Namespace) -> int:
 def _archive(chosen: argparse.Namespace) -> int:
     from inference.serving.archive import build_archives
 
-    for path in build_archives(chosen.out, chosen.store, chosen.workers):
+    built = build_archives(chosen.out, chosen.store, chosen.workers)
+    for path in built.archives:
         print(path)
-    return 0
+    for sentence in built.refused:
+        print(f"inference: not served: {sentence}", file=sys.stderr)
+    if not built.archives:
+        print(f"inference: {chosen.store} holds no version that can be served", file=sys.stderr)
+        return 1
+    return SOME_REFUSED if built.refused else 0
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,9 @@ from torch import Tensor, nn
 
 from inference.contract import ModelManifest
 from inference.serving.forward import Forward, ForwardOutput
+from inference.serving.onnx_to_torch.convert import UnknownOperator, network_of
+from inference.serving.store import verified_weights
+from inference.serving.torch_forward import load
 from inference.serving.variants import verified_variant
 
 Outputs = Mapping[str, Tensor]
@@ -83,31 +84,24 @@ class NoSuchExplanation(Exception):
 
 
 def stored_module(manifest: ModelManifest, store: Path) -> tuple[nn.Module, tuple[str, ...]]:
-    """The model's torch network from the store, weights widened to float32, and its outputs' names.
+    """The version's torch network, ready for gradients, and its outputs' names: from `model.pt` where the store has
+    one, else made of `model.onnx`.
 
     Raises:
-        NoSuchExplanation: the store holds no torch file of these weights.
-        StoreError: it holds one with other bytes than its list says.
+        NoSuchExplanation: the graph cannot be written in torch.
+        StoreError: a file has other bytes than its manifest or list says.
     """
-    path = verified_variant("torch", manifest, store)
-    if path is None:
+    path = verified_variant(manifest, store)
+    if path is not None:
+        stored = load(path)
+        return stored.network, stored.outputs
+    try:
+        made = network_of(verified_weights(manifest, store))
+    except UnknownOperator as error:
         raise NoSuchExplanation(
-            f"the store has no torch file of {manifest.name} {manifest.version}: gradients and random weights "
-            f"need one (python -m inference variants {manifest.name})"
-        )
-    return open_module(path)
-
-
-def open_module(path: Path) -> tuple[nn.Module, tuple[str, ...]]:
-    """A file of `inference.serving.torch_forward.export_torch`, ready for gradients."""
-    files = {"description.json": ""}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        module: nn.Module = torch.jit.load(str(path), map_location="cpu", _extra_files=files)
-    for values in (*module.parameters(), *module.buffers()):
-        if values.is_floating_point():
-            values.data = values.data.float()
-    return module, tuple(json.loads(files["description.json"])["outputs"])
+            f"{manifest.name} {manifest.version} has no torch network: {error}"
+        ) from error
+    return made.network, made.outputs
 
 
 @dataclass(frozen=True)

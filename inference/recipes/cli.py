@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from inference.serving.store import DEFAULT_STORE
+from inference.serving.store import DEFAULT_STORE, next_version
 
 
 def add_arguments(train: ArgumentParser, data: Path) -> None:
@@ -26,7 +26,9 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     recipes.add_argument("--json", action="store_true", help="print the summary as it stands in the run")
     champions = train.add_argument_group("served models")
     champions.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    champions.add_argument("--version", default="2.2.0")
+    champions.add_argument(
+        "--version", metavar="V", help="default: a patch number above the newest in the store"
+    )
     served = champions.add_mutually_exclusive_group()
     served.add_argument("--no-refit", action="store_true", help="serve the first fold's network")
     served.add_argument(
@@ -92,6 +94,7 @@ def _champion(recipe: object, chosen: Namespace) -> int:
 
     from inference.recipes.schema import ChampionRecipe
     from inference.training.build import BUILDERS, Plan, fit_final
+    from inference.training.plan import refuse_known_version
 
     assert isinstance(recipe, ChampionRecipe)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -100,7 +103,7 @@ def _champion(recipe: object, chosen: Namespace) -> int:
         data=chosen.data,
         run=chosen.run or Path("runs") / recipe.id,
         store=chosen.store,
-        version=chosen.version,
+        version=chosen.version or next_version(recipe.champion, chosen.store),
         settings=recipe.train,
         seed=chosen.seed,
         recipe=recipe.id,
@@ -110,6 +113,7 @@ def _champion(recipe: object, chosen: Namespace) -> int:
     if chosen.final_only:
         print(fit_final(recipe.champion, plan))
         return 0
+    refuse_known_version(recipe.champion, plan)
     manifest = BUILDERS[recipe.champion](plan)
     print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")
     return 0

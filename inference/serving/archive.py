@@ -1,23 +1,26 @@
-"""`.mar` archives for TorchServe, built from the model store after its hashes were checked.
+"""`.mar` archives for TorchServe: `NAME-VERSION.mar`, one a version, built from the model store.
 
-An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and, where the store
-has one for these weights, `model.pt` for GPUs. Built here directly, so that equal inputs give equal bytes;
-`NAME.source.json` beside each archive says what it was built of.
+An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and `model.pt` for GPUs, which
+is made of `model.onnx` where the store has none. Weights that are not those of the manifest, or that do not answer as
+was recorded when they were trained, get none. Built here directly, so that equal files give equal bytes;
+`NAME-VERSION.source.json` beside each archive says what it was built of.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from inference.contract import ModelManifest
-from inference.serving.store import (
-    DEFAULT_STORE,
-    file_sha256,
-    manifests,
-    verified_weights,
-)
+from inference.serving.answer import read_answer
+from inference.serving.onnx_session import OnnxForward
+from inference.serving.store import DEFAULT_STORE, StoreError, contents, file_sha256, verified_weights
+from inference.serving.torch_forward import FILE, TorchForward
 from inference.serving.variants import verified_variant
 
 HANDLER_MODULE = "cad_handler"
@@ -41,31 +44,89 @@ responseTimeout: 120
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
-def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> list[Path]:
-    """One `NAME.mar` a model under `out`; an archive built of the same inputs is left alone.
+@dataclass(frozen=True)
+class Built:
+    """The archives of a store, by name and version, and a sentence about each version that got none."""
 
-    Raises:
-        StoreError: weights that are not those of their manifest.
-    """
+    archives: tuple[Path, ...]
+    refused: tuple[str, ...]
+
+
+def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> Built:
+    """One archive a version under `out`; an archive of the same inputs is left alone, one of a version that is no
+    longer in the store is removed. A version that cannot be served hides no other."""
     out.mkdir(parents=True, exist_ok=True)
-    return [_build(manifest, store, out, workers) for manifest in manifests(store)]
+    found = contents(store)
+    archives, refused = [], list(found.refused)
+    for manifest in found.manifests:
+        try:
+            archives.append(_build(manifest, store, out, workers))
+        except StoreError as error:
+            refused.append(str(error))
+            _remove(out, _stem(manifest))
+    there = {_stem(manifest) for manifest in found.manifests}
+    for archive in out.glob("*.mar"):
+        if archive.stem not in there:
+            _remove(out, archive.stem)
+    return Built(tuple(archives), tuple(refused))
+
+
+def _stem(manifest: ModelManifest) -> str:
+    return f"{manifest.name}-{manifest.version}"
+
+
+def _remove(out: Path, stem: str) -> None:
+    for name in (f"{stem}.source.json", f"{stem}.mar"):
+        (out / name).unlink(missing_ok=True)
 
 
 def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
     weights = verified_weights(manifest, store)
-    for_gpu = verified_variant("torch", manifest, store)
-    stem = f"{manifest.name}-{manifest.version}"
-    archive, source = out / f"{stem}.mar", out / f"{stem}.source.json"
+    answer = read_answer(manifest, store)
+    committed = verified_variant(manifest, store)
+    archive, source = out / f"{_stem(manifest)}.mar", out / f"{_stem(manifest)}.source.json"
     configuration = CONFIGURATION.format(workers=workers)
     inputs = {
         "version": manifest.version,
         "weights_sha256": manifest.weights.sha256,
+        "answer_sha256": hashlib.sha256(answer.model_dump_json().encode()).hexdigest(),
         "handler": HANDLER_SOURCE,
         "configuration": configuration,
-        "also": [] if for_gpu is None else [for_gpu.name, file_sha256(for_gpu)],
+        "torch": _converter() if committed is None else file_sha256(committed),
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive
+    told = f"{manifest.name} {manifest.version}"
+    answer.check(OnnxForward(weights), f"{weights.name} of {told}")
+    with tempfile.TemporaryDirectory(prefix="cad-archive-") as folder:
+        for_gpu = committed or _converted(weights, Path(folder), told)
+        answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {told}")
+        unfinished = out / f".{archive.name}.{os.getpid()}"
+        _write(unfinished, manifest, configuration, {"model.onnx": weights, FILE: for_gpu})
+        unfinished.replace(archive)
+    source.write_text(json.dumps(inputs, indent=2), encoding="utf-8")
+    return archive
+
+
+def _converter() -> str:
+    """What a converted file depends on besides its weights."""
+    from inference.serving import onnx_to_torch
+
+    sources = sorted(Path(str(onnx_to_torch.__file__)).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _converted(weights: Path, folder: Path, told: str) -> Path:
+    from inference.serving.onnx_to_torch.convert import UnknownOperator, convert
+
+    try:
+        convert(weights, folder / FILE)
+    except UnknownOperator as error:
+        raise StoreError(f"{weights.name} of {told}: {error}") from error
+    return folder / FILE
+
+
+def _write(path: Path, manifest: ModelManifest, configuration: str, files: dict[str, Path]) -> None:
     description = {
         "runtime": "python",
         "model": {
@@ -76,16 +137,12 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         },
         "archiverVersion": "0.12.0",
     }
-    unfinished = archive.with_suffix(".mar.new")
-    with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_STORED) as bundle:
-        for name, content in (
-            ("MAR-INF/MANIFEST.json", json.dumps(description, indent=2).encode()),
-            (f"{HANDLER_MODULE}.py", HANDLER_SOURCE.encode()),
-            ("model-config.yaml", configuration.encode()),
-            ("model.onnx", weights.read_bytes()),
-            *([] if for_gpu is None else [(for_gpu.name, for_gpu.read_bytes())]),
-        ):
+    entries = {
+        "MAR-INF/MANIFEST.json": json.dumps(description, indent=2).encode(),
+        f"{HANDLER_MODULE}.py": HANDLER_SOURCE.encode(),
+        "model-config.yaml": configuration.encode(),
+        **{name: file.read_bytes() for name, file in files.items()},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+        for name, content in entries.items():
             bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content)
-    unfinished.replace(archive)
-    source.write_text(json.dumps(inputs, indent=2), encoding="utf-8")
-    return archive

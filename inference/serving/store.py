@@ -39,7 +39,7 @@ class Contents:
 def model_names(store: Path = DEFAULT_STORE) -> tuple[str, ...]:
     """The models with at least one version, sorted."""
     return tuple(
-        sorted({folder.parent.name for folder in _folders(store) if _version_of(folder) is not None})
+        sorted({folder.parent.name for folder in _folders(store) if _parsed(folder.name) is not None})
     )
 
 
@@ -48,7 +48,7 @@ def versions_of(name: str, store: Path = DEFAULT_STORE) -> tuple[str, ...]:
 
     A folder whose name is no version is none: `contents` says so.
     """
-    found = {folder.name: _version_of(folder) for folder in _folders(store, name)}
+    found = {folder.name: _parsed(folder.name) for folder in _folders(store, name)}
     ordered = sorted((version, text) for text, version in found.items() if version is not None)
     return tuple(text for _, text in ordered)
 
@@ -99,7 +99,7 @@ def manifest_in(folder: Path) -> ModelManifest:
         StoreError: they are not, the contract refuses it, or there is none.
     """
     told = f"{folder.parent.name}/{folder.name}"
-    if _version_of(folder) is None:
+    if _parsed(folder.name) is None:
         raise StoreError(f"{told}: {folder.name} is no version number such as 2.3.0")
     try:
         manifest = ModelManifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -142,6 +142,11 @@ def next_version(name: str, store: Path = DEFAULT_STORE) -> str:
     return f"{newest.major}.{newest.minor}.{newest.micro + 1}"
 
 
+def is_version(text: str) -> bool:
+    """Whether a version's folder may be called so."""
+    return _parsed(text) is not None
+
+
 def file_sha256(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with path.open("rb") as file:
@@ -154,13 +159,13 @@ def _folders(store: Path, name: str = "*") -> list[Path]:
     return sorted(f for f in found if not f.name.startswith(".") and not f.parent.name.startswith("."))
 
 
-def _version_of(folder: Path) -> Version | None:
-    """None where the name is no version, or not the one way to write it ("2.3", "2.3.0rc1", not "v2.3-rc1")."""
+def _parsed(text: str) -> Version | None:
+    """None where it is no version, or not the one way to write it ("2.3.0", "2.3.0rc1", not "v2.3-rc1")."""
     try:
-        version = Version(folder.name)
+        version = Version(text)
     except InvalidVersion:
         return None
-    return version if str(version) == folder.name and not version.epoch and version.local is None else None
+    return version if str(version) == text and not version.epoch and version.local is None else None
 
 
 def _count(error: ValueError) -> str:

@@ -1,36 +1,49 @@
-"""From a fitted network to what is served: ONNX with half-precision weights, and the manifest."""
+"""From a fitted network to what is served: an ONNX file, and what the network itself answered."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from inference.serving.answer import MOST_BY_ROUNDING, RecordedAnswer, record
 from inference.serving.graph import fold_padding
-from inference.serving.onnx_session import SHAPES
+from inference.serving.onnx_session import SHAPES, OnnxForward
 
 WEIGHTS = "model.onnx"
 THRESHOLDS = "thresholds.json"
-MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
+#: Ten million parameters in float32.
+MAX_WEIGHTS_BYTES = 40 * 1024 * 1024
 _KEEP_FULL_BELOW = 256
 
+logger = logging.getLogger(__name__)
 
-def export_onnx(network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path) -> None:
+
+def export_onnx(
+    network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path
+) -> RecordedAnswer:
     """Write `network` as ONNX: input `input` (uint8, any batch, otherwise shaped as one of `examples`), `outputs` in
     the order of its tuple. Where there are several examples, they and all maps differ in height and width only.
 
-    Weights are stored as float16 and widened when the session is made, so arithmetic stays float32.
+    Weights are stored as float16 and widened when the session is made, so arithmetic stays float32; as float32 where
+    rounding them would move the recorded answer by `MOST_BY_ROUNDING` or more.
+
+    Returns:
+        What `network` says to the seeded input of each shape, for `answer.json`.
 
     Raises:
-        ValueError: the file would be larger than a model may be.
+        ValueError: the file would be larger than a model may be, or answers otherwise than `network`.
     """
     unfinished = path.with_suffix(".new")
     network.eval()
@@ -47,16 +60,43 @@ def export_onnx(network: nn.Module, examples: Sequence[Tensor], outputs: Sequenc
             network, (example,), str(unfinished), input_names=["input"], output_names=list(outputs),
             dynamic_axes=free, opset_version=17, dynamo=False,
         )  # fmt: skip
-    graph = onnx.load(str(unfinished))
-    fold_padding(graph)
-    _halve_weights(graph)
+    whole = onnx.load(str(unfinished))
+    fold_padding(whole)
     shapes = [[None, *each.shape[1:]] for each in examples]
-    helper.set_model_props(graph, {SHAPES: json.dumps(shapes)})
-    onnx.checker.check_model(graph)
-    onnx.save(graph, str(unfinished))
+    helper.set_model_props(whole, {SHAPES: json.dumps(shapes)})
+    answer = record(
+        _answers(network, outputs), tuple(tuple(shape) for shape in shapes), "the trained network, float32"
+    )
+    halved = onnx.ModelProto.FromString(whole.SerializeToString())
+    _halve_weights(halved)
+    moved = _written(halved, unfinished, answer)
+    if moved >= MOST_BY_ROUNDING:
+        logger.info("%s keeps float32: rounded weights would move its answer by %.2g", path.name, moved)
+        off = _written(whole, unfinished, answer)
+        if off > answer.tolerance:
+            raise ValueError(f"{path.name} answers otherwise than the network that was trained: by {off:.2g}")
     if unfinished.stat().st_size > MAX_WEIGHTS_BYTES:
         raise ValueError(f"{path.name} would have {unfinished.stat().st_size} bytes")
     unfinished.replace(path)
+    return answer
+
+
+def _answers(
+    network: nn.Module, outputs: Sequence[str]
+) -> Callable[[NDArray[np.uint8]], dict[str, NDArray[Any]]]:
+    def answers(given: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        with torch.no_grad():
+            said = network(torch.from_numpy(given))
+        return {name: values.float().numpy() for name, values in zip(outputs, said, strict=True)}
+
+    return answers
+
+
+def _written(graph: onnx.ModelProto, path: Path, answer: RecordedAnswer) -> float:
+    """Save `graph`; by how much its answer differs from the recorded one."""
+    onnx.checker.check_model(graph)
+    onnx.save(graph, str(path))
+    return answer.deviation(OnnxForward(path))[0]
 
 
 def _halve_weights(model: onnx.ModelProto) -> None:

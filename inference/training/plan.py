@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,9 +20,8 @@ from inference.evaluation.account import Account, write_account
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.results import write_results
 from inference.evaluation.training_manifest import write_training_manifest
-from inference.serving.store import MANIFEST
-from inference.serving.torch_forward import FILE as TORCH_WEIGHTS
-from inference.serving.torch_forward import export_torch
+from inference.serving.answer import write_answer
+from inference.serving.store import MANIFEST, is_version, next_version
 from inference.training.export import (
     THRESHOLDS,
     WEIGHTS,
@@ -32,6 +32,8 @@ from inference.training.export import (
 
 GREY_COLOUR_LIMIT = 0.06
 INTENDED_USE = "Research only. Not a medical device; a clinician decides."
+#: Where a version lies until all of it is written; nobody looks for versions there.
+_UNFINISHED = ".unfinished"
 #: The novelty gate lets this share of held-out training images through, …
 _NOVELTY_QUANTILE = 0.99
 #: … and this much more, because held-out folds are small and other hospitals' machines differ a little.
@@ -81,6 +83,23 @@ class Plan:
         return preprocessing_sha256(preprocessing)
 
 
+def refuse_known_version(model: str, plan: Plan) -> None:
+    """Before hours of training: what is registered under a version never changes.
+
+    Raises:
+        PlanError: the store has a folder of that version already, or it is no version number.
+    """
+    if not is_version(plan.version):
+        raise PlanError(
+            f"--version {plan.version} is no version number such as {next_version(model, plan.store)}"
+        )
+    if (plan.store / model / plan.version).exists():
+        raise PlanError(
+            f"the store has {model} {plan.version} already, and a version never changes: leave --version out for "
+            f"{next_version(model, plan.store)}, or name another"
+        )
+
+
 def novelty_limit(distances: NDArray[np.float64]) -> float:
     """Above it an image is out of distribution; from held-out images' distances."""
     return float(np.quantile(distances, _NOVELTY_QUANTILE)) * _NOVELTY_ROOM
@@ -90,12 +109,17 @@ def store_model(
     plan: Plan, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
 ) -> ModelManifest:  # fmt: skip
-    """Write everything that belongs to the model: weights, manifest, what it has `seen`, predictions of record,
-    figures and card. Returns the manifest with the digest of the weights."""
-    folder = plan.store / manifest.name / manifest.version
-    folder.mkdir(parents=True, exist_ok=True)
-    export_onnx(network, examples, outputs, folder / WEIGHTS)
-    export_torch(network, examples, outputs, folder / TORCH_WEIGHTS)
+    """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
+    `seen`, predictions of record, figures and card. The version appears in the store when all of it is there.
+
+    Returns:
+        The manifest with the digest of the weights.
+    """
+    folder = plan.store / _UNFINISHED / manifest.name / manifest.version
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    answer = export_onnx(network, examples, outputs, folder / WEIGHTS)
+    write_answer(folder, answer)
     weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
     finished = manifest.model_copy(update={"weights": weights})
     (folder / MANIFEST).write_text(finished.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -104,6 +128,9 @@ def store_model(
     write_records(folder / PREDICTIONS, records)
     write_account(folder, replace(account, recipe=plan.recipe, recipe_sha256=plan.recipe_sha256))
     write_results(folder)
+    (plan.store / manifest.name).mkdir(exist_ok=True)
+    folder.rename(plan.store / manifest.name / manifest.version)
+    shutil.rmtree(plan.store / _UNFINISHED)
     return finished
 
 

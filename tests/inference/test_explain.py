@@ -20,13 +20,14 @@ from inference.explain import check as checks
 from inference.explain.deletion import areas, cells_of, centre_gaussian, compare, order_of
 from inference.explain.measure import Outcome, summarise
 from inference.explain.methods import heat_of, method_named
-from inference.explain.network import AnswerForward, NoSuchExplanation, Reading, open_module, through_module
+from inference.explain.network import AnswerForward, NoSuchExplanation, Reading, through_module
 from inference.explain.overlay import overlay
 from inference.explain.pointing import play, pointing
 from inference.explain.randomisation import STOPS, cascade, layers_of, randomised, stop_name
 from inference.explain.subject import PREPROCESS, Canvas, Subject, blurred, subject_of
 from inference.preprocessing.geometry import Placement
-from inference.serving.torch_forward import export_torch
+from inference.serving.onnx_to_torch.convert import network_of
+from inference.training.export import export_onnx
 
 SIDE = 32
 SQUARE = (slice(4, 12), slice(18, 26))
@@ -226,13 +227,14 @@ def test_the_interval_is_over_groups() -> None:
     assert one.high - one.low > 0.4
 
 
-def test_a_traced_network_from_a_file_gives_gradients(tmp_path: Path) -> None:
+def test_a_network_made_of_an_onnx_file_gives_the_same_gradients(tmp_path: Path) -> None:
     network = SquareNetwork()
-    path = tmp_path / "model.pt"
-    export_torch(network, (torch.zeros((2, 1, SIDE, SIDE), dtype=torch.uint8),), SquareOutput._fields, path)
-    module, names = open_module(path)
-    assert names == SquareOutput._fields
-    stored = method_named("integrated_gradients", through_module(module, names), READING, "malignant")
+    path = tmp_path / "model.onnx"
+    export_onnx(network, (torch.zeros((2, 1, SIDE, SIDE), dtype=torch.uint8),), SquareOutput._fields, path)
+    made = network_of(path)
+    assert made.outputs == SquareOutput._fields
+    answer = through_module(made.network, made.outputs)
+    stored = method_named("integrated_gradients", answer, READING, "malignant")
     own = method_named("integrated_gradients", through_module(network), READING, "malignant")
     assert np.abs(stored(SUBJECTS[0].canvas) - own(SUBJECTS[0].canvas)).max() < 1e-3
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +22,7 @@ from inference.serving.forward import ForwardOutput
 from inference.serving.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.pipeline import probe_tensor
-from inference.serving.store import StoreError, manifests, model_names, read_manifest, version_folder
+from inference.serving.store import model_names, read_manifest
 from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240
@@ -192,28 +190,3 @@ def test_large_requests_run_by_themselves(handler: TensorHandler, context: Conte
     counts = (1, 2, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1)
     handler.handle([{"body": wire.encode({INPUT: fields(count)})} for count in counts], context)
     assert sizes == [3, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1]
-
-
-def test_archives_are_built_once_and_again_when_something_changed(archives: Path) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
-    assert set(before) == {f"{manifest.name}-{manifest.version}.mar" for manifest in manifests()}
-    build_archives(archives)
-    assert before == {path.name: path.stat().st_mtime_ns for path in archives.glob("*.mar")}
-    build_archives(archives, workers=2)
-    with zipfile.ZipFile(archives / f"ultrasound-{read_manifest('ultrasound').version}.mar") as bundle:
-        assert b"maxWorkers: 2" in bundle.read("model-config.yaml")
-        description = json.loads(bundle.read("MAR-INF/MANIFEST.json"))
-    assert description["model"]["modelVersion"] == read_manifest("ultrasound").version
-
-
-def test_weights_that_are_not_the_manifests_are_not_packed(tmp_path: Path) -> None:
-    manifest = read_manifest("ultrasound")
-    folder = version_folder(manifest, tmp_path / "store")
-    folder.mkdir(parents=True)
-    for name in ("manifest.json", "model.onnx"):
-        (folder / name).write_bytes((version_folder(manifest) / name).read_bytes())
-    with (folder / "model.onnx").open("ab") as weights:
-        weights.write(b"\0")
-    with pytest.raises(StoreError, match="not those of its manifest"):
-        build_archives(tmp_path / "out", tmp_path / "store")
-    assert not list((tmp_path / "out").glob("*.mar"))

@@ -22,7 +22,8 @@ from inference.models.lesion import LesionNetwork, LesionOutput
 from inference.models.mammogram import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
 from inference.models.tissue import FieldNetwork, FieldOutput, FieldReader
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.torch_forward import TorchForward, export_torch
+from inference.serving.onnx_to_torch.convert import convert
+from inference.serving.torch_forward import TorchForward
 from inference.training import films, histopathology, masses, ultrasound
 from inference.training.augment import cut_out, grey_levels, look_closer, stains, warp
 from inference.training.device import CapturedGradients, Gradients, device
@@ -218,7 +219,7 @@ def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Pat
     network = LesionNetwork(EfficientNetLite0(), 3).eval()
     examples = tuple(torch.randint(0, 256, (2, 1, side, side), dtype=torch.uint8) for side in (96, 64))
     export_onnx(network, examples, LesionOutput._fields, tmp_path / "model.onnx")
-    export_torch(network, examples, LesionOutput._fields, tmp_path / "model.pt")
+    convert(tmp_path / "model.onnx", tmp_path / "model.pt")
     for forward in (OnnxForward(tmp_path / "model.onnx"), TorchForward(tmp_path / "model.pt", "cpu")):
         assert forward.shapes == ((None, 1, 96, 96), (None, 1, 64, 64))
         for example in examples:

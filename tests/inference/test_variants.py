@@ -1,8 +1,7 @@
-"""Variants of a model's weights: kept where they cost at most 0.01 of AUC, and served only as listed."""
+"""The TorchScript file of a version: kept where it costs at most 0.01 of AUC, and served only as listed."""
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 
@@ -13,35 +12,29 @@ from inference.contract import ModelManifest
 from inference.serving.archive import build_archives
 from inference.serving.forward import Forward
 from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import StoreError, file_sha256, read_manifest
-from inference.serving.torch_forward import FILE, export_torch
-from inference.serving.trial import evenly
-from inference.serving.variants import FILES, LIST, Recording, read_variants, try_variants, verified_variant
-from tests.inference.tiny_network import OUTPUTS, example, fields, tiny_network, write_onnx
+from inference.serving.onnx_to_torch.convert import convert
+from inference.serving.store import StoreError, version_folder
+from inference.serving.torch_forward import FILE
+from inference.serving.trial import as_text, evenly
+from inference.serving.variants import LIST, Judge, VariantList, read_variants, try_torch, verified_variant
+from tests.inference.tiny_network import fields
+from tests.small_store import put_version
 
-NAME = "histopathology"
 BRIGHT = fields(24, seed=5)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    folder = tmp_path / "store" / NAME
-    folder.mkdir(parents=True)
-    weights = write_onnx(folder / "model.onnx")
-    described = json.loads(read_manifest(NAME).model_dump_json())
-    described["weights"]["sha256"] = file_sha256(weights)
-    (folder / "manifest.json").write_text(json.dumps(described))
-    return folder.parent
+def manifest(tmp_path: Path) -> ModelManifest:
+    """A version with a `model.pt` beside its weights."""
+    made = put_version(tmp_path, "1.0.0")
+    folder = version_folder(made, tmp_path)
+    convert(folder / "model.onnx", folder / FILE)
+    return made
 
 
-@pytest.fixture
-def manifest(store: Path) -> ModelManifest:
-    return read_manifest(NAME, store)
-
-
-def judge_of(store: Path, manifest: ModelManifest, drop: float) -> object:
+def judge_of(store: Path, manifest: ModelManifest, drop: float) -> Judge:
     """An AUC of 1.0 for the model itself, `drop` less for anything else."""
-    own = OnnxForward(store / NAME / manifest.weights.file)(BRIGHT).outputs["logit"]
+    own = OnnxForward(version_folder(manifest, store) / manifest.weights.file)(BRIGHT).outputs["logit"]
 
     def judge(forward: Forward) -> dict[str, float]:
         same = np.array_equal(forward(BRIGHT).outputs["logit"], own)
@@ -50,79 +43,66 @@ def judge_of(store: Path, manifest: ModelManifest, drop: float) -> object:
     return judge
 
 
-def tried(store: Path, manifest: ModelManifest, drop: float) -> object:
-    return try_variants(
-        manifest,
-        store,
-        [fields(1, seed) for seed in range(6)],
-        judge_of(store, manifest, drop),  # type: ignore[arg-type]
-    )
+def tried(store: Path, manifest: ModelManifest, drop: float) -> VariantList:
+    return try_torch(manifest, store, judge_of(store, manifest, drop))
 
 
-def test_int8_is_smaller_close_and_kept_within_the_limit(store: Path, manifest: ModelManifest) -> None:
-    found = tried(store, manifest, 0.01)
-    listed = read_variants(manifest, store)
-    assert listed == found and listed is not None
-    static = next(variant for variant in listed.variants if variant.kind == "int8")
-    assert static.kept and static.auc_drop == pytest.approx(0.01) and static.relative_speed is not None
-    path = verified_variant("int8", manifest, store)
-    assert path == store / NAME / FILES["int8"]
-    exact = OnnxForward(store / NAME / "model.onnx")(BRIGHT).outputs["logit"]
-    close = OnnxForward(path)(BRIGHT).outputs["logit"]
-    assert np.corrcoef(exact, close)[0, 1] > 0.95
+def test_a_file_within_the_limit_is_kept_and_listed(tmp_path: Path, manifest: ModelManifest) -> None:
+    assert verified_variant(manifest, tmp_path) is None  # nobody has judged it yet
+    found = tried(tmp_path, manifest, 0.01)
+    assert read_variants(manifest, tmp_path) == found
+    assert found.variants[0].kept and found.variants[0].auc_drop == pytest.approx(0.01)
+    assert verified_variant(manifest, tmp_path) == version_folder(manifest, tmp_path) / FILE
+    assert "(kept)" in as_text(manifest, found)
 
 
-def test_a_variant_that_costs_more_is_removed_and_stays_on_the_list(
-    store: Path, manifest: ModelManifest
+def test_a_file_that_costs_more_is_removed_and_stays_on_the_list(
+    tmp_path: Path, manifest: ModelManifest
 ) -> None:
-    tried(store, manifest, 0.02)
-    assert not (store / NAME / FILES["int8"]).exists()
-    assert verified_variant("int8", manifest, store) is None
-    listed = read_variants(manifest, store)
+    tried(tmp_path, manifest, 0.02)
+    assert not (version_folder(manifest, tmp_path) / FILE).exists()
+    assert verified_variant(manifest, tmp_path) is None
+    listed = read_variants(manifest, tmp_path)
     assert listed is not None
     assert [variant.kept for variant in listed.variants] == [False]
 
 
-def test_a_list_of_other_weights_says_nothing(store: Path, manifest: ModelManifest) -> None:
-    tried(store, manifest, 0.0)
+def test_without_a_file_what_would_be_made_is_judged_and_nothing_is_written(tmp_path: Path) -> None:
+    made = put_version(tmp_path, "2.0.0")
+    before = sorted(version_folder(made, tmp_path).iterdir())
+    assert tried(tmp_path, made, 0.0).variants[0].kept
+    assert not tried(tmp_path, made, 0.02).variants[0].kept
+    assert sorted(version_folder(made, tmp_path).iterdir()) == before
+
+
+def test_a_list_of_other_weights_says_nothing(tmp_path: Path, manifest: ModelManifest) -> None:
+    tried(tmp_path, manifest, 0.0)
     weights = manifest.weights.model_copy(update={"sha256": "0" * 64})
     other = manifest.model_copy(update={"weights": weights})
-    assert read_variants(other, store) is None and verified_variant("int8", other, store) is None
+    assert read_variants(other, tmp_path) is None and verified_variant(other, tmp_path) is None
 
 
-def test_changed_bytes_are_refused(store: Path, manifest: ModelManifest) -> None:
-    tried(store, manifest, 0.0)
-    with (store / NAME / FILES["int8"]).open("ab") as file:
+def test_changed_bytes_are_refused(tmp_path: Path, manifest: ModelManifest) -> None:
+    tried(tmp_path, manifest, 0.0)
+    folder = version_folder(manifest, tmp_path)
+    with (folder / FILE).open("ab") as file:
         file.write(b"\0")
     with pytest.raises(StoreError, match="is not what"):
-        verified_variant("int8", manifest, store)
-    (store / NAME / LIST).write_text("{}")
+        verified_variant(manifest, tmp_path)
+    (folder / LIST).write_text("{}")
     with pytest.raises(StoreError, match="invalid"):
-        read_variants(manifest, store)
+        read_variants(manifest, tmp_path)
 
 
-def test_an_archive_carries_the_file_for_gpus_once_it_was_judged(
-    store: Path, manifest: ModelManifest, tmp_path: Path
+def test_an_archive_carries_the_versions_own_file_once_it_was_judged(
+    tmp_path: Path, manifest: ModelManifest
 ) -> None:
-    export_torch(tiny_network(), (example(),), OUTPUTS, store / NAME / FILE)
-    (first,) = build_archives(tmp_path / "out", store)
-    assert FILE not in zipfile.ZipFile(first).namelist()
-    tried(store, manifest, 0.0)
-    (second,) = build_archives(tmp_path / "out", store)
-    assert zipfile.ZipFile(second).read(FILE) == (store / NAME / FILE).read_bytes()
-    (again,) = build_archives(tmp_path / "elsewhere", store)
-    assert again.read_bytes() == second.read_bytes()
-
-
-def test_what_int8_is_fitted_to_is_what_the_pipeline_sends() -> None:
-    def forward(tensor: np.ndarray, /) -> object:
-        return tensor
-
-    recording = Recording(forward, most=2)  # type: ignore[arg-type]
-    for seed in range(3):
-        recording(fields(4, seed))
-    assert [tensor.shape[0] for tensor in recording.tensors] == [1, 1]
-    np.testing.assert_array_equal(recording.tensors[1], fields(4, 1)[:1])
+    own = (version_folder(manifest, tmp_path) / FILE).read_bytes()
+    tried(tmp_path, manifest, 0.0)
+    (first,) = build_archives(tmp_path / "out", tmp_path).archives
+    assert zipfile.ZipFile(first).read(FILE) == own
+    (again,) = build_archives(tmp_path / "elsewhere", tmp_path).archives
+    assert again.read_bytes() == first.read_bytes()
 
 
 def test_images_are_drawn_evenly() -> None:

@@ -1,4 +1,4 @@
-"""A network small enough to export in a test: what exporting, folding and quantising must not change."""
+"""A network small enough to export in a test: what exporting, folding and converting must not change."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class TinyNetwork(nn.Module):
         return TinyOutput(self.classify(x.mean(dim=(2, 3)))[:, 0], self.outline(x))
 
 
-def tiny_network() -> TinyNetwork:
+def tiny_network(seed: int = 3) -> TinyNetwork:
     """With weights and batch statistics of its own, the same every time."""
-    torch.manual_seed(3)
+    torch.manual_seed(seed)
     network = TinyNetwork().eval()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -57,9 +57,9 @@ def example() -> Tensor:
     return torch.zeros((2, *SHAPE), dtype=torch.uint8)
 
 
-def write_onnx(path: Path) -> Path:
+def write_onnx(path: Path, seed: int = 3) -> Path:
     """`tiny_network` as the laboratory exports it."""
-    export_onnx(tiny_network(), (example(),), OUTPUTS, path)
+    export_onnx(tiny_network(seed), (example(),), OUTPUTS, path)
     return path
 
 
