@@ -151,7 +151,7 @@ class TorchServeModelServer:
             try:
                 answer = self._client.get(
                     f"{host.management_url}/models/{manifest.name}/{manifest.version}",
-                    headers={"Authorization": f"Bearer {self._tokens.token('management')}"},
+                    headers=self._authorization("management"),
                     timeout=3,
                 )
                 described = answer.json() if answer.status_code == 200 else []
@@ -220,10 +220,7 @@ class TorchServeModelServer:
             answer = self._client.post(
                 host.url + path,
                 content=body,
-                headers={
-                    "Authorization": f"Bearer {self._tokens.token()}",
-                    "Content-Type": "application/octet-stream",
-                },
+                headers={**self._authorization("inference"), "Content-Type": "application/octet-stream"},
                 timeout=timeout,
             )
         except httpx.HTTPError as error:
@@ -247,6 +244,11 @@ class TorchServeModelServer:
             raise _Refused
         logger.warning("model server refused a request: %s, status %d", path, answer.status_code)
         raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
+
+    def _authorization(self, kind: str) -> dict[str, str]:
+        """None at all where there is no token: a header without one is malformed."""
+        token = self._tokens.token(kind)
+        return {"Authorization": f"Bearer {token}"} if token else {}
 
     def _take(self, deadline: Deadline, tried: Counter[str], absent: set[str]) -> Host | None:
         """Of the hosts that admit a call and may have the version the one that this call has tried least, then the

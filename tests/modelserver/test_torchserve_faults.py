@@ -40,6 +40,13 @@ def test_a_prediction_names_the_version_and_brings_the_token(serve: Serve, manif
     assert server.tokens == ["Bearer secret"]
 
 
+def test_without_a_token_there_is_no_header(serve: Serve, manifest: ModelManifest) -> None:
+    """An empty one is malformed: it never left this process, and the host seemed away."""
+    server = serve()
+    TorchServeModelServer([server.url], TokenSource()).prove(manifest, Deadline(5))
+    assert server.tokens == [""]
+
+
 def test_calls_share_one_connection(serve: Serve, manifest: ModelManifest) -> None:
     server = serve()
     models = adapter(server)
