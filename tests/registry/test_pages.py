@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
+from django.contrib.messages import get_messages
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
+from cad_platform.core import probes
 from cad_platform.core.models import ComponentProbe
 from cad_platform.core.request import Actor
 from cad_platform.registry.cards import card_html
+from cad_platform.registry.health import component_of
 from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.services import register_from_store
+from cad_platform.registry.routing import routed_versions
+from cad_platform.registry.services import make_default, register_from_store
 from cad_platform.registry.views import flat_metrics
 from tests import factories
+from tests.registry.conftest import Store
 
 pytestmark = pytest.mark.django_db(transaction=True)
+SYSTEM = Actor.system("test")
+SWITCH = "Make it the default"
 
 
 @pytest.fixture
@@ -29,28 +37,116 @@ def browser() -> Client:
     return client
 
 
-def test_a_models_page_says_what_it_is_and_whether_it_answers(browser: Client) -> None:
-    version = register_from_store(Actor.system("test"))[0]
-    url = reverse("model", args=[version.pk])
-    assert "Not tried yet" in browser.get(url).content.decode()
-    probe = ComponentProbe.objects.create(
-        component=f"model:{version.name}", succeeded_at=timezone.now(), latency_ms=42
-    )
-    page = browser.get(url).content.decode()
+@pytest.fixture
+def known(store: Store) -> dict[str, ModelVersion]:
+    """The default version and one that stands by, by version number."""
+    store.add("99.0.0")
+    versions = {version.version: version for version in register_from_store(SYSTEM).versions}
+    make_default(SYSTEM, versions[store.version])
+    return versions
+
+
+def page_of(browser: Client, version: ModelVersion | None = None) -> str:
+    url = reverse("models") if version is None else reverse("model", args=[version.pk])
+    return unescape(re.sub(r"\s+", " ", browser.get(url).content.decode()))
+
+
+def test_a_models_page_says_what_it_is_and_whether_it_answers(browser: Client, store: Store) -> None:
+    (version,) = register_from_store(SYSTEM).versions
+    assert "Not tried yet" in page_of(browser, version)
+    probes.succeeded(component_of(version), 42)
+    page = page_of(browser, version)
     assert "Answers" in page and "42 ms" in page and version.weights_sha256 in page
-    assert version.name in browser.get(reverse("models")).content.decode()
-    probe.succeeded_at = timezone.now() - timedelta(seconds=40)
-    probe.save()
-    assert "Does not answer" in browser.get(url).content.decode()
+    ComponentProbe.objects.update(succeeded_at=timezone.now() - timedelta(minutes=4))
+    page = page_of(browser, version)
+    assert "Does not answer" in page and "240 s old" in page
+    probes.failed(component_of(version), "not served here: no model server has it", "not_served")
+    assert "Not served here" in page_of(browser, version)
 
 
-def test_another_version_becomes_the_default(browser: Client) -> None:
-    version = register_from_store(Actor.system("test"))[0]
-    version.pk, version.version, version.is_default = None, "0.0.1", False
-    version.save(force_insert=True)
-    browser.post(reverse("model-make-default", args=[version.pk]))
-    defaults = ModelVersion.objects.filter(name=version.name, is_default=True)
-    assert [default.version for default in defaults] == ["0.0.1"]
+def test_the_list_has_each_model_with_its_versions_newest_first(
+    browser: Client, known: dict[str, ModelVersion], store: Store
+) -> None:
+    factories.model_version("ultrasound", "US", "9.10.0", is_default=False)
+    factories.model_version("ultrasound", "US", "9.9.0", is_default=False)
+    factories.model_version("mammography")
+    probes.failed(component_of(known["99.0.0"]), "not served here: no model server has it", "not_served")
+    page = page_of(browser)
+    assert page.index("mammography 1.0.0") < page.index("ultrasound 99.0.0")
+    assert re.findall(r">ultrasound ([\d.]+)<", page) == ["99.0.0", "9.10.0", "9.9.0", store.version]
+    rows = dict(re.findall(r'href="[^"]+">ultrasound ([\d.]+)</a>(.*?)</tr>', page))
+    default, other, gone = rows[store.version], rows["99.0.0"], rows["9.9.0"]
+    assert "Default" in default and "Answers" in default and "In the store" in default
+    assert "Stands by" in other and "Not served here" in other and "In the store" in other
+    assert "Not tried yet" in gone and "Not in the store" in gone
+
+
+def test_without_models_the_list_says_what_to_do(browser: Client) -> None:
+    page = page_of(browser)
+    assert "No model is registered." in page and "register_models" in page
+
+
+def test_a_model_without_a_default_and_one_whose_default_nobody_has_are_warned_of(
+    browser: Client, store: Store
+) -> None:
+    (version,) = register_from_store(SYSTEM).versions
+    assert "No version of this model is the default" in page_of(browser)
+    make_default(SYSTEM, version)
+    assert "notice--danger" not in page_of(browser) + page_of(browser, version)
+    probes.failed(component_of(version), "not served here: no model server has it", "not_served")
+    warning = f"Studies should be analysed with {version.version}, and no model server has it."
+    assert warning in page_of(browser) and warning in page_of(browser, version)
+
+
+def test_only_a_version_that_answers_can_be_made_the_default(
+    browser: Client, known: dict[str, ModelVersion], store: Store
+) -> None:
+    other = known["99.0.0"]
+    assert "has answered for it. That is asked within a minute." in page_of(browser, other)
+    assert SWITCH not in page_of(browser, other)
+    probes.failed(component_of(other), "the model server does not answer: ConnectError", "away")
+    page = page_of(browser, other)
+    assert SWITCH not in page and "once a model server answers for it." in page and "ConnectError" in page
+    probes.failed(component_of(other), "not served here: no model server has it", "not_served")
+    page = page_of(browser, other)
+    assert SWITCH not in page and "load it there first" in page
+    probes.succeeded(component_of(other), 42)
+    assert SWITCH in page_of(browser, other)
+    assert SWITCH not in page_of(browser, known[store.version])
+
+
+def test_a_switch_says_what_happens_to_the_analyses_that_wait(
+    browser: Client, known: dict[str, ModelVersion], store: Store
+) -> None:
+    url = reverse("model-make-default", args=[known["99.0.0"].pk])
+    answer = browser.post(url, {"reason": "fewer false positives"})
+    assert answer.status_code == 302
+    assert [str(version) for version in routed_versions()] == ["ultrasound 99.0.0"]
+    (said,) = [str(message) for message in get_messages(answer.wsgi_request)]
+    assert said == (
+        "New studies are analysed with ultrasound 99.0.0. "
+        f"Analyses that were waiting for {store.version} go on with 99.0.0."
+    )
+
+
+def test_a_page_that_is_out_of_date_switches_to_nothing_that_nobody_serves(
+    browser: Client, known: dict[str, ModelVersion], store: Store
+) -> None:
+    store.remove("99.0.0")
+    answer = browser.post(reverse("model-make-default", args=[known["99.0.0"].pk]))
+    assert answer.status_code == 409
+    assert "Load it on a model server, then try again." in unescape(answer.content.decode())
+    assert [str(version) for version in routed_versions()] == [f"ultrasound {store.version}"]
+
+
+def test_a_clinician_sees_no_models_and_switches_none(known: dict[str, ModelVersion]) -> None:
+    clinician = Client()
+    clinician.force_login(factories.user(Role.RADIOLOGIST))
+    other = known["99.0.0"]
+    assert clinician.get(reverse("models")).status_code == 403
+    assert clinician.get(reverse("model", args=[other.pk])).status_code == 403
+    assert clinician.post(reverse("model-make-default", args=[other.pk])).status_code == 403
+    assert other not in routed_versions()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +168,7 @@ def test_a_card_cannot_act(hostile: str) -> None:
 
 
 def test_a_cards_plots_are_shown_while_the_store_holds_the_version(browser: Client) -> None:
-    version = register_from_store(Actor.system("test"))[0]
+    version = register_from_store(SYSTEM).versions[0]
     page = browser.get(reverse("model", args=[version.pk])).content.decode()
     addresses = re.findall(r'<img src="([^"]+)"', page)
     assert addresses and "plots/" not in re.findall(r'href="(plots/[^"]*)"', page)
