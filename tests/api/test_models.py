@@ -71,10 +71,9 @@ def test_nobody_is_401(name: str, known: dict[str, ModelVersion]) -> None:
 
 
 @pytest.mark.parametrize("name", ADDRESSES)
-def test_no_token_manages_models_not_even_an_administrators(
-    name: str, known: dict[str, ModelVersion]
-) -> None:
-    token = token_for(factories.user(Role.ADMINISTRATOR), Scope.STUDIES_READ)
+def test_no_token_manages_models(name: str, known: dict[str, ModelVersion]) -> None:
+    user = factories.user(Role.INTEGRATOR)
+    token = token_for(user, Scope.STUDIES_READ, Scope.STUDIES_WRITE)
     assert ask(Client(headers={"Authorization": f"Bearer {token}"}), name).status_code == 403
 
 
