@@ -164,9 +164,7 @@ def test_a_version_that_nobody_serves_is_a_conflict(
     ("body", "status"),
     [({"reason": "x" * 2001}, 422), ({"why": "x"}, 422), ([], 422), ("{", 400), ("[" * 100_000, 400)],
 )
-def test_a_body_that_is_no_reason_is_refused(
-    known: dict[str, ModelVersion], body: Any, status: int
-) -> None:
+def test_a_body_that_is_no_reason_is_refused(known: dict[str, ModelVersion], body: Any, status: int) -> None:
     answer = ask(session(), "default", body)
     assert (answer.status_code, answer["Content-Type"]) == (status, "application/problem+json")
     assert known["99.0.0"] not in routed_versions()

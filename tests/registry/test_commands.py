@@ -13,6 +13,7 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.request import Actor
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.registry import services
+from cad_platform.registry.management.commands.register_models import SOME_REFUSED
 from cad_platform.registry.routing import routed_versions
 from tests.modelserver.conftest import ScriptedServer, refusal, serve  # noqa: F401
 from tests.registry.conftest import Store
@@ -58,8 +59,10 @@ def test_register_models_says_what_is_new_and_makes_nothing_the_default(store: S
 def test_register_models_names_what_it_refuses_and_registers_the_others(store: Store) -> None:
     (store.add("99.0.0") / "model.onnx").write_bytes(b"tampered")
     out = StringIO()
-    with pytest.raises(CommandError, match=r"Not registered:\n- the weights of ultrasound 99\.0\.0 are not"):
+    refusal_of_it = r"Not registered:\n- the weights of ultrasound 99\.0\.0 are not"
+    with pytest.raises(CommandError, match=refusal_of_it) as caught:
         call_command("register_models", stdout=out)
+    assert caught.value.returncode == SOME_REFUSED
     assert out.getvalue() == f"ultrasound {store.version} (US, new)\n"
 
 

@@ -23,6 +23,7 @@ import pytest
 from PIL import Image
 
 from imaging.phantoms import ultrasound
+from inference.serving.store import read_manifest
 from tests.live_platform import LivePlatform
 
 pytestmark = pytest.mark.disruptive
@@ -143,7 +144,7 @@ def test_the_model_server_is_killed(
     uid = hospital.start(images)
     with nobody_restarts(live_platform):
         live_platform.kill("torchserve")
-        hospital.wait_named("model:ultrasound")
+        hospital.wait_named(f"model:ultrasound/{read_manifest('ultrasound').version}")
     assert hospital.succeeded(uid)["attempts"] >= 2
 
 

@@ -10,6 +10,9 @@ from cad_platform.core.errors import PlatformError
 from cad_platform.core.request import Actor
 from cad_platform.registry.services import register_from_store
 
+#: Exit status where some versions were refused and the others are registered; 1 is "nothing was done".
+SOME_REFUSED = 2
+
 
 class Command(BaseCommand):
     help = (
@@ -27,4 +30,5 @@ class Command(BaseCommand):
             default = ", default" if version.is_default else ""
             self.stdout.write(f"{version} ({version.modality}{default}{is_new})")
         if outcome.refused:
-            raise CommandError("Not registered:\n" + "\n".join(f"- {reason}" for reason in outcome.refused))
+            refused = "\n".join(f"- {reason}" for reason in outcome.refused)
+            raise CommandError(f"Not registered:\n{refused}", returncode=SOME_REFUSED)
