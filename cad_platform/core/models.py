@@ -38,7 +38,7 @@ class OutboxEvent(models.Model):
 class ComponentProbe(models.Model):
     """The latest proof by traffic that a component works, or how it failed."""
 
-    component = models.CharField(max_length=100, primary_key=True)
+    component = models.CharField(max_length=120, primary_key=True)
     succeeded_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True)

@@ -14,7 +14,7 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from cad_platform.core import probes, tasks
+from cad_platform.core import housekeeping, probes, tasks
 from cad_platform.core.models import ComponentProbe
 from cad_platform.registry.models import ModelVersion
 from inference.serving.store import model_names
@@ -127,6 +127,10 @@ def test_what_stands_by_is_proven_in_rounds_of_its_own(broker: str, monkeypatch:
     probes.probe_standby()
     assert asked == ["model:a/1", "model:a/2"]
     assert not ComponentProbe.objects.get(component="model:a/2").required
+
+
+def test_housekeeping_has_both_rounds() -> None:
+    assert {"probes", "standby probes"} <= housekeeping._loops.keys()
 
 
 def test_a_hanging_standby_version_delays_no_round(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,17 +15,14 @@ from cad_platform.modelserver.breaker import Circuit
 from cad_platform.modelserver.port import Deadline, VersionNotServed
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
-from embedded.process import Child
-from embedded.state import StateFolder, free_port
-from embedded.torchserve import TorchServe, current_token
+from embedded.state import free_port
+from embedded.torchserve import current_token
 from inference.contract import ModelManifest, ModelServerUnavailable
 from inference.serving import wire
-from inference.serving.archive import build_archives
 from inference.serving.handler import INPUT
 from inference.serving.pipeline import probe_tensor
 from inference.serving.store import read_manifest, version_folder
-
-START_SECONDS = 240
+from tests.torchserve_host import Host, torchserve_host
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -43,44 +38,13 @@ def absent(manifest: ModelManifest) -> ModelManifest:
     return manifest.model_copy(update={"version": "99.0.0"})
 
 
-@dataclass
-class Host:
-    """One TorchServe that can be started again."""
-
-    server: TorchServe
-    log: Path
-    child: Child | None = None
-
-    def start(self) -> None:
-        self.server.prepare()
-        self.child = Child(self.server.command(), self.log)
-
-    def stop(self) -> None:
-        if self.child is not None:
-            self.child.stop()
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not self.server.ready():
-            assert self.child is not None
-            assert self.child.running() and time.monotonic() < deadline, self.child.log_tail()
-            self.server.tend()
-            time.sleep(0.25)
-
-
 @pytest.fixture(scope="module")
 def host(manifest: ModelManifest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    store, archives = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("archives")
+    store = tmp_path_factory.mktemp("store")
     shutil.copytree(version_folder(manifest), version_folder(manifest, store))
-    build_archives(archives, store)
-    server = TorchServe(StateFolder(tmp_path_factory.mktemp("state")), archives)
-    host = Host(server, tmp_path_factory.mktemp("log") / "torchserve.log")
-    host.start()
-    try:
+    with torchserve_host(tmp_path_factory.mktemp("host"), store) as host:
         host.wait()
         yield host
-    finally:
-        host.stop()
 
 
 def adapter(host: Host, *others: str) -> TorchServeModelServer:

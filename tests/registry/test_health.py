@@ -48,6 +48,12 @@ def test_a_version_and_its_manifest_are_one_component(store: Store) -> None:
     assert health.component_of(version) == health.component_of(manifest_of(version)) == named
 
 
+def test_the_longest_name_and_version_have_a_component(store: Store) -> None:
+    version = factories.model_version("u" * 60, "US", "1" * 40, is_default=False)
+    probes.failed(health.component_of(version), "away")
+    assert serving(version).reason == "away"
+
+
 def test_the_default_counts_and_the_others_stand_by(pair: tuple[ModelVersion, ModelVersion]) -> None:
     default, other = pair
     assert list(health.checks()) == [health.component_of(default)]
