@@ -75,6 +75,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.view": _reads,
     "study.receive": _posts,
     "study.withdraw": _is_clinician,
+    "study.reanalyse": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,
     "finding.decide": _drafts,

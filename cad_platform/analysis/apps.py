@@ -7,7 +7,11 @@ class AnalysisConfig(AppConfig):
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)
+        from cad_platform.analysis.transitions import SET_TOPIC
         from cad_platform.core import outbox
+        from cad_platform.registry.routing import ROUTED_TOPIC
 
         outbox.subscribe("study.complete", "analysis.study_complete")
         outbox.subscribe("analysis.requested", "analysis.run")
+        outbox.subscribe(ROUTED_TOPIC, "analysis.replace_unrouted")
+        outbox.subscribe(SET_TOPIC, "analysis.go_on")

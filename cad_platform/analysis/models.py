@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from datetime import datetime
 
 import pghistory
 import pgtrigger
@@ -34,7 +35,12 @@ class AnalysisJob(models.Model):
     reason = models.TextField(blank=True, help_text="why there is no result, for a person")
     retryable = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0, help_text="number of the latest claim")
-    requested_at = models.DateTimeField(default=timezone.now)
+    requested_at = models.DateTimeField(
+        default=timezone.now, help_text="first; trying again does not move it"
+    )
+    restarted_at = models.DateTimeField(
+        null=True, help_text="when a person had it tried again; attempts count anew"
+    )
     available_at = models.DateTimeField(default=timezone.now, help_text="not before; moves with each retry")
     queued_at = models.DateTimeField(null=True, help_text="when a message for the present wait was last sent")
     lease_expires_at = models.DateTimeField(null=True)
@@ -65,6 +71,11 @@ class AnalysisJob(models.Model):
                 name="job_open",
             ),
         ]
+
+    @property
+    def waiting_since(self) -> datetime:
+        """Since when its attempts and its patience count."""
+        return self.restarted_at or self.requested_at
 
 
 class JobAttempt(models.Model):
@@ -137,4 +148,51 @@ class Finding(models.Model):
         ]
         triggers = [
             pgtrigger.Protect(name="immutable", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+
+class Reanalysis(models.Model):
+    """A set of studies that a person has analysed again with the versions in use. The members are fixed when it is
+    asked for; how far it is, is read from them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    site = models.ForeignKey(
+        "accounts.Site",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="none: of every site",
+    )
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now)
+    criteria = models.JSONField(default=dict, help_text="what was asked for; names no patient")
+    stopped_at = models.DateTimeField(null=True, help_text="by a person: what had not begun is left alone")
+
+    class Meta:
+        ordering = ["-requested_at", "id"]
+
+
+class ReanalysedStudy(models.Model):
+    """One study of a set."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        REQUESTED = "requested", _("Asked for")
+        UNNEEDED = "unneeded", _("Analysed by this version already")
+        GONE = "gone", _("Withdrawn or incomplete")
+
+    reanalysis = models.ForeignKey(Reanalysis, on_delete=models.PROTECT, related_name="members")
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    jobs = models.ManyToManyField(AnalysisJob, related_name="+")
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["reanalysis", "study"], name="reanalysed_once_in_set"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["reanalysis"], condition=models.Q(state="waiting"), name="reanalysed_waiting"
+            ),
         ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
-from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
+from cad_platform.analysis.models import AnalysisJob, Artefact, ReanalysedStudy, Reanalysis
 from cad_platform.core.errors import NotFound
 from cad_platform.core.request import Actor
 from cad_platform.studies.models import Study
@@ -27,13 +29,6 @@ def jobs_of(actor: Actor, study: Study) -> QuerySet[AnalysisJob]:
     require(actor, "study.view", study)
     found = AnalysisJob.objects.filter(study=study).select_related("model_version")
     return found.order_by("requested_at", "pk")
-
-
-def findings_of(actor: Actor, study: Study) -> QuerySet[Finding]:
-    """What models and readers have marked, as numbered. Raises as `jobs_of`."""
-    require(actor, "study.view", study)
-    found = Finding.objects.filter(study=study)
-    return found.select_related("instance", "job__model_version", "author").order_by("number")
 
 
 def artefact(actor: Actor, artefact_id: uuid.UUID) -> Artefact:
@@ -66,16 +61,94 @@ def job_by_id(actor: Actor, job_id: uuid.UUID) -> AnalysisJob:
     return job
 
 
+@dataclass(frozen=True)
+class SetProgress:
+    """How far a set of studies is: each study in exactly one of the counts."""
+
+    reanalysis: Reanalysis
+    total: int
+    waiting: int
+    at_work: int
+    done: int
+    failed: int
+    skipped: int
+
+    @property
+    def percent(self) -> int:
+        """Of the studies, how many need nothing more."""
+        ended = self.done + self.failed + self.skipped
+        return 100 * ended // self.total if self.total else 100
+
+    @property
+    def is_open(self) -> bool:
+        return self.at_work > 0 or (self.waiting > 0 and self.reanalysis.stopped_at is None)
+
+
+def reanalyses(actor: Actor, limit: int = 50) -> list[SetProgress]:
+    """The sets of the actor's site, an administrator's of every site, newest first."""
+    require(actor, "study.reanalyse")
+    found = Reanalysis.objects.select_related("requested_by", "site").order_by("-requested_at", "id")
+    if actor.site_id is not None:
+        found = found.filter(site_id=actor.site_id)
+    sets = list(found[:limit])
+    counts = _set_counts(sets)
+    return [SetProgress(each, **counts[each.pk]) for each in sets]
+
+
+def reanalysis(actor: Actor, reanalysis_id: uuid.UUID) -> Reanalysis:
+    """One set. Raises `NotFound` for another site's."""
+    require(actor, "study.reanalyse")
+    found = Reanalysis.objects.filter(pk=reanalysis_id)
+    if actor.site_id is not None:
+        found = found.filter(site_id=actor.site_id)
+    one = found.first()
+    if one is None:
+        raise NotFound(_("There is no such set of studies."))
+    return one
+
+
+def _set_counts(sets: list[Reanalysis]) -> dict[uuid.UUID, dict[str, int]]:
+    State, Member = AnalysisJob.State, ReanalysedStudy.State
+    jobs = AnalysisJob.objects.filter(
+        pk__in=ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy=OuterRef("pk")).values(
+            "analysisjob"
+        )
+    )
+    asked = Q(state=Member.REQUESTED)
+    counted = (
+        ReanalysedStudy.objects.filter(reanalysis__in=sets)
+        .annotate(
+            works=Exists(jobs.filter(state__in=[State.REQUESTED, State.RUNNING])),
+            fails=Exists(jobs.filter(state=State.FAILED)),
+        )
+        .values("reanalysis")
+        .annotate(
+            total=Count("pk"),
+            waiting=Count("pk", filter=Q(state=Member.WAITING)),
+            at_work=Count("pk", filter=asked & Q(works=True)),
+            failed=Count("pk", filter=asked & Q(works=False, fails=True)),
+            done=Count("pk", filter=asked & Q(works=False, fails=False)),
+            skipped=Count("pk", filter=Q(state__in=[Member.UNNEEDED, Member.GONE])),
+        )
+        .order_by()
+    )
+    rows: list[dict[str, Any]] = [dict(row) for row in counted]
+    return {row.pop("reanalysis"): row for row in rows}
+
+
 def artefact_url(artefact_id: uuid.UUID | str) -> str:
     """Where the API serves a mask or heat map."""
     return reverse("artefact", args=[artefact_id])
 
 
 def job_answer(
-    job: AnalysisJob, artefact_url: Callable[[uuid.UUID | str], str] = artefact_url
+    job: AnalysisJob,
+    artefact_url: Callable[[uuid.UUID | str], str] = artefact_url,
+    *,
+    current: bool = False,
 ) -> dict[str, Any]:
     """The job as the API answers it; `result` is an `inference.contract.AnalysisResult` whose masks and heat
-    maps are URLs."""
+    maps are URLs. `current`: whether it is the one that counts (`reading.case_state`)."""
     result = job.result
     if result is not None:
         images = [
@@ -88,6 +161,7 @@ def job_answer(
         "model": job.model_version.name,
         "version": job.model_version.version,
         "state": job.state,
+        "current": current,
         "reason": job.reason,
         "attempts": job.attempt,
         "requested_at": job.requested_at,

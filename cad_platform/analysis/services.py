@@ -1,35 +1,60 @@
-"""The only writers of jobs, attempts, artefacts and findings.
+"""What workers do with jobs: claim them, keep what came of them, give them back; artefacts and findings are made here.
 
 A job is claimed for a lease, worked on without any lock, and what comes of it is kept only if the claim is
-still the latest. Every function is one transaction and safe to repeat: messages come at least once.
+still the latest. Every function is one transaction for each job and safe to repeat: messages come at least once. All
+lock the study first, then its job, as every writer of a case does. What people ask for stands in `analysis.again`.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from cad_platform.accounts.rules import require
-from cad_platform.analysis import transitions
+from cad_platform.analysis import requesting, transitions
+from cad_platform.analysis.again import go_on, reanalyse, reanalyse_set, retry, stop
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
-from cad_platform.analysis.suitability import why_not
-from cad_platform.analysis.transitions import ENDED_TOPIC, REQUESTED_TOPIC, Outcome, State
+from cad_platform.analysis.transitions import REQUESTED_TOPIC, Outcome, State
 from cad_platform.core import outbox, probes
-from cad_platform.core.errors import Conflict, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.registry.health import component_of
-from cad_platform.registry.selectors import default_versions, manifest_of
+from cad_platform.registry.routing import is_routed, routed_versions
+from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
-from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.models import Instance
+from cad_platform.studies.selectors import images_in_order
+from cad_platform.studies.services import lock_study
 from inference.contract import AnalysisResult
+
+__all__ = [
+    "Claim",
+    "MadeImage",
+    "begin",
+    "cancel_withdrawn",
+    "claim",
+    "conclude",
+    "finish",
+    "give_back",
+    "go_on",
+    "queue_overdue",
+    "reanalyse",
+    "reanalyse_set",
+    "renew",
+    "replace_unrouted",
+    "request_analyses",
+    "retry",
+    "stop",
+    "take_over_lost",
+]
+
+_OPEN = (State.REQUESTED, State.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -52,22 +77,16 @@ class MadeImage:
     png: bytes
 
 
-def instances_of(study: Study) -> list[Instance]:
-    """The study's images in the order in which models see them."""
-    found = Instance.objects.filter(series__study=study).select_related("slide", "series")
-    return list(found.order_by("series__number", "series_id", "number", "id"))
-
-
 @transaction.atomic
 def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
-    """Make the jobs of a complete study: one for each default model of its modality, once for its content.
+    """Make the jobs of a complete study (`requesting.jobs_for`).
 
-    A contract that is not met makes a job too, one that has ended: the reader sees why there is no result.
-    Returns the jobs that wait to be worked on; messages for them are on their way.
+    Returns those that wait to be worked on; messages for them are on their way.
     """
-    waiting, _ = _request(study_id)
+    study = lock_study(study_id)
+    waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
     for job in waiting:
-        _queue(job)
+        transitions.queue(job)
     return waiting
 
 
@@ -75,32 +94,26 @@ def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
 def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
     """`request_analyses`, and claim the first job in the same breath: most studies have one, and its result
     comes sooner by a commit and a message. None where no job waits."""
-    waiting, instances = _request(study_id)
+    study = lock_study(study_id)
+    waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
     for job in waiting[1:]:
-        _queue(job)
-    for job in waiting[:1]:
-        # One that existed before may be another worker's at this moment.
-        free = AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",))
-        if free.filter(pk=job.pk, state=State.REQUESTED, available_at__lte=Now()).exists():
-            return _take(job, worker, instances)
-    return None
+        transitions.queue(job)
+    return _take(waiting[0], worker) if waiting and waiting[0].available_at <= timezone.now() else None
 
 
 @transaction.atomic
 def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
-    """Take a waiting job for one lease, or None: it is taken, ended, not due yet or unknown."""
-    job = (
-        AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("study", "model_version")
-        .filter(pk=job_id, state=State.REQUESTED, available_at__lte=Now())
-        .first()
-    )
+    """Take a waiting job for one lease, or None: it is taken, ended, not due yet or unknown. Where another version runs
+    for the study by now, that one's job is taken."""
+    job = _locked(job_id, state=State.REQUESTED, available_at__lte=Now())
     if job is None:
         return None
     if job.study.withdrawn_at is not None:
         transitions.cancel(job)
         return None
-    return _take(job, worker, instances_of(job.study))
+    if not requesting.is_routed(job):
+        job = requesting.replace(job) or job
+    return _take(job, worker) if job.state == State.REQUESTED else None
 
 
 def renew(claim: Claim) -> bool:
@@ -124,7 +137,7 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
     # Files first: no row is locked while bytes travel.
     files = [storage.store_bytes(image.png, "image/png") for image in made]
     job = _ours(claim)
-    if job is None:
+    if job is None or _replaced(job):
         return False
     Artefact.objects.bulk_create(
         Artefact(id=image.id, job=job, instance=claim.instances[image.index], kind=image.kind, file=file)
@@ -141,10 +154,13 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
 
 @transaction.atomic
 def conclude(claim: Claim, state: str, reason: str) -> bool:
-    """End a job without a result: `NOT_APPLICABLE`, or `FAILED` because it fails the same way each time."""
+    """End a job without a result: `NOT_APPLICABLE`, or `FAILED` because it fails the same way each time. A failure of a
+    version that no longer runs for the study is nobody's concern: the one that does takes over."""
     job = _ours(claim)
     if job is None:
         return False
+    if state == State.FAILED and _replaced(job):
+        return True
     transitions.end_attempt(job, Outcome.FAILED if state == State.FAILED else Outcome.SUCCEEDED, reason)
     transitions.end(job, state, reason)
     return True
@@ -164,6 +180,8 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
     job = _ours(claim)
     if job is None:
         return False
+    if _replaced(job):
+        return True
     if away and job.started_at and probes.proven_since(component_of(job.model_version), job.started_at):
         away = False
     transitions.end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
@@ -171,19 +189,27 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
     return True
 
 
-@transaction.atomic
 def take_over_lost(limit: int = 100) -> int:
     """Request anew the jobs whose worker has stopped renewing its lease; returns how many."""
-    lost = (
-        AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("study", "model_version")
-        .filter(state=State.RUNNING, lease_expires_at__lte=Now())
-    )
-    jobs = list(lost[:limit])
-    for job in jobs:
-        transitions.end_attempt(job, Outcome.LOST, "the worker stopped answering")
-        transitions.try_again(job, "the worker stopped answering", at_once=True)
-    return len(jobs)
+    lost = {"state": State.RUNNING, "lease_expires_at__lte": Now()}
+    return _each(AnalysisJob.objects.filter(**lost), lost, _take_over, limit)
+
+
+def cancel_withdrawn(limit: int = 100) -> int:
+    """Cancel the open jobs of withdrawn studies; a worker that is at one notices at its next renewal."""
+    found = AnalysisJob.objects.filter(state__in=_OPEN, study__withdrawn_at__isnull=False)
+    return _each(found, {"state__in": _OPEN}, transitions.cancel, limit)
+
+
+def replace_unrouted(limit: int = 200) -> int:
+    """Move open jobs to the version that runs for their studies now; returns how many. Called when a model's version
+    was changed, and by the sweeper: a message may be lost."""
+    found = AnalysisJob.objects.filter(
+        state__in=_OPEN,
+        study__withdrawn_at__isnull=True,
+        model_version__name__in=routed_versions().values("name"),
+    ).exclude(is_routed("model_version__"))
+    return _each(found, {"state__in": _OPEN}, _replace, limit)
 
 
 @transaction.atomic
@@ -201,107 +227,71 @@ def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
     return len(jobs)
 
 
-@transaction.atomic
-def cancel_withdrawn(limit: int = 100) -> int:
-    """Cancel the open jobs of withdrawn studies; a worker that is at one notices at its next renewal."""
-    found = (
-        AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",))
-        .select_related("study", "model_version")
-        .filter(state__in=[State.REQUESTED, State.RUNNING], study__withdrawn_at__isnull=False)
-    )
-    jobs = list(found[:limit])
-    for job in jobs:
-        transitions.cancel(job)
-    return len(jobs)
+def _each(
+    found: QuerySet[AnalysisJob],
+    condition: Mapping[str, object],
+    step: Callable[[AnalysisJob], object],
+    limit: int,
+) -> int:
+    """Do `step` with each job in a transaction of its own, if `condition` still holds under the locks."""
+    done = 0
+    for job_id in list(found.values_list("pk", flat=True)[:limit]):
+        with transaction.atomic():
+            job = _locked(job_id, **condition)
+            if job is not None:
+                step(job)
+                done += 1
+    return done
 
 
-@transaction.atomic
-def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
-    """An administrator has a failed job tried again, with all its attempts anew.
-
-    Raises
-    ------
-    NotPermitted, NotFound
-        The actor may not retry jobs; there is no such job.
-    Conflict
-        The job has not failed, or its study was withdrawn.
-    """
-    require(actor, "job.retry")
-    found = AnalysisJob.objects.select_for_update(of=("self",)).select_related("study", "model_version")
-    locked = found.filter(pk=job.pk).first()
-    if locked is None:
-        raise NotFound("There is no such job.")
-    if locked.state != State.FAILED:
-        raise Conflict("Only a failed job can be tried again.")
-    if locked.study.withdrawn_at is not None:
-        raise Conflict("The study of this job was withdrawn.")
-    now = timezone.now()
-    locked.reason, locked.retryable, locked.finished_at = "", False, None
-    locked.requested_at = locked.available_at = locked.queued_at = now
-    transitions.move(locked, State.REQUESTED)
-    outbox.publish(REQUESTED_TOPIC, job_id=str(locked.pk))
-    transitions.record_of(actor, "job.retry", locked)
-    return locked
+def _take_over(job: AnalysisJob) -> None:
+    transitions.end_attempt(job, Outcome.LOST, "the worker stopped answering")
+    transitions.try_again(job, "the worker stopped answering", at_once=True)
 
 
-def _request(study_id: uuid.UUID | str) -> tuple[list[AnalysisJob], list[Instance]]:
-    """The study's waiting jobs, made where there are none, and its images."""
-    # The lock makes two requests for one study follow each other.
-    study = Study.objects.select_for_update(of=("self",)).filter(pk=study_id).first()
-    if study is None or study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
-        return [], []
-    instances = instances_of(study)
-    known = {
-        job.model_version_id: job
-        for job in AnalysisJob.objects.filter(study=study, content_hash=study.content_hash)
-    }
-    waiting = []
-    for version in default_versions(study.modality):
-        job = known.get(version.pk)
-        if job is None:
-            reason = why_not(instances, manifest_of(version).input)
-            job = AnalysisJob.objects.create(
-                study=study,
-                content_hash=study.content_hash,
-                model_version=version,
-                state=State.NOT_APPLICABLE if reason else State.REQUESTED,
-                reason=reason,
-                finished_at=timezone.now() if reason else None,
-            )
-            transitions.record_of(transitions.worker_actor(), "job.request", job, state=job.state)
-            if reason:
-                outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
-        if job.state == State.REQUESTED:
-            job.study, job.model_version = study, version
-            waiting.append(job)
-    return waiting, instances
+def _replace(job: AnalysisJob) -> None:
+    other = requesting.replace(job)
+    if other is not None and other.state == State.REQUESTED:
+        transitions.queue(other)
 
 
-def _queue(job: AnalysisJob) -> None:
-    AnalysisJob.objects.filter(pk=job.pk).update(queued_at=Now())
-    outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+def _replaced(job: AnalysisJob) -> bool:
+    """Whether another version runs for the study of this job by now; it goes on with that one then."""
+    if requesting.is_routed(job):
+        return False
+    _replace(job)
+    return job.state == State.CANCELLED
 
 
-def _take(job: AnalysisJob, worker: str, instances: Sequence[Instance]) -> Claim:
+def _take(job: AnalysisJob, worker: str) -> Claim:
     job.attempt += 1
     job.started_at = timezone.now()
+    job.reason = ""
     transitions.move(job, State.RUNNING, lease_expires_at=Now() + _lease())
     JobAttempt.objects.create(job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at)
-    return Claim(job, job.attempt, tuple(instances))
+    return Claim(job, job.attempt, tuple(images_in_order(job.study)))
 
 
 def _lease() -> timedelta:
     return timedelta(seconds=settings.JOB_LEASE_SECONDS)
 
 
+def _locked(job_id: uuid.UUID | str, **condition: Any) -> AnalysisJob | None:
+    """The job with its study, both locked in that order, if it meets the condition then."""
+    study_id = AnalysisJob.objects.filter(pk=job_id, **condition).values_list("study_id", flat=True).first()
+    study = lock_study(study_id) if study_id else None
+    if study is None:
+        return None
+    found = AnalysisJob.objects.select_for_update(of=("self",)).select_related("model_version")
+    job = found.filter(pk=job_id, **condition).first()
+    if job is not None:
+        job.study = study
+    return job
+
+
 def _ours(claim: Claim) -> AnalysisJob | None:
     """The locked job if this attempt is still its latest, runs, and has not let its lease run out."""
-    job = (
-        AnalysisJob.objects.select_for_update(of=("self",))
-        .select_related("study", "model_version")
-        .filter(pk=claim.job.pk, attempt=claim.attempt, state=State.RUNNING, lease_expires_at__gt=Now())
-        .first()
-    )
+    job = _locked(claim.job.pk, attempt=claim.attempt, state=State.RUNNING, lease_expires_at__gt=Now())
     if job is not None and job.study.withdrawn_at is not None:
         transitions.cancel(job)
         return None
@@ -309,9 +299,7 @@ def _ours(claim: Claim) -> AnalysisJob | None:
 
 
 def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: AnalysisResult) -> None:
-    """Numbered on from the study's last, the most suspicious first."""
-    # Readers add findings too; the study's row is what both lock to number them.
-    Study.objects.select_for_update(of=("self",)).get(pk=job.study_id)
+    """Numbered on from the study's last, under the lock that readers' findings take too; the most suspicious first."""
     last = Finding.objects.filter(study=job.study_id).aggregate(last=Max("number"))["last"] or 0
     marked = [
         (finding, instance)

@@ -17,16 +17,16 @@ def spacing_um(instance: Instance) -> float | None:
 
 
 def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
-    """An empty string where the contract is met."""
+    """An empty string where the contract is met. `instances` in the study's order, by which images are counted."""
     if not instances:
         return "not analysed: the study has no images"
     if len(instances) > contract.max_images:
         return f"not analysed: {len(instances)} images, at most {contract.max_images} are read together"
-    for instance in instances:
+    for number, instance in enumerate(instances, start=1):
         is_slide = instance.kind == Instance.Kind.SLIDE
         if ("slide" if is_slide else "image") not in contract.kinds:
             what = "whole slides are" if is_slide else "single images are"
-            return f"not analysed: {what} not read by this model (image {instance.number})"
+            return f"not analysed: {what} not read by this model (image {number})"
         if contract.needs_pixel_spacing and spacing_um(instance) is None:
-            return f"not analysed: µm per pixel missing (image {instance.number})"
+            return f"not analysed: µm per pixel missing (image {number})"
     return ""

@@ -10,13 +10,20 @@ from django.utils import timezone
 
 from cad_platform.analysis import services
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.registry.selectors import default_versions
+from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.studies.models import Study
 
 #: A message that has not led to a claim by then is taken for lost. In a long queue it only comes twice.
 RESEND_AFTER = timedelta(seconds=60)
 #: So long the event of a complete study may take before the sweeper asks for its analyses itself.
 UNNOTICED_AFTER = timedelta(seconds=20)
+
+_RESULT_OR_ON_ITS_WAY = (
+    AnalysisJob.State.SUCCEEDED,
+    AnalysisJob.State.NOT_APPLICABLE,
+    AnalysisJob.State.REQUESTED,
+    AnalysisJob.State.RUNNING,
+)
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,10 @@ class Swept:
 
     cancelled: int
     taken_over: int
+    replaced: int
     queued: int
     unnoticed: int
+    again: int
 
 
 def sweep() -> Swept:
@@ -34,22 +43,26 @@ def sweep() -> Swept:
     return Swept(
         cancelled=services.cancel_withdrawn(),
         taken_over=services.take_over_lost(),
+        replaced=services.replace_unrouted(),
         queued=services.queue_overdue(RESEND_AFTER),
         unnoticed=_notice_studies(),
+        again=services.go_on(),
     )
 
 
 def _notice_studies(limit: int = 50) -> int:
-    """Complete studies for which nobody has asked for a job: their event was lost with a broker's memory."""
+    """Complete studies without a result that nobody works on: their event was lost with a broker's memory, or the
+    version that failed them is no longer the one in use."""
     jobs = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
     unnoticed = (
         Study.objects.filter(
             state=Study.State.COMPLETE,
             withdrawn_at__isnull=True,
-            modality__in=default_versions().values("modality"),
+            modality__in=routed_versions().values("modality"),
             completed_at__lt=timezone.now() - UNNOTICED_AFTER,
         )
-        .filter(~Exists(jobs))
+        .filter(~Exists(jobs.filter(is_routed("model_version__"))))
+        .filter(~Exists(jobs.filter(state__in=_RESULT_OR_ON_ITS_WAY)))
         .order_by(F("completed_at"))
     )
     studies = list(unnoticed.values_list("pk", flat=True)[:limit])

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.analysis import runner, sweeper
+from cad_platform.analysis import runner, services, sweeper
 
 
 @shared_task(name="analysis.study_complete")
@@ -25,3 +25,15 @@ def run(job_id: str) -> str:
 def sweep() -> dict[str, int]:
     """Pick up what was dropped."""
     return asdict(sweeper.sweep())
+
+
+@shared_task(name="analysis.replace_unrouted")
+def replace_unrouted(name: str) -> int:
+    """Another version of the model `name` is in use: what waits goes on with that one."""
+    return services.replace_unrouted()
+
+
+@shared_task(name="analysis.go_on")
+def go_on(reanalysis_id: str) -> int:
+    """Begin with a set of studies that somebody has analysed again."""
+    return services.go_on()

@@ -1,6 +1,6 @@
 """How a job goes from one state to the next: the table, and the few functions that write a transition.
 
-Called by `analysis.services` inside its transactions, with the job's row locked.
+Called by `analysis.services` and `analysis.again` inside their transactions, with the rows of study and job locked.
 """
 
 from __future__ import annotations
@@ -25,16 +25,19 @@ Outcome = JobAttempt.Outcome
 REQUESTED_TOPIC = "analysis.requested"
 #: The job has ended, whatever came of it.
 ENDED_TOPIC = "analysis.ended"
+#: A set of studies waits to be analysed again.
+SET_TOPIC = "analysis.again"
 
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     State.REQUESTED: frozenset({State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset(
         {State.REQUESTED, State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED}
     ),
+    # What was done is done; what gave no result may be asked for again.
     State.FAILED: frozenset({State.REQUESTED}),
+    State.NOT_APPLICABLE: frozenset({State.REQUESTED}),
+    State.CANCELLED: frozenset({State.REQUESTED}),
     State.SUCCEEDED: frozenset(),
-    State.NOT_APPLICABLE: frozenset(),
-    State.CANCELLED: frozenset(),
 }
 _VERBS: Mapping[str, str] = {
     State.SUCCEEDED: "succeed",
@@ -42,7 +45,7 @@ _VERBS: Mapping[str, str] = {
     State.FAILED: "fail",
     State.CANCELLED: "cancel",
 }
-_WITHDRAWN = "the study was withdrawn"
+WITHDRAWN = "the study was withdrawn"
 #: Full jitter below these, in seconds, doubling with each attempt.
 _BACKOFF_FIRST, _BACKOFF_AWAY, _BACKOFF_FAILED = 2.0, 30.0, 300.0
 
@@ -71,11 +74,28 @@ def end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = Fal
     outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
 
 
-def cancel(job: AnalysisJob) -> None:
-    """End an open job of a withdrawn study."""
+def cancel(job: AnalysisJob, why: str = WITHDRAWN) -> None:
+    """End an open job: its study was withdrawn, or another version has taken its place."""
     if job.state == State.RUNNING:
-        end_attempt(job, Outcome.CANCELLED, _WITHDRAWN)
-    end(job, State.CANCELLED, _WITHDRAWN)
+        end_attempt(job, Outcome.CANCELLED, why)
+    end(job, State.CANCELLED, why)
+
+
+def reopen(job: AnalysisJob) -> None:
+    """Let an ended job without a result wait again, with all its attempts anew. When it was first requested stays as it
+    is: a retry makes nothing newer."""
+    now = timezone.now()
+    job.reason, job.retryable, job.finished_at = "", False, None
+    job.restarted_at = job.available_at = now
+    job.queued_at = None
+    move(job, State.REQUESTED)
+
+
+def queue(job: AnalysisJob) -> None:
+    """Send a message for a waiting job, with the transaction."""
+    job.queued_at = timezone.now()
+    AnalysisJob.objects.filter(pk=job.pk).update(queued_at=job.queued_at)
+    outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
 
 
 def end_attempt(job: AnalysisJob, outcome: str, error: str = "") -> None:
@@ -94,23 +114,24 @@ def try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: boo
     at_once
         Without a pause, by a message of its own.
     """
-    tried = job.attempts.filter(started_at__gte=job.requested_at)
+    tried = job.attempts.filter(started_at__gte=job.waiting_since)
     spoilt = tried.filter(outcome__in=[Outcome.FAILED, Outcome.LOST]).count()
     if spoilt >= settings.JOB_MAX_ATTEMPTS:
         end(job, State.FAILED, f"{reason} ({spoilt} attempts)", retryable=True)
         return
-    if away and timezone.now() - job.requested_at > settings.JOB_PATIENCE:
+    if away and timezone.now() - job.waiting_since > settings.JOB_PATIENCE:
         end(job, State.FAILED, f"{reason}; given up after {settings.JOB_PATIENCE}", retryable=True)
         return
     longest = _BACKOFF_AWAY if away else _BACKOFF_FAILED
     ceiling = min(longest, _BACKOFF_FIRST * 2 ** min(tried.count() - 1, 16))
     pause = 0.0 if at_once else random.uniform(0, ceiling)  # noqa: S311
-    job.reason = ""
+    # Readers and administrators see what it waits for.
+    job.reason = reason
     job.available_at = timezone.now() + timedelta(seconds=pause)
-    job.queued_at = timezone.now() if at_once else None
+    job.queued_at = None
     move(job, State.REQUESTED, lease_expires_at=None)
     if at_once:
-        outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+        queue(job)
 
 
 def record_of(actor: Actor, action: str, job: AnalysisJob, **detail: Any) -> None:

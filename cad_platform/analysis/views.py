@@ -51,6 +51,6 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
-    services.retry(actor, selectors.job_by_id(actor, job_id))
-    messages.success(request, _("The job is tried again."))
-    return redirect("job", job_id)
+    tried = services.retry(actor, selectors.job_by_id(actor, job_id))
+    messages.success(request, _("%(version)s tries again.") % {"version": tried.model_version})
+    return redirect("job", tried.pk)

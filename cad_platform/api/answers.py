@@ -63,13 +63,14 @@ class ImageAnswer(_Answer):
 
 
 class JobAnswer(_Answer):
-    """One model's look at the study. Exactly the succeeded ones have a `result`, the failed and the not
-    applicable ones a `reason`."""
+    """One model version's look at the study. Exactly the succeeded ones have a `result`, the failed and the not
+    applicable ones a `reason`. Those that are not `current` are history."""
 
     id: uuid.UUID
     model: str = Field(examples=["mammography"])
     version: str
     state: Literal["requested", "running", "succeeded", "not_applicable", "failed", "cancelled"]
+    current: bool = Field(description="Whether this is the result that counts: one for each model")
     reason: str
     result: AnalysisResult | None = Field(description="`mask` and `heatmap` are addresses of PNG images")
     attempts: int
@@ -79,7 +80,8 @@ class JobAnswer(_Answer):
 
 
 class FindingAnswer(_Answer):
-    """A place marked by a model or by a reader, with what a reader made of it."""
+    """A place marked by a model whose result counts or by a reader, with what a reader made of it; and what a reader
+    took over from an earlier result."""
 
     id: uuid.UUID
     number: int
@@ -87,6 +89,7 @@ class FindingAnswer(_Answer):
     sop_instance_uid: str
     source: Literal["model", "reader"]
     model: str | None
+    model_version: str | None
     label: str
     score: float | None
     box: list[float] = Field(description="[x0, y0, x1, y1] in stored pixels, origin top left")

@@ -12,10 +12,15 @@ from rest_framework.request import Request
 
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis.models import Finding
-from cad_platform.analysis.study_state import analysed, filter_analysed
 from cad_platform.api import answers
 from cad_platform.core.request import Actor
-from cad_platform.reading import selectors as readings
+from cad_platform.reading.case_state import (
+    analysed,
+    current_findings,
+    current_jobs,
+    decision_of,
+    filter_analysed,
+)
 from cad_platform.reporting import selectors as reports
 from cad_platform.studies import selectors as studies
 from cad_platform.studies.models import Instance, Study
@@ -42,14 +47,21 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     summary = _summary(request, study, done=study.pk in analysed([study]))
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
+    counting = current_jobs(study)
+    current = {job.pk for job in counting}
     return answers.StudyAnswer(
         **summary,
         header_differences=[
             answers.DifferenceAnswer(**difference) for difference in study.header_differences
         ],
         images=[_image(request, image) for image in images],
-        jobs=[answers.JobAnswer.model_validate(analyses.job_answer(job, artefact_url)) for job in jobs],
-        findings=[_finding(finding) for finding in readings.findings_with_decisions(study)],
+        jobs=[
+            answers.JobAnswer.model_validate(
+                analyses.job_answer(job, artefact_url, current=job.pk in current)
+            )
+            for job in jobs
+        ],
+        findings=[_finding(finding) for finding in current_findings(study, counting)],
         reports=[
             answers.ReportAnswer(
                 **reports.composed(report),
@@ -164,7 +176,7 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
 
 
 def _finding(finding: Finding) -> answers.FindingAnswer:
-    decision = finding.seen_decisions[-1] if finding.seen_decisions else None  # type: ignore[attr-defined]
+    decision = decision_of(finding)
     return answers.FindingAnswer(
         id=finding.pk,
         number=finding.number,
@@ -172,6 +184,7 @@ def _finding(finding: Finding) -> answers.FindingAnswer:
         sop_instance_uid=finding.instance.sop_instance_uid,
         source="model" if finding.job_id else "reader",
         model=finding.job.model_version.name if finding.job else None,
+        model_version=finding.job.model_version.version if finding.job else None,
         label=finding.label,
         score=finding.score,
         box=finding.box,

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from cad_platform.api.images import ImageView
 from cad_platform.api.streaming import send
 from cad_platform.core.request import actor_of
-from cad_platform.reporting import selectors
+from cad_platform.reporting import services
 from cad_platform.studies import storage
 
 
@@ -21,7 +21,7 @@ class ReportPdf(ImageView):
 
     @extend_schema(operation_id="report_pdf", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, report: uuid.UUID) -> HttpResponseBase:
-        _report, stored = selectors.pdf_of(actor_of(request), report)
+        _report, stored = services.open_pdf(actor_of(request), report)
         with storage.open(stored.sha256) as path:
             handle = path.open("rb")
         return send(request, handle, tag=stored.sha256, media_type="application/pdf", size=stored.size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -80,3 +81,11 @@ def trail_of_study(actor: Actor, study: OfSite, study_id: uuid.UUID, limit: int 
         else:
             trail.append(TrailEntry(name, event.action, event.outcome, event.at, event.at))
     return trail
+
+
+def latest_event(
+    actor: Actor, actions: Collection[str], object_type: str, object_id: object
+) -> AuditEvent | None:
+    """The actor's own newest event of one of these actions on an object: for a service that records a thing once."""
+    found = AuditEvent.objects.filter(object_type=object_type, object_id=str(object_id))
+    return found.filter(actor=actor.user, action__in=actions).order_by("-pk").first()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading import wording
-from cad_platform.reading.presenters import AiCell, ai_cell
+from cad_platform.reading.presenters import AiCell, ai_cell, job_words
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.studies.models import Study
 
@@ -61,33 +61,58 @@ class AnalysisView:
     breasts: list[SideScore]
     images: list[SideScore]
     provenance: Provenance | None
+    after_signature: bool = False
+
+
+@dataclass(frozen=True)
+class EarlierView:
+    """A job that no longer counts: the history of a case."""
+
+    version: str
+    at: datetime
+    words: str
+    percent: int | None
+    why: str
 
 
 def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]) -> list[AnalysisView]:
     """A view of each job; of a study whose analyses are not yet asked for, that it waits. `names` of images
     by their SOP Instance UID."""
-    views = [_analysis(job, case.study.modality, names) for job in jobs]
+    views = [_analysis(job, case, names) for job in jobs]
     if not views and case.study.state == Study.State.COMPLETE:
         waiting = AiCell("busy", _("Waiting for the model"))
         views = [AnalysisView("", _("Analysis"), waiting, True, [], [], [], None)]
     return views
 
 
-def _analysis(job: AnalysisJob, modality: str, names: Mapping[str, str]) -> AnalysisView:
+def earlier(case: CaseRecord) -> list[EarlierView]:
+    """The results that no longer count, newest first, each with the reason why."""
+    views = []
+    for job in case.earlier_jobs:
+        cell = job_words(job, case.study.modality)
+        changed = job.content_hash != case.study.content_hash
+        why = _("of earlier images of the study") if changed else _("another version is in use")
+        views.append(
+            EarlierView(
+                version=str(job.model_version),
+                at=job.finished_at or job.requested_at,
+                words=cell.words,
+                percent=cell.score.percent if cell.score else None,
+                why=why,
+            )
+        )
+    return views
+
+
+def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> AnalysisView:
+    modality = case.study.modality
     manifest = job.model_version.manifest
     result = job.result or {}
     thresholds = result.get("thresholds") or manifest.get("thresholds", {})
     positive = manifest.get("positive_class", "")
     cell = ai_cell(job, modality)
     if result:
-        cell = AiCell(
-            cell.kind,
-            cell.words,
-            cell.detail,
-            cell.tone,
-            cell.score,
-            flags=[wording.flag(code) for code in result.get("flags", [])],
-        )
+        cell = replace(cell, flags=[wording.flag(code) for code in result.get("flags", [])])
 
     def positive_score(probabilities: Mapping[str, float]) -> wording.Score | None:
         value = probabilities.get(positive)
@@ -115,6 +140,7 @@ def _analysis(job: AnalysisJob, modality: str, names: Mapping[str, str]) -> Anal
         breasts=breasts,
         images=images,
         provenance=_provenance(job, result, thresholds) if result else None,
+        after_signature=bool(case.signed_at and job.finished_at and job.finished_at > case.signed_at),
     )
 
 

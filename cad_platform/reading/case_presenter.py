@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import Finding
 from cad_platform.reading import wording
-from cad_platform.reading.analysis_presenter import AnalysisView, analyses
+from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
+from cad_platform.reading.case_state import decision_of
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.presenters import age_at, newest_jobs
+from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
 from cad_platform.studies.models import Instance, Modality, Study
 
@@ -110,6 +111,7 @@ class CasePage:
     header: CaseHeader
     images: list[ImageView]
     analyses: list[AnalysisView]
+    earlier: list[EarlierView]
     findings: list[FindingView]
     others: list[OtherStudy]
     labels: list[tuple[str, str]]
@@ -158,23 +160,29 @@ def image_name(image: Instance, position: int) -> str:
 def case_page(case: CaseRecord) -> CasePage:
     """Compose the page."""
     names = {image.id: image_name(image, place) for place, image in enumerate(case.images, start=1)}
-    jobs = newest_jobs(case.jobs, case.study.content_hash)
     heatmaps = {
         artefact.instance_id: reverse("artefact", args=[artefact.id])
         for artefact in case.artefacts
-        if artefact.kind == "heatmap" and artefact.job in jobs
+        if artefact.kind == "heatmap"
     }
     spacing = {image.id: image.pixel_spacing_um for image in case.images}
-    current = {job.id for job in jobs}
+    current = {job.id for job in case.jobs}
     modality = case.study.modality
     return CasePage(
         header=_header(case),
         images=[_image(image, names[image.id], heatmaps.get(image.id, "")) for image in case.images],
-        analyses=analyses(jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}),
+        analyses=analyses(
+            case.jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}
+        ),
+        earlier=earlier(case),
         findings=[
-            _finding(finding, names.get(finding.instance_id, ""), spacing.get(finding.instance_id))
+            _finding(
+                finding,
+                names.get(finding.instance_id, ""),
+                spacing.get(finding.instance_id),
+                is_earlier=finding.job_id is not None and finding.job_id not in current,
+            )
             for finding in case.findings
-            if finding.job_id is None or finding.job_id in current
         ],
         others=[_other(study) for study in case.other_studies],
         labels=[(label, wording.class_words(label)) for label in wording.READER_LABELS[modality]],
@@ -227,9 +235,9 @@ def _image(image: Instance, name: str, heatmap: str) -> ImageView:
     )
 
 
-def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingView:
+def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earlier: bool) -> FindingView:
     decisions: list[FindingDecision] = finding.seen_decisions  # type: ignore[attr-defined]
-    last = decisions[-1] if decisions else None
+    last = decision_of(finding)
     verdict = last.verdict if last else Verdict.UNDECIDED
     edited = last if last and last.verdict == Verdict.EDITED else None
     box = (edited.box if edited else None) or finding.box
@@ -243,7 +251,7 @@ def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingV
         label_words=wording.class_words(label),
         # The operating points are the study's; a mark's own score has none and is shown as a number.
         percent=round(100 * finding.score) if finding.score is not None else None,
-        source=_source(finding),
+        source=_source(finding, is_earlier),
         by_reader=finding.author_id is not None,
         verdict=verdict,
         verdict_words=_verdict_words(finding, verdict),
@@ -265,12 +273,13 @@ def _finding(finding: Finding, image: str, spacing_um: float | None) -> FindingV
     )
 
 
-def _source(finding: Finding) -> str:
+def _source(finding: Finding, is_earlier: bool) -> str:
     """Who marked it: the database allows a reader or a job, never both or neither."""
     if finding.author is not None:
         return finding.author.printed_name
     assert finding.job is not None
-    return finding.job.model_version.name
+    version = finding.job.model_version
+    return _("%(version)s, an earlier result") % {"version": version} if is_earlier else version.name
 
 
 def _verdict_words(finding: Finding, verdict: str) -> str:

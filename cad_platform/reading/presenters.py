@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from django.urls import reverse
@@ -11,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading import wording
+from cad_platform.reading.case_state import is_in_use
 from cad_platform.reading.selectors import ReadingState, WorklistPage
 from cad_platform.studies.models import Modality, Study
 
@@ -26,15 +26,16 @@ _STATE_TONES = {
 
 @dataclass(frozen=True)
 class AiCell:
-    """What one model says of a study, or why it says nothing. `kind`: score, busy, none, failed."""
+    """What one model says of a study, or why it says nothing. `kind`: score, busy, none, failed. `stands_in`: the
+    version, where it is an earlier one than that in use."""
 
     kind: str
     words: str
     detail: str = ""
     tone: str = "plain"
     score: wording.Score | None = None
-    progress: int | None = None
     flags: list[wording.Flag] = field(default_factory=list)
+    stands_in: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,23 +67,18 @@ def age_at(birth_date: date | None, on: date) -> int | None:
     return on.year - birth_date.year - ((on.month, on.day) < (birth_date.month, birth_date.day))
 
 
-def newest_jobs(jobs: Iterable[AnalysisJob], content_hash: str) -> list[AnalysisJob]:
-    """The newest job of each model on the study's current content; `jobs` oldest first."""
-    newest: dict[str, AnalysisJob] = {}
-    for job in jobs:
-        if job.content_hash == content_hash:
-            newest[job.model_version.name] = job
-    return list(newest.values())
-
-
 def ai_cell(job: AnalysisJob, modality: str) -> AiCell:
-    """A job in words. Failed and not analysed are said as such: neither is "no finding"."""
+    """A job that counts in words. Failed and not analysed are said as such: neither is "no finding"."""
+    return replace(job_words(job, modality), stands_in="" if is_in_use(job) else job.model_version.version)
+
+
+def job_words(job: AnalysisJob, modality: str) -> AiCell:
+    """Any job in words, whether it counts or not."""
     if job.state == State.REQUESTED:
         again = _("Waiting for another try: %(reason)s") % {"reason": job.reason} if job.reason else ""
         return AiCell("busy", _("Waiting for the model"), detail=again)
     if job.state == State.RUNNING:
-        progress = getattr(job, "progress", None)
-        return AiCell("busy", _("Running"), progress=round(100 * progress) if progress is not None else None)
+        return AiCell("busy", _("Running"))
     if job.state == State.FAILED:
         return AiCell("failed", _("Analysis failed"), detail=job.reason, tone="danger")
     if job.state == State.NOT_APPLICABLE:
@@ -100,8 +96,7 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
     """One row; `study` as `selectors.worklist` annotates it."""
     patient = study.patient
     state = ReadingState(study.reading_state)  # type: ignore[attr-defined]
-    jobs = newest_jobs(study.seen_jobs, study.content_hash)  # type: ignore[attr-defined]
-    cells = [ai_cell(job, study.modality) for job in jobs]
+    cells = [ai_cell(job, study.modality) for job in study.current_jobs]  # type: ignore[attr-defined]
     if not cells and study.state == Study.State.COMPLETE:
         cells = [AiCell("busy", _("Waiting for the model"))]
     waits = state not in {ReadingState.SIGNED, ReadingState.WITHDRAWN, ReadingState.QUARANTINED}

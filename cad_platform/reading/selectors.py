@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
 from django.db.models import (
     Case,
     CharField,
-    Exists,
     F,
     FilteredRelation,
-    FloatField,
     IntegerField,
     Max,
-    OuterRef,
     Prefetch,
     Q,
     QuerySet,
-    Subquery,
     TextChoices,
     Value,
     When,
@@ -31,12 +28,17 @@ from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.core.errors import NotFound
 from cad_platform.core.request import Actor
-from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.case_state import (
+    current_findings,
+    current_jobs,
+    is_open_for_decisions,
+    only_current,
+    with_ai_state,
+)
 from cad_platform.studies.models import Instance, Modality, Study
-from cad_platform.studies.selectors import studies_for, study_by_uid
+from cad_platform.studies.selectors import images_in_order, studies_for, study_by_uid
 
 PAGE_SIZE = 25
-_OPEN_JOB = (AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING)
 
 
 class ReadingState(TextChoices):
@@ -97,7 +99,7 @@ class WorklistFilters:
 
 @dataclass(frozen=True)
 class WorklistPage:
-    """One page of studies, annotated with `reading_state` and `ai_score`, their jobs in `seen_jobs`."""
+    """One page of studies, annotated with `reading_state` and `ai_score`; the jobs that count in `current_jobs`."""
 
     studies: list[Study]
     filters: WorklistFilters
@@ -107,12 +109,14 @@ class WorklistPage:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Everything of one study that the case page composes."""
+    """Everything of one study that the case page composes. `jobs` and `findings` are those that count."""
 
     study: Study
     reading_state: str
     images: list[Instance]
     jobs: list[AnalysisJob]
+    earlier_jobs: list[AnalysisJob]
+    signed_at: datetime | None
     findings: list[Finding]
     artefacts: list[Artefact]
     other_studies: list[Study]
@@ -120,17 +124,10 @@ class CaseRecord:
 
 
 def _with_state(studies: QuerySet[Study]) -> QuerySet[Any]:
-    """Annotate `reading_state`, `ai_score` (highest of the current content) and `priority_rank`."""
-    current_jobs = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
-    return studies.annotate(
+    """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
+    return with_ai_state(studies).annotate(
         # By its relation's name: reports live one floor up.
         main_report=FilteredRelation("reports", condition=Q(reports__kind="report")),
-        has_open_job=Exists(current_jobs.filter(state__in=_OPEN_JOB)),
-        has_job=Exists(current_jobs),
-        ai_score=Subquery(
-            current_jobs.order_by().values("study").annotate(highest=Max("score")).values("highest"),
-            output_field=FloatField(),
-        ),
         priority_rank=Case(
             When(priority=Study.Priority.STAT, then=0),
             When(priority=Study.Priority.URGENT, then=1),
@@ -151,13 +148,9 @@ def _with_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     )
 
 
-def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
-    """One page of the actor's site, in a fixed number of queries however many rows.
-
-    Raises `NotPermitted` for a role that reads no images.
-    """
+def listed(actor: Actor, filters: WorklistFilters) -> QuerySet[Any]:
+    """The studies of the actor's site that meet the filters, annotated with their state, in no order."""
     require(actor, "study.list")
-    filters = filters.cleaned()
     studies = _with_state(studies_for(actor))
     if filters.state == "unread":
         studies = studies.filter(reading_state__in=UNREAD)
@@ -173,15 +166,25 @@ def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
             | Q(patient__patient_id__icontains=word)
             | Q(accession_number__icontains=word)
         )
+    return studies
+
+
+def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
+    """One page of the actor's site, in a fixed number of queries however many rows.
+
+    Raises `NotPermitted` for a role that reads no images.
+    """
+    filters = filters.cleaned()
     jobs = (
-        AnalysisJob.objects.select_related("model_version")
+        only_current(AnalysisJob.objects.select_related("model_version"))
         .defer("result", "model_version__card", "model_version__metrics")
         .annotate(flags=F("result__flags"))
-        .order_by("requested_at")
+        .order_by("model_version__name")
     )
     paginator = Paginator(
-        studies.select_related("patient")
-        .prefetch_related(Prefetch("jobs", jobs, to_attr="seen_jobs"))
+        listed(actor, filters)
+        .select_related("patient")
+        .prefetch_related(Prefetch("jobs", jobs, to_attr="current_jobs"))
         .order_by(*_ORDERING[filters.order]),
         PAGE_SIZE,
     )
@@ -199,31 +202,6 @@ def reading_state_of(study: Study) -> str:
     return str(_with_state(Study.objects.filter(pk=study.pk)).values_list("reading_state", flat=True).get())
 
 
-def is_locked(study: Study) -> bool:
-    """Whether findings can no longer be decided: withdrawn, quarantined, or signed with no addendum begun."""
-    if study.withdrawn_at is not None or study.state == Study.State.QUARANTINED:
-        return True
-    states = set(study.reports.values_list("state", flat=True))
-    return "signed" in states and "draft" not in states
-
-
-def findings_with_decisions(study: Study) -> list[Finding]:
-    """The study's findings in order; `seen_decisions` of each are its decisions, oldest first."""
-    decisions = FindingDecision.objects.select_related("reader").order_by("decided_at", "id")
-    return list(
-        Finding.objects.filter(study=study)
-        .select_related("instance", "author", "job__model_version")
-        .defer(
-            "job__result",
-            "job__model_version__card",
-            "job__model_version__manifest",
-            "job__model_version__metrics",
-        )
-        .prefetch_related(Prefetch("decisions", decisions, to_attr="seen_decisions"))
-        .order_by("number")
-    )
-
-
 def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
     """One finding of a study at the actor's site. Raises `NotFound`."""
     study = study_by_uid(actor, uid)
@@ -239,11 +217,10 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     require(actor, "study.view")
     study = study_by_uid(actor, uid)
     require(actor, "study.view", study)
-    images = (
-        Instance.objects.filter(series__study=study)
-        .select_related("series", "slide")
-        .order_by("series__number", "number", "id")
-    )
+    jobs = current_jobs(study)
+    counts = [job.pk for job in jobs]
+    earlier = AnalysisJob.objects.filter(study=study).exclude(pk__in=counts).select_related("model_version")
+    reports = study.reports.filter(state="signed")
     others = (
         _with_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
         if study.patient_id
@@ -252,12 +229,12 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     return CaseRecord(
         study=study,
         reading_state=reading_state_of(study),
-        images=list(images),
-        jobs=list(
-            AnalysisJob.objects.filter(study=study).select_related("model_version").order_by("requested_at")
-        ),
-        findings=findings_with_decisions(study),
-        artefacts=list(Artefact.objects.filter(job__study=study).select_related("instance", "job")),
+        images=list(images_in_order(study)),
+        jobs=jobs,
+        earlier_jobs=list(earlier.order_by("-requested_at", "pk")),
+        signed_at=reports.aggregate(last=Max("signature__signed_at"))["last"],
+        findings=current_findings(study, jobs),
+        artefacts=list(Artefact.objects.filter(job__in=counts).select_related("instance", "job")),
         other_studies=list(others.order_by("-study_date", "-received_at")[:20]),
-        is_locked=is_locked(study),
+        is_locked=not is_open_for_decisions(study),
     )

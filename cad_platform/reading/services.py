@@ -1,8 +1,8 @@
-"""What readers do to findings, and the opening of a case. Each is one transaction with its audit event."""
+"""What readers do to findings, and the record of what they were shown. Each is one transaction with its audit event."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import transaction
 from django.db.models import Max
@@ -10,10 +10,12 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import Finding
+from cad_platform.audit.selectors import latest_event
 from cad_platform.audit.services import record
-from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.core.request import Actor
 from cad_platform.reading import selectors
+from cad_platform.reading.case_state import OPEN, lock_open_case
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import READER_LABELS
 from cad_platform.studies.models import Instance, Study
@@ -23,36 +25,56 @@ Verdict = FindingDecision.Verdict
 
 
 @transaction.atomic
-def open_worklist(actor: Actor, filters: selectors.WorklistFilters) -> selectors.WorklistPage:
-    """The worklist, with the fact that it was read. A search is patient data and not recorded."""
-    page = selectors.worklist(actor, filters)
+def show_worklist(actor: Actor, page: selectors.WorklistPage) -> None:
+    """Record that the actor is shown this very page of the worklist. A search is patient data and not recorded."""
     record(
         actor,
         "study.list",
         object_type="worklist",
         rows=len(page.studies),
+        studies=[str(study.pk) for study in page.studies],
         state=page.filters.state,
         modality=page.filters.modality,
         priority=page.filters.priority,
         searched=bool(page.filters.search),
     )
-    return page
 
 
 @transaction.atomic
 def open_case(actor: Actor, uid: str) -> selectors.CaseRecord:
-    """The case, with the fact that the actor read it and which results were shown."""
+    """The case, with the fact that the actor opened it and which results were shown."""
     case = selectors.case(actor, uid)
+    _record_shown(actor, "study.view", case)
+    return case
+
+
+@transaction.atomic
+def show_results(actor: Actor, case: selectors.CaseRecord) -> None:
+    """Record the results that arrived while the actor has the case open and that are shown now, once: nothing where the
+    actor was shown the same ones before."""
+    last = latest_event(actor, ("study.view", "study.results"), "study", case.study.pk)
+    if last is None or _ended(last.detail.get("jobs", {})) != _ended(_shown_jobs(case)):
+        _record_shown(actor, "study.results", case)
+
+
+def _record_shown(actor: Actor, action: str, case: selectors.CaseRecord) -> None:
     record(
         actor,
-        "study.view",
+        action,
         object_type="study",
         object_id=case.study.id,
         site_id=case.study.site_id,
-        jobs={str(job.id): job.state for job in case.jobs},
+        jobs=_shown_jobs(case),
         findings=len(case.findings),
     )
-    return case
+
+
+def _shown_jobs(case: selectors.CaseRecord) -> dict[str, str]:
+    return {str(job.id): str(job.state) for job in case.jobs}
+
+
+def _ended(jobs: Mapping[str, str]) -> dict[str, str]:
+    return {key: state for key, state in jobs.items() if state not in OPEN}
 
 
 @transaction.atomic
@@ -64,15 +86,15 @@ def decide(
     box: Box | None = None,
     label: str = "",
 ) -> FindingDecision:
-    """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten.
+    """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten. Under the
+    case's lock: no decision slips in while the report is being signed.
 
     `box` is `(x0, y0, x1, y1)` in stored pixels. Raises `Invalid` without a reason for an edit or a
     rejection, or with geometry outside the image; `Conflict` once the report is signed or the study
     withdrawn.
     """
-    study = finding.study
-    require(actor, "finding.decide", study)
-    _refuse_when_locked(study)
+    require(actor, "finding.decide", finding.study)
+    study = lock_open_case(finding.study_id)
     reason = _clean(reason)
     if verdict not in Verdict.values:
         raise Invalid(_("There is no such verdict."), errors=(FieldError(_("unknown"), field="verdict"),))
@@ -112,8 +134,7 @@ def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: st
     """Record a place that the reader marks and no model did. `box` as for `decide`."""
     require(actor, "finding.decide", study)
     # The numbers of a study's findings are given one at a time.
-    Study.objects.select_for_update().get(pk=study.pk)
-    _refuse_when_locked(study)
+    study = lock_open_case(study.pk)
     if image.series.study_id != study.pk:
         raise Invalid(_("The image belongs to another study."))
     highest = Finding.objects.filter(study=study).aggregate(highest=Max("number"))["highest"] or 0
@@ -136,15 +157,6 @@ def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: st
         label=finding.label,
     )
     return finding
-
-
-def _refuse_when_locked(study: Study) -> None:
-    if selectors.is_locked(study):
-        raise Conflict(
-            _("The report is signed. Begin an addendum to decide anew.")
-            if study.withdrawn_at is None
-            else _("The study is withdrawn.")
-        )
 
 
 def _clean(text: str) -> str:

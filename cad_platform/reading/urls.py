@@ -8,5 +8,6 @@ urlpatterns = [
     path("studies/<str:uid>/live", views.case_live, name="case-live"),
     path("studies/<str:uid>/findings/<uuid:finding_id>/decision", views.decide, name="finding-decide"),
     path("studies/<str:uid>/findings/add", views.add_finding, name="finding-add"),
+    path("studies/<str:uid>/analyse-again", views.reanalyse, name="study-reanalyse"),
     path("studies/<str:uid>/withdraw", views.withdraw_study, name="study-withdraw"),
 ]

@@ -21,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cad_platform.accounts.rules import allowed
+from cad_platform.analysis.services import reanalyse as analyse_again
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.core.request import actor_of
 from cad_platform.reading import selectors, services
@@ -72,7 +73,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     filters = _filters(request)
     seen = request.POST.get("seen", "")
-    page = selectors.worklist(actor, filters) if seen else services.open_worklist(actor, filters)
+    page = selectors.worklist(actor, filters)
     context: dict[str, Any] = {
         "nav": "worklist",
         "page": page,
@@ -87,12 +88,11 @@ def worklist(request: HttpRequest) -> HttpResponse:
     }
     rows = render_to_string("reading/worklist_rows.html", context, request)
     fingerprint = _fingerprint(rows)
+    if request.htmx and seen == fingerprint:  # type: ignore[attr-defined]
+        return HttpResponse(status=204)
+    services.show_worklist(actor, page)
     if not request.htmx:  # type: ignore[attr-defined]
         return render(request, "reading/worklist.html", {**context, "fingerprint": fingerprint})
-    if seen:
-        if seen == fingerprint:
-            return HttpResponse(status=204)
-        services.open_worklist(actor, filters)
     response = render(request, "reading/worklist_results.html", {**context, "fingerprint": fingerprint})
     response["HX-Replace-Url"] = _address(page.filters)
     return response
@@ -104,8 +104,14 @@ def worklist(request: HttpRequest) -> HttpResponse:
 def _live(request: HttpRequest, record: CaseRecord, page: CasePage) -> dict[str, Any]:
     """What the fragment shows that changes while the case is open."""
     actor = actor_of(request)
-    can_decide = not record.is_locked and allowed(actor, "finding.decide", record.study)
-    return {"page": page, "study": record.study, "can_decide": can_decide, "is_locked": record.is_locked}
+    complete = record.study.state == Study.State.COMPLETE and record.study.withdrawn_at is None
+    return {
+        "page": page,
+        "study": record.study,
+        "can_decide": not record.is_locked and allowed(actor, "finding.decide", record.study),
+        "can_reanalyse": complete and allowed(actor, "study.reanalyse", record.study),
+        "is_locked": record.is_locked,
+    }
 
 
 @login_required
@@ -159,12 +165,14 @@ def _viewer_words() -> dict[str, str]:
 
 
 def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
-    record = selectors.case(actor_of(request), uid)
+    actor = actor_of(request)
+    record = selectors.case(actor, uid)
     context = _live(request, record, case_page(record))
     live = render_to_string("reading/case_live.html", context, request)
     fingerprint = _fingerprint(record.reading_state + live)
     if seen == fingerprint:
         return HttpResponse(status=204)
+    services.show_results(actor, record)
     context |= {"live": live, "fingerprint": fingerprint, "out_of_band": True}
     return render(request, "reading/case_fragment.html", context)
 
@@ -203,6 +211,15 @@ def decide(request: HttpRequest, uid: str, finding_id: uuid.UUID) -> HttpRespons
         box=_box(request.POST.get("box", "")),
         label=request.POST.get("label", ""),
     )
+    return _fragment(request, uid)
+
+
+@login_required
+@require_POST
+def reanalyse(request: HttpRequest, uid: str) -> HttpResponse:
+    """Analyse the study with the versions in use now."""
+    actor = actor_of(request)
+    analyse_again(actor, study_by_uid(actor, uid))
     return _fragment(request, uid)
 
 

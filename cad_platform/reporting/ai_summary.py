@@ -6,12 +6,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.db.models import Q
-
 from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.reading.case_state import OPEN, current_findings, current_jobs, decision_of
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.content import FindingLine
 from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.selectors import images_in_order
 
 _Verdict = FindingDecision.Verdict
 #: Verdicts that put a model's finding into the report.
@@ -20,8 +20,14 @@ _REPORTED = {_Verdict.ACCEPTED.value, _Verdict.EDITED.value}
 
 def summary_of(study: Study) -> dict[str, Any]:
     """Jobs with their provenance, findings with the decision that counts, and how many are undecided."""
-    jobs = _latest_jobs(study)
-    findings = [_finding(finding, decision) for finding, decision in _decided_findings(study, jobs)]
+    jobs = current_jobs(study)
+    names = {
+        image.pk: image_name(image, place) for place, image in enumerate(images_in_order(study), start=1)
+    }
+    findings = [
+        _finding(finding, names[finding.instance_id], decision_of(finding))
+        for finding in current_findings(study, jobs)
+    ]
     undecided = [f["number"] for f in findings if f["source"] == "model" and not f["decision"]]
     return {
         "jobs": [_job(job) for job in jobs],
@@ -74,11 +80,11 @@ def size_text(box: list[float], pixel_spacing_um: float | None) -> str:
     return f"{width:.{digits}f} × {height:.{digits}f} mm"
 
 
-def image_name(instance: Instance) -> str:
-    """How the report calls an image: its side and view in DICOM's letters, else its number. The same in every
-    language, because it becomes part of the signed record."""
+def image_name(instance: Instance, position: int) -> str:
+    """How the report calls an image: its side and view in DICOM's letters, else its place among the study's images, as
+    the page counts them. The same in every language, because it becomes part of the signed record."""
     named = " ".join(part for part in (instance.laterality, instance.view_position) if part)
-    return named or f"img {instance.number}"
+    return named or f"img {position}"
 
 
 def _verdict(finding: dict[str, Any]) -> str:
@@ -89,27 +95,9 @@ def _withdrawn(finding: dict[str, Any]) -> bool:
     return _verdict(finding) == _Verdict.REJECTED.value
 
 
-def _latest_jobs(study: Study) -> list[AnalysisJob]:
-    """The newest job of each model on the study's present content."""
-    jobs = AnalysisJob.objects.filter(study=study, content_hash=study.content_hash)
-    newest: dict[str, AnalysisJob] = {}
-    for job in jobs.select_related("model_version").order_by("requested_at"):
-        newest[job.model_version.name] = job
-    return [newest[name] for name in sorted(newest)]
-
-
-def _decided_findings(study: Study, jobs: list[AnalysisJob]) -> list[tuple[Finding, FindingDecision | None]]:
-    """What the newest jobs and the readers marked; an older version's findings are history."""
-    shown = Finding.objects.filter(study=study).filter(Q(job__in=jobs) | Q(author__isnull=False))
-    findings = list(shown.select_related("instance", "author").order_by("number"))
-    newest: dict[Any, FindingDecision] = {}
-    decisions = FindingDecision.objects.filter(finding__study=study).select_related("reader")
-    for decision in decisions.order_by("decided_at"):
-        newest[decision.finding_id] = decision
-    return [(finding, newest.get(finding.pk)) for finding in findings]
-
-
 def _job(job: AnalysisJob) -> dict[str, Any]:
+    # Whether somebody works on it just now is no statement about the patient.
+    is_open = job.state in OPEN
     result = job.result or {}
     model = result.get("model", {})
     manifest = job.model_version.manifest
@@ -118,8 +106,8 @@ def _job(job: AnalysisJob) -> dict[str, Any]:
         "model": job.model_version.name,
         "title": str(manifest.get("title") or job.model_version.name),
         "version": job.model_version.version,
-        "state": job.state,
-        "reason": job.reason,
+        "state": str(AnalysisJob.State.REQUESTED) if is_open else job.state,
+        "reason": "" if is_open else job.reason,
         "positive_class": manifest.get("positive_class", ""),
         "probabilities": _rounded(result.get("probabilities", {})),
         "breasts": {side: _rounded(values) for side, values in result.get("breasts", {}).items()},
@@ -131,7 +119,7 @@ def _job(job: AnalysisJob) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, decision: FindingDecision | None) -> dict[str, Any]:
+def _finding(finding: Finding, image: str, decision: FindingDecision | None) -> dict[str, Any]:
     instance = finding.instance
     return {
         "id": str(finding.pk),
@@ -143,7 +131,7 @@ def _finding(finding: Finding, decision: FindingDecision | None) -> dict[str, An
         "box": [float(value) for value in finding.box],
         "image": {
             "sop_instance_uid": instance.sop_instance_uid,
-            "name": image_name(instance),
+            "name": image,
             "pixel_spacing_um": instance.pixel_spacing_um,
         },
         "decision": _decision(decision),

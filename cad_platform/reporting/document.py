@@ -18,17 +18,8 @@ from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.record import canonical_record
 from cad_platform.reporting.statements import decision_words, job_statement
-from cad_platform.reporting.typesetting import typeset
-from cad_platform.studies import storage
-from cad_platform.studies.models import StoredFile
 
 Pair = list[str]
-
-
-def typeset_and_store(report: Report, signature: Signature) -> StoredFile:
-    """Make the PDF of a report that is being signed and put it into the storage."""
-    pdf = typeset(document_of(report, signature), created=signature.signed_at)
-    return storage.store_bytes(pdf, "application/pdf")
 
 
 def document_of(report: Report, signature: Signature) -> dict[str, Any]:

@@ -1,26 +1,26 @@
-"""What an actor may read of reports. Reading one is recorded with the answer."""
+"""What an actor may read of reports. That it was read is recorded by the services that open it."""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import allowed, require
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.audit.selectors import TrailEntry, trail_of_study
-from cad_platform.audit.services import record
 from cad_platform.core.errors import Conflict, FieldError, NotFound
 from cad_platform.core.request import Actor
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import finding_lines, join_lines, summary_of
 from cad_platform.reporting.models import DraftPresence, Report
-from cad_platform.reporting.services import PRESENCE_LASTS
 from cad_platform.studies.models import StoredFile, Study
+
+#: Who has shown a sign of life within this time is writing.
+PRESENCE_LASTS = timedelta(seconds=30)
 
 
 def reports_of(actor: Actor, study: Study) -> list[Report]:
@@ -62,9 +62,8 @@ class ReportFolder:
     reportable: bool
 
 
-@transaction.atomic
 def folder(actor: Actor, study: Study) -> ReportFolder:
-    """The reports of a study and what the actor may do about them. Recorded where there is one to read."""
+    """The reports of a study and what the actor may do about them."""
     signed = reports_of(actor, study)
     draft = (
         Report.objects.filter(study=study, state=Report.State.DRAFT)
@@ -72,8 +71,6 @@ def folder(actor: Actor, study: Study) -> ReportFolder:
         .first()
     )
     may_draft = allowed(actor, "report.draft", study)
-    if signed or (draft and may_draft):
-        record(actor, "report.view", object_type="study", object_id=study.pk, site_id=study.site_id)
     return ReportFolder(
         study=study,
         signed=signed,
@@ -129,9 +126,8 @@ def _warnings(report: Report) -> tuple[str, ...]:
             _("Not decided yet: %(findings)s. They are recorded as undecided.")
             % {"findings": ", ".join(_("finding %(number)s") % {"number": number} for number in numbers)}
         )
-    open_states = {AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING}
     for job in summary["jobs"]:
-        if job["state"] in open_states:
+        if job["state"] == AnalysisJob.State.REQUESTED:
             found.append(_("The analysis by %(model)s has not ended yet.") % {"model": job["title"]})
         elif job["state"] == AnalysisJob.State.FAILED:
             found.append(
@@ -140,7 +136,6 @@ def _warnings(report: Report) -> tuple[str, ...]:
     return tuple(found)
 
 
-@transaction.atomic
 def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
     """The PDF of a signed report of the actor's site."""
     reports = Report.objects.filter(pk=report_id, state=Report.State.SIGNED)
@@ -148,20 +143,4 @@ def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
     if report is None or report.pdf is None:
         raise NotFound(_("There is no such report at your site."))
     require(actor, "report.view", report.study)
-    record(
-        actor,
-        "report.pdf",
-        object_type="report",
-        object_id=report.pk,
-        site_id=report.study.site_id,
-        study=str(report.study_id),
-    )
     return report, report.pdf
-
-
-@transaction.atomic
-def trail(actor: Actor, study: Study) -> list[TrailEntry]:
-    """Who viewed, decided and signed; looking at it is recorded too."""
-    entries = trail_of_study(actor, study, study.pk)
-    record(actor, "study.trail", object_type="study", object_id=study.pk, site_id=study.site_id)
-    return entries

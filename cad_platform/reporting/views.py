@@ -61,7 +61,7 @@ def answers_json(view: View) -> View:
 def _show(request: HttpRequest, study: Study) -> HttpResponse:
     """The section for this study, as a fragment for the case page or as a page of its own."""
     actor = actor_of(request)
-    folder = selectors.folder(actor, study)
+    folder = services.open_folder(actor, study)
     context: dict[str, Any] = {"folder": folder, "study": study, "nav": "worklist"}
     context["documents"] = [
         {
@@ -211,7 +211,7 @@ def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @require_GET
 def pdf(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
     """The PDF that was made at signing, byte for byte."""
-    report, stored = selectors.pdf_of(actor_of(request), report_id)
+    report, stored = services.open_pdf(actor_of(request), report_id)
     with storage.open(stored.sha256) as path:
         response = HttpResponse(path.read_bytes(), content_type="application/pdf")
     name = "addendum" if report.kind == Report.Kind.ADDENDUM else "report"
@@ -225,5 +225,5 @@ def pdf(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
 def trail(request: HttpRequest, uid: str) -> HttpResponse:
     """Who viewed, decided and signed."""
     actor = actor_of(request)
-    entries = selectors.trail(actor, study_by_uid(actor, uid))
+    entries = services.open_trail(actor, study_by_uid(actor, uid))
     return render(request, "reporting/trail.html", {"entries": entries, "nav": "worklist"})

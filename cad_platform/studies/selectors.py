@@ -42,14 +42,20 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
     return study
 
 
-def images_of(actor: Actor, study: Study) -> list[Instance]:
-    """The images of a study as they were numbered or posted, with series, slide and file."""
-    require(actor, "study.view", study)
-    return list(
+def images_in_order(study: Study) -> QuerySet[Instance]:
+    """The images of a study in the one order in which models, pages, answers and reports count them: by series
+    number, then by instance number, then as they were posted. What has no number comes after what has one."""
+    return (
         Instance.objects.filter(series__study=study)
-        .select_related("series", "file", "slide")
-        .order_by("series__number", "number", "id")
+        .select_related("series", "slide")
+        .order_by(F("series__number").asc(nulls_last=True), "number", "series_id", "sop_instance_uid")
     )
+
+
+def images_of(actor: Actor, study: Study) -> list[Instance]:
+    """The study's images in order, with series, slide and file."""
+    require(actor, "study.view", study)
+    return list(images_in_order(study).select_related("file"))
 
 
 def image(actor: Actor, image_id: uuid.UUID) -> Instance:

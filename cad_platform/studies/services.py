@@ -1,8 +1,13 @@
-"""What may happen to a study: it is received, or withdrawn with a reason. Nothing deletes one."""
+"""What may happen to a study: it is received, or withdrawn with a reason. Nothing deletes one.
+
+A study's row is the lock of its whole case: whoever writes anything of a case (a result, a decision, a report)
+calls `lock_study` first and looks at the rest afterwards.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +18,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core import outbox
-from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
 from cad_platform.core.request import Actor
 from cad_platform.patients.services import receive_patient
 from cad_platform.studies import storage
@@ -24,6 +29,16 @@ from imaging.description import SlideGeometry
 
 #: First key of the advisory locks that put posts in a row, and how many second keys there are.
 _LOCK, _LOCK_KEYS = 0x0CAD0002, 1024
+
+
+def lock_study(study_id: uuid.UUID | str) -> Study | None:
+    """The study as it stands now, its row locked until the transaction ends; None where there is none.
+
+    Always the first lock that a writer of a case takes: study, then report or job, so that no two writers can wait
+    for each other. Rows that only refer to the study are not kept waiting (FOR NO KEY UPDATE).
+    """
+    locked = Study.objects.select_for_update(of=("self",), no_key=True).select_related("patient", "site")
+    return locked.filter(pk=study_id).first()
 
 
 @dataclass(frozen=True)
@@ -344,7 +359,10 @@ def withdraw(actor: Actor, study: Study, reason: str) -> Study:
             _("Say in at most 2000 characters why the study is withdrawn."),
             errors=(FieldError(_("A reason is needed."), "reason"),),
         )
-    study = Study.objects.select_for_update(of=("self",)).select_related("patient", "site").get(pk=study.pk)
+    locked = lock_study(study.pk)
+    if locked is None:
+        raise NotFound(_("There is no such study at your site."))
+    study = locked
     if study.withdrawn_at is not None:
         raise Conflict(_("The study was withdrawn already."))
     study.withdrawn_at, study.withdrawn_by, study.withdrawn_reason = timezone.now(), actor.user, reason

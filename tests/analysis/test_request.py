@@ -13,6 +13,7 @@ from cad_platform.analysis.suitability import why_not
 from cad_platform.audit.models import AuditEvent
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Instance, Slide, Study
+from cad_platform.studies.selectors import images_in_order
 from inference.contract import InputContract
 from tests import factories
 from tests.analysis.conftest import MakeStudy
@@ -105,4 +106,4 @@ class TestContract:
         instance = factories.instance(study, pixel_spacing_um=None, kind=Instance.Kind.SLIDE)
         Slide.objects.create(instance=instance, mpp_x=0.5, mpp_y=0.5)
         needing = contract(modality="SM", kinds=("slide",), needs_pixel_spacing=True)
-        assert why_not(services.instances_of(study), needing) == ""
+        assert why_not(list(images_in_order(study)), needing) == ""

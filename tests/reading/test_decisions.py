@@ -16,6 +16,7 @@ from cad_platform.reading import selectors, services
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
+from cad_platform.studies.services import withdraw
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -180,7 +181,7 @@ def test_a_signed_report_closes_the_findings_until_an_addendum_is_begun(
 
 
 def test_a_withdrawn_study_takes_no_decisions(reader: Actor, finding: Finding) -> None:
-    finding.study.withdrawn_at = finding.created_at
+    withdraw(reader, finding.study, "wrong patient")
     with pytest.raises(Conflict):
         services.decide(reader, finding, "accepted")
 
@@ -209,7 +210,7 @@ def test_opening_a_case_is_audited_with_what_was_shown(reader: Actor, finding: F
 
 
 def test_what_was_searched_for_is_not_recorded(reader: Actor) -> None:
-    services.open_worklist(reader, selectors.WorklistFilters(search="Okafor"))
+    services.show_worklist(reader, selectors.worklist(reader, selectors.WorklistFilters(search="Okafor")))
     event = AuditEvent.objects.get(action="study.list")
     assert event.detail["searched"] is True
     assert "Okafor" not in str(event.detail)

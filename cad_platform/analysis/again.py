@@ -1,0 +1,208 @@
+"""What people have analysed again: a failed job, one study, or a set of them, with the versions in use now.
+
+Earlier results stay: a job is never made newer, and one that succeeded is never run again by the same version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.analysis import requesting, transitions
+from cad_platform.analysis.models import AnalysisJob, ReanalysedStudy, Reanalysis
+from cad_platform.analysis.transitions import SET_TOPIC, State
+from cad_platform.audit.services import record
+from cad_platform.core import outbox
+from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.request import Actor
+from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.routing import is_routed
+from cad_platform.studies.models import Study
+from cad_platform.studies.services import lock_study
+
+#: So many jobs of a set are under way at once: new studies must not wait behind a thousand old ones.
+UNDER_WAY = 8
+_BATCH = 2000
+_Member = ReanalysedStudy.State
+
+
+@transaction.atomic
+def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
+    """An administrator has a failed job tried again, with all its attempts anew; where another version runs for its
+    study by now, that one is asked, and its job is returned.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor may not retry jobs; there is no such job.
+    Conflict
+        The job has not failed, its study was withdrawn, or the version in use has given its result.
+    """
+    require(actor, "job.retry")
+    study = lock_study(job.study_id)
+    locked = (
+        AnalysisJob.objects.select_for_update(of=("self",)).select_related("model_version").filter(pk=job.pk)
+    )
+    failed = locked.first()
+    if study is None or failed is None:
+        raise NotFound(_("There is no such job."))
+    failed.study = study
+    if failed.state != State.FAILED:
+        raise Conflict(_("Only a failed job can be tried again."))
+    if study.withdrawn_at is not None:
+        raise Conflict(_("The study of this job was withdrawn."))
+    tried = _in_use(failed)
+    if tried.state not in {State.REQUESTED, State.RUNNING}:
+        raise Conflict(_("%(version)s has looked at this study already.") % {"version": tried.model_version})
+    if tried.state == State.REQUESTED:
+        transitions.queue(tried)
+    transitions.record_of(actor, "job.retry", tried, failed=str(failed.pk))
+    return tried
+
+
+def _in_use(failed: AnalysisJob) -> AnalysisJob:
+    """The job of the version in use that stands for a failed one, waiting where it can be tried."""
+    name = failed.model_version.name
+    for job in requesting.jobs_for(failed.study, again=True):
+        if job.model_version.name == name:
+            return job
+    # No version of the model is in use: what there is can only be tried as it was.
+    transitions.reopen(failed)
+    return failed
+
+
+@transaction.atomic
+def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
+    """Analyse a study with the versions in use now, where they have not given a result; returns the jobs under way.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor may not, or the study belongs to another site.
+    Conflict
+        The study is withdrawn or incomplete, no version is in use for it, or each has given its result.
+    """
+    require(actor, "study.reanalyse", study)
+    locked = lock_study(study.pk)
+    if locked is None or locked.withdrawn_at is not None or locked.state != Study.State.COMPLETE:
+        raise Conflict(_("Only a complete study that is not withdrawn can be analysed."))
+    jobs = requesting.jobs_for(locked, again=True)
+    under_way = [job for job in jobs if job.state in {State.REQUESTED, State.RUNNING}]
+    if not jobs:
+        raise Conflict(_("No model is in use for this kind of study."), code="no_model")
+    if not under_way:
+        versions = ", ".join(str(job.model_version) for job in jobs)
+        raise Conflict(
+            _("%(versions)s has looked at this study already.") % {"versions": versions}, code="analysed"
+        )
+    for job in requesting.waiting(under_way):
+        transitions.queue(job)
+    record(
+        actor, "study.reanalyse", object_type="study", object_id=locked.pk, site_id=locked.site_id,
+        jobs=[str(job.pk) for job in under_way],
+    )  # fmt: skip
+    return under_way
+
+
+# --- sets -----------------------------------------------------------------------------------------------
+
+
+def without_result(studies: QuerySet[Study]) -> QuerySet[Study]:
+    """Those that would be analysed: complete, and a version in use has neither given a result nor is at it."""
+    has = AnalysisJob.objects.filter(
+        study=OuterRef(OuterRef("pk")),
+        content_hash=OuterRef(OuterRef("content_hash")),
+        model_version=OuterRef("pk"),
+        state__in=[State.SUCCEEDED, State.REQUESTED, State.RUNNING],
+    )
+    missing = ModelVersion.objects.filter(is_routed(), modality=OuterRef("modality")).filter(~Exists(has))
+    return studies.filter(Exists(missing), state=Study.State.COMPLETE, withdrawn_at__isnull=True)
+
+
+@transaction.atomic
+def reanalyse_set(actor: Actor, studies: QuerySet[Study], criteria: Mapping[str, Any]) -> Reanalysis:
+    """Have every one of `studies` analysed that needs it (`without_result`), a few at a time behind new ones.
+
+    Parameters
+    ----------
+    studies
+        Of the actor's site; an administrator's may be of every site.
+    criteria
+        What was asked for, to be shown; names no patient.
+
+    Raises
+    ------
+    NotPermitted
+        The actor may not have studies analysed again.
+    Conflict
+        None of them needs it.
+    """
+    require(actor, "study.reanalyse")
+    wanted = without_result(studies)
+    if actor.site_id is not None:
+        wanted = wanted.filter(site_id=actor.site_id)
+    made = Reanalysis.objects.create(site_id=actor.site_id, requested_by=actor.user, criteria=dict(criteria))
+    keys = list(wanted.order_by("received_at", "pk").values_list("pk", flat=True))
+    if not keys:
+        raise Conflict(_("No study of this choice needs it: the versions in use have analysed them all."))
+    members = (ReanalysedStudy(reanalysis=made, study_id=key) for key in keys)
+    ReanalysedStudy.objects.bulk_create(members, batch_size=_BATCH)
+    record(actor, "study.reanalyse_set", object_type="reanalysis", object_id=made.pk, studies=len(keys))
+    outbox.publish(SET_TOPIC, reanalysis_id=str(made.pk))
+    return made
+
+
+@transaction.atomic
+def stop(actor: Actor, reanalysis: Reanalysis) -> None:
+    """Leave alone what of a set has not begun; repeated, it changes nothing."""
+    require(actor, "study.reanalyse")
+    if actor.site_id is not None and reanalysis.site_id != actor.site_id:
+        raise NotFound(_("There is no such set of studies."))
+    stopped = Reanalysis.objects.filter(pk=reanalysis.pk, stopped_at__isnull=True).update(
+        stopped_at=timezone.now()
+    )
+    if stopped:
+        record(actor, "study.stop_reanalysis", object_type="reanalysis", object_id=reanalysis.pk)
+
+
+def go_on() -> int:
+    """Begin with the next studies of every set, so that at most `UNDER_WAY` of each are at work; returns how many.
+    Called when a set is asked for, and by the sweeper until nothing of it waits."""
+    begun = 0
+    waiting = Exists(ReanalysedStudy.objects.filter(reanalysis=OuterRef("pk"), state=_Member.WAITING))
+    for reanalysis in Reanalysis.objects.filter(waiting, stopped_at__isnull=True).order_by("requested_at"):
+        at_work = AnalysisJob.objects.filter(
+            state__in=[State.REQUESTED, State.RUNNING],
+            pk__in=ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy__reanalysis=reanalysis).values(
+                "analysisjob"
+            ),
+        ).count()
+        members = ReanalysedStudy.objects.filter(reanalysis=reanalysis, state=_Member.WAITING)
+        for member_id, study_id in list(members.values_list("pk", "study_id")[: max(0, UNDER_WAY - at_work)]):
+            begun += _begin(member_id, study_id)
+    return begun
+
+
+@transaction.atomic
+def _begin(member_id: int, study_id: object) -> bool:
+    study = lock_study(str(study_id))
+    waiting = ReanalysedStudy.objects.select_for_update(of=("self",)).filter(
+        pk=member_id, state=_Member.WAITING
+    )
+    member = waiting.first()
+    if study is None or member is None:
+        return False
+    jobs = requesting.jobs_for(study, again=True)
+    at_work = [job for job in jobs if job.state in {State.REQUESTED, State.RUNNING}]
+    for job in requesting.waiting(at_work):
+        transitions.queue(job)
+    member.jobs.add(*at_work)
+    member.state = _Member.REQUESTED if at_work else _Member.UNNEEDED if jobs else _Member.GONE
+    member.save(update_fields=["state"])
+    return True

@@ -1,0 +1,189 @@
+"""The state of a case: which results and findings count, and whether it may still be changed. Nobody else decides that.
+
+*The result that counts* of a study and model is the job of the version that is routed now, on the study's present
+content. A job has one state, that of its newest attempt; trying an older version again makes nothing newer. Where the
+version in use has not been asked yet (it was changed after the study came), the latest of the earlier ones stands in,
+marked as such: a reader is better served by an earlier result than by none. Cancelled jobs count only where there is
+nothing else.
+
+*May it be changed* is asked under the lock of the study's row, which every writer of a case takes first.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable
+
+from django.db.models import (
+    Case,
+    Exists,
+    F,
+    FloatField,
+    IntegerField,
+    Max,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.utils.translation import gettext as _
+
+from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.reading.models import FindingDecision
+from cad_platform.registry.routing import is_routed
+from cad_platform.studies.models import Study
+from cad_platform.studies.services import lock_study
+
+OPEN = (AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING)
+#: Verdicts by which a reader has made a model's mark his own; it outlives the result that it came from.
+TAKEN_OVER = (FindingDecision.Verdict.ACCEPTED, FindingDecision.Verdict.EDITED)
+
+
+# --- what counts ----------------------------------------------------------------------------------------
+
+
+def only_current(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
+    """Those of `jobs` that count: one for each study and model."""
+    same = AnalysisJob.objects.filter(
+        study=OuterRef("study"),
+        content_hash=OuterRef("content_hash"),
+        model_version__name=OuterRef("model_version__name"),
+    )
+    better = _ranked(same).filter(
+        Q(rank__gt=OuterRef("rank"))
+        | Q(rank=OuterRef("rank"), requested_at__gt=OuterRef("requested_at"))
+        | Q(rank=OuterRef("rank"), requested_at=OuterRef("requested_at"), pk__gt=OuterRef("pk"))
+    )
+    return _ranked(jobs).filter(content_hash=F("study__content_hash")).filter(~Exists(better))
+
+
+def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
+    return jobs.annotate(
+        rank=Case(
+            When(state=AnalysisJob.State.CANCELLED, then=Value(0)),
+            When(is_routed("model_version__"), then=Value(2)),
+            default=Value(1),
+            output_field=IntegerField(),
+        )
+    )
+
+
+def current_jobs(study: Study) -> list[AnalysisJob]:
+    """The jobs of a study that count, by model."""
+    jobs = only_current(AnalysisJob.objects.filter(study=study))
+    return list(jobs.select_related("model_version").order_by("model_version__name"))
+
+
+def is_in_use(job: AnalysisJob) -> bool:
+    """Whether the version that made it is the one in use; else an earlier one stands in. `job` as read from
+    `only_current`."""
+    return int(job.rank) == 2 or job.state == AnalysisJob.State.CANCELLED  # type: ignore[attr-defined]
+
+
+def current_findings(study: Study, jobs: Collection[AnalysisJob] | None = None) -> list[Finding]:
+    """What is marked in a study as it counts now, as numbered: by the current jobs (`jobs` where they are known), by
+    readers, and what readers have taken over from earlier results. `seen_decisions` of each are its decisions, oldest
+    first: the last one counts."""
+    current = {job.pk for job in (current_jobs(study) if jobs is None else jobs)}
+    return [
+        finding
+        for finding in findings_with_decisions(study)
+        if finding.job_id is None or finding.job_id in current or _taken_over(finding)
+    ]
+
+
+def findings_with_decisions(study: Study) -> list[Finding]:
+    """Every finding of a study, those of earlier results included."""
+    decisions = FindingDecision.objects.select_related("reader").order_by("decided_at", "id")
+    return list(
+        Finding.objects.filter(study=study)
+        .select_related("instance", "author", "job__model_version")
+        .defer(
+            "job__result",
+            "job__model_version__card",
+            "job__model_version__manifest",
+            "job__model_version__metrics",
+        )
+        .prefetch_related(Prefetch("decisions", decisions, to_attr="seen_decisions"))
+        .order_by("number")
+    )
+
+
+def decision_of(finding: Finding) -> FindingDecision | None:
+    """The decision that counts, of a finding read by `current_findings`; an undo is one too."""
+    decisions: list[FindingDecision] = finding.seen_decisions  # type: ignore[attr-defined]
+    return decisions[-1] if decisions else None
+
+
+def _taken_over(finding: Finding) -> bool:
+    decision = decision_of(finding)
+    return decision is not None and decision.verdict in TAKEN_OVER
+
+
+# --- many studies at once --------------------------------------------------------------------------------
+
+
+def with_ai_state(studies: QuerySet[Study]) -> QuerySet[Study]:
+    """Annotate what the jobs that count amount to: `ai_score` (the highest), `has_job`, `has_open_job`."""
+    jobs = only_current(AnalysisJob.objects.filter(study=OuterRef("pk")))
+    highest = jobs.order_by().values("study").annotate(highest=Max("score")).values("highest")
+    return studies.annotate(
+        ai_score=Subquery(highest, output_field=FloatField()),
+        has_job=Exists(jobs),
+        has_open_job=Exists(jobs.filter(state__in=OPEN)),
+    )
+
+
+def filter_analysed(studies: QuerySet[Study], wanted: bool = True) -> QuerySet[Study]:
+    """Those whose jobs that count have all ended, failed ones included; or the others."""
+    jobs = only_current(AnalysisJob.objects.filter(study=OuterRef("pk")))
+    ended = Exists(jobs) & ~Exists(jobs.filter(state__in=OPEN))
+    return studies.filter(ended if wanted else ~Q(ended))
+
+
+def analysed(studies: Iterable[Study]) -> set[uuid.UUID]:
+    """The keys of those studies that are analysed."""
+    found = filter_analysed(Study.objects.filter(pk__in=[study.pk for study in studies]))
+    return set(found.values_list("pk", flat=True))
+
+
+# --- may it be changed -----------------------------------------------------------------------------------
+
+
+def is_open_for_decisions(study: Study) -> bool:
+    """Whether findings may be decided: not withdrawn or quarantined, and not signed unless an addendum is begun. For
+    showing a button; a writer asks `lock_open_case`."""
+    if study.withdrawn_at is not None or study.state == Study.State.QUARANTINED:
+        return False
+    states = set(study.reports.values_list("state", flat=True))
+    return "signed" not in states or "draft" in states
+
+
+def lock_case(study_id: uuid.UUID) -> Study:
+    """The study as it stands now, its case locked until the transaction ends. Raises `NotFound`."""
+    study = lock_study(study_id)
+    if study is None:
+        raise NotFound(_("There is no such study at your site."))
+    return study
+
+
+def lock_open_case(study_id: uuid.UUID) -> Study:
+    """`lock_case`, for who decides or marks.
+
+    Raises
+    ------
+    NotFound
+        There is no such study.
+    Conflict
+        The report is signed and no addendum begun, or the study is withdrawn or quarantined.
+    """
+    study = lock_case(study_id)
+    if study.withdrawn_at is not None:
+        raise Conflict(_("The study is withdrawn."))
+    if not is_open_for_decisions(study):
+        raise Conflict(_("The report is signed. Begin an addendum to decide anew."))
+    return study

@@ -1,0 +1,173 @@
+"""Signing a report. The PDF is made before anything is locked; then, under the lock that every writer of the case
+takes, what was typeset must still be what stands, word for word. If it is not, the signer is told what changed and
+nothing is signed."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.models import Role
+from cad_platform.accounts.reauthentication import reauthenticate
+from cad_platform.core import outbox
+from cad_platform.core.errors import Conflict, Invalid
+from cad_platform.core.request import Actor
+from cad_platform.reporting import content as contents
+from cad_platform.reporting.ai_summary import summary_of
+from cad_platform.reporting.document import document_of
+from cad_platform.reporting.drafts import (
+    StaleRevision,
+    draft,
+    lock_draft,
+    record_of,
+    refuse_unreportable,
+    with_current_lines,
+)
+from cad_platform.reporting.models import DraftPresence, Report, Signature
+from cad_platform.reporting.record import canonical_record, content_hash, holds
+from cad_platform.reporting.typesetting import typeset
+from cad_platform.studies import storage
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """What a signer puts a name under: the report filled in, its signature, and everything that is printed."""
+
+    report: Report
+    signature: Signature
+    document: dict[str, Any]
+
+
+def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) -> Signature:
+    """Sign a draft: the password is asked again, the content must be complete and be what the signer saw.
+
+    The record is hashed, the PDF made and both frozen with the signature in one transaction.
+
+    Raises
+    ------
+    NotPermitted, TooManyRequests
+        The role or the password; too many wrong ones.
+    StaleRevision
+        Somebody has saved since.
+    Invalid
+        The report is not complete; the fields are named.
+    Conflict
+        Something of the case changed: since the report was saved (`findings_changed`) or while it was being signed
+        (`case_changed`). The sentence says what.
+    Unavailable
+        The PDF could not be made or stored.
+    """
+    report = draft(actor, report_id, "report.sign")
+    reauthenticate(
+        actor, password, purpose="report.sign", object_type="report", object_id=report.pk, study=report.study
+    )
+    signed_at = timezone.now()
+    sheet = _sheet(actor, draft(actor, report_id, "report.sign"), revision, signed_at)
+    pdf = typeset(sheet.document, created=signed_at)
+    with transaction.atomic():
+        # The file first: no row of the case is locked while bytes travel.
+        stored = storage.store_bytes(pdf, "application/pdf")
+        standing = _sheet(actor, lock_draft(actor, report_id, "report.sign"), revision, signed_at)
+        if standing.document != sheet.document:
+            raise Conflict(_changed(sheet, standing), code="case_changed")
+        return _freeze(actor, standing, stored)
+
+
+def meaning_of(report: Report) -> str:
+    """What the signature means (21 CFR 11.50), as it is printed."""
+    if report.kind == Report.Kind.ADDENDUM:
+        return _("Author of this addendum")
+    return _("Read, interpreted and approved as the responsible physician")
+
+
+def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime) -> _Sheet:
+    """What would be signed of this draft as its case stands now."""
+    refuse_unreportable(report.study)
+    if report.revision != revision:
+        raise StaleRevision(report)
+    content = contents.parse(report.content)
+    if missing := contents.problems(content, report.study.modality):
+        raise Invalid(_("The report is not complete."), errors=missing, code="incomplete")
+    if with_current_lines(content, report.study) != content:
+        raise Conflict(
+            _("Findings were decided since the report was saved. Look at them once more, then sign."),
+            code="findings_changed",
+        )
+    signer, meaning = actor.user, meaning_of(report)
+    report.ai_summary = summary_of(report.study)
+    digest = content_hash(
+        canonical_record(
+            report,
+            signer=signer,
+            printed_name=signer.printed_name,
+            role=actor.role,
+            meaning=meaning,
+            signed_at=signed_at,
+        )
+    )
+    signature = Signature(
+        report=report,
+        signer=signer,
+        printed_name=signer.printed_name,
+        role=actor.role,
+        meaning=meaning,
+        signed_at=signed_at,
+        content_hash=digest,
+    )
+    return _Sheet(report, signature, document_of(report, signature))
+
+
+def _freeze(actor: Actor, sheet: _Sheet, pdf: Any) -> Signature:
+    report, signature = sheet.report, sheet.signature
+    digest = signature.content_hash
+    report.content_hash, report.state = digest, Report.State.SIGNED
+    report.updated_by, report.updated_at = signature.signer, signature.signed_at
+    report.pdf = pdf
+    report.save()
+    signature.save(force_insert=True)
+    # What cannot be recomputed from the database would be a signature over nothing.
+    stored = Report.objects.select_related("study", "amends").get(pk=report.pk)
+    if not holds(stored, Signature.objects.get(pk=report.pk)):
+        raise RuntimeError("the stored report does not give the signed hash")
+    DraftPresence.objects.filter(report=report).delete()
+    record_of(
+        actor, "report.sign", report, content_hash=digest, kind=report.kind, role=Role(actor.role).value
+    )
+    outbox.publish("report.signed", report_id=str(report.pk))
+    return signature
+
+
+def _changed(typeset: _Sheet, standing: _Sheet) -> str:
+    """What changed in the case while the PDF was made, as a sentence."""
+    before, after = typeset.report.ai_summary, standing.report.ai_summary
+    known = {finding["id"]: finding for finding in before["findings"]}
+    changes = []
+    for finding in after["findings"]:
+        earlier = known.pop(finding["id"], None)
+        if earlier is None:
+            changes.append(_("finding %(number)s is new") % {"number": finding["number"]})
+        elif earlier["decision"] != finding["decision"]:
+            reader = (finding["decision"] or earlier["decision"])["reader"]
+            changes.append(
+                _("finding %(number)s was decided by %(reader)s")
+                % {"number": finding["number"], "reader": reader}
+            )
+    changes += [
+        _("finding %(number)s no longer counts") % {"number": finding["number"]} for finding in known.values()
+    ]
+    states = {job["id"]: job["state"] for job in before["jobs"]}
+    changes += [
+        _("the analysis by %(model)s changed") % {"model": job["title"]}
+        for job in after["jobs"]
+        if states.get(job["id"]) != job["state"]
+    ]
+    what = "; ".join(changes) or _("the patient's or the study's details changed")
+    return _(
+        "Something changed while the report was being signed: %(what)s. Nothing was signed; look at it once more."
+    ) % {"what": what}
