@@ -20,7 +20,7 @@ from embedded.state import REPOSITORY, StateFolder
 from embedded.torchserve import TorchServe, Version
 
 MANIFEST = "manifest.json"
-#: Exit status of `python -m inference archive` where versions were left out and others were built.
+#: Exit status of `python -m inference archive` and of `register_models` where versions were left out.
 SOME_REFUSED = 2
 #: A folder whose files have not changed for so long is not being copied any more.
 _STILL_SECONDS = 2.0

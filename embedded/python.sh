@@ -5,7 +5,7 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # Folders that the caller named are relative to where the caller is.
-for name in CAD_STATE_DIR CAD_DATA_DIR; do
+for name in CAD_STATE_DIR CAD_DATA_DIR CAD_MODEL_STORE; do
     value=${!name:-}
     if [[ -n $value && $value != /* ]]; then
         export "$name=$PWD/$value"

@@ -10,7 +10,7 @@ import pytest
 from embedded import bootstrap
 from embedded.bootstrap import Step
 from embedded.chromium import installed_chromium
-from embedded.state import StateError
+from embedded.state import REPOSITORY, StateError
 
 
 class Work:
@@ -91,3 +91,18 @@ def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.M
     executable.chmod(0o755)
     monkeypatch.setenv("CAD_CHROMIUM", str(executable))
     assert installed_chromium() == executable
+
+
+def test_archives_are_built_in_place_and_old_ones_go(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step itself, over the checkout's store: its versions and nothing else."""
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    (archives / "ultrasound.mar").write_bytes(b"of before there were versions")
+    (tmp_path / ".local-setup").mkdir()
+    monkeypatch.setattr(bootstrap, "ARCHIVES", archives)
+    monkeypatch.setenv("CAD_MODEL_STORE", str(tmp_path / "another"))
+    bootstrap._build_archives()
+    expected = {f"{path.parent.name}-{path.name}.mar" for path in REPOSITORY.glob("model_store/*/*")}
+    assert {path.name for path in archives.glob("*.mar")} == expected

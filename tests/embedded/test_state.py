@@ -108,6 +108,63 @@ def test_an_own_service_that_cannot_be_used_is_named_in_one_sentence(
     assert "\n" not in str(refused.value)
 
 
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model store elsewhere, with one version."""
+    for name in ("DATABASE_URL", "CAD_BROKER_URL", "CAD_TORCHSERVE_URL", "CAD_MODEL_SERVER"):
+        monkeypatch.delenv(name, raising=False)
+    store = tmp_path / "store"
+    (store / "ultrasound" / "1.0.0").mkdir(parents=True)
+    (store / "ultrasound" / "1.0.0" / "manifest.json").write_text("{}")
+    monkeypatch.setenv("CAD_MODEL_STORE", str(store))
+    return store
+
+
+def test_a_model_store_that_is_not_there_is_named_in_one_sentence(own_store: Path, tmp_path: Path) -> None:
+    own_store.rename(tmp_path / "moved")
+    with pytest.raises(StateError, match=f"^CAD_MODEL_STORE leads to {own_store}, where there is no folder"):
+        Platform(StateFolder(tmp_path / "state"), free_port()).check_addresses()
+
+
+def test_archives_of_another_store_are_the_copys_own(
+    own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = StateFolder(tmp_path / "state")
+    platform = Platform(state, free_port())
+    services = {service.name: service for service in platform.services()}
+    assert services["torchserve"].after == ("archives",) and services["archives"].once
+    assert platform.addresses()["CAD_MODEL_STORE"] == str(own_store)
+    words = list(services["archives"].command().arguments)
+    assert words[words.index("--out") + 1] == str(state.path / "archives")
+    assert words[words.index("--store") + 1] == str(own_store)
+
+    monkeypatch.delenv("CAD_MODEL_STORE")
+    usual = {service.name: service for service in Platform(state, free_port()).services()}
+    assert "archives" not in usual and usual["torchserve"].after == ()
+
+
+def test_defaults_are_chosen_when_the_model_server_is_ready_and_before_the_demo_cases(
+    own_store: Path, tmp_path: Path
+) -> None:
+    services = {
+        service.name: service for service in Platform(StateFolder(tmp_path / "s"), free_port()).services()
+    }
+    assert "torchserve" in services["choose_defaults"].after and not services["choose_defaults"].essential
+    assert "choose_defaults" in services["load_demo_cases"].after
+    assert "choose_defaults" not in services["web"].after
+
+
+def test_a_new_version_is_registered_at_the_next_start(own_store: Path, tmp_path: Path) -> None:
+    platform = Platform(StateFolder(tmp_path / "state"), free_port())
+    platform.state.demo_file.write_text("{}")
+    platform._remember_schema()
+    assert platform.schema_is_current()
+    (own_store / "ultrasound" / "1.1.0").mkdir()
+    (own_store / "ultrasound" / "1.1.0" / "manifest.json").write_text("{}")
+    assert not platform.schema_is_current()
+    assert "register_models" in {service.name for service in platform.services()}
+
+
 def test_nothing_embedded_starts_for_an_address_that_is_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

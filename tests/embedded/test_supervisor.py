@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import stat
 import subprocess
@@ -13,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from embedded.bootstrap import ARCHIVES
 from embedded.process import group_alive
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
+from inference.serving.store import read_manifest, version_folder
 from tests.live_platform import (
     LivePlatform,
     outside_environment,
@@ -112,6 +115,40 @@ def test_two_copies_run_side_by_side_and_each_ends_whole(
     assert process.wait(60) == 0
     assert _wait_until_gone(groups, 1) == []
     assert status_of(f"{live_platform.url}/livez") == 200
+
+
+def test_a_copy_with_a_store_of_its_own_serves_what_appears_in_it(tmp_path: Path) -> None:
+    """With a half-copied version in it, which keeps nobody from starting, and a new one while it runs."""
+    store, state = tmp_path / "store", tmp_path / "state"
+    own = version_folder(read_manifest("ultrasound"), store)
+    shutil.copytree(version_folder(read_manifest("ultrasound")), own)
+    own.with_name("2.0.0").mkdir()
+    shutil.copy(own / "manifest.json", own.with_name("2.0.0"))
+    process = start_platform(state, free_port(), CAD_MODEL_STORE=str(store))
+    try:
+        wait_for_platform(process, state)
+        assert "ultrasound/2.0.0 holds the manifest of" in (state / "supervisor.log").read_text()
+        coming = own.with_name(".99.0.0")
+        shutil.copytree(own, coming, ignore=shutil.ignore_patterns("model.pt", "variants.json"))
+        described = json.loads((coming / "manifest.json").read_text()) | {"version": "99.0.0"}
+        (coming / "manifest.json").write_text(json.dumps(described))
+        coming.rename(own.with_name("99.0.0"))
+        deadline = time.monotonic() + 90
+        while "ultrasound 99.0.0 is served from now on" not in (state / "supervisor.log").read_text():
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.5)
+        built = {path.name for path in (state / "archives").glob("*.mar")}
+        assert built == {f"ultrasound-{own.name}.mar", "ultrasound-99.0.0.mar"}
+        assert "ultrasound-99.0.0.mar" not in {path.name for path in ARCHIVES.iterdir()}
+        environment = outside_environment() | {"CAD_STATE_DIR": str(state)}
+        switched = subprocess.run(
+            [REPOSITORY / "bin" / "manage", "register_models"], env=environment, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert "ultrasound 99.0.0 (US, new)" in switched.stdout, switched.stderr
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(

@@ -245,3 +245,14 @@ def test_weights_that_two_branches_share_are_kept_once(tmp_path: Path) -> None:
         str(tmp_path / "model.onnx"),
     )
     assert len(list(network_of(tmp_path / "model.onnx").network.parameters())) == 1
+
+
+@MODELS
+def test_sizes_stay_on_the_cpu_and_pictures_where_the_input_is(manifest: ModelManifest) -> None:
+    """Seen without a GPU: on torch's device without values, which mixes with the CPU no better than CUDA does."""
+    made = network_of(verified_weights(manifest))
+    network = made.network.to("meta")
+    for shape in made.shapes:
+        answers = network(torch.empty((3, *shape[1:]), dtype=torch.uint8, device="meta"))
+        assert {answer.device.type for answer in answers} == {"meta"}
+        assert {len(answer) for answer in answers} == {3}
