@@ -1,43 +1,62 @@
 /** Cornerstone3D, fed with raw pixels: its start, our image loader and the metadata that it asks for. World
  * coordinates are stored pixels (spacing 1), so that one transform serves image, marks and measurements. */
 import { Enums, RenderingEngine, cache, getShouldUseCPURendering, imageLoader, init, metaData, type Types } from '@cornerstonejs/core';
-import type { ImageMetadata } from './pixels';
-import { bytesPerFrame, fetchBytes, pixelArray } from './pixels';
+import type { CaseImage } from '../page/case_events';
+import { type ImageMetadata, bytesPerFrame, fetchBytes, pixelArray } from './pixels';
 
 const SCHEME = 'cad';
 const CACHE_BYTES = 768 * 1024 * 1024;
 
+type Progress = (fraction: number) => void;
+
 interface Source {
-  address: string;
+  pixels: string;
   metadata: ImageMetadata;
   fallback: string;
-  progress: (fraction: number) => void;
-  /** Why the frame cannot be had; Cornerstone keeps the reason to itself. */
-  failed: (reason: unknown) => void;
 }
 
+/** By image, so there are never more than the case has; Cornerstone asks for them as long as it keeps pixels. */
 const sources = new Map<string, Source>();
+/** By frame, those who wait for it: panes of one image, some of them put away meanwhile, share one load. */
+const waiting = new Map<string, Set<Progress>>();
 let engine: RenderingEngine | null = null;
 
-/** Make a frame loadable and return the id that Cornerstone knows it by. */
-export function registerFrame(image: string, frame: number, source: Source): string {
-  const id = `${SCHEME}:${image}/${frame}`;
-  sources.set(id, source);
-  return id;
+/** Make an image's frames loadable and return the ids that Cornerstone knows them by. */
+export function registerFrames(image: CaseImage, metadata: ImageMetadata, fallback: string): string[] {
+  sources.set(image.id, { pixels: image.pixels, metadata, fallback });
+  return Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) => `${SCHEME}:${image.id}/${frame}`);
+}
+
+const imageOf = (imageId: string): string => imageId.slice(SCHEME.length + 1, imageId.lastIndexOf('/'));
+const frameOf = (imageId: string): string => imageId.slice(imageId.lastIndexOf('/') + 1);
+
+/** Bring a frame's pixels into Cornerstone's cache, from which a viewport shows them at once. A pane that is put away
+ * lets its load go on: the next hanging of the image finds it there.
+ *
+ * Raises why the frame cannot be had, which a viewport keeps to itself. */
+export async function loadFrame(imageId: string, progress: Progress = () => undefined): Promise<void> {
+  // Its start makes our loader known.
+  renderingEngine();
+  const others = waiting.get(imageId) ?? new Set();
+  waiting.set(imageId, others.add(progress));
+  try {
+    await imageLoader.loadAndCacheImage(imageId);
+  } finally {
+    others.delete(progress);
+    if (others.size === 0) waiting.delete(imageId);
+  }
 }
 
 function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () => void } {
   const abort = new AbortController();
-  const source = sources.get(imageId);
+  const source = sources.get(imageOf(imageId));
   if (!source) throw new Error(`unknown image ${imageId}`);
-  const promise = makeImage(imageId, source, abort.signal);
-  promise.catch(source.failed);
-  return { promise, cancelFn: () => abort.abort() };
+  return { promise: makeImage(imageId, source, abort.signal), cancelFn: () => abort.abort() };
 }
 
-async function makeImage(imageId: string, source: Source, signal: AbortSignal): Promise<Types.IImage> {
-  const { metadata } = source;
-  const bytes = await fetchBytes(source.address, bytesPerFrame(metadata), source.fallback, signal, source.progress);
+async function makeImage(imageId: string, { pixels: address, metadata, fallback }: Source, signal: AbortSignal): Promise<Types.IImage> {
+  const progress = (fraction: number): void => waiting.get(imageId)?.forEach((tell) => tell(fraction));
+  const bytes = await fetchBytes(`${address}?frame=${frameOf(imageId)}`, bytesPerFrame(metadata), fallback, signal, progress);
   const pixels = pixelArray(bytes, metadata);
   const isColour = metadata.samples === 3;
   const window = windowOf(metadata);
@@ -77,7 +96,7 @@ export function windowOf(metadata: ImageMetadata): { center: number; width: numb
 }
 
 function describe(type: string, imageId: unknown): unknown {
-  const source = typeof imageId === 'string' ? sources.get(imageId) : undefined;
+  const source = typeof imageId === 'string' ? sources.get(imageOf(imageId)) : undefined;
   if (!source) return undefined;
   const { metadata } = source;
   const window = windowOf(metadata);

@@ -42,6 +42,8 @@ export class Overlay {
 
   constructor(private readonly columns: number, private readonly rows: number, private readonly spacing: number | null, private readonly events: OverlayEvents) {
     this.element.className = 'overlay';
+    // Until the image is there, nothing can be said about a place in it.
+    this.element.hidden = true;
     this.svg.append(this.shapes, this.labels, this.lengths, this.editing);
     this.element.append(this.svg);
     this.svg.addEventListener('pointerdown', (event) => this.onPointerDown(event));
@@ -50,8 +52,9 @@ export class Overlay {
   /** Follow the image; called with every change of zoom or pan. */
   update(transform: Affine): void {
     this.transform = transform;
+    this.element.hidden = false;
     this.shapes.setAttribute('transform', cssMatrix(transform));
-    this.heat?.style.setProperty('transform', cssMatrix(transform, this.columns / this.heat.width, this.rows / this.heat.height));
+    this.placeHeat();
     for (const mark of this.marks) this.placeLabel(mark);
     this.drawLengths();
     this.drawEdit();
@@ -77,9 +80,13 @@ export class Overlay {
         canvas.className = 'overlay__heat';
         this.element.prepend(canvas);
       }
-      this.update(this.transform);
+      this.placeHeat();
     }
     if (canvas) canvas.style.opacity = String(opacity);
+  }
+
+  private placeHeat(): void {
+    this.heat?.style.setProperty('transform', cssMatrix(this.transform, this.columns / this.heat.width, this.rows / this.heat.height));
   }
 
   /** Begin to drag lengths or a new box; `none` gives the pointer back to the image. */

@@ -1,6 +1,8 @@
-/** One image on the screen, whatever draws it: Cornerstone for pictures and DICOM, OpenSeadragon for slides. */
+/** One image on the screen, whatever draws it: Cornerstone for pictures and DICOM, OpenSeadragon for slides. A pane
+ * lives as long as its hanging: when that signal aborts, it leaves the page, and nothing that still comes for it
+ * changes anything. */
 import type { CaseImage } from '../page/case_events';
-import type { Affine, Point } from './geometry';
+import type { Point } from './geometry';
 import type { Overlay } from './overlay';
 
 export type Tool = 'window' | 'pan' | 'zoom' | 'length';
@@ -10,10 +12,10 @@ export interface Pane {
   /** The focusable frame: image, overlay and labels. */
   readonly element: HTMLElement;
   readonly overlay: Overlay;
-  /** Resolves when the image is drawn or its failure is shown in its place. */
+  /** Whether the image was drawn; false when its failure is shown in its place, or the hanging ended before. */
   readonly ready: Promise<boolean>;
-  readonly isColour: boolean;
-  transform(): Affine;
+  /** Unknown until the image has come. */
+  readonly isColour: boolean | null;
   setTool(tool: Tool): void;
   fit(): void;
   /** One image pixel to one CSS pixel. */
@@ -30,7 +32,6 @@ export interface Pane {
   /** For the toolbar: "W 400 L 40 · 85 %". */
   stateWords(): string;
   resize(): void;
-  destroy(): void;
   /** Of panes that hang beside each other: see `RasterPane`. */
   readonly together?: HangsTogether;
 }
@@ -45,6 +46,8 @@ export interface HangsTogether {
 
 /** What a pane tells the stage. */
 export interface PaneEvents {
+  /** The image is there, at first or after a failure. */
+  drawn(pane: Pane): void;
   changed(pane: Pane): void;
   activated(pane: Pane): void;
   panned(pane: Pane, dx: number, dy: number): void;

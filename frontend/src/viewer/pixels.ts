@@ -32,20 +32,20 @@ async function refusal(response: Response, fallback: string): Promise<ImageError
   }
 }
 
-async function get(address: string, signal: AbortSignal | null, fallback: string): Promise<Response> {
+async function get(address: string, signal: AbortSignal, fallback: string): Promise<Response> {
   let response: Response;
   try {
     response = await fetch(address, { credentials: 'same-origin', signal, headers: { Accept: 'application/json, application/octet-stream' } });
   } catch (error) {
-    if (signal?.aborted) throw error;
+    if (signal.aborted) throw error;
     throw new ImageError(fallback);
   }
   if (!response.ok) throw await refusal(response, fallback);
   return response;
 }
 
-export async function fetchMetadata(address: string, fallback: string): Promise<ImageMetadata> {
-  return (await get(address, null, fallback)).json() as Promise<ImageMetadata>;
+export async function fetchMetadata(address: string, fallback: string, signal: AbortSignal): Promise<ImageMetadata> {
+  return (await get(address, signal, fallback)).json() as Promise<ImageMetadata>;
 }
 
 /** The bytes of an answer, with progress from 0 to 1 as they arrive. */

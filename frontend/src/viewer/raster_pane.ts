@@ -2,7 +2,7 @@
 import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 import type { CaseImage } from '../page/case_events';
 import { Cine } from './cine';
-import { drawsOnCpu, registerFrame, renderingEngine, windowOf } from './cornerstone';
+import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf } from './cornerstone';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, apply, invert, isRegular, scaleOf } from './geometry';
 import { chestWallSide } from './hanging';
@@ -22,68 +22,62 @@ export class RasterPane implements Pane, HangsTogether {
   private viewport: StackViewport | null = null;
   private metadata: ImageMetadata | null = null;
   private tool: Tool = 'window';
+  /** The frames as Cornerstone knows them, and the one asked for last. */
+  private frames: string[] = [];
+  private frameAsked = 0;
   private cine: Cine | null = null;
   private mirrored = false;
   /** Where the chest wall belongs on the screen, for mammograms that hang together. */
   private wall: 'left' | 'right' | null = null;
 
-  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents) {
+  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, private readonly hanging: AbortSignal) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
     this.frame.view.after(this.overlay.element);
     this.bindPointer();
+    hanging.addEventListener('abort', () => this.leave());
     this.ready = this.load();
   }
 
-  get isColour(): boolean {
-    return this.metadata?.samples === 3;
+  get isColour(): boolean | null {
+    return this.metadata && this.metadata.samples === 3;
   }
 
   private async load(): Promise<boolean> {
     this.frame.loading(null);
     try {
-      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '');
-      // The stage may have put the pane away meanwhile.
-      if (!this.element.isConnected) return false;
-      await this.show(this.metadata);
+      const noConnection = this.words['noConnection'] ?? '';
+      const metadata = await fetchMetadata(this.image.metadata, noConnection, this.hanging);
+      this.frames = registerFrames(this.image, metadata, noConnection);
+      await loadFrame(this.frames[0] as string, (fraction) => this.frame.loading(fraction));
+      this.hanging.throwIfAborted();
+      await this.show(metadata);
     } catch (error) {
-      if (!this.element.isConnected) return false;
+      if (this.hanging.aborted) return false;
       this.frame.failed(error instanceof Error ? error.message : '', () => {
         this.ready = this.load();
       });
       return false;
     }
     this.frame.done(drawsOnCpu() ? (this.words['cpu'] ?? '') : '');
+    this.events.drawn(this);
     this.changed();
     return true;
   }
 
+  /** Draw the first frame, which is loaded. */
   private async show(metadata: ImageMetadata): Promise<void> {
     const engine = renderingEngine();
     const element = this.frame.view as HTMLDivElement;
     engine.enableElement({ viewportId: this.viewportId, element, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } });
-    this.viewport = engine.getViewport(this.viewportId) as StackViewport;
-    let failure: unknown = null;
-    const failed = (reason: unknown): void => {
-      failure = reason;
-    };
-    const frames = Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) =>
-      registerFrame(this.image.id, frame, {
-        address: `${this.image.pixels}?frame=${frame}`,
-        metadata,
-        fallback: this.words['noConnection'] ?? '',
-        progress: (fraction) => frame === 0 && this.frame.loading(fraction),
-        failed,
-      }),
-    );
-    await this.viewport.setStack(frames, 0).catch((reason: unknown) => {
-      failure ??= reason;
-    });
-    // A closure changes it, which the compiler does not see.
-    const reason = failure as unknown;
-    if (reason || !this.viewport.getImageData()) throw reason instanceof Error ? reason : new Error('');
-    this.viewport.setProperties({ voiRange: this.defaultRange(metadata) });
+    const viewport = engine.getViewport(this.viewportId) as StackViewport;
+    this.viewport = viewport;
+    await viewport.setStack(this.frames, 0);
+    this.hanging.throwIfAborted();
+    if (!viewport.getImageData()) throw new Error('');
+    this.metadata = metadata;
+    viewport.setProperties({ voiRange: this.defaultRange(metadata) });
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
       element.addEventListener(name, () => this.changed());
     }
@@ -92,7 +86,7 @@ export class RasterPane implements Pane, HangsTogether {
       this.element.append(this.cine.element);
     }
     this.hang();
-    this.viewport.render();
+    viewport.render();
   }
 
   private defaultRange(metadata: ImageMetadata): Types.VOIRange {
@@ -101,17 +95,19 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   private changed(): void {
-    if (!this.viewport) return;
     const transform = this.transform();
-    if (!isRegular(transform)) return;
+    if (!transform) return;
     this.overlay.update(transform);
     this.frame.showScale(this.image.spacing_um ? this.image.spacing_um / scaleOf(transform) : null);
     this.events.changed(this);
   }
 
-  transform(): Affine {
-    const toScreen = ([x, y]: Point): Point => (this.viewport as StackViewport).worldToCanvas([x - 0.5, y - 0.5, 0]);
-    return affineFrom(toScreen, this.image.columns, this.image.rows);
+  /** From image to screen; none while there is no image or no room for it. */
+  private transform(): Affine | null {
+    const { viewport } = this;
+    if (!viewport) return null;
+    const transform = affineFrom(([x, y]) => viewport.worldToCanvas([x - 0.5, y - 0.5, 0]), this.image.columns, this.image.rows);
+    return isRegular(transform) ? transform : null;
   }
 
   // --- hanging ------------------------------------------------------------------------------------------
@@ -137,18 +133,16 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   setScale(scale: number): void {
-    if (!this.viewport) return;
     const transform = this.transform();
-    if (!isRegular(transform)) return;
+    if (!this.viewport || !transform) return;
     this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(transform));
     this.alignWall();
     this.viewport.render();
   }
 
   private alignWall(): void {
-    if (!this.viewport || !this.wall) return;
     const transform = this.transform();
-    if (!isRegular(transform)) return;
+    if (!this.wall || !transform) return;
     const left = Math.min(transform.e, transform.e + transform.a * this.image.columns);
     const width = Math.abs(transform.a) * this.image.columns;
     const wanted = this.wall === 'left' ? 0 : this.frame.view.clientWidth - width;
@@ -180,8 +174,8 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   actualSize(): void {
-    const scale = scaleOf(this.transform());
-    this.zoomBy(1 / scale);
+    const transform = this.transform();
+    if (transform) this.zoomBy(1 / scaleOf(transform));
   }
 
   reset(): void {
@@ -196,7 +190,7 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   flip(): void {
-    this.setMirrored(!this.mirrored);
+    if (this.viewport) this.setMirrored(!this.mirrored);
   }
 
   invert(): void {
@@ -221,16 +215,17 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   zoomBy(factor: number, around?: Point): void {
-    if (!this.viewport) return;
-    const centre = around ?? this.restingPoint();
     const before = this.transform();
-    if (!isRegular(before)) return;
+    if (!this.viewport || !before) return;
+    const centre = around ?? this.restingPoint();
     const scale = scaleOf(before);
     const bounded = Math.min(Math.max(scale * factor, this.fitScale() / 4), 32) / scale;
     const point = invert(before, centre);
     this.viewport.setZoom(this.viewport.getZoom() * bounded);
-    const after = apply(this.transform(), point);
-    this.panBy(centre[0] - after[0], centre[1] - after[1]);
+    const zoomed = this.transform();
+    if (!zoomed) return;
+    const [x, y] = apply(zoomed, point);
+    this.panBy(centre[0] - x, centre[1] - y);
   }
 
   /** What a zoom without a pointer leaves in place: the chest wall where views hang, else the middle. */
@@ -241,17 +236,18 @@ export class RasterPane implements Pane, HangsTogether {
   }
 
   reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
-    if (!this.viewport) return;
-    const { clientWidth, clientHeight } = this.frame.view;
     const transform = this.transform();
+    if (!transform) return;
+    const { clientWidth, clientHeight } = this.frame.view;
     const [x, y] = apply(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
     const seen = x > 0 && x < clientWidth && y > 0 && y < clientHeight;
     if (!seen) this.panBy(clientWidth / 2 - x, clientHeight / 2 - y);
   }
 
   stateWords(): string {
-    if (!this.viewport || !this.metadata || this.element.dataset['ready'] !== 'true') return '';
-    const zoom = `${Math.round(scaleOf(this.transform()) * 100)} %`;
+    const transform = this.transform();
+    if (!this.viewport || !transform || this.element.dataset['ready'] !== 'true') return '';
+    const zoom = `${Math.round(scaleOf(transform) * 100)} %`;
     const range = this.viewport.getProperties().voiRange;
     if (!range || this.isColour) return zoom;
     return `W ${Math.round(range.upper - range.lower)}  L ${Math.round((range.upper + range.lower) / 2)} · ${zoom}`;
@@ -265,7 +261,8 @@ export class RasterPane implements Pane, HangsTogether {
     this.changed();
   }
 
-  destroy(): void {
+  /** The hanging has ended. */
+  private leave(): void {
     this.cine?.stop();
     if (this.viewport) renderingEngine().disableElement(this.viewportId);
     this.viewport = null;
@@ -275,10 +272,16 @@ export class RasterPane implements Pane, HangsTogether {
   // --- frames -------------------------------------------------------------------------------------------
 
   private async toFrame(frame: number): Promise<void> {
+    this.frameAsked = frame;
+    const isOvertaken = (): boolean => this.hanging.aborted || this.frameAsked !== frame;
     try {
+      // Loaded here: a viewport keeps quiet about a frame that cannot be had, and would stand under another's number.
+      await loadFrame(this.frames[frame] as string);
+      if (isOvertaken()) return;
       await this.viewport?.setImageIdIndex(frame);
-      this.cine?.show(frame);
+      if (!isOvertaken()) this.cine?.show(frame);
     } catch (error) {
+      if (isOvertaken()) return;
       this.cine?.stop();
       this.frame.failed(error instanceof Error ? error.message : '', () => {
         this.frame.done();

@@ -16,7 +16,7 @@ export class SlidePane implements Pane {
   private viewer: OpenSeadragon.Viewer | null = null;
   private metadata: ImageMetadata | null = null;
 
-  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents) {
+  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, private readonly hanging: AbortSignal) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.element.classList.add('pane--slide');
@@ -24,16 +24,17 @@ export class SlidePane implements Pane {
     this.frame.view.after(this.overlay.element);
     this.element.addEventListener('pointerdown', () => events.activated(this));
     this.element.addEventListener('focus', () => events.activated(this));
+    hanging.addEventListener('abort', () => this.leave());
     this.ready = this.load();
   }
 
   private async load(): Promise<boolean> {
     this.frame.loading(null);
     try {
-      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '');
-      if (!this.element.isConnected) return false;
+      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '', this.hanging);
       await this.open();
     } catch (error) {
+      if (this.hanging.aborted) return false;
       this.viewer?.destroy();
       this.viewer = null;
       this.frame.failed(error instanceof Error ? error.message : '', () => {
@@ -42,6 +43,7 @@ export class SlidePane implements Pane {
       return false;
     }
     this.frame.done();
+    this.events.drawn(this);
     this.changed();
     return true;
   }
@@ -80,26 +82,30 @@ export class SlidePane implements Pane {
     return new Promise((resolve, reject) => {
       viewer.addOnceHandler('open', () => resolve());
       viewer.addOnceHandler('open-failed', () => reject(new Error(this.words['slideError'] ?? '')));
+      // A viewer that was put away says neither.
+      this.hanging.addEventListener('abort', () => reject(this.hanging.reason));
     });
   }
 
   private changed(): void {
-    if (!this.viewer?.world.getItemCount()) return;
     const transform = this.transform();
-    if (!isRegular(transform)) return;
+    if (!transform) return;
     this.overlay.update(transform);
     const spacing = this.image.spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
     this.frame.showScale(spacing ? spacing / scaleOf(transform) : null);
     this.events.changed(this);
   }
 
-  transform(): Affine {
-    const viewport = (this.viewer as OpenSeadragon.Viewer).viewport;
+  /** From image to screen; none while there is no image or no room for it. */
+  private transform(): Affine | null {
+    if (!this.viewer?.world.getItemCount()) return null;
+    const { viewport } = this.viewer;
     const toScreen = ([x, y]: Point): Point => {
       const place = viewport.pixelFromPoint(viewport.imageToViewportCoordinates(x, y), true);
       return [place.x, place.y];
     };
-    return affineFrom(toScreen, this.image.columns, this.image.rows);
+    const transform = affineFrom(toScreen, this.image.columns, this.image.rows);
+    return isRegular(transform) ? transform : null;
   }
 
   setTool(tool: Tool): void {
@@ -142,9 +148,10 @@ export class SlidePane implements Pane {
 
   reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
     const viewport = this.viewer?.viewport;
-    if (!viewport) return;
-    const [ax, ay] = apply(this.transform(), [x0, y0]);
-    const [bx, by] = apply(this.transform(), [x1, y1]);
+    const transform = this.transform();
+    if (!viewport || !transform) return;
+    const [ax, ay] = apply(transform, [x0, y0]);
+    const [bx, by] = apply(transform, [x1, y1]);
     const { clientWidth, clientHeight } = this.frame.view;
     const inside = Math.min(ax, bx) > 0 && Math.max(ax, bx) < clientWidth && Math.min(ay, by) > 0 && Math.max(ay, by) < clientHeight;
     // A finding of a few pixels on an overview is brought closer.
@@ -162,8 +169,9 @@ export class SlidePane implements Pane {
   }
 
   stateWords(): string {
-    if (!this.viewer?.world.getItemCount()) return '';
-    const scale = scaleOf(this.transform());
+    const transform = this.transform();
+    if (!transform) return '';
+    const scale = scaleOf(transform);
     const power = this.metadata?.slide?.objective_power;
     return power ? `${(power * scale).toFixed(scale * power < 10 ? 1 : 0)}×` : `${Math.round(scale * 100)} %`;
   }
@@ -172,7 +180,8 @@ export class SlidePane implements Pane {
     this.changed();
   }
 
-  destroy(): void {
+  /** The hanging has ended. */
+  private leave(): void {
     this.viewer?.destroy();
     this.viewer = null;
     this.element.remove();

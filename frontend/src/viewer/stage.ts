@@ -5,11 +5,11 @@ import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, mammographyHanging } from './hanging';
 import type { Pane, PaneEvents, Tool } from './pane';
+import { PaneGrid } from './pane_grid';
 
 const PAN_STEP = 60;
 
 export class Stage {
-  private readonly panes: Pane[] = [];
   private active: Pane | null = null;
   private readonly hanging: Hanging | null;
   private hangsTogether: boolean;
@@ -21,14 +21,15 @@ export class Stage {
   private opacity = 0.45;
   private findings: CaseFinding[] = caseFindings();
   private selected: string | null = null;
-  private editing: { id: string | null } | null = null;
+  /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
+  private editing: { id: string | null; image: string; box: Box | null } | null = null;
   private readonly heat = new Map<string, Promise<HTMLCanvasElement>>();
   private readonly root = document.getElementById('stage') as HTMLElement;
-  private readonly grid = document.getElementById('panes') as HTMLElement;
   private readonly strip = document.getElementById('strip') as HTMLElement;
   private readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
   private readonly state = document.getElementById('view-state');
   private stateFrame = 0;
+  private readonly grid: PaneGrid;
 
   constructor(private readonly description: CaseDescription) {
     const [first] = description.images;
@@ -36,16 +37,25 @@ export class Stage {
     this.current = first;
     this.hanging = description.modality === 'MG' ? mammographyHanging(description.images) : null;
     this.hangsTogether = this.hanging !== null;
+    this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, description.words, this.paneEvents);
     this.bindToolbar();
     this.bindCase();
     document.addEventListener('keydown', (event) => this.onKey(event));
-    new ResizeObserver(() => this.resize()).observe(this.grid);
     void this.hang();
   }
 
   // --- hanging ------------------------------------------------------------------------------------------
 
+  private get panes(): readonly Pane[] {
+    return this.grid.panes;
+  }
+
   private readonly paneEvents: PaneEvents = {
+    drawn: (pane) => {
+      this.grid.scaleTogether([pane]);
+      this.refreshOverlay(pane);
+      this.showTools();
+    },
     changed: (pane) => {
       if (pane === this.active) this.showState();
     },
@@ -64,54 +74,14 @@ export class Stage {
   }
 
   private async hang(): Promise<void> {
-    this.panes.splice(0).forEach((pane) => pane.destroy());
     this.active = null;
-    this.grid.replaceChildren();
+    this.showState();
     const rows: (CaseImage | null)[][] = this.hangsTogether && this.hanging ? this.hanging.rows : [[this.current]];
-    this.grid.style.setProperty('--rows', String(rows.length));
-    this.grid.style.setProperty('--columns', String(rows[0]?.length ?? 1));
     this.drawStrip();
-    for (const image of rows.flat()) {
-      if (image) await this.addPane(image);
-      else this.grid.append(Object.assign(document.createElement('div'), { className: 'pane pane--empty' }));
-    }
+    if (!(await this.grid.hang(rows, this.hangsTogether))) return;
     this.activate(this.panes[0] ?? null);
     this.showTools();
     this.setTool(this.tool);
-    const shown = [...this.panes];
-    await Promise.all(shown.map((pane) => pane.ready));
-    if (shown[0] !== this.panes[0]) return;
-    if (this.hangsTogether) this.equaliseScale();
-    this.refreshOverlays();
-    this.showState();
-  }
-
-  private async addPane(image: CaseImage): Promise<void> {
-    const overlayEvents = {
-      selected: (id: string) => tell('cad:finding-selected', { id, from: 'viewer' }),
-      boxChanged: (box: Box) => tell('cad:box-changed', { image: image.id, box, from: 'viewer' }),
-      noSpacing: this.description.words['noSpacing'] ?? 'px',
-    };
-    let pane: Pane;
-    if (image.kind === 'slide') {
-      const { SlidePane } = await import('./slide_pane');
-      pane = new SlidePane(image, this.description.words, this.paneEvents, overlayEvents);
-    } else {
-      const { RasterPane } = await import('./raster_pane');
-      pane = new RasterPane(image, this.description.words, this.paneEvents, overlayEvents);
-    }
-    // The right breast hangs on the left with its chest wall towards the middle, and the other way round.
-    if (this.hangsTogether) pane.together?.hangTowards(image.laterality === 'R' ? 'right' : 'left');
-    pane.element.dataset['laterality'] = image.laterality;
-    this.panes.push(pane);
-    this.grid.append(pane.element);
-  }
-
-  /** All mammograms at one physical scale, the largest at which each fits. */
-  private equaliseScale(): void {
-    const spacing = (pane: Pane): number => pane.image.spacing_um ?? 1;
-    const scale = Math.min(...this.panes.map((pane) => (pane.together?.fitScale() ?? Infinity) / spacing(pane)));
-    if (Number.isFinite(scale)) this.panes.forEach((pane) => pane.together?.setScale(scale * spacing(pane)));
   }
 
   private drawStrip(): void {
@@ -128,21 +98,18 @@ export class Stage {
         const name = document.createElement('span');
         name.textContent = image.name;
         button.append(picture, name);
-        button.addEventListener('click', () => void this.showImage(image));
+        button.addEventListener('click', () => this.showImage(image));
         return button;
       }),
     );
   }
 
-  private async showImage(image: CaseImage): Promise<void> {
-    if (this.panes.some((pane) => pane.image === image)) return;
+  /** Show an image alone, unless it is part of what hangs or is about to. */
+  private showImage(image: CaseImage): void {
+    if (this.grid.images.includes(image)) return;
     this.current = image;
     this.hangsTogether = false;
-    await this.hang();
-  }
-
-  private resize(): void {
-    this.panes.forEach((pane) => pane.resize());
+    void this.hang();
   }
 
   private activate(pane: Pane | null): void {
@@ -203,7 +170,7 @@ export class Stage {
       else if (button?.dataset['command']) this.command(button.dataset['command']);
     });
     this.slider?.addEventListener('input', () => this.setOpacity(Number(this.slider?.value) / 100));
-    this.grid.addEventListener('dblclick', (event) => {
+    this.grid.element.addEventListener('dblclick', (event) => {
       const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
       if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input'))) this.command('layout');
     });
@@ -220,7 +187,7 @@ export class Stage {
         break;
       case 'reset':
         this.panes.filter((each) => each === pane || this.linked).forEach((each) => each.reset());
-        if (this.hangsTogether) this.equaliseScale();
+        this.grid.scaleTogether(this.panes);
         break;
       case 'flip':
         pane?.flip();
@@ -268,7 +235,7 @@ export class Stage {
     if (!next) return;
     const shown = this.panes.find((pane) => pane.image === next);
     if (shown) shown.element.focus();
-    else void this.showImage(next);
+    else this.showImage(next);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -326,7 +293,8 @@ export class Stage {
     });
     on('cad:finding-selected', ({ id }) => void this.select(id));
     on('cad:edit-started', ({ id }) => {
-      this.editing = { id };
+      const finding = this.findings.find((candidate) => candidate.id === id);
+      this.editing = { id, image: finding?.image ?? '', box: finding?.box ?? null };
       this.applyEditing();
       this.showTools();
     });
@@ -337,6 +305,7 @@ export class Stage {
       this.refreshOverlays();
     });
     on('cad:box-changed', ({ image, box, from }) => {
+      if (this.editing) Object.assign(this.editing, { image, box });
       for (const pane of this.panes) {
         if (pane.image.id !== image) pane.overlay.editBox(null);
         else if (from === 'panel') pane.overlay.editBox(box);
@@ -349,42 +318,41 @@ export class Stage {
     const finding = this.findings.find((candidate) => candidate.id === id);
     const image = this.description.images.find((candidate) => candidate.id === finding?.image);
     if (!finding || !image) return;
-    if (!this.panes.some((pane) => pane.image === image)) await this.showImage(image);
-    const pane = this.panes.find((candidate) => candidate.image === image);
-    if (pane && (await pane.ready)) {
-      this.activate(pane);
-      pane.reveal(finding.box);
-    }
     this.refreshOverlays();
+    this.showImage(image);
+    const pane = await this.grid.paneOf(image);
+    // Another may have been chosen while this one's image came.
+    if (!pane || !(await pane.ready) || this.selected !== id) return;
+    this.activate(pane);
+    pane.reveal(finding.box);
   }
 
   private applyEditing(): void {
     if (!this.editing) return;
-    const { id } = this.editing;
-    const finding = this.findings.find((candidate) => candidate.id === id);
+    const { id, image, box } = this.editing;
     for (const pane of this.panes) {
-      if (id === null) pane.overlay.setMode('draw');
-      else {
-        pane.overlay.setMode('none');
-        if (pane.image.id === finding?.image && !pane.overlay.editedBox) pane.overlay.editBox(finding.box);
-      }
+      pane.overlay.setMode(id === null ? 'draw' : 'none');
+      pane.overlay.editBox(pane.image.id === image ? box : null);
     }
     this.refreshOverlays();
   }
 
   private refreshOverlays(): void {
-    for (const pane of this.panes) {
-      const shown = this.findings.filter((finding) => finding.image === pane.image.id && finding.id !== this.editing?.id);
-      pane.overlay.showFindings(shown, this.selected);
-      pane.overlay.setMarksVisible(this.marksVisible);
-      this.showHeat(pane);
-    }
+    this.panes.forEach((pane) => this.refreshOverlay(pane));
     this.showTools();
+  }
+
+  private refreshOverlay(pane: Pane): void {
+    const shown = this.findings.filter((finding) => finding.image === pane.image.id && finding.id !== this.editing?.id);
+    pane.overlay.showFindings(shown, this.selected);
+    pane.overlay.setMarksVisible(this.marksVisible);
+    this.showHeat(pane);
   }
 
   private showHeat(pane: Pane): void {
     const { heatmap } = pane.image;
-    if (!heatmap || !this.heatVisible) {
+    // Before its image has come, a pane does not know which colours stand out on it.
+    if (!heatmap || !this.heatVisible || pane.isColour === null) {
       pane.overlay.showHeat(null, 0);
       return;
     }
@@ -392,7 +360,8 @@ export class Stage {
     this.heat.set(heatmap, loaded);
     loaded.then(
       (canvas) => {
-        if (this.heatVisible && this.panes.includes(pane)) pane.overlay.showHeat(canvas, this.opacity);
+        // Meanwhile the pane may have been put away, or a newer result have brought another map.
+        if (this.heatVisible && pane.image.heatmap === heatmap && this.panes.includes(pane)) pane.overlay.showHeat(canvas, this.opacity);
       },
       () => this.heat.delete(heatmap),
     );

@@ -1,0 +1,76 @@
+/** A pane that draws nothing: the test says when its image is there. */
+import type { CaseImage } from '../page/case_events';
+import { Overlay, type OverlayEvents } from '../viewer/overlay';
+import type { Pane, PaneEvents } from '../viewer/pane';
+
+export class FakePane implements Pane {
+  /** Every pane made since the list was emptied, put away or not. */
+  static readonly made: FakePane[] = [];
+  readonly element = document.createElement('div');
+  readonly overlay: Overlay;
+  readonly ready: Promise<boolean>;
+  readonly together = {
+    hangTowards: (side: 'left' | 'right'): void => {
+      this.wall = side;
+    },
+    fitScale: (): number => this.fits,
+    setScale: (scale: number): void => {
+      this.scale = scale;
+    },
+  };
+  isColour: boolean | null = null;
+  wall = '';
+  fits = 2;
+  scale: number | null = null;
+  revealed = 0;
+  resized = 0;
+  private settle: (isDrawn: boolean) => void = () => undefined;
+
+  constructor(readonly image: CaseImage, _words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, readonly hanging: AbortSignal) {
+    this.element.className = 'pane';
+    this.element.tabIndex = 0;
+    this.element.dataset['image'] = image.id;
+    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.element.append(this.overlay.element);
+    this.ready = new Promise((resolve) => {
+      this.settle = resolve;
+    });
+    hanging.addEventListener('abort', () => {
+      this.element.remove();
+      this.settle(false);
+    });
+    FakePane.made.push(this);
+  }
+
+  /** The image has come. */
+  draw(): void {
+    if (this.hanging.aborted) return;
+    this.isColour = false;
+    this.settle(true);
+    this.events.drawn(this);
+    this.events.changed(this);
+  }
+
+  reveal(): void {
+    this.revealed += 1;
+  }
+
+  resize(): void {
+    this.resized += 1;
+  }
+
+  stateWords(): string {
+    return this.isColour === null ? '' : `state of ${this.image.name}`;
+  }
+
+  setTool(): void {}
+  fit(): void {}
+  actualSize(): void {}
+  reset(): void {}
+  flip(): void {}
+  invert(): void {}
+  panBy(): void {}
+  zoomBy(): void {}
+  step(): void {}
+  togglePlay(): void {}
+}

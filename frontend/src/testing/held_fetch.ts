@@ -1,0 +1,32 @@
+/** `fetch` whose answers the test gives. */
+import { vi } from 'vitest';
+import { settled } from './settled';
+
+interface Request {
+  address: string;
+  signal: AbortSignal | null;
+  answer(response: Response): void;
+}
+
+export class HeldFetch {
+  readonly requests: Request[] = [];
+
+  constructor() {
+    vi.stubGlobal('fetch', (address: string, { signal = null }: { signal?: AbortSignal | null } = {}) =>
+      new Promise<Response>((resolve, reject) => {
+        this.requests.push({ address, signal, answer: resolve });
+        signal?.addEventListener('abort', () => reject(signal.reason));
+      }),
+    );
+  }
+
+  /** Answer the newest request for an address, and let what waits for it go on. */
+  async answer(address: string, response: Response): Promise<void> {
+    this.requests.findLast((request) => request.address === address)?.answer(response);
+    await settled();
+  }
+
+  count(address: string): number {
+    return this.requests.filter((request) => request.address === address).length;
+  }
+}

@@ -1,0 +1,182 @@
+/** A picture's pane lives as long as its hanging, wherever its load stands when that ends. */
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { CaseImage } from '../page/case_events';
+import { caseImage } from '../testing/case_page';
+import { enabled, size } from '../testing/fake_cornerstone';
+import { HeldFetch } from '../testing/held_fetch';
+import { settled } from '../testing/settled';
+import { RasterPane } from './raster_pane';
+
+vi.mock('@cornerstonejs/core', () => import('../testing/fake_cornerstone'));
+
+let server: HeldFetch;
+let image: CaseImage;
+let count = 0;
+const events = { drawn: vi.fn(), changed: vi.fn(), activated: vi.fn(), panned: vi.fn(), zoomed: vi.fn() };
+
+beforeEach(() => {
+  document.body.replaceChildren();
+  enabled.clear();
+  Object.assign(size, { width: 2, height: 4 });
+  server = new HeldFetch();
+  vi.clearAllMocks();
+  // Cornerstone's cache outlives a test.
+  image = caseImage(`image ${(count += 1)}`, { frames: 3 });
+});
+
+function hang(): { pane: RasterPane; end: () => void } {
+  const hanging = new AbortController();
+  const pane = new RasterPane(image, { failed: 'Failed:', noConnection: 'No connection.', retry: 'Try again' }, events, { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' }, hanging.signal);
+  document.body.append(pane.element);
+  return { pane, end: () => hanging.abort() };
+}
+
+const frame = (number: number): string => `${image.pixels}?frame=${number}`;
+const pixels = (): Response => new Response(new Uint8Array(8));
+const refusal = (detail: string): Response => Response.json({ detail }, { status: 503 });
+const metadata = (): Response =>
+  Response.json({ rows: 4, columns: 2, frames: 3, samples: 1, bits_allocated: 8, signed: false, photometric: 'MONOCHROME2', window: null, slope: 1, intercept: 0, min: 0, max: 255, pixel_spacing_um: 100, lossy: false, slide: null });
+
+async function hangDrawn(): Promise<{ pane: RasterPane; end: () => void }> {
+  const hung = hang();
+  await server.answer(image.metadata, metadata());
+  await server.answer(frame(0), pixels());
+  expect(await hung.pane.ready).toBe(true);
+  return hung;
+}
+
+describe('a hanging that ends', () => {
+  test('before the metadata come asks for nothing more and fails nothing', async () => {
+    const { pane, end } = hang();
+    end();
+    expect(server.requests[0]?.signal?.aborted).toBe(true);
+    await server.answer(image.metadata, metadata());
+    expect(await pane.ready).toBe(false);
+    expect(server.requests).toHaveLength(1);
+    expect(pane.element.isConnected).toBe(false);
+    expect(pane.element.dataset['ready']).toBeUndefined();
+  });
+
+  test('before the pixels come enables no viewport', async () => {
+    const { pane, end } = hang();
+    await server.answer(image.metadata, metadata());
+    end();
+    await server.answer(frame(0), pixels());
+    expect(await pane.ready).toBe(false);
+    expect(enabled.size).toBe(0);
+    expect(events.drawn).not.toHaveBeenCalled();
+    expect(pane.element.dataset['ready']).toBeUndefined();
+  });
+
+  test('gives its viewport back', async () => {
+    const { pane, end } = await hangDrawn();
+    expect(enabled.size).toBe(1);
+    end();
+    expect(enabled.size).toBe(0);
+    expect(pane.element.isConnected).toBe(false);
+    expect(pane.stateWords()).toBe('');
+    events.changed.mockClear();
+    pane.resize();
+    pane.fit();
+    expect(events.changed).not.toHaveBeenCalled();
+  });
+});
+
+describe('the next hanging of an image whose pixels still come', () => {
+  test('shares the load, hears of its progress and is drawn', async () => {
+    const first = hang();
+    await server.answer(image.metadata, metadata());
+    first.end();
+    const second = hang();
+    await server.answer(image.metadata, metadata());
+    let more: ReadableStreamDefaultController<Uint8Array> | null = null;
+    await server.answer(frame(0), new Response(new ReadableStream({ start: (controller) => void (more = controller) })));
+    const body = more as unknown as ReadableStreamDefaultController<Uint8Array>;
+    body.enqueue(new Uint8Array(4));
+    await settled();
+    const bar = (pane: RasterPane): string | undefined => pane.element.querySelector<HTMLElement>('.progress__bar')?.style.width;
+    expect(bar(second.pane)).toBe('50%');
+    body.enqueue(new Uint8Array(4));
+    body.close();
+    expect(await second.pane.ready).toBe(true);
+    expect(server.count(frame(0))).toBe(1);
+    expect(enabled.size).toBe(1);
+  });
+
+  test('is told why they cannot be had, and comes back when asked again', async () => {
+    const first = hang();
+    await server.answer(image.metadata, metadata());
+    first.end();
+    const { pane } = hang();
+    await server.answer(image.metadata, metadata());
+    await server.answer(frame(0), refusal('The decoders are busy.'));
+    expect(await pane.ready).toBe(false);
+    expect(pane.element.textContent).toContain('The decoders are busy.');
+    expect(first.pane.element.textContent).not.toContain('busy');
+    pane.element.querySelector('button')?.click();
+    await server.answer(image.metadata, metadata());
+    await server.answer(frame(0), pixels());
+    expect(await pane.ready).toBe(true);
+    expect(events.drawn).toHaveBeenCalledExactlyOnceWith(pane);
+  });
+});
+
+describe('frames', () => {
+  const shown = (pane: RasterPane): string | null | undefined => pane.element.querySelector('output')?.textContent;
+  const onScreen = (): string | undefined => [...enabled.values()][0]?.image?.imageId;
+
+  test('the number is that of the frame asked for last, in whatever order they come', async () => {
+    const { pane } = await hangDrawn();
+    pane.step(1);
+    pane.step(1);
+    await server.answer(frame(2), pixels());
+    await server.answer(frame(1), pixels());
+    expect(shown(pane)).toBe('3 / 3');
+    expect(onScreen()).toMatch(/\/2$/);
+  });
+
+  test('one that cannot be had says why, and no other stands under its number', async () => {
+    const { pane } = await hangDrawn();
+    pane.step(1);
+    await server.answer(frame(1), refusal('The decoders are busy.'));
+    expect(pane.element.textContent).toContain('The decoders are busy.');
+    expect(shown(pane)).toBe('1 / 3');
+    expect(onScreen()).toMatch(/\/0$/);
+  });
+
+  test('one that comes after the hanging has ended changes nothing', async () => {
+    const { pane, end } = await hangDrawn();
+    pane.step(1);
+    end();
+    await server.answer(frame(1), refusal('The decoders are busy.'));
+    expect(shown(pane)).toBe('1 / 3');
+    expect(pane.element.textContent).not.toContain('busy');
+  });
+});
+
+describe('a pane without an image or without room', () => {
+  test('leaves every command alone, and nothing over it can be touched', () => {
+    const { pane } = hang();
+    for (const command of ['fit', 'actualSize', 'reset', 'flip', 'invert', 'resize', 'togglePlay'] as const) pane[command]();
+    pane.zoomBy(2);
+    pane.panBy(1, 1);
+    pane.reveal([0, 0, 1, 1]);
+    pane.setScale(2);
+    expect(pane.stateWords()).toBe('');
+    expect(pane.overlay.element.hidden).toBe(true);
+  });
+
+  test('says no numbers, and its camera keeps its place', async () => {
+    const { pane } = await hangDrawn();
+    expect(pane.stateWords()).toContain('100 %');
+    expect(pane.overlay.element.hidden).toBe(false);
+    size.width = 0;
+    pane.actualSize();
+    pane.zoomBy(2);
+    pane.reveal([0, 0, 1, 1]);
+    pane.setScale(2);
+    expect(pane.stateWords()).toBe('');
+    const [viewport] = enabled.values();
+    expect(viewport).toMatchObject({ zoom: 1, pan: [0, 0] });
+  });
+});

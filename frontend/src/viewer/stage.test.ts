@@ -1,0 +1,356 @@
+/** The stage hangs what was asked for last, once, whatever was interrupted on the way. The viewers' chunks are held
+ * back and let go by the tests. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type CaseDescription, type CaseImage, tell } from '../page/case_events';
+import { caseImage, caseOf, findingIn, fourViews, openCasePage } from '../testing/case_page';
+import { FakePane } from '../testing/fake_pane';
+import { settled } from '../testing/settled';
+
+const listeners: [string, EventListenerOrEventListenerObject][] = [];
+let releaseChunks: () => void;
+
+beforeEach(() => {
+  vi.resetModules();
+  FakePane.made.length = 0;
+  openCasePage();
+  const chunks = new Promise<void>((resolve) => {
+    releaseChunks = resolve;
+  });
+  for (const [path, name] of [['./raster_pane', 'RasterPane'], ['./slide_pane', 'SlidePane']] as const) {
+    vi.doMock(path, async () => {
+      await chunks;
+      return { [name]: FakePane };
+    });
+  }
+  // A stage lives as long as its page; here one document sees many.
+  const add = document.addEventListener.bind(document);
+  vi.spyOn(document, 'addEventListener').mockImplementation((name: string, listener: EventListenerOrEventListenerObject) => {
+    listeners.push([name, listener]);
+    add(name, listener);
+  });
+});
+
+afterEach(closeStage);
+
+function closeStage(): void {
+  for (const [name, listener] of listeners.splice(0)) document.removeEventListener(name, listener);
+}
+
+async function openStage(description: CaseDescription): Promise<void> {
+  const { Stage } = await import('./stage');
+  new Stage(description);
+}
+
+const press = (key: string): boolean => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+
+async function chunksArrive(): Promise<void> {
+  releaseChunks();
+  await settled();
+}
+
+const hung = (): string[] => [...document.querySelectorAll<HTMLElement>('#panes > *')].map((element) => element.dataset['image'] ?? '');
+const alive = (): FakePane[] => FakePane.made.filter((pane) => !pane.hanging.aborted);
+const paneOf = (image: CaseImage): FakePane => alive().find((pane) => pane.image === image) as FakePane;
+const ids = (images: readonly CaseImage[]): string[] => images.map((image) => image.id);
+
+/** What hangs is exactly this, and nothing else is alive. */
+function expectHung(images: readonly CaseImage[]): void {
+  expect(hung()).toEqual(ids(images));
+  expect(ids(alive().map((pane) => pane.image))).toEqual(ids(images));
+  expect(document.querySelectorAll('.overlay')).toHaveLength(images.length);
+  expect(document.body.textContent).not.toContain('NaN');
+}
+
+describe('a hanging that is interrupted', () => {
+  test('V twice while the viewer loads leaves the four views, each once and in order', async () => {
+    const images = fourViews();
+    await openStage(caseOf('MG', images));
+    press('v');
+    press('v');
+    await chunksArrive();
+    expectHung(images);
+    expect(FakePane.made).toHaveLength(4);
+  });
+
+  test('V three times leaves one view', async () => {
+    const images = fourViews();
+    await openStage(caseOf('MG', images));
+    for (let time = 0; time < 3; time += 1) press('v');
+    await chunksArrive();
+    expectHung(images.slice(0, 1));
+    expect(document.querySelector('[data-command=layout]')?.getAttribute('aria-pressed')).toBe('false');
+  });
+
+  test('V pressed between any two steps of the load leaves the last hanging asked for', async () => {
+    for (let steps = 0; steps < 12; steps += 1) {
+      FakePane.made.length = 0;
+      openCasePage();
+      const images = fourViews();
+      await openStage(caseOf('MG', images));
+      releaseChunks();
+      for (let step = 0; step < steps; step += 1) await Promise.resolve();
+      press('v');
+      await Promise.resolve();
+      press('v');
+      await settled();
+      expectHung(images);
+      closeStage();
+    }
+  });
+
+  test('V while images still come puts their panes away', async () => {
+    const images = fourViews();
+    await openStage(caseOf('MG', images));
+    await chunksArrive();
+    const first = [...FakePane.made];
+    press('v');
+    await settled();
+    expectHung(images.slice(0, 1));
+    expect(first.every((pane) => pane.hanging.aborted)).toBe(true);
+    first.forEach((pane) => pane.draw());
+    await settled();
+    expectHung(images.slice(0, 1));
+  });
+
+  test('the image chosen last in the strip is shown, and the strip says so', async () => {
+    const images = ['A', 'B', 'C'].map((name) => caseImage(name));
+    await openStage(caseOf('US', images));
+    for (const place of [1, 2, 1]) document.querySelectorAll<HTMLElement>('#strip button')[place]?.click();
+    await chunksArrive();
+    expectHung(images.slice(1, 2));
+    const pressed = [...document.querySelectorAll('#strip button')].map((button) => button.getAttribute('aria-pressed'));
+    expect(pressed).toEqual(['false', 'true', 'false']);
+  });
+
+  test('an image that is about to hang is not hung anew', async () => {
+    const images = ['A', 'B'].map((name) => caseImage(name));
+    await openStage(caseOf('US', images));
+    document.querySelectorAll<HTMLElement>('#strip button')[0]?.click();
+    document.querySelectorAll<HTMLElement>('#strip button')[0]?.click();
+    await chunksArrive();
+    expectHung(images.slice(0, 1));
+    expect(FakePane.made).toHaveLength(1);
+  });
+
+  test('the next and the next image leave the third', async () => {
+    const images = ['A', 'B', 'C'].map((name) => caseImage(name));
+    await openStage(caseOf('US', images));
+    press('.');
+    press('.');
+    await chunksArrive();
+    expectHung(images.slice(2));
+  });
+
+  test('a slide and a picture: the one asked for last hangs alone', async () => {
+    const images = [caseImage('overview', { kind: 'slide' }), caseImage('photograph', { kind: 'image' })];
+    await openStage(caseOf('SM', images));
+    press('.');
+    await chunksArrive();
+    expectHung(images.slice(1));
+    press('.');
+    await settled();
+    expectHung(images.slice(0, 1));
+  });
+
+  test('the words for the view are those of the active pane, and none before its image has come', async () => {
+    const images = [caseImage('photograph', { kind: 'image' }), caseImage('overview', { kind: 'slide' })];
+    vi.doMock('./slide_pane', () => new Promise(() => undefined));
+    await openStage(caseOf('SM', images));
+    await chunksArrive();
+    alive().forEach((pane) => pane.draw());
+    await settled();
+    const words = document.getElementById('view-state');
+    expect(words?.textContent).toBe('state of photograph');
+    press('.');
+    await settled();
+    expect(words?.textContent).toBe('');
+  });
+});
+
+describe('a finding that is chosen', () => {
+  const images = fourViews();
+  const [rightCc, leftCc, rightMlo] = images as [CaseImage, CaseImage, CaseImage];
+  const findings = [findingIn(rightCc, 'in-right-cc'), findingIn(rightMlo, 'in-right-mlo')];
+
+  beforeEach(() => openCasePage(findings));
+
+  test('while the four views load is revealed in its view, and the four stay', async () => {
+    await openStage(caseOf('MG', images));
+    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    await chunksArrive();
+    expectHung(images);
+    paneOf(rightMlo).draw();
+    await settled();
+    expect(paneOf(rightMlo).revealed).toBe(1);
+    expect(paneOf(rightMlo).element.classList).toContain('pane--active');
+    expect(document.querySelectorAll('.mark--selected')).not.toHaveLength(0);
+  });
+
+  test('is left alone when another was chosen while its view loaded', async () => {
+    await openStage(caseOf('MG', images));
+    await chunksArrive();
+    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
+    paneOf(rightCc).draw();
+    await settled();
+    paneOf(rightMlo).draw();
+    await settled();
+    expect(paneOf(rightMlo).revealed).toBe(0);
+    expect(paneOf(rightCc).element.classList).toContain('pane--active');
+  });
+
+  test('does not come back to the image that was left for another', async () => {
+    const stack = [rightCc, leftCc, rightMlo].map((image) => ({ ...image, laterality: '' }));
+    await openStage(caseOf('MG', stack));
+    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    document.querySelectorAll<HTMLElement>('#strip button')[1]?.click();
+    await chunksArrive();
+    expectHung([stack[1] as CaseImage]);
+    expect(alive()[0]?.revealed).toBe(0);
+  });
+
+  test('is marked at once in what hangs, and the mark before it is not', async () => {
+    await openStage(caseOf('MG', images));
+    await chunksArrive();
+    alive().forEach((pane) => pane.draw());
+    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
+    const chosen = [...document.querySelectorAll('[data-finding].mark--selected')].map((mark) => mark.getAttribute('data-finding'));
+    expect(chosen).toEqual(['in-right-cc']);
+  });
+});
+
+test('a box that is being edited hangs again where it was left', async () => {
+  const images = fourViews();
+  const [image] = images as [CaseImage];
+  openCasePage([findingIn(image, 'edited')]);
+  await openStage(caseOf('MG', images));
+  tell('cad:edit-started', { id: 'edited' });
+  await chunksArrive();
+  expect(paneOf(image).overlay.editedBox).toEqual([0, 0, 1, 1]);
+  tell('cad:box-changed', { image: image.id, box: [1, 1, 2, 3], from: 'panel' });
+  press('v');
+  await settled();
+  expect(paneOf(image).overlay.editedBox).toEqual([1, 1, 2, 3]);
+});
+
+describe('views that hang together', () => {
+  test('turn their chest walls to the middle', async () => {
+    await openStage(caseOf('MG', fourViews()));
+    await chunksArrive();
+    expect(alive().map((pane) => pane.wall)).toEqual(['right', 'left', 'right', 'left']);
+  });
+
+  test('have one physical scale as each is drawn, and a view that is drawn already keeps the reader\'s zoom', async () => {
+    const images = fourViews();
+    Object.assign(images[1] as CaseImage, { spacing_um: 50 });
+    await openStage(caseOf('MG', images));
+    await chunksArrive();
+    const [first, second] = alive() as [FakePane, FakePane];
+    first.draw();
+    expect(first.scale).toBe(2);
+    first.scale = 7;
+    second.draw();
+    expect(second.scale).toBe(1);
+    expect(first.scale).toBe(7);
+  });
+
+  test('are not scaled to nothing while the stage has no size', async () => {
+    await openStage(caseOf('MG', fourViews()));
+    await chunksArrive();
+    for (const pane of alive()) {
+      pane.fits = 0;
+      pane.draw();
+    }
+    expect(alive().map((pane) => pane.scale)).toEqual([null, null, null, null]);
+  });
+
+  test('reset before any pane is there does nothing', async () => {
+    const images = fourViews();
+    await openStage(caseOf('MG', images));
+    press('0');
+    await chunksArrive();
+    press('0');
+    expectHung(images);
+  });
+
+  test('a resize reaches the panes that hang, not those put away', async () => {
+    const observed: ResizeObserverCallback[] = [];
+    vi.stubGlobal('ResizeObserver', class {
+      constructor(callback: ResizeObserverCallback) {
+        observed.push(callback);
+      }
+      observe(): void {}
+    });
+    await openStage(caseOf('MG', fourViews()));
+    const resize = (): void => observed.forEach((callback) => callback([], {} as ResizeObserver));
+    resize();
+    await chunksArrive();
+    const before = alive();
+    press('v');
+    resize();
+    await settled();
+    resize();
+    expect(before.map((pane) => pane.resized)).toEqual([0, 0, 0, 0]);
+    expect(alive().map((pane) => pane.resized)).toEqual([1]);
+    vi.unstubAllGlobals();
+  });
+});
+
+describe('a heat map', () => {
+  const images = [caseImage('A', { heatmap: '/heat/old' }), caseImage('B')];
+  let answers: Map<string, (canvas: HTMLCanvasElement) => void>;
+  let asked: [string, boolean][];
+
+  beforeEach(() => {
+    answers = new Map();
+    asked = [];
+    vi.doMock('./heatmap', () => ({
+      drawLegend: () => undefined,
+      loadHeatmap: (address: string, isColour: boolean) => {
+        asked.push([address, isColour]);
+        return new Promise<HTMLCanvasElement>((resolve) => answers.set(address, resolve));
+      },
+    }));
+  });
+
+  const shown = (): string[] => [...document.querySelectorAll<HTMLElement>('.overlay__heat')].map((canvas) => canvas.id);
+  const answer = async (address: string): Promise<void> => {
+    answers.get(address)?.(Object.assign(document.createElement('canvas'), { id: address }));
+    await settled();
+  };
+
+  async function openWithHeat(): Promise<void> {
+    await openStage(caseOf('US', images.map((image) => ({ ...image }))));
+    await chunksArrive();
+    alive()[0]?.draw();
+    press('o');
+  }
+
+  test('that comes for a pane put away is shown nowhere', async () => {
+    await openWithHeat();
+    press('.');
+    await answer('/heat/old');
+    expect(shown()).toEqual([]);
+    expect(FakePane.made.flatMap((pane) => [...pane.element.querySelectorAll('.overlay__heat')])).toEqual([]);
+  });
+
+  test('that a newer result replaced does not cover the newer one', async () => {
+    await openWithHeat();
+    document.body.insertAdjacentHTML('beforeend', '<script id="heatmaps-json" type="application/json">{"a": "/heat/new"}</script>');
+    tell('cad:findings-updated', {});
+    await answer('/heat/new');
+    await answer('/heat/old');
+    expect(shown()).toEqual(['/heat/new']);
+  });
+
+  test('takes its colours from the image, not from a pane that does not know it yet', async () => {
+    await openStage(caseOf('US', images.map((image) => ({ ...image }))));
+    await chunksArrive();
+    press('o');
+    expect(asked).toEqual([]);
+    const [pane] = alive() as [FakePane];
+    pane.draw();
+    expect(asked).toEqual([['/heat/old', false]]);
+  });
+});
