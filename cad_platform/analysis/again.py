@@ -68,10 +68,8 @@ def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
 
 def _in_use(failed: AnalysisJob) -> AnalysisJob:
     """The job of the version in use that stands for a failed one, waiting where it can be tried."""
-    name = failed.model_version.name
-    for job in requesting.jobs_for(failed.study, again=True):
-        if job.model_version.name == name:
-            return job
+    for job in requesting.jobs_for(failed.study, again=True, model=failed.model_version.name):
+        return job
     # No version of the model is in use: what there is can only be tried as it was.
     transitions.reopen(failed)
     return failed

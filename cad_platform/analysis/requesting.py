@@ -21,7 +21,7 @@ from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import images_in_order
 
 
-def jobs_for(study: Study, *, again: bool = False) -> list[AnalysisJob]:
+def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[AnalysisJob]:
     """The jobs by which the versions routed now look at the study's present content, made where there are none.
 
     A contract that is not met makes a job too, one that has ended: the reader sees why there is no result. A job that
@@ -32,6 +32,8 @@ def jobs_for(study: Study, *, again: bool = False) -> list[AnalysisJob]:
     ----------
     study
         As `lock_study` gave it. An incomplete or withdrawn one has none.
+    model
+        The name of one model, where the others are not meant.
     """
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
@@ -45,6 +47,8 @@ def jobs_for(study: Study, *, again: bool = False) -> list[AnalysisJob]:
     reopened = {State.CANCELLED, State.FAILED, State.NOT_APPLICABLE} if again else {State.CANCELLED}
     jobs = []
     for version in route(study):
+        if model and version.name != model:
+            continue
         job = known.get(version.pk)
         if job is None:
             job = _made(study, version, images)
@@ -77,7 +81,8 @@ def replace(job: AnalysisJob) -> AnalysisJob | None:
     if successor is None or successor.pk == job.model_version_id:
         return None
     transitions.cancel(job, f"{successor} is used now")
-    return next(each for each in jobs_for(job.study) if each.model_version_id == successor.pk)
+    (found,) = jobs_for(job.study, model=successor.name)
+    return found
 
 
 def _made(study: Study, version: ModelVersion, images: Sequence[Instance]) -> AnalysisJob:

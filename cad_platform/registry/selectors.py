@@ -12,10 +12,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.core.errors import NotFound
 from cad_platform.core.request import Actor
 from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.routing import routed_versions
 from inference.contract import ModelManifest
-
-default_versions = routed_versions  # until `analysis` asks the routing itself
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:
