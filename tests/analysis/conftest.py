@@ -15,14 +15,15 @@ MakeStudy = Callable[..., Any]
 
 @pytest.fixture
 def models(db: None) -> dict[str, Any]:
-    """The repository's models by name: registered, and each the default."""
+    """The repository's models by name: registered, and each in use. That a server answers for them is another test's
+    subject (`tests/registry`)."""
     from cad_platform.core.request import Actor
-    from cad_platform.registry.services import make_default, register_from_store
+    from cad_platform.registry.models import ModelVersion
+    from cad_platform.registry.services import register_from_store
 
-    actor = Actor.system("test")
-    return {
-        version.name: make_default(actor, version).version for version in register_from_store(actor).versions
-    }
+    known = register_from_store(Actor.system("test")).versions
+    ModelVersion.objects.filter(pk__in=[version.pk for version in known]).update(is_default=True)
+    return {version.name: ModelVersion.objects.get(pk=version.pk) for version in known}
 
 
 @pytest.fixture(scope="session")
