@@ -53,6 +53,13 @@ def _is_clinician(actor: Actor, _: Any) -> bool:
     return actor.role in _CLINICIANS and actor.token is None
 
 
+def _reanalyses(actor: Actor, _: Any) -> bool:
+    """People at the pages; and a hospital's system where it may post, since that has studies analysed too."""
+    if actor.token is not None:
+        return _posts(actor, _)
+    return _is_clinician(actor, _) or _administers(actor, _)
+
+
 def _drafts(actor: Actor, study: Any) -> bool:
     return actor.token is None and actor.role in _DRAFTERS[study.modality]
 
@@ -75,7 +82,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.view": _reads,
     "study.receive": _posts,
     "study.withdraw": _is_clinician,
-    "study.reanalyse": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),
+    "study.reanalyse": _reanalyses,
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,
     "finding.decide": _drafts,

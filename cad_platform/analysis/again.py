@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -112,15 +112,22 @@ def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
 
 
 def without_result(studies: QuerySet[Study]) -> QuerySet[Study]:
-    """Those that would be analysed: complete, and a version in use has neither given a result nor is at it."""
+    """Those that would be analysed: complete, in no open set that has not come to them yet, and a version in use has
+    neither given a result, nor declined them before any attempt (it would again), nor is at it."""
     has = AnalysisJob.objects.filter(
         study=OuterRef(OuterRef("pk")),
         content_hash=OuterRef(OuterRef("content_hash")),
         model_version=OuterRef("pk"),
-        state__in=[State.SUCCEEDED, State.REQUESTED, State.RUNNING],
+    ).filter(
+        Q(state__in=[State.SUCCEEDED, State.REQUESTED, State.RUNNING])
+        | Q(state=State.NOT_APPLICABLE, attempt=0)
     )
     missing = ModelVersion.objects.filter(is_routed(), modality=OuterRef("modality")).filter(~Exists(has))
-    return studies.filter(Exists(missing), state=Study.State.COMPLETE, withdrawn_at__isnull=True)
+    queued = ReanalysedStudy.objects.filter(
+        study=OuterRef("pk"), state=_Member.WAITING, reanalysis__stopped_at__isnull=True
+    )
+    complete = studies.filter(state=Study.State.COMPLETE, withdrawn_at__isnull=True)
+    return complete.filter(Exists(missing), ~Exists(queued))
 
 
 @transaction.atomic
@@ -175,20 +182,27 @@ def go_on() -> int:
     begun = 0
     waiting = Exists(ReanalysedStudy.objects.filter(reanalysis=OuterRef("pk"), state=_Member.WAITING))
     for reanalysis in Reanalysis.objects.filter(waiting, stopped_at__isnull=True).order_by("requested_at"):
-        at_work = AnalysisJob.objects.filter(
-            state__in=[State.REQUESTED, State.RUNNING],
-            pk__in=ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy__reanalysis=reanalysis).values(
-                "analysisjob"
-            ),
-        ).count()
         members = ReanalysedStudy.objects.filter(reanalysis=reanalysis, state=_Member.WAITING)
-        for member_id, study_id in list(members.values_list("pk", "study_id")[: max(0, UNDER_WAY - at_work)]):
-            begun += _begin(member_id, study_id)
+        room = max(0, UNDER_WAY - _at_work(reanalysis))
+        for member_id, study_id in list(members.values_list("pk", "study_id")[:room]):
+            begun += _begin(reanalysis, member_id, study_id)
     return begun
 
 
+def _at_work(reanalysis: Reanalysis) -> int:
+    """How many jobs of a set are under way."""
+    of_set = ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy__reanalysis=reanalysis)
+    open_jobs = AnalysisJob.objects.filter(state__in=[State.REQUESTED, State.RUNNING])
+    return open_jobs.filter(pk__in=of_set.values("analysisjob")).count()
+
+
 @transaction.atomic
-def _begin(member_id: int, study_id: object) -> bool:
+def _begin(reanalysis: Reanalysis, member_id: int, study_id: object) -> bool:
+    # The set before the study: two that go on at once count together, and nothing begins after a stop.
+    sets = Reanalysis.objects.select_for_update(no_key=True)
+    going_on = sets.filter(pk=reanalysis.pk, stopped_at__isnull=True).first()
+    if going_on is None or _at_work(going_on) >= UNDER_WAY:
+        return False
     study = lock_study(str(study_id))
     waiting = ReanalysedStudy.objects.select_for_update(of=("self",)).filter(
         pk=member_id, state=_Member.WAITING

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, ReanalysedStudy, Reanalysis
-from cad_platform.core.errors import NotFound
+from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.core.request import Actor
+from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.routing import route
 from cad_platform.studies.models import Study
+from cad_platform.studies.post import is_uid
 
 
 def jobs_of(actor: Actor, study: Study) -> QuerySet[AnalysisJob]:
@@ -61,6 +64,15 @@ def job_by_id(actor: Actor, job_id: uuid.UUID) -> AnalysisJob:
     return job
 
 
+def versions_in_use_for(job: AnalysisJob) -> list[ModelVersion]:
+    """Those that analyse the job's study now; where its own is none of them, it is history. Empty
+    where the study cannot be analysed."""
+    study = job.study
+    if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
+        return []
+    return route(study)
+
+
 @dataclass(frozen=True)
 class SetProgress:
     """How far a set of studies is: each study in exactly one of the counts."""
@@ -90,7 +102,11 @@ def reanalyses(actor: Actor, limit: int = 50) -> list[SetProgress]:
     found = Reanalysis.objects.select_related("requested_by", "site").order_by("-requested_at", "id")
     if actor.site_id is not None:
         found = found.filter(site_id=actor.site_id)
-    sets = list(found[:limit])
+    return progress_of(list(found[:limit]))
+
+
+def progress_of(sets: Sequence[Reanalysis]) -> list[SetProgress]:
+    """How far each is, in one query for all of them."""
     counts = _set_counts(sets)
     return [SetProgress(each, **counts[each.pk]) for each in sets]
 
@@ -98,7 +114,7 @@ def reanalyses(actor: Actor, limit: int = 50) -> list[SetProgress]:
 def reanalysis(actor: Actor, reanalysis_id: uuid.UUID) -> Reanalysis:
     """One set. Raises `NotFound` for another site's."""
     require(actor, "study.reanalyse")
-    found = Reanalysis.objects.filter(pk=reanalysis_id)
+    found = Reanalysis.objects.select_related("requested_by", "site").filter(pk=reanalysis_id)
     if actor.site_id is not None:
         found = found.filter(site_id=actor.site_id)
     one = found.first()
@@ -107,7 +123,33 @@ def reanalysis(actor: Actor, reanalysis_id: uuid.UUID) -> Reanalysis:
     return one
 
 
-def _set_counts(sets: list[Reanalysis]) -> dict[uuid.UUID, dict[str, int]]:
+def study_to_analyse(actor: Actor, study_instance_uid: str) -> Study:
+    """The study with this UID that may be analysed again: at the actor's site, an administrator's at any. It needs no
+    right to read the study, and says nothing of its patient.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor may not; there is none at the site.
+    Conflict
+        Several sites have it, and an administrator asks.
+    """
+    require(actor, "study.reanalyse")
+    found = (
+        Study.objects.filter(study_instance_uid=study_instance_uid) if is_uid(study_instance_uid) else None
+    )
+    if found is not None and actor.site_id is not None:
+        found = found.filter(site_id=actor.site_id)
+    # One that was withdrawn only where there is no other, as everywhere.
+    studies = [] if found is None else list(found.order_by(F("withdrawn_at").desc(nulls_first=True)))
+    if not studies:
+        raise NotFound(_("There is no such study at your site."))
+    if len({study.site_id for study in studies}) > 1:
+        raise Conflict(_("Several sites have a study with this UID. Use the page of its job."))
+    return studies[0]
+
+
+def _set_counts(sets: Sequence[Reanalysis]) -> dict[uuid.UUID, dict[str, int]]:
     State, Member = AnalysisJob.State, ReanalysedStudy.State
     jobs = AnalysisJob.objects.filter(
         pk__in=ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy=OuterRef("pk")).values(

@@ -44,7 +44,13 @@ def jobs(request: HttpRequest) -> HttpResponse:
 def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """One job with every attempt."""
     found = selectors.job_by_id(actor_of(request), job_id)
-    return render(request, "analysis/job.html", {"nav": "jobs", "job": found})
+    in_use = selectors.versions_in_use_for(found)
+    context = {
+        "nav": "jobs",
+        "job": found,
+        "instead": "" if found.model_version in in_use else ", ".join(str(version) for version in in_use),
+    }
+    return render(request, "analysis/job.html", context)
 
 
 @login_required
@@ -54,3 +60,14 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     tried = services.retry(actor, selectors.job_by_id(actor, job_id))
     messages.success(request, _("%(version)s tries again.") % {"version": tried.model_version})
     return redirect("job", tried.pk)
+
+
+@login_required
+@require_POST
+def analyse_again(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    """The study of a job whose version is not in use any more, with those that are."""
+    actor = actor_of(request)
+    asked = services.reanalyse(actor, selectors.job_by_id(actor, job_id).study)
+    versions = ", ".join(str(each.model_version) for each in asked)
+    messages.success(request, _("%(versions)s looks at this study.") % {"versions": versions})
+    return redirect("job", asked[0].pk)

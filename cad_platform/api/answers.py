@@ -12,6 +12,7 @@ from cad_platform.studies.post import plain
 from inference.contract import AnalysisResult
 
 PlainText = Annotated[str, AfterValidator(plain)]
+ReasonableDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
@@ -248,3 +249,63 @@ class DefaultRequest(BaseModel):
 class DefaultAnswer(_Answer):
     model: ModelAnswer
     previous: str | None = Field(description="The version that was the default until now, if another was")
+
+
+class AnalysisUnderWay(_Answer):
+    id: uuid.UUID
+    model: str = Field(examples=["ultrasound"])
+    version: str
+    state: Literal["requested", "running"]
+
+
+class AnalysesAnswer(_Answer):
+    """What looks at a study now. It says nothing of the patient."""
+
+    study_instance_uid: str
+    url: str = Field(description="Where what came of it is read")
+    jobs: list[AnalysisUnderWay]
+
+
+class ReanalysisRequest(BaseModel):
+    """Which studies. What is left out narrows nothing, but for `state`."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    state: Literal["unread", "analysing", "ready", "draft", "signed", "all"] = Field(
+        "unread", description="`unread`: not signed yet"
+    )
+    modality: Literal["MG", "US", "SM"] | None = None
+    priority: Literal["routine", "urgent", "stat"] | None = None
+    received_from: ReasonableDay | None = Field(
+        None, description="The first day, in the platform's time zone"
+    )
+    received_until: ReasonableDay | None = Field(None, description="The last day, inclusive")
+    shown: Literal["any", "none", "by", "other"] = Field(
+        "any",
+        description="Whose result the study shows now: any or none; none (it failed or was not analysed); that `by` "
+        "the named version; that of an`other` version of the named one's model",
+    )
+    model: PlainText | None = Field(None, max_length=100, description="With `by` and `other`")
+    version: PlainText | None = Field(None, max_length=100, description="With `by` and `other`")
+
+
+class ReanalysisAnswer(_Answer):
+    """How far a set is: each study in exactly one of the counts."""
+
+    id: uuid.UUID
+    requested_at: datetime
+    requested_by: str
+    site: str | None = Field(description="The site's code; none for an administrator's set of every site")
+    criteria: dict[str, str] = Field(description="What was asked for")
+    total: int
+    waiting: int = Field(description="Not begun; after a stop these stay as they are")
+    at_work: int
+    done: int
+    failed: int
+    left_out: int = Field(description="Withdrawn or analysed meanwhile")
+    open: bool
+    stopped_at: datetime | None
+
+
+class ReanalysisList(_Answer):
+    results: list[ReanalysisAnswer]

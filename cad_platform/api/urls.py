@@ -3,13 +3,20 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, model_versions, reports, studies
+from cad_platform.api import docs, model_versions, reanalyses, reports, studies
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
     path("v1/studies/search", studies.StudySearch.as_view(), name="api-study-search"),
     path("v1/studies/<str:uid>", studies.StudyDetail.as_view(), name="api-study"),
     path("v1/studies/<str:uid>/withdraw", studies.StudyWithdraw.as_view(), name="api-study-withdraw"),
+    path("v1/studies/<str:uid>/analyses", reanalyses.StudyAnalyses.as_view(), name="api-study-analyses"),
+    path("v1/reanalyses", reanalyses.Reanalyses.as_view(), name="api-reanalyses"),
+    path(
+        "v1/reanalyses/<uuid:reanalysis>/stop",
+        reanalyses.ReanalysisStop.as_view(),
+        name="api-reanalysis-stop",
+    ),
     path("v1/models", model_versions.Models.as_view(), name="api-models"),
     path("v1/models/register", model_versions.ModelRegistration.as_view(), name="api-models-register"),
     path("v1/models/<str:model>/<str:version>", model_versions.ModelDetail.as_view(), name="api-model"),

@@ -123,7 +123,7 @@ class CaseRecord:
     is_locked: bool
 
 
-def _with_state(studies: QuerySet[Study]) -> QuerySet[Any]:
+def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
     return with_ai_state(studies).annotate(
         # By its relation's name: reports live one floor up.
@@ -148,18 +148,25 @@ def _with_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     )
 
 
+def narrowed(studies: QuerySet[Study], state: str, modality: str = "", priority: str = "") -> QuerySet[Any]:
+    """Those of `studies` that meet the filters, annotated with their reading state. `state` may be `unread` or
+    `all`."""
+    found = with_reading_state(studies)
+    if state == "unread":
+        found = found.filter(reading_state__in=UNREAD)
+    elif state != "all":
+        found = found.filter(reading_state=state)
+    if modality:
+        found = found.filter(modality=modality)
+    if priority:
+        found = found.filter(priority=priority)
+    return found
+
+
 def listed(actor: Actor, filters: WorklistFilters) -> QuerySet[Any]:
     """The studies of the actor's site that meet the filters, annotated with their state, in no order."""
     require(actor, "study.list")
-    studies = _with_state(studies_for(actor))
-    if filters.state == "unread":
-        studies = studies.filter(reading_state__in=UNREAD)
-    elif filters.state != "all":
-        studies = studies.filter(reading_state=filters.state)
-    if filters.modality:
-        studies = studies.filter(modality=filters.modality)
-    if filters.priority:
-        studies = studies.filter(priority=filters.priority)
+    studies = narrowed(studies_for(actor), filters.state, filters.modality, filters.priority)
     for word in filters.search.split()[:6]:
         studies = studies.filter(
             Q(patient__name__icontains=word)
@@ -199,7 +206,9 @@ def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
 
 def reading_state_of(study: Study) -> str:
     """The study's state for its readers, as the worklist derives it."""
-    return str(_with_state(Study.objects.filter(pk=study.pk)).values_list("reading_state", flat=True).get())
+    return str(
+        with_reading_state(Study.objects.filter(pk=study.pk)).values_list("reading_state", flat=True).get()
+    )
 
 
 def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
@@ -222,7 +231,7 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     earlier = AnalysisJob.objects.filter(study=study).exclude(pk__in=counts).select_related("model_version")
     reports = study.reports.filter(state="signed")
     others = (
-        _with_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
+        with_reading_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
         if study.patient_id
         else Study.objects.none()
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from cad_platform.reading import views
+from cad_platform.reading import reanalysis_views, views
 
 urlpatterns = [
     path("worklist/", views.worklist, name="worklist"),
@@ -10,4 +10,8 @@ urlpatterns = [
     path("studies/<str:uid>/findings/add", views.add_finding, name="finding-add"),
     path("studies/<str:uid>/analyse-again", views.reanalyse, name="study-reanalyse"),
     path("studies/<str:uid>/withdraw", views.withdraw_study, name="study-withdraw"),
+    path("reanalyses/", reanalysis_views.reanalyses, name="reanalyses"),
+    path("reanalyses/progress", reanalysis_views.progress, name="reanalyses-progress"),
+    path("reanalyses/offer/<int:version_id>", reanalysis_views.offer, name="reanalyses-offer"),
+    path("reanalyses/<uuid:reanalysis_id>/stop", reanalysis_views.stop, name="reanalysis-stop"),
 ]

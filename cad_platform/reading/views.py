@@ -27,6 +27,7 @@ from cad_platform.core.request import actor_of
 from cad_platform.reading import selectors, services
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.presenters import worklist_rows
+from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, Order, ReadingState, WorklistFilters
 from cad_platform.studies.models import Modality, Study
 from cad_platform.studies.selectors import image as image_of
@@ -34,7 +35,7 @@ from cad_platform.studies.selectors import study_by_uid
 from cad_platform.studies.services import withdraw
 
 
-def _fingerprint(html: str) -> str:
+def fingerprint_of(html: str) -> str:
     """Of what a poll would show, so that an unchanged page is answered with 204 and not touched."""
     return hashlib.sha256(f"{get_language()}{html}".encode()).hexdigest()[:32]
 
@@ -64,6 +65,14 @@ def _address(filters: WorklistFilters) -> str:
     return reverse("worklist") + (f"?{urlencode(query)}" if query else "")
 
 
+def _again(filters: WorklistFilters) -> str:
+    """Where the studies of this list are analysed again; nowhere for a state in which none can be."""
+    if filters.state not in STATES:
+        return ""
+    query = {name: getattr(filters, name) for name in ("state", "modality", "priority")}
+    return f"{reverse('reanalyses')}?{urlencode({name: value for name, value in query.items() if value})}"
+
+
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -85,15 +94,17 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "orders": Order.choices,
         "is_filtered": page.filters.cleaned()
         != WorklistFilters(order=page.filters.order, page=page.filters.page),
+        "again": _again(page.filters) if allowed(actor, "study.reanalyse") else "",
     }
     rows = render_to_string("reading/worklist_rows.html", context, request)
-    fingerprint = _fingerprint(rows)
+    fingerprint = fingerprint_of(rows)
     if request.htmx and seen == fingerprint:  # type: ignore[attr-defined]
         return HttpResponse(status=204)
     services.show_worklist(actor, page)
     if not request.htmx:  # type: ignore[attr-defined]
         return render(request, "reading/worklist.html", {**context, "fingerprint": fingerprint})
-    response = render(request, "reading/worklist_results.html", {**context, "fingerprint": fingerprint})
+    context |= {"fingerprint": fingerprint, "out_of_band": True}
+    response = render(request, "reading/worklist_results.html", context)
     response["HX-Replace-Url"] = _address(page.filters)
     return response
 
@@ -127,7 +138,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
     context |= {
         "nav": "worklist",
         "live": live,
-        "fingerprint": _fingerprint(record.reading_state + live),
+        "fingerprint": fingerprint_of(record.reading_state + live),
         "viewer": {
             "study": page.header.uid,
             "modality": page.header.modality,
@@ -169,7 +180,7 @@ def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
     record = selectors.case(actor, uid)
     context = _live(request, record, case_page(record))
     live = render_to_string("reading/case_live.html", context, request)
-    fingerprint = _fingerprint(record.reading_state + live)
+    fingerprint = fingerprint_of(record.reading_state + live)
     if seen == fingerprint:
         return HttpResponse(status=204)
     services.show_results(actor, record)
