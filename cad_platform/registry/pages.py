@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from cad_platform.core.request import Actor
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import newest_first, versions
-from cad_platform.registry.services import Switch
+from cad_platform.registry.services import Registration, Switch
 from cad_platform.registry.serving import Serving, serving_of
 from cad_platform.registry.stored import is_in_store
 
@@ -68,16 +68,13 @@ def warning_about(version: ModelVersion, serving: Serving) -> str:
 
 
 def why_not_default(version: ModelVersion, serving: Serving) -> str:
-    """Why this version cannot become the default now, and what to do; empty where it can or is."""
-    if version.is_default or serving.answers:
+    """Why this version cannot become the default now, and what to do; empty where it can or is. One that nobody has
+    asked for yet may: a server is asked before the switch."""
+    if version.is_default or serving.answers or not (serving.absent or serving.tried):
         return ""
     if serving.absent:
         return _("It can become the default once a model server has it: load it there first.")
-    if serving.tried:
-        return _("It can become the default once a model server answers for it.")
-    return _(
-        "It can become the default once a model server has answered for it. That is asked within a minute."
-    )
+    return _("It can become the default once a model server answers for it.")
 
 
 def after_switch(switch: Switch) -> str:
@@ -88,3 +85,11 @@ def after_switch(switch: Switch) -> str:
     waiting = _("Analyses that were waiting for %(previous)s go on with %(version)s.")
     named = {"previous": switch.previous.version, "version": switch.version.version}
     return f"{said} {waiting % named}"
+
+
+def after_registration(outcome: Registration) -> str:
+    """What reading the store has brought."""
+    if not outcome.new:
+        return _("The model store holds no version that was not known.")
+    names = ", ".join(str(version) for version in outcome.new)
+    return _("Known now, and standing by: %(versions)s.") % {"versions": names}

@@ -90,3 +90,14 @@ def make_default(request: HttpRequest, version_id: int) -> HttpResponse:
     switch = services.make_default(actor, version, request.POST.get("reason", ""))
     messages.success(request, pages.after_switch(switch))
     return redirect("model", version.pk)
+
+
+@login_required
+@require_POST
+def register(request: HttpRequest) -> HttpResponse:
+    """Read the model store; what is new there becomes known and stands by."""
+    outcome = services.register_from_store(actor_of(request))
+    for sentence in outcome.refused:
+        messages.warning(request, sentence)
+    messages.success(request, pages.after_registration(outcome))
+    return redirect("models")

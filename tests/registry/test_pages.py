@@ -83,7 +83,7 @@ def test_the_list_has_each_model_with_its_versions_newest_first(
 
 def test_without_models_the_list_says_what_to_do(browser: Client) -> None:
     page = page_of(browser)
-    assert "No model is registered." in page and "register_models" in page
+    assert "No model is registered." in page and "Read the model store" in page
 
 
 def test_a_model_without_a_default_and_one_whose_default_nobody_has_are_warned_of(
@@ -102,8 +102,8 @@ def test_only_a_version_that_answers_can_be_made_the_default(
     browser: Client, known: dict[str, ModelVersion], store: Store
 ) -> None:
     other = known["99.0.0"]
-    assert "has answered for it. That is asked within a minute." in page_of(browser, other)
-    assert SWITCH not in page_of(browser, other)
+    page = page_of(browser, other)
+    assert SWITCH in page and "is asked for a real prediction before anything changes" in page
     probes.failed(component_of(other), "the model server does not answer: ConnectError", "away")
     page = page_of(browser, other)
     assert SWITCH not in page and "once a model server answers for it." in page and "ConnectError" in page
@@ -113,6 +113,19 @@ def test_only_a_version_that_answers_can_be_made_the_default(
     probes.succeeded(component_of(other), 42)
     assert SWITCH in page_of(browser, other)
     assert SWITCH not in page_of(browser, known[store.version])
+
+
+def test_the_store_is_read_from_the_page(browser: Client, store: Store) -> None:
+    answer = browser.post(reverse("models-register"), follow=True).content.decode()
+    assert f"Known now, and standing by: ultrasound {store.version}." in answer
+    broken = store.add("1.2.3")
+    (broken / "model.onnx").write_bytes(b"half a file")
+    answer = browser.post(reverse("models-register"), follow=True).content.decode()
+    assert "The model store holds no version that was not known." in answer
+    assert "ultrasound 1.2.3" in answer, "what was refused is named"
+    clinician = Client()
+    clinician.force_login(factories.user(Role.RADIOLOGIST))
+    assert clinician.post(reverse("models-register")).status_code == 403
 
 
 def test_a_switch_says_what_happens_to_the_analyses_that_wait(
