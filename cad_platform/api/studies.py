@@ -163,7 +163,11 @@ class StudyDetail(ApiView):
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
             body = composition.compose(request, actor, study)
-            record(actor, "study.view", object_type="study", object_id=study.pk)
+            record(
+                actor, "study.view", object_type="study", object_id=study.pk,
+                jobs={str(job.id): job.state for job in body.jobs if job.current},
+                findings=len(body.findings),
+            )  # fmt: skip
         return Response(body.model_dump(mode="json"))
 
 
