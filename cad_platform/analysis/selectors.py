@@ -151,17 +151,13 @@ def study_to_analyse(actor: Actor, study_instance_uid: str) -> Study:
 
 def _set_counts(sets: Sequence[Reanalysis]) -> dict[uuid.UUID, dict[str, int]]:
     State, Member = AnalysisJob.State, ReanalysedStudy.State
-    jobs = AnalysisJob.objects.filter(
-        pk__in=ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy=OuterRef("pk")).values(
-            "analysisjob"
-        )
-    )
+    jobs = ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy=OuterRef("pk"))
     asked = Q(state=Member.REQUESTED)
     counted = (
         ReanalysedStudy.objects.filter(reanalysis__in=sets)
         .annotate(
-            works=Exists(jobs.filter(state__in=[State.REQUESTED, State.RUNNING])),
-            fails=Exists(jobs.filter(state=State.FAILED)),
+            works=Exists(jobs.filter(analysisjob__state__in=[State.REQUESTED, State.RUNNING])),
+            fails=Exists(jobs.filter(analysisjob__state=State.FAILED)),
         )
         .values("reanalysis")
         .annotate(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import MagicMock
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
@@ -68,3 +71,51 @@ def test_a_clinician_neither_lists_nor_retries(failed_job: AnalysisJob) -> None:
     clinician.force_login(factories.user(Role.RADIOLOGIST, failed_job.study.site))
     assert clinician.get(reverse("job", args=[failed_job.pk])).status_code == 403
     assert clinician.post(reverse("job-retry", args=[failed_job.pk])).status_code == 403
+
+
+@pytest.fixture
+def replaced_job(failed_job: AnalysisJob) -> AnalysisJob:
+    """Of a version that is not in use any more."""
+    type(failed_job.model_version).objects.filter(pk=failed_job.model_version_id).update(is_default=False)
+    factories.model_version(version="2.0.0")
+    return failed_job
+
+
+def test_a_job_of_an_earlier_version_says_so_and_has_its_study_analysed_again(
+    browser: Client, replaced_job: AnalysisJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cad_platform.analysis.requesting.why_not", lambda images, contract: "")
+    monkeypatch.setattr("cad_platform.analysis.requesting.manifest_of", MagicMock())
+    page = browser.get(reverse("job", args=[replaced_job.pk])).content.decode()
+    assert (
+        "mammography 1.0.0 is not in use any more; studies like this one are analysed with mammography 2.0.0."
+        in page
+    )
+    assert "Analyse this study again" in page and "Try again" not in page
+    again = reverse("job-analyse-again", args=[replaced_job.pk])
+    answer = browser.post(again, follow=True)
+    made = AnalysisJob.objects.get(model_version__version="2.0.0")
+    assert answer.redirect_chain == [(reverse("job", args=[made.pk]), 302)]
+    page = answer.content.decode()
+    assert "mammography 2.0.0 looks at this study." in page and "not in use any more" not in page
+    AnalysisJob.objects.filter(pk=made.pk).update(state="succeeded", result={"flags": []})
+    assert browser.post(again).status_code == 409
+    replaced_job.refresh_from_db()
+    assert replaced_job.state == AnalysisJob.State.FAILED, "it stays as it was"
+
+
+def test_a_job_of_a_withdrawn_study_offers_nothing(browser: Client, replaced_job: AnalysisJob) -> None:
+    study = type(replaced_job.study).objects
+    study.update(withdrawn_at=timezone.now(), withdrawn_reason="wrong patient")
+    page = browser.get(reverse("job", args=[replaced_job.pk])).content.decode()
+    assert "Analyse this study again" not in page and "not in use any more" not in page
+
+
+def test_a_clinician_has_no_study_analysed_by_its_job(replaced_job: AnalysisJob) -> None:
+    clinician = Client()
+    clinician.force_login(factories.user(Role.RADIOLOGIST, replaced_job.study.site))
+    assert clinician.post(reverse("job-analyse-again", args=[replaced_job.pk])).status_code == 403
+
+
+def test_the_jobs_lead_to_analysing_a_set_again(browser: Client) -> None:
+    assert f'href="{reverse("reanalyses")}">Analyse again…' in browser.get(reverse("jobs")).content.decode()
