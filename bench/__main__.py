@@ -11,6 +11,7 @@ import sys
 
 from bench import latency, serving, turnaround
 from bench.platform import PlatformMissing
+from inference.serving.store import StoreError
 
 
 def main() -> int:
@@ -29,7 +30,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         status: int = options.run(options)
-    except PlatformMissing as error:
+    except (PlatformMissing, StoreError) as error:
         print(error, file=sys.stderr)
         return 1
     return status

@@ -61,3 +61,30 @@ def test_checks_refuse_a_model_of_unknown_training(
     words = ["explain", "ultrasound", "--check", "--data", str(tmp_path / "data"), "--store", str(tmp_path)]
     assert main(words) == 1
     assert "what it was trained on is unknown" in capsys.readouterr().err
+
+
+def test_attributions_need_no_file_for_gpus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The torch network is made of `model.onnx`; weights that are not the manifest's are refused all the same."""
+    manifest = read_manifest("ultrasound")
+    folder = version_folder(manifest, tmp_path / "store")
+    shutil.copytree(
+        version_folder(manifest), folder, ignore=shutil.ignore_patterns("model.pt", "variants.json", "plots")
+    )
+    write("busi", tmp_path / "busi")
+    frame = next((tmp_path / "busi").rglob("malignant (*).png"))
+    words = [
+        "explain",
+        "ultrasound",
+        str(frame),
+        "--method",
+        "integrated_gradients",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    words += ["--store", str(tmp_path / "store"), "--version", manifest.version]
+    assert main(words) == 0
+    assert len(list((tmp_path / "out").glob("*.heat.png"))) == 1
+    with (folder / "model.onnx").open("ab") as weights:
+        weights.write(b"\0")
+    assert main(words) == 1
+    assert "are not those of its manifest" in capsys.readouterr().err
