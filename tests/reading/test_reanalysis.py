@@ -23,6 +23,7 @@ from cad_platform.reading.reanalysis_presenter import asked_words, why_nothing
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
 from tests import factories as make
+from tests.analysis.conftest import models  # noqa: F401
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -266,6 +267,16 @@ def test_a_models_page_leads_to_what_is_not_by_its_version(reader: User, version
     )
     assert "No study that waits for its signature" in client.get(offer).content.decode()
     assert client.get(reverse("reanalyses-offer", args=[999_999])).status_code == 422
+
+
+def test_the_page_of_the_version_in_use_asks_for_the_offer(models: dict[str, ModelVersion]) -> None:  # noqa: F811
+    version = models["ultrasound"]
+    standby = make.model_version("ultrasound", "US", "0.9.0", is_default=False)
+    ModelVersion.objects.filter(pk=standby.pk).update(manifest=version.manifest)
+    client = browser_of(administrator())
+    offer = f'hx-get="{reverse("reanalyses-offer", args=[version.pk])}" hx-trigger="load"'
+    assert offer in client.get(reverse("model", args=[version.pk])).content.decode()
+    assert "reanalyses/offer" not in client.get(reverse("model", args=[standby.pk])).content.decode()
 
 
 def test_the_worklist_carries_its_filters_and_no_search(reader: User) -> None:

@@ -27,9 +27,9 @@ _EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _PLACES = (
     ("worklist", gettext_lazy("Worklist"), "study.view"),
     ("demographics-reviews", gettext_lazy("Demographics"), "patient.review_demographics"),
-    ("reanalyses", gettext_lazy("Analyse again"), "study.reanalyse"),
     ("jobs", gettext_lazy("Jobs"), "job.view_all"),
     ("models", gettext_lazy("Models"), "model.manage"),
+    ("reanalyses", gettext_lazy("Analyse again"), "study.reanalyse"),
     ("users", gettext_lazy("Users"), "user.manage"),
     ("tokens", gettext_lazy("Tokens"), "token.manage"),
     ("audit", gettext_lazy("Audit"), "audit.view"),
