@@ -42,6 +42,8 @@ OPEN = (AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING)
 #: Verdicts by which a reader has made a model's mark his own; it outlives the result that it came from.
 TAKEN_OVER = (FindingDecision.Verdict.ACCEPTED, FindingDecision.Verdict.EDITED)
 
+_ROUTED = 2
+
 
 # --- what counts ----------------------------------------------------------------------------------------
 
@@ -58,14 +60,15 @@ def only_current(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
         | Q(rank=OuterRef("rank"), requested_at__gt=OuterRef("requested_at"))
         | Q(rank=OuterRef("rank"), requested_at=OuterRef("requested_at"), pk__gt=OuterRef("pk"))
     )
-    return _ranked(jobs).filter(content_hash=F("study__content_hash")).filter(~Exists(better))
+    # Nothing is better than a routed version's own: most jobs need no look at the others.
+    return _ranked(jobs).filter(Q(rank=_ROUTED) | ~Exists(better), content_hash=F("study__content_hash"))
 
 
 def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     return jobs.annotate(
         rank=Case(
             When(state=AnalysisJob.State.CANCELLED, then=Value(0)),
-            When(is_routed("model_version__"), then=Value(2)),
+            When(is_routed("model_version__"), then=Value(_ROUTED)),
             default=Value(1),
             output_field=IntegerField(),
         )
@@ -81,7 +84,7 @@ def current_jobs(study: Study) -> list[AnalysisJob]:
 def is_in_use(job: AnalysisJob) -> bool:
     """Whether the version that made it is the one in use; else an earlier one stands in. `job` as read from
     `only_current`."""
-    return int(job.rank) == 2 or job.state == AnalysisJob.State.CANCELLED  # type: ignore[attr-defined]
+    return int(job.rank) == _ROUTED or job.state == AnalysisJob.State.CANCELLED  # type: ignore[attr-defined]
 
 
 def current_findings(study: Study, jobs: Collection[AnalysisJob] | None = None) -> list[Finding]:
@@ -129,12 +132,14 @@ def _taken_over(finding: Finding) -> bool:
 
 def with_ai_state(studies: QuerySet[Study]) -> QuerySet[Study]:
     """Annotate what the jobs that count amount to: `ai_score` (the highest), `has_job`, `has_open_job`."""
+    # Any job of the present content means that one of them counts.
+    there = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
     jobs = only_current(AnalysisJob.objects.filter(study=OuterRef("pk")))
     highest = jobs.order_by().values("study").annotate(highest=Max("score")).values("highest")
     return studies.annotate(
         ai_score=Subquery(highest, output_field=FloatField()),
-        has_job=Exists(jobs),
-        has_open_job=Exists(jobs.filter(state__in=OPEN)),
+        has_job=Exists(there),
+        has_open_job=Exists(only_current(there.filter(state__in=OPEN))),
     )
 
 
