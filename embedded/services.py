@@ -167,7 +167,7 @@ class Platform:
                 Service("valkey", self.valkey.command, prepare=self.valkey.prepare, ready=self.valkey.answers)
             )
             stores.append("valkey")
-        installed = tuple(stores)
+        registered = installed = tuple(stores)
         demo = ("--url", self.url, "--demo-json", str(self.state.demo_file))
         if not self.schema_is_current():
             migrate = Service("migrate", lambda: self._manage("migrate"), after=installed, once=True)
@@ -187,7 +187,7 @@ class Platform:
                 once=True,
             )
             services += [migrate, register, seed]
-            installed = (seed.name,)
+            registered, installed = (register.name,), (seed.name,)
         services += [
             Service("web", self._web, after=installed, ready=self.web_answers),
             Service("worker", lambda: self._celery("worker", *_WORKER), after=installed),
@@ -195,8 +195,9 @@ class Platform:
             Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed),
             Service(
                 "choose_defaults",
-                lambda: self._manage("choose_defaults", niceness=5),
-                after=(*installed, "torchserve") if self.torchserve else installed,
+                lambda: self._manage("choose_defaults"),
+                # Beside the demo users: what is probed first is a default already.
+                after=(*registered, "torchserve") if self.torchserve else registered,
                 once=True,
                 essential=False,
             ),
