@@ -47,11 +47,13 @@ class RecordedShape(ContractModel):
 
 
 class RecordedAnswer(ContractModel):
-    """`answer.json`. `said_by` is a sentence; `tolerance` is of each value, or relative where that is above 1."""
+    """`answer.json`. `said_by` is a sentence; `tolerance` is of each value, or relative where that is above 1.
+    `moved_by_rounding`: by how much float16 weights move the answer, where float32 was too large to be kept."""
 
     said_by: str
     seed: int
     tolerance: float = Field(gt=0)
+    moved_by_rounding: float = Field(0.0, ge=0)
     answers: tuple[RecordedShape, ...] = Field(min_length=1)
 
     def deviation(self, forward: Forward) -> tuple[float, str]:

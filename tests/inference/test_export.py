@@ -17,7 +17,7 @@ from inference.serving.answer import ANSWER, MOST_BY_ROUNDING, TOLERANCE, read_a
 from inference.serving.archive import build_archives
 from inference.serving.onnx_session import OnnxForward
 from inference.serving.store import StoreError, read_manifest, version_folder, versions_of
-from inference.training import build
+from inference.training import build, export
 from inference.training.export import export_onnx
 from inference.training.plan import Plan, PlanError, refuse_known_version, store_model
 from tests.inference.tiny_network import OUTPUTS, SHAPE, example, tiny_network
@@ -54,6 +54,25 @@ def test_weights_stay_whole_where_rounding_would_move_the_answer(tmp_path: Path)
     answer = export_onnx(network, (example(),), OUTPUTS, tmp_path / "model.onnx")
     assert precisions(tmp_path / "model.onnx") == {onnx.TensorProto.FLOAT}
     assert answer.deviation(OnnxForward(tmp_path / "model.onnx"))[0] < MOST_BY_ROUNDING
+
+
+def test_where_whole_weights_are_too_large_the_answer_says_what_rounding_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = tiny_network()
+    network.classify.weight.data *= 1000
+    with torch.no_grad():
+        network.classify.bias -= network(torch.from_numpy(seeded_input((2, *SHAPE), 0))).logit[0]
+    export_onnx(network, (example(),), OUTPUTS, tmp_path / "whole.onnx")
+    monkeypatch.setattr(export, "MAX_WEIGHTS_BYTES", (tmp_path / "whole.onnx").stat().st_size - 1000)
+    answer = export_onnx(network, (example(),), OUTPUTS, tmp_path / "model.onnx")
+    assert precisions(tmp_path / "model.onnx") == {onnx.TensorProto.FLOAT16}
+    moved = answer.deviation(OnnxForward(tmp_path / "model.onnx"))[0]
+    assert answer.moved_by_rounding == moved >= MOST_BY_ROUNDING
+    assert answer.tolerance == TOLERANCE + moved
+    monkeypatch.setattr(export, "MAX_WEIGHTS_BYTES", 1000)
+    with pytest.raises(ValueError, match="would have"):
+        export_onnx(network, (example(),), OUTPUTS, tmp_path / "model.onnx")
 
 
 def test_the_recorded_answer_is_the_trained_networks_own(tmp_path: Path) -> None:
