@@ -67,8 +67,8 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     reauthenticate(
         actor, password, purpose="report.sign", object_type="report", object_id=report.pk, study=report.study
     )
-    signed_at = timezone.now()
-    sheet = _sheet(actor, draft(actor, report_id, "report.sign"), revision, signed_at)
+    sheet = _sheet(actor, draft(actor, report_id, "report.sign"), revision)
+    signed_at = sheet.signature.signed_at
     pdf = typeset(sheet.document, created=signed_at)
     with transaction.atomic():
         # The file first: no row of the case is locked while bytes travel.
@@ -86,8 +86,8 @@ def meaning_of(report: Report) -> str:
     return _("Read, interpreted and approved as the responsible physician")
 
 
-def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime) -> _Sheet:
-    """What would be signed of this draft as its case stands now."""
+def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime | None = None) -> _Sheet:
+    """What would be signed of this draft as its case stands now, at that time or just now."""
     refuse_unreportable(report.study)
     if report.revision != revision:
         raise StaleRevision(report)
@@ -101,6 +101,8 @@ def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime) -> 
         )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary_of(report.study)
+    # After the results were read: what ends later than the signature stands in no record of it.
+    signed_at = signed_at or timezone.now()
     digest = content_hash(
         canonical_record(
             report,
