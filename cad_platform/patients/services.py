@@ -40,6 +40,12 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s^]+", " ", name).strip().casefold()
 
 
+def lock_patient(patient_id: uuid.UUID | None) -> Patient | None:
+    """The patient as known now, whose demographics stay so until the transaction ends; None where there is none. After
+    the study's lock, never before it."""
+    return Patient.objects.select_for_update(no_key=True).filter(pk=patient_id).first() if patient_id else None
+
+
 def receive_patient(
     actor: Actor, site_id: int, patient_id: str, reported: Demographics, study_instance_uid: str
 ) -> Patient:

@@ -18,6 +18,7 @@ from cad_platform.accounts.reauthentication import reauthenticate
 from cad_platform.core import outbox
 from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.request import Actor
+from cad_platform.patients.services import lock_patient
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.reporting.document import document_of
@@ -73,7 +74,10 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     with transaction.atomic():
         # The file first: no row of the case is locked while bytes travel.
         stored = storage.store_bytes(pdf, "application/pdf")
-        standing = _sheet(actor, lock_draft(actor, report_id, "report.sign"), revision, signed_at)
+        report = lock_draft(actor, report_id, "report.sign")
+        # Printed, though no part of the record: nobody corrects the patient between this look and the commit.
+        report.study.patient = lock_patient(report.study.patient_id)
+        standing = _sheet(actor, report, revision, signed_at)
         if standing.document != sheet.document:
             raise Conflict(_changed(sheet, standing), code="case_changed")
         return _freeze(actor, standing, stored)

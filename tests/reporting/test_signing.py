@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
@@ -201,6 +201,31 @@ def test_another_name_printed_is_another_report(
     with pytest.raises(Conflict, match="details changed"):
         sign(signer, draft)
     assert_unsigned(draft)
+
+
+def test_nobody_corrects_the_patient_between_the_last_look_and_the_commit(
+    signer: Actor, draft: Report, study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, refused = signing._freeze, []
+
+    def correct() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '300ms'")
+            Patient.objects.filter(pk=study.patient_id).update(name="Okafor^Adaeze")
+        except OperationalError as error:
+            refused.append(error)
+        finally:
+            connection.close()
+
+    def freeze(*args: Any) -> Any:
+        thread = threading.Thread(target=correct)
+        thread.start()
+        thread.join(10)
+        return real(*args)
+
+    monkeypatch.setattr(signing, "_freeze", freeze)
+    assert sign(signer, draft).content_hash and len(refused) == 1
 
 
 def test_an_undo_meanwhile_is_told_too(
