@@ -43,7 +43,9 @@ def _folded(name: str) -> str:
 def lock_patient(patient_id: uuid.UUID | None) -> Patient | None:
     """The patient as known now, whose demographics stay so until the transaction ends; None where there is none. After
     the study's lock, never before it."""
-    return Patient.objects.select_for_update(no_key=True).filter(pk=patient_id).first() if patient_id else None
+    if patient_id is None:
+        return None
+    return Patient.objects.select_for_update(no_key=True).filter(pk=patient_id).first()
 
 
 def receive_patient(
