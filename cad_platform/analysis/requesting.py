@@ -37,7 +37,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
     """
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
-    images = list(images_in_order(study))
+    images: list[Instance] = []
     known = {
         job.model_version_id: job
         for job in AnalysisJob.objects.select_for_update(of=("self",)).filter(
@@ -50,6 +50,8 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
         if model and version.name != model:
             continue
         job = known.get(version.pk)
+        if job is None or job.state == State.NOT_APPLICABLE:
+            images = images or list(images_in_order(study))
         if job is None:
             job = _made(study, version, images)
         else:

@@ -279,10 +279,16 @@ def _lease() -> timedelta:
 def _locked(job_id: uuid.UUID | str, **condition: Any) -> AnalysisJob | None:
     """The job with its study, both locked in that order, if it meets the condition then."""
     study_id = AnalysisJob.objects.filter(pk=job_id, **condition).values_list("study_id", flat=True).first()
-    study = lock_study(study_id) if study_id else None
+    return _locked_of(study_id, job_id, **condition) if study_id else None
+
+
+def _locked_of(study_id: uuid.UUID, job_id: uuid.UUID | str, **condition: Any) -> AnalysisJob | None:
+    """`_locked` for who knows the study."""
+    study = lock_study(study_id)
     if study is None:
         return None
     found = AnalysisJob.objects.select_for_update(of=("self",)).select_related("model_version")
+    found = found.defer("model_version__card", "model_version__metrics")
     job = found.filter(pk=job_id, **condition).first()
     if job is not None:
         job.study = study
@@ -291,7 +297,13 @@ def _locked(job_id: uuid.UUID | str, **condition: Any) -> AnalysisJob | None:
 
 def _ours(claim: Claim) -> AnalysisJob | None:
     """The locked job if this attempt is still its latest, runs, and has not let its lease run out."""
-    job = _locked(claim.job.pk, attempt=claim.attempt, state=State.RUNNING, lease_expires_at__gt=Now())
+    job = _locked_of(
+        claim.job.study_id,
+        claim.job.pk,
+        attempt=claim.attempt,
+        state=State.RUNNING,
+        lease_expires_at__gt=Now(),
+    )
     if job is not None and job.study.withdrawn_at is not None:
         transitions.cancel(job)
         return None

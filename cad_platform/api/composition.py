@@ -20,6 +20,7 @@ from cad_platform.reading.case_state import (
     current_jobs,
     decision_of,
     filter_analysed,
+    have_ended,
 )
 from cad_platform.reporting import selectors as reports
 from cad_platform.studies import selectors as studies
@@ -44,10 +45,10 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
         return request.build_absolute_uri(analyses.artefact_url(artefact_id))
 
     # Before the jobs: one that ends in between is seen ended and "complete", never running and "analysed".
-    summary = _summary(request, study, done=study.pk in analysed([study]))
+    counting = current_jobs(study)
+    summary = _summary(request, study, done=have_ended(counting))
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
-    counting = current_jobs(study)
     current = {job.pk for job in counting}
     return answers.StudyAnswer(
         **summary,

@@ -78,7 +78,14 @@ def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
 def current_jobs(study: Study) -> list[AnalysisJob]:
     """The jobs of a study that count, by model."""
     jobs = only_current(AnalysisJob.objects.filter(study=study))
-    return list(jobs.select_related("model_version").order_by("model_version__name"))
+    # Cards and figures are long and nobody's business here.
+    jobs = jobs.select_related("model_version").defer("model_version__card", "model_version__metrics")
+    return list(jobs.order_by("model_version__name"))
+
+
+def have_ended(jobs: Collection[AnalysisJob]) -> bool:
+    """Whether the jobs of a study that count are there and have all ended, failed ones included."""
+    return bool(jobs) and not any(job.state in OPEN for job in jobs)
 
 
 def is_in_use(job: AnalysisJob) -> bool:

@@ -16,8 +16,9 @@ ROUTED_TOPIC = "model.routed"
 
 
 def route(study: Study) -> list[ModelVersion]:
-    """The versions that analyse this study now, by name. Their results are the ones that count."""
-    return list(routed_versions(study.modality))
+    """The versions that analyse this study now, by name, without their long texts. Their results are the ones that
+    count."""
+    return list(routed_versions(study.modality).defer("card", "metrics"))
 
 
 def routed_versions(modality: str | None = None) -> QuerySet[ModelVersion]:
