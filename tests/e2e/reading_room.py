@@ -137,5 +137,6 @@ class ReadingRoom:
         return "/".join(self.page.url.split("/")[:3])
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
+        # A decision breaks off the page's own poll, and htmx says so as if it were an error.
+        if message.type == "error" and not message.text.startswith(("htmx:afterRequest", "htmx:sendAbort")):
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
