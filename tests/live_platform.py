@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,12 +138,12 @@ def _last_words(state: Path) -> str:
     return "\n".join(f"--- {log.name}\n{log.read_text(errors='replace')[-1500:]}" for log in logs)
 
 
-@pytest.fixture(scope="session")
-def live_platform() -> Iterator[LivePlatform]:
-    """The whole platform, ready; one for the run."""
+@contextmanager
+def running_platform(**environment: str) -> Iterator[LivePlatform]:
+    """A platform of one's own, ready, without cases; it ends with the block. `environment` is set for it alone."""
     with tempfile.TemporaryDirectory(prefix="cad-live-", ignore_cleanup_errors=True) as folder:
         state = Path(folder) / "state"
-        process = start_platform(state, free_port())
+        process = start_platform(state, free_port(), **environment)
         try:
             wait_for_platform(process, state)
             demo: dict[str, Any] = json.loads((state / "demo.json").read_text())
@@ -150,6 +151,13 @@ def live_platform() -> Iterator[LivePlatform]:
         finally:
             process.terminate()
             process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def live_platform() -> Iterator[LivePlatform]:
+    """The whole platform, ready; one for the run."""
+    with running_platform() as platform:
+        yield platform
 
 
 @pytest.fixture(scope="session")

@@ -58,7 +58,7 @@ def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
     if study.withdrawn_at is not None:
         raise Conflict(_("The study of this job was withdrawn."))
     tried = _in_use(failed)
-    if tried.state not in {State.REQUESTED, State.RUNNING}:
+    if tried.state not in AnalysisJob.OPEN:
         raise Conflict(_("%(version)s has looked at this study already.") % {"version": tried.model_version})
     if tried.state == State.REQUESTED:
         transitions.queue(tried)
@@ -91,7 +91,7 @@ def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
     if locked is None or locked.withdrawn_at is not None or locked.state != Study.State.COMPLETE:
         raise Conflict(_("Only a complete study that is not withdrawn can be analysed."))
     jobs = requesting.jobs_for(locked, again=True)
-    under_way = [job for job in jobs if job.state in {State.REQUESTED, State.RUNNING}]
+    under_way = [job for job in jobs if job.state in AnalysisJob.OPEN]
     if not jobs:
         raise Conflict(_("No model is in use for this kind of study."), code="no_model")
     if not under_way:
@@ -118,10 +118,7 @@ def without_result(studies: QuerySet[Study]) -> QuerySet[Study]:
         study=OuterRef(OuterRef("pk")),
         content_hash=OuterRef(OuterRef("content_hash")),
         model_version=OuterRef("pk"),
-    ).filter(
-        Q(state__in=[State.SUCCEEDED, State.REQUESTED, State.RUNNING])
-        | Q(state=State.NOT_APPLICABLE, attempt=0)
-    )
+    ).filter(Q(state__in=[State.SUCCEEDED, *AnalysisJob.OPEN]) | Q(state=State.NOT_APPLICABLE, attempt=0))
     missing = ModelVersion.objects.filter(is_routed(), modality=OuterRef("modality")).filter(~Exists(has))
     queued = ReanalysedStudy.objects.filter(
         study=OuterRef("pk"), state=_Member.WAITING, reanalysis__stopped_at__isnull=True
@@ -192,7 +189,7 @@ def go_on() -> int:
 def _at_work(reanalysis: Reanalysis) -> int:
     """How many jobs of a set are under way."""
     of_set = ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy__reanalysis=reanalysis)
-    open_jobs = AnalysisJob.objects.filter(state__in=[State.REQUESTED, State.RUNNING])
+    open_jobs = AnalysisJob.objects.filter(state__in=AnalysisJob.OPEN)
     return open_jobs.filter(pk__in=of_set.values("analysisjob")).count()
 
 
@@ -211,7 +208,7 @@ def _begin(reanalysis: Reanalysis, member_id: int, study_id: object) -> bool:
     if study is None or member is None:
         return False
     jobs = requesting.jobs_for(study, again=True)
-    at_work = [job for job in jobs if job.state in {State.REQUESTED, State.RUNNING}]
+    at_work = [job for job in jobs if job.state in AnalysisJob.OPEN]
     for job in requesting.waiting(at_work):
         transitions.queue(job)
     member.jobs.add(*at_work)

@@ -25,6 +25,8 @@ class AnalysisJob(models.Model):
         FAILED = "failed", _("Failed")
         CANCELLED = "cancelled", _("Cancelled")
 
+    #: Somebody has to work on it, or does.
+    OPEN = (State.REQUESTED, State.RUNNING)
     ENDED = (State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED)
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

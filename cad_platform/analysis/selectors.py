@@ -156,7 +156,7 @@ def _set_counts(sets: Sequence[Reanalysis]) -> dict[uuid.UUID, dict[str, int]]:
     counted = (
         ReanalysedStudy.objects.filter(reanalysis__in=sets)
         .annotate(
-            works=Exists(jobs.filter(analysisjob__state__in=[State.REQUESTED, State.RUNNING])),
+            works=Exists(jobs.filter(analysisjob__state__in=AnalysisJob.OPEN)),
             fails=Exists(jobs.filter(analysisjob__state=State.FAILED)),
         )
         .values("reanalysis")

@@ -54,8 +54,6 @@ __all__ = [
     "take_over_lost",
 ]
 
-_OPEN = (State.REQUESTED, State.RUNNING)
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -197,19 +195,19 @@ def take_over_lost(limit: int = 100) -> int:
 
 def cancel_withdrawn(limit: int = 100) -> int:
     """Cancel the open jobs of withdrawn studies; a worker that is at one notices at its next renewal."""
-    found = AnalysisJob.objects.filter(state__in=_OPEN, study__withdrawn_at__isnull=False)
-    return _each(found, {"state__in": _OPEN}, transitions.cancel, limit)
+    found = AnalysisJob.objects.filter(state__in=AnalysisJob.OPEN, study__withdrawn_at__isnull=False)
+    return _each(found, {"state__in": AnalysisJob.OPEN}, transitions.cancel, limit)
 
 
 def replace_unrouted(limit: int = 200) -> int:
     """Move open jobs to the version that runs for their studies now; returns how many. Called when a model's version
     was changed, and by the sweeper: a message may be lost."""
     found = AnalysisJob.objects.filter(
-        state__in=_OPEN,
+        state__in=AnalysisJob.OPEN,
         study__withdrawn_at__isnull=True,
         model_version__name__in=routed_versions().values("name"),
     ).exclude(is_routed("model_version__"))
-    return _each(found, {"state__in": _OPEN}, _replace, limit)
+    return _each(found, {"state__in": AnalysisJob.OPEN}, _replace, limit)
 
 
 @transaction.atomic

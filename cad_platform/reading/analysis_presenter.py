@@ -132,7 +132,7 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
         id=str(job.id),
         model_title=manifest.get("title") or wording.class_words(job.model_version.name),
         cell=cell,
-        is_open=job.state in {AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING},
+        is_open=job.state in AnalysisJob.OPEN,
         classes=[
             ClassScore(wording.class_words(name), round(100 * value), value, name == positive)
             for name, value in result.get("probabilities", {}).items()
@@ -140,8 +140,15 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
         breasts=breasts,
         images=images,
         provenance=_provenance(job, result, thresholds) if result else None,
-        after_signature=bool(case.signed_at and job.finished_at and job.finished_at > case.signed_at),
+        after_signature=_is_after_signature(job, case.signed_jobs),
     )
+
+
+def _is_after_signature(job: AnalysisJob, signed: Mapping[str, str] | None) -> bool:
+    """Whether the signed report does not know how the job ended. Its record tells: two machines' clocks differ."""
+    if signed is None or job.state in AnalysisJob.OPEN:
+        return False
+    return signed.get(str(job.pk)) != job.state
 
 
 def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping[str, float]) -> Provenance:

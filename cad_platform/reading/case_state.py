@@ -38,7 +38,6 @@ from cad_platform.registry.routing import is_routed
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import lock_study
 
-OPEN = (AnalysisJob.State.REQUESTED, AnalysisJob.State.RUNNING)
 #: Verdicts by which a reader has made a model's mark his own; it outlives the result that it came from.
 TAKEN_OVER = (FindingDecision.Verdict.ACCEPTED, FindingDecision.Verdict.EDITED)
 
@@ -85,7 +84,7 @@ def current_jobs(study: Study) -> list[AnalysisJob]:
 
 def have_ended(jobs: Collection[AnalysisJob]) -> bool:
     """Whether the jobs of a study that count are there and have all ended, failed ones included."""
-    return bool(jobs) and not any(job.state in OPEN for job in jobs)
+    return bool(jobs) and not any(job.state in AnalysisJob.OPEN for job in jobs)
 
 
 def is_in_use(job: AnalysisJob) -> bool:
@@ -101,12 +100,12 @@ def current_findings(study: Study, jobs: Collection[AnalysisJob] | None = None) 
     current = {job.pk for job in (current_jobs(study) if jobs is None else jobs)}
     return [
         finding
-        for finding in findings_with_decisions(study)
+        for finding in _findings_with_decisions(study)
         if finding.job_id is None or finding.job_id in current or _taken_over(finding)
     ]
 
 
-def findings_with_decisions(study: Study) -> list[Finding]:
+def _findings_with_decisions(study: Study) -> list[Finding]:
     """Every finding of a study, those of earlier results included."""
     decisions = FindingDecision.objects.select_related("reader").order_by("decided_at", "id")
     return list(
@@ -146,14 +145,14 @@ def with_ai_state(studies: QuerySet[Study]) -> QuerySet[Study]:
     return studies.annotate(
         ai_score=Subquery(highest, output_field=FloatField()),
         has_job=Exists(there),
-        has_open_job=Exists(only_current(there.filter(state__in=OPEN))),
+        has_open_job=Exists(only_current(there.filter(state__in=AnalysisJob.OPEN))),
     )
 
 
 def filter_analysed(studies: QuerySet[Study], wanted: bool = True) -> QuerySet[Study]:
     """Those whose jobs that count have all ended, failed ones included; or the others."""
     jobs = only_current(AnalysisJob.objects.filter(study=OuterRef("pk")))
-    ended = Exists(jobs) & ~Exists(jobs.filter(state__in=OPEN))
+    ended = Exists(jobs) & ~Exists(jobs.filter(state__in=AnalysisJob.OPEN))
     return studies.filter(ended if wanted else ~Q(ended))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -14,7 +13,6 @@ from django.db.models import (
     F,
     FilteredRelation,
     IntegerField,
-    Max,
     Prefetch,
     Q,
     QuerySet,
@@ -109,14 +107,15 @@ class WorklistPage:
 
 @dataclass(frozen=True)
 class CaseRecord:
-    """Everything of one study that the case page composes. `jobs` and `findings` are those that count."""
+    """Everything of one study that the case page composes. `jobs` and `findings` are those that count.
+    `signed_jobs`: the states of jobs, by id, as the latest signed report holds them; None where nothing is signed."""
 
     study: Study
     reading_state: str
     images: list[Instance]
     jobs: list[AnalysisJob]
     earlier_jobs: list[AnalysisJob]
-    signed_at: datetime | None
+    signed_jobs: dict[str, str] | None
     findings: list[Finding]
     artefacts: list[Artefact]
     other_studies: list[Study]
@@ -228,8 +227,14 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     require(actor, "study.view", study)
     jobs = current_jobs(study)
     counts = [job.pk for job in jobs]
-    earlier = AnalysisJob.objects.filter(study=study).exclude(pk__in=counts).select_related("model_version")
-    reports = study.reports.filter(state="signed")
+    # Their results stay where they are: the history names them by version and score alone.
+    earlier = (
+        AnalysisJob.objects.filter(study=study)
+        .exclude(pk__in=counts)
+        .select_related("model_version")
+        .defer("result", "model_version__card", "model_version__metrics")
+    )
+    signed = study.reports.filter(state="signed").order_by("signature__signed_at").last()
     others = (
         with_reading_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
         if study.patient_id
@@ -241,7 +246,9 @@ def case(actor: Actor, uid: str) -> CaseRecord:
         images=list(images_in_order(study)),
         jobs=jobs,
         earlier_jobs=list(earlier.order_by("-requested_at", "pk")),
-        signed_at=reports.aggregate(last=Max("signature__signed_at"))["last"],
+        signed_jobs={job["id"]: job["state"] for job in signed.ai_summary.get("jobs", [])}
+        if signed
+        else None,
         findings=current_findings(study, jobs),
         artefacts=list(Artefact.objects.filter(job__in=counts).select_related("instance", "job")),
         other_studies=list(others.order_by("-study_date", "-received_at")[:20]),

@@ -9,13 +9,13 @@ from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
-from cad_platform.analysis.models import Finding
+from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.selectors import latest_event
 from cad_platform.audit.services import record
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.core.request import Actor
 from cad_platform.reading import selectors
-from cad_platform.reading.case_state import OPEN, lock_open_case
+from cad_platform.reading.case_state import lock_open_case
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import READER_LABELS
 from cad_platform.studies.models import Instance, Study
@@ -74,7 +74,7 @@ def _shown_jobs(case: selectors.CaseRecord) -> dict[str, str]:
 
 
 def _ended(jobs: Mapping[str, str]) -> dict[str, str]:
-    return {key: state for key, state in jobs.items() if state not in OPEN}
+    return {key: state for key, state in jobs.items() if state not in AnalysisJob.OPEN}
 
 
 @transaction.atomic

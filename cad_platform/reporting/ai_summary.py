@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from cad_platform.analysis.models import AnalysisJob, Finding
-from cad_platform.reading.case_state import OPEN, current_findings, current_jobs, decision_of
+from cad_platform.reading.case_state import current_findings, current_jobs, decision_of
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.content import FindingLine
 from cad_platform.studies.models import Instance, Study
@@ -97,7 +97,7 @@ def _withdrawn(finding: dict[str, Any]) -> bool:
 
 def _job(job: AnalysisJob) -> dict[str, Any]:
     # Whether somebody works on it just now is no statement about the patient.
-    is_open = job.state in OPEN
+    is_open = job.state in AnalysisJob.OPEN
     result = job.result or {}
     model = result.get("model", {})
     manifest = job.model_version.manifest

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from unittest.mock import MagicMock
-
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -12,6 +11,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.audit.models import AuditEvent
+from inference.serving.store import read_manifest
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,15 +77,16 @@ def test_a_clinician_neither_lists_nor_retries(failed_job: AnalysisJob) -> None:
 def replaced_job(failed_job: AnalysisJob) -> AnalysisJob:
     """Of a version that is not in use any more."""
     type(failed_job.model_version).objects.filter(pk=failed_job.model_version_id).update(is_default=False)
-    factories.model_version(version="2.0.0")
+    used = factories.model_version(version="2.0.0")
+    used.manifest = read_manifest("mammography", settings.MODEL_STORE).model_dump(mode="json")
+    used.save()
+    factories.instance(failed_job.study)
     return failed_job
 
 
 def test_a_job_of_an_earlier_version_says_so_and_has_its_study_analysed_again(
-    browser: Client, replaced_job: AnalysisJob, monkeypatch: pytest.MonkeyPatch
+    browser: Client, replaced_job: AnalysisJob
 ) -> None:
-    monkeypatch.setattr("cad_platform.analysis.requesting.why_not", lambda images, contract: "")
-    monkeypatch.setattr("cad_platform.analysis.requesting.manifest_of", MagicMock())
     page = browser.get(reverse("job", args=[replaced_job.pk])).content.decode()
     assert (
         "mammography 1.0.0 is not in use any more; studies like this one are analysed with mammography 2.0.0."

@@ -8,16 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from imaging.phantoms import ultrasound
+from tests.e2e.administrator import NEW, OLD, Administrator, add_version
 from tests.e2e.reading_room import HospitalSystem, ReadingRoom
 from tests.e2e.test_reading_by_keyboard import violations
-from tests.e2e.test_versions_walk import (  # noqa: F401
-    NEW,
-    OLD,
-    Administrator,
-    add_version,
-    own_platform,
-    own_store,
-)
 from tests.live_platform import LivePlatform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -46,8 +39,8 @@ def new_page(chromium: Browser, platform: LivePlatform) -> Page:
 
 
 def test_studies_of_an_earlier_version_are_analysed_again_and_keep_their_history(
-    own_platform: LivePlatform,  # noqa: F811
-    own_store: Path,  # noqa: F811
+    own_platform: LivePlatform,
+    own_store: Path,
     chromium: Browser,
     axe_source: str,
     tmp_path: Path,

@@ -3,61 +3,21 @@ Chromium and by API, on a platform of its own with a model store of its own. No 
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from embedded.state import REPOSITORY, free_port
 from imaging.phantoms import ultrasound
-from inference.serving.store import read_manifest, version_folder
+from tests.e2e.administrator import NEW, OLD, Administrator, add_version
 from tests.e2e.reading_room import HospitalSystem
-from tests.live_platform import LivePlatform, start_platform, wait_for_platform
+from tests.live_platform import LivePlatform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
-
-STORE = REPOSITORY / "model_store"
-OLD = read_manifest("ultrasound", STORE).version
-NEW = "99.0.0"
-
-
-def add_version(store: Path, version: str) -> Path:
-    """Put the same network into the store under another version, whole at once."""
-    manifest = read_manifest("ultrasound", STORE)
-    hidden = store / "ultrasound" / f".{version}"
-    shutil.copytree(version_folder(manifest, STORE), hidden)
-    described = json.loads((hidden / "manifest.json").read_text()) | {"version": version}
-    (hidden / "manifest.json").write_text(json.dumps(described))
-    return hidden.rename(store / "ultrasound" / version)
-
-
-@pytest.fixture(scope="module")
-def own_store() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="cad-store-") as folder:
-        manifest = read_manifest("ultrasound", STORE)
-        shutil.copytree(version_folder(manifest, STORE), Path(folder) / "ultrasound" / manifest.version)
-        yield Path(folder)
-
-
-@pytest.fixture(scope="module")
-def own_platform(own_store: Path) -> Iterator[LivePlatform]:
-    with tempfile.TemporaryDirectory(prefix="cad-walk-", ignore_cleanup_errors=True) as folder:
-        state = Path(folder) / "state"
-        process = start_platform(state, free_port(), CAD_MODEL_STORE=str(own_store))
-        try:
-            wait_for_platform(process, state)
-            demo: dict[str, Any] = json.loads((state / "demo.json").read_text())
-            yield LivePlatform(demo["url"], demo["users"], demo["token"], state, process.pid)
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 class Posting(threading.Thread):
@@ -107,44 +67,6 @@ class Posting(threading.Thread):
             assert time.monotonic() < deadline and self.error is None, self.error
             time.sleep(0.1)
         return self.posted[-1]
-
-
-class Administrator:
-    """At the browser, and at the API with the browser's session."""
-
-    def __init__(self, page: Page, platform: LivePlatform) -> None:
-        self.page, self.url = page, platform.url
-        user = platform.user("administrator")
-        page.goto(f"{self.url}/accounts/login/")
-        page.get_by_label("Username").fill(user["username"])
-        page.get_by_label("Password", exact=True).fill(user["password"])
-        page.locator("main").get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("navigation").first).to_contain_text("Models")
-
-    def models(self) -> dict[str, Any]:
-        answer = self.page.request.get(f"{self.url}/api/v1/models")
-        assert answer.status == 200, answer.text()
-        return {one["version"]: one for one in answer.json()["results"] if one["name"] == "ultrasound"}
-
-    def post(self, path: str) -> Any:
-        token = next(c["value"] for c in self.page.context.cookies() if "csrf" in c["name"].lower())
-        return self.page.request.post(
-            f"{self.url}/api/v1/{path}", headers={"X-CSRFToken": token, "Referer": self.url}, data={}
-        )
-
-    def make_default(self, version: str) -> None:
-        """On the version's page; tried again while no server answers yet."""
-        deadline = time.monotonic() + 90
-        while not self.models()[version]["is_default"]:
-            assert time.monotonic() < deadline, self.page.locator("main").inner_text()
-            self.page.goto(f"{self.url}/models/")
-            self.page.get_by_role("link", name=f"ultrasound {version}").click()
-            button = self.page.get_by_role("button", name="Make it the default")
-            if button.count():
-                button.click()
-                self.page.wait_for_load_state()
-            else:
-                time.sleep(1)
 
 
 def test_a_version_is_registered_made_the_default_and_taken_back_while_studies_arrive(

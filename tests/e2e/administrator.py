@@ -1,0 +1,67 @@
+"""What an administrator of models does: puts a version into the store, looks, switches; by page and by API."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, expect
+
+from embedded.state import REPOSITORY
+from inference.serving.store import read_manifest, version_folder
+from tests.live_platform import LivePlatform
+
+STORE = REPOSITORY / "model_store"
+OLD = read_manifest("ultrasound", STORE).version
+NEW = "99.0.0"
+
+
+def add_version(store: Path, version: str) -> Path:
+    """Put the same network into the store under another version, whole at once."""
+    manifest = read_manifest("ultrasound", STORE)
+    hidden = store / "ultrasound" / f".{version}"
+    shutil.copytree(version_folder(manifest, STORE), hidden)
+    described = json.loads((hidden / "manifest.json").read_text()) | {"version": version}
+    (hidden / "manifest.json").write_text(json.dumps(described))
+    return hidden.rename(store / "ultrasound" / version)
+
+
+class Administrator:
+    """At the browser, and at the API with the browser's session."""
+
+    def __init__(self, page: Page, platform: LivePlatform) -> None:
+        self.page, self.url = page, platform.url
+        user = platform.user("administrator")
+        page.goto(f"{self.url}/accounts/login/")
+        page.get_by_label("Username").fill(user["username"])
+        page.get_by_label("Password", exact=True).fill(user["password"])
+        page.locator("main").get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("navigation").first).to_contain_text("Models")
+
+    def models(self) -> dict[str, Any]:
+        answer = self.page.request.get(f"{self.url}/api/v1/models")
+        assert answer.status == 200, answer.text()
+        return {one["version"]: one for one in answer.json()["results"] if one["name"] == "ultrasound"}
+
+    def post(self, path: str) -> Any:
+        token = next(c["value"] for c in self.page.context.cookies() if "csrf" in c["name"].lower())
+        return self.page.request.post(
+            f"{self.url}/api/v1/{path}", headers={"X-CSRFToken": token, "Referer": self.url}, data={}
+        )
+
+    def make_default(self, version: str) -> None:
+        """On the version's page; tried again while no server answers yet."""
+        deadline = time.monotonic() + 90
+        while not self.models()[version]["is_default"]:
+            assert time.monotonic() < deadline, self.page.locator("main").inner_text()
+            self.page.goto(f"{self.url}/models/")
+            self.page.get_by_role("link", name=f"ultrasound {version}").click()
+            button = self.page.get_by_role("button", name="Make it the default")
+            if button.count():
+                button.click()
+                self.page.wait_for_load_state()
+            else:
+                time.sleep(1)
