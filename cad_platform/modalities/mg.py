@@ -1,0 +1,44 @@
+"""Mammography, tomosynthesis included."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.modalities.modality import Modality, Report
+from cad_platform.modalities.shared import MALIGNANCY, labels
+
+MODALITY = Modality(
+    code="MG",
+    name=_("Mammography"),
+    position=10,
+    sop_classes=frozenset(
+        {
+            "1.2.840.10008.5.1.4.1.1.1.2",  # Digital Mammography X-Ray, for presentation
+            "1.2.840.10008.5.1.4.1.1.1.2.1",  # Digital Mammography X-Ray, for processing
+            "1.2.840.10008.5.1.4.1.1.13.1.3",  # Breast Tomosynthesis
+        }
+    ),
+    signers=frozenset({"radiologist"}),
+    drafters=frozenset({"radiologist", "sonographer"}),
+    labels=labels(
+        "mass",
+        "calcifications",
+        "architectural_distortion",
+        "asymmetry",
+        "lymph_node",
+        "skin_change",
+        "other",
+    ),
+    reject_reasons=(
+        _("Normal tissue"),
+        _("Overlapping tissue"),
+        _("Benign finding, known"),
+        _("Artefact or marker"),
+        _("Outside the breast"),
+    ),
+    bands=MALIGNANCY,
+    report=Report(kind="imaging", title=_("Mammography report"), has_density=True),
+    hanging="mammography",
+    champion="mammography",
+    phantoms=("mammography",),
+)
