@@ -58,6 +58,8 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
     elsewhere = [f"--ignore={folder}" for folder in _LABORATORY]
     node = str(bootstrap.NODE / "bin" / "node")
     typescript = [node, "frontend/node_modules/typescript/bin/tsc"]
+    eslint = [node, "frontend/node_modules/eslint/bin/eslint.js"]
+    prettier = [node, "frontend/node_modules/prettier/bin/prettier.cjs"]
     vitest = [node, "frontend/node_modules/vitest/vitest.mjs", "run"]
     return [
         Stage("style", [str(_BIN / "ruff"), "check"]),
@@ -70,6 +72,11 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
         ),
         Stage(
             "deployment", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], _PRODUCTION
+        ),
+        Stage("style of the front end", [*eslint, "frontend"]),
+        Stage(
+            "format of the front end",
+            [*prettier, "--check", "--ignore-path", "frontend/.prettierignore", "frontend"],
         ),
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("unit tests of the front end", [*vitest, "--root", "frontend"]),

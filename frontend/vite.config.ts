@@ -39,7 +39,12 @@ export default defineConfig({
         // What an entry shares with a chunk must lie outside the entry: the page names entries by their hash, a chunk
         // that imported one by its plain name would run it a second time.
         advancedChunks: {
-          groups: [{ name: 'shared', test: /\/src\/(viewer\/(frame|geometry|hanging|heatmap|overlay|pixels)|page\/(case_events|keyboard))\.ts$/ }],
+          groups: [
+            {
+              name: 'shared',
+              test: /\/src\/(viewer\/(frame|geometry|hanging|heatmap|overlay|pixels)|page\/(case_events|keyboard))\.ts$/,
+            },
+          ],
         },
         entryFileNames: 'assets/[name].js',
         chunkFileNames: 'assets/[name]-[hash].js',

@@ -81,7 +81,8 @@ class FindingsPanel {
       this.rejectDialog?.close();
       if (this.advance) this.toUndecided();
       this.advance = false;
-      if (document.activeElement === document.body) this.item()?.querySelector<HTMLElement>('.finding__select')?.focus();
+      if (document.activeElement === document.body)
+        this.item()?.querySelector<HTMLElement>('.finding__select')?.focus();
     });
   }
 
@@ -134,7 +135,9 @@ class FindingsPanel {
     const items = this.items();
     const from = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const order = [...items.slice(from + 1), ...items.slice(0, from + 1)];
-    this.choose(order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')));
+    this.choose(
+      order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')),
+    );
   }
 
   private press(action: string, advance: boolean): boolean {
@@ -163,7 +166,10 @@ class FindingsPanel {
     const form = document.getElementById('reject-form');
     if (!this.rejectDialog || !(form instanceof HTMLFormElement)) return false;
     if (!this.selected || !this.item()?.querySelector('[data-action=reject]')) return false;
-    form.setAttribute('hx-post', (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(/0{8}-[0-]+/, this.selected));
+    form.setAttribute(
+      'hx-post',
+      (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(/0{8}-[0-]+/, this.selected),
+    );
     htmx.process(form);
     form.reset();
     this.advance = true;
@@ -178,4 +184,3 @@ export function startCasePanel(): void {
   const description = caseDescription();
   if (live && description) new FindingsPanel(live, description.study);
 }
-

@@ -37,7 +37,10 @@ export class EditForm {
 
   edit(finding: CaseFinding): void {
     this.isNew = false;
-    this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.form.dataset['editTitle'] ?? '');
+    this.open(
+      (this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id),
+      this.form.dataset['editTitle'] ?? '',
+    );
     this.showBox(finding.image, finding.box);
     input('edit-box').value = '';
     tell('cad:edit-started', { id: finding.id });

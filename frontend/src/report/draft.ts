@@ -194,7 +194,9 @@ export class Draft {
 
   /** Whether the server kept the lines of findings that were sent. */
   private sameLines(kept: (string | null)[], sent: FormData): boolean {
-    const own = sent.getAll('line_finding').filter((finding) => finding !== '');
+    const own = sent
+      .getAll('line_finding')
+      .filter((finding): finding is string => typeof finding === 'string' && finding !== '');
     return own.join() === kept.filter((finding) => finding !== null).join();
   }
 
@@ -287,11 +289,16 @@ export class Draft {
         return;
       }
       this.hide('errors');
-      new SignDialog(dialog, this.form.dataset['sign'] ?? '', () => this.body(), async () => {
-        this.stop();
-        await this.section.refresh();
-        document.dispatchEvent(new CustomEvent('cad:report-signed'));
-      }).open(ready.warnings);
+      new SignDialog(
+        dialog,
+        this.form.dataset['sign'] ?? '',
+        () => this.body(),
+        async () => {
+          this.stop();
+          await this.section.refresh();
+          document.dispatchEvent(new CustomEvent('cad:report-signed'));
+        },
+      ).open(ready.warnings);
     } catch (problem) {
       this.section.say(problem);
     }

@@ -46,8 +46,14 @@ export async function json<T>(url: string, body: FormData | null = null, keepali
   const response = await ask(url, 'application/json', body, keepalive);
   if (response.status === 204) return {} as T;
   if (!(response.headers.get('Content-Type') ?? '').startsWith('application/json')) throw new NoAnswer();
-  const answer = await response.json();
-  if (response.ok) return answer as T;
+  const answer = (await response.json()) as {
+    code: string;
+    detail: string;
+    errors: FieldProblem[];
+    writer?: string;
+    saved_at?: string;
+  };
+  if (response.ok) return answer as unknown as T;
   if (response.status >= 500) throw new NoAnswer(answer.detail);
   throw new Refusal(answer.code, answer.detail, answer.errors, answer.writer, answer.saved_at);
 }

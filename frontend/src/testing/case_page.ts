@@ -48,8 +48,26 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
 /** A screening exam in the order of its hanging. */
 export const fourViews = (): CaseImage[] => ['R CC', 'L CC', 'R MLO', 'L MLO'].map((name) => caseImage(name));
 
-export const caseOf = (modality: string, images: CaseImage[]): CaseDescription => ({ study: 'study', modality, images, canDecide: true, words: {} });
+export const caseOf = (modality: string, images: CaseImage[]): CaseDescription => ({
+  study: 'study',
+  modality,
+  images,
+  canDecide: true,
+  words: {},
+});
 
 export function findingIn(image: CaseImage, id: string): CaseFinding {
-  return { id, number: 1, image: image.id, label: 'mass', words: '', percent: 80, verdict: 'undecided', byReader: false, box: [0, 0, 1, 1], modelBox: [0, 0, 1, 1], polygon: null };
+  return {
+    id,
+    number: 1,
+    image: image.id,
+    label: 'mass',
+    words: '',
+    percent: 80,
+    verdict: 'undecided',
+    byReader: false,
+    box: [0, 0, 1, 1],
+    modelBox: [0, 0, 1, 1],
+    polygon: null,
+  };
 }

@@ -26,7 +26,13 @@ export class FakePane implements Pane {
   resized = 0;
   private settle: (isDrawn: boolean) => void = () => undefined;
 
-  constructor(readonly image: CaseImage, _words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, readonly hanging: AbortSignal) {
+  constructor(
+    readonly image: CaseImage,
+    _words: Record<string, string>,
+    private readonly events: PaneEvents,
+    overlayEvents: OverlayEvents,
+    readonly hanging: AbortSignal,
+  ) {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
     this.element.dataset['image'] = image.id;

@@ -12,11 +12,13 @@ export class HeldFetch {
   readonly requests: Request[] = [];
 
   constructor() {
-    vi.stubGlobal('fetch', (address: string, { signal = null }: { signal?: AbortSignal | null } = {}) =>
-      new Promise<Response>((resolve, reject) => {
-        this.requests.push({ address, signal, answer: resolve });
-        signal?.addEventListener('abort', () => reject(signal.reason));
-      }),
+    vi.stubGlobal(
+      'fetch',
+      (address: string, { signal = null }: { signal?: AbortSignal | null } = {}) =>
+        new Promise<Response>((resolve, reject) => {
+          this.requests.push({ address, signal, answer: resolve });
+          signal?.addEventListener('abort', () => reject(signal.reason as Error));
+        }),
     );
   }
 

@@ -1,6 +1,15 @@
 /** Cornerstone3D, fed with raw pixels: its start, our image loader and the metadata that it asks for. World
  * coordinates are stored pixels (spacing 1), so that one transform serves image, marks and measurements. */
-import { Enums, RenderingEngine, cache, getShouldUseCPURendering, imageLoader, init, metaData, type Types } from '@cornerstonejs/core';
+import {
+  Enums,
+  RenderingEngine,
+  cache,
+  getShouldUseCPURendering,
+  imageLoader,
+  init,
+  metaData,
+  type Types,
+} from '@cornerstonejs/core';
 import type { CaseImage } from '../page/case_events';
 import { type ImageMetadata, bytesPerFrame, fetchBytes, pixelArray } from './pixels';
 
@@ -54,9 +63,19 @@ function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () =
   return { promise: makeImage(imageId, source, abort.signal), cancelFn: () => abort.abort() };
 }
 
-async function makeImage(imageId: string, { pixels: address, metadata, fallback }: Source, signal: AbortSignal): Promise<Types.IImage> {
+async function makeImage(
+  imageId: string,
+  { pixels: address, metadata, fallback }: Source,
+  signal: AbortSignal,
+): Promise<Types.IImage> {
   const progress = (fraction: number): void => waiting.get(imageId)?.forEach((tell) => tell(fraction));
-  const bytes = await fetchBytes(`${address}?frame=${frameOf(imageId)}`, bytesPerFrame(metadata), fallback, signal, progress);
+  const bytes = await fetchBytes(
+    `${address}?frame=${frameOf(imageId)}`,
+    bytesPerFrame(metadata),
+    fallback,
+    signal,
+    progress,
+  );
   const pixels = pixelArray(bytes, metadata);
   const isColour = metadata.samples === 3;
   const window = windowOf(metadata);
@@ -139,7 +158,7 @@ function describe(type: string, imageId: unknown): unknown {
 export function renderingEngine(): RenderingEngine {
   if (engine) return engine;
   init();
-  imageLoader.registerImageLoader(SCHEME, load as unknown as Types.ImageLoaderFn);
+  imageLoader.registerImageLoader(SCHEME, load);
   metaData.addProvider(describe, 10_000);
   cache.setMaxCacheSize(CACHE_BYTES);
   engine = new RenderingEngine('case');

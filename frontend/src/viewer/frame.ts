@@ -11,7 +11,10 @@ export class PaneFrame {
   private readonly bar = document.createElement('div');
   private readonly barText = document.createElement('span');
 
-  constructor(image: CaseImage, private readonly words: Words) {
+  constructor(
+    image: CaseImage,
+    private readonly words: Words,
+  ) {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
     this.element.setAttribute('role', 'group');
@@ -56,7 +59,11 @@ export class PaneFrame {
     this.status.className = 'pane__status pane__status--failed';
     const text = document.createElement('p');
     text.textContent = `${this.words['failed']} ${reason}`;
-    const button = Object.assign(document.createElement('button'), { type: 'button', className: 'button', textContent: this.words['retry'] ?? '' });
+    const button = Object.assign(document.createElement('button'), {
+      type: 'button',
+      className: 'button',
+      textContent: this.words['retry'] ?? '',
+    });
     button.addEventListener('click', retry);
     this.status.replaceChildren(text, button);
     this.element.dataset['ready'] = 'failed';

@@ -2,16 +2,23 @@ import { describe, expect, test } from 'vitest';
 import { caseImage, fourViews } from '../testing/case_page';
 import { chestWallSide, mammographyHanging } from './hanging';
 
-const names = (rows: (ReturnType<typeof caseImage> | null)[][] | undefined): (string | null)[][] | undefined => rows?.map((row) => row.map((image) => image && image.name));
+const names = (rows: (ReturnType<typeof caseImage> | null)[][] | undefined): (string | null)[][] | undefined =>
+  rows?.map((row) => row.map((image) => image && image.name));
 
 describe('mammograms', () => {
   test('hang right beside left and CC above MLO, in whatever order they came', () => {
-    expect(names(mammographyHanging(fourViews().reverse())?.rows)).toEqual([['R CC', 'L CC'], ['R MLO', 'L MLO']]);
+    expect(names(mammographyHanging(fourViews().reverse())?.rows)).toEqual([
+      ['R CC', 'L CC'],
+      ['R MLO', 'L MLO'],
+    ]);
   });
 
   test('leave the place of a missing view empty', () => {
     const images = fourViews().filter((image) => image.name !== 'L CC');
-    expect(names(mammographyHanging(images)?.rows)).toEqual([['R CC', null], ['R MLO', 'L MLO']]);
+    expect(names(mammographyHanging(images)?.rows)).toEqual([
+      ['R CC', null],
+      ['R MLO', 'L MLO'],
+    ]);
   });
 
   test('of one kind of view make one row, a true lateral in the place of an MLO', () => {
@@ -28,8 +35,10 @@ describe('the chest wall', () => {
   const rows = 40;
   const columns = 100;
   /** Bright from the left border to `to`, dark beyond. */
-  const breast = (to: number, bright: number, dark: number): number[] => Array.from({ length: rows * columns }, (_, place) => (place % columns < to ? bright : dark));
-  const mirrored = (picture: number[]): number[] => picture.map((_, place) => picture[place - (place % columns) + columns - 1 - (place % columns)] as number);
+  const breast = (to: number, bright: number, dark: number): number[] =>
+    Array.from({ length: rows * columns }, (_, place) => (place % columns < to ? bright : dark));
+  const mirrored = (picture: number[]): number[] =>
+    picture.map((_, place) => picture[place - (place % columns) + columns - 1 - (place % columns)] as number);
 
   test('is where there is tissue', () => {
     expect(chestWallSide(breast(60, 900, 20), rows, columns, false)).toBe('left');

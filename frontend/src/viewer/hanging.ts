@@ -24,7 +24,12 @@ export function mammographyHanging(images: readonly CaseImage[]): Hanging | null
 }
 
 /** Which border of a picture the chest wall is at: the one with more tissue beside it. None when unclear. */
-export function chestWallSide(pixels: ArrayLike<number>, rows: number, columns: number, darkIsHigh: boolean): 'left' | 'right' | null {
+export function chestWallSide(
+  pixels: ArrayLike<number>,
+  rows: number,
+  columns: number,
+  darkIsHigh: boolean,
+): 'left' | 'right' | null {
   const strip = Math.max(1, Math.round(columns * 0.12));
   const step = Math.max(1, Math.floor(rows / 200));
   let left = 0;

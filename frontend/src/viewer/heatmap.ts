@@ -4,8 +4,28 @@
 type Stop = readonly [number, number, number];
 
 /** Inferno and viridis (Smith & van der Walt, CC0), sampled at nine places. */
-const INFERNO: readonly Stop[] = [[0, 0, 4], [31, 12, 72], [85, 15, 109], [136, 34, 106], [186, 54, 85], [227, 89, 51], [249, 140, 10], [249, 201, 50], [252, 255, 164]];
-const VIRIDIS: readonly Stop[] = [[68, 1, 84], [71, 45, 123], [59, 82, 139], [44, 114, 142], [33, 145, 140], [40, 174, 128], [94, 201, 98], [173, 220, 48], [253, 231, 37]];
+const INFERNO: readonly Stop[] = [
+  [0, 0, 4],
+  [31, 12, 72],
+  [85, 15, 109],
+  [136, 34, 106],
+  [186, 54, 85],
+  [227, 89, 51],
+  [249, 140, 10],
+  [249, 201, 50],
+  [252, 255, 164],
+];
+const VIRIDIS: readonly Stop[] = [
+  [68, 1, 84],
+  [71, 45, 123],
+  [59, 82, 139],
+  [44, 114, 142],
+  [33, 145, 140],
+  [40, 174, 128],
+  [94, 201, 98],
+  [173, 220, 48],
+  [253, 231, 37],
+];
 
 function colourAt(stops: readonly Stop[], value: number): Stop {
   const place = value * (stops.length - 1);
@@ -13,7 +33,9 @@ function colourAt(stops: readonly Stop[], value: number): Stop {
   const low = stops[index] as Stop;
   const high = stops[index + 1] as Stop;
   const part = place - index;
-  return [0, 1, 2].map((channel) => Math.round((low[channel] as number) * (1 - part) + (high[channel] as number) * part)) as unknown as Stop;
+  return [0, 1, 2].map((channel) =>
+    Math.round((low[channel] as number) * (1 - part) + (high[channel] as number) * part),
+  ) as unknown as Stop;
 }
 
 /** On stained tissue, itself warm, the cool map stands out; on grey images the warm one. */

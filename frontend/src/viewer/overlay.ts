@@ -8,7 +8,10 @@ const HANDLES = ['nw', 'n', 'ne', 'e', 'se', 's', 'sw', 'w'] as const;
 type Handle = (typeof HANDLES)[number];
 type Grip = Handle | 'move';
 
-function node<Name extends keyof SVGElementTagNameMap>(name: Name, attributes: Record<string, string | number> = {}): SVGElementTagNameMap[Name] {
+function node<Name extends keyof SVGElementTagNameMap>(
+  name: Name,
+  attributes: Record<string, string | number> = {},
+): SVGElementTagNameMap[Name] {
   const element = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
   return element;
@@ -40,7 +43,12 @@ export class Overlay {
   private box: Box | null = null;
   private mode: 'none' | 'length' | 'draw' = 'none';
 
-  constructor(private readonly columns: number, private readonly rows: number, private readonly spacing: number | null, private readonly events: OverlayEvents) {
+  constructor(
+    private readonly columns: number,
+    private readonly rows: number,
+    private readonly spacing: number | null,
+    private readonly events: OverlayEvents,
+  ) {
     this.element.className = 'overlay';
     // Until the image is there, nothing can be said about a place in it.
     this.element.hidden = true;
@@ -86,7 +94,10 @@ export class Overlay {
   }
 
   private placeHeat(): void {
-    this.heat?.style.setProperty('transform', cssMatrix(this.transform, this.columns / this.heat.width, this.rows / this.heat.height));
+    this.heat?.style.setProperty(
+      'transform',
+      cssMatrix(this.transform, this.columns / this.heat.width, this.rows / this.heat.height),
+    );
   }
 
   /** Begin to drag lengths or a new box; `none` gives the pointer back to the image. */
@@ -184,11 +195,26 @@ export class Overlay {
     }
     const [x0, y0, x1, y1] = corners;
     const middle = { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
-    const body = node('rect', { class: 'edit__box', 'data-grip': 'move', x: x0, y: y0, width: x1 - x0, height: y1 - y0 });
+    const body = node('rect', {
+      class: 'edit__box',
+      'data-grip': 'move',
+      x: x0,
+      y: y0,
+      width: x1 - x0,
+      height: y1 - y0,
+    });
     const handles = HANDLES.map((handle) => {
       const x = handle.includes('w') ? x0 : handle.includes('e') ? x1 : middle.x;
       const y = handle.includes('n') ? y0 : handle.includes('s') ? y1 : middle.y;
-      return node('rect', { class: `edit__handle edit__handle--${handle}`, 'data-grip': handle, x: x - 5, y: y - 5, width: 10, height: 10, rx: 2 });
+      return node('rect', {
+        class: `edit__handle edit__handle--${handle}`,
+        'data-grip': handle,
+        x: x - 5,
+        y: y - 5,
+        width: 10,
+        height: 10,
+        rx: 2,
+      });
     });
     this.editing.replaceChildren(body, ...handles);
   }
@@ -207,7 +233,8 @@ export class Overlay {
     event.stopPropagation();
     const bounds = this.svg.getBoundingClientRect();
     this.svg.setPointerCapture(event.pointerId);
-    const onMove = (move: PointerEvent): void => moved(invert(this.transform, [move.clientX - bounds.left, move.clientY - bounds.top]));
+    const onMove = (move: PointerEvent): void =>
+      moved(invert(this.transform, [move.clientX - bounds.left, move.clientY - bounds.top]));
     const onEnd = (): void => {
       this.svg.removeEventListener('pointermove', onMove);
       this.svg.removeEventListener('pointerup', onEnd);

@@ -4,7 +4,13 @@ import { type Box, type CaseImage, tell } from '../page/case_events';
 import type { OverlayEvents } from './overlay';
 import type { Pane, PaneEvents } from './pane';
 
-type PaneClass = new (image: CaseImage, words: Record<string, string>, events: PaneEvents, overlayEvents: OverlayEvents, hanging: AbortSignal) => Pane;
+type PaneClass = new (
+  image: CaseImage,
+  words: Record<string, string>,
+  events: PaneEvents,
+  overlayEvents: OverlayEvents,
+  hanging: AbortSignal,
+) => Pane;
 
 /** The viewers are large, so that a page loads only the one that its images need. */
 async function viewerFor(image: CaseImage): Promise<PaneClass> {
@@ -20,7 +26,11 @@ export class PaneGrid {
   private hung: Promise<boolean> = Promise.resolve(false);
   private areTogether = false;
 
-  constructor(readonly element: HTMLElement, private readonly words: Record<string, string>, private readonly events: PaneEvents) {
+  constructor(
+    readonly element: HTMLElement,
+    private readonly words: Record<string, string>,
+    private readonly events: PaneEvents,
+  ) {
     new ResizeObserver(() => this.panes.forEach((pane) => pane.resize())).observe(element);
   }
 
@@ -41,14 +51,18 @@ export class PaneGrid {
   }
 
   private async fill(places: readonly (CaseImage | null)[], hanging: AbortSignal): Promise<boolean> {
-    const viewers = await Promise.all(places.map((image) => image && viewerFor(image)));
+    const viewers = await Promise.all(places.map((image) => (image ? viewerFor(image) : Promise.resolve(null))));
     if (hanging.aborted) return false;
     const made = places.map((image, place) => {
       const Viewer = viewers[place];
       return image && Viewer ? this.makePane(Viewer, image, hanging) : null;
     });
     this.panes = made.filter((pane) => pane !== null);
-    this.element.append(...made.map((pane) => pane?.element ?? Object.assign(document.createElement('div'), { className: 'pane pane--empty' })));
+    this.element.append(
+      ...made.map(
+        (pane) => pane?.element ?? Object.assign(document.createElement('div'), { className: 'pane pane--empty' }),
+      ),
+    );
     return true;
   }
 

@@ -35,7 +35,11 @@ async function refusal(response: Response, fallback: string): Promise<ImageError
 async function get(address: string, signal: AbortSignal, fallback: string): Promise<Response> {
   let response: Response;
   try {
-    response = await fetch(address, { credentials: 'same-origin', signal, headers: { Accept: 'application/json, application/octet-stream' } });
+    response = await fetch(address, {
+      credentials: 'same-origin',
+      signal,
+      headers: { Accept: 'application/json, application/octet-stream' },
+    });
   } catch (error) {
     if (signal.aborted) throw error;
     throw new ImageError(fallback);
@@ -49,7 +53,13 @@ export async function fetchMetadata(address: string, fallback: string, signal: A
 }
 
 /** The bytes of an answer, with progress from 0 to 1 as they arrive. */
-export async function fetchBytes(address: string, expected: number, fallback: string, signal: AbortSignal, progress: (fraction: number) => void): Promise<Uint8Array<ArrayBuffer>> {
+export async function fetchBytes(
+  address: string,
+  expected: number,
+  fallback: string,
+  signal: AbortSignal,
+  progress: (fraction: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
   const response = await get(address, signal, fallback);
   if (!response.body) return new Uint8Array(await response.arrayBuffer());
   const bytes = new Uint8Array(expected);

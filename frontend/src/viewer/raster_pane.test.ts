@@ -26,7 +26,13 @@ beforeEach(() => {
 
 function hang(): { pane: RasterPane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new RasterPane(image, { failed: 'Failed:', noConnection: 'No connection.', retry: 'Try again' }, events, { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' }, hanging.signal);
+  const pane = new RasterPane(
+    image,
+    { failed: 'Failed:', noConnection: 'No connection.', retry: 'Try again' },
+    events,
+    { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
+    hanging.signal,
+  );
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }
@@ -35,7 +41,23 @@ const frame = (number: number): string => `${image.pixels}?frame=${number}`;
 const pixels = (): Response => new Response(new Uint8Array(8));
 const refusal = (detail: string): Response => Response.json({ detail }, { status: 503 });
 const metadata = (): Response =>
-  Response.json({ rows: 4, columns: 2, frames: 3, samples: 1, bits_allocated: 8, signed: false, photometric: 'MONOCHROME2', window: null, slope: 1, intercept: 0, min: 0, max: 255, pixel_spacing_um: 100, lossy: false, slide: null });
+  Response.json({
+    rows: 4,
+    columns: 2,
+    frames: 3,
+    samples: 1,
+    bits_allocated: 8,
+    signed: false,
+    photometric: 'MONOCHROME2',
+    window: null,
+    slope: 1,
+    intercept: 0,
+    min: 0,
+    max: 255,
+    pixel_spacing_um: 100,
+    lossy: false,
+    slide: null,
+  });
 
 async function hangDrawn(): Promise<{ pane: RasterPane; end: () => void }> {
   const hung = hang();
@@ -90,11 +112,15 @@ describe('the next hanging of an image whose pixels still come', () => {
     const second = hang();
     await server.answer(image.metadata, metadata());
     let more: ReadableStreamDefaultController<Uint8Array> | null = null;
-    await server.answer(frame(0), new Response(new ReadableStream({ start: (controller) => void (more = controller) })));
+    await server.answer(
+      frame(0),
+      new Response(new ReadableStream({ start: (controller) => void (more = controller) })),
+    );
     const body = more as unknown as ReadableStreamDefaultController<Uint8Array>;
     body.enqueue(new Uint8Array(4));
     await settled();
-    const bar = (pane: RasterPane): string | undefined => pane.element.querySelector<HTMLElement>('.progress__bar')?.style.width;
+    const bar = (pane: RasterPane): string | undefined =>
+      pane.element.querySelector<HTMLElement>('.progress__bar')?.style.width;
     expect(bar(second.pane)).toBe('50%');
     body.enqueue(new Uint8Array(4));
     body.close();
@@ -157,7 +183,8 @@ describe('frames', () => {
 describe('a pane without an image or without room', () => {
   test('leaves every command alone, and nothing over it can be touched', () => {
     const { pane } = hang();
-    for (const command of ['fit', 'actualSize', 'reset', 'flip', 'invert', 'resize', 'togglePlay'] as const) pane[command]();
+    for (const command of ['fit', 'actualSize', 'reset', 'flip', 'invert', 'resize', 'togglePlay'] as const)
+      pane[command]();
     pane.zoomBy(2);
     pane.panBy(1, 1);
     pane.reveal([0, 0, 1, 1]);

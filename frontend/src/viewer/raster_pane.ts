@@ -30,7 +30,13 @@ export class RasterPane implements Pane, HangsTogether {
   /** Where the chest wall belongs on the screen, for mammograms that hang together. */
   private wall: 'left' | 'right' | null = null;
 
-  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, private readonly hanging: AbortSignal) {
+  constructor(
+    readonly image: CaseImage,
+    private readonly words: Record<string, string>,
+    private readonly events: PaneEvents,
+    overlayEvents: OverlayEvents,
+    private readonly hanging: AbortSignal,
+  ) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
@@ -69,9 +75,14 @@ export class RasterPane implements Pane, HangsTogether {
   /** Draw the first frame, which is loaded. */
   private async show(metadata: ImageMetadata): Promise<void> {
     const engine = renderingEngine();
-    const element = this.frame.view as HTMLDivElement;
-    engine.enableElement({ viewportId: this.viewportId, element, type: Enums.ViewportType.STACK, defaultOptions: { background: [0, 0, 0] } });
-    const viewport = engine.getViewport(this.viewportId) as StackViewport;
+    const element = this.frame.view;
+    engine.enableElement({
+      viewportId: this.viewportId,
+      element,
+      type: Enums.ViewportType.STACK,
+      defaultOptions: { background: [0, 0, 0] },
+    });
+    const viewport = engine.getViewport<StackViewport>(this.viewportId);
     this.viewport = viewport;
     await viewport.setStack(this.frames, 0);
     this.hanging.throwIfAborted();
@@ -106,7 +117,11 @@ export class RasterPane implements Pane, HangsTogether {
   private transform(): Affine | null {
     const { viewport } = this;
     if (!viewport) return null;
-    const transform = affineFrom(([x, y]) => viewport.worldToCanvas([x - 0.5, y - 0.5, 0]), this.image.columns, this.image.rows);
+    const transform = affineFrom(
+      ([x, y]) => viewport.worldToCanvas([x - 0.5, y - 0.5, 0]),
+      this.image.columns,
+      this.image.rows,
+    );
     return isRegular(transform) ? transform : null;
   }
 
@@ -121,7 +136,12 @@ export class RasterPane implements Pane, HangsTogether {
   private hang(): void {
     const image = this.viewport?.getCornerstoneImage();
     if (!this.viewport || !image || !this.wall || !this.metadata) return;
-    const at = chestWallSide(image.getPixelData(), this.image.rows, this.image.columns, this.metadata.photometric === 'MONOCHROME1');
+    const at = chestWallSide(
+      image.getPixelData(),
+      this.image.rows,
+      this.image.columns,
+      this.metadata.photometric === 'MONOCHROME1',
+    );
     this.setMirrored(at !== null && at !== this.wall);
     this.alignWall();
   }
@@ -206,7 +226,10 @@ export class RasterPane implements Pane, HangsTogether {
       const { focalPoint } = this.viewport.getCamera();
       const from = this.viewport.canvasToWorld([0, 0]);
       const to = this.viewport.canvasToWorld([dx, dy]);
-      if (focalPoint) this.viewport.setCamera({ focalPoint: focalPoint.map((value, axis) => value + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3 });
+      if (focalPoint)
+        this.viewport.setCamera({
+          focalPoint: focalPoint.map((value, axis) => value + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3,
+        });
     } else {
       const [x, y] = this.viewport.getPan();
       this.viewport.setPan([x + dx, y + dy]);

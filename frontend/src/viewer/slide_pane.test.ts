@@ -50,7 +50,13 @@ beforeEach(() => {
 
 function hang(): { pane: SlidePane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new SlidePane(image, { failed: 'Failed:', slideError: 'The slide cannot be opened.' }, events, { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' }, hanging.signal);
+  const pane = new SlidePane(
+    image,
+    { failed: 'Failed:', slideError: 'The slide cannot be opened.' },
+    events,
+    { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
+    hanging.signal,
+  );
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }

@@ -16,7 +16,13 @@ export class SlidePane implements Pane {
   private viewer: OpenSeadragon.Viewer | null = null;
   private metadata: ImageMetadata | null = null;
 
-  constructor(readonly image: CaseImage, private readonly words: Record<string, string>, private readonly events: PaneEvents, overlayEvents: OverlayEvents, private readonly hanging: AbortSignal) {
+  constructor(
+    readonly image: CaseImage,
+    private readonly words: Record<string, string>,
+    private readonly events: PaneEvents,
+    overlayEvents: OverlayEvents,
+    private readonly hanging: AbortSignal,
+  ) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.element.classList.add('pane--slide');
@@ -78,12 +84,13 @@ export class SlidePane implements Pane {
       event.preventDefaultAction = true;
     });
     viewer.canvas.tabIndex = -1;
-    for (const name of ['update-viewport', 'animation', 'resize'] as const) viewer.addHandler(name, () => this.changed());
+    for (const name of ['update-viewport', 'animation', 'resize'] as const)
+      viewer.addHandler(name, () => this.changed());
     return new Promise((resolve, reject) => {
       viewer.addOnceHandler('open', () => resolve());
       viewer.addOnceHandler('open-failed', () => reject(new Error(this.words['slideError'] ?? '')));
       // A viewer that was put away says neither.
-      this.hanging.addEventListener('abort', () => reject(this.hanging.reason));
+      this.hanging.addEventListener('abort', () => reject(this.hanging.reason as Error));
     });
   }
 
@@ -153,11 +160,14 @@ export class SlidePane implements Pane {
     const [ax, ay] = apply(transform, [x0, y0]);
     const [bx, by] = apply(transform, [x1, y1]);
     const { clientWidth, clientHeight } = this.frame.view;
-    const inside = Math.min(ax, bx) > 0 && Math.max(ax, bx) < clientWidth && Math.min(ay, by) > 0 && Math.max(ay, by) < clientHeight;
+    const inside =
+      Math.min(ax, bx) > 0 && Math.max(ax, bx) < clientWidth && Math.min(ay, by) > 0 && Math.max(ay, by) < clientHeight;
     // A finding of a few pixels on an overview is brought closer.
     if (inside && Math.abs(bx - ax) > 60) return;
     const margin = Math.max(x1 - x0, y1 - y0) * 0.75;
-    viewport.fitBoundsWithConstraints(viewport.imageToViewportRectangle(x0 - margin, y0 - margin, x1 - x0 + 2 * margin, y1 - y0 + 2 * margin));
+    viewport.fitBoundsWithConstraints(
+      viewport.imageToViewportRectangle(x0 - margin, y0 - margin, x1 - x0 + 2 * margin, y1 - y0 + 2 * margin),
+    );
   }
 
   step(): void {

@@ -16,7 +16,10 @@ beforeEach(() => {
   const chunks = new Promise<void>((resolve) => {
     releaseChunks = resolve;
   });
-  for (const [path, name] of [['./raster_pane', 'RasterPane'], ['./slide_pane', 'SlidePane']] as const) {
+  for (const [path, name] of [
+    ['./raster_pane', 'RasterPane'],
+    ['./slide_pane', 'SlidePane'],
+  ] as const) {
     vi.doMock(path, async () => {
       await chunks;
       return { [name]: FakePane };
@@ -24,10 +27,12 @@ beforeEach(() => {
   }
   // A stage lives as long as its page; here one document sees many.
   const add = document.addEventListener.bind(document);
-  vi.spyOn(document, 'addEventListener').mockImplementation((name: string, listener: EventListenerOrEventListenerObject) => {
-    listeners.push([name, listener]);
-    add(name, listener);
-  });
+  vi.spyOn(document, 'addEventListener').mockImplementation(
+    (name: string, listener: EventListenerOrEventListenerObject) => {
+      listeners.push([name, listener]);
+      add(name, listener);
+    },
+  );
 });
 
 afterEach(closeStage);
@@ -41,14 +46,16 @@ async function openStage(description: CaseDescription): Promise<void> {
   new Stage(description);
 }
 
-const press = (key: string): boolean => document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+const press = (key: string): boolean =>
+  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
 
 async function chunksArrive(): Promise<void> {
   releaseChunks();
   await settled();
 }
 
-const hung = (): string[] => [...document.querySelectorAll<HTMLElement>('#panes > *')].map((element) => element.dataset['image'] ?? '');
+const hung = (): string[] =>
+  [...document.querySelectorAll<HTMLElement>('#panes > *')].map((element) => element.dataset['image'] ?? '');
 const alive = (): FakePane[] => FakePane.made.filter((pane) => !pane.hanging.aborted);
 const paneOf = (image: CaseImage): FakePane => alive().find((pane) => pane.image === image) as FakePane;
 const ids = (images: readonly CaseImage[]): string[] => images.map((image) => image.id);
@@ -118,7 +125,9 @@ describe('a hanging that is interrupted', () => {
     for (const place of [1, 2, 1]) document.querySelectorAll<HTMLElement>('#strip button')[place]?.click();
     await chunksArrive();
     expectHung(images.slice(1, 2));
-    const pressed = [...document.querySelectorAll('#strip button')].map((button) => button.getAttribute('aria-pressed'));
+    const pressed = [...document.querySelectorAll('#strip button')].map((button) =>
+      button.getAttribute('aria-pressed'),
+    );
     expect(pressed).toEqual(['false', 'true', 'false']);
   });
 
@@ -215,7 +224,9 @@ describe('a finding that is chosen', () => {
     alive().forEach((pane) => pane.draw());
     tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
-    const chosen = [...document.querySelectorAll('[data-finding].mark--selected')].map((mark) => mark.getAttribute('data-finding'));
+    const chosen = [...document.querySelectorAll('[data-finding].mark--selected')].map((mark) =>
+      mark.getAttribute('data-finding'),
+    );
     expect(chosen).toEqual(['in-right-cc']);
   });
 });
@@ -241,7 +252,7 @@ describe('views that hang together', () => {
     expect(alive().map((pane) => pane.wall)).toEqual(['right', 'left', 'right', 'left']);
   });
 
-  test('have one physical scale as each is drawn, and a view that is drawn already keeps the reader\'s zoom', async () => {
+  test("have one physical scale as each is drawn, and a view that is drawn already keeps the reader's zoom", async () => {
     const images = fourViews();
     Object.assign(images[1] as CaseImage, { spacing_um: 50 });
     await openStage(caseOf('MG', images));
@@ -276,12 +287,15 @@ describe('views that hang together', () => {
 
   test('a resize reaches the panes that hang, not those put away', async () => {
     const observed: ResizeObserverCallback[] = [];
-    vi.stubGlobal('ResizeObserver', class {
-      constructor(callback: ResizeObserverCallback) {
-        observed.push(callback);
-      }
-      observe(): void {}
-    });
+    vi.stubGlobal(
+      'ResizeObserver',
+      class {
+        constructor(callback: ResizeObserverCallback) {
+          observed.push(callback);
+        }
+        observe(): void {}
+      },
+    );
     await openStage(caseOf('MG', fourViews()));
     const resize = (): void => observed.forEach((callback) => callback([], {} as ResizeObserver));
     resize();
@@ -314,14 +328,20 @@ describe('a heat map', () => {
     }));
   });
 
-  const shown = (): string[] => [...document.querySelectorAll<HTMLElement>('.overlay__heat')].map((canvas) => canvas.id);
+  const shown = (): string[] =>
+    [...document.querySelectorAll<HTMLElement>('.overlay__heat')].map((canvas) => canvas.id);
   const answer = async (address: string): Promise<void> => {
     answers.get(address)?.(Object.assign(document.createElement('canvas'), { id: address }));
     await settled();
   };
 
   async function openWithHeat(): Promise<void> {
-    await openStage(caseOf('US', images.map((image) => ({ ...image }))));
+    await openStage(
+      caseOf(
+        'US',
+        images.map((image) => ({ ...image })),
+      ),
+    );
     await chunksArrive();
     alive()[0]?.draw();
     press('o');
@@ -337,7 +357,10 @@ describe('a heat map', () => {
 
   test('that a newer result replaced does not cover the newer one', async () => {
     await openWithHeat();
-    document.body.insertAdjacentHTML('beforeend', '<script id="heatmaps-json" type="application/json">{"a": "/heat/new"}</script>');
+    document.body.insertAdjacentHTML(
+      'beforeend',
+      '<script id="heatmaps-json" type="application/json">{"a": "/heat/new"}</script>',
+    );
     tell('cad:findings-updated', {});
     await answer('/heat/new');
     await answer('/heat/old');
@@ -345,7 +368,12 @@ describe('a heat map', () => {
   });
 
   test('takes its colours from the image, not from a pane that does not know it yet', async () => {
-    await openStage(caseOf('US', images.map((image) => ({ ...image }))));
+    await openStage(
+      caseOf(
+        'US',
+        images.map((image) => ({ ...image })),
+      ),
+    );
     await chunksArrive();
     press('o');
     expect(asked).toEqual([]);

@@ -1,6 +1,15 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
-import { type Box, type CaseDescription, type CaseFinding, type CaseImage, caseFindings, caseHeatmaps, on, tell } from '../page/case_events';
+import {
+  type Box,
+  type CaseDescription,
+  type CaseFinding,
+  type CaseImage,
+  caseFindings,
+  caseHeatmaps,
+  on,
+  tell,
+} from '../page/case_events';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, mammographyHanging } from './hanging';
@@ -94,7 +103,11 @@ export class Stage {
         button.type = 'button';
         button.className = 'strip__image';
         button.setAttribute('aria-pressed', String(image === this.current));
-        const picture = Object.assign(document.createElement('img'), { src: image.thumbnail, alt: '', loading: 'lazy' });
+        const picture = Object.assign(document.createElement('img'), {
+          src: image.thumbnail,
+          alt: '',
+          loading: 'lazy',
+        });
         const name = document.createElement('span');
         name.textContent = image.name;
         button.append(picture, name);
@@ -139,7 +152,8 @@ export class Stage {
       hanging: this.hanging !== null,
       heatmap: this.panes.some((pane) => pane.image.heatmap !== ''),
     };
-    for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]')) part.hidden = !shows[part.dataset['for'] ?? ''];
+    for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]'))
+      part.hidden = !shows[part.dataset['for'] ?? ''];
     const legend = document.getElementById('heat-legend');
     const ramp = document.getElementById('heat-ramp');
     if (legend) legend.hidden = !(shows['heatmap'] && this.heatVisible);
@@ -159,20 +173,23 @@ export class Stage {
     this.tool = tool;
     this.panes.forEach((pane) => pane.setTool(tool));
     const shown = this.active?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
-    for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]')) button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
+    for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]'))
+      button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
     this.applyEditing();
   }
 
   private bindToolbar(): void {
     this.root.querySelector('.toolbar')?.addEventListener('click', (event) => {
-      const button = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
+      const button =
+        event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
       if (button?.dataset['tool']) this.setTool(button.dataset['tool'] as Tool);
       else if (button?.dataset['command']) this.command(button.dataset['command']);
     });
     this.slider?.addEventListener('input', () => this.setOpacity(Number(this.slider?.value) / 100));
     this.grid.element.addEventListener('dblclick', (event) => {
       const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
-      if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input'))) this.command('layout');
+      if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input')))
+        this.command('layout');
     });
   }
 
@@ -246,7 +263,12 @@ export class Stage {
   }
 
   private act(key: string, shift: boolean, inList: boolean): boolean {
-    const arrows: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const arrows: Record<string, [number, number]> = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     const arrow = arrows[key];
     if (arrow) {
       // In tabs, sliders and lists the arrows keep their own meaning.
@@ -262,7 +284,17 @@ export class Stage {
       return true;
     }
     const tools: Record<string, Tool> = { w: 'window', h: 'pan', z: 'zoom', m: 'length' };
-    const commands: Record<string, string> = { f: 'fit', '9': 'actual', '0': 'reset', x: 'flip', i: 'invert', v: 'layout', l: 'link', b: 'marks', o: 'heatmap' };
+    const commands: Record<string, string> = {
+      f: 'fit',
+      '9': 'actual',
+      '0': 'reset',
+      x: 'flip',
+      i: 'invert',
+      v: 'layout',
+      l: 'link',
+      b: 'marks',
+      o: 'heatmap',
+    };
     if (tools[key]) this.setTool(tools[key]);
     else if (commands[key]) this.command(commands[key]);
     else if (key === '+' || key === '=') this.zoom(1.25);
@@ -361,7 +393,8 @@ export class Stage {
     loaded.then(
       (canvas) => {
         // Meanwhile the pane may have been put away, or a newer result have brought another map.
-        if (this.heatVisible && pane.image.heatmap === heatmap && this.panes.includes(pane)) pane.overlay.showHeat(canvas, this.opacity);
+        if (this.heatVisible && pane.image.heatmap === heatmap && this.panes.includes(pane))
+          pane.overlay.showHeat(canvas, this.opacity);
       },
       () => this.heat.delete(heatmap),
     );
