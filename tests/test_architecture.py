@@ -26,7 +26,7 @@ def _edges() -> list[Path]:
         for path in _sources()
         if path.name in EDGES
         or "views" in path.parts
-        or (path.is_relative_to(PLATFORM / "api") and path.name != "services.py")
+        or (path.is_relative_to(PLATFORM / "api") and path.name != "idempotency.py")
     ]
 
 

@@ -20,7 +20,7 @@ from cad_platform.api import answers, composition, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.problems import as_problem
-from cad_platform.api.services import Key
+from cad_platform.api.idempotency import Key
 from cad_platform.api.uploads import received_parts
 from cad_platform.audit.services import record
 from cad_platform.core.errors import Invalid, PlatformError
@@ -85,19 +85,24 @@ class Studies(ApiView):
                 return self._first_time(request, actor, held, parts)
 
     def _first_time(self, request: Request, actor: Actor, key: Key, parts: Any) -> Response:
-        """Carry it out, and keep the answer: with the study if there is one, by itself if it was refused."""
+        """Carry it out, and keep the answer: with the study if there is one, by itself if it was refused.
 
-        def note(receipt: services.Receipt) -> None:
+        The answer is made once: what a repeated request gets is what this one got, whatever the study's state
+        becomes in between."""
+        answers_made: list[Response] = []
+
+        def keep(receipt: services.Receipt) -> None:
             answer = self._answer(request, actor, receipt)
             key.remember(answer.status_code, answer.data)
+            answers_made.append(answer)
 
         try:
-            receipt = services.receive(actor, parse_study_part(parts.study), parts.files, note=note)
+            services.receive(actor, parse_study_part(parts.study), parts.files, note=keep)
         except PlatformError as refusal:
             if refusal.status < 500:
                 key.remember(refusal.status, as_problem(refusal, getattr(request, "request_id", None)))
             raise
-        return self._answer(request, actor, receipt)
+        return answers_made[0]
 
     @staticmethod
     def _answer(request: Request, actor: Actor, receipt: services.Receipt) -> Response:

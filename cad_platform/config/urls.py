@@ -1,7 +1,6 @@
 """Every address of the platform. Pages belong to their apps, the composed REST answers to `api`."""
 
 from django.urls import include, path
-from django.views.i18n import JavaScriptCatalog
 
 urlpatterns = [
     path("", include("cad_platform.core.urls")),
@@ -14,7 +13,6 @@ urlpatterns = [
     path("", include("cad_platform.reading.urls")),
     path("reports/", include("cad_platform.reporting.urls")),
     path("api/", include("cad_platform.api.urls")),
-    path("jsi18n/", JavaScriptCatalog.as_view(packages=["cad_platform.core"]), name="javascript-catalog"),
 ]
 
 handler400 = "cad_platform.core.views.bad_request"

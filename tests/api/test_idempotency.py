@@ -7,12 +7,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.signals import post_save
 from django.utils import timezone
 
+from cad_platform.analysis.models import AnalysisJob
 from cad_platform.api.models import IdempotentAnswer
-from cad_platform.api.services import Key, forget_expired
+from cad_platform.api.idempotency import Key, forget_expired
 from cad_platform.studies.models import Study
+from tests import factories
 from tests.posted_files import STUDY, Hospital, dicom, png, reasons, token_for
 
 
@@ -123,3 +126,31 @@ def test_a_token_made_later_does_not_inherit_keys() -> None:
     hospital.post(**{"Idempotency-Key": "k"})
     hospital.client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {token_for(hospital.user)}"
     assert hospital.client.get("/api/v1/studies").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_answer_that_is_kept_is_the_one_that_was_given() -> None:
+    """Also where the study's last job ends between the commit and the answer."""
+    hospital = Hospital()
+    hospital.post()
+    job = AnalysisJob.objects.create(
+        study=Study.objects.get(),
+        model_version=factories.model_version("ultrasound", "US"),
+        content_hash=Study.objects.get().content_hash,
+        state=AnalysisJob.State.REQUESTED,
+    )
+
+    def end_it() -> None:
+        AnalysisJob.objects.filter(pk=job.pk).update(state=AnalysisJob.State.FAILED, reason="Ended.")
+
+    def when_kept(**_: Any) -> None:
+        transaction.on_commit(end_it)
+
+    post_save.connect(when_kept, sender=IdempotentAnswer)
+    try:
+        first = hospital.post(**{"Idempotency-Key": "k"})
+    finally:
+        post_save.disconnect(when_kept, sender=IdempotentAnswer)
+    assert hospital.get().json()["results"][0]["state"] == "analysed"
+    again = hospital.post(**{"Idempotency-Key": "k"})
+    assert (first.json()["state"], again.json()["state"]) == ("complete", "complete")
