@@ -1,5 +1,10 @@
 """`bin/test`: set up what is missing, then every check and test, against the real services.
 
+bin/test                      every check, then every test but the long ones
+bin/test --long               the drills and sweeps, too
+bin/test PATH...              only these tests, at once, on a database kept in .local-test/ between runs
+bin/test --only NAME          only the stage of that name
+
 Stages run in order and all of them run, so that one run tells everything; pytest comes last and has the last
 word unless something before it failed. The laboratory's tests need neither services nor the platform: they run
 beside the others, in a process of their own, and print when both are done. Arguments after `--` go to pytest, which
@@ -37,6 +42,8 @@ _PRODUCTION = _SETTINGS_ONLY | {
 }
 
 
+#: The database of runs that name their tests; bin/test PATH is the only one to use it.
+KEPT = REPOSITORY / ".local-test"
 #: Tests that only compute.
 _LABORATORY = ("tests/inference", "tests/imaging")
 
@@ -51,10 +58,18 @@ class Stage:
     beside: Sequence[str] = ()
 
 
-def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
-    """Every check, the quickest first, the tests last."""
+def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[Stage]:
+    """Every check, the quickest first, the tests last.
+
+    Parameters
+    ----------
+    pytest_arguments
+        For pytest, which then runs once over all tests.
+    long
+        Whether the drills and sweeps run as well.
+    """
     python = str(bootstrap.PYTHON)
-    pytest = [python, "-m", "pytest", "--durations=20"]
+    pytest = [python, "-m", "pytest", "--durations=20", *(["--long"] if long else [])]
     elsewhere = [f"--ignore={folder}" for folder in _LABORATORY]
     node = str(bootstrap.NODE / "bin" / "node")
     typescript = [node, "frontend/node_modules/typescript/bin/tsc"]
@@ -87,11 +102,32 @@ def stages(pytest_arguments: Sequence[str]) -> list[Stage]:
     ]
 
 
+def some_tests(paths: Sequence[str], pytest_arguments: Sequence[str], *, long: bool = False) -> Stage:
+    """Only the tests of these paths, on the database that is kept between such runs."""
+    command = [str(bootstrap.PYTHON), "-m", "pytest", *(["--long"] if long else [])]
+    return Stage("tests", [*command, *paths, *pytest_arguments], {"CAD_TEST_STATE": str(KEPT)})
+
+
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="bin/test", description=(__doc__ or "").split("\n\n")[0])
+    """Set up, choose the stages, run them; the exit code."""
+    ours, theirs = arguments, []
+    if "--" in arguments:
+        at = arguments.index("--")
+        ours, theirs = arguments[:at], arguments[at + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="bin/test",
+        usage="bin/test [--long] [--only NAME] [PATH ...] [-- PYTEST OPTIONS]",
+        description=(__doc__ or "").partition("\n\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--long", action="store_true", help="run the drills and sweeps, too")
     parser.add_argument("--only", metavar="NAME", help="run only the stage of that name")
-    parser.add_argument("pytest", nargs="*", help="arguments for pytest")
-    options = parser.parse_args(arguments)
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="files, folders or tests to run alone")
+    options = parser.parse_args(ours)
+    missing = [path for path in options.paths if not (REPOSITORY / path.partition("::")[0]).exists()]
+    if missing:
+        print(f"There is no {missing[0]}: name files or folders of tests/ (as seen from {REPOSITORY}).")
+        return 2
     try:
         bootstrap.set_up(tests=True)
     except StateError as error:
@@ -99,9 +135,13 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    wanted = [stage for stage in stages(options.pytest) if options.only in {None, stage.name}]
+    if options.paths and options.only in {None, "tests"}:
+        wanted = [some_tests(options.paths, theirs, long=options.long)]
+    else:
+        every = stages([*options.paths, *theirs], long=options.long)
+        wanted = [stage for stage in every if options.only in {None, stage.name}]
     if not wanted:
-        names = ", ".join(repr(stage.name) for stage in stages([]))
+        names = ", ".join(repr(stage.name) for stage in stages())
         print(f"There is no stage {options.only!r}: choose one of {names}.", file=sys.stderr)
         return 2
     try:

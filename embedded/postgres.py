@@ -138,6 +138,18 @@ class Postgres:
             )
         (self.data / "cad_ready").touch(mode=0o600)
 
+    def recreate(self) -> None:
+        """Drop the database with everything in it and make an empty one: tests only, on the running server."""
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(self._maintenance_url(), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(DATABASE))
+            )
+        (self.data / "cad_ready").unlink(missing_ok=True)
+        self.establish()
+
     def start(self) -> Child:
         """Prepare, start, wait and establish: for tests and development without the supervisor."""
         self.prepare()

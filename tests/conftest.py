@@ -2,6 +2,8 @@
 
 The addresses are fixed before Django reads its settings; the servers themselves start lazily, so that tests
 without a database stay instant. Tests run as the application's role, which owns nothing, as in service.
+
+`CAD_TEST_STATE` names a folder whose database outlives the run (`bin/test PATH`); everything else is new each time.
 """
 
 from __future__ import annotations
@@ -12,19 +14,38 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from embedded.postgres import OWNER, Postgres
-from embedded.state import REPOSITORY, StateFolder
+from embedded.state import REPOSITORY, StateError, StateFolder
 from embedded.valkey import Valkey
 
 _folder = Path(tempfile.mkdtemp(prefix="cad-test-"))
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 STATE = StateFolder(_folder)
-POSTGRES = Postgres(STATE, volatile=True)
 VALKEY = Valkey(STATE)
+_held = ExitStack()
+
+
+def _database_folder() -> StateFolder:
+    """Where the database lies: in the kept folder, unless another run holds it."""
+    kept = os.environ.get("CAD_TEST_STATE")
+    if not kept:
+        return STATE
+    folder = StateFolder(Path(kept))
+    try:
+        _held.enter_context(folder.locked())
+    except StateError:
+        print(f"Another run uses {kept}: this one makes a database of its own.", flush=True)
+        return STATE
+    atexit.register(_held.close)
+    return folder
+
+
+POSTGRES = Postgres(_database_folder(), volatile=True)
 
 # Tests never touch a hospital's servers, whatever the caller's environment says.
 for _name in [name for name in os.environ if name.startswith("CAD_")]:
@@ -42,6 +63,10 @@ os.environ.update(
 )
 
 pytest_plugins = ["tests.database", "tests.live_platform"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also run what is marked `long`")
 
 
 def pytest_configure() -> None:
@@ -89,8 +114,18 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick first; then those that share the one running platform; last those that kill parts of it."""
+_left_out = pytest.StashKey[int]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The quick first; then those that share the one running platform; last those that kill parts of it. What is
+    marked `long` is left out without `--long`, and counted."""
+    if not config.getoption("long"):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.stash[_left_out] = len(long)
+        if long:
+            config.hook.pytest_deselected(items=long)
+            items[:] = [item for item in items if item not in long]
 
     def lateness(item: pytest.Item) -> int:
         if item.get_closest_marker("disruptive"):
@@ -98,6 +133,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return int("live_platform" in getattr(item, "fixturenames", ()))
 
     items.sort(key=lateness)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Nothing is left out unseen."""
+    if left := config.stash.get(_left_out, 0):
+        terminalreporter.write_line(f"{left} long tests were left out: `bin/test --long` runs them too")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,6 +6,7 @@ cleaned up by the superuser with the triggers off; what the migrations put in is
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -25,19 +26,17 @@ PRISTINE = "pristine"
 
 @pytest.fixture(scope="session")
 def django_db_setup(postgres_server: Postgres) -> Iterator[None]:
-    """Migrate, remember the rows that migrations made, and teach Django's test cases to clean up."""
-    done = subprocess.run(
-        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
-        cwd=REPOSITORY,
-        env=os.environ | {"PYTHONWARNINGS": "ignore"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        pytest.exit(f"The database could not be migrated:\n{done.stdout}{done.stderr}", returncode=1)
+    """Migrate, remember the rows that migrations made, and teach Django's test cases to clean up.
+
+    A kept database that the same migrations made is only brought back to what they left.
+    """
     administrator = postgres_server.url(SUPERUSER)
-    _remember(administrator)
+    migrated = postgres_server.state.path / "migrated"
+    if migrated.exists() and migrated.read_text() == _schema_digest():
+        restore_database(administrator)
+    else:
+        _migrate(postgres_server)
+        migrated.write_text(_schema_digest())
 
     from django.db import connections
     from django.test import TransactionTestCase
@@ -50,6 +49,40 @@ def django_db_setup(postgres_server: Postgres) -> Iterator[None]:
     yield
     TransactionTestCase._fixture_teardown = original
     connections.close_all()
+
+
+def _migrate(postgres: Postgres) -> None:
+    """An empty database, migrated."""
+    (postgres.state.path / "migrated").unlink(missing_ok=True)
+    postgres.recreate()
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.exit(f"The database could not be migrated:\n{done.stdout}{done.stderr}", returncode=1)
+    _remember(postgres.url(SUPERUSER))
+
+
+def _schema_digest() -> str:
+    """Of everything that decides what `migrate` makes: migrations, models (their triggers and grants), libraries."""
+    platform = REPOSITORY / "cad_platform"
+    sources = [
+        *platform.rglob("migrations/*.py"),
+        *platform.rglob("models.py"),
+        *platform.rglob("models/*.py"),
+        *platform.rglob("apps.py"),
+        *(path for path in platform.rglob("*.py") if {"grants", "triggers"} & {path.stem, path.parent.name}),
+        REPOSITORY / "requirements.lock",
+    ]
+    digest = hashlib.sha256()
+    for path in sorted(set(sources)):
+        digest.update(f"\0{path.relative_to(REPOSITORY)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="session")
