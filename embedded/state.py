@@ -78,9 +78,11 @@ class StateFolder:
     def socket_folder(self, name: str) -> Path:
         """A folder that is to hold sockets: in the state folder, or a short private one if that is deep."""
         own = self.path / name
-        if len(os.fsencode(own)) <= SOCKET_FOLDER_LIMIT:
-            return own
-        digest = hashlib.sha256(os.fsencode(own)).hexdigest()[:12]
+        return own if len(os.fsencode(own)) <= SOCKET_FOLDER_LIMIT else self.outside_folder(name)
+
+    def outside_folder(self, name: str) -> Path:
+        """A folder of this copy's own among the machine's temporary ones, with a short name."""
+        digest = hashlib.sha256(os.fsencode(self.path / name)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"cad-{os.geteuid()}-{digest}"
 
     @property
@@ -102,8 +104,8 @@ class StateFolder:
         folder.mkdir(mode=0o700, parents=True)
 
     def remove_outside_folders(self) -> None:
-        """Delete the socket folders that had to be made outside, for a deep state folder."""
-        for folder in map(self.socket_folder, SOCKET_FOLDERS):
+        """Delete what had to be made outside, for a deep state folder or a closed checkout."""
+        for folder in (*map(self.socket_folder, SOCKET_FOLDERS), self.outside_folder("postgres/programs")):
             if not folder.is_relative_to(self.path):
                 shutil.rmtree(folder, ignore_errors=True)
 

@@ -46,6 +46,7 @@ def _database_folder() -> StateFolder:
 
 
 POSTGRES = Postgres(_database_folder(), volatile=True)
+atexit.register(POSTGRES.state.remove_outside_folders)
 
 # Tests never touch a hospital's servers, whatever the caller's environment says.
 for _name in [name for name in os.environ if name.startswith("CAD_")]:
@@ -138,7 +139,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Nothing is left out unseen."""
     if left := config.stash.get(_left_out, 0):
-        terminalreporter.write_line(f"{left} long tests were left out: `bin/test --long` runs them too")
+        terminalreporter.write_line(f"long tests left out: {left} (`bin/test --long` runs them too)")
 
 
 @pytest.hookimpl(wrapper=True)
