@@ -11,7 +11,7 @@ import sys
 
 from bench import latency, serving, turnaround
 from bench.platform import PlatformMissing
-from inference.serving.store import StoreError
+from inference.runtime.store import StoreError
 
 
 def main() -> int:

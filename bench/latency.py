@@ -20,9 +20,9 @@ import numpy as np
 
 from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import ImageReference, ModelManifest
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.pipeline import analyse
-from inference.serving.store import (
+from inference.runtime.analyse import analyse
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import (
     DEFAULT_STORE,
     model_names,
     read_manifest,

@@ -32,11 +32,11 @@ from bench.platform import PlatformMissing
 from embedded.process import Child
 from embedded.state import StateFolder
 from embedded.torchserve import TorchServe, current_token
-from inference.serving import wire
-from inference.serving.archive import build_archives
-from inference.serving.handler import INPUT, MODEL_MS
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
+from inference.runtime import wire
+from inference.runtime.archive import build_archives
+from inference.runtime.handler import INPUT, MODEL_MS
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import DEFAULT_STORE, model_names, read_manifest, verified_weights
 
 #: TorchServe's throughput over that of the loop.
 TARGET = 0.85

@@ -1,5 +1,5 @@
 """`python -m inference …`: see `inference.cli`."""
 
-from inference.cli import main
+from inference.cli.main import main
 
 raise SystemExit(main())

@@ -8,8 +8,8 @@ from pathlib import Path
 from torch import nn
 
 from inference.contract import ModelManifest
-from inference.serving.answer import write_answer
-from inference.serving.store import MANIFEST, file_sha256, manifest_in, read_manifest
+from inference.runtime.answer import write_answer
+from inference.runtime.store import MANIFEST, file_sha256, manifest_in, read_manifest
 from inference.training.export import export_onnx
 from tests.inference.tiny_network import OUTPUTS, example, tiny_network
 

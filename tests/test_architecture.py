@@ -83,8 +83,8 @@ def test_an_import_at_load_would_be_seen_and_a_lazy_one_is_allowed() -> None:
     source = (
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from inference.training import loop\n"
-        "try:\n    import inference.serving.pipeline\nexcept ImportError:\n    pass\n"
+        "try:\n    import inference.runtime.analyse\nexcept ImportError:\n    pass\n"
         "from inference import cli\n"
-        "def analyse():\n    from inference.serving import pipeline\n"
+        "def analyse():\n    from inference.runtime import store\n"
     )
-    assert imports_at_load(source) == ["typing", "inference.serving.pipeline", "inference.cli"]
+    assert imports_at_load(source) == ["typing", "inference.runtime.analyse", "inference.cli"]

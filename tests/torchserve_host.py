@@ -11,7 +11,7 @@ from pathlib import Path
 from embedded.process import Child
 from embedded.state import StateFolder
 from embedded.torchserve import TorchServe
-from inference.serving.archive import build_archives
+from inference.runtime.archive import build_archives
 
 START_SECONDS = 240
 

@@ -16,7 +16,7 @@ _PR_SET_PDEATHSIG = 1
 @worker_init.connect
 def load_pipelines(**_: Any) -> None:
     """In the parent, before it forks: its children share the imported libraries' memory."""
-    import inference.serving.pipeline  # noqa: F401
+    import inference.runtime.analyse  # noqa: F401
 
 
 @worker_process_init.connect

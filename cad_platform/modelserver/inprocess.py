@@ -12,8 +12,8 @@ from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, M
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.serving.forward import ForwardOutput, Save
-    from inference.serving.onnx_session import OnnxForward
+    from inference.runtime.forward import ForwardOutput, Save
+    from inference.runtime.onnx_session import OnnxForward
 
 
 class InProcessModelServer:
@@ -38,8 +38,8 @@ class InProcessModelServer:
         self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
-        from inference.serving import pipeline
-        from inference.serving.resumable import resumable
+        from inference.runtime.analyse import analyse
+        from inference.runtime.resumable import resumable
 
         session = self._session(manifest)
 
@@ -48,15 +48,15 @@ class InProcessModelServer:
             return session(tensor)
 
         with resumable(forward, request, manifest, self._passes) as keeping:
-            return pipeline.analyse(request, manifest, keeping, save)
+            return analyse(request, manifest, keeping, save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`."""
-        from inference.serving import pipeline
+        from inference.runtime.analyse import probe_tensor
 
         deadline.remaining()
         try:
-            self._session(manifest)(pipeline.probe_tensor(manifest))
+            self._session(manifest)(probe_tensor(manifest))
         except ValueError as error:
             raise AnalysisError(f"the network refuses its own input: {error}") from error
 
@@ -65,8 +65,8 @@ class InProcessModelServer:
         return WorkerStatus(ready=1, workers=1)
 
     def _session(self, manifest: ModelManifest) -> OnnxForward:
-        from inference.serving.onnx_session import OnnxForward
-        from inference.serving.store import StoreError, verified_weights, version_folder
+        from inference.runtime.onnx_session import OnnxForward
+        from inference.runtime.store import StoreError, verified_weights, version_folder
 
         key = manifest.identity
         with self._loading:

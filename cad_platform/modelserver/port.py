@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, ModelManifest
 
 if TYPE_CHECKING:
-    from inference.serving.forward import Save
+    from inference.runtime.forward import Save
 
 
 class DeadlineExceeded(AnalysisError):

@@ -40,7 +40,7 @@ from inference.contract import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from inference.serving.forward import ForwardOutput, Save
+    from inference.runtime.forward import ForwardOutput, Save
 
 logger = logging.getLogger(__name__)
 
@@ -126,20 +126,20 @@ class TorchServeModelServer:
         self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
-        from inference.serving import pipeline
-        from inference.serving.resumable import resumable
+        from inference.runtime.analyse import analyse
+        from inference.runtime.resumable import resumable
 
         def forward(tensor: NDArray[Any], /) -> ForwardOutput:
             return self._forward(manifest, tensor, deadline)
 
         with resumable(forward, request, manifest, self._passes) as keeping:
-            return pipeline.analyse(request, manifest, keeping, save)
+            return analyse(request, manifest, keeping, save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`."""
-        from inference.serving import pipeline
+        from inference.runtime.analyse import probe_tensor
 
-        self._forward(manifest, pipeline.probe_tensor(manifest), deadline)
+        self._forward(manifest, probe_tensor(manifest), deadline)
 
     def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
         """Over all hosts whose management address answers."""
@@ -164,9 +164,9 @@ class TorchServeModelServer:
         return WorkerStatus(ready, workers) if answered else None
 
     def _forward(self, manifest: ModelManifest, tensor: NDArray[Any], deadline: Deadline) -> ForwardOutput:
-        from inference.serving import wire
-        from inference.serving.forward import ForwardOutput
-        from inference.serving.handler import INPUT, MODEL_MS
+        from inference.runtime import wire
+        from inference.runtime.forward import ForwardOutput
+        from inference.runtime.handler import INPUT, MODEL_MS
 
         body = wire.encode({INPUT: tensor})
         answer = self._ask(manifest, body, deadline)

@@ -74,7 +74,7 @@ def register_from_store(actor: Actor, store: Path | None = None) -> Registration
     Invalid
         There is no store.
     """
-    from inference.serving.store import StoreError, contents, verified_weights, version_folder
+    from inference.runtime.store import StoreError, contents, verified_weights, version_folder
 
     require(actor, "model.manage")
     folder = store or settings.MODEL_STORE

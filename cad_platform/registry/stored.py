@@ -11,7 +11,7 @@ from cad_platform.registry.models import ModelVersion
 
 def is_in_store(version: ModelVersion) -> bool:
     """Whether the model store holds this very version: its files stand for no other."""
-    from inference.serving.store import StoreError, read_manifest, version_folder
+    from inference.runtime.store import StoreError, read_manifest, version_folder
 
     try:
         found = read_manifest(version.name, settings.MODEL_STORE, version.version)

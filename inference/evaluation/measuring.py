@@ -21,13 +21,13 @@ from inference.contract import (
 )
 from inference.datasets import busi, cbis_mass_256, idc, mini_mias
 from inference.datasets.catalogue import DATASETS, recognise
+from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
 from inference.evaluation.records import Record
-from inference.preprocessing.histopathology import FIELD_PX, UM_PER_PX
-from inference.preprocessing.pixels import read_gray, read_joined_masks
-from inference.serving.forward import Forward
-from inference.serving.pipeline import OPERATING_POINTS, analyse
+from inference.runtime.analyse import OPERATING_POINTS, analyse
+from inference.runtime.forward import Forward
+from inference.runtime.histopathology.preprocessing import FIELD_PX, UM_PER_PX
 
 MOSAIC = "idc_mosaic"
 MOSAIC_PATIENT = "14082"

@@ -15,7 +15,7 @@ from inference.evaluation.figures import Figure
 from inference.evaluation.protocol import measure
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import Row, Spread
-from inference.serving.store import manifest_in
+from inference.runtime.store import manifest_in
 
 METRICS = "metrics.json"
 EXPLANATION = "explanation.json"

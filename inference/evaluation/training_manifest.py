@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from inference.datasets.pixels import read_gray
 from inference.datasets.sample import LeakError, Sample
-from inference.preprocessing.pixels import read_gray
 
 TRAINING_MANIFEST = "training_manifest.json"
 #: Sets whose group numbers come from the `split.csv` beside the tree. Another tree of the same grammar

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from inference.contract import ModelManifest
+from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample
 from inference.evaluation.results import EXPLANATION
 from inference.explain.deletion import compare
@@ -23,8 +24,7 @@ from inference.explain.network import READINGS, Answer, Reading
 from inference.explain.pointing import POINTING, play, play_served
 from inference.explain.randomisation import STOPS, cascade, layers_of, stop_name
 from inference.explain.subject import Preprocess, Subject, subjects_of
-from inference.preprocessing.pixels import read_gray, read_joined_masks
-from inference.serving.forward import Forward
+from inference.runtime.forward import Forward
 
 #: What the pointing game of the served map must reach (issue 4).
 POINTING_TARGET = {"ultrasound": 0.80}

@@ -17,7 +17,7 @@ from inference.explain.measure import Outcome
 from inference.explain.methods import Method, heat_of, probability
 from inference.explain.network import Answer, Reading
 from inference.explain.subject import Canvas, Subject, blurred, planes_of, tensor_of
-from inference.preprocessing.geometry import Map
+from inference.runtime.geometry import Map
 
 STEPS = 16
 RANDOM_ORDERS = 3

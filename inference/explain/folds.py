@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.champions.plan import Plan
 from inference.contract import ModelManifest
 from inference.datasets.sample import grouped_folds
 from inference.explain.check import Checked, Network, check
 from inference.explain.network import AnswerForward, NoSuchExplanation, through_module
-from inference.training.plan import Plan
 
 
 def check_folds(
@@ -30,7 +30,8 @@ def check_folds(
     model = manifest.name
     if model != "ultrasound":
         raise NoSuchExplanation(f"{model} is not made of folds: its val part can be checked without --folds")
-    from inference.training import build_ultrasound, ultrasound
+    from inference.champions.ultrasound import build as build_ultrasound
+    from inference.champions.ultrasound import train as ultrasound
 
     plan = Plan(data=data, run=run, store=store, version=manifest.version)
     samples = list(ultrasound.read(data).samples)

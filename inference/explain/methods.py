@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inference.explain.network import Answer, NoSuchExplanation, Reading
 from inference.explain.subject import Canvas, blurred
-from inference.preprocessing.geometry import Map
+from inference.runtime.geometry import Map
 
 #: Canvas → H×W: positive where the image speaks for the class, in log-odds (the map: 0–1).
 Method = Callable[[Canvas], Map]

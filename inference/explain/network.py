@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inference.contract import ModelManifest
-from inference.serving.forward import Forward, ForwardOutput
-from inference.serving.onnx_to_torch.convert import UnknownOperator, network_of
-from inference.serving.store import verified_weights
-from inference.serving.torch_forward import load
-from inference.serving.variants import verified_variant
+from inference.runtime.forward import Forward, ForwardOutput
+from inference.runtime.onnx_to_torch.convert import UnknownOperator, network_of
+from inference.runtime.store import verified_weights
+from inference.runtime.torch_forward import load
+from inference.runtime.variants import verified_variant
 
 Outputs = Mapping[str, Tensor]
 #: float32 N×1×H×W (or N×H×W×3) in 0–255 → outputs, first dimension N.

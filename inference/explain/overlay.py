@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.preprocessing.geometry import Map
-from inference.serving.regions import png_of
+from inference.runtime.geometry import Map
+from inference.runtime.regions import png_of
 
 #: The longer side of an overlay at most.
 LONGEST = 2048

@@ -13,9 +13,9 @@ from inference.contract import ImageReference, ModelManifest
 from inference.explain.measure import Outcome
 from inference.explain.methods import Method, heat_of
 from inference.explain.subject import Subject
-from inference.preprocessing.geometry import Map
-from inference.serving.forward import Forward
-from inference.serving.pipeline import analyse
+from inference.runtime.analyse import analyse
+from inference.runtime.forward import Forward
+from inference.runtime.geometry import Map
 
 POINTING = "pointing game"
 

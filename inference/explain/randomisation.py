@@ -16,7 +16,7 @@ from inference.explain.deletion import cells_of
 from inference.explain.measure import Outcome
 from inference.explain.methods import Method, heat_of
 from inference.explain.subject import Subject
-from inference.preprocessing.geometry import Map
+from inference.runtime.geometry import Map
 
 #: Shares of the layers that are random, from the answer downwards; the first stop is the topmost layer alone.
 STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)

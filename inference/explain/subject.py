@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import ImageReference, ModelManifest
+from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import Sample
-from inference.preprocessing import histopathology, mammography, ultrasound
-from inference.preprocessing.geometry import Gray, Map, Placement
-from inference.preprocessing.pixels import read_gray, read_joined_masks, read_rgb
-from inference.serving.study import grey_values, read_still
+from inference.runtime.geometry import Gray, Map, Placement
+from inference.runtime.histopathology import preprocessing as histopathology
+from inference.runtime.mammography import preprocessing as mammography
+from inference.runtime.study import grey_values, read_still
+from inference.runtime.ultrasound import preprocessing as ultrasound
 
 #: The background of an image is the image blurred by this share of its longer side: masses fill up to half of
 #: a frame, and a lesser blur would leave a dark place where one was.

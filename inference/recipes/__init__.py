@@ -1,2 +1,2 @@
-"""Recipes: one YAML a method over registered blocks, its schema, and the runner that trains and measures it.
-The blocks themselves live in `preprocessing/`, `models/` and `training/`."""
+"""Recipes: one YAML a method over registered blocks (`inference/blocks`), its schema, and the runner that trains and
+measures it under the guard against leaks."""

@@ -14,8 +14,8 @@ import numpy as np
 from inference.contract import Modality
 from inference.datasets.audit import near_duplicates
 from inference.datasets.audit.near_duplicates import RULES, Gray
+from inference.datasets.pixels import read_gray
 from inference.datasets.sample import LeakError, Sample, assert_disjoint
-from inference.preprocessing.pixels import read_gray
 
 
 @dataclass(frozen=True)

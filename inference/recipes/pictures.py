@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
-from inference.preprocessing.pixels import read_gray, read_joined_masks, read_rgb
 from inference.recipes.provenance import Rows
 from inference.recipes.schema import Data, Patches, Size
 

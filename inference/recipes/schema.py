@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from inference.recipes import registry
-from inference.recipes.parameters import BlockError, check
+from inference.blocks import registry
+from inference.blocks.parameters import BlockError, check
 
 FOLDER = Path(__file__).parent
 

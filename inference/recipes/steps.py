@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from inference.contract import Modality
 from inference.datasets.sample import Sample
-from inference.evaluation.calibration import softmax
 from inference.recipes import training
 from inference.recipes.pictures import Picture
 from inference.recipes.provenance import Rows, fit, keys
 from inference.recipes.schema import Recipe
+from inference.runtime.calibration import softmax
 
 Values = tuple[Any, ...]
 

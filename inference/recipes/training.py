@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor, nn
 from torch import distributed as dist
 
-from inference.models.backbone import MEAN, STD
-from inference.recipes.parameters import make
+from inference.blocks.losses import class_weights
+from inference.blocks.networks.backbone import MEAN, STD
+from inference.blocks.parameters import make
 from inference.recipes.pictures import Picture
 from inference.recipes.schema import Train
 from inference.training.device import device
-from inference.training.losses import class_weights
 
 #: Examples that go through a network at once outside training.
 _CHUNK = 32

@@ -1,2 +1,1 @@
-"""Training: augmentation, the loop with its checkpoints, calibration inside the training part, ONNX export,
-and one recipe a modality. Nothing here is imported at serving time."""
+"""Training: the loop with its checkpoints, the device, and export to ONNX. Nothing here is imported at serving time."""

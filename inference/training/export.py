@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from inference.serving.answer import MOST_BY_ROUNDING, RecordedAnswer, record
-from inference.serving.graph import fold_padding
-from inference.serving.onnx_session import SHAPES, OnnxForward
+from inference.runtime.answer import MOST_BY_ROUNDING, RecordedAnswer, record
+from inference.runtime.onnx_session import SHAPES, OnnxForward
+from inference.training.graph import fold_padding
 
 WEIGHTS = "model.onnx"
 THRESHOLDS = "thresholds.json"

@@ -172,9 +172,3 @@ def _resume(
     optimiser.load_state_dict(state["optimiser"])
     rates.load_state_dict(state["rates"])
     return int(state["epoch"])
-
-
-def shuffled(count: int, batch: int, generator: Generator) -> list[Tensor]:
-    """Indices 0…count−1 in random order, in batches; the rest that fills no batch is dropped."""
-    order = torch.randperm(count, generator=generator, device=generator.device)
-    return list(order[: count // batch * batch].split(batch))

@@ -11,7 +11,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.audit.models import AuditEvent
-from inference.serving.store import read_manifest
+from inference.runtime.store import read_manifest
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -17,7 +17,7 @@ from django.utils import timezone
 from cad_platform.core import housekeeping, probes, tasks
 from cad_platform.core.models import ComponentProbe
 from cad_platform.registry.models import ModelVersion
-from inference.serving.store import model_names
+from inference.runtime.store import model_names
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from embedded.state import REPOSITORY
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import LivePlatform
 
 STORE = REPOSITORY / "model_store"

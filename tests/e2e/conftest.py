@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 from tests.e2e.administrator import STORE
 from tests.live_platform import LivePlatform, running_platform
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from embedded.state import REPOSITORY
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 from tests.e2e.reading_room import HospitalSystem
 from tests.live_platform import LivePlatform
 

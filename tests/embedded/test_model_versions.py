@@ -18,10 +18,10 @@ from embedded.model_versions import ModelVersions
 from embedded.process import Child
 from embedded.state import StateFolder
 from embedded.torchserve import TorchServe, Version, current_token
-from inference.serving import wire
-from inference.serving.archive import build_archives
-from inference.serving.handler import INPUT
-from inference.serving.onnx_session import OnnxForward
+from inference.runtime import wire
+from inference.runtime.archive import build_archives
+from inference.runtime.handler import INPUT
+from inference.runtime.onnx_session import OnnxForward
 from tests.inference.tiny_network import fields
 from tests.small_store import NAME, put_version
 

@@ -18,7 +18,7 @@ from embedded.bootstrap import ARCHIVES
 from embedded.process import group_alive
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import (
     LivePlatform,
     outside_environment,

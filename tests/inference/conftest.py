@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from inference.contract import AnalysisRequest, AnalysisResult, ImageReference, ModelManifest
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.pipeline import analyse
-from inference.serving.store import read_manifest, verified_weights
+from inference.runtime.analyse import analyse
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import read_manifest, verified_weights
 
 
 @dataclass

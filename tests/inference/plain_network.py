@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from inference.recipes.registry import block
+from inference.blocks.registry import block
 
 
 @block("network", "plain")

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from inference.aggregation.pooling import BagError
-from inference.recipes.learned import NotFitted
-from inference.recipes.registry import build
+from inference.blocks.aggregation.pooling import BagError
+from inference.blocks.learned import NotFitted
+from inference.blocks.registry import build
 
 BAG_CLASSIFIERS = ("mi_svm", "mi_svm_bag", "citation_knn", "non_parametric")
 

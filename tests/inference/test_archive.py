@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.cli import SOME_REFUSED, main
-from inference.serving.answer import ANSWER
-from inference.serving.archive import build_archives
-from inference.serving.handler import load_forward
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import MANIFEST, file_sha256, version_folder
-from inference.serving.torch_forward import FILE, TorchForward
+from inference.cli.main import SOME_REFUSED, main
+from inference.runtime.answer import ANSWER
+from inference.runtime.archive import build_archives
+from inference.runtime.handler import load_forward
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import MANIFEST, file_sha256, version_folder
+from inference.runtime.torch_forward import FILE, TorchForward
 from tests.inference.test_torch_forward import agree
 from tests.inference.tiny_network import TinyOutput, tiny_network, write_onnx
 from tests.small_store import NAME, put_version
@@ -154,8 +154,8 @@ def test_a_store_without_a_version_is_an_error(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_an_answer_is_that_of_the_trained_network(store: Path) -> None:
-    from inference.serving.answer import TOLERANCE, read_answer
-    from inference.serving.store import read_manifest
+    from inference.runtime.answer import TOLERANCE, read_answer
+    from inference.runtime.store import read_manifest
 
     manifest = read_manifest(NAME, store, "2.9.0")
     answer = read_answer(manifest, store)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.cli import main
-from inference.datasets.audit.command import locate, run
+from inference.cli.audit import locate, run
+from inference.cli.main import main
 from inference.datasets.generated import duplicates, pictures, write
 from inference.datasets.generated.duplicates import Planted
 from inference.datasets.sample import DatasetError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.evaluation.calibration import (
+from inference.runtime.calibration import (
     conformal_level,
     fit_platt,
     fit_temperature,

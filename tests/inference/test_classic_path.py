@@ -11,8 +11,8 @@ from scipy import ndimage
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import roc_auc_score
 
-from inference.recipes.learned import inner_folds
-from inference.recipes.registry import build
+from inference.blocks.learned import inner_folds
+from inference.blocks.registry import build
 
 TUNE: dict[str, dict[str, list[Any]]] = {
     "logistic_regression": {"C": [0.03, 0.3, 3.0]},

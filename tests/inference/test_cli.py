@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from imaging.phantoms import histology, ultrasound
-from inference.cli import main
+from inference.cli.main import main
+from inference.cli.predict import Progress
 from inference.contract import AnalysisRequest, AnalysisResult
 from inference.evaluation.results import METRICS
-from inference.serving.command import Progress
-from inference.serving.store import model_names, read_manifest, version_folder
+from inference.runtime.store import model_names, read_manifest, version_folder
 
 
 def lines_of(path: Path) -> list[dict[str, object]]:
@@ -121,7 +121,7 @@ def test_a_resolution_that_is_none_is_refused(mpp: str, tmp_path: Path) -> None:
 def test_one_file_that_upsets_the_pipeline_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inference.serving import command
+    from inference.cli import predict as command
 
     for seed in (1, 2):
         ultrasound.write_png(ultrasound.phantom(seed, "none"), tmp_path / f"{seed}.png")

@@ -20,8 +20,8 @@ from inference.evaluation.protocol import SHEETS, lines_of, measure, sheet_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import METRICS, results_on_record, told, write_results
 from inference.evaluation.subgroups import rows, spreads
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import model_names, read_manifest, verified_weights, version_folder
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import model_names, read_manifest, verified_weights, version_folder
 from inference.training.export import MAX_WEIGHTS_BYTES, preprocessing_sha256
 
 ACCOUNT = Account("made-up frames", "a made-up network", "Five folds, drawn once.", ("It is made up.",))

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.cli.retrain import committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
 from inference.evaluation.delong import auc_covariance, delong, placements
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
 from inference.evaluation.results import METRICS
-from inference.evaluation.retrain import committed_fold, compare_fold
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 
 
 def busi_records(shift: float, seed: int, *, number: int = 120, folds: int = 3) -> list[Record]:
@@ -113,7 +113,7 @@ def test_two_truths_of_one_image_are_refused() -> None:
 
 
 def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from inference.cli import main
+    from inference.cli.main import main
 
     manifest = read_manifest("ultrasound")
     for name, shift in (("a", 2.0), ("b", 0.5)):

@@ -136,8 +136,8 @@ def hold_out(root: Path, numbers: range) -> Path:
 def test_the_weights_are_measured_on_another_tree_without_what_they_were_trained_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from inference.cli import main
-    from inference.serving.store import read_manifest, version_folder
+    from inference.cli.main import main
+    from inference.runtime.store import read_manifest, version_folder
 
     data = hold_out(tmp_path / "elsewhere", range(1, 9))
     samples = busi.read(data).samples

@@ -25,8 +25,8 @@ from inference.explain.overlay import overlay
 from inference.explain.pointing import play, pointing
 from inference.explain.randomisation import STOPS, cascade, layers_of, randomised, stop_name
 from inference.explain.subject import PREPROCESS, Canvas, Subject, blurred, subject_of
-from inference.preprocessing.geometry import Placement
-from inference.serving.onnx_to_torch.convert import network_of
+from inference.runtime.geometry import Placement
+from inference.runtime.onnx_to_torch.convert import network_of
 from inference.training.export import export_onnx
 
 SIDE = 32
@@ -295,7 +295,7 @@ def test_an_overlay_leaves_cold_places_as_they_are() -> None:
 
 
 def test_folds_are_pooled_and_what_is_recorded_says_what_holds(tmp_path: Path) -> None:
-    from inference.serving.store import read_manifest
+    from inference.runtime.store import read_manifest
 
     pooled = checks.Checked()
     for fold in range(2):
@@ -351,7 +351,7 @@ def test_a_folds_network_is_checked_in_one_call_and_the_same_by_the_same_seed(tm
 
 
 def test_the_heat_map_that_serving_writes_plays_the_pointing_game(tmp_path: Path) -> None:
-    from inference.serving.store import read_manifest
+    from inference.runtime.store import read_manifest
 
     write("busi", tmp_path)
     samples = [

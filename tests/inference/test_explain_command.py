@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from imaging.phantoms import histology, ultrasound
-from inference.cli import main
+from inference.cli.main import main
 from inference.datasets.generated import write
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 
 
 def test_explain_writes_overlay_and_heat_and_goes_on_after_errors(

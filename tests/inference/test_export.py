@@ -10,16 +10,17 @@ import pytest
 import torch
 from torch import nn
 
-from inference.cli import main
+from inference.champions import build
+from inference.champions.plan import Plan, PlanError, refuse_known_version, store_model
+from inference.cli.main import main
 from inference.evaluation.account import Account
 from inference.evaluation.records import Record, RecordsError
-from inference.serving.answer import ANSWER, MOST_BY_ROUNDING, TOLERANCE, read_answer, seeded_input
-from inference.serving.archive import build_archives
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.store import StoreError, read_manifest, version_folder, versions_of
-from inference.training import build, export
+from inference.runtime.answer import ANSWER, MOST_BY_ROUNDING, TOLERANCE, read_answer, seeded_input
+from inference.runtime.archive import build_archives
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import StoreError, read_manifest, version_folder, versions_of
+from inference.training import export
 from inference.training.export import export_onnx
-from inference.training.plan import Plan, PlanError, refuse_known_version, store_model
 from tests.inference.tiny_network import OUTPUTS, SHAPE, example, tiny_network
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from inference.features.fractal import box_counting, surface_dimension
-from inference.features.region import FeatureError
-from inference.features.texture import HARALICK, cooccurrence, haralick
-from inference.recipes.registry import build
+from inference.blocks.features.fractal import box_counting, surface_dimension
+from inference.blocks.features.region import FeatureError
+from inference.blocks.features.texture import HARALICK, cooccurrence, haralick
+from inference.blocks.registry import build
 
 ALL = ("glcm", "lbp", "hog", "gabor", "pftas", "fractal", "shape", "intensity")
 

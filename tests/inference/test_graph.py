@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from inference.serving.graph import fold_padding
+from inference.training.graph import fold_padding
 from tests.inference.tiny_network import write_onnx
 
 

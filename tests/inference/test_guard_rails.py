@@ -14,13 +14,13 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from inference.blocks.registry import block
 from inference.contract import Modality
 from inference.datasets.sample import LeakError, Sample, grouped_folds
 from inference.recipes.boundary import digest, guard, joined, look_alikes
 from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.provenance import Fitted, Rows, fit, held_out
-from inference.recipes.registry import block
 from inference.recipes.reporting import records
 from inference.recipes.schema import Recipe, parse
 from inference.recipes.steps import resampled

@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 from imaging.phantoms import histology, ultrasound
 from inference.contract import AnalysisError
 from inference.datasets.generated import write
-from inference.preprocessing.pixels import read_gray
+from inference.datasets.pixels import read_gray
 from tests.inference.conftest import ServedModel, image
 
 

@@ -16,13 +16,13 @@ import pytest
 from embedded.process import Child
 from embedded.state import StateFolder
 from embedded.torchserve import TorchServe, current_token
-from inference.serving import wire
-from inference.serving.archive import build_archives
-from inference.serving.forward import ForwardOutput
-from inference.serving.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.pipeline import probe_tensor
-from inference.serving.store import model_names, read_manifest
+from inference.runtime import wire
+from inference.runtime.analyse import probe_tensor
+from inference.runtime.archive import build_archives
+from inference.runtime.forward import ForwardOutput
+from inference.runtime.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import model_names, read_manifest
 from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 
-from inference.recipes.learned import NotFitted
-from inference.recipes.parameters import BlockError, check
-from inference.recipes.registry import build
+from inference.blocks.learned import NotFitted
+from inference.blocks.parameters import BlockError, check
+from inference.blocks.registry import build
 
 ALL = (
     "logistic_regression", "svm", "random_forest", "knn", "naive_bayes", "gradient_boosting", "mlp",

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from inference.recipes.registry import build, names
-from inference.training.losses import class_weights
+from inference.blocks.losses import class_weights
+from inference.blocks.registry import build, names
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.4, 0.0], [-1.0, 0.0, 3.0], [1.0, 2.0, 0.0]])
 LABELS = torch.tensor([0, 2, 2, 1])

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.models.backbone import imagenet_backbone
-from inference.models.blocks.efficientnet import published_weights
-from inference.models.blocks.staged import Staged, WeightsUnavailable
-from inference.recipes.registry import build, names
+from inference.blocks.networks.backbone import imagenet_backbone
+from inference.blocks.networks.efficientnet import published_weights
+from inference.blocks.networks.staged import Staged, WeightsUnavailable
+from inference.blocks.registry import build, names
 
 #: millions of parameters; a champion may have 10
 SIZES = {
@@ -77,7 +77,7 @@ def test_one_grey_channel_is_read_as_three_equal_ones() -> None:
 
 
 def test_the_small_se_module_has_a_third_fewer_weights_than_two_full_convolutions() -> None:
-    from inference.models.blocks.resnet import SmallSEResidual
+    from inference.blocks.networks.resnet import SmallSEResidual
 
     kernels = [
         m.weight.numel() for m in SmallSEResidual(64, 64, 1).modules() if isinstance(m, torch.nn.Conv2d)

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.models.blocks.bag_classifier import GatedAttentionClassifier, RecurrentClassifier
-from inference.models.blocks.bags import GatedAttention, RecurrentAttention
-from inference.models.blocks.classifier import Classifier, HierarchicalLast
-from inference.models.blocks.pooling import GlobalGroupMax, Pool, RegionGroupMax
-from inference.models.blocks.unet import ConnectedUNets, UNet
-from inference.recipes.registry import build, names
+from inference.blocks.networks.bag_classifier import GatedAttentionClassifier, RecurrentClassifier
+from inference.blocks.networks.bags import GatedAttention, RecurrentAttention
+from inference.blocks.networks.classifier import Classifier, HierarchicalLast
+from inference.blocks.networks.pooling import GlobalGroupMax, Pool, RegionGroupMax
+from inference.blocks.networks.unet import ConnectedUNets, UNet
+from inference.blocks.registry import build, names
 
 TINY = {"vgg_mini": {"width": 4, "stages": 3}}
 

@@ -15,12 +15,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from inference.contract import ModelManifest
 from inference.explain.randomisation import layers_of
-from inference.serving.answer import seeded_input
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.onnx_to_torch.convert import UnknownOperator, convert, network_of
-from inference.serving.store import manifests, verified_weights
-from inference.serving.torch_forward import FILE, TorchForward
-from inference.serving.variants import verified_variant
+from inference.runtime.answer import seeded_input
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_to_torch.convert import UnknownOperator, convert, network_of
+from inference.runtime.store import manifests, verified_weights
+from inference.runtime.torch_forward import FILE, TorchForward
+from inference.runtime.variants import verified_variant
 from tests.inference.tiny_network import fields, write_onnx
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 6)).astype(np.float32)

@@ -18,8 +18,8 @@ from inference.contract import (
     Modality,
     NotApplicable,
 )
-from inference.serving.pipeline import OPERATING_POINTS, probe_tensor
-from inference.serving.store import model_names
+from inference.runtime.analyse import OPERATING_POINTS, probe_tensor
+from inference.runtime.store import model_names
 from tests.inference.conftest import ServedModel, image
 
 Served = Callable[[str], ServedModel]
@@ -187,7 +187,7 @@ def test_a_slide_is_read_in_fields_with_a_heat_map(served: Served, slide: Path) 
 def test_strips_do_not_change_what_is_read(
     served: Served, slide: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from inference.serving import histopathology
+    from inference.runtime.histopathology import pipeline as histopathology
 
     subject = served("histopathology")
     whole = subject.analyse(image(slide))
@@ -231,7 +231,7 @@ def test_a_slide_is_no_ultrasound(served: Served, slide: Path) -> None:
 
 
 def test_another_modality_version_or_crowd_is_not_analysed(served: Served, frame: Path) -> None:
-    from inference.serving.pipeline import analyse
+    from inference.runtime.analyse import analyse
 
     subject = served("ultrasound")
     request = subject.request(image(frame))

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging.phantoms import mammography as mammograms
-from inference.preprocessing import histopathology, mammography, ultrasound
-from inference.preprocessing.geometry import lay_out
+from inference.runtime.geometry import lay_out
+from inference.runtime.histopathology import preprocessing as histopathology
+from inference.runtime.mammography import preprocessing as mammography
+from inference.runtime.ultrasound import preprocessing as ultrasound
 
 
 @given(

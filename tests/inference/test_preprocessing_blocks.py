@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from imaging.phantoms import mammography, ultrasound
-from inference.preprocessing.blocks.breast import pectoral_mask
-from inference.preprocessing.mammography import breast_mask
-from inference.recipes.learned import NotFitted
-from inference.recipes.registry import build
+from inference.blocks.learned import NotFitted
+from inference.blocks.preprocess.breast import pectoral_mask
+from inference.blocks.registry import build
+from inference.runtime.mammography.preprocessing import breast_mask
 
 Pixels = NDArray[np.uint8]
 

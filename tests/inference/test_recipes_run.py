@@ -20,7 +20,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
-from inference.cli import main
+from inference.cli.main import main
 from inference.datasets.generated import write
 from inference.datasets.sample import DatasetError, LeakError
 from inference.recipes.boundary import digest

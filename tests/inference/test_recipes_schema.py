@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from inference.recipes import registry
+from inference.blocks import registry
 from inference.recipes.schema import FOLDER, ChampionRecipe, Recipe, RecipeError, known, load, overlay
 
 REVIEW = sorted(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inference.serving.regions import clipped_box, outline_of, png_of, regions_above, shape_descriptors
+from inference.runtime.regions import clipped_box, outline_of, png_of, regions_above, shape_descriptors
 
 
 def disc(radius_x: float, radius_y: float) -> np.ndarray:

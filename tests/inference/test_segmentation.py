@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from inference.preprocessing.blocks.segmentation import kapur_thresholds
-from inference.recipes.learned import NotFitted
-from inference.recipes.registry import build
+from inference.blocks.learned import NotFitted
+from inference.blocks.preprocess.segmentation import kapur_thresholds
+from inference.blocks.registry import build
 
 
 def make(name: str, **parameters: Any) -> Any:

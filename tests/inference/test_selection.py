@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
-from inference.recipes.learned import NotFitted, inner_folds
-from inference.recipes.registry import build
-from inference.selection.swarm import maximise
+from inference.blocks.learned import NotFitted, inner_folds
+from inference.blocks.registry import build
+from inference.blocks.selection.swarm import maximise
 
 FILTERS = ("information_gain", "mrmr", "relieff")
 WRAPPERS = ("genetic", "grasshopper", "grey_wolf")

@@ -16,7 +16,7 @@ from inference.evaluation.account import read_account
 from inference.evaluation.measuring import held_out
 from inference.evaluation.records import PREDICTIONS, read_records
 from inference.evaluation.training_manifest import refuse_training_samples, write_training_manifest
-from inference.serving.store import model_names, read_manifest, version_folder
+from inference.runtime.store import model_names, read_manifest, version_folder
 
 
 def sample(number: int, group: str, label: str, patient: str | None = None, split: str = "train") -> Sample:

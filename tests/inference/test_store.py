@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from inference.contract import ModelManifest
-from inference.serving.store import (
+from inference.runtime.store import (
     DEFAULT_STORE,
     MANIFEST,
     StoreError,
@@ -130,7 +130,7 @@ def test_the_next_version_is_a_patch_above_the_newest(tmp_path: Path) -> None:
 
 def test_the_store_may_lie_elsewhere(tmp_path: Path) -> None:
     assert DEFAULT_STORE.name == "model_store"
-    question = "from inference.serving.store import DEFAULT_STORE; print(DEFAULT_STORE)"
+    question = "from inference.runtime.store import DEFAULT_STORE; print(DEFAULT_STORE)"
     answered = subprocess.run(
         [sys.executable, "-c", question], env={"CAD_MODEL_STORE": str(tmp_path)}, capture_output=True,
         text=True, check=True, cwd=DEFAULT_STORE.parent,

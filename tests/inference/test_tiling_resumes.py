@@ -16,7 +16,7 @@ import pytest
 
 from imaging.phantoms import histology
 from imaging.phantoms.phantom import Phantom
-from inference.cli import main
+from inference.cli.main import main
 from inference.contract import (
     AnalysisRequest,
     ImageReference,
@@ -24,8 +24,8 @@ from inference.contract import (
     ModelServerUnavailable,
     NotApplicable,
 )
-from inference.serving.forward import ForwardOutput
-from inference.serving.resumable import (
+from inference.runtime.forward import ForwardOutput
+from inference.runtime.resumable import (
     FORGET_SECONDS,
     SMALLEST_BATCH,
     SUFFIX,
@@ -33,7 +33,7 @@ from inference.serving.resumable import (
     file_of,
     resumable,
 )
-from inference.serving.store import DEFAULT_STORE, read_manifest
+from inference.runtime.store import DEFAULT_STORE, read_manifest
 
 MANIFEST = read_manifest("histopathology")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from inference.serving.handler import load_forward
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.onnx_to_torch.convert import convert, network_of
-from inference.serving.torch_forward import FILE, TorchForward
+from inference.runtime.handler import load_forward
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_to_torch.convert import convert, network_of
+from inference.runtime.torch_forward import FILE, TorchForward
 from tests.inference.tiny_network import fields, write_onnx
 
 

@@ -12,23 +12,26 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from inference.blocks.augment import cut_out, grey_levels, look_closer, stains, warp
+from inference.blocks.networks.backbone import EfficientNetLite0, imagenet_backbone
+from inference.blocks.networks.efficientnet import effnet_lite1
+from inference.blocks.sampling import shuffled
+from inference.champions.histopathology import train as histopathology
+from inference.champions.histopathology.network import FieldNetwork, FieldOutput, FieldReader
+from inference.champions.lesion import LesionNetwork, LesionOutput
+from inference.champions.mammography import films, masses
+from inference.champions.mammography.network import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
+from inference.champions.ultrasound import train as ultrasound
 from inference.contract import Modality
 from inference.datasets import idc
 from inference.datasets.generated import write
 from inference.datasets.sample import Sample
-from inference.models.backbone import EfficientNetLite0, imagenet_backbone
-from inference.models.blocks.efficientnet import effnet_lite1
-from inference.models.lesion import LesionNetwork, LesionOutput
-from inference.models.mammogram import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
-from inference.models.tissue import FieldNetwork, FieldOutput, FieldReader
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.onnx_to_torch.convert import convert
-from inference.serving.torch_forward import TorchForward
-from inference.training import films, histopathology, masses, ultrasound
-from inference.training.augment import cut_out, grey_levels, look_closer, stains, warp
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_to_torch.convert import convert
+from inference.runtime.torch_forward import TorchForward
 from inference.training.device import CapturedGradients, Gradients, device
 from inference.training.export import export_onnx
-from inference.training.fit import Schedule, fit, fit_soup, shuffled
+from inference.training.fit import Schedule, fit, fit_soup
 
 
 class Line(nn.Module):

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.cli.variants import as_text, evenly
 from inference.contract import ModelManifest
-from inference.serving.archive import build_archives
-from inference.serving.forward import Forward
-from inference.serving.onnx_session import OnnxForward
-from inference.serving.onnx_to_torch.convert import convert
-from inference.serving.store import StoreError, version_folder
-from inference.serving.torch_forward import FILE
-from inference.serving.trial import as_text, evenly
-from inference.serving.variants import LIST, Judge, VariantList, read_variants, try_torch, verified_variant
+from inference.runtime.archive import build_archives
+from inference.runtime.forward import Forward
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_to_torch.convert import convert
+from inference.runtime.store import StoreError, version_folder
+from inference.runtime.torch_forward import FILE
+from inference.runtime.variants import LIST, Judge, VariantList, read_variants, try_torch, verified_variant
 from tests.inference.tiny_network import fields
 from tests.small_store import put_version
 

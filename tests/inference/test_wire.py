@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from inference.serving import wire
+from inference.runtime import wire
 
 tensors = st.dictionaries(
     st.text(min_size=1, max_size=12),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from inference.serving import wire
+from inference.runtime import wire
 
 PREDICTION = wire.encode({"logits": np.zeros((1, 3), np.float32)}, {"model_ms": 1.5})
 Answer = tuple[int, bytes]

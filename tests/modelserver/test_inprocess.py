@@ -13,8 +13,8 @@ from cad_platform.modelserver.inprocess import InProcessModelServer
 from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded, VersionNotServed
 from imaging.phantoms import ultrasound
 from inference.contract import AnalysisError, ImageReference, ModelManifest
-from inference.serving.resumable import SMALLEST_BATCH
-from inference.serving.store import file_sha256, model_names, read_manifest, version_folder
+from inference.runtime.resumable import SMALLEST_BATCH
+from inference.runtime.store import file_sha256, model_names, read_manifest, version_folder
 from tests.inference.test_tiling_resumes import write_section
 
 

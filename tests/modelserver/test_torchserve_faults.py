@@ -18,7 +18,7 @@ from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
 from embedded.state import free_port
 from inference.contract import AnalysisError, ModelManifest, ModelServerUnavailable
-from inference.serving.store import read_manifest
+from inference.runtime.store import read_manifest
 from tests.modelserver.conftest import ScriptedServer, refusal
 
 Serve = Callable[..., ScriptedServer]

@@ -18,10 +18,10 @@ from cad_platform.modelserver.torchserve import TorchServeModelServer
 from embedded.state import free_port
 from embedded.torchserve import current_token
 from inference.contract import ModelManifest, ModelServerUnavailable
-from inference.serving import wire
-from inference.serving.handler import INPUT
-from inference.serving.pipeline import probe_tensor
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime import wire
+from inference.runtime.analyse import probe_tensor
+from inference.runtime.handler import INPUT
+from inference.runtime.store import read_manifest, version_folder
 from tests.torchserve_host import Host, torchserve_host
 
 pytestmark = pytest.mark.timeout(400)

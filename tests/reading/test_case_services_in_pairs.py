@@ -31,7 +31,7 @@ from cad_platform.reporting.record import holds
 from cad_platform.studies import services as studies
 from cad_platform.studies.models import Instance, Study
 from inference.contract import AnalysisResult
-from inference.serving.store import read_manifest
+from inference.runtime.store import read_manifest
 from tests import factories
 from tests.reporting.test_content import COMPLETE_MG
 

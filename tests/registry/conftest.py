@@ -15,7 +15,7 @@ import pytest
 from django.conf import settings as configured
 
 from cad_platform.modelserver.configured import get_model_server
-from inference.serving.store import read_manifest, version_folder
+from inference.runtime.store import read_manifest, version_folder
 
 ORIGINAL = configured.MODEL_STORE
 

@@ -19,7 +19,7 @@ from cad_platform.core.request import Actor
 from cad_platform.registry import selectors, services
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC, is_routed, route, routed_versions
-from inference.serving.store import manifests
+from inference.runtime.store import manifests
 from tests import factories
 from tests.registry.conftest import Store
 

@@ -23,7 +23,7 @@ import pytest
 from PIL import Image
 
 from imaging.phantoms import ultrasound
-from inference.serving.store import read_manifest
+from inference.runtime.store import read_manifest
 from tests.live_platform import LivePlatform
 
 pytestmark = pytest.mark.disruptive

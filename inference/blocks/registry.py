@@ -1,0 +1,143 @@
+"""Every building block by family and name, so that a method of the review is a YAML and nothing else.
+
+A block registers itself where it is defined; `load_blocks` imports those modules once, the first time that a
+recipe asks. What a family's factory returns:
+
+| family | factory(**parameters) returns |
+|---|---|
+| `preprocess` | `f(image uint8 H×W or H×W×3) -> uint8 of the same kind`; with `fit(images, groups=None)` where it |
+| | learns; with `with_mask(image, mask)` where it moves pixels, so that an outline goes along |
+| `features` | `f(image, mask or None) -> 1-d float64`; `names: tuple[str, ...]` of its entries |
+| `segment` | `f(image uint8 H×W) -> bool H×W`; with `fit(images, masks, groups=None)` where it learns |
+| `backbone` | `nn.Module`: N×3×H×W normalised by mean = std = 0.5 → N×C×h×w; attribute `channels: int` = C |
+| `pool` | called with `channels=C` too; `nn.Module`: N×C×h×w → N×C′ (maps) or N×1 logits; `out_channels: int` |
+| `aggregate` | by its `kind`; a bag is its instances, n×d float64. `scores`: `f(n×K probabilities) -> K`. |
+| | `rows`: `fit(bags, labels, groups=None)`, `transform(bags) -> N×d′ float64`. |
+| | `bags`: a classifier, `fit(bags, labels, groups=None)`, `predict_proba(bags)`, `classes_` |
+| `network` | a whole `nn.Module`, where backbone and pool are not enough (Connected-UNets, the champions) |
+| `select` | scikit-learn transformer: `fit(rows, labels, groups=None)`, `transform(rows)`, `support_` |
+| `head` | scikit-learn classifier: `fit(rows, labels, groups=None)`, `predict_proba`, `classes_` |
+| `schedule` | `f(progress in 0…1) -> factor of the learning rate` |
+| `attention` | called with `channels=C` too; `nn.Module`: N×C×h×w → the same shape |
+| `loss` | `f(outputs, truth) -> scalar Tensor`; outputs as the network gives them, truth labels or masks |
+| `sampler` | `f(labels int64 N, batch size, torch.Generator) -> batches of indices of one epoch` |
+| `augment` | `f(images, masks, generator) -> images, masks`; float N×3×H×W in 0–255, N×1×H×W in 0–1 |
+| `search` | `f(axes, score, seed) -> settings`: which of the axes' values to take, by asking `score(settings)` |
+
+A block that learns does so in `fit` only, and its `fitted_on` then names the groups that it saw
+(`inference.blocks.learned`).
+
+Of its arguments a factory gets `channels`, `classes` (their number) and `seed` from the runner where it takes
+them; all others stand in the recipe and are checked against the factory's annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, TypeVar
+
+Factory = TypeVar("Factory", bound=Callable[..., Any])
+
+FAMILIES = (
+    "preprocess", "features", "segment", "backbone", "pool", "aggregate", "network", "select", "head",
+    "schedule", "attention", "loss", "sampler", "augment", "search",
+)  # fmt: skip
+
+#: Modules whose import registers blocks.
+BLOCK_MODULES: tuple[str, ...] = (
+    "inference.blocks.aggregation.multiple_instance",
+    "inference.blocks.aggregation.patches",
+    "inference.blocks.aggregation.pooling",
+    "inference.blocks.features.fractal",
+    "inference.blocks.features.intensity",
+    "inference.blocks.features.shape",
+    "inference.blocks.features.texture",
+    "inference.blocks.heads.catalogue",
+    "inference.blocks.heads.hierarchical",
+    "inference.blocks.preprocess.breast",
+    "inference.blocks.preprocess.contrast",
+    "inference.blocks.preprocess.segmentation",
+    "inference.blocks.preprocess.speckle",
+    "inference.blocks.preprocess.stain",
+    "inference.blocks.preprocess.tuned_segmentation",
+    "inference.blocks.selection.filters",
+    "inference.blocks.selection.wrappers",
+    "inference.blocks.networks.attention",
+    "inference.blocks.networks.bag_classifier",
+    "inference.blocks.networks.classifier",
+    "inference.blocks.networks.densenet",
+    "inference.blocks.networks.efficientnet",
+    "inference.blocks.networks.inception",
+    "inference.blocks.networks.plain",
+    "inference.blocks.networks.pooling",
+    "inference.blocks.networks.resnet",
+    "inference.blocks.networks.unet",
+    "inference.blocks.augment_blocks",
+    "inference.blocks.search",
+    "inference.blocks.losses",
+    "inference.blocks.sampling",
+    "inference.blocks.schedules",
+)
+
+_BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+class UnknownBlock(KeyError):
+    """A recipe names a block that nobody registered; the message lists those that there are."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def block(family: str, name: str) -> Callable[[Factory], Factory]:
+    """Register the decorated factory as `family` / `name`.
+
+    Raises:
+        ValueError: an unknown family, or the name is taken.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"{family!r} is no family of blocks: {', '.join(FAMILIES)}")
+
+    def register(factory: Factory) -> Factory:
+        known = _BLOCKS.get((family, name))
+        if known is not None and known.__qualname__ != factory.__qualname__:
+            raise ValueError(f"{family}/{name} is registered twice")
+        _BLOCKS[family, name] = factory
+        return factory
+
+    return register
+
+
+def load_blocks() -> None:
+    """Import every module of `BLOCK_MODULES`."""
+    for module in BLOCK_MODULES:
+        import_module(module)
+
+
+def names(family: str) -> tuple[str, ...]:
+    """The registered names of a family, sorted."""
+    load_blocks()
+    return tuple(sorted(name for kind, name in _BLOCKS if kind == family))
+
+
+def factory(family: str, name: str) -> Callable[..., Any]:
+    """
+    Raises:
+        UnknownBlock: no such block.
+    """
+    load_blocks()
+    try:
+        return _BLOCKS[family, name]
+    except KeyError:
+        raise UnknownBlock(f"no {family} block {name!r}; there are: {', '.join(names(family))}") from None
+
+
+def build(family: str, name: str, **parameters: Any) -> Any:
+    """Call the block's factory.
+
+    Raises:
+        UnknownBlock: no such block.
+        TypeError: parameters that the factory does not take.
+    """
+    return factory(family, name)(**parameters)

@@ -1,0 +1,110 @@
+"""Wrappers: a metaheuristic looks for the subset of columns with which a classifier does best inside the
+fold.
+
+The worth of a subset is the balanced accuracy over inner folds, which keep groups whole, minus a price for
+each column ([38], [51], [63]). The held-out part of the outer fold is never seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import balanced_accuracy_score
+
+from inference.blocks.learned import Rows, inner_folds
+from inference.blocks.registry import block, build
+from inference.blocks.selection.selector import Numbers, Selector
+from inference.blocks.selection.swarm import Method, maximise
+
+
+class Wrapper(Selector):
+    """`price` is what keeping all columns costs in balanced accuracy; one of d columns costs `price` / d.
+
+    Swarms move in the unit cube; a position becomes a subset by the usual sigmoid transfer, a chromosome by
+    its bits. `head` names the classifier, with its settings in `head_settings`.
+    """
+
+    method: Method
+
+    def __init__(
+        self,
+        head: str = "knn",
+        head_settings: dict[str, Any] | None = None,
+        price: float = 0.05,
+        agents: int = 12,
+        iterations: int = 15,
+        folds: int = 3,
+        seed: int = 0,
+    ) -> None:
+        self.head = head
+        self.head_settings = head_settings
+        self.price = price
+        self.agents = agents
+        self.iterations = iterations
+        self.folds = folds
+        self.seed = seed
+
+    def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        pairs = inner_folds(numbers, groups, self.folds, self.seed)
+        if not pairs:
+            raise ValueError(
+                f"{self.method}: a class has a single group, so there are no inner folds to judge by"
+            )
+        rng = np.random.default_rng(self.seed)
+        known: dict[bytes, float] = {}
+
+        def worth(bits: NDArray[np.bool_]) -> float:
+            key = bits.tobytes()
+            if key not in known:
+                known[key] = self._accuracy(rows[:, bits], numbers, groups, pairs) if bits.any() else 0.0
+                known[key] -= self.price * float(bits.mean())
+            return known[key]
+
+        def score(point: NDArray[np.float64]) -> float:
+            if self.method == "genetic":
+                return worth(point > 0.5)
+            return worth(rng.random(point.size) < 1 / (1 + np.exp(-10 * (point - 0.5))))
+
+        maximise(self.method, score, rows.shape[1], agents=self.agents, iterations=self.iterations, rng=rng)
+        best = max(known, key=lambda key: known[key])
+        self.worth_ = known[best]
+        self.asked_ = len(known)
+        return np.flatnonzero(np.frombuffer(best, bool))
+
+    def _accuracy(
+        self,
+        rows: Rows,
+        numbers: Numbers,
+        groups: Sequence[Any] | None,
+        pairs: Sequence[tuple[Numbers, Numbers]],
+    ) -> float:
+        scores = []
+        for inside, outside in pairs:
+            head = build("head", self.head, **(self.head_settings or {}))
+            head.fit(rows[inside], numbers[inside], None if groups is None else [groups[i] for i in inside])
+            scores.append(balanced_accuracy_score(numbers[outside], head.predict(rows[outside])))
+        return float(np.mean(scores))
+
+
+@block("select", "genetic")
+class Genetic(Wrapper):
+    """Bit-mask chromosomes and tournaments, as in [38] (Reshma 2022)."""
+
+    method: Method = "genetic"
+
+
+@block("select", "grasshopper")
+class Grasshopper(Wrapper):
+    """Binary grasshopper optimisation, as in [51] (Sha 2020)."""
+
+    method: Method = "grasshopper"
+
+
+@block("select", "grey_wolf")
+class GreyWolf(Wrapper):
+    """Binary grey wolf optimisation; [63]'s "reformed" variant (Jabeen 2022) is not public."""
+
+    method: Method = "grey_wolf"

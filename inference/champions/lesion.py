@@ -1,0 +1,53 @@
+"""One network that outlines a lesion and judges it: ultrasound frames, and masses on mammograms."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0
+from inference.blocks.networks.decoder import Decoder, grey_to_input
+from inference.blocks.networks.novelty import Novelty
+
+
+class LesionOutput(NamedTuple):
+    """`logits` N×K; `outline` N×1×H/4×W/4, the lesion's logit a pixel; `malignancy` N×1×H/4×W/4, the logit
+    that a lesion here would be malignant; `distance` N, see `Novelty`."""
+
+    logits: Tensor
+    outline: Tensor
+    malignancy: Tensor
+    distance: Tensor
+
+
+class LesionNetwork(nn.Module):
+    """Classification pools the last features twice: over the field, and where the outline is."""
+
+    def __init__(self, backbone: EfficientNetLite0, classes: int, channels: int = 64) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.decoder = Decoder(channels)
+        self.outline = nn.Conv2d(channels, 1, 1)
+        self.malignancy = nn.Conv2d(channels, 1, 1)
+        self.dropout = nn.Dropout(0.3)
+        self.classify = nn.Linear(2 * HEAD_CHANNELS + channels, classes)
+        self.novelty = Novelty()
+        assert self.outline.bias is not None
+        nn.init.constant_(self.outline.bias, -2.0)  # lesions are the smaller part of a field
+
+    def forward(self, x: Tensor) -> LesionOutput:
+        """`x`: N×1×H×W in 0–255, uint8 or float; H and W multiples of 32."""
+        pyramid = self.backbone(grey_to_input(x))
+        fine, _ = self.decoder(pyramid)
+        outline, malignancy = self.outline(fine), self.malignancy(fine)
+        features = self.backbone.head(pyramid.s32)
+        where = torch.sigmoid(outline.detach())
+        coarse = F.avg_pool2d(where, 8) + 1e-3
+        in_lesion = (features * coarse).sum(dim=(2, 3)) / coarse.sum(dim=(2, 3))
+        where = where + 1e-4
+        texture = (fine * where).sum(dim=(2, 3)) / where.sum(dim=(2, 3))
+        pooled = torch.cat([features.mean(dim=(2, 3)), in_lesion, texture], dim=1)
+        return LesionOutput(self.classify(self.dropout(pooled)), outline, malignancy, self.novelty(pyramid))

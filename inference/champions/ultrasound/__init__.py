@@ -1,0 +1,1 @@
+"""The champion that outlines and judges lesions in ultrasound frames."""

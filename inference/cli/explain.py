@@ -1,0 +1,247 @@
+"""`python -m inference explain`: heat maps of files, or the checks of a model's heat maps."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import sandbox
+from inference.cli.predict import files_of
+from inference.contract import AnalysisError, ImageReference, ModelManifest, NotApplicable
+from inference.datasets.sample import DatasetError, LeakError
+from inference.evaluation.measuring import held_out, mosaic_records
+from inference.evaluation.training_manifest import untrained
+from inference.explain import overlay
+from inference.explain.check import Network, as_text, check, record, report
+from inference.explain.measure import Measured, summarise
+from inference.explain.methods import Method, heat_of, method_named
+from inference.explain.network import (
+    READINGS,
+    Answer,
+    NoSuchExplanation,
+    stored_module,
+    through_forward,
+    through_module,
+)
+from inference.explain.pointing import reference_to, served_heat
+from inference.explain.subject import PREPROCESS, canvas_of_file
+from inference.explain.tissue import area_under_roc, rows_pointed
+from inference.runtime.geometry import Map
+from inference.runtime.histopathology.preprocessing import (
+    FIELD_PX,
+    MIN_TISSUE,
+    field_origins,
+    resample,
+    tissue_share,
+)
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import read_manifest, verified_weights, version_folder
+from inference.runtime.study import decoding, describe, read_still, spacing_of
+
+#: Attributions of a section are made field by field; beyond so many the map says it all in less time.
+MOST_FIELDS = 64
+_HEAT_LONGEST = 1024
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asked for, of files."""
+
+    model: str
+    store: Path
+    method: str
+    label: str | None
+    um_per_px: float | None
+    version: str | None = None
+
+
+def explain(asked: Asked, paths: Sequence[Path], out: Path) -> int:
+    """Write `<number>-<name>.<method>.overlay.png` and `….heat.png` of every file to `out`, and a line for each
+    to standard output; for a file that cannot be explained a sentence to standard error.
+
+    Returns:
+        0; 1 when the method or the class is not the model's; 2 when no file could be explained.
+    """
+    manifest = read_manifest(asked.model, asked.store, asked.version)
+    forward = OnnxForward(verified_weights(manifest, asked.store))
+    try:
+        method = _method(asked, manifest, forward)
+    except NoSuchExplanation as error:
+        sys.stderr.write(f"inference: {error}\n")
+        return 1
+    out.mkdir(parents=True, exist_ok=True)
+    explained = 0
+    for number, path in enumerate(files_of(paths)):
+        image = reference_to(path, asked.um_per_px)
+        try:
+            if method is None:
+                picture, heat = _picture(image), served_heat(manifest, forward, image)
+            else:
+                picture, heat = _attributed(image, manifest, asked.method, method)
+        except AnalysisError as error:
+            sys.stderr.write(f"{path}: {error}\n")
+            continue
+        shown, _ = overlay.write(out, f"{number:06d}-{path.stem}.{asked.method}", picture, heat)
+        sys.stdout.write(f"{path}: {shown}\n")
+        explained += 1
+    return 0 if explained else 2
+
+
+def _method(asked: Asked, manifest: ModelManifest, forward: OnnxForward) -> Method | None:
+    """None for the map: serving draws that itself."""
+    if asked.method == "map":
+        return None
+    reading = READINGS[asked.model]
+    label = asked.label or reading.positive
+    answer: Answer = through_forward(forward)
+    if asked.method == "integrated_gradients":
+        answer = through_module(*stored_module(manifest, asked.store))
+    known = manifest.classes
+    if label not in (*known, reading.positive):
+        raise NoSuchExplanation(f"{asked.model} has no class {label}; its classes are {', '.join(known)}")
+    return method_named(asked.method, answer, reading, label)
+
+
+def _picture(image: ImageReference) -> NDArray[np.uint8]:
+    path = Path(image.path).absolute()
+    if describe(image).kind == "slide":
+        with decoding():
+            return sandbox.read_slide(path, longest=overlay.LONGEST).display()
+    with decoding():
+        return sandbox.read(path).display()
+
+
+def _attributed(
+    image: ImageReference, manifest: ModelManifest, name: str, method: Method
+) -> tuple[NDArray[np.uint8], Map]:
+    if manifest.name == "histopathology":
+        return _fields_attributed(image, manifest, name, method)
+    canvas, picture = canvas_of_file(image, manifest)
+    heat = np.where(canvas.picture, heat_of(name, method(canvas)), 0).astype(np.float32)
+    return picture, canvas.placement.map_to_image(heat, longest=_HEAT_LONGEST)
+
+
+def _fields_attributed(
+    image: ImageReference, manifest: ModelManifest, name: str, method: Method
+) -> tuple[NDArray[np.uint8], Map]:
+    """Every field of a photograph by itself; the heat has 4 µm per pixel."""
+    pixels = read_still(image, manifest)
+    um_per_px = spacing_of(image, pixels)
+    if um_per_px is None:
+        raise NotApplicable("not analysed: the image's resolution (µm per pixel) is missing")
+    shown = pixels.display()
+    rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
+    small = resample(np.ascontiguousarray(rgb), um_per_px)
+    places = [(y, x) for y in field_origins(small.shape[0]) for x in field_origins(small.shape[1])]
+    fields = np.stack([small[y : y + FIELD_PX, x : x + FIELD_PX] for y, x in places])
+    kept = np.flatnonzero((tissue_share(fields) >= MIN_TISSUE) | (len(places) == 1))
+    if len(kept) == 0:
+        raise NotApplicable("not analysed: no stained tissue was found in the image")
+    if len(kept) > MOST_FIELDS:
+        raise NotApplicable(
+            f"not explained: {len(kept)} fields of tissue, at most {MOST_FIELDS} are explained one by one; "
+            "the method map shows them all"
+        )
+    values = np.zeros(small.shape[:2], np.float32)
+    for index in kept:
+        y, x = places[index]
+        values[y : y + FIELD_PX, x : x + FIELD_PX] = method(PREPROCESS["histopathology"](fields[index]))
+    return shown, heat_of(name, values)
+
+
+@dataclass(frozen=True)
+class Checking:
+    """What the command line asked for, of checks. `words` is the command itself, for the record."""
+
+    model: str
+    store: Path
+    data: Path
+    limit: int | None
+    seed: int
+    methods: tuple[str, ...] | None
+    as_json: bool
+    record: bool
+    words: str
+    folds: Path | None = None
+    version: str | None = None
+
+
+def run_checks(asked: Checking) -> int:
+    """Check the served network's heat maps on `val`, which it must not have been trained on.
+
+    Returns:
+        0; 1 with a sentence when the data are missing or were trained on.
+    """
+    manifest = read_manifest(asked.model, asked.store, asked.version)
+    if asked.folds is not None:
+        return _checked_folds(asked, manifest, asked.folds)
+    forward = OnnxForward(verified_weights(manifest, asked.store))
+    try:
+        samples = untrained(held_out(asked.model, asked.data), version_folder(manifest, asked.store))
+        if not samples:
+            raise LeakError(
+                f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"
+            )
+    except (LeakError, DatasetError) as error:
+        sys.stderr.write(f"inference: {error}\n")
+        return 1
+    module = None
+    try:
+        stored, names = stored_module(manifest, asked.store)
+        module = (stored, through_module(stored, names))
+    except NoSuchExplanation as error:
+        sys.stderr.write(f"inference: left out: {error}\n")
+        if asked.methods and "integrated_gradients" in asked.methods:
+            return 1
+    network = Network(asked.model, through_forward(forward), module, (manifest, forward))
+    checked = check(network, samples, methods=asked.methods, limit=asked.limit, seed=asked.seed)
+    measured = summarise(checked.outcomes, asked.seed)
+    if asked.model == "histopathology":
+        fields = mosaic_records(manifest, forward, asked.data)
+        if fields:
+            measured += summarise(rows_pointed(fields, "idc"), asked.seed)
+            measured.append(area_under_roc(fields, "idc", asked.seed))
+    protocol = "The served network on the published val parts, which it was not trained on."
+    return _told(asked, manifest, measured, checked.seconds, protocol)
+
+
+def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:
+    from inference.explain.folds import check_folds
+
+    try:
+        checked = check_folds(
+            manifest,
+            run,
+            asked.data,
+            asked.store,
+            methods=asked.methods,
+            limit=asked.limit,
+            seed=asked.seed,
+        )
+    except (NoSuchExplanation, DatasetError) as error:
+        sys.stderr.write(f"inference: {error}\n")
+        return 1
+    protocol = "The networks of the folds, each over the fold that it has not seen, pooled."
+    return _told(asked, manifest, summarise(checked.outcomes, asked.seed), checked.seconds, protocol)
+
+
+def _told(
+    asked: Checking,
+    manifest: ModelManifest,
+    measured: Sequence[Measured],
+    seconds: dict[str, list[float]],
+    protocol: str,
+) -> int:
+    content = report(manifest, measured, command=asked.words, seed=asked.seed, protocol=protocol)
+    if asked.record:
+        record(version_folder(manifest, asked.store), content)
+    sys.stdout.write(
+        json.dumps(content, ensure_ascii=False) + "\n" if asked.as_json else as_text(content, seconds)
+    )
+    return 0

@@ -1,0 +1,220 @@
+"""The laboratory's commands: archive, audit, train, evaluate, predict, explain, variants."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from inference.cli.train import add_arguments as add_recipe_arguments
+from inference.runtime.store import DEFAULT_STORE, StoreError
+
+MODELS = ("ultrasound", "mammography", "histopathology")
+#: Exit status of `archive` where versions were left out and others were built.
+SOME_REFUSED = 2
+EXPLANATIONS = ("map", "integrated_gradients", "occlusion")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the process's exit status."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        status: int = chosen.command(chosen)
+    except StoreError as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    archive = commands.add_parser("archive", help="build TorchServe archives from the model store")
+    archive.add_argument("--out", type=Path, required=True)
+    archive.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
+    archive.set_defaults(command=_archive)
+
+    audit = commands.add_parser(
+        "audit", help="check data sets: files, masks, near-duplicates, labels, licences"
+    )
+    audit.add_argument(
+        "path", type=Path, metavar="PATH", help="a data set's folder, or one that holds several"
+    )
+    audit.add_argument("--json", action="store_true")
+    audit.add_argument("--dataset", metavar="NAME", help="read PATH as this set instead of recognising it")
+    audit.set_defaults(command=_audit)
+
+    train = commands.add_parser("train", help="run a recipe: one of the review, or a served model's")
+    add_recipe_arguments(train, _data_folder())
+    train.set_defaults(command=_train)
+
+    evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
+    evaluate.add_argument("model", choices=MODELS)
+    evaluate.add_argument("--dataset", metavar="NAME", help="this set alone (default: all that is on record)")
+    evaluate.add_argument("--split", choices=("val", "oof"), help="this split alone")
+    evaluate.add_argument("--json", action="store_true")
+    evaluate.add_argument(
+        "--rerun", action="store_true",
+        help="measure the weights: on every sample below --data, or on val of the laboratory's own data",
+    )  # fmt: skip
+    evaluate.add_argument("--skip-trained", action="store_true", help="leave out what was trained on")
+    evaluate.add_argument(
+        "--record", action="store_true", help="rerun val, and write predictions, figures and card anew"
+    )
+    evaluate.add_argument(
+        "--card", action="store_true", help="write figures, plots and card anew from what is on record"
+    )
+    evaluate.add_argument(
+        "--against", type=Path, metavar="STORE_OR_PREDICTIONS", help="DeLong's test on the images in common"
+    )
+    evaluate.add_argument(
+        "--retrain-fold", type=int, metavar="K", help="train a fold again; its committed figure must hold"
+    )
+    evaluate.add_argument("--run", type=Path, help="checkpoints of --retrain-fold")
+    evaluate.add_argument("--seed", type=int, default=0, help="of --retrain-fold")
+    evaluate.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
+    _add_store(evaluate)
+    evaluate.set_defaults(command=_evaluate)
+
+    predict = commands.add_parser("predict", help="analyse images or folders, one JSON line an image")
+    predict.add_argument("model", choices=MODELS)
+    predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    predict.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
+    _add_store(predict)
+    predict.set_defaults(command=_predict)
+
+    explain = commands.add_parser(
+        "explain", help="heat maps of images or folders, or the checks of a model's"
+    )
+    explain.add_argument("model", choices=MODELS)
+    explain.add_argument("paths", nargs="*", type=Path, metavar="PATH")
+    explain.add_argument("--out", type=Path, metavar="DIR", help="overlays and raw heat, 8-bit PNG")
+    explain.add_argument("--method", choices=EXPLANATIONS, help="default map; of --check default all")
+    explain.add_argument("--class", dest="label", metavar="NAME", help="what attributions speak for")
+    explain.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
+    explain.add_argument(
+        "--check", action="store_true", help="pointing game, deletion and insertion, random weights, over val"
+    )
+    explain.add_argument("--data", type=Path, default=_data_folder())
+    explain.add_argument("--limit", type=int, metavar="N", help="check so many images, evenly drawn")
+    explain.add_argument(
+        "--folds",
+        type=Path,
+        metavar="RUN",
+        help="check the networks of a training run's folds, each on its fold",
+    )
+    explain.add_argument("--seed", type=int, default=0)
+    explain.add_argument("--json", action="store_true")
+    explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
+    _add_store(explain)
+    explain.set_defaults(command=_explain, refuse=explain.error)
+
+    variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
+    variants.add_argument("model", choices=MODELS)
+    variants.add_argument("--data", type=Path, default=_data_folder())
+    variants.add_argument(
+        "--images", type=int, metavar="N", help="judge on so many, evenly drawn (default all)"
+    )
+    _add_store(variants)
+    variants.set_defaults(command=_variants)
+    return parser
+
+
+def _add_store(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--store", type=Path, default=DEFAULT_STORE)
+    command.add_argument("--version", metavar="V", help="default: the newest in the store")
+
+
+def _length(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("µm per pixel are above 0")
+    return value
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("CAD_DATA_DIR", "../shared/data"))
+
+
+def _audit(chosen: argparse.Namespace) -> int:
+    from inference.cli.audit import run
+
+    status, printed = run(chosen.path, chosen.dataset, json=chosen.json)
+    print(printed, file=sys.stderr if status == 2 else sys.stdout)
+    return status
+
+
+def _archive(chosen: argparse.Namespace) -> int:
+    from inference.runtime.archive import build_archives
+
+    built = build_archives(chosen.out, chosen.store, chosen.workers)
+    for path in built.archives:
+        print(path)
+    for sentence in built.refused:
+        print(f"inference: not served: {sentence}", file=sys.stderr)
+    if not built.archives:
+        print(f"inference: {chosen.store} holds no version that can be served", file=sys.stderr)
+        return 1
+    return SOME_REFUSED if built.refused else 0
+
+
+def _evaluate(chosen: argparse.Namespace) -> int:
+    from inference.cli.evaluate import run
+
+    return run(chosen, _data_folder())
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from inference.cli.predict import predict
+
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("inference").setLevel(logging.INFO)
+    return predict(chosen.model, chosen.paths, chosen.out, chosen.store, chosen.mpp, chosen.version)
+
+
+def _explain(chosen: argparse.Namespace) -> int:
+    if chosen.check == bool(chosen.paths) or (chosen.paths and chosen.out is None):
+        chosen.refuse("either PATH … with --out DIR, or --check")
+    import torch
+
+    from inference.cli import explain as explaining
+
+    torch.set_num_threads(1)
+    if chosen.paths:
+        asked = explaining.Asked(
+            chosen.model, chosen.store, chosen.method or "map", chosen.label, chosen.mpp, chosen.version
+        )
+        return explaining.explain(asked, chosen.paths, chosen.out)
+    flags = [f"--limit {chosen.limit}"] if chosen.limit is not None else []
+    flags += [f"--method {chosen.method}"] if chosen.method else []
+    flags += [f"--folds {chosen.folds}"] if chosen.folds else []
+    flags += [f"--version {chosen.version}"] if chosen.version else []
+    words = " ".join(
+        ["python -m inference explain", chosen.model, "--check", *flags, f"--seed {chosen.seed}"]
+    )
+    return explaining.run_checks(
+        explaining.Checking(
+            chosen.model, chosen.store, chosen.data, chosen.limit, chosen.seed,
+            (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words, chosen.folds,
+            chosen.version,
+        )
+    )  # fmt: skip
+
+
+def _variants(chosen: argparse.Namespace) -> int:
+    from inference.cli.variants import run
+
+    return run(chosen.model, chosen.store, chosen.data, chosen.images, chosen.version)
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from inference.cli.train import run
+
+    return run(chosen)

@@ -1,0 +1,56 @@
+"""`python -m inference variants`: the TorchScript file of a version, judged on its own held-out images."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from inference.contract import ModelManifest
+from inference.evaluation import measuring, metrics
+from inference.evaluation.bootstrap import of_all
+from inference.evaluation.protocol import questions
+from inference.runtime.forward import Forward
+from inference.runtime.store import read_manifest
+from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
+
+_Item = TypeVar("_Item")
+
+
+def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
+    """Judge, and print what came of it; 0 where the file is as good as `model.onnx`, else 1."""
+    manifest = read_manifest(model, store, version)
+    held_out = measuring.held_out(model, data)
+    judged = held_out if images is None else evenly(held_out, images)
+
+    def judge(forward: Forward) -> Mapping[str, float]:
+        records = measuring.predict(manifest, forward, judged)
+        return {
+            f"{question.dataset} {question.name}": of_all(
+                metrics.auc(question.truth, question.scores), len(question.records)
+            )
+            for question in questions(records, manifest)
+        }
+
+    found = try_torch(manifest, store, judge)
+    sys.stdout.write(as_text(manifest, found))
+    return 0 if all(variant.kept for variant in found.variants) else 1
+
+
+def evenly(items: Sequence[_Item], count: int) -> list[_Item]:
+    """`count` of `items` (all where there are fewer), evenly drawn from first to last."""
+    count = min(count, len(items))
+    return [items[index * len(items) // count] for index in range(count)]
+
+
+def as_text(manifest: ModelManifest, found: VariantList) -> str:
+    """A line for each file."""
+    lines = [f"{manifest.name} {manifest.version}: model.onnx, {found.size_bytes / 1e6:.1f} MB, {found.auc}"]
+    for variant in found.variants:
+        verdict = "kept" if variant.kept else f"refused: drop above {MAX_AUC_DROP}"
+        lines.append(
+            f"  {variant.file}: {variant.size_bytes / 1e6:.1f} MB, "
+            f"largest drop of an AUC {variant.auc_drop:+.4f} ({verdict})"
+        )
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,100 @@
+"""One function from a request to a result, the same on the platform and on the command line.
+
+    decode (in a child process) → preprocess → forward (the only part that differs) → post-process
+
+The modality decides the module that knows its preprocessing and its findings.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import (
+    AnalysisRequest,
+    AnalysisResult,
+    Modality,
+    ModelManifest,
+    NotApplicable,
+    Timings,
+)
+from inference.runtime.forward import Forward, Save
+from inference.runtime.histopathology import pipeline as histopathology
+from inference.runtime.mammography import pipeline as mammography
+from inference.runtime.study import Clock, StudyFinding
+from inference.runtime.ultrasound import pipeline as ultrasound
+
+_Pipeline = Callable[[AnalysisRequest, ModelManifest, Forward, Save, Clock], StudyFinding]
+_PIPELINES: dict[Modality, _Pipeline] = {
+    Modality.ULTRASOUND: ultrasound.analyse,
+    Modality.MAMMOGRAPHY: mammography.analyse,
+    Modality.SLIDE_MICROSCOPY: histopathology.analyse,
+}
+_PROBES: dict[Modality, tuple[int, ...]] = {
+    Modality.ULTRASOUND: ultrasound.INPUT_SHAPE,
+    Modality.MAMMOGRAPHY: mammography.INPUT_SHAPE,
+    Modality.SLIDE_MICROSCOPY: histopathology.INPUT_SHAPE,
+}
+#: Operating points that a reader may choose from; gates and calibration stay in the manifest.
+OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
+
+
+def analyse(
+    request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save
+) -> AnalysisResult:
+    """Analyse the request's images as one study.
+
+    Images stand in the result in the request's order. `save` is called with `image-<index>.mask.png` and
+    `image-<index>.heatmap.png`.
+
+    Raises:
+        NotApplicable: the study does not meet the model's input contract.
+        ImageUnreadable: a file cannot be decoded.
+        ModelServerUnavailable: from `forward`.
+    """
+    begun = time.perf_counter()
+    _check_contract(request, manifest)
+    clock = Clock()
+    study = _PIPELINES[manifest.input.modality](request, manifest, forward, save, clock)
+    total = (time.perf_counter() - begun) * 1000
+    return AnalysisResult(
+        model=manifest.identity,
+        probabilities=study.probabilities,
+        breasts=study.breasts,
+        images=study.images,
+        flags=tuple(dict.fromkeys(flag for image in study.images for flag in image.flags)),
+        thresholds={name: manifest.thresholds[name] for name in OPERATING_POINTS},
+        timings=Timings(
+            decode_ms=round(clock.decode_ms, 3),
+            preprocess_ms=round(clock.preprocess_ms, 3),
+            model_ms=round(clock.model_ms, 3),
+            postprocess_ms=round(clock.postprocess_ms, 3),
+            total_ms=round(total, 3),
+        ),
+    )
+
+
+def probe_tensor(manifest: ModelManifest) -> NDArray[np.uint8]:
+    """A grey input of the right shape, for a prediction that proves the model alive."""
+    return np.full(_PROBES[manifest.input.modality], 128, np.uint8)
+
+
+def _check_contract(request: AnalysisRequest, manifest: ModelManifest) -> None:
+    if (request.model, request.model_version) != (manifest.name, manifest.version):
+        raise NotApplicable(
+            f"not analysed: {request.model} {request.model_version} was asked for, "
+            f"{manifest.name} {manifest.version} is served"
+        )
+    if request.modality != manifest.input.modality:
+        raise NotApplicable(
+            f"not analysed: {manifest.name} reads {manifest.input.modality.value} studies, "
+            f"this one is {request.modality.value}"
+        )
+    if len(request.images) > manifest.input.max_images:
+        raise NotApplicable(
+            f"not analysed: {len(request.images)} images, "
+            f"at most {manifest.input.max_images} are read together"
+        )

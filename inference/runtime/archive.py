@@ -1,0 +1,148 @@
+"""`.mar` archives for TorchServe: `NAME-VERSION.mar`, one a version, built from the model store.
+
+An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and `model.pt` for GPUs, which
+is made of `model.onnx` where the store has none. Weights that are not those of the manifest, or that do not answer as
+was recorded when they were trained, get none. Built here directly, so that equal files give equal bytes;
+`NAME-VERSION.source.json` beside each archive says what it was built of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.contract import ModelManifest
+from inference.runtime.answer import read_answer
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import DEFAULT_STORE, StoreError, contents, file_sha256, verified_weights
+from inference.runtime.torch_forward import FILE, TorchForward
+from inference.runtime.variants import verified_variant
+
+HANDLER_MODULE = "cad_handler"
+#: TorchServe puts the archive's folder on the path and the repository's root is on PYTHONPATH.
+HANDLER_SOURCE = '''"""TorchServe finds the handler here; it lives in the repository."""
+
+from inference.runtime.handler import TensorHandler
+
+
+class Handler(TensorHandler):
+    """TorchServe takes the one class that this module defines; imported ones it does not see."""
+'''
+#: A lone request must not wait for company: TorchServe takes what has queued up while the last batch ran and
+#: waits one millisecond more, its shortest. Eight is what fits a worker's patience for the slowest network.
+CONFIGURATION = """minWorkers: {workers}
+maxWorkers: {workers}
+batchSize: 8
+maxBatchDelay: 1
+responseTimeout: 120
+"""
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Built:
+    """The archives of a store, by name and version, and a sentence about each version that got none."""
+
+    archives: tuple[Path, ...]
+    refused: tuple[str, ...]
+
+
+def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> Built:
+    """One archive a version under `out`; an archive of the same inputs is left alone, one of a version that is no
+    longer in the store is removed. A version that cannot be served hides no other."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = contents(store)
+    archives, refused = [], list(found.refused)
+    for manifest in found.manifests:
+        try:
+            archives.append(_build(manifest, store, out, workers))
+        except StoreError as error:
+            refused.append(str(error))
+            _remove(out, _stem(manifest))
+    there = {_stem(manifest) for manifest in found.manifests}
+    stems = {path.name.removesuffix(".mar").removesuffix(".source.json") for path in out.iterdir()}
+    for stem in stems - there:
+        _remove(out, stem)
+    return Built(tuple(archives), tuple(refused))
+
+
+def _stem(manifest: ModelManifest) -> str:
+    return f"{manifest.name}-{manifest.version}"
+
+
+def _remove(out: Path, stem: str) -> None:
+    for name in (f"{stem}.source.json", f"{stem}.mar"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
+    weights = verified_weights(manifest, store)
+    answer = read_answer(manifest, store)
+    committed = verified_variant(manifest, store)
+    archive, source = out / f"{_stem(manifest)}.mar", out / f"{_stem(manifest)}.source.json"
+    configuration = CONFIGURATION.format(workers=workers)
+    inputs = {
+        "version": manifest.version,
+        "weights_sha256": manifest.weights.sha256,
+        "answer_sha256": hashlib.sha256(answer.model_dump_json().encode()).hexdigest(),
+        "handler": HANDLER_SOURCE,
+        "configuration": configuration,
+        "torch": _converter() if committed is None else file_sha256(committed),
+    }
+    if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
+        return archive
+    told = f"{manifest.name} {manifest.version}"
+    answer.check(OnnxForward(weights), f"{weights.name} of {told}")
+    with tempfile.TemporaryDirectory(prefix="cad-archive-") as folder:
+        for_gpu = committed or _converted(weights, Path(folder), told)
+        answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {told}")
+        unfinished = out / f".{archive.name}.{os.getpid()}"
+        _write(unfinished, manifest, configuration, {"model.onnx": weights, FILE: for_gpu})
+        unfinished.replace(archive)
+    source.write_text(json.dumps(inputs, indent=2), encoding="utf-8")
+    return archive
+
+
+def _converter() -> str:
+    """What a converted file depends on besides its weights."""
+    from inference.runtime import onnx_to_torch
+
+    sources = sorted(Path(str(onnx_to_torch.__file__)).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+def _converted(weights: Path, folder: Path, told: str) -> Path:
+    from inference.runtime.onnx_to_torch.convert import UnknownOperator, convert
+
+    try:
+        convert(weights, folder / FILE)
+    except UnknownOperator as error:
+        raise StoreError(f"{weights.name} of {told}: {error}") from error
+    return folder / FILE
+
+
+def _write(path: Path, manifest: ModelManifest, configuration: str, files: dict[str, Path]) -> None:
+    description = {
+        "runtime": "python",
+        "model": {
+            "modelName": manifest.name,
+            "handler": f"{HANDLER_MODULE}.py",
+            "modelVersion": manifest.version,
+            "configFile": "model-config.yaml",
+        },
+        "archiverVersion": "0.12.0",
+    }
+    entries = {
+        "MAR-INF/MANIFEST.json": json.dumps(description, indent=2).encode(),
+        f"{HANDLER_MODULE}.py": HANDLER_SOURCE.encode(),
+        "model-config.yaml": configuration.encode(),
+        **{name: file.read_bytes() for name, file in files.items()},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as bundle:
+        for name, content in entries.items():
+            bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content)

@@ -1,0 +1,1 @@
+"""Serving of tissue: fields and whole slides, preprocessing and findings."""

@@ -1,0 +1,1 @@
+"""Serving of mammograms: preprocessing, and findings from what the network says."""

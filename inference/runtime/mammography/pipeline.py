@@ -1,0 +1,232 @@
+"""Mammography: each view by itself, then views to breasts, breasts to the exam.
+
+Two tasks stay apart: `normal`/`abnormal` (learned from films with and without findings) and `malignancy`
+(of a mass, if there is one; learned from films that all show one).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.contract import (
+    AnalysisRequest,
+    Finding,
+    Flag,
+    ImageReference,
+    ImageResult,
+    ModelManifest,
+)
+from inference.runtime import quality
+from inference.runtime.calibration import Platt, softmax
+from inference.runtime.forward import Forward, Save
+from inference.runtime.geometry import Gray, Map, Placement, resize
+from inference.runtime.mammography.preprocessing import (
+    HALF,
+    HEIGHT,
+    PLACE_PX,
+    VIEW_SCALE,
+    WIDTH,
+    network_input,
+    working_canvas,
+)
+from inference.runtime.regions import clipped_box, outline_of, png_of, shape_descriptors, sigmoid
+from inference.runtime.study import (
+    Clock,
+    Laterality,
+    StudyFinding,
+    grey_values,
+    read_still,
+    spacing_of,
+    undecided,
+)
+
+INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
+#: Marks this certain are outlined in the mask; fainter ones are marks only.
+_OUTLINED_FROM = 0.3
+_HEATMAP_LONGEST = 1024
+DENSITIES = ("fatty", "glandular", "dense")
+
+
+def analyse(
+    request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> StudyFinding:
+    """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views', the exam's are
+    the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
+    images = tuple(
+        _view(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
+    )
+    by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)
+    apart: list[dict[str, float]] = []
+    for reference, result in zip(request.images, images, strict=True):
+        if reference.laterality is None:
+            apart.append(dict(result.probabilities))
+        else:
+            by_breast[reference.laterality].append(result)
+    breasts = {side: _mean_of(results) for side, results in sorted(by_breast.items())}
+    candidates = [*breasts.values(), *apart]
+    abnormal = max(scores["abnormal"] for scores in candidates)
+    exam = {
+        "normal": round(1 - abnormal, 6),
+        "abnormal": abnormal,
+        "malignancy": max(scores["malignancy"] for scores in candidates),
+    }
+    return StudyFinding(exam, images, breasts)
+
+
+def quarter(canvas: Gray) -> Gray:
+    """What the mass network sees of a canvas, 288×192 uint8."""
+    return resize(canvas, WIDTH // VIEW_SCALE, HEIGHT // VIEW_SCALE)
+
+
+def _mean_of(results: list[ImageResult]) -> dict[str, float]:
+    means = {
+        name: round(float(np.mean([result.probabilities[name] for result in results])), 6)
+        for name in ("abnormal", "malignancy")
+    }
+    return {"normal": round(1 - means["abnormal"], 6), **means}
+
+
+def _view(
+    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
+) -> ImageResult:
+    with clock.measure("decode_ms"):
+        pixels = read_still(image, manifest)
+    with clock.measure("preprocess_ms"):
+        canvas, breast, placement = working_canvas(grey_values(pixels))
+        # at the mass network's resolution, which the coarsest films have too: sharpness compares only there
+        seen = quality.look(quarter(canvas))
+        colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
+        tensor = network_input(canvas)
+    output = clock.run(forward, tensor).outputs
+    with clock.measure("postprocess_ms"):
+        calibration = manifest.calibration
+        abnormality, malignancy = float(output["abnormality"][0]), float(output["malignancy"][0])
+        suspicious = Platt(calibration["abnormal_slope"], calibration["abnormal_offset"])
+        malign = Platt(calibration["malignancy_slope"], calibration["malignancy_offset"])
+        abnormal, malignant = suspicious(abnormality), malign(malignancy)
+        probabilities = {
+            "normal": round(1 - abnormal, 6),
+            "abnormal": round(abnormal, 6),
+            "malignancy": round(malignant, 6),
+        }
+        masses = _enlarged(sigmoid(output["outline"][0, 0]))
+        places = sigmoid(suspicious.slope * output["suspicion"][0, 0] + suspicious.offset)
+        # a mass that looks malignant, or a place that looks abnormal for whatever reason
+        heat = np.maximum(masses * _enlarged(sigmoid(output["place"][0, 0])), _enlarged(places))
+        marks = marks_of(output["candidates"][0], masses, calibration)
+        findings, outlined = _findings(marks, malign, placement, spacing_of(image, pixels))
+        density = softmax(output["density"][0].astype(np.float64))
+        flags = quality.flags_of(
+            seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
+        )
+        covered = float((breast > 0).mean())
+        unlike_a_breast = not calibration["breast_share_low"] <= covered <= calibration["breast_share_high"]
+        if (colour > calibration["colour_high"] or unlike_a_breast) and Flag.OUT_OF_DISTRIBUTION not in flags:
+            flags.append(Flag.OUT_OF_DISTRIBUTION)
+        flags += undecided(probabilities, ("normal", "abnormal"), calibration["conformal_level"])
+        mask_reference = save(f"image-{index}.mask.png", png_of(_full_mask(outlined, placement, breast)))
+        shown = placement.map_to_image(heat, longest=_HEATMAP_LONGEST)
+        heat_reference = save(f"image-{index}.heatmap.png", png_of(shown))
+    return ImageResult(
+        image_id=image.image_id,
+        probabilities=probabilities,
+        scores={"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)},
+        findings=findings,
+        mask=mask_reference,
+        heatmap=heat_reference,
+        flags=tuple(flags),
+        descriptors={**{name: round(value, 4) for name, value in seen.items()},
+                     "novelty": round(float(output["distance"][0]), 4),
+                     "breast_share": round(covered, 4),
+                     **{f"density_{name}": round(float(p), 4)
+                        for name, p in zip(DENSITIES, density, strict=True)}},
+    )  # fmt: skip
+
+
+def _enlarged(probabilities: Map) -> Map:
+    """A map over the canvas at the canvas's own resolution."""
+    return np.asarray(cv2.resize(probabilities, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class MassMark:
+    """A place that the network looked at closer: the probability that a mass is there, its canvas box, its inside
+    (H×W bool) and the logit of its malignancy."""
+
+    score: float
+    box: tuple[int, int, int, int]
+    inside: NDArray[np.bool_]
+    malignancy: float
+
+
+def mark_score(candidates: NDArray[np.float32], calibration: Mapping[str, float]) -> NDArray[np.float64]:
+    """K×5 candidates (see `FilmOutput`) → K probabilities that a mass is there."""
+    slopes = np.array([calibration["mark_peak"], calibration["mark_present"]])
+    logits = candidates[:, 2:4].astype(np.float64) @ slopes + calibration["mark_offset"]
+    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float64)
+
+
+def marks_of(
+    candidates: NDArray[np.float32], masses: Map, calibration: Mapping[str, float]
+) -> list[MassMark]:
+    """The candidates at or above the mark level, most certain first; none inside another's outline. `masses`:
+    probability of a mass over the canvas."""
+    scores = mark_score(candidates, calibration)
+    found: list[MassMark] = []
+    for number in np.argsort(-scores):
+        x = min(int(candidates[number, 0] * HALF), WIDTH - 1)
+        y = min(int(candidates[number, 1] * HALF), HEIGHT - 1)
+        if scores[number] < calibration["mark_level"] or any(mark.inside[y, x] for mark in found):
+            continue
+        box, inside = _around(masses, x, y)
+        found.append(MassMark(float(scores[number]), box, inside, float(candidates[number, 4])))
+    return found
+
+
+def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
+    """Box and inside of what is connected with the peak at (x, y) above half of its height."""
+    near = masses[
+        max(0, y - PLACE_PX // 2) : y + PLACE_PX // 2, max(0, x - PLACE_PX // 2) : x + PLACE_PX // 2
+    ]
+    above = (masses >= 0.5 * float(near.max())).astype(np.uint8)
+    above[y, x] = 1
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
+    left, top, width, height, _ = (int(value) for value in stats[labels[y, x]])
+    return (left, top, left + width, top + height), labels == labels[y, x]
+
+
+def _findings(
+    marks: list[MassMark], malign: Platt, placement: Placement, spacing_um: float | None
+) -> tuple[tuple[Finding, ...], Map]:
+    findings, outlined = [], np.zeros((HEIGHT, WIDTH), np.float32)
+    for mark in marks:
+        box = clipped_box(placement.box_to_image(mark.box), placement.image_width, placement.image_height)
+        if box is None:
+            continue
+        if mark.score >= _OUTLINED_FROM:
+            outlined[mark.inside] = 1.0
+        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(mark.inside))
+        findings.append(
+            Finding(
+                label="mass",
+                score=round(mark.score, 6),
+                box=box,
+                polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
+                descriptors={
+                    **shape_descriptors(polygon, spacing_um),
+                    "malignancy": round(malign(mark.malignancy), 4),
+                },
+            )
+        )
+    return tuple(findings), outlined
+
+
+def _full_mask(outlined: Map, placement: Placement, breast: Gray) -> NDArray[np.bool_]:
+    full = placement.map_to_image(outlined)
+    return np.asarray((full >= 0.5) & (breast > 0))

@@ -1,0 +1,50 @@
+"""The network in this process: ONNX Runtime on the CPU, one thread, so that workers scale by processes."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from inference.runtime.forward import ForwardOutput, Shapes, check_input
+
+#: The metadata entry in which a file says what shapes it takes, where that is more than the graph can say.
+SHAPES = "shapes"
+
+
+class OnnxForward:
+    """A `Forward` over one `model.onnx`. Safe to call from several threads."""
+
+    def __init__(self, weights: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        self.session = onnxruntime.InferenceSession(
+            str(weights), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        entry = self.session.get_inputs()[0]
+        self._input: str = entry.name
+        stated = self.session.get_modelmeta().custom_metadata_map.get(SHAPES)
+        own = [n if isinstance(n, int) else None for n in entry.shape]
+        self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
+        self._outputs = [output.name for output in self.session.get_outputs()]
+
+    def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
+        """`tensor`: uint8 of one of `shapes`.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        check_input(tensor, self.shapes)
+        begun = time.perf_counter()
+        answers = self.session.run(self._outputs, {self._input: tensor})
+        model_ms = (time.perf_counter() - begun) * 1000
+        named = {name: np.asarray(a, np.float32) for name, a in zip(self._outputs, answers, strict=True)}
+        return ForwardOutput(named, model_ms)

@@ -1,0 +1,124 @@
+"""What the three pipelines share: the clock, decoding, and the shape of what they hand back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imaging import sandbox
+from imaging.description import Description
+from imaging.errors import DecoderUnavailable, ImagingError
+from imaging.pixels import Pixels
+from inference.contract import (
+    DecodingUnavailable,
+    Flag,
+    ImageReference,
+    ImageResult,
+    ImageUnreadable,
+    ModelManifest,
+    NotApplicable,
+)
+from inference.runtime.forward import Forward, ForwardOutput
+
+Laterality = Literal["L", "R"]
+
+
+@dataclass
+class Clock:
+    """Milliseconds spent in each phase, summed over a study's images."""
+
+    decode_ms: float = 0.0
+    preprocess_ms: float = 0.0
+    model_ms: float = 0.0
+    postprocess_ms: float = 0.0
+
+    @contextmanager
+    def measure(self, phase: Literal["decode_ms", "preprocess_ms", "postprocess_ms"]) -> Iterator[None]:
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self, phase, getattr(self, phase) + (time.perf_counter() - begun) * 1000)
+
+    def run(self, forward: Forward, tensor: NDArray[Any]) -> ForwardOutput:
+        """Call the network and add its own time."""
+        output = forward(tensor)
+        self.model_ms += output.model_ms
+        return output
+
+
+@dataclass(frozen=True)
+class StudyFinding:
+    """A pipeline's answer, before the provenance and the timings are put to it."""
+
+    probabilities: dict[str, float]
+    images: tuple[ImageResult, ...]
+    breasts: dict[Laterality, dict[str, float]] = field(default_factory=dict)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """The reader's errors as the contract's, with the reader's own sentence."""
+    try:
+        yield
+    except DecoderUnavailable as error:
+        raise DecodingUnavailable(error.reason) from error
+    except ImagingError as error:
+        raise ImageUnreadable(error.reason) from error
+
+
+def absolute(image: ImageReference) -> Path:
+    """The decoders run in another folder."""
+    return Path(image.path).absolute()
+
+
+def describe(image: ImageReference) -> Description:
+    """What the file is. Raises `ImageUnreadable` with the reader's own sentence."""
+    with decoding():
+        return sandbox.describe(absolute(image), prove=False)
+
+
+def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
+    """The first frame, decoded in a child process.
+
+    Raises:
+        ImageUnreadable: the reader's own sentence.
+        NotApplicable: a whole slide, which this model does not read.
+    """
+    found = describe(image)
+    if found.kind == "slide":
+        raise NotApplicable(f"not analysed: {manifest.name} reads single images, this is a whole-slide file")
+    with decoding():
+        return sandbox.read(absolute(image))
+
+
+def grey_values(pixels: Pixels) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """H×W in the file's own depth, high is bright, no window applied: windows are written for eyes."""
+    values = pixels.values
+    if values.ndim == 3:
+        return pixels.gray()
+    if values.dtype == np.uint8:
+        narrow = np.asarray(values, np.uint8)
+        return 255 - narrow if pixels.photometric == "MONOCHROME1" else narrow
+    wide = (values.astype(np.int32) - min(0, int(values.min()))).astype(np.uint16)
+    return wide.max() - wide if pixels.photometric == "MONOCHROME1" else wide
+
+
+def spacing_of(image: ImageReference, pixels: Pixels) -> float | None:
+    """µm per stored pixel: what the study says, else the file (the mean of x and y)."""
+    if image.pixel_spacing_um is not None:
+        return image.pixel_spacing_um
+    return None if pixels.pixel_spacing_um is None else sum(pixels.pixel_spacing_um) / 2
+
+
+def undecided(probabilities: Mapping[str, float], classes: tuple[str, ...], level: float) -> list[Flag]:
+    """`uncertain` unless exactly one class reaches the conformal `level`."""
+    reached = sum(probabilities[name] >= level for name in classes)
+    return [] if reached == 1 else [Flag.UNCERTAIN]

@@ -1,0 +1,1 @@
+"""Serving of ultrasound frames: preprocessing, and findings from what the network says."""
