@@ -154,7 +154,7 @@ def _steps(tests: bool) -> list[Step]:
             "archives",
             "Building the model archives",
             lambda: _digest(
-                [*_files(REPOSITORY / "model_store"), *_files(REPOSITORY / "inference" / "serving")]
+                [*_files(REPOSITORY / "model_store"), *_files(REPOSITORY / "inference" / "runtime")]
             ),
             [ARCHIVES],
             _build_archives,

@@ -151,7 +151,7 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path
     made(tmp_path, content, tree, "whole")
     script = tmp_path / "killed.py"
     script.write_text(
-        "import tests.inference.plain_network\nfrom inference.cli import main\n"
+        "import tests.inference.plain_network\nfrom inference.cli.main import main\n"
         f"main(['train', r'{tmp_path / 'toy_long.yaml'}', '--data', r'{tree}', '--run', r'{tmp_path / 'cut'}',"
         "'--threads', '1'])\n"
     )
@@ -192,7 +192,7 @@ def test_two_processes_train_the_same_network_as_one(tmp_path: Path, tree: Path)
         port = free.getsockname()[1]
     script = tmp_path / "pair.py"
     script.write_text(
-        "import tests.inference.plain_network\nfrom inference.cli import main\n"
+        "import tests.inference.plain_network\nfrom inference.cli.main import main\n"
         f"raise SystemExit(main(['train', r'{tmp_path / 'toy_neural.yaml'}', '--data', r'{tree}', "
         f"'--run', r'{tmp_path / 'two'}', '--threads', '1']))\n"
     )
