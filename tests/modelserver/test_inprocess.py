@@ -15,7 +15,7 @@ from imaging.phantoms import ultrasound
 from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.runtime.resumable import SMALLEST_BATCH
 from inference.runtime.store import file_sha256, model_names, read_manifest, version_folder
-from tests.inference.test_tiling_resumes import write_section
+from tests.inference.runtime.test_tiling_resumes import write_section
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from inference.recipes.runner import Order, predict_files, run
 from inference.recipes.schema import Recipe, load
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REVIEW = (
     "li2019_discriminative_patches", "jiang2019_bhcnet", "sudarshan2019_mil", "maleki2023_frozen_xgboost",
     "sha2020_grasshopper", "baccouche2021_connected_unets", "shu2020_group_max_pooling",

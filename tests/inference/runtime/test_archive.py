@@ -17,7 +17,7 @@ from inference.runtime.handler import load_forward
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import MANIFEST, file_sha256, version_folder
 from inference.runtime.torch_forward import FILE, TorchForward
-from tests.inference.test_torch_forward import agree
+from tests.inference.runtime.test_torch_forward import agree
 from tests.inference.tiny_network import TinyOutput, tiny_network, write_onnx
 from tests.small_store import NAME, put_version
 
