@@ -19,8 +19,8 @@ from cad_platform.accounts.rules import require
 from cad_platform.api import answers, composition, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
-from cad_platform.api.problems import as_problem
 from cad_platform.api.idempotency import Key
+from cad_platform.api.problems import as_problem
 from cad_platform.api.uploads import received_parts
 from cad_platform.audit.services import record
 from cad_platform.core.errors import Invalid, PlatformError

@@ -12,8 +12,8 @@ from django.db.models.signals import post_save
 from django.utils import timezone
 
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.api.models import IdempotentAnswer
 from cad_platform.api.idempotency import Key, forget_expired
+from cad_platform.api.models import IdempotentAnswer
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.posted_files import STUDY, Hospital, dicom, png, reasons, token_for
