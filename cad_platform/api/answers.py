@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from cad_platform.core.answers import Answer, Box
+from cad_platform.studies.addresses import ImageUrls
 from cad_platform.studies.post import plain
 from inference.contract import AnalysisResult
 
@@ -16,33 +18,20 @@ ReasonableDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31)
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
-class _Answer(BaseModel):
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-
-class PatientAnswer(_Answer):
+class PatientAnswer(Answer):
     id: str = Field(description="The hospital's patient id")
     name: str
     birth_date: date | None
     sex: str
 
 
-class WithdrawnAnswer(_Answer):
+class WithdrawnAnswer(Answer):
     at: datetime
     by: str | None
     reason: str
 
 
-class ImageUrls(_Answer):
-    metadata: str
-    pixels: str | None = Field(description="Stored values of a frame; none for slides")
-    thumbnail: str
-    rendered: str | None
-    file: str = Field(description="The file as posted")
-    tiles: str | None = Field(description="Deep Zoom descriptor; slides only")
-
-
-class ImageAnswer(_Answer):
+class ImageAnswer(Answer):
     id: uuid.UUID
     file: str = Field(description="The file's name as posted")
     kind: Literal["dicom", "image", "slide"]
@@ -63,7 +52,60 @@ class ImageAnswer(_Answer):
     urls: ImageUrls
 
 
-class JobAnswer(_Answer):
+class WindowAnswer(Answer):
+    center: float
+    width: float
+
+
+class SlideLevelAnswer(Answer):
+    width: int
+    height: int
+    downsample: float
+
+
+class SlideAnswer(Answer):
+    width: int
+    height: int
+    mpp_x: float | None = Field(description="Micrometres per pixel along a row")
+    mpp_y: float | None = Field(description="Micrometres per pixel along a column")
+    objective_power: float | None
+    tile_size: int
+    overlap: int
+    levels: list[SlideLevelAnswer]
+
+
+class ImageMetadata(Answer):
+    """What a viewer starts from. `window`, `min` and `max` are of the first frame, after slope and intercept; null for
+    slides."""
+
+    id: uuid.UUID
+    kind: Literal["dicom", "image", "slide"]
+    sop_instance_uid: str
+    file_name: str
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    bits_allocated: int
+    bits_stored: int
+    signed: bool
+    photometric: str
+    slope: float
+    intercept: float
+    window: WindowAnswer | None
+    min: float | None
+    max: float | None
+    lossy: bool
+    pixel_spacing_um: float | None
+    pixel_spacing_source: str
+    laterality: str
+    view: str
+    body_part: str
+    slide: SlideAnswer | None
+    urls: ImageUrls
+
+
+class JobAnswer(Answer):
     """One model version's look at the study. Exactly the succeeded ones have a `result`, the failed and the not
     applicable ones a `reason`. Those that are not `current` are history."""
 
@@ -80,7 +122,7 @@ class JobAnswer(_Answer):
     finished_at: datetime | None
 
 
-class FindingAnswer(_Answer):
+class FindingAnswer(Answer):
     """A place marked by a model whose result counts or by a reader, with what a reader made of it; and what a reader
     took over from an earlier result."""
 
@@ -93,14 +135,14 @@ class FindingAnswer(_Answer):
     model_version: str | None
     label: str
     score: float | None
-    box: list[float] = Field(description="[x0, y0, x1, y1] in stored pixels, origin top left")
+    box: Box = Field(description="[x0, y0, x1, y1] in stored pixels, origin top left")
     polygon: list[list[float]] | None
     descriptors: dict[str, float]
     decision: str | None = Field(description="accepted, edited or rejected; none while undecided")
     decision_reason: str | None
 
 
-class SignatureAnswer(_Answer):
+class SignatureAnswer(Answer):
     printed_name: str
     role: str
     meaning: str
@@ -108,7 +150,7 @@ class SignatureAnswer(_Answer):
     content_hash: str
 
 
-class ReportAnswer(_Answer):
+class ReportAnswer(Answer):
     """A signed report or addendum; drafts are not for others."""
 
     id: uuid.UUID
@@ -121,7 +163,7 @@ class ReportAnswer(_Answer):
     pdf: str
 
 
-class QuarantinedFileAnswer(_Answer):
+class QuarantinedFileAnswer(Answer):
     file: str
     sop_instance_uid: str
     sha256: str
@@ -129,7 +171,7 @@ class QuarantinedFileAnswer(_Answer):
     received_at: datetime
 
 
-class DifferenceAnswer(_Answer):
+class DifferenceAnswer(Answer):
     """The post overrode a header."""
 
     file: str
@@ -138,7 +180,7 @@ class DifferenceAnswer(_Answer):
     used: str
 
 
-class StudySummary(_Answer):
+class StudySummary(Answer):
     """A study as lists show it."""
 
     study_instance_uid: str
@@ -165,20 +207,20 @@ class StudyAnswer(StudySummary):
     quarantined_files: list[QuarantinedFileAnswer]
 
 
-class StudyPage(_Answer):
+class StudyPage(Answer):
     next: str | None
     previous: str | None
     results: list[StudySummary]
 
 
-class ReceiptImage(_Answer):
+class ReceiptImage(Answer):
     id: uuid.UUID
     file: str
     sop_instance_uid: str
     url: str
 
 
-class ReceiptAnswer(_Answer):
+class ReceiptAnswer(Answer):
     """What was stored. It holds no patient data: it is kept for repeated requests."""
 
     study_instance_uid: str
@@ -205,7 +247,7 @@ class SearchRequest(BaseModel):
     birth_date: date | None = None
 
 
-class ServingAnswer(_Answer):
+class ServingAnswer(Answer):
     """How a model server has lately answered real predictions with a version."""
 
     answers: bool
@@ -214,7 +256,7 @@ class ServingAnswer(_Answer):
     latency_ms: float | None
 
 
-class ModelAnswer(_Answer):
+class ModelAnswer(Answer):
     """One version of a model."""
 
     name: str = Field(examples=["ultrasound"])
@@ -228,11 +270,11 @@ class ModelAnswer(_Answer):
     weights_sha256: str
 
 
-class ModelList(_Answer):
+class ModelList(Answer):
     results: list[ModelAnswer]
 
 
-class RegistrationAnswer(_Answer):
+class RegistrationAnswer(Answer):
     """What came of reading the model store."""
 
     new: list[ModelAnswer] = Field(description="Not known before")
@@ -246,19 +288,19 @@ class DefaultRequest(BaseModel):
     reason: PlainText = Field("", max_length=2000, description="For the audit log")
 
 
-class DefaultAnswer(_Answer):
+class DefaultAnswer(Answer):
     model: ModelAnswer
     previous: str | None = Field(description="The version that was the default until now, if another was")
 
 
-class AnalysisUnderWay(_Answer):
+class AnalysisUnderWay(Answer):
     id: uuid.UUID
     model: str = Field(examples=["ultrasound"])
     version: str
     state: Literal["requested", "running"]
 
 
-class AnalysesAnswer(_Answer):
+class AnalysesAnswer(Answer):
     """What looks at a study now. It says nothing of the patient."""
 
     study_instance_uid: str
@@ -289,7 +331,7 @@ class ReanalysisRequest(BaseModel):
     version: PlainText | None = Field(None, max_length=100, description="With `by` and `other`")
 
 
-class ReanalysisAnswer(_Answer):
+class ReanalysisAnswer(Answer):
     """How far a set is: each study in exactly one of the counts."""
 
     id: uuid.UUID
@@ -307,5 +349,5 @@ class ReanalysisAnswer(_Answer):
     stopped_at: datetime | None
 
 
-class ReanalysisList(_Answer):
+class ReanalysisList(Answer):
     results: list[ReanalysisAnswer]

@@ -24,6 +24,7 @@ from cad_platform.reading.case_state import (
 )
 from cad_platform.reporting import selectors as reports
 from cad_platform.studies import selectors as studies
+from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
 
 
@@ -95,7 +96,7 @@ def receipt(request: Request, actor: Actor, study: Study, *, created: bool) -> a
                 id=image.pk,
                 file=image.file_name,
                 sop_instance_uid=image.sop_instance_uid,
-                url=request.build_absolute_uri(reverse("image-metadata", args=[image.pk])),
+                url=image_urls(image, request.build_absolute_uri).metadata,
             )
             for image in studies.received_images(actor, study)
         ],
@@ -142,11 +143,6 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
 
 
 def _image(request: Request, image: Instance) -> answers.ImageAnswer:
-    slide = image.kind == Instance.Kind.SLIDE
-
-    def url(name: str) -> str:
-        return request.build_absolute_uri(reverse(name, args=[image.pk]))
-
     return answers.ImageAnswer(
         id=image.pk,
         file=image.file_name,
@@ -165,14 +161,7 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
         frames=image.frames,
         pixel_spacing_um=image.pixel_spacing_um,
         pixel_spacing_source=image.pixel_spacing_source,
-        urls=answers.ImageUrls(
-            metadata=url("image-metadata"),
-            pixels=None if slide else url("image-pixels"),
-            thumbnail=url("image-thumbnail"),
-            rendered=None if slide else url("image-rendered"),
-            file=url("image-file"),
-            tiles=url("image-dzi") if slide else None,
-        ),
+        urls=image_urls(image, request.build_absolute_uri),
     )
 
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
@@ -23,11 +23,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cad_platform.analysis import selectors as analyses
-from cad_platform.api.image_schema import ImageMetadataSchema
+from cad_platform.api.answers import ImageMetadata, SlideAnswer, SlideLevelAnswer, WindowAnswer
 from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.core.errors import Invalid
 from cad_platform.core.request import actor_of
 from cad_platform.studies import pixels, storage
+from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
 from imaging.slides import DZI_OVERLAP, DZI_TILE
 
@@ -53,10 +54,10 @@ class ImageView(APIView):
 class Metadata(ImageView):
     """What the image is and how to show it."""
 
-    @extend_schema(operation_id="image_metadata", responses=ImageMetadataSchema)
+    @extend_schema(operation_id="image_metadata", responses=ImageMetadata)
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
         instance = pixels.view(actor_of(request), image)
-        response = Response(metadata(instance))
+        response = Response(metadata(instance, request.build_absolute_uri).as_json())
         response["Cache-Control"] = "private, no-cache"
         return response
 
@@ -161,82 +162,73 @@ class Artefact(ImageView):
             return _send_path(request, path, found.file_id, "image/png")
 
 
-def metadata(instance: Instance) -> dict[str, Any]:
+def metadata(instance: Instance, absolute: Callable[[str], str] = str) -> ImageMetadata:
     """The facts that a viewer starts from. Decodes the first frame, which the viewer asks for next."""
     slide = getattr(instance, "slide", None) if instance.kind == Instance.Kind.SLIDE else None
-    facts: dict[str, Any] = {
-        "bits_allocated": 8,
-        "signed": False,
-        "photometric": "RGB",
-        "samples": 3,
-        "window": None,
-        "min": None,
-        "max": None,
-    }
-    if slide is None:
-        opened = pixels.open_frame(instance, 0)
-        opened.handle.close()
-        shown = opened.facts
-        facts = {
-            "bits_allocated": shown.bits_allocated,
-            "signed": shown.signed,
-            "photometric": shown.photometric,
-            "samples": shown.samples,
-            "window": {"center": shown.window_centre, "width": shown.window_width},
-            "min": shown.minimum,
-            "max": shown.maximum,
-        }
-    return {
-        "id": str(instance.pk),
-        "kind": instance.kind,
-        "sop_instance_uid": instance.sop_instance_uid,
-        "file_name": instance.file_name,
-        "rows": instance.rows,
-        "columns": instance.columns,
-        "frames": instance.frames,
-        "bits_stored": instance.bits_stored,
+    return ImageMetadata(
+        id=instance.pk,
+        kind=cast(Any, instance.kind),
+        sop_instance_uid=instance.sop_instance_uid,
+        file_name=instance.file_name,
+        rows=instance.rows,
+        columns=instance.columns,
+        frames=instance.frames,
+        bits_stored=instance.bits_stored,
         # Windows are given in stored values, so that nothing has to be rescaled on the way.
-        "slope": 1,
-        "intercept": 0,
-        "lossy": instance.transfer_syntax_uid in _LOSSY_TRANSFER_SYNTAXES
+        slope=1,
+        intercept=0,
+        lossy=instance.transfer_syntax_uid in _LOSSY_TRANSFER_SYNTAXES
         or instance.file.media_type == "image/jpeg",
-        "pixel_spacing_um": instance.pixel_spacing_um,
-        "pixel_spacing_source": instance.pixel_spacing_source,
-        "laterality": instance.laterality,
-        "view": instance.view_position,
-        "body_part": instance.body_part,
-        "slide": slide and _slide(instance),
-        "urls": urls(instance),
-        **facts,
-    }
+        pixel_spacing_um=instance.pixel_spacing_um,
+        pixel_spacing_source=instance.pixel_spacing_source,
+        laterality=instance.laterality,
+        view=instance.view_position,
+        body_part=instance.body_part,
+        slide=_slide(instance) if slide else None,
+        urls=image_urls(instance, absolute),
+        **(_COLOUR_8_BIT if slide else _first_frame(instance)),
+    )
 
 
-def urls(instance: Instance) -> dict[str, str | None]:
-    """Where the image's forms are; what it does not have is null."""
-    is_slide = instance.kind == Instance.Kind.SLIDE
-    names = {
-        "metadata": "image-metadata",
-        "pixels": "" if is_slide else "image-pixels",
-        "rendered": "" if is_slide else "image-rendered",
-        "thumbnail": "image-thumbnail",
-        "file": "image-file",
-        "dzi": "image-dzi" if is_slide else "",
-    }
-    return {key: reverse(name, args=[instance.pk]) if name else None for key, name in names.items()}
+#: How the tiles of a slide are stored.
+_COLOUR_8_BIT: dict[str, Any] = {
+    "bits_allocated": 8,
+    "signed": False,
+    "photometric": "RGB",
+    "samples": 3,
+    "window": None,
+    "min": None,
+    "max": None,
+}
 
 
-def _slide(instance: Instance) -> dict[str, Any]:
-    slide = instance.slide
+def _first_frame(instance: Instance) -> dict[str, Any]:
+    opened = pixels.open_frame(instance, 0)
+    opened.handle.close()
+    shown = opened.facts
     return {
-        "width": instance.columns,
-        "height": instance.rows,
-        "mpp_x": slide.mpp_x,
-        "mpp_y": slide.mpp_y,
-        "objective_power": slide.objective_power,
-        "tile_size": DZI_TILE,
-        "overlap": DZI_OVERLAP,
-        "levels": slide.levels,
+        "bits_allocated": shown.bits_allocated,
+        "signed": shown.signed,
+        "photometric": shown.photometric,
+        "samples": shown.samples,
+        "window": WindowAnswer(center=shown.window_centre, width=shown.window_width),
+        "min": shown.minimum,
+        "max": shown.maximum,
     }
+
+
+def _slide(instance: Instance) -> SlideAnswer:
+    slide = instance.slide
+    return SlideAnswer(
+        width=instance.columns,
+        height=instance.rows,
+        mpp_x=slide.mpp_x,
+        mpp_y=slide.mpp_y,
+        objective_power=slide.objective_power,
+        tile_size=DZI_TILE,
+        overlap=DZI_OVERLAP,
+        levels=[SlideLevelAnswer.model_validate(level) for level in slide.levels],
+    )
 
 
 #: JPEG baseline and extended, JPEG-LS near-lossless, JPEG 2000 (DICOM PS3.5 A.4).

@@ -31,7 +31,7 @@ class Models(ApiView):
         """By name, newest version first."""
         actor = actor_of(request)
         found = selectors.newest_first(selectors.versions(actor))
-        return Response(answers.ModelList(results=_answers(actor, found)).model_dump(mode="json"))
+        return Response(answers.ModelList(results=_answers(actor, found)).as_json())
 
 
 class ModelDetail(ApiView):
@@ -46,7 +46,7 @@ class ModelDetail(ApiView):
         ten seconds, the others' once a minute."""
         actor = actor_of(request)
         found = selectors.version_named(actor, model, version)
-        return Response(_answers(actor, [found])[0].model_dump(mode="json"))
+        return Response(_answers(actor, [found])[0].as_json())
 
 
 class ModelRegistration(ApiView):
@@ -67,7 +67,7 @@ class ModelRegistration(ApiView):
         body = answers.RegistrationAnswer(
             new=_answers(actor, outcome.new), known=len(outcome.versions), refused=list(outcome.refused)
         )
-        return Response(body.model_dump(mode="json"))
+        return Response(body.as_json())
 
 
 class ModelDefault(ApiView):
@@ -92,7 +92,7 @@ class ModelDefault(ApiView):
             model=_answers(actor, [switch.version])[0],
             previous=switch.previous.version if switch.previous else None,
         )
-        return Response(body.model_dump(mode="json"))
+        return Response(body.as_json())
 
 
 def _answers(actor: Actor, found: Sequence[ModelVersion]) -> list[answers.ModelAnswer]:

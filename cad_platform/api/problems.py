@@ -17,7 +17,6 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
-from pydantic import BaseModel, Field
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -28,30 +27,11 @@ from cad_platform.core.errors import (
     PlatformError,
     Unavailable,
 )
+from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
 
 logger = logging.getLogger(__name__)
 
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = "10"
-
-
-class ProblemField(BaseModel):
-    """What is wrong with one field or file."""
-
-    reason: str
-    field: str | None = Field(None, examples=["study.images[2].view"])
-    file: str | None = Field(None, examples=["right-mlo.dcm"])
-
-
-class Problem(BaseModel):
-    """Problem details (RFC 9457)."""
-
-    type: str = Field(examples=["urn:cad:problem:invalid"])
-    title: str
-    status: int
-    detail: str
-    errors: list[ProblemField] = []
-    request_id: str | None = Field(None, description="Stands in the server's log beside what happened")
 
 
 class ServerError(PlatformError):
@@ -87,20 +67,6 @@ def problem_response(problem: PlatformError, request_id: str | None = None) -> R
     if isinstance(problem, Unavailable):
         response["Retry-After"] = RETRY_AFTER_SECONDS
     return response
-
-
-def as_problem(problem: PlatformError, request_id: str | None = None) -> dict[str, Any]:
-    return Problem(
-        type=f"urn:cad:problem:{problem.code}",
-        title=str(problem.title),
-        status=problem.status,
-        detail=str(problem.detail),
-        errors=[
-            ProblemField(reason=error.reason, field=error.field or None, file=error.file or None)
-            for error in problem.errors
-        ],
-        request_id=request_id,
-    ).model_dump(exclude_none=True)
 
 
 def as_platform_error(error: Exception) -> PlatformError:

@@ -55,7 +55,7 @@ class StudyAnalyses(ApiView):
                 for job in jobs
             ],
         )
-        return Response(body.model_dump(mode="json"), status=202)
+        return Response(body.as_json(), status=202)
 
 
 class Reanalyses(ApiView):
@@ -68,7 +68,7 @@ class Reanalyses(ApiView):
         """The latest fifty of the site, newest first; an administrator's of every site."""
         found = selectors.reanalyses(actor_of(request))
         body = answers.ReanalysisList(results=[_answer(each) for each in found])
-        return Response(body.model_dump(mode="json"))
+        return Response(body.as_json())
 
     @extend_schema(
         operation_id="reanalyse_studies",
@@ -93,7 +93,7 @@ class Reanalyses(ApiView):
         choice = _choice(parse_model(answers.ReanalysisRequest, json_of(request)))
         made = services.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
         (progress,) = selectors.progress_of([made])
-        return Response(_answer(progress).model_dump(mode="json"), status=202)
+        return Response(_answer(progress).as_json(), status=202)
 
 
 class ReanalysisStop(ApiView):
@@ -109,7 +109,7 @@ class ReanalysisStop(ApiView):
         found = selectors.reanalysis(actor, reanalysis)
         services.stop(actor, found)
         (progress,) = selectors.progress_of([selectors.reanalysis(actor, found.pk)])
-        return Response(_answer(progress).model_dump(mode="json"))
+        return Response(_answer(progress).as_json())
 
 
 def _choice(wanted: answers.ReanalysisRequest) -> Choice:

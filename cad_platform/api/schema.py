@@ -7,7 +7,7 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
-from cad_platform.api.problems import MEDIA_TYPE, Problem
+from cad_platform.core.problem_details import MEDIA_TYPE, Problem
 from cad_platform.studies.post import StudyPost
 
 _WHY = {

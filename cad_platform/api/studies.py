@@ -20,10 +20,10 @@ from cad_platform.api import answers, composition, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
-from cad_platform.api.problems import as_problem
 from cad_platform.api.uploads import received_parts
 from cad_platform.audit.services import record
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.problem_details import as_problem
 from cad_platform.core.request import Actor, actor_of
 from cad_platform.studies import selectors, services
 from cad_platform.studies.models import Study
@@ -108,7 +108,7 @@ class Studies(ApiView):
     def _answer(request: Request, actor: Actor, receipt: services.Receipt) -> Response:
         body = composition.receipt(request, actor, receipt.study, created=receipt.created)
         return Response(
-            body.model_dump(mode="json"),
+            body.as_json(),
             status=201 if receipt.created else 200,
             headers={"Location": body.url},
         )
@@ -173,7 +173,7 @@ class StudyDetail(ApiView):
                 jobs={str(job.id): job.state for job in body.jobs if job.current},
                 findings=len(body.findings),
             )  # fmt: skip
-        return Response(body.model_dump(mode="json"))
+        return Response(body.as_json())
 
 
 class StudyWithdraw(ApiView):
@@ -193,7 +193,7 @@ class StudyWithdraw(ApiView):
         with transaction.atomic():
             withdrawn = services.withdraw(actor, study, reason)
             body = composition.compose(request, actor, withdrawn)
-        return Response(body.model_dump(mode="json"))
+        return Response(body.as_json())
 
 
 class NoSuchAddress(ApiView):
@@ -258,4 +258,4 @@ def _page(
             studies=[str(study.pk) for study in listed or []],
             **detail,
         )
-    return Response(page.model_dump(mode="json"))
+    return Response(page.as_json())

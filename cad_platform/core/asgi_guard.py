@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from cad_platform.core.errors import PayloadTooLarge, PlatformError, RequestTimeout, StorageFull
+from cad_platform.core.problem_details import as_problem
 
 Message = Mapping[str, Any]
 Scope = dict[str, Any]
@@ -138,15 +139,8 @@ def _too_large() -> PayloadTooLarge:
 
 
 async def _refuse(refusal: PlatformError, body: GuardedBody, send: Send) -> None:
-    """The same problem details as `api.problems` gives, from outside Django."""
-    content = json.dumps(
-        {
-            "type": f"urn:cad:problem:{refusal.code}",
-            "title": refusal.title,
-            "status": refusal.status,
-            "detail": refusal.detail,
-        }
-    ).encode()
+    """Problem details from outside Django."""
+    content = json.dumps(as_problem(refusal)).encode()
     send = _lingering(send, body)
     await send(
         {

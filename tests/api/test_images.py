@@ -173,7 +173,7 @@ def test_metadata_say_how_to_show_a_film(browser: Client, film: Instance) -> Non
     assert answer["window"] == {"center": 600, "width": 1200}
     assert (answer["min"], answer["max"]) == (0, 1199)
     assert (answer["laterality"], answer["view"], answer["slide"]) == ("L", "CC", None)
-    assert answer["urls"]["pixels"] == address("image-pixels", film)
+    assert answer["urls"]["pixels"] == "http://testserver" + address("image-pixels", film)
 
 
 def test_a_films_pixels_are_its_stored_values(browser: Client, film: Instance) -> None:
@@ -225,7 +225,7 @@ def test_a_slide_is_served_in_deep_zoom_tiles(browser: Client, slide: Instance) 
     metadata = browser.get(address("image-metadata", slide)).json()
     assert metadata["slide"]["width"] == 1024 and metadata["slide"]["tile_size"] == 254
     assert metadata["window"] is None and metadata["urls"]["pixels"] is None
-    description = body(browser.get(metadata["urls"]["dzi"])).decode()
+    description = body(browser.get(metadata["urls"]["tiles"])).decode()
     assert 'TileSize="254"' in description and 'Width="1024"' in description
     with Image.open(io.BytesIO(body(browser.get(address("image-tile", slide, 10, 0, 0))))) as tile:
         assert tile.size == (255, 255)
