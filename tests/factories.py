@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from cad_platform import modalities
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.request import Actor
@@ -105,7 +106,7 @@ def model_version(
 
 
 def succeeded_job(of: Study, probability: float = 0.87) -> AnalysisJob:
-    version = model_version({"MG": "mammography", "US": "ultrasound", "SM": "histopathology"}[of.modality])
+    version = model_version(modalities.get(of.modality).champion, of.modality)
     result = {
         "contract_version": "1.0",
         "model": {

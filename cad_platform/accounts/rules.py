@@ -1,6 +1,6 @@
 """Who may do what, as one table of predicates. An unknown permission raises: a misspelt one denies loudly.
 
-Radiologists sign MG and US, pathologists sign SM, sonographers draft, integrators use the API of their site,
+Which roles sign and draft is said by each modality (`cad_platform.modalities`). Integrators use the API of their site,
 administrators manage models, users and jobs and see no images. Everyone but administrators is confined to
 their site, and whatever belongs to another site is answered as if it did not exist.
 """
@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.accounts.models import Role, Scope
 from cad_platform.core.errors import NotFound, NotPermitted
 from cad_platform.core.request import Actor
+from cad_platform.modalities.modality import Modality
 
 
 class OfSite(Protocol):
@@ -24,12 +26,6 @@ class OfSite(Protocol):
 
 
 _CLINICIANS = {Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER}
-_SIGNERS = {"MG": {Role.RADIOLOGIST}, "US": {Role.RADIOLOGIST}, "SM": {Role.PATHOLOGIST}}
-_DRAFTERS = {
-    "MG": {Role.RADIOLOGIST, Role.SONOGRAPHER},
-    "US": {Role.RADIOLOGIST, Role.SONOGRAPHER},
-    "SM": {Role.PATHOLOGIST},
-}
 
 
 def _has_scope(actor: Actor, scope: Scope) -> bool:
@@ -60,12 +56,20 @@ def _reanalyses(actor: Actor, _: Any) -> bool:
     return _is_clinician(actor, _) or _administers(actor, _)
 
 
+def _modality_of(study: Any) -> Modality | None:
+    """None without a study, and for one whose modality is not registered (any more): nobody drafts or signs it."""
+    code = getattr(study, "modality", None)
+    return modalities.get(code) if code is not None and modalities.is_registered(code) else None
+
+
 def _drafts(actor: Actor, study: Any) -> bool:
-    return actor.token is None and actor.role in _DRAFTERS[study.modality]
+    modality = _modality_of(study)
+    return modality is not None and actor.token is None and actor.role in modality.drafters
 
 
 def _signs(actor: Actor, study: Any) -> bool:
-    return actor.token is None and actor.role in _SIGNERS[study.modality]
+    modality = _modality_of(study)
+    return modality is not None and actor.token is None and actor.role in modality.signers
 
 
 def _administers(actor: Actor, _: Any) -> bool:
@@ -99,18 +103,41 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
 }
 
 
+def _is_of_another_site(actor: Actor, target: OfSite | None) -> bool:
+    return target is not None and actor.role != Role.ADMINISTRATOR and target.site_id != actor.site_id
+
+
 def allowed(actor: Actor, permission: str, target: OfSite | None = None) -> bool:
-    """Whether the actor's role, token and site admit it. For showing or hiding a button."""
+    """Whether the actor's role, token and site admit it. For showing or hiding a button.
+
+    Parameters
+    ----------
+    target
+        What it is done to. What depends on a study (drafting, signing, deciding) nobody may without one.
+
+    Raises
+    ------
+    KeyError
+        There is no such permission.
+    """
     rule = PERMISSIONS[permission]
-    if target is not None and actor.role != Role.ADMINISTRATOR and target.site_id != actor.site_id:
-        return False
-    return rule(actor, target)
+    return not _is_of_another_site(actor, target) and rule(actor, target)
 
 
 def require(actor: Actor, permission: str, target: OfSite | None = None) -> None:
-    """Raise `NotFound` for another site's object and `NotPermitted` for a role or token that may not."""
+    """Let the actor pass, or raise.
+
+    Raises
+    ------
+    NotFound
+        The target is another site's: it is answered as if it did not exist.
+    NotPermitted
+        The role, the token or its scopes do not permit it.
+    KeyError
+        There is no such permission.
+    """
     rule = PERMISSIONS[permission]
-    if target is not None and actor.role != Role.ADMINISTRATOR and target.site_id != actor.site_id:
+    if _is_of_another_site(actor, target):
         raise NotFound(_("There is no such object at your site."))
     if not rule(actor, target):
         raise NotPermitted(

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from cad_platform import modalities
 from cad_platform.core.answers import Answer, Box
 from cad_platform.studies.addresses import ImageUrls
-from cad_platform.studies.post import plain
+from cad_platform.studies.post import ModalityCode, plain
 from inference.contract import AnalysisResult
 
 PlainText = Annotated[str, AfterValidator(plain)]
@@ -186,7 +187,7 @@ class StudySummary(Answer):
     study_instance_uid: str
     url: str
     state: StudyState
-    modality: Literal["MG", "US", "SM"]
+    modality: ModalityCode
     accession_number: str
     procedure: str
     priority: Literal["routine", "urgent", "stat"]
@@ -261,7 +262,7 @@ class ModelAnswer(Answer):
 
     name: str = Field(examples=["ultrasound"])
     version: str = Field(examples=["2.2.0"])
-    modality: str = Field(examples=["US"])
+    modality: str = Field(examples=[modalities.codes()[0]])
     title: str
     is_default: bool = Field(description="Studies are analysed with it")
     in_store: bool = Field(description="The model store holds this very version")
@@ -316,7 +317,7 @@ class ReanalysisRequest(BaseModel):
     state: Literal["unread", "analysing", "ready", "draft", "signed", "all"] = Field(
         "unread", description="`unread`: not signed yet"
     )
-    modality: Literal["MG", "US", "SM"] | None = None
+    modality: ModalityCode | None = None
     priority: Literal["routine", "urgent", "stat"] | None = None
     received_from: ReasonableDay | None = Field(
         None, description="The first day, in the platform's time zone"

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 
 from cad_platform.api.answers import PlainText, StudyState
 from cad_platform.core.errors import FieldError, Invalid, NotFound
+from cad_platform.studies.post import ModalityCode
 
 _PAGING = {"cursor", "page_size", "format"}
 
@@ -32,7 +33,7 @@ class StudyFilters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
-    modality: Literal["MG", "US", "SM"] | None = None
+    modality: ModalityCode | None = None
     state: StudyState | None = None
     priority: Literal["routine", "urgent", "stat"] | None = None
     accession_number: PlainText | None = Field(None, min_length=1, max_length=256)

@@ -79,7 +79,7 @@ class Reanalyses(ApiView):
             **schema.problems(400, 401, 403, 409, 415, 422, 429, 503, because=_NONE_NEEDS_IT),
         },
         examples=[
-            OpenApiExample("Ultrasound, not signed yet", value={"modality": "US"}, request_only=True),
+            OpenApiExample("Urgent ones, not signed yet", value={"priority": "urgent"}, request_only=True),
             OpenApiExample(
                 "What an old version said",
                 value={"shown": "by", "model": "ultrasound", "version": "2.1.0"},

@@ -7,6 +7,7 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
+from cad_platform import modalities
 from cad_platform.core.problem_details import MEDIA_TYPE, Problem
 from cad_platform.studies.post import StudyPost
 
@@ -68,7 +69,7 @@ POST_EXAMPLES = [
             "study": {
                 "patient": {"id": "P-1001", "name": "Example^Anna", "birth_date": "1961-04-12", "sex": "F"},
                 "accession_number": "A-2026-0001",
-                "modality": "MG",
+                "modality": modalities.codes()[0],
                 "procedure": "Screening mammography, both sides",
                 "priority": "routine",
                 "images": [{"file": "right-cc.dcm", "laterality": "R", "view": "CC", "pixel_spacing_um": 70}],
@@ -124,7 +125,7 @@ MODEL_VERSION = [
     OpenApiParameter("version", str, OpenApiParameter.PATH, description="Such as 2.2.0"),
 ]
 LIST_PARAMETERS = [
-    OpenApiParameter("modality", str, enum=["MG", "US", "SM"]),
+    OpenApiParameter("modality", str, enum=modalities.codes()),
     OpenApiParameter("state", str, enum=["receiving", "complete", "analysed", "quarantined"]),
     OpenApiParameter("priority", str, enum=["routine", "urgent", "stat"]),
     OpenApiParameter("accession_number", str),

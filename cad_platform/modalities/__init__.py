@@ -12,6 +12,7 @@ import os
 import pkgutil
 
 from cad_platform.modalities.modality import Modality, Words
+from cad_platform.modalities.other_objects import OTHER_SOP_CLASSES
 
 _modalities: dict[str, Modality] = {}
 
@@ -60,6 +61,21 @@ def get(code: str) -> Modality:
 def name_of(code: str) -> str:
     """What people call it, in the language in use; the code itself where it is not registered."""
     return str(_modalities[code].name) if code in _modalities else code
+
+
+def of_sop_class(uid: str) -> str:
+    """The DICOM modality of an object, registered or not; empty where its SOP class tells none."""
+    for modality in _modalities.values():
+        if uid in modality.sop_classes:
+            return modality.code
+    return OTHER_SOP_CLASSES.get(uid, "")
+
+
+def of_file_kind(kind: str) -> str:
+    """The modality of which every file of this kind is, as a whole slide is histopathology; empty where several take
+    such files."""
+    takers = taking(kind)
+    return takers[0].code if len(takers) == 1 else ""
 
 
 def taking(kind: str) -> tuple[Modality, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.analysis.models import Finding
 from cad_platform.reading import wording
 from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
@@ -16,7 +17,7 @@ from cad_platform.reading.case_state import decision_of
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
-from cad_platform.studies.models import Instance, Modality, Study
+from cad_platform.studies.models import Instance, Study
 
 Verdict = FindingDecision.Verdict
 
@@ -110,6 +111,7 @@ class OtherStudy:
 class CasePage:
     header: CaseHeader
     images: list[ImageView]
+    hanging: str
     analyses: list[AnalysisView]
     earlier: list[EarlierView]
     findings: list[FindingView]
@@ -167,10 +169,11 @@ def case_page(case: CaseRecord) -> CasePage:
     }
     spacing = {image.id: image.pixel_spacing_um for image in case.images}
     current = {job.id for job in case.jobs}
-    modality = case.study.modality
+    modality = modalities.get(case.study.modality)
     return CasePage(
         header=_header(case),
         images=[_image(image, names[image.id], heatmaps.get(image.id, "")) for image in case.images],
+        hanging=modality.hanging,
         analyses=analyses(
             case.jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}
         ),
@@ -185,8 +188,8 @@ def case_page(case: CaseRecord) -> CasePage:
             for finding in case.findings
         ],
         others=[_other(study) for study in case.other_studies],
-        labels=[(label, wording.class_words(label)) for label in wording.READER_LABELS[modality]],
-        reject_reasons=[str(reason) for reason in wording.REJECT_REASONS[modality]],
+        labels=[(label, str(words)) for label, words in modality.labels.items()],
+        reject_reasons=[str(reason) for reason in modality.reject_reasons],
         edit_reasons=[str(reason) for reason in wording.EDIT_REASONS],
         is_locked=case.is_locked,
     )
@@ -202,7 +205,7 @@ def _header(case: CaseRecord) -> CaseHeader:
         sex=str(patient.get_sex_display()) if patient and patient.sex else "",
         age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
         modality=study.modality,
-        modality_name=str(Modality(study.modality).label),
+        modality_name=modalities.name_of(study.modality),
         procedure=study.procedure,
         accession_number=study.accession_number,
         study_date=study.study_date,
@@ -302,7 +305,7 @@ def _size(box: list[float], spacing_um: float | None) -> str:
 def _other(study: Study) -> OtherStudy:
     return OtherStudy(
         url=reverse("case", args=[study.study_instance_uid]),
-        modality_name=str(Modality(study.modality).label),
+        modality_name=modalities.name_of(study.modality),
         procedure=study.procedure,
         study_date=study.study_date or study.received_at.date(),
         state_words=str(ReadingState(study.reading_state).label),  # type: ignore[attr-defined]

@@ -8,11 +8,12 @@ from datetime import date, datetime, timedelta
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
 from cad_platform.reading.selectors import ReadingState, WorklistPage
-from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.models import Study
 
 State = AnalysisJob.State
 
@@ -108,7 +109,7 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
         sex=str(patient.get_sex_display()) if patient and patient.sex else "",
         age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
         modality=study.modality,
-        modality_name=str(Modality(study.modality).label),
+        modality_name=modalities.name_of(study.modality),
         procedure=study.procedure,
         accession_number=study.accession_number,
         state=state,

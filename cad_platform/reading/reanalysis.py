@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.again import without_result
 from cad_platform.analysis.models import AnalysisJob
@@ -23,7 +24,7 @@ from cad_platform.reading.selectors import ReadingState, narrowed
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import routed_versions
 from cad_platform.registry.selectors import newest_first
-from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.models import Study
 
 #: The reading states in which a study can be analysed, and the two that stand for several.
 STATES = (
@@ -111,7 +112,7 @@ def checked(choice: Choice) -> Choice:
     """The choice, if each of its values exists. Raises `Invalid`."""
     known = {
         "state": choice.state in STATES,
-        "modality": choice.modality in {"", *Modality.values},
+        "modality": choice.modality in {"", *modalities.codes()},
         "priority": choice.priority in {"", *Study.Priority.values},
         "shown": choice.shown in Shown.values
         and (choice.version is not None) == (choice.shown in {Shown.BY, Shown.OTHER}),

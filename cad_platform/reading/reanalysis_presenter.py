@@ -11,11 +11,12 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
+from cad_platform import modalities
 from cad_platform.analysis.selectors import SetProgress
 from cad_platform.reading.reanalysis import STATES, Extent, Shown
 from cad_platform.reading.selectors import ReadingState
 from cad_platform.registry.models import ModelVersion
-from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.models import Study
 
 _MANY_STATES: Mapping[str, str | Promise] = {
     "unread": gettext_lazy("Not signed yet"),
@@ -63,7 +64,7 @@ def asked_words(criteria: Mapping[str, str]) -> str:
     known = {"unread", "all", *ReadingState.values}
     state, modality, priority = (criteria.get(name, "") for name in ("state", "modality", "priority"))
     words = [
-        str(Modality(modality).label) if modality in Modality.values else _("Every modality"),
+        modalities.name_of(modality) if modalities.is_registered(modality) else _("Every modality"),
         state_words(state) if state in known else "",
         str(Study.Priority(priority).label) if priority in Study.Priority.values else "",
         _received_words(criteria.get("received_from", ""), criteria.get("received_until", "")),

@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
+from cad_platform import modalities
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis import services
 from cad_platform.core.errors import Conflict
@@ -26,7 +27,7 @@ from cad_platform.reading import reanalysis_presenter as presenter
 from cad_platform.reading.reanalysis import Choice
 from cad_platform.reading.views import fingerprint_of
 from cad_platform.registry.routing import routed_versions
-from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.models import Study
 
 
 def _address(choice: Choice) -> str:
@@ -85,7 +86,7 @@ def reanalyses(request: HttpRequest) -> HttpResponse:
         **_extent(actor, choice),
         **_progress(request, actor),
         "states": presenter.states(),
-        "modalities": [("", _("All")), *Modality.choices],
+        "modalities": [("", _("All")), *modalities.choices()],
         "priorities": [("", _("All")), *Study.Priority.choices],
         "shown_options": presenter.shown_options(reanalysis.versions_to_choose(actor), _in_use(choice)),
     }

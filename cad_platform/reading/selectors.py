@@ -22,6 +22,7 @@ from django.db.models import (
 )
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.core.errors import NotFound
@@ -33,7 +34,7 @@ from cad_platform.reading.case_state import (
     only_current,
     with_ai_state,
 )
-from cad_platform.studies.models import Instance, Modality, Study
+from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import images_in_order, studies_for, study_by_uid
 
 PAGE_SIZE = 25
@@ -87,7 +88,7 @@ class WorklistFilters:
         return replace(
             self,
             state=self.state if self.state in {"unread", "all", *ReadingState.values} else "unread",
-            modality=self.modality if self.modality in Modality.values else "",
+            modality=self.modality if modalities.is_registered(self.modality) else "",
             priority=self.priority if self.priority in Study.Priority.values else "",
             order=self.order if self.order in Order.values else Order.SUGGESTED,
             search=self.search.replace("\0", "").strip()[:100],

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.selectors import latest_event
@@ -17,7 +18,6 @@ from cad_platform.core.request import Actor
 from cad_platform.reading import selectors
 from cad_platform.reading.case_state import lock_open_case
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.wording import READER_LABELS
 from cad_platform.studies.models import Instance, Study
 
 Box = Sequence[float]
@@ -164,7 +164,7 @@ def _clean(text: str) -> str:
 
 
 def _known_label(label: str, study: Study, also: str = "") -> str:
-    if not label or label not in (*READER_LABELS[study.modality], also):
+    if not label or label not in (*modalities.get(study.modality).labels, also):
         raise Invalid(_("Please choose a label."), errors=(FieldError(_("unknown label"), field="label"),))
     return label
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from cad_platform import modalities
 from cad_platform.accounts.rules import allowed
 from cad_platform.analysis.services import reanalyse as analyse_again
 from cad_platform.core.errors import FieldError, Invalid
@@ -29,7 +30,7 @@ from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, Order, ReadingState, WorklistFilters
-from cad_platform.studies.models import Modality, Study
+from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import image as image_of
 from cad_platform.studies.selectors import study_by_uid
 from cad_platform.studies.services import withdraw
@@ -89,7 +90,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "filters": page.filters,
         "rows": worklist_rows(page, timezone.now()),
         "states": [("unread", _("Not signed yet")), *ReadingState.choices, ("all", _("All"))],
-        "modalities": [("", _("All")), *Modality.choices],
+        "modalities": [("", _("All")), *modalities.choices()],
         "priorities": [("", _("All")), *Study.Priority.choices],
         "orders": Order.choices,
         "is_filtered": page.filters.cleaned()
@@ -141,7 +142,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
         "fingerprint": fingerprint_of(record.reading_state + live),
         "viewer": {
             "study": page.header.uid,
-            "modality": page.header.modality,
+            "hanging": page.hanging,
             "images": page.viewer_images(),
             "canDecide": context["can_decide"],
             "words": _viewer_words(),

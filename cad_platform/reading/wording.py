@@ -1,7 +1,6 @@
 """How scores, classes and flags are said in words: one place for worklist, case page and reports.
 
-A score is worded by the operating points that travel with the weights. A class that only says what the
-network was not looking for never reassures: histopathology's class 0 is "not IDC", never "benign".
+A score is worded by the operating points that travel with the weights, in the words of its modality.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from enum import IntEnum
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from cad_platform import modalities
 
 
 class Band(IntEnum):
@@ -38,23 +39,7 @@ _POINT_WORDS: dict[str, str | Promise] = {
     "high_specificity": gettext_lazy("high specificity"),
 }
 
-_BAND_WORDS: dict[str, dict[Band, str | Promise]] = {
-    "malignancy": {
-        Band.UNKNOWN: gettext_lazy("Analysed"),
-        Band.BELOW: gettext_lazy("Not suspicious"),
-        Band.LOW: gettext_lazy("Low suspicion"),
-        Band.MIDDLE: gettext_lazy("Suspicious"),
-        Band.HIGH: gettext_lazy("Highly suspicious"),
-    },
-    "SM": {
-        Band.UNKNOWN: gettext_lazy("Analysed"),
-        Band.BELOW: gettext_lazy("Not IDC"),
-        Band.LOW: gettext_lazy("Low suspicion of IDC"),
-        Band.MIDDLE: gettext_lazy("Suspicious for IDC"),
-        Band.HIGH: gettext_lazy("Highly suspicious for IDC"),
-    },
-}
-
+#: Classes of the models. What readers call findings is said by the modalities, and models may use those labels too.
 _CLASS_WORDS: dict[str, str | Promise] = {
     "normal": gettext_lazy("Normal"),
     "benign": gettext_lazy("Benign"),
@@ -65,61 +50,8 @@ _CLASS_WORDS: dict[str, str | Promise] = {
     "no_finding": gettext_lazy("No finding"),
     "suspicious": gettext_lazy("Suspicious"),
     "lesion": gettext_lazy("Lesion"),
-    "mass": gettext_lazy("Mass"),
-    "cyst": gettext_lazy("Cyst"),
     "calcification": gettext_lazy("Calcification"),
-    "calcifications": gettext_lazy("Calcifications"),
-    "architectural_distortion": gettext_lazy("Architectural distortion"),
-    "asymmetry": gettext_lazy("Asymmetry"),
-    "lymph_node": gettext_lazy("Lymph node"),
-    "skin_change": gettext_lazy("Skin change"),
-    "other": gettext_lazy("Other"),
-    "idc": gettext_lazy("Invasive ductal carcinoma (IDC)"),
-    "not_idc": gettext_lazy("Not IDC"),
     "non_idc": gettext_lazy("Not IDC"),
-    "invasive_carcinoma": gettext_lazy("Invasive carcinoma"),
-    "carcinoma_in_situ": gettext_lazy("Carcinoma in situ"),
-    "atypia": gettext_lazy("Atypia"),
-    "artefact": gettext_lazy("Artefact"),
-}
-
-#: What a reader may call a finding.
-READER_LABELS: dict[str, tuple[str, ...]] = {
-    "MG": (
-        "mass",
-        "calcifications",
-        "architectural_distortion",
-        "asymmetry",
-        "lymph_node",
-        "skin_change",
-        "other",
-    ),
-    "US": ("mass", "cyst", "architectural_distortion", "lymph_node", "skin_change", "other"),
-    "SM": ("invasive_carcinoma", "idc", "carcinoma_in_situ", "atypia", "not_idc", "artefact", "other"),
-}
-
-REJECT_REASONS: dict[str, tuple[str | Promise, ...]] = {
-    "MG": (
-        gettext_lazy("Normal tissue"),
-        gettext_lazy("Overlapping tissue"),
-        gettext_lazy("Benign finding, known"),
-        gettext_lazy("Artefact or marker"),
-        gettext_lazy("Outside the breast"),
-    ),
-    "US": (
-        gettext_lazy("Normal tissue"),
-        gettext_lazy("Simple cyst"),
-        gettext_lazy("Shadow or reverberation"),
-        gettext_lazy("Benign finding, known"),
-        gettext_lazy("Caliper or text"),
-    ),
-    "SM": (
-        gettext_lazy("No tumour here"),
-        gettext_lazy("In situ only"),
-        gettext_lazy("Inflammation or stroma"),
-        gettext_lazy("Fold, blur or pen"),
-        gettext_lazy("Outside the tissue"),
-    ),
 }
 
 EDIT_REASONS: tuple[str | Promise, ...] = (
@@ -190,9 +122,19 @@ def band_of(value: float, thresholds: Mapping[str, float]) -> Band:
 
 
 def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score:
-    """Word a probability of the positive class."""
+    """Word a probability of the positive class as the modality's bands say it.
+
+    Parameters
+    ----------
+    value
+        Calibrated, 0 to 1.
+    thresholds
+        The operating points that travel with the weights, by name.
+    modality
+        Code of the study's modality.
+    """
     band = band_of(value, thresholds)
-    words = _BAND_WORDS["SM" if modality == "SM" else "malignancy"][band]
+    words = getattr(modalities.get(modality).bands, band.name.lower())
     reached = [name for name, of in OPERATING_POINTS if name in thresholds and of <= band]
     if band is Band.UNKNOWN:
         reaches = _("The weights brought no operating point.")
@@ -210,7 +152,9 @@ def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score
 
 def class_words(name: str) -> str:
     """A class or label in words; an unknown one is shown as it is."""
-    words = _CLASS_WORDS.get(name.lower())
+    key = name.lower()
+    tables = (_CLASS_WORDS, *(modality.labels for modality in modalities.registered()))
+    words = next((table[key] for table in tables if key in table), None)
     return str(words) if words else name.replace("_", " ").capitalize()
 
 

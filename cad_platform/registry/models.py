@@ -13,7 +13,7 @@ class ModelVersion(models.Model):
 
     name = models.CharField(max_length=60)
     version = models.CharField(max_length=40)
-    modality = models.CharField(max_length=2)
+    modality = models.CharField(max_length=16)
     manifest = models.JSONField(help_text="inference.contract.ModelManifest")
     weights_sha256 = models.CharField(max_length=64)
     card = models.TextField(blank=True, help_text="Markdown")

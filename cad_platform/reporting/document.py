@@ -9,6 +9,7 @@ from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.accounts.models import Role
 from cad_platform.core.templatetags.interface import person_name
 from cad_platform.patients.models import Sex
@@ -79,7 +80,7 @@ def _patient(report: Report) -> list[Pair]:
 def _study(report: Report) -> list[Pair]:
     study = report.study
     return [
-        [_("Examination"), study.procedure or str(study.get_modality_display())],
+        [_("Examination"), study.procedure or modalities.name_of(study.modality)],
         [_("Date of examination"), day(study.study_date)],
         [_("Accession number"), study.accession_number or "—"],
     ]

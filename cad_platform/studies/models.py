@@ -12,12 +12,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 
-class Modality(models.TextChoices):
-    MAMMOGRAPHY = "MG", _("Mammography")
-    ULTRASOUND = "US", _("Ultrasound")
-    SLIDE_MICROSCOPY = "SM", _("Histopathology")
-
-
 class StoredFile(models.Model):
     """A file in content-addressed storage. The bytes are on disk before the row commits; a file that no row
     names is collected."""
@@ -54,7 +48,7 @@ class Study(models.Model):
     )
     study_instance_uid = models.CharField(max_length=64)
     accession_number = models.CharField(max_length=256, blank=True)
-    modality = models.CharField(max_length=2, choices=Modality)
+    modality = models.CharField(max_length=16, help_text="code of a registered modality")
     procedure = models.CharField(max_length=200, blank=True)
     priority = models.CharField(max_length=10, choices=Priority, default=Priority.ROUTINE)
     study_date = models.DateField(null=True)

@@ -7,9 +7,18 @@ import unicodedata
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
+from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
 
 #: DICOM PS3.5 9.1; a component has no leading zero.
@@ -47,6 +56,26 @@ def _born(value: date) -> date:
     if not date(1850, 1, 1) <= value <= date.today():
         raise PydanticCustomError("birth_date", "is not a date of birth")
     return value
+
+
+class _RegisteredCodes:
+    """Documents a text as one of the modalities' codes."""
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return handler(schema) | {"enum": list(modalities.codes())}
+
+
+def _registered(code: str) -> str:
+    if not modalities.is_registered(code):
+        known = ", ".join(modalities.codes())
+        raise PydanticCustomError("modality", "is not one of {known}", {"known": known})
+    return code
+
+
+#: The code of a registered modality; which these are is asked when a text is validated or documented.
+ModalityCode = Annotated[str, AfterValidator(_registered), _RegisteredCodes()]
 
 
 def _text(longest: int) -> Any:
@@ -89,7 +118,7 @@ class StudyPost(_Part):
 
     patient: PatientPart = PatientPart()
     accession_number: _text(256) = ""  # type: ignore[valid-type]
-    modality: Annotated[Literal["MG", "US", "SM"], BeforeValidator(_upper)] | None = None
+    modality: Annotated[ModalityCode, BeforeValidator(_upper)] | None = None
     procedure: _text(200) = ""  # type: ignore[valid-type]
     priority: Annotated[Literal["routine", "urgent", "stat"], BeforeValidator(_lower)] = "routine"
     study_instance_uid: Annotated[str, AfterValidator(_uid)] | None = None

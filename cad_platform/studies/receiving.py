@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
+from cad_platform import modalities
 from cad_platform.core.errors import (
     FieldError,
     Invalid,
@@ -28,28 +29,6 @@ from imaging import sandbox
 from imaging.description import Description, DicomHeader
 from imaging.errors import DecoderUnavailable, ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
 
-#: What an object of these SOP classes shows is not a matter of opinion (DICOM PS3.6 table A-1). Others, such
-#: as Secondary Capture, are what the header or the post says.
-_SOP_CLASS_MODALITY = {
-    "1.2.840.10008.5.1.4.1.1.1.2": "MG",  # Digital Mammography X-Ray, for presentation
-    "1.2.840.10008.5.1.4.1.1.1.2.1": "MG",  # …, for processing
-    "1.2.840.10008.5.1.4.1.1.13.1.3": "MG",  # Breast Tomosynthesis
-    "1.2.840.10008.5.1.4.1.1.6.1": "US",
-    "1.2.840.10008.5.1.4.1.1.6": "US",  # retired
-    "1.2.840.10008.5.1.4.1.1.3.1": "US",  # multi-frame
-    "1.2.840.10008.5.1.4.1.1.3": "US",  # retired
-    "1.2.840.10008.5.1.4.1.1.6.2": "US",  # enhanced volume
-    "1.2.840.10008.5.1.4.1.1.77.1.6": "SM",  # VL Whole Slide Microscopy
-    "1.2.840.10008.5.1.4.1.1.77.1.2": "SM",  # VL Microscopic
-    "1.2.840.10008.5.1.4.1.1.77.1.3": "SM",  # VL Slide-Coordinates Microscopic
-    "1.2.840.10008.5.1.4.1.1.2": "CT",
-    "1.2.840.10008.5.1.4.1.1.2.1": "CT",
-    "1.2.840.10008.5.1.4.1.1.4": "MR",
-    "1.2.840.10008.5.1.4.1.1.4.1": "MR",
-    "1.2.840.10008.5.1.4.1.1.128": "PT",
-    "1.2.840.10008.5.1.4.1.1.20": "NM",
-}
-_ACCEPTED = ("MG", "US", "SM")
 #: Files of one post that are decoded at a time; the sandbox bounds them over all posts.
 _DECODERS = 2
 
@@ -133,14 +112,14 @@ def _check_names(post: StudyPost, files: Sequence[PostedFile]) -> None:
         FieldError("Two files of the post have this name.", "files", name)
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
-    spoken_of: set[str] = set()
+    described: set[str] = set()
     for number, image in enumerate(post.images):
         where = f"study.images[{number}].file"
         if image.file not in names:
             errors.append(FieldError("The post has no file of this name.", where, image.file))
-        elif image.file in spoken_of:
+        elif image.file in described:
             errors.append(FieldError("This file is described twice.", where, image.file))
-        spoken_of.add(image.file)
+        described.add(image.file)
     if errors:
         raise Invalid("The files and the study part do not match.", errors=tuple(errors))
 
@@ -192,41 +171,43 @@ class _Merge:
 
     def result(self) -> ReceivedStudy:
         post = self.post
-        patient_id = self._agreed("patient.id", post.patient.id, lambda header: header.patient_id)
+        patient_id = self._agreed_value("patient.id", post.patient.id, lambda header: header.patient_id)
         if not patient_id and not self.errors:
-            self._wrong("study.patient.id", "Neither the study part nor a header says who the patient is.")
+            self._add_error(
+                "study.patient.id", "Neither the study part nor a header says who the patient is."
+            )
         # A post that names the patient has settled whose images these are; one that does not leaves the
         # headers to agree on every detail.
         settled = bool(post.patient.id)
-        name = self._agreed(
+        name = self._agreed_value(
             "patient.name",
             post.patient.name,
             lambda header: header.patient_name,
             lenient=settled,
-            same=same_name,
+            is_same=same_name,
         )
-        born = self._agreed(
+        born = self._agreed_value(
             "patient.birth_date",
             post.patient.birth_date.isoformat() if post.patient.birth_date else "",
             lambda header: header.patient_birth_date,
             lenient=settled,
         )
-        sex = self._agreed(
+        sex = self._agreed_value(
             "patient.sex", post.patient.sex, lambda header: header.patient_sex, lenient=settled
         )
-        study_uid = self._agreed(
+        study_uid = self._agreed_value(
             "study_instance_uid",
             post.study_instance_uid or "",
             lambda header: header.study_instance_uid if is_uid(header.study_instance_uid or "") else None,
         )
         one_study = bool(post.study_instance_uid)
-        accession = self._agreed(
+        accession = self._agreed_value(
             "accession_number",
             post.accession_number,
             lambda header: header.accession_number,
             lenient=one_study,
         )
-        procedure = self._agreed(
+        procedure = self._agreed_value(
             "procedure", post.procedure, lambda header: header.study_description, lenient=True
         )
         modality = self._modality()
@@ -251,20 +232,20 @@ class _Merge:
     def _headers(self) -> list[DicomHeader]:
         return [description.header for _, description in self.files if description.header]
 
-    def _wrong(self, where: str, reason: str, file: str = "") -> None:
+    def _add_error(self, where: str, reason: str, file: str = "") -> None:
         self.errors.append(FieldError(reason, where, file))
 
-    def _differs(self, file: PostedFile, name: str, header: str, used: str) -> None:
+    def _note_difference(self, file: PostedFile, name: str, header: str, used: str) -> None:
         self.differences.append({"file": file.name, "field": name, "header": header, "used": used})
 
-    def _agreed(
+    def _agreed_value(
         self,
         name: str,
         given: str,
         read: Callable[[DicomHeader], str | None],
         *,
         lenient: bool = False,
-        same: Callable[[str, str], bool] = str.__eq__,
+        is_same: Callable[[str, str], bool] = str.__eq__,
     ) -> str:
         """The post's value, else the one that all headers with a value share.
 
@@ -275,7 +256,7 @@ class _Merge:
             for file, description in self.files
             if description.header and (value := read(description.header))
         ]
-        contradiction = any(not same(value, found[0][1]) for _, value in found)
+        contradiction = any(not is_same(value, found[0][1]) for _, value in found)
         if given:
             used = given
         elif not contradiction:
@@ -285,49 +266,49 @@ class _Merge:
         else:
             first = found[0][1]
             for file, value in found:
-                if not same(value, first):
-                    self._wrong(
+                if not is_same(value, first):
+                    self._add_error(
                         f"study.{name}",
                         f"The header contradicts that of {found[0][0].name}; the study part may settle it.",
                         file.name,
                     )
             return ""
         for file, value in found:
-            if not used or not same(value, used):
-                self._differs(file, name, value, used)
+            if not used or not is_same(value, used):
+                self._note_difference(file, name, value, used)
         return used
 
     def _modality(self) -> str:
         """What kind of study it is: as posted, as the headers say, or as the kind of file tells."""
-        wanted: str = self.post.modality or ""
+        modality: str = self.post.modality or ""
         for file, description in self.files:
-            told = self._told_modality(description)
-            certain = (
-                "SM"
-                if description.kind == "slide"
-                else _SOP_CLASS_MODALITY.get((description.header or DicomHeader()).sop_class_uid or "", "")
-            )
-            if not wanted and told and told in _ACCEPTED:
-                wanted = told
-            elif not wanted and told:
-                self._wrong("study.modality", f"The modality {told} is not one of MG, US and SM.", file.name)
+            header = description.header or DicomHeader()
+            by_kind = modalities.of_file_kind(description.kind)
+            certain = by_kind or modalities.of_sop_class(header.sop_class_uid or "")
+            stated = by_kind or header.modality or ""
+            if not modality and modalities.is_registered(stated):
+                modality = stated
+            elif not modality and stated:
+                self._add_error(
+                    "study.modality", f"The modality {stated} is not one of {_listed('and')}.", file.name
+                )
                 return ""
-            if certain and wanted and certain != wanted:
-                self._wrong("study.modality", f"The file is {certain}, the study {wanted}.", file.name)
-            elif told and wanted and told != wanted:
+            if certain and modality and certain != modality:
+                self._add_error("study.modality", f"The file is {certain}, the study {modality}.", file.name)
+            elif modality and description.kind not in modalities.get(modality).file_kinds:
+                self._add_error(
+                    "study.modality", f"A study of {modality} holds no {description.kind}.", file.name
+                )
+            elif stated and modality and stated != modality:
                 if self.post.modality:
-                    self._differs(file, "modality", told, wanted)
+                    self._note_difference(file, "modality", stated, modality)
                 else:
-                    self._wrong("study.modality", f"The file is {told}, another is {wanted}.", file.name)
-        if not wanted and not self.errors:
-            self._wrong("study.modality", "Neither the study part nor a header says MG, US or SM.")
-        return wanted
-
-    @staticmethod
-    def _told_modality(description: Description) -> str:
-        if description.kind == "slide":
-            return "SM"
-        return (description.header.modality or "") if description.header else ""
+                    self._add_error(
+                        "study.modality", f"The file is {stated}, another is {modality}.", file.name
+                    )
+        if not modality and not self.errors:
+            self._add_error("study.modality", f"Neither the study part nor a header says {_listed('or')}.")
+        return modality
 
     def _images(self) -> list[ReceivedImage]:
         parts = {part.file: part for part in self.post.images}
@@ -340,7 +321,9 @@ class _Merge:
             if not is_uid(uid):
                 uid = ""
             if uid and uid in by_uid:
-                self._wrong("files", f"The file has the SOP Instance UID of {by_uid[uid].name}.", file.name)
+                self._add_error(
+                    "files", f"The file has the SOP Instance UID of {by_uid[uid].name}.", file.name
+                )
             by_uid[uid] = file
             series = header.series_instance_uid or ""
             part = parts.get(file.name, ImagePart(file=file.name))
@@ -364,7 +347,7 @@ class _Merge:
 
     def _image_value(self, file: PostedFile, name: str, given: str | None, header: str | None) -> str:
         if given and header and given != header:
-            self._differs(file, name, header, given)
+            self._note_difference(file, name, header, given)
         return given or header or ""
 
     def _spacing(
@@ -375,10 +358,16 @@ class _Merge:
         if given is None:
             return read, (description.pixel_spacing_source or "")[:40]
         if read is not None and abs(read - given) > 0.01 * given:
-            self._differs(file, "pixel_spacing_um", f"{read:g}", f"{given:g}")
+            self._note_difference(file, "pixel_spacing_um", f"{read:g}", f"{given:g}")
         return given, "study part"
 
 
 def _one_side(laterality: str | None) -> str:
     """`B` (both) names no side of one breast."""
     return laterality if laterality in {"L", "R"} else ""
+
+
+def _listed(conjunction: str) -> str:
+    """ "MG, US and SM"."""
+    *others, last = modalities.codes()
+    return f"{', '.join(others)} {conjunction} {last}" if others else last

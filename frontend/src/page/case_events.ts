@@ -62,7 +62,8 @@ export interface CaseImage {
 
 export interface CaseDescription {
   study: string;
-  modality: string;
+  /** The modality's hanging protocol (`viewer/hanging.ts`). */
+  hanging: string;
   images: CaseImage[];
   canDecide: boolean;
   words: Record<string, string>;

@@ -48,9 +48,9 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
 /** A screening exam in the order of its hanging. */
 export const fourViews = (): CaseImage[] => ['R CC', 'L CC', 'R MLO', 'L MLO'].map((name) => caseImage(name));
 
-export const caseOf = (modality: string, images: CaseImage[]): CaseDescription => ({
+export const caseOf = (hanging: string, images: CaseImage[]): CaseDescription => ({
   study: 'study',
-  modality,
+  hanging,
   images,
   canDecide: true,
   words: {},

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { caseImage, fourViews } from '../testing/case_page';
-import { chestWallSide, mammographyHanging } from './hanging';
+import { chestWallSide, hangingOf, mammographyHanging } from './hanging';
 
 const names = (rows: (ReturnType<typeof caseImage> | null)[][] | undefined): (string | null)[][] | undefined =>
   rows?.map((row) => row.map((image) => image && image.name));
@@ -28,6 +28,17 @@ describe('mammograms', () => {
   test('hang alone where they are single or say no side', () => {
     expect(mammographyHanging([caseImage('R CC')])).toBeNull();
     expect(mammographyHanging([caseImage(' CC'), caseImage(' MLO')])).toBeNull();
+  });
+});
+
+describe('a protocol', () => {
+  test('is found by the name that the modality gives it', () => {
+    expect(hangingOf('mammography', fourViews())).toEqual(mammographyHanging(fourViews()));
+  });
+
+  test('shows one image at a time where it says so, or is not known', () => {
+    expect(hangingOf('single', fourViews())).toBeNull();
+    expect(hangingOf('of a later platform', fourViews())).toBeNull();
   });
 });
 

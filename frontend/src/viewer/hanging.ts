@@ -1,5 +1,4 @@
-/** How images hang. Mammograms stand back to back, as the reader would face the patient: the right breast on the
- * left, chest walls in the middle, CC above MLO. */
+/** How images hang: the protocols that modalities name (`cad_platform/modalities`). */
 import type { CaseImage } from '../page/case_events';
 
 export interface Hanging {
@@ -14,13 +13,24 @@ function find(images: readonly CaseImage[], side: 'R' | 'L', view: RegExp): Case
   return images.find((image) => image.laterality === side && view.test(image.view)) ?? null;
 }
 
-/** The four-view (or two-view) hanging, or none where the images do not make one. */
+/** Mammograms stand back to back, as the reader would face the patient: the right breast on the left, chest walls in
+ * the middle, CC above MLO. None where the images do not make at least two of the four views. */
 export function mammographyHanging(images: readonly CaseImage[]): Hanging | null {
   const rows = [CC, MLO]
     .map((view) => [find(images, 'R', view), find(images, 'L', view)])
     .filter((row) => row.some((image) => image !== null));
   const placed = rows.flat().filter((image) => image !== null);
   return placed.length >= 2 ? { rows } : null;
+}
+
+const PROTOCOLS: Record<string, (images: readonly CaseImage[]) => Hanging | null> = {
+  mammography: mammographyHanging,
+  single: () => null,
+};
+
+/** What a protocol makes of the images; none where it shows one at a time, as one that is not known here does. */
+export function hangingOf(protocol: string, images: readonly CaseImage[]): Hanging | null {
+  return PROTOCOLS[protocol]?.(images) ?? null;
 }
 
 /** Which border of a picture the chest wall is at: the one with more tissue beside it. None when unclear. */

@@ -71,7 +71,7 @@ function expectHung(images: readonly CaseImage[]): void {
 describe('a hanging that is interrupted', () => {
   test('V twice while the viewer loads leaves the four views, each once and in order', async () => {
     const images = fourViews();
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     press('v');
     press('v');
     await chunksArrive();
@@ -81,7 +81,7 @@ describe('a hanging that is interrupted', () => {
 
   test('V three times leaves one view', async () => {
     const images = fourViews();
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     for (let time = 0; time < 3; time += 1) press('v');
     await chunksArrive();
     expectHung(images.slice(0, 1));
@@ -93,7 +93,7 @@ describe('a hanging that is interrupted', () => {
       FakePane.made.length = 0;
       openCasePage();
       const images = fourViews();
-      await openStage(caseOf('MG', images));
+      await openStage(caseOf('mammography', images));
       releaseChunks();
       for (let step = 0; step < steps; step += 1) await Promise.resolve();
       press('v');
@@ -107,7 +107,7 @@ describe('a hanging that is interrupted', () => {
 
   test('V while images still come puts their panes away', async () => {
     const images = fourViews();
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     await chunksArrive();
     const first = [...FakePane.made];
     press('v');
@@ -121,7 +121,7 @@ describe('a hanging that is interrupted', () => {
 
   test('the image chosen last in the strip is shown, and the strip says so', async () => {
     const images = ['A', 'B', 'C'].map((name) => caseImage(name));
-    await openStage(caseOf('US', images));
+    await openStage(caseOf('single', images));
     for (const place of [1, 2, 1]) document.querySelectorAll<HTMLElement>('#strip button')[place]?.click();
     await chunksArrive();
     expectHung(images.slice(1, 2));
@@ -133,7 +133,7 @@ describe('a hanging that is interrupted', () => {
 
   test('an image that is about to hang is not hung anew', async () => {
     const images = ['A', 'B'].map((name) => caseImage(name));
-    await openStage(caseOf('US', images));
+    await openStage(caseOf('single', images));
     document.querySelectorAll<HTMLElement>('#strip button')[0]?.click();
     document.querySelectorAll<HTMLElement>('#strip button')[0]?.click();
     await chunksArrive();
@@ -143,7 +143,7 @@ describe('a hanging that is interrupted', () => {
 
   test('the next and the next image leave the third', async () => {
     const images = ['A', 'B', 'C'].map((name) => caseImage(name));
-    await openStage(caseOf('US', images));
+    await openStage(caseOf('single', images));
     press('.');
     press('.');
     await chunksArrive();
@@ -152,7 +152,7 @@ describe('a hanging that is interrupted', () => {
 
   test('a slide and a picture: the one asked for last hangs alone', async () => {
     const images = [caseImage('overview', { kind: 'slide' }), caseImage('photograph', { kind: 'image' })];
-    await openStage(caseOf('SM', images));
+    await openStage(caseOf('single', images));
     press('.');
     await chunksArrive();
     expectHung(images.slice(1));
@@ -164,7 +164,7 @@ describe('a hanging that is interrupted', () => {
   test('the words for the view are those of the active pane, and none before its image has come', async () => {
     const images = [caseImage('photograph', { kind: 'image' }), caseImage('overview', { kind: 'slide' })];
     vi.doMock('./slide_pane', () => new Promise(() => undefined));
-    await openStage(caseOf('SM', images));
+    await openStage(caseOf('single', images));
     await chunksArrive();
     alive().forEach((pane) => pane.draw());
     await settled();
@@ -184,7 +184,7 @@ describe('a finding that is chosen', () => {
   beforeEach(() => openCasePage(findings));
 
   test('while the four views load is revealed in its view, and the four stay', async () => {
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     await chunksArrive();
     expectHung(images);
@@ -196,7 +196,7 @@ describe('a finding that is chosen', () => {
   });
 
   test('is left alone when another was chosen while its view loaded', async () => {
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     await chunksArrive();
     tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
@@ -210,7 +210,7 @@ describe('a finding that is chosen', () => {
 
   test('does not come back to the image that was left for another', async () => {
     const stack = [rightCc, leftCc, rightMlo].map((image) => ({ ...image, laterality: '' }));
-    await openStage(caseOf('MG', stack));
+    await openStage(caseOf('mammography', stack));
     tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     document.querySelectorAll<HTMLElement>('#strip button')[1]?.click();
     await chunksArrive();
@@ -219,7 +219,7 @@ describe('a finding that is chosen', () => {
   });
 
   test('is marked at once in what hangs, and the mark before it is not', async () => {
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     await chunksArrive();
     alive().forEach((pane) => pane.draw());
     tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
@@ -235,7 +235,7 @@ test('a box that is being edited hangs again where it was left', async () => {
   const images = fourViews();
   const [image] = images as [CaseImage];
   openCasePage([findingIn(image, 'edited')]);
-  await openStage(caseOf('MG', images));
+  await openStage(caseOf('mammography', images));
   tell('cad:edit-started', { id: 'edited' });
   await chunksArrive();
   expect(paneOf(image).overlay.editedBox).toEqual([0, 0, 1, 1]);
@@ -247,7 +247,7 @@ test('a box that is being edited hangs again where it was left', async () => {
 
 describe('views that hang together', () => {
   test('turn their chest walls to the middle', async () => {
-    await openStage(caseOf('MG', fourViews()));
+    await openStage(caseOf('mammography', fourViews()));
     await chunksArrive();
     expect(alive().map((pane) => pane.wall)).toEqual(['right', 'left', 'right', 'left']);
   });
@@ -255,7 +255,7 @@ describe('views that hang together', () => {
   test("have one physical scale as each is drawn, and a view that is drawn already keeps the reader's zoom", async () => {
     const images = fourViews();
     Object.assign(images[1] as CaseImage, { spacing_um: 50 });
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     await chunksArrive();
     const [first, second] = alive() as [FakePane, FakePane];
     first.draw();
@@ -267,7 +267,7 @@ describe('views that hang together', () => {
   });
 
   test('are not scaled to nothing while the stage has no size', async () => {
-    await openStage(caseOf('MG', fourViews()));
+    await openStage(caseOf('mammography', fourViews()));
     await chunksArrive();
     for (const pane of alive()) {
       pane.fits = 0;
@@ -278,7 +278,7 @@ describe('views that hang together', () => {
 
   test('reset before any pane is there does nothing', async () => {
     const images = fourViews();
-    await openStage(caseOf('MG', images));
+    await openStage(caseOf('mammography', images));
     press('0');
     await chunksArrive();
     press('0');
@@ -296,7 +296,7 @@ describe('views that hang together', () => {
         observe(): void {}
       },
     );
-    await openStage(caseOf('MG', fourViews()));
+    await openStage(caseOf('mammography', fourViews()));
     const resize = (): void => observed.forEach((callback) => callback([], {} as ResizeObserver));
     resize();
     await chunksArrive();

@@ -12,7 +12,7 @@ import {
 } from '../page/case_events';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
-import { type Hanging, mammographyHanging } from './hanging';
+import { type Hanging, hangingOf } from './hanging';
 import type { Pane, PaneEvents, Tool } from './pane';
 import { PaneGrid } from './pane_grid';
 
@@ -44,7 +44,7 @@ export class Stage {
     const [first] = description.images;
     if (!first) throw new Error('a stage needs an image');
     this.current = first;
-    this.hanging = description.modality === 'MG' ? mammographyHanging(description.images) : null;
+    this.hanging = hangingOf(description.hanging, description.images);
     this.hangsTogether = this.hanging !== null;
     this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, description.words, this.paneEvents);
     this.bindToolbar();
