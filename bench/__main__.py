@@ -1,7 +1,7 @@
 """`bin/bench`: how fast the platform and its networks are.
 
 `turnaround`: from a hospital's POST to the result, and where the time goes. `latency`: one image on one thread.
-`serving`: TorchServe under several clients against a loop in one process.
+`serving`: TorchServe under several clients against a loop in one process. `decoding`: from files to pixels.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import latency, serving, turnaround
+from bench import decoding, latency, serving, turnaround
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -22,6 +22,7 @@ def main() -> int:
     for name, module, words in (
         ("turnaround", turnaround, "POST of one ultrasound image to its result"),
         ("latency", latency, "one image on one thread, in process"),
+        ("decoding", decoding, "files to pixels: in process, in a child process, at the first call"),
         ("serving", serving, "TorchServe's throughput against a loop in one process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)

@@ -28,7 +28,7 @@ from embedded import bootstrap
 from embedded.state import REPOSITORY, StateError
 
 _BIN = bootstrap.VENV / "bin"
-_TYPED = ("cad_platform", "embedded", "imaging", "inference")
+_TYPED = ("cad_platform", "embedded", "imaging", "inference", "tests/imaging/sandbox_types.py")
 _STOP_SECONDS = 60
 #: For tools that read the settings and connect to nothing.
 _SETTINGS_ONLY = {

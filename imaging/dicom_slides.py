@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from imaging import dicom_frames, dicom_header
+from imaging import deepzoom, dicom_frames, dicom_header, dicom_pixels
 from imaging.description import Description, DicomHeader, SlideGeometry, SlideLevel, Spacing
 from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
@@ -116,9 +116,7 @@ class DicomTiles:
         if frame in self._cache:
             self._cache.move_to_end(frame)
             return self._cache[frame]
-        from imaging import dicom
-
-        pixels = dicom.decode(self.file, self.form, frame)
+        pixels = dicom_pixels.decode(self.file, self.form, frame)
         shown = pixels.display()
         tile = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, axis=2)
         self._cache[frame] = tile
@@ -150,8 +148,6 @@ def describe(
     file: DicomFile, form: PixelFormat, header: DicomHeader, remarks: list[str], *, prove: bool
 ) -> Description:
     """A slide that has a DICOM header too."""
-    from imaging.slides import dzi_level_count
-
     tiles = DicomTiles(file, form)
     spacing, source = dicom_header.spacing_of(file.header)
     if prove:
@@ -175,7 +171,7 @@ def describe(
             levels=(SlideLevel(columns=tiles.columns, rows=tiles.rows, downsample=1.0),),
             mpp=spacing,
             objective_power=tiles.objective_power,
-            dzi_levels=dzi_level_count(tiles.columns, tiles.rows),
+            dzi_levels=deepzoom.level_count(tiles.columns, tiles.rows),
         ),
         remarks=tuple(remarks),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ImagingError(Exception):
     """A file cannot be read. `reason` is a plain sentence without the file's name, so that the caller can
@@ -50,3 +53,20 @@ class DecoderUnavailable(ImagingError):
     """The decoding process could not be started: the machine's fault, not the file's. Worth a retry."""
 
     code = "decoder_unavailable"
+
+
+@contextmanager
+def only_imaging_errors() -> Iterator[None]:
+    """The libraries below raise some forty types on malformed input. They end here."""
+    try:
+        yield
+    except ImagingError:
+        raise
+    except MemoryError as error:
+        raise TooLarge("Decoding this file needs more memory than one file may have.") from error
+    except RecursionError as error:
+        raise DamagedFile("The file's structure is nested too deeply to be genuine.") from error
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise NotAnImage("The file cannot be opened.", code="not_found") from error
+    except Exception as error:
+        raise DamagedFile("The file is damaged: its content contradicts itself.") from error

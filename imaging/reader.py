@@ -8,72 +8,63 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imaging import formats
+from imaging import dicom, formats, plain, slides
 from imaging.description import Description
-from imaging.errors import DamagedFile, ImagingError, NotAnImage, TooLarge
+from imaging.errors import only_imaging_errors
 from imaging.pixels import Pixels
-
-__all__ = ["Description", "Pixels", "describe", "read"]
 
 
 def describe(path: str | Path, *, prove: bool = True) -> Description:
     """Say what the file is.
 
-    With `prove` the pixels are decoded too: the first frame completely, and every other frame's bytes are
-    counted; of a slide the smallest level and one full-size tile. Raises an `ImagingError` whose `reason` is
-    a sentence for the person who sent the file; nothing else.
+    Parameters
+    ----------
+    path
+        A file of any name: the format is told by its first bytes.
+    prove
+        Decode pixels too: the first frame completely, and every other frame's bytes are counted; of a slide the
+        smallest level and a part in the middle of every level.
+
+    Raises
+    ------
+    ImagingError
+        Its `reason` is a sentence for the person who sent the file. Nothing else is raised.
     """
     with only_imaging_errors():
         found = formats.sniff(Path(path))
         if found == "dicom":
-            from imaging import dicom
-
             return dicom.describe(Path(path), prove=prove)
-        if found == "tiff":
-            from imaging import slides
-
-            if slides.is_slide(Path(path)):
-                return slides.describe(Path(path), prove=prove)
-        from imaging import plain
-
+        if found == "tiff" and slides.is_slide(Path(path)):
+            return slides.describe(Path(path), prove=prove)
         return plain.describe(Path(path), found, prove=prove)
 
 
 def read(path: str | Path, frame: int = 0) -> Pixels:
-    """Decode one frame (of a slide: the whole section, at most 4096 pixels along its longer side).
+    """Decode one frame.
 
-    Raises an `ImagingError`; `NoSuchFrame` for a frame that the file does not have.
+    Parameters
+    ----------
+    path
+        A file of any name.
+    frame
+        From 0. A slide is one frame: the whole section, at most 4096 pixels along its longer side.
+
+    Returns
+    -------
+    Pixels
+        `values` is H×W uint8, uint16 or int16 (MONOCHROME1 and MONOCHROME2, as stored) or H×W×3 uint8 (RGB).
+
+    Raises
+    ------
+    NoSuchFrame
+        The file does not have this frame.
+    ImagingError
+        Whatever else is wrong with it. Nothing else is raised.
     """
     with only_imaging_errors():
         found = formats.sniff(Path(path))
         if found == "dicom":
-            from imaging import dicom
-
             return dicom.read(Path(path), frame)
-        if found == "tiff":
-            from imaging import slides
-
-            if slides.is_slide(Path(path)):
-                return slides.read(Path(path), frame)
-        from imaging import plain
-
+        if found == "tiff" and slides.is_slide(Path(path)):
+            return slides.read(Path(path), frame)
         return plain.read(Path(path), found, frame)
-
-
-class only_imaging_errors:
-    """The libraries below raise some forty types on malformed input. They end here."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if error is None or isinstance(error, ImagingError):
-            return
-        if isinstance(error, MemoryError):
-            raise TooLarge("Decoding this file needs more memory than one file may have.") from error
-        if isinstance(error, RecursionError):
-            raise DamagedFile("The file's structure is nested too deeply to be genuine.") from error
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise NotAnImage("The file cannot be opened.", code="not_found") from error
-        if isinstance(error, Exception):
-            raise DamagedFile("The file is damaged: its content contradicts itself.") from error

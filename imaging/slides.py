@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import formats
+from imaging import deepzoom, formats
 from imaging.description import Description, SlideGeometry, SlideLevel, Spacing
 from imaging.dicom_file import open_dicom
 from imaging.dicom_slides import DicomTiles, is_tiled
@@ -23,8 +23,6 @@ from imaging.limits import MAX_FRAME_BYTES
 from imaging.pixels import Pixels
 from imaging.tiff_levels import TiffLevels, open_tiff_levels
 
-DZI_TILE = 254
-DZI_OVERLAP = 1
 OVERVIEW_SIDE = 4096
 _BAND_BYTES = 96 * 1024 * 1024
 _JPEG_QUALITY = 88
@@ -100,7 +98,7 @@ class Slide:
             levels=self.levels,
             mpp=self.mpp,
             objective_power=self.objective_power,
-            dzi_levels=dzi_level_count(self.columns, self.rows),
+            dzi_levels=deepzoom.level_count(self.columns, self.rows),
         )
 
     def downsample_for(self, um_per_px: float) -> float:
@@ -160,26 +158,21 @@ class Slide:
 
     def dzi(self) -> str:
         """The DeepZoom descriptor (XML)."""
-        return (
-            '<?xml version="1.0" encoding="UTF-8"?>\n'
-            '<Image xmlns="http://schemas.microsoft.com/deepzoom/2008" Format="jpeg" '
-            f'Overlap="{DZI_OVERLAP}" TileSize="{DZI_TILE}">'
-            f'<Size Width="{self.columns}" Height="{self.rows}"/></Image>'
-        )
+        return deepzoom.descriptor(self.columns, self.rows)
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """One DeepZoom tile as JPEG. Level `dzi_levels − 1` is full size. Raises `NoSuchFrame`."""
-        count = dzi_level_count(self.columns, self.rows)
+        count = deepzoom.level_count(self.columns, self.rows)
         if not 0 <= level < count:
             raise NoSuchFrame(f"The slide has levels 0 to {count - 1}.")
         scale = 2 ** (count - 1 - level)
         columns, rows = -(-self.columns // scale), -(-self.rows // scale)
-        x0, y0 = column * DZI_TILE, row * DZI_TILE
+        x0, y0 = column * deepzoom.TILE_SIDE, row * deepzoom.TILE_SIDE
         if column < 0 or row < 0 or x0 >= columns or y0 >= rows:
             raise NoSuchFrame("The slide has no such tile.")
-        left, top = max(0, x0 - DZI_OVERLAP), max(0, y0 - DZI_OVERLAP)
-        right = min(columns, x0 + DZI_TILE + DZI_OVERLAP)
-        bottom = min(rows, y0 + DZI_TILE + DZI_OVERLAP)
+        left, top = max(0, x0 - deepzoom.OVERLAP), max(0, y0 - deepzoom.OVERLAP)
+        right = min(columns, x0 + deepzoom.TILE_SIDE + deepzoom.OVERLAP)
+        bottom = min(rows, y0 + deepzoom.TILE_SIDE + deepzoom.OVERLAP)
         box = (left * scale, top * scale, min(right * scale, self.columns), min(bottom * scale, self.rows))
         values = self._resampled(self._level_for(scale), box, right - left, bottom - top)
         return encode_jpeg(values)
@@ -262,11 +255,6 @@ def read(path: Path, frame: int) -> Pixels:
         values = slide.overview()
         spacing = (slide.mpp[0] * factor, slide.mpp[1] * factor) if slide.mpp else None
     return Pixels(values=values, photometric="RGB", bits_stored=8, pixel_spacing_um=spacing)
-
-
-def dzi_level_count(columns: int, rows: int) -> int:
-    """Number of DeepZoom levels, from one pixel to full size."""
-    return math.ceil(math.log2(max(columns, rows, 1))) + 1
 
 
 def encode_jpeg(values: NDArray[np.uint8], quality: int = _JPEG_QUALITY) -> bytes:

@@ -30,7 +30,7 @@ from cad_platform.core.request import actor_of
 from cad_platform.studies import pixels, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
-from imaging.slides import DZI_OVERLAP, DZI_TILE
+from imaging import deepzoom
 
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
 _BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
@@ -225,8 +225,8 @@ def _slide(instance: Instance) -> SlideAnswer:
         mpp_x=slide.mpp_x,
         mpp_y=slide.mpp_y,
         objective_power=slide.objective_power,
-        tile_size=DZI_TILE,
-        overlap=DZI_OVERLAP,
+        tile_size=deepzoom.TILE_SIDE,
+        overlap=deepzoom.OVERLAP,
         levels=[SlideLevelAnswer.model_validate(level) for level in slide.levels],
     )
 

@@ -17,11 +17,12 @@ import psutil
 import pytest
 from PIL import Image
 
-from imaging import sandbox
-from imaging.errors import DamagedFile, ImagingError, TooLarge
+from bench import decoding
+from imaging import operations, sandbox
+from imaging.errors import DamagedFile, ImagingError, NoSuchFrame, TooLarge
+from imaging.operations import OPERATIONS, Operation
 from imaging.phantoms import Phantom
 from imaging.sandbox import Limits, Sandbox
-from imaging.sandboxed import FUNCTIONS
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def own() -> Iterator[Sandbox]:
     made.close()
 
 
-def nursery_of(made: Sandbox) -> psutil.Process:
+def fork_server_of(made: Sandbox) -> psutil.Process:
     made.start()
     assert made._process is not None
     return psutil.Process(made._process.pid)
@@ -68,17 +69,16 @@ def test_pixels_come_back_whole_and_writable(picture: Path, scan: Phantom) -> No
 
 
 def test_a_warm_call_costs_little(picture: Path) -> None:
-    took = sandbox.measure(picture, repeat=15)
-    print({name: round(value, 2) for name, value in took.items()})
-    assert took["sandboxed_ms"] < 30 + took["in_process_ms"]
+    cost = decoding.measure(picture, repeat=15)
+    assert cost.in_child < 30 + cost.in_process
 
 
 def test_too_much_memory_is_refused_and_the_next_file_is_read(large_picture: Path, picture: Path) -> None:
     small = Sandbox(Limits(memory_bytes=100 * 2**20))
     try:
         with pytest.raises(TooLarge):
-            small.call("read", path=str(large_picture))
-        assert small.call("describe", path=str(picture))[0]["kind"] == "image"
+            small.call(operations.read, large_picture)
+        assert small.call(operations.describe, picture).kind == "image"
     finally:
         small.close()
 
@@ -87,99 +87,123 @@ def test_too_much_time_is_refused_and_the_next_file_is_read(large_picture: Path,
     hasty = Sandbox(Limits(wall_seconds=0.2))
     try:
         with pytest.raises(TooLarge) as refused:
-            hasty.call("rendered", path=str(large_picture))
+            hasty.call(operations.rendered, large_picture)
         assert refused.value.code == "too_slow"
         hasty.limits = Limits()
-        assert hasty.call("describe", path=str(picture))[0]["kind"] == "image"
+        assert hasty.call(operations.describe, picture).kind == "image"
     finally:
         hasty.close()
 
 
 def test_a_crashed_decoder_is_an_error_of_that_file_only(
-    own: Sandbox, large_picture: Path, picture: Path
+    own: Sandbox, large_picture: Path, picture: Path, tmp_path: Path
 ) -> None:
-    nursery = nursery_of(own)
+    fork_server = fork_server_of(own)
+    with pytest.raises(
+        ImagingError
+    ):  # afterwards it is up, its imports' own children are gone, and it has none
+        own.call(operations.describe, tmp_path / "no such file")
+    assert eventually(lambda: not fork_server.children())
     outcome: list[ImagingError] = []
 
     def decode() -> None:
         try:
-            own.call("rendered", path=str(large_picture))
+            own.call(operations.rendered, large_picture)
         except ImagingError as error:
             outcome.append(error)
 
     thread = threading.Thread(target=decode)
     thread.start()
-    assert eventually(nursery.children)
-    nursery.children()[0].send_signal(signal.SIGSEGV)
+    assert eventually(fork_server.children)
+    fork_server.children()[0].send_signal(signal.SIGSEGV)
     thread.join()
     assert isinstance(outcome[0], DamagedFile)
     assert outcome[0].code == "decoder_crashed"
-    assert own.call("describe", path=str(picture))[0]["kind"] == "image"
-    assert own._process is not None and own._process.pid == nursery.pid
+    assert own.call(operations.describe, picture).kind == "image"
+    assert own._process is not None and own._process.pid == fork_server.pid
 
 
-def test_a_lost_nursery_is_started_again(own: Sandbox, picture: Path) -> None:
-    nursery_of(own).kill()
-    assert own.call("describe", path=str(picture))[0]["kind"] == "image"
+def test_a_lost_fork_server_is_started_again(own: Sandbox, picture: Path) -> None:
+    fork_server_of(own).kill()
+    assert own.call(operations.describe, picture).kind == "image"
 
 
 def test_children_are_kept_between_good_files_and_dropped_after_a_bad_one(
     own: Sandbox, picture: Path, tmp_path: Path
 ) -> None:
-    nursery = nursery_of(own)
-    own.call("describe", path=str(picture))
-    first = nursery.children()
+    fork_server = fork_server_of(own)
+    own.call(operations.describe, picture)
+    first = fork_server.children()
     for _ in range(5):
-        own.call("describe", path=str(picture))
-    assert nursery.children() == first
+        own.call(operations.describe, picture)
+    assert fork_server.children() == first
     bad = tmp_path / "bad.png"
     bad.write_bytes(picture.read_bytes()[:500])
     with pytest.raises(DamagedFile):
-        own.call("describe", path=str(bad))
-    assert eventually(lambda: nursery.children() == [])
+        own.call(operations.describe, bad)
+    assert eventually(lambda: fork_server.children() == [])
 
 
 def test_no_more_children_than_allowed(own: Sandbox, picture: Path) -> None:
-    nursery = nursery_of(own)
+    fork_server = fork_server_of(own)
     seen: list[int] = []
     with ThreadPoolExecutor(12) as pool:
-        waiting = [pool.submit(own.call, "read", path=str(picture)) for _ in range(60)]
+        waiting = [pool.submit(own.call, operations.read, picture) for _ in range(60)]
         while not all(each.done() for each in waiting):
-            seen.append(len(nursery.children()))
-    assert all(each.result()[1].shape == (160, 200) for each in waiting)
+            seen.append(len(fork_server.children()))
+    assert all(each.result().values.shape == (160, 200) for each in waiting)
     assert max(seen, default=0) <= own.concurrency + 1
 
 
 def test_a_forked_process_gets_its_own(own: Sandbox, picture: Path) -> None:
-    nursery = nursery_of(own)
+    fork_server = fork_server_of(own)
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            value, _ = own.call("describe", path=str(picture))
-            assert own._process is not None and own._process.pid != nursery.pid
-            status = 0 if value["kind"] == "image" else 2
+            found = own.call(operations.describe, picture)
+            assert own._process is not None and own._process.pid != fork_server.pid
+            status = 0 if found.kind == "image" else 2
             own.close()
         finally:
             os._exit(status)
     assert os.waitpid(pid, 0)[1] == 0
-    assert own.call("describe", path=str(picture))[0]["kind"] == "image"
-    assert nursery.is_running()
+    assert own.call(operations.describe, picture).kind == "image"
+    assert fork_server.is_running()
 
 
-def test_only_listed_functions_can_be_called(own: Sandbox) -> None:
-    assert "run" not in FUNCTIONS and "__import__" not in FUNCTIONS
+def test_only_declared_operations_can_be_called(own: Sandbox) -> None:
+    def system(command: str) -> str:
+        return command
+
+    undeclared = Operation(system)
+    assert undeclared.name not in OPERATIONS
     with pytest.raises(ImagingError):
-        own.call("run", name="describe", arguments={})
+        own.call(undeclared, "true")
+
+
+def test_an_operation_is_declared_once_and_both_sides_follow_it(picture: Path) -> None:
+    for declared in OPERATIONS.values():
+        if hasattr(sandbox, declared.name):
+            assert getattr(sandbox, declared.name).__wrapped__ is declared.function
+    with pytest.raises(TypeError, match="page"):
+        sandbox.read(picture, page=1)
+
+
+def test_the_asking_process_loads_no_decoder() -> None:
+    decoders = ("pydicom", "openslide", "tifffile", "imagecodecs", "gdcm", "PIL")
+    program = f"import sys; from imaging import sandbox; print([name for name in {decoders} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
 
 
 def test_children_have_no_secrets_and_no_sockets(
     own: Sandbox, picture: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CAD_SECRET_KEY", "not for decoders")
-    own.call("describe", path=str(picture))
-    nursery = nursery_of(own)
-    for process in (nursery, *nursery.children()):
+    own.call(operations.describe, picture)
+    fork_server = fork_server_of(own)
+    for process in (fork_server, *fork_server.children()):
         assert "CAD_SECRET_KEY" not in process.environ()
         assert not process.net_connections(kind="inet")
 
@@ -191,8 +215,8 @@ def test_everything_ends_with_its_owner(picture: Path) -> None:
     )
     owner = subprocess.Popen([sys.executable, "-c", script, str(picture)], stdout=subprocess.PIPE, text=True)
     assert owner.stdout is not None
-    nursery = psutil.Process(int(owner.stdout.readline()))
-    family = [nursery, *nursery.children()]
+    fork_server = psutil.Process(int(owner.stdout.readline()))
+    family = [fork_server, *fork_server.children()]
     assert len(family) == 2
     owner.kill()
     owner.wait()
@@ -212,4 +236,5 @@ def test_strips_of_a_slide_come_one_by_one(section_file: Path) -> None:
     strips = list(sandbox.slide_strips(section_file, 2.0, rows_per_strip=64))
     whole = sandbox.read_slide(section_file, um_per_px=2.0).values
     assert sum(strip.shape[0] for _, strip in strips) == whole.shape[0]
-    assert sandbox.slide_geometry(section_file).vendor == "generic-tiff"
+    with pytest.raises(NoSuchFrame):
+        sandbox.SHARED.call(operations.slide_strip, section_file, 2.0, whole.shape[0], 64)

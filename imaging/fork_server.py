@@ -1,18 +1,17 @@
-"""The process that decoding processes are forked from: `python -m imaging.nursery CONTROL_FD`.
+"""The process that decoding processes are forked from: `python -m imaging.fork_server CONTROL_FD`.
 
 It has the readers imported, no threads, no secrets in its environment and no socket but the one to its
 owner. Each job arrives as one message (JSON) with one socket, the line to the caller, and goes to an idle
 child or to a new one: a fork costs 20 ms where a start costs half a second, an idle child costs nothing.
 A child ends after a file that it could not read, after one that took much memory, and after
 `JOBS_PER_CHILD` files, so what a bad file did to a decoder does not outlive it. When a child dies without
-an answer the nursery says so on the caller's line. The nursery ends when its owner does.
+an answer the fork server says so on the caller's line. The fork server ends when its owner does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import gc
 import json
 import os
@@ -21,16 +20,17 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
+from imaging import messages
+from imaging.errors import ImagingError, NoSuchFrame, only_imaging_errors
+from imaging.operations import OPERATIONS
 
-MESSAGE_LIMIT = 64 * 1024
-INLINE_LIMIT = 16 * 1024
 JOBS_PER_CHILD = 200
 RECYCLED_ABOVE_BYTES = 768 * 1024**2
-SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
@@ -46,7 +46,7 @@ def main() -> None:
     _preload()
     gc.collect()
     gc.freeze()
-    _Nursery(control).serve()
+    _ForkServer(control).serve()
 
 
 @dataclass(slots=True, eq=False)
@@ -57,7 +57,7 @@ class _Child:
     """Of the job it has; None while it is idle."""
 
 
-class _Nursery:
+class _ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self.control = control
         self.children: dict[int, _Child] = {}
@@ -89,7 +89,7 @@ class _Nursery:
                     self._hear(key.data)
 
     def _accept(self) -> bool:
-        message, descriptors, _, _ = socket.recv_fds(self.control, MESSAGE_LIMIT, 1)
+        message, descriptors, _, _ = socket.recv_fds(self.control, messages.MESSAGE_LIMIT, 1)
         if not message:
             return False
         line = socket.socket(fileno=descriptors[0])
@@ -99,13 +99,15 @@ class _Nursery:
                 socket.send_fds(child.channel, [message], [line.fileno()])
                 child.line = line
                 return True
-        child_or_none = self._fork()
-        if child_or_none is None:
-            _tell(line, {"unavailable": True})
+        new = self._fork()
+        if new is None:
+            messages.send(line, {"unavailable": True})
             line.close()
             return True
-        child_or_none.line = line
-        socket.send_fds(child_or_none.channel, [message], [line.fileno()])
+        new.line = line
+        # A child that has died before its first job is `_reap`'s to report, as any other.
+        with contextlib.suppress(OSError):
+            socket.send_fds(new.channel, [message], [line.fileno()])
         return True
 
     def _fork(self) -> _Child | None:
@@ -159,7 +161,7 @@ class _Nursery:
                 self.idle.remove(child)
             if child.line is not None:
                 if status:
-                    _tell(child.line, {"died": os.waitstatus_to_exitcode(status)})
+                    messages.send(child.line, {"died": os.waitstatus_to_exitcode(status)})
                 child.line.close()
             with contextlib.suppress(KeyError, ValueError):
                 self.selector.unregister(child.channel)
@@ -178,9 +180,8 @@ def _preload() -> None:
     import tifffile
     from pydicom.pixels import decoders
 
-    import imaging.dicom
-    import imaging.plain
-    import imaging.sandboxed
+    import imaging.reader
+    import imaging.rendering
 
     gdcm.Trace.WarningOff()
     gdcm.Trace.ErrorOff()
@@ -194,7 +195,17 @@ def _preload() -> None:
         "delta_decode",
     ):
         getattr(imagecodecs, codec, None)
-    _ = (jpeg_ls, openjpeg, openslide, rle, tifffile, decoders, pydicom.pixels, imaging.sandboxed)
+    _ = (
+        jpeg_ls,
+        openjpeg,
+        openslide,
+        rle,
+        tifffile,
+        decoders,
+        pydicom.pixels,
+        imaging.reader,
+        imaging.rendering,
+    )
 
 
 def _live(channel: socket.socket) -> None:
@@ -208,34 +219,33 @@ def _live(channel: socket.socket) -> None:
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
         score.write("900")
     for served in range(1, JOBS_PER_CHILD + 1):
-        message, descriptors, _, _ = socket.recv_fds(channel, MESSAGE_LIMIT, 1)
+        message, descriptors, _, _ = socket.recv_fds(channel, messages.MESSAGE_LIMIT, 1)
         if not message:
             return
         job = json.loads(message)
         with socket.socket(fileno=descriptors[0]) as line:
-            answer, clean = _work(job)
+            answer, trusted = _work(job)
             small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < RECYCLED_ABOVE_BYTES
-            goes_on = clean and small and served < JOBS_PER_CHILD
+            goes_on = trusted and small and served < JOBS_PER_CHILD
             if goes_on:
                 # Before the answer: its receiver may ask again at once and shall find this child idle.
                 channel.send(b"idle")
-            _send_answer(line, answer)
+            answer(line)
             signal.setitimer(signal.ITIMER_REAL, 0)
         if not goes_on:
             return
 
 
-def _work(job: dict[str, Any]) -> tuple[Any, bool]:
-    """The answer, or the error as a message; and whether nothing suspicious happened."""
+def _work(job: dict[str, Any]) -> tuple[Callable[[socket.socket], None], bool]:
+    """Do the job. Returns what sends its result or its error, and whether this process may be kept."""
     _limit(job["limits"])
-    from imaging import sandboxed
-    from imaging.errors import ImagingError, NoSuchFrame
-
     try:
-        return sandboxed.run(job["call"], job["arguments"]), True
+        with only_imaging_errors():
+            value, array = OPERATIONS[job["operation"]].run(job["arguments"])
     except ImagingError as error:
-        problem = {"error": type(error).__name__, "reason": error.reason, "code": error.code}
-        return problem, isinstance(error, NoSuchFrame)
+        # A frame that is not there says nothing against the file; anything else may have harmed a decoder.
+        return partial(messages.send, message=messages.error_message(error)), isinstance(error, NoSuchFrame)
+    return partial(messages.send_result, value=value, array=array), True
 
 
 _limited = False
@@ -264,46 +274,6 @@ def _limit(limits: dict[str, Any]) -> None:
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (bound, bound))
     _limited = True
-
-
-def _send_answer(line: socket.socket, answer: Any) -> None:
-    """The value inline, or in the shared memory where it is long; the array always in shared memory."""
-    if isinstance(answer, dict):
-        _tell(line, answer)
-        return
-    value, array = answer.value, answer.array
-    head: dict[str, Any] = {"ok": True}
-    text = json.dumps(value).encode()
-    if array is None and len(text) <= INLINE_LIMIT:
-        head["value"] = value
-        _tell(line, head)
-        return
-    shared = os.memfd_create("decoded", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        head["value_bytes"] = len(text)
-        data: memoryview | bytes = b""
-        if isinstance(array, bytes):
-            head["array"] = {"bytes": len(array)}
-            data = array
-        elif array is not None:
-            contiguous = np.ascontiguousarray(array)
-            head["array"] = {"dtype": contiguous.dtype.str, "shape": contiguous.shape}
-            data = contiguous.reshape(-1).view(np.uint8).data
-        # The array first, so that it is aligned.
-        for part in (memoryview(data), memoryview(text)):
-            while part:
-                part = part[os.write(shared, part) :]
-        # Sealed: the receiver maps it, and nobody can shrink it under him.
-        fcntl.fcntl(shared, fcntl.F_ADD_SEALS, SEALS)
-        socket.send_fds(line, [json.dumps(head).encode()], [shared])
-    finally:
-        # The child serves many files; the receiver has its own descriptor by now.
-        os.close(shared)
-
-
-def _tell(line: socket.socket, message: dict[str, Any]) -> None:
-    with contextlib.suppress(OSError):
-        line.send(json.dumps(message).encode())
 
 
 if __name__ == "__main__":
