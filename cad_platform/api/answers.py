@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from cad_platform import modalities
 from cad_platform.core.answers import Answer, Box
 from cad_platform.studies.addresses import ImageUrls
-from cad_platform.studies.post import ModalityCode, plain
+from cad_platform.studies.post import ModalityCode, trimmed
 from inference.contract import AnalysisResult
 
-PlainText = Annotated[str, AfterValidator(plain)]
+PlainText = Annotated[str, AfterValidator(trimmed)]
 ReasonableDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import tempfile
-import unicodedata
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from django.http.multipartparser import MultiPartParser, MultiPartParserError
 from cad_platform.core.errors import FieldError, Invalid, PayloadTooLarge, UnsupportedMedia
 from cad_platform.studies.objects import disk_errors
 from cad_platform.studies.receiving import PostedFile
+from cad_platform.studies.typed_text import has_controls
 
 #: What is read, hashed and written at a time.
 _PIECE = 1024 * 1024
@@ -114,7 +114,7 @@ class _Parser(MultiPartParser):
         name = file_name.rsplit("/", 1)[-1].rsplit("\\", 1)[-1]
         if name in {"", ".", ".."}:
             return None
-        if len(name) > 255 or any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+        if len(name) > 255 or has_controls(name):
             raise Invalid(
                 "A file has a name that cannot be kept.",
                 errors=(

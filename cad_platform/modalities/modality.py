@@ -39,7 +39,7 @@ class Report:
     Attributes
     ----------
     kind
-        The form that is filled in; `reporting` has one class for each.
+        The form that is filled in, by the name under which `reporting` registers its class (`reporting/kinds/`).
     title
         Of the printed document.
     has_density
@@ -48,7 +48,7 @@ class Report:
         Whether it gives a BI-RADS assessment, which an addendum may change.
     """
 
-    kind: Literal["imaging", "histopathology"]
+    kind: str
     title: Words
     has_density: bool = False
     has_assessment: bool = True

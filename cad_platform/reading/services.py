@@ -19,9 +19,11 @@ from cad_platform.reading import selectors
 from cad_platform.reading.case_state import lock_open_case
 from cad_platform.reading.models import FindingDecision
 from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.typed_text import reason_of
 
 Box = Sequence[float]
 Verdict = FindingDecision.Verdict
+_LONGEST_REASON = 500
 
 
 @transaction.atomic
@@ -95,7 +97,7 @@ def decide(
     """
     require(actor, "finding.decide", finding.study)
     study = lock_open_case(finding.study_id)
-    reason = _clean(reason)
+    reason = reason_of(reason, longest=_LONGEST_REASON)
     if verdict not in Verdict.values:
         raise Invalid(_("There is no such verdict."), errors=(FieldError(_("unknown"), field="verdict"),))
     if verdict in {Verdict.EDITED, Verdict.REJECTED} and not reason:
@@ -157,10 +159,6 @@ def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: st
         label=finding.label,
     )
     return finding
-
-
-def _clean(text: str) -> str:
-    return " ".join(text.replace("\0", "").split())[:500]
 
 
 def _known_label(label: str, study: Study, also: str = "") -> str:

@@ -262,6 +262,6 @@ def _uuid(text: str) -> uuid.UUID:
 def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
     """A study posted for the wrong patient: withdrawn with a reason, never deleted."""
     actor = actor_of(request)
-    withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", "").strip())
+    withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", ""))
     messages.success(request, _("The study is withdrawn. It stays on record, under “Withdrawn”."))
     return redirect("worklist")

@@ -15,12 +15,13 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core import outbox, probes
-from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.core.errors import Conflict, Invalid, NotFound
 from cad_platform.core.request import Actor
 from cad_platform.registry import health
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC, is_routed
 from cad_platform.registry.selectors import newest_first
+from cad_platform.studies.typed_text import reason_of
 from inference.contract import ModelManifest
 
 #: Once, while a person waits: longer than a probe, for a server that has to load the weights first.
@@ -120,7 +121,7 @@ def make_default(actor: Actor, version: ModelVersion, reason: str = "") -> Switc
         `not_served`: no server answers for this version now.
     """
     require(actor, "model.manage")
-    reason = _plain(reason)
+    reason = reason_of(reason, longest=_LONGEST_REASON)
     if ModelVersion.objects.filter(is_routed(), pk=version.pk).exists():
         return Switch(version, None)
     try:
@@ -284,14 +285,6 @@ def _why_not(version: ModelVersion, error: probes.ProbeFailed) -> str:
         )
         % said
     )
-
-
-def _plain(reason: str) -> str:
-    reason = reason.strip()
-    if "\0" in reason or len(reason) > _LONGEST_REASON:
-        sentence = _("The reason is too long, or it is no text.")
-        raise Invalid(sentence, errors=(FieldError(sentence, "reason"),))
-    return reason
 
 
 def _record(actor: Actor, action: str, version: ModelVersion, **detail: Any) -> None:

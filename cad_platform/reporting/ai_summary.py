@@ -9,7 +9,7 @@ from typing import Any
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.reading.case_state import current_findings, current_jobs, decision_of
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reporting.content import FindingLine
+from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import images_in_order
 
@@ -59,6 +59,14 @@ def join_lines(written: list[FindingLine], current: list[FindingLine]) -> list[F
         elif line.finding in by_finding and line.text.strip():
             joined.append(FindingLine(text=line.text))
     return joined
+
+
+def with_current_lines(content: ReportContent, study: Study) -> ReportContent:
+    """The content with the finding lines that follow from the decisions so far, and their texts."""
+    if not isinstance(content, StudyContent):
+        return content
+    lines = join_lines(content.findings, finding_lines(summary_of(study)))
+    return content.model_copy(update={"findings": lines})
 
 
 def heading(finding: dict[str, Any]) -> str:

@@ -1,251 +1,175 @@
-"""What a report says, as typed content. A draft may be incomplete; `problems` says what signing still needs.
+"""What a report says, as typed content of one of several kinds. A draft may be incomplete; `problems` says what signing
+still needs.
 
-Stored as JSON in `Report.content`. An unknown field is an error; an empty text and None mean "not said".
+Stored as JSON in `Report.content`. An unknown field is an error; an empty text and None mean "not said". A kind is a
+class below `reporting.kinds`, registered by its name; a modality says which one its reports are of. Each field is
+declared once, see `reporting.fields`.
 """
 
 from __future__ import annotations
 
-import unicodedata
 import uuid
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from django.utils.translation import gettext as _
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from django.utils.translation import gettext_lazy
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
-from cad_platform.reporting import vocabulary as words
+from cad_platform.modalities.modality import Report as ReportProfile
+from cad_platform.reporting.fields import (
+    DeclaredField,
+    FindingLines,
+    FindingSection,
+    Group,
+    Section,
+    declared,
+)
+from cad_platform.studies.typed_text import cleaned
+
+#: The most characters of a free text and of a line.
+TEXT_LENGTH = 20_000
+LINE_LENGTH = 500
+
+_CLEAN = BeforeValidator(lambda value: cleaned(value) if isinstance(value, str) else value)
+Text = Annotated[str, _CLEAN, Field(max_length=TEXT_LENGTH)]
+Line = Annotated[str, _CLEAN, Field(max_length=LINE_LENGTH)]
+
+FINDINGS = Group(gettext_lazy("Findings"))
+FINDINGS_PRINTED = FindingSection(gettext_lazy("Findings"))
 
 
-def _clean(value: Any) -> Any:
-    """Drop what no text needs and the database refuses (NUL, other controls, half surrogates)."""
-    if not isinstance(value, str):
-        return value
-    text = value.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
-
-
-Text = Annotated[str, BeforeValidator(_clean), Field(max_length=20_000)]
-Line = Annotated[str, BeforeValidator(_clean), Field(max_length=500)]
-Score = Literal[1, 2, 3]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Millimetres = Annotated[float, Field(ge=0, le=1000)]
-
-
-class _Content(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class FindingLine(_Content):
+class FindingLine(BaseModel):
     """One line of the findings section: of a decided finding, or the reader's own words (`finding` None)."""
+
+    model_config = ConfigDict(extra="forbid")
 
     finding: uuid.UUID | None = None
     heading: Line = Field("", description="number, place, label and size, written by the platform")
     text: Text = ""
 
 
-class ImagingContent(_Content):
-    """Mammography and ultrasound."""
+class ReportContent(BaseModel):
+    """The content of one kind of report. A subclass gives `kind` its name, lists the groups of its form (`FORM`) and
+    the sections of its document (`DOCUMENT`) in order, and declares its fields."""
 
-    kind: Literal["imaging"] = "imaging"
-    indication: Text = ""
-    comparison: Text = ""
-    density: words.Density | Literal[""] = Field("", description="mammography only")
-    findings: list[FindingLine] = Field(default_factory=list, max_length=200)
-    right: words.Assessment | Literal[""] = ""
-    left: words.Assessment | Literal[""] = ""
-    assessment: words.Assessment | Literal[""] = Field("", description="of the whole exam")
-    recommendation: words.Recommendation | Literal[""] = ""
-    recommendation_text: Text = ""
-    impression: Text = ""
+    model_config = ConfigDict(extra="forbid")
+    FORM: ClassVar[tuple[Group, ...]]
+    DOCUMENT: ClassVar[tuple[Section, ...]]
 
+    kind: str
 
-class HistopathologyContent(_Content):
-    kind: Literal["histopathology"] = "histopathology"
-    clinical: Text = ""
-    specimen: words.Specimen | Literal[""] = ""
-    laterality: words.Laterality | Literal[""] = ""
-    site: Line = ""
-    findings: list[FindingLine] = Field(default_factory=list, max_length=200)
-    diagnosis: words.Diagnosis | Literal[""] = ""
-    diagnosis_text: Text = ""
-    invasive_type: words.InvasiveType | Literal[""] = ""
-    tubules: Score | None = None
-    nuclei: Score | None = None
-    mitoses: Score | None = None
-    tumour_size_mm: Millimetres | None = None
-    lymphovascular_invasion: words.Presence | Literal[""] = ""
-    margins: words.Margins | Literal[""] = ""
-    closest_margin_mm: Millimetres | None = None
-    er: words.HormoneReceptor | Literal[""] = ""
-    er_percent: Percent | None = None
-    pr: words.HormoneReceptor | Literal[""] = ""
-    pr_percent: Percent | None = None
-    her2_ihc: words.Her2Ihc | Literal[""] = ""
-    her2_ish: words.Her2Ish | Literal[""] = ""
-    ki67_percent: Percent | None = None
-    comment: Text = ""
-
-    @property
-    def nottingham_total(self) -> int | None:
-        return words.nottingham_total(self.tubules, self.nuclei, self.mitoses)
-
-    @property
-    def nottingham_grade(self) -> int | None:
-        return words.nottingham_grade(self.nottingham_total)
+    def further_problems(self, report: ReportProfile) -> list[FieldError]:
+        """What a signature needs beyond what the fields' declarations say, or what contradicts itself."""
+        return []
 
 
-class AddendumContent(_Content):
-    """What is added to a signed report. `assessment` is given only where it changes."""
+class StudyContent(ReportContent):
+    """The report of a study, with a line for each finding that readers accepted, edited or drew."""
 
-    kind: Literal["addendum"] = "addendum"
-    text: Text = ""
-    assessment: words.Assessment | Literal[""] = ""
-
-
-Content = ImagingContent | HistopathologyContent | AddendumContent
-_CONTENT: TypeAdapter[Content] = TypeAdapter(Annotated[Content, Field(discriminator="kind")])
+    findings: Annotated[
+        list[FindingLine],
+        FindingLines(label=gettext_lazy("Findings"), group=FINDINGS, prints=FINDINGS_PRINTED),
+    ] = Field(default_factory=list, max_length=200)
 
 
-def empty(modality: str) -> Content:
-    """The blank report of a modality (MG, US or SM)."""
-    return HistopathologyContent() if modality == "SM" else ImagingContent()
+_KINDS: dict[str, type[ReportContent]] = {}
+_Content = TypeVar("_Content", bound=ReportContent)
 
 
-def parse(stored: dict[str, Any]) -> Content:
-    """Content from JSON. Raises `Invalid` naming each field that cannot be kept."""
+def report_kind(content: type[_Content]) -> type[_Content]:
+    """Register a content class by the name of its kind. A class decorator.
+
+    Raises
+    ------
+    TypeError
+        A field is not declared (`reporting.fields.declared`).
+    ValueError
+        Another class has the name.
+    """
+    name = content.model_fields["kind"].default
+    if _KINDS.setdefault(name, content) is not content:
+        raise ValueError(f"Two kinds of report are called {name!r}.")
+    declared(content)
+    return content
+
+
+def kinds() -> dict[str, type[ReportContent]]:
+    """Every registered kind by its name."""
+    return dict(_KINDS)
+
+
+def profile_of(modality: str) -> ReportProfile:
+    """What a modality says of its reports."""
+    return modalities.get(modality).report
+
+
+def empty(modality: str) -> ReportContent:
+    """The blank report of a modality."""
+    return _KINDS[profile_of(modality).kind].model_validate({})
+
+
+def parse(stored: dict[str, Any]) -> ReportContent:
+    """Content from JSON.
+
+    Raises
+    ------
+    Invalid
+        It cannot be kept; each field at fault is named.
+    """
+    refusal = _("Something in the report cannot be saved.")
+    content = _KINDS.get(stored.get("kind", ""))
+    if content is None:
+        raise Invalid(refusal, errors=(FieldError(_("There is no such kind of report."), "kind"),))
     try:
-        return _CONTENT.validate_python(stored)
+        return content.model_validate(stored)
     except ValidationError as error:
         found = [_field_error(item) for item in error.errors(include_url=False, include_input=False)]
         # A choice that may be empty fails as a choice and as an empty text: one message is enough.
         first = {error.field: error for error in reversed(found)}
-        raise Invalid(
-            _("Something in the report cannot be saved."), errors=tuple(first[name] for name in sorted(first))
-        ) from error
+        raise Invalid(refusal, errors=tuple(first[name] for name in sorted(first))) from error
 
 
 def _field_error(item: Any) -> FieldError:
-    # Pydantic names the member of the union first, and each alternative of a choice last.
-    path = [
-        str(part) for part in item["loc"][1:] if not str(part).startswith(("literal", "str-enum", "enum"))
-    ]
+    # Pydantic names each alternative of a choice last.
+    path = [str(part) for part in item["loc"] if not str(part).startswith(("literal", "str-enum", "enum"))]
     return FieldError(reason=str(item["msg"]), field=".".join(path))
 
 
-def dump(content: Content) -> dict[str, Any]:
+def dump(content: ReportContent) -> dict[str, Any]:
     """Content as JSON values for `Report.content`."""
     stored: dict[str, Any] = content.model_dump(mode="json")
     return stored
 
 
-def problems(content: Content, modality: str) -> tuple[FieldError, ...]:
+def asked(content: ReportContent, modality: str) -> list[DeclaredField]:
+    """The fields that a report of this kind has for this modality, in the order of the form."""
+    report = profile_of(modality)
+    order = type(content).FORM.index
+    fields = [item for item in declared(type(content)) if item.declaration.asked_of(report)]
+    return sorted(fields, key=lambda item: order(item.declaration.group))
+
+
+def problems(content: ReportContent, modality: str) -> tuple[FieldError, ...]:
     """What still stands between this content and a signature, in the order of the form."""
-    if isinstance(content, AddendumContent):
-        found = [] if content.text.strip() else [FieldError(_("Write what the addendum says."), "text")]
-        if content.assessment and modality == "SM":
-            found.append(FieldError(_("A histopathology report has no BI-RADS assessment."), "assessment"))
-        return tuple(found)
-    if isinstance(content, ImagingContent):
-        return tuple(_imaging_problems(content, modality))
-    return tuple(_histopathology_problems(content))
+    report = profile_of(modality)
+    found = []
+    for item in declared(type(content)):
+        is_said = bool(item.declaration.words(getattr(content, item.name)))
+        if not item.declaration.asked_of(report):
+            if is_said:
+                found.append(FieldError(str(item.declaration.refused), item.name))
+        elif item.declaration.required and not is_said:
+            found.append(FieldError(str(item.declaration.required), item.name))
+    found += content.further_problems(report)
+    place = {item.name: number for number, item in enumerate(asked(content, modality))}
+    return tuple(sorted(found, key=lambda error: place.get(error.field, -1)))
 
 
-def _imaging_problems(content: ImagingContent, modality: str) -> list[FieldError]:
-    found: list[FieldError] = []
-    if not content.indication.strip():
-        found.append(FieldError(_("Say why the examination was made."), "indication"))
-    if modality == "MG" and not content.density:
-        found.append(FieldError(_("Choose the breast density."), "density"))
-    if modality != "MG" and content.density:
-        found.append(FieldError(_("Density is reported for mammography only."), "density"))
-    if not content.assessment:
-        found.append(FieldError(_("Choose the BI-RADS assessment of the exam."), "assessment"))
-    else:
-        found += _assessment_problems(content)
-    if not content.impression.strip():
-        found.append(FieldError(_("Write the impression."), "impression"))
-    return found
-
-
-def _assessment_problems(content: ImagingContent) -> list[FieldError]:
-    found: list[FieldError] = []
-    breasts = [value for value in (content.right, content.left) if value]
-    if breasts:
-        worst = max(breasts, key=words.SERIOUSNESS.index)
-        if content.assessment != worst:
-            found.append(
-                FieldError(
-                    _("The exam's assessment must be that of its more serious breast: %(category)s.")
-                    % {"category": str(worst)},
-                    "assessment",
-                )
-            )
-    if not content.recommendation:
-        found.append(FieldError(_("Choose the recommendation."), "recommendation"))
-    elif content.recommendation not in words.RECOMMENDATIONS_FOR[content.assessment]:
-        fitting = words.RECOMMENDATIONS_FOR[content.assessment]
-        found.append(
-            FieldError(
-                _("BI-RADS %(category)s goes with: %(recommendations)s.")
-                % {
-                    "category": str(content.assessment),
-                    "recommendations": "; ".join(str(choice.label) for choice in fitting),
-                },
-                "recommendation",
-            )
-        )
-    elif content.recommendation == words.Recommendation.OTHER and not content.recommendation_text.strip():
-        found.append(FieldError(_("Say what you recommend instead, and why."), "recommendation_text"))
-    return found
-
-
-def _histopathology_problems(content: HistopathologyContent) -> list[FieldError]:
-    found: list[FieldError] = []
-
-    def needs(field: str, reason: str) -> None:
-        value = getattr(content, field)
-        if value is None or (isinstance(value, str) and not value.strip()):
-            found.append(FieldError(reason, field))
-
-    needs("specimen", _("Choose the kind of specimen."))
-    needs("laterality", _("Choose the side."))
-    needs("diagnosis", _("Choose the diagnosis."))
-    needs("diagnosis_text", _("Write the diagnosis in words."))
-    if content.diagnosis == words.Diagnosis.INVASIVE:
-        needs("invasive_type", _("Choose the type of the invasive carcinoma."))
-        needs("tubules", _("Score tubule formation (1–3)."))
-        needs("nuclei", _("Score nuclear pleomorphism (1–3)."))
-        needs("mitoses", _("Score the mitotic count (1–3)."))
-        needs("er", _("Give the oestrogen receptor, or say that it was not performed."))
-        needs("pr", _("Give the progesterone receptor, or say that it was not performed."))
-        needs("her2_ihc", _("Give HER2, or say that it was not performed."))
-        if content.her2_ihc == words.Her2Ihc.TWO:
-            needs("her2_ish", _("An equivocal HER2 (2+) needs in-situ hybridisation, done or requested."))
-    elif any(score is not None for score in (content.tubules, content.nuclei, content.mitoses)):
-        found.append(FieldError(_("Only an invasive carcinoma has a Nottingham grade."), "tubules"))
-    if content.specimen in words.EXCISIONS and content.diagnosis in {
-        words.Diagnosis.INVASIVE,
-        words.Diagnosis.IN_SITU,
-    }:
-        needs("margins", _("Give the margins of the excision."))
-    found += _receptor_problems(content)
-    return found
-
-
-def _receptor_problems(content: HistopathologyContent) -> list[FieldError]:
-    """A percentage must agree with the word beside it (ASCO/CAP 2020)."""
-    found: list[FieldError] = []
-    for field in ("er", "pr"):
-        status, percent = getattr(content, field), getattr(content, f"{field}_percent")
-        if percent is None:
-            continue
-        agrees = {
-            words.HormoneReceptor.POSITIVE: percent >= 1,
-            words.HormoneReceptor.LOW_POSITIVE: 1 <= percent <= 10,
-            words.HormoneReceptor.NEGATIVE: percent < 1,
-        }.get(status, False)
-        if not agrees:
-            found.append(
-                FieldError(_("The percentage does not agree with the receptor's status."), f"{field}_percent")
-            )
-    return found
+def field_label(kind: str, path: str) -> str:
+    """What the form of a kind calls a field, for messages about it. `path` may lead into it: `findings.0.text`."""
+    content = _KINDS.get(kind)
+    name = path.split(".")[0]
+    labels = {item.name: item.declaration.label for item in declared(content)} if content else {}
+    return str(labels.get(name, path))

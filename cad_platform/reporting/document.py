@@ -14,18 +14,27 @@ from cad_platform.accounts.models import Role
 from cad_platform.core.templatetags.interface import person_name
 from cad_platform.patients.models import Sex
 from cad_platform.reading.wording import class_words
-from cad_platform.reporting import content as contents
-from cad_platform.reporting import vocabulary as words
+from cad_platform.reporting.content import ReportContent, StudyContent, asked, parse, profile_of
+from cad_platform.reporting.fields import (
+    AssessmentSection,
+    DeclaredField,
+    FactSection,
+    FindingSection,
+    Row,
+    Section,
+)
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.record import canonical_record
 from cad_platform.reporting.statements import decision_words, job_statement
 
 Pair = list[str]
+#: What a section says, by its kind; one that says none of it is not printed.
+_SAYS = ("text", "pairs", "lines", "category")
 
 
 def document_of(report: Report, signature: Signature) -> dict[str, Any]:
     """Everything that is printed, as strings in the language in use, and the record that was signed."""
-    content = contents.parse(report.content)
+    content = parse(report.content)
     record = canonical_record(
         report,
         signer=signature.signer,
@@ -45,7 +54,7 @@ def document_of(report: Report, signature: Signature) -> dict[str, Any]:
         "patient": _patient(report),
         "study": _study(report),
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],
-        "sections": _sections(content, report.study.modality),
+        "sections": sections_of(content, report.study.modality),
         "ai": _ai(report.ai_summary),
         "signature": _signature(signature),
         "hash_label": _("Content hash (SHA-256)"),
@@ -56,12 +65,7 @@ def document_of(report: Report, signature: Signature) -> dict[str, Any]:
 
 
 def _title(report: Report) -> str:
-    titles = {
-        "MG": _("Mammography report"),
-        "US": _("Breast ultrasound report"),
-        "SM": _("Breast histopathology report"),
-    }
-    title = titles[report.study.modality]
+    title = str(profile_of(report.study.modality).title)
     return _("Addendum to the %(title)s") % {"title": title} if report.amends_id else title
 
 
@@ -86,101 +90,48 @@ def _study(report: Report) -> list[Pair]:
     ]
 
 
-def _sections(content: contents.Content, modality: str) -> list[dict[str, Any]]:
-    if isinstance(content, contents.AddendumContent):
-        sections = [_text(_("Addendum"), content.text)]
-        if content.assessment:
-            sections.append(_assessment(_("Changed BI-RADS assessment"), content.assessment, []))
-        return sections
-    if isinstance(content, contents.ImagingContent):
-        return _present(_imaging(content, modality))
-    return _present(_histopathology(content))
+def sections_of(content: ReportContent, modality: str) -> list[dict[str, Any]]:
+    """What a content prints, section by section in the order of its document; without what says nothing."""
+    fields = asked(content, modality)
+    composed = [
+        _section(section, content, [item for item in fields if item.section is section])
+        for section in type(content).DOCUMENT
+    ]
+    return [section for section in composed if any(section.get(key) for key in _SAYS)]
 
 
-def _imaging(content: contents.ImagingContent, modality: str) -> list[dict[str, Any]]:
-    breasts = [
-        [str(words.Laterality(side).label), str(words.Assessment(value).label)]
-        for side, value in (("R", content.right), ("L", content.left))
-        if value
-    ]
-    return [
-        _text(_("Indication"), content.indication),
-        _text(_("Comparison"), content.comparison),
-        _text(_("Breast density"), label(words.Density, content.density) if modality == "MG" else ""),
-        _lines(content.findings),
-        _text(_("Impression"), content.impression),
-        _assessment(_("BI-RADS assessment"), content.assessment, breasts),
-        _text(
-            _("Recommendation"),
-            "\n".join(
-                part
-                for part in (
-                    label(words.Recommendation, content.recommendation)
-                    if content.recommendation != words.Recommendation.OTHER
-                    else "",
-                    content.recommendation_text,
-                )
-                if part
-            ),
-        ),
-    ]
+def _section(section: Section, content: ReportContent, fields: list[DeclaredField]) -> dict[str, Any]:
+    words = {item.name: item.declaration.words(getattr(content, item.name)) for item in fields}
+    title = str(section.title)
+    if isinstance(section, FindingSection):
+        lines = content.findings if isinstance(content, StudyContent) else []
+        said = [[line.heading, line.text.strip()] for line in lines if line.heading or line.text.strip()]
+        return {"kind": "lines", "title": title, "lines": said}
+    if isinstance(section, FactSection):
+        return {"kind": "pairs", "title": title, "pairs": _rows(content, fields, words)}
+    if isinstance(section, AssessmentSection):
+        exam = next((item.name for item in fields if item.row is None), "")
+        return {
+            "kind": "assessment",
+            "title": title,
+            "category": str(getattr(content, exam, "")),
+            "label": words.get(exam, ""),
+            "breasts": _rows(content, fields, words),
+        }
+    return {"kind": "text", "title": title, "text": "\n".join(filter(None, words.values()))}
 
 
-def _histopathology(content: contents.HistopathologyContent) -> list[dict[str, Any]]:
-    grade, total = content.nottingham_grade, content.nottingham_total
-    specimen = [
-        [_("Specimen"), label(words.Specimen, content.specimen)],
-        [_("Side"), label(words.Laterality, content.laterality)],
-        [_("Site"), content.site],
+def _rows(content: ReportContent, fields: list[DeclaredField], words: dict[str, str]) -> list[Pair]:
+    """Name and value of each row that says something; fields of the same row are joined."""
+    rows: dict[Row, list[str]] = {}
+    for item in fields:
+        if item.row is not None:
+            rows.setdefault(item.row, []).append(words[item.name])
+    pairs = [
+        [str(row.title), row.words(content) if row.words else ", ".join(filter(None, values))]
+        for row, values in rows.items()
     ]
-    tumour = [
-        [_("Type"), label(words.InvasiveType, content.invasive_type)],
-        [
-            _("Nottingham grade"),
-            _("%(grade)s (tubules %(tubules)s + nuclei %(nuclei)s + mitoses %(mitoses)s = %(total)s of 9)")
-            % {
-                "grade": grade,
-                "tubules": content.tubules,
-                "nuclei": content.nuclei,
-                "mitoses": content.mitoses,
-                "total": total,
-            }
-            if grade
-            else "",
-        ],
-        [_("Size"), measure(content.tumour_size_mm, "mm")],
-        [_("Lymphovascular invasion"), label(words.Presence, content.lymphovascular_invasion)],
-        [
-            _("Margins"),
-            joined(label(words.Margins, content.margins), measure(content.closest_margin_mm, "mm")),
-        ],
-        [
-            _("Oestrogen receptor"),
-            joined(label(words.HormoneReceptor, content.er), measure(content.er_percent, "%")),
-        ],
-        [
-            _("Progesterone receptor"),
-            joined(label(words.HormoneReceptor, content.pr), measure(content.pr_percent, "%")),
-        ],
-        [
-            "HER2",
-            joined(
-                f"IHC {label(words.Her2Ihc, content.her2_ihc)}" if content.her2_ihc else "",
-                f"ISH {label(words.Her2Ish, content.her2_ish)}" if content.her2_ish else "",
-            ),
-        ],
-        ["Ki-67", measure(content.ki67_percent, "%")],
-    ]
-    return [
-        _text(_("Clinical details"), content.clinical),
-        _pairs(_("Specimen"), specimen),
-        _lines(content.findings),
-        _text(
-            _("Diagnosis"), joined_lines(label(words.Diagnosis, content.diagnosis), content.diagnosis_text)
-        ),
-        _pairs(_("Tumour"), tumour),
-        _text(_("Comment"), content.comment),
-    ]
+    return [pair for pair in pairs if pair[1]]
 
 
 def _ai(summary: dict[str, Any]) -> dict[str, Any]:
@@ -214,54 +165,6 @@ def _signature(signature: Signature) -> dict[str, str]:
         "at": moment(signature.signed_at),
         "meaning": signature.meaning,
     }
-
-
-def _text(title: str, text: str) -> dict[str, Any]:
-    return {"kind": "text", "title": title, "text": text.strip()}
-
-
-def _pairs(title: str, pairs: list[Pair]) -> dict[str, Any]:
-    return {"kind": "pairs", "title": title, "pairs": [pair for pair in pairs if pair[1]]}
-
-
-def _lines(lines: list[contents.FindingLine]) -> dict[str, Any]:
-    return {
-        "kind": "lines",
-        "title": _("Findings"),
-        "lines": [[line.heading, line.text.strip()] for line in lines if line.heading or line.text.strip()],
-    }
-
-
-def _assessment(title: str, category: str, breasts: list[Pair]) -> dict[str, Any]:
-    return {
-        "kind": "assessment",
-        "title": title,
-        "category": category,
-        "label": label(words.Assessment, category),
-        "breasts": breasts,
-    }
-
-
-def _present(sections: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Without the sections that say nothing."""
-    return [s for s in sections if s.get("text") or s.get("pairs") or s.get("lines") or s.get("category")]
-
-
-def label(choices: Any, value: str) -> str:
-    """The words of a coded value in the language in use; empty for no value."""
-    return str(choices(value).label) if value else ""
-
-
-def joined(*parts: str) -> str:
-    return ", ".join(part for part in parts if part)
-
-
-def joined_lines(*parts: str) -> str:
-    return "\n".join(part.strip() for part in parts if part.strip())
-
-
-def measure(value: float | None, unit: str) -> str:
-    return "" if value is None else f"{value:g} {unit}"
 
 
 def day(value: date | None) -> str:

@@ -15,8 +15,6 @@ from cad_platform.audit.services import record
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.core.request import Actor
 from cad_platform.reading.case_state import lock_case
-from cad_platform.reporting import content as contents
-from cad_platform.reporting.ai_summary import finding_lines, join_lines, summary_of
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 
@@ -69,15 +67,6 @@ def refuse_unreportable(study: Study) -> None:
         raise Conflict(_("The study was withdrawn; it cannot be reported."), code="withdrawn")
     if study.state != Study.State.COMPLETE:
         raise Conflict(_("Only a complete study can be reported."), code="not_complete")
-
-
-def with_current_lines(content: contents.Content, study: Study) -> contents.Content:
-    """The content with the finding lines that follow from the decisions so far, and their texts."""
-    if isinstance(content, contents.AddendumContent):
-        return content
-    return content.model_copy(
-        update={"findings": join_lines(content.findings, finding_lines(summary_of(study)))}
-    )
 
 
 def record_of(actor: Actor, action: str, report: Report, **detail: Any) -> None:

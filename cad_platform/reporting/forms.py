@@ -1,4 +1,4 @@
-"""From the editor's form to content: names are those of `reporting.content`, empty means not said."""
+"""From the editor's form to content: names are those of the content class, empty means not said."""
 
 from __future__ import annotations
 
@@ -6,43 +6,22 @@ from typing import Any
 
 from django.http import QueryDict
 
-from cad_platform.reporting import content as contents
-
-_KINDS: dict[
-    str, type[contents.ImagingContent | contents.HistopathologyContent | contents.AddendumContent]
-] = {
-    "imaging": contents.ImagingContent,
-    "histopathology": contents.HistopathologyContent,
-    "addendum": contents.AddendumContent,
-}
-_NUMBERS = frozenset(
-    {
-        "tubules",
-        "nuclei",
-        "mitoses",
-        "tumour_size_mm",
-        "closest_margin_mm",
-        "er_percent",
-        "pr_percent",
-        "ki67_percent",
-    }
-)
+from cad_platform.reporting.content import kinds
+from cad_platform.reporting.fields import FindingLines, declared
 
 
 def content_of(form: QueryDict) -> dict[str, Any]:
     """The content that a form describes, still to be validated by `content.parse`. Fields that the form does
     not have keep their defaults; fields that the content does not have are left out (tokens, revision)."""
     kind = form.get("kind", "")
-    model = _KINDS.get(kind)
-    if model is None:
-        return {"kind": kind}
     content: dict[str, Any] = {"kind": kind}
-    for name in model.model_fields:
-        if name == "findings":
-            content[name] = _lines(form)
-        elif name != "kind" and name in form:
-            text = str(form[name])
-            content[name] = _number(text) if name in _NUMBERS else text
+    model = kinds().get(kind)
+    for item in declared(model) if model else ():
+        if isinstance(item.declaration, FindingLines):
+            content[item.name] = _lines(form)
+        elif item.name in form:
+            text = str(form[item.name])
+            content[item.name] = _number(text) if item.is_number else text
     return content
 
 

@@ -5,18 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-#: Free text of which both versions can be kept, one under the other.
-_TEXTS = {
-    "indication",
-    "comparison",
-    "recommendation_text",
-    "impression",
-    "clinical",
-    "site",
-    "diagnosis_text",
-    "comment",
-    "text",
-}
+from cad_platform.reporting.content import ReportContent
+from cad_platform.reporting.fields import FindingLines, declared
 
 
 @dataclass(frozen=True)
@@ -27,22 +17,37 @@ class Merged:
     chosen_theirs: tuple[str, ...]
 
 
-def merge(base: dict[str, Any], theirs: dict[str, Any], mine: dict[str, Any]) -> Merged:
-    """A field that one writer changed takes that change. A text that both changed keeps both; of a coded
-    field that both changed the saved value stays and is named, for a person to look at."""
+def merge(
+    kind: type[ReportContent], base: dict[str, Any], theirs: dict[str, Any], mine: dict[str, Any]
+) -> Merged:
+    """Join two writers' versions of a draft.
+
+    A field that one writer changed takes that change. A text that both changed keeps both; of a coded field that both
+    changed the saved value stays and is named, for a person to look at.
+
+    Parameters
+    ----------
+    kind
+        The content class of the draft.
+    base, theirs, mine
+        Stored contents: what both started from, what was saved since, and what is to be saved.
+    """
     joined, chosen = dict(theirs), []
-    for field, own in mine.items():
-        other, before = theirs.get(field), base.get(field)
+    for field in declared(kind):
+        name = field.name
+        if name not in mine:
+            continue
+        own, other, before = mine[name], theirs.get(name), base.get(name)
         if own in (other, before):
             continue
-        if field == "findings":
-            joined[field] = _merge_lines(before or [], other or [], own)
+        if isinstance(field.declaration, FindingLines):
+            joined[name] = _merge_lines(before or [], other or [], own)
         elif other == before:
-            joined[field] = own
-        elif field in _TEXTS:
-            joined[field] = _both(str(other or ""), str(own or ""))
+            joined[name] = own
+        elif field.is_text:
+            joined[name] = _both(str(other or ""), str(own or ""))
         else:
-            chosen.append(field)
+            chosen.append(name)
     return Merged(joined, tuple(chosen))
 
 

@@ -15,7 +15,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.errors import Conflict, FieldError, NotFound
 from cad_platform.core.request import Actor
 from cad_platform.reporting import content as contents
-from cad_platform.reporting.ai_summary import finding_lines, join_lines, summary_of
+from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.models import DraftPresence, Report
 from cad_platform.studies.models import StoredFile, Study
 
@@ -81,13 +81,9 @@ def folder(actor: Actor, study: Study) -> ReportFolder:
     )
 
 
-def draft_content(draft: Report) -> contents.Content:
+def draft_content(draft: Report) -> contents.ReportContent:
     """A draft's content with the finding lines that follow from the decisions so far."""
-    content = contents.parse(draft.content)
-    if isinstance(content, contents.AddendumContent):
-        return content
-    lines = join_lines(content.findings, finding_lines(summary_of(draft.study)))
-    return content.model_copy(update={"findings": lines})
+    return with_current_lines(contents.parse(draft.content), draft.study)
 
 
 def other_writers(actor: Actor, draft: Report) -> list[str]:

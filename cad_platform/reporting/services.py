@@ -21,14 +21,15 @@ from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.request import Actor
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors
+from cad_platform.reporting.ai_summary import with_current_lines
 from cad_platform.reporting.drafts import (
     StaleRevision,
     draft,
     lock_draft,
     lock_reportable,
     record_of,
-    with_current_lines,
 )
+from cad_platform.reporting.kinds.addendum import AddendumContent
 from cad_platform.reporting.merging import merge
 from cad_platform.reporting.models import DraftPresence, Report
 from cad_platform.reporting.selectors import other_writers
@@ -92,7 +93,7 @@ def open_addendum(actor: Actor, study: Study) -> Report:
             study=study,
             kind=Report.Kind.ADDENDUM,
             amends=signed,
-            content=contents.dump(contents.AddendumContent()),
+            content=contents.dump(AddendumContent()),
             created_by=actor.user,
             updated_by=actor.user,
         )
@@ -118,7 +119,7 @@ def save_draft(
     if report.revision != revision:
         if not keep_both:
             raise StaleRevision(report)
-        merged = merge(_content_at(report, revision), report.content, contents.dump(mine))
+        merged = merge(type(mine), _content_at(report, revision), report.content, contents.dump(mine))
         mine = with_current_lines(contents.parse(merged.content), report.study)
         chosen = merged.chosen_theirs
     _be_present(actor, report)

@@ -20,7 +20,7 @@ from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.request import Actor
 from cad_platform.patients.services import lock_patient
 from cad_platform.reporting import content as contents
-from cad_platform.reporting.ai_summary import summary_of
+from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.drafts import (
     StaleRevision,
@@ -28,7 +28,6 @@ from cad_platform.reporting.drafts import (
     lock_draft,
     record_of,
     refuse_unreportable,
-    with_current_lines,
 )
 from cad_platform.reporting.models import DraftPresence, Report, Signature
 from cad_platform.reporting.record import canonical_record, content_hash, holds

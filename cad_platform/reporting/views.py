@@ -7,7 +7,7 @@ The section loads itself into the case page and stands alone as a page. What the
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
@@ -20,11 +20,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.errors import FieldError, Invalid, PlatformError
 from cad_platform.core.request import actor_of
 from cad_platform.reporting import selectors, services
+from cad_platform.reporting.content import field_label
 from cad_platform.reporting.document import document_of
-from cad_platform.reporting.editor import field_label, form_groups
+from cad_platform.reporting.editor import form_groups
 from cad_platform.reporting.forms import content_of
 from cad_platform.reporting.models import Report
 from cad_platform.reporting.record import holds
@@ -46,16 +47,21 @@ def answers_json(view: View) -> View:
             answer: dict[str, Any] = {
                 "code": problem.code,
                 "detail": problem.detail,
-                "errors": [
-                    {"field": error.field, "label": field_label(error.field), "reason": error.reason}
-                    for error in problem.errors
-                ],
+                "errors": _at_fault(problem.errors, request.POST.get("kind", "")),
             }
             if isinstance(problem, services.StaleRevision):
                 answer |= {"writer": problem.writer, "saved_at": problem.saved_at.isoformat()}
             return JsonResponse(answer, status=problem.status)
 
     return wrapped
+
+
+def _at_fault(errors: Iterable[FieldError], kind: str) -> list[dict[str, str]]:
+    """Fields at fault as JSON, each as the form of that kind of report calls it."""
+    return [
+        {"field": error.field, "label": field_label(kind, error.field), "reason": error.reason}
+        for error in errors
+    ]
 
 
 def _show(request: HttpRequest, study: Study) -> HttpResponse:
@@ -146,7 +152,9 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
             "revision": saved.report.revision,
             "saved_at": saved.report.updated_at.isoformat(),
             "lines": [line["finding"] for line in saved.report.content.get("findings", [])],
-            "chosen_theirs": [field_label(name) for name in saved.chosen_theirs],
+            "chosen_theirs": [
+                field_label(saved.report.content["kind"], name) for name in saved.chosen_theirs
+            ],
         }
     )
 
@@ -182,10 +190,7 @@ def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     return JsonResponse(
         {
             "revision": ready.report.revision,
-            "errors": [
-                {"field": problem.field, "label": field_label(problem.field), "reason": problem.reason}
-                for problem in ready.problems
-            ],
+            "errors": _at_fault(ready.problems, ready.report.content["kind"]),
             "warnings": list(ready.warnings),
         }
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -20,6 +19,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.studies.typed_text import has_controls
 
 #: DICOM PS3.5 9.1; a component has no leading zero.
 _UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
@@ -31,9 +31,9 @@ def is_uid(text: str) -> bool:
     return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
-def plain(text: str) -> str:
-    """Trimmed text without control characters. Markup and formulas are text, escaped where shown."""
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+def trimmed(text: str) -> str:
+    """A text as it is kept; refused where it holds control characters."""
+    if has_controls(text):
         raise PydanticCustomError("control_character", "holds a control character such as NUL")
     return text.strip()
 
@@ -79,7 +79,7 @@ ModalityCode = Annotated[str, AfterValidator(_registered), _RegisteredCodes()]
 
 
 def _text(longest: int) -> Any:
-    return Annotated[str, AfterValidator(plain), Field(max_length=longest)]
+    return Annotated[str, AfterValidator(trimmed), Field(max_length=longest)]
 
 
 class _Part(BaseModel):

@@ -25,6 +25,7 @@ from cad_platform.studies import storage
 from cad_platform.studies.models import Instance, QuarantinedFile, Series, Slide, Study
 from cad_platform.studies.post import StudyPost
 from cad_platform.studies.receiving import PostedFile, ReceivedImage, ReceivedStudy, assemble
+from cad_platform.studies.typed_text import reason_of
 from imaging.description import SlideGeometry
 
 #: First key of the advisory locks that put posts in a row, and how many second keys there are.
@@ -353,8 +354,8 @@ def withdraw(actor: Actor, study: Study, reason: str) -> Study:
         NotFound, NotPermitted. Invalid: no reason. Conflict: withdrawn already.
     """
     require(actor, "study.withdraw", study)
-    reason = reason.strip()
-    if not reason or "\0" in reason or len(reason) > 2000:
+    reason = reason_of(reason, longest=2000)
+    if not reason:
         raise Invalid(
             _("Say in at most 2000 characters why the study is withdrawn."),
             errors=(FieldError(_("A reason is needed."), "reason"),),

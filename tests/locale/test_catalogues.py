@@ -41,7 +41,7 @@ def test_no_message_is_kept_that_nobody_uses(language: str, template: Catalog) -
 
 def test_messages_come_from_code_and_from_templates(template: Catalog) -> None:
     for message, place in (
-        ("Whole exam", "cad_platform/reporting/editor.py"),
+        ("Whole exam", "cad_platform/reporting/kinds/imaging.py"),
         ("Start the report", "cad_platform/reporting/templates/reporting/section.html"),
         (
             ("%(names)s is writing too.", "%(names)s are writing too."),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cad_platform.core.errors import Invalid
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import vocabulary as words
+from cad_platform.reporting.kinds.imaging import ImagingContent
 from cad_platform.reporting.merging import merge
 
 COMPLETE_MG: dict[str, Any] = {
@@ -138,20 +139,20 @@ def test_any_text_survives_a_round_trip(text: str) -> None:
 
 def test_each_writers_own_fields_are_taken_over() -> None:
     base = contents.dump(contents.empty("MG"))
-    joined = merge(base, base | {"indication": "Lump."}, base | {"impression": "Cyst."})
+    joined = merge(ImagingContent, base, base | {"indication": "Lump."}, base | {"impression": "Cyst."})
     assert joined.content == base | {"indication": "Lump.", "impression": "Cyst."}
     assert joined.chosen_theirs == ()
 
 
 def test_a_text_that_both_wrote_keeps_both() -> None:
     base = contents.dump(contents.empty("MG"))
-    joined = merge(base, base | {"impression": "Theirs."}, base | {"impression": "Mine."})
+    joined = merge(ImagingContent, base, base | {"impression": "Theirs."}, base | {"impression": "Mine."})
     assert joined.content["impression"] == "Theirs.\n\nMine."
 
 
 def test_a_code_that_both_chose_keeps_the_saved_one_and_says_so() -> None:
     base = contents.dump(contents.empty("MG"))
-    joined = merge(base, base | {"assessment": "2"}, base | {"assessment": "3"})
+    joined = merge(ImagingContent, base, base | {"assessment": "2"}, base | {"assessment": "3"})
     assert joined.content["assessment"] == "2"
     assert joined.chosen_theirs == ("assessment",)
 
@@ -163,7 +164,7 @@ def test_finding_lines_of_both_are_joined() -> None:
     base = {"findings": [line("a", "old"), line("b", "")]}
     theirs = {"findings": [line("a", "old"), line("b", "theirs"), line(None, "free")]}
     mine = {"findings": [line("a", "new"), line("b", "mine"), line("c", "more"), line(None, "own")]}
-    assert merge(base, theirs, mine).content["findings"] == [
+    assert merge(ImagingContent, base, theirs, mine).content["findings"] == [
         line("a", "new"),
         line("b", "theirs\n\nmine"),
         line(None, "free"),
