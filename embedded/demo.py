@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
         state_path = Path(os.environ.get("CAD_STATE_DIR") or REPOSITORY / ".local")
         if options.status:
             return _status(state_path)
-        port = _port()
+        port = port_in_environment()
         StateFolder(state_path)
         bootstrap.set_up()
         command = [str(bootstrap.PYTHON), "-m", "embedded.supervisor", str(state_path), str(port)]
@@ -38,7 +38,8 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def _port() -> int:
+def port_in_environment() -> int:
+    """Where the web server shall listen (`CAD_PORT`, default 8000)."""
     value = os.environ.get("CAD_PORT") or "8000"
     if not value.isdigit() or not 0 < int(value) < 65536:
         raise StateError(f"CAD_PORT is {value!r}: set it to a number between 1 and 65535.")

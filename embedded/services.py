@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from embedded import development
 from embedded.bootstrap import ARCHIVES
 from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
@@ -57,6 +58,8 @@ class Service:
         A task whose failure ends the start; another one is tried once more, later.
     succeeds_with
         The exit statuses of a task that is done.
+    reloads
+        Whether it holds code of ours and starts anew when that changes, under bin/dev.
     """
 
     name: str
@@ -69,13 +72,15 @@ class Service:
     once: bool = False
     essential: bool = True
     succeeds_with: tuple[int, ...] = (0,)
+    reloads: bool = False
 
 
 class Platform:
-    """The services of one state folder and port."""
+    """The services of one state folder and port; with `reload`, for work on the code (bin/dev)."""
 
-    def __init__(self, state: StateFolder, port: int) -> None:
+    def __init__(self, state: StateFolder, port: int, *, reload: bool = False) -> None:
         self.state = state
+        self.reload = reload
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self.postgres = None if os.environ.get("DATABASE_URL") else Postgres(state)
@@ -95,7 +100,8 @@ class Platform:
         found = {"CAD_STATE_DIR": str(self.state.path), "CAD_PORT": str(self.port)}
         found["CAD_MODEL_STORE"] = str(self.store)
         found["DJANGO_SETTINGS_MODULE"] = os.environ.get(
-            "DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local"
+            "DJANGO_SETTINGS_MODULE",
+            f"cad_platform.config.settings.{'development' if self.reload else 'local'}",
         )
         found["CAD_SECRET_KEY"] = os.environ.get("CAD_SECRET_KEY") or self.state.secret("secret_key")
         if self.postgres:
@@ -188,11 +194,21 @@ class Platform:
             )
             services += [migrate, register, seed]
             registered, installed = (register.name,), (seed.name,)
+        if self.reload:
+            built = development.built_front_end(self.state)
+            services.append(
+                Service(
+                    "frontend",
+                    lambda: development.front_end(self.state),
+                    prepare=lambda: built.mkdir(exist_ok=True),
+                    ready=(built / "assets" / "app.js").exists,
+                )
+            )
         services += [
-            Service("web", self._web, after=installed, ready=self.web_answers),
-            Service("worker", lambda: self._celery("worker", *_WORKER), after=installed),
-            Service("housekeeping", lambda: self._manage("housekeeping"), after=installed),
-            Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed),
+            Service("web", self._web, after=installed, ready=self.web_answers, reloads=True),
+            Service("worker", lambda: self._celery("worker", *_WORKER), after=installed, reloads=True),
+            Service("housekeeping", lambda: self._manage("housekeeping"), after=installed, reloads=True),
+            Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed, reloads=True),
             Service(
                 "choose_defaults",
                 lambda: self._manage("choose_defaults"),

@@ -2,7 +2,8 @@
 
 One thread and one loop: a service starts when those it comes after are ready, starts again (later and later)
 when it ends by itself, and is asked, then made, to end with the supervisor. Were the supervisor itself
-killed, the kernel tells each child to stop and the watchdog kills what does not.
+killed, the kernel tells each child to stop and the watchdog kills what does not. Under bin/dev it also starts
+anew what holds code that changed.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from embedded import development
 from embedded.process import Child, end_group, start_time
 from embedded.services import Platform, Service, status_of
 from embedded.state import REPOSITORY, StateError, StateFolder, port_is_free, read_json, write_private_json
@@ -59,6 +61,8 @@ class Supervisor:
         self.running = {service.name: Running(service) for service in platform.services()}
         self.began = time.monotonic()
         self.stopping = False
+        self.sources = development.Sources() if platform.reload else None
+        self._changed_at: float | None = None
         self._watchdog: subprocess.Popen[str] | None = None
 
     def run(self) -> None:
@@ -100,9 +104,14 @@ class Supervisor:
         announced = served = False
         asked_at = bounded_at = 0.0
         while True:
+            if self.sources and (changed := self.sources.changed()):
+                self._reload(changed)
             now = time.monotonic()
             for entry in self.running.values():
                 self._advance(entry, now)
+            if self._changed_at and self._is_ready("web"):
+                self._say(f"The web server answers again after {now - self._changed_at:.1f} s")
+                self._changed_at = None
             if not served and self._is_ready("web"):
                 served = True
                 self._say(
@@ -123,13 +132,15 @@ class Supervisor:
         if entry.done:
             return
         if entry.child is None:
-            if now >= entry.start_at and all(self._is_ready(name) for name in service.after):
+            # The page that somebody waits for comes first.
+            waits = self._changed_at is not None and service.reloads and service.name != "web"
+            if now >= entry.start_at and not waits and all(map(self._is_ready, service.after)):
                 self._start(entry)
             return
         if not entry.child.running():
             self._ended(entry, now)
             return
-        if now - entry.tended_at < (1.0 if entry.ready else 0.2):
+        if now - entry.tended_at < (1.0 if entry.ready else _TICK_SECONDS if self._changed_at else 0.2):
             return
         entry.tended_at = now
         service.tend()
@@ -181,6 +192,23 @@ class Supervisor:
         entry.start_at = now + pause
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         self._say(f"{service.name} {how}; starting it again in {pause:g} s (log: {child.log})")
+
+    def _reload(self, changed: Sequence[Path]) -> None:
+        """Start anew what holds the code that changed: at once, as jobs survive a crash."""
+        self._changed_at = time.monotonic()
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        self._say(f"{changed[0].relative_to(REPOSITORY)}{more} changed")
+        for entry in self.running.values():
+            if not entry.service.reloads:
+                continue
+            entry.failures, entry.start_at, entry.ready = 0, 0.0, False
+            if entry.child:
+                entry.child.kill()
+                self._tell_watchdog(f"-{entry.child.pid}")
+                entry.child = None
+        self._write_processes()
+        if advice := development.make_ready(changed):
+            self._say(advice)
 
     def _is_ready(self, name: str) -> bool:
         entry = self.running.get(name)
@@ -273,13 +301,14 @@ def main() -> int:
     parser.add_argument("state", type=Path, help="the state folder")
     parser.add_argument("port", type=int)
     parser.add_argument("--reset", action="store_true", help="delete all state first")
+    parser.add_argument("--reload", action="store_true", help="take up changed code (bin/dev)")
     options = parser.parse_args()
     try:
         state = StateFolder(options.state)
         with state.locked():
             if options.reset:
                 state.erase()
-            Supervisor(Platform(state, options.port)).run()
+            Supervisor(Platform(state, options.port, reload=options.reload)).run()
     except StateError as error:
         print(error, file=sys.stderr)
         return 1

@@ -31,6 +31,8 @@ export default defineConfig({
     target: 'es2022',
     cssCodeSplit: true,
     modulePreload: false,
+    // Every file packed once more, for a number in the terminal.
+    reportCompressedSize: false,
     // Cornerstone with vtk.js is one large module by nature; only the case page loads it.
     chunkSizeWarningLimit: 4000,
     rollupOptions: {

@@ -23,7 +23,6 @@ from django.utils import timezone
 
 from cad_platform.studies.models import StoredFile
 from cad_platform.studies.objects import FileObjects, Objects, disk_errors
-from cad_platform.studies.s3_objects import S3Objects
 
 #: First key of the advisory locks; the second is the first byte of the hash.
 LOCK_CLASS = 0x0CAD0001
@@ -41,6 +40,9 @@ def _objects(url: str) -> Objects:
     if parts.scheme == "file":
         return FileObjects(Path(unquote(parts.path)))
     if parts.scheme == "s3" and parts.netloc:
+        # A second of every process's start, which a file system does not need.
+        from cad_platform.studies.s3_objects import S3Objects
+
         return S3Objects(
             bucket=parts.netloc,
             prefix=parts.path.strip("/"),
