@@ -277,7 +277,11 @@ class Platform:
     def _schema_digest(self) -> str:
         sources = [
             *REPOSITORY.glob("cad_platform/*/migrations/*.py"),
-            *REPOSITORY.glob("cad_platform/core/*.py"),
+            # What the database's role may do is declared in the apps and granted by `migrate`.
+            *REPOSITORY.glob("cad_platform/*/models.py"),
+            *REPOSITORY.glob("cad_platform/*/apps.py"),
+            REPOSITORY / "cad_platform" / "core" / "declarations.py",
+            REPOSITORY / "cad_platform" / "operations" / "grants.py",
             *REPOSITORY.glob("cad_platform/demo/**/*.py"),
             *self.store.glob("[!.]*/[!.]*/manifest.json"),
             REPOSITORY / "requirements.lock",

@@ -13,7 +13,7 @@ from django.utils import timezone
 from cad_platform import modalities
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import AnalysisJob, Finding
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
 from cad_platform.reading.models import FindingDecision
 from cad_platform.registry.models import ModelVersion

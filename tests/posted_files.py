@@ -16,7 +16,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Scope, Site, User
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from tests import factories
 
 MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"

@@ -1,9 +1,26 @@
-from django.apps import AppConfig
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.core.declarations import DatabaseRights, NavigationEntry, PlatformApp
 
 
-class AccountsConfig(AppConfig):
+class AccountsConfig(PlatformApp):
     name = "cad_platform.accounts"
     label = "accounts"
+    navigation = (
+        NavigationEntry("users", _("Users"), "user.manage", position=60),
+        NavigationEntry("tokens", _("Tokens"), "token.manage", position=70),
+    )
+    #: Of Django's accounts and sessions, and of allauth.
+    tables_of_others = {
+        "auth_group": DatabaseRights.UPDATABLE,
+        "auth_group_permissions": DatabaseRights.UPDATABLE,
+        "auth_permission": DatabaseRights.UPDATABLE,
+        "account_emailaddress": DatabaseRights.UPDATABLE,
+        "account_emailconfirmation": DatabaseRights.UPDATABLE,
+        "django_session": DatabaseRights.DELETABLE,
+    }
 
     def ready(self) -> None:
         from cad_platform.accounts import sign_ins

@@ -11,6 +11,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 class Role(models.TextChoices):
     """One role a user. What each may do stands in `accounts.rules`."""
@@ -33,6 +35,8 @@ class Scope(models.TextChoices):
 class Site(models.Model):
     """A hospital or department. Patients, studies and UIDs are known within one site only."""
 
+    database_rights = DatabaseRights.UPDATABLE
+
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=200)
 
@@ -43,6 +47,8 @@ class Site(models.Model):
 @pghistory.track(exclude=["password", "last_login"])
 class User(AbstractUser):
     """A person. Everyone but an administrator belongs to exactly one site."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     role = models.CharField(max_length=20, choices=Role)
     site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
@@ -69,6 +75,8 @@ class User(AbstractUser):
 @pghistory.track(exclude=["last_used_at", "token_hash"])
 class ApiToken(models.Model):
     """A bearer token of a hospital system. Only its hash is stored; it is shown once."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100)

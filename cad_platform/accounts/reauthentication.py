@@ -13,8 +13,8 @@ from cad_platform.accounts.models import User
 from cad_platform.accounts.rules import OfSite
 from cad_platform.audit.models import AuditEvent
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted, TooManyRequests
-from cad_platform.core.request import Actor
 
 #: This many wrong passwords within the window close the door until the oldest is out of it.
 ATTEMPTS = 5

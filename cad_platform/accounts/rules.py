@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.accounts.models import Role, Scope
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound, NotPermitted
-from cad_platform.core.request import Actor
 from cad_platform.modalities.modality import Modality
 
 

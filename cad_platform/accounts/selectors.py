@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import ApiToken, Role, Site, User
 from cad_platform.accounts.rules import require
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
-from cad_platform.core.request import Actor
 
 
 def users(actor: Actor) -> QuerySet[User]:

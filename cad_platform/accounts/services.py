@@ -19,8 +19,8 @@ from cad_platform.accounts.models import Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid
-from cad_platform.core.request import Actor
 
 
 def _require_administrator(actor: Actor) -> None:

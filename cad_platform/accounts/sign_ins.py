@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from cad_platform.accounts.models import User
 from cad_platform.audit.services import record
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 
 
 def connect() -> None:

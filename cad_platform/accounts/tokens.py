@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.models import ApiToken, Role, Scope, User
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid, NotFound
-from cad_platform.core.request import Actor
 
 #: Lets a person, and a scanner for leaked secrets, see what kind of string it is.
 MARK = "cad_"

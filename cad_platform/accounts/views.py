@@ -20,8 +20,8 @@ from cad_platform.accounts import tokens as bearer_tokens
 from cad_platform.accounts.forms import NewUserForm, PasswordForm, TokenForm, UserForm
 from cad_platform.accounts.models import User
 from cad_platform.accounts.reauthentication import signing_is_locked
+from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import PlatformError
-from cad_platform.core.request import actor_of
 
 PAGE_SIZE = 50
 

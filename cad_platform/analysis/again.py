@@ -19,8 +19,8 @@ from cad_platform.analysis.models import AnalysisJob, ReanalysedStudy, Reanalysi
 from cad_platform.analysis.transitions import SET_TOPIC, State
 from cad_platform.audit.services import record
 from cad_platform.core import outbox
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import is_routed
 from cad_platform.studies.models import Study

@@ -1,9 +1,12 @@
-from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.core.declarations import NavigationEntry, PlatformApp
 
 
-class AnalysisConfig(AppConfig):
+class AnalysisConfig(PlatformApp):
     name = "cad_platform.analysis"
     label = "analysis"
+    navigation = (NavigationEntry("jobs", _("Jobs"), "job.view_all", position=30),)
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)

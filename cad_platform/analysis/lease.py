@@ -12,7 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 
 from cad_platform.analysis import services
-from cad_platform.core import probes
+from cad_platform.core import proofs
 from cad_platform.modelserver.port import Deadline
 
 logger = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class HeldLease:
                     break
                 renewed_at = time.monotonic()
                 pause = self._seconds / 3
-                probes.note_traffic(probes.WORKER)
+                proofs.note_traffic(proofs.WORKER)
             except DatabaseError as error:
                 logger.warning("lease not renewed: %s", type(error).__name__)
                 connection.close()

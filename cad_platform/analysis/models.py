@@ -12,10 +12,14 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 @pghistory.track(exclude=["lease_expires_at", "queued_at"])
 class AnalysisJob(models.Model):
     """One model version looks at one content of one study. Failed never looks like "no finding"."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     class State(models.TextChoices):
         REQUESTED = "requested", _("Waiting")
@@ -83,6 +87,8 @@ class AnalysisJob(models.Model):
 class JobAttempt(models.Model):
     """One claim of a job by a worker; append-only history of what happened to it."""
 
+    database_rights = DatabaseRights.UPDATABLE
+
     class Outcome(models.TextChoices):
         RUNNING = "running", _("Running")
         SUCCEEDED = "succeeded", _("Succeeded")
@@ -107,6 +113,8 @@ class JobAttempt(models.Model):
 class Artefact(models.Model):
     """A mask or heat map that a job produced."""
 
+    database_rights = DatabaseRights.UPDATABLE
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="artefacts")
     instance = models.ForeignKey("studies.Instance", on_delete=models.PROTECT, related_name="artefacts")
@@ -122,6 +130,8 @@ class Artefact(models.Model):
 class Finding(models.Model):
     """A place in an image: marked by a model (`job` set) or by a reader (`author` set). Never changed; what a
     reader made of it is a `reading.FindingDecision`."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="findings")
@@ -157,6 +167,8 @@ class Reanalysis(models.Model):
     """A set of studies that a person has analysed again with the versions in use. The members are fixed when it is
     asked for; how far it is, is read from them."""
 
+    database_rights = DatabaseRights.UPDATABLE
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey(
         "accounts.Site",
@@ -176,6 +188,8 @@ class Reanalysis(models.Model):
 
 class ReanalysedStudy(models.Model):
     """One study of a set."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting")

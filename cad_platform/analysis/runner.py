@@ -21,7 +21,7 @@ from cad_platform.analysis.lease import HeldLease
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.services import Claim, MadeImage
 from cad_platform.analysis.suitability import spacing_um
-from cad_platform.core import probes
+from cad_platform.core import proofs
 from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Abandoned, Deadline
@@ -62,7 +62,7 @@ def _work_on(claim: Claim | None) -> str:
     if claim is None:
         return "not claimed"
     outcome = _attempt(claim)
-    probes.note_traffic(probes.WORKER)
+    proofs.note_traffic(proofs.WORKER)
     return outcome
 
 
@@ -93,7 +93,7 @@ def _attempt(claim: Claim) -> str:
     except Exception as error:
         logger.exception("job %s attempt %d failed", claim.job.pk, claim.attempt)
         return _give_back(claim, f"an unexpected error ({type(error).__name__})", away=False)
-    probes.note_traffic(component_of(claim.job.model_version))
+    proofs.note_traffic(component_of(claim.job.model_version))
     return "succeeded" if kept else "superseded"
 
 

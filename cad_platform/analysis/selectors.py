@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, ReanalysedStudy, Reanalysis
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import route
 from cad_platform.studies.models import Study

@@ -23,7 +23,7 @@ from cad_platform.analysis import requesting, transitions
 from cad_platform.analysis.again import go_on, reanalyse, reanalyse_set, retry, stop
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.analysis.transitions import REQUESTED_TOPIC, Outcome, State
-from cad_platform.core import outbox, probes
+from cad_platform.core import outbox, proofs
 from cad_platform.registry.health import component_of
 from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.registry.selectors import manifest_of
@@ -180,7 +180,7 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
         return False
     if _replaced(job):
         return True
-    if away and job.started_at and probes.proven_since(component_of(job.model_version), job.started_at):
+    if away and job.started_at and proofs.proven_since(component_of(job.model_version), job.started_at):
         away = False
     transitions.end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
     transitions.try_again(job, reason, away=away)

@@ -16,7 +16,7 @@ from django.utils import timezone
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.audit.services import record
 from cad_platform.core import outbox
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 
 State = AnalysisJob.State
 Outcome = JobAttempt.Outcome

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.analysis import selectors, services
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.core.request import actor_of
+from cad_platform.core.actor import actor_of
 
 PAGE_SIZE = 50
 

@@ -1,6 +1,6 @@
-from django.apps import AppConfig
+from cad_platform.core.declarations import PlatformApp
 
 
-class ApiConfig(AppConfig):
+class ApiConfig(PlatformApp):
     name = "cad_platform.api"
     label = "api"

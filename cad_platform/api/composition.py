@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis.models import Finding
 from cad_platform.api import answers
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import (
     analysed,
     current_findings,

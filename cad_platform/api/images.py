@@ -25,8 +25,8 @@ from rest_framework.views import APIView
 from cad_platform.analysis import selectors as analyses
 from cad_platform.api.answers import ImageMetadata, SlideAnswer, SlideLevelAnswer, WindowAnswer
 from cad_platform.api.streaming import private, send, unchanged
+from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
-from cad_platform.core.request import actor_of
 from cad_platform.studies import pixels, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance

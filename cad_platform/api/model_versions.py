@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from cad_platform.api import answers, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
-from cad_platform.core.request import Actor, actor_of
+from cad_platform.core.actor import Actor, actor_of
 from cad_platform.registry import selectors, services
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.serving import Serving, serving_of

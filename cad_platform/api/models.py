@@ -5,9 +5,13 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 class IdempotentAnswer(models.Model):
     """The first answer to a key of a token. Kept for seven days."""
+
+    database_rights = DatabaseRights.DELETABLE
 
     token = models.ForeignKey("accounts.ApiToken", on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=255)

@@ -14,7 +14,7 @@ from cad_platform.analysis.selectors import SetProgress
 from cad_platform.api import answers, composition, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
-from cad_platform.core.request import actor_of
+from cad_platform.core.actor import actor_of
 from cad_platform.reading import reanalysis
 from cad_platform.reading.reanalysis import Choice, Shown
 

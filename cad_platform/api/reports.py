@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from cad_platform.api.images import ImageView
 from cad_platform.api.streaming import send
-from cad_platform.core.request import actor_of
+from cad_platform.core.actor import actor_of
 from cad_platform.reporting import services
 from cad_platform.studies import storage
 

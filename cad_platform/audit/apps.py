@@ -1,12 +1,15 @@
-from django.apps import AppConfig
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cad_platform.core.declarations import Loop, PlatformApp
 
 
-class AuditConfig(AppConfig):
+class AuditConfig(PlatformApp):
     name = "cad_platform.audit"
     label = "audit"
 
-    def ready(self) -> None:
+    def loops(self) -> Iterable[Loop]:
         from cad_platform.audit.chain import seal_pending
-        from cad_platform.core.housekeeping import register_loop
 
-        register_loop("audit sealer", seal_pending, every=1.0)
+        return (Loop("audit sealer", seal_pending, every=1.0),)

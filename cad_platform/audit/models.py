@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
+from cad_platform.core.declarations import DatabaseRights
 from cad_platform.core.triggers import no_truncate
 
 _APPEND_ONLY = pgtrigger.Update | pgtrigger.Delete
@@ -15,6 +16,8 @@ _APPEND_ONLY = pgtrigger.Update | pgtrigger.Delete
 
 class AuditEvent(models.Model):
     """One action. Committed with what it records; names objects by their ids, never a patient by name."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
     actor = models.ForeignKey(
@@ -50,6 +53,8 @@ class AuditEvent(models.Model):
 
 class AuditSeal(models.Model):
     """A link of the chain: hash(previous hash, canonical bytes of the event). Written by one sealer."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
 
     sequence = models.BigIntegerField(primary_key=True)
     event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, related_name="seal")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 
 
 def record(

@@ -7,8 +7,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
 django.setup(set_prefix=False)
 
-from cad_platform.core.asgi_guard import BodyGuard  # noqa: E402  (needs configured settings)
-from cad_platform.core.asgi_streaming import StreamingASGIHandler  # noqa: E402
+from cad_platform.web.asgi_guard import BodyGuard  # noqa: E402  (needs configured settings)
+from cad_platform.web.asgi_streaming import StreamingASGIHandler  # noqa: E402
 from imaging import sandbox  # noqa: E402
 
 sandbox.start()  # so that the first post does not wait for the decoders' imports

@@ -3,11 +3,10 @@
 from django.urls import include, path
 
 urlpatterns = [
-    path("", include("cad_platform.core.urls")),
+    path("", include("cad_platform.web.urls")),
+    path("", include("cad_platform.operations.urls")),
     path("accounts/", include("cad_platform.accounts.urls")),
-    path("audit/", include("cad_platform.audit.urls")),
     path("patients/", include("cad_platform.patients.urls")),
-    path("", include("cad_platform.studies.urls")),
     path("models/", include("cad_platform.registry.urls")),
     path("jobs/", include("cad_platform.analysis.urls")),
     path("", include("cad_platform.reading.urls")),
@@ -15,7 +14,7 @@ urlpatterns = [
     path("api/", include("cad_platform.api.urls")),
 ]
 
-handler400 = "cad_platform.core.views.bad_request"
-handler403 = "cad_platform.core.views.permission_denied"
-handler404 = "cad_platform.core.views.page_not_found"
-handler500 = "cad_platform.core.views.server_error"
+handler400 = "cad_platform.web.views.bad_request"
+handler403 = "cad_platform.web.views.permission_denied"
+handler404 = "cad_platform.web.views.page_not_found"
+handler500 = "cad_platform.web.views.server_error"

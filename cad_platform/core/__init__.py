@@ -1,1 +1,2 @@
-"""Ground floor: errors and their HTTP answers, outbox, proofs of life, the base page. Nothing clinical."""
+"""Ground floor: errors, who is acting, the outbox, triggers; and what every floor says here because something above
+collects it: declarations of an app, proofs that a component works. Knows no app, and nothing clinical."""

@@ -1,15 +1,14 @@
-from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from __future__ import annotations
+
+from cad_platform.core.declarations import DatabaseRights, PlatformApp
 
 
-class CoreConfig(AppConfig):
+class CoreConfig(PlatformApp):
     name = "cad_platform.core"
     label = "core"
-
-    def ready(self) -> None:
-        from cad_platform.core import housekeeping, probes
-        from cad_platform.core.grants import grant_application_role
-
-        housekeeping.register_loop("probes", probes.probe_all, probes.PROBE_SECONDS)
-        housekeeping.register_loop("standby probes", probes.probe_standby, probes.STANDBY_SECONDS)
-        post_migrate.connect(grant_application_role, sender=self, dispatch_uid="grant_application_role")
+    #: Django's own, and who made the history rows of one request.
+    tables_of_others = {
+        "django_content_type": DatabaseRights.UPDATABLE,
+        "django_migrations": DatabaseRights.APPEND_ONLY,
+        "pghistory_context": DatabaseRights.UPDATABLE,
+    }

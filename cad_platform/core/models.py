@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import pghistory.models
 import pgtrigger
 from django.db import models
 from django.utils import timezone
+
+from cad_platform.core.declarations import DatabaseRights
+
+
+class Event(pghistory.models.Event):
+    """A row of history: what a tracked row was, and from when. The history of every tracked model derives from it."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    class Meta:
+        abstract = True
 
 
 class OutboxEvent(models.Model):
     """Something that happened and must reach the broker. Written in the transaction that made it true; the
     relay publishes it, at least once, when the broker is there."""
+
+    database_rights = DatabaseRights.DELETABLE
 
     topic = models.CharField(max_length=100)
     payload = models.JSONField(default=dict)
@@ -37,6 +51,8 @@ class OutboxEvent(models.Model):
 
 class ComponentProbe(models.Model):
     """The latest proof by traffic that a component works, or how it failed."""
+
+    database_rights = DatabaseRights.DELETABLE
 
     component = models.CharField(max_length=120, primary_key=True)
     succeeded_at = models.DateTimeField(null=True)

@@ -1,6 +1,6 @@
-from django.apps import AppConfig
+from cad_platform.core.declarations import PlatformApp
 
 
-class DemoConfig(AppConfig):
+class DemoConfig(PlatformApp):
     name = "cad_platform.demo"
     label = "demo"

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from cad_platform.accounts import services, tokens
 from cad_platform.accounts.models import Role, Scope, Site, User
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 
 CLINIC = ("demo", "Demo Breast Centre")
 OTHER = ("demo-other", "Second Demo Hospital")

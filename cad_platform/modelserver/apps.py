@@ -1,6 +1,6 @@
-from django.apps import AppConfig
+from cad_platform.core.declarations import PlatformApp
 
 
-class ModelserverConfig(AppConfig):
+class ModelserverConfig(PlatformApp):
     name = "cad_platform.modelserver"
     label = "modelserver"

@@ -10,6 +10,8 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 class Sex(models.TextChoices):
     """DICOM Patient's Sex (0010,0040)."""
@@ -22,6 +24,8 @@ class Sex(models.TextChoices):
 
 @pghistory.track()
 class Patient(models.Model):
+    database_rights = DatabaseRights.UPDATABLE
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="patients")
     #: DICOM allows 64 characters; anonymisers exceed it.
@@ -43,6 +47,8 @@ class Patient(models.Model):
 class DemographicsReview(models.Model):
     """A study arrived for a known patient id with another name, birth date or sex. The study is accepted;
     a person decides which is right."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     class Outcome(models.TextChoices):
         OPEN = "open", _("To be reviewed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from cad_platform.accounts.rules import require
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.patients.models import DemographicsReview, Patient
 
 

@@ -16,10 +16,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.audit.services import record
-from cad_platform.core.request import actor_of
-from cad_platform.core.templatetags.interface import person_name
+from cad_platform.core.actor import actor_of
 from cad_platform.patients import selectors, services
 from cad_platform.patients.models import DemographicsReview, Sex
+from cad_platform.patients.person_name import person_name
 
 PAGE_SIZE = 25
 

@@ -10,8 +10,12 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 class FindingDecision(models.Model):
+    database_rights = DatabaseRights.APPEND_ONLY
+
     class Verdict(models.TextChoices):
         ACCEPTED = "accepted", _("Accepted")
         EDITED = "edited", _("Edited")

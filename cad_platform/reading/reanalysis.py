@@ -17,8 +17,8 @@ from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.again import without_result
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid
-from cad_platform.core.request import Actor
 from cad_platform.reading.case_state import only_current
 from cad_platform.reading.selectors import ReadingState, narrowed
 from cad_platform.registry.models import ModelVersion

@@ -20,8 +20,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from cad_platform import modalities
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis import services
+from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict
-from cad_platform.core.request import Actor, actor_of
 from cad_platform.reading import reanalysis
 from cad_platform.reading import reanalysis_presenter as presenter
 from cad_platform.reading.reanalysis import Choice

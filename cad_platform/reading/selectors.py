@@ -25,8 +25,8 @@ from django.utils.translation import gettext_lazy as _
 from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
-from cad_platform.core.request import Actor
 from cad_platform.reading.case_state import (
     current_findings,
     current_jobs,

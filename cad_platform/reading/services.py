@@ -13,8 +13,8 @@ from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.selectors import latest_event
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid
-from cad_platform.core.request import Actor
 from cad_platform.reading import selectors
 from cad_platform.reading.case_state import lock_open_case
 from cad_platform.reading.models import FindingDecision

@@ -1,12 +1,23 @@
-from django.apps import AppConfig
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.core.declarations import Check, NavigationEntry, PlatformApp
 
 
-class RegistryConfig(AppConfig):
+class RegistryConfig(PlatformApp):
     name = "cad_platform.registry"
     label = "registry"
+    navigation = (NavigationEntry("models", _("Models"), "model.manage", position=40),)
 
-    def ready(self) -> None:
-        from cad_platform.core import probes
+    def probes(self) -> Mapping[str, Check]:
         from cad_platform.registry import health
 
-        probes.register(health.checks, standby=health.standby_checks)
+        return health.checks()
+
+    def standby_probes(self) -> Mapping[str, Check]:
+        from cad_platform.registry import health
+
+        return health.standby_checks()

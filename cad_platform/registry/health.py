@@ -9,7 +9,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from cad_platform.core.probes import PROBE_TIMEOUT, ProbeFailed
+from cad_platform.core.proofs import PROBE_TIMEOUT, ProbeFailed
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Deadline, VersionNotServed
 from cad_platform.registry.models import ModelVersion

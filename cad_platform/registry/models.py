@@ -6,10 +6,14 @@ import pghistory
 from django.db import models
 from django.utils import timezone
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 @pghistory.track()
 class ModelVersion(models.Model):
     """One set of weights with its manifest. At most one version of a model is the default."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     name = models.CharField(max_length=60)
     version = models.CharField(max_length=40)

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from django.utils.translation import gettext as _
 
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import newest_first, versions
 from cad_platform.registry.services import Registration, Switch

@@ -9,8 +9,8 @@ from django.utils.translation import gettext as _
 from packaging.version import InvalidVersion, Version
 
 from cad_platform.accounts.rules import require
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
-from cad_platform.core.request import Actor
 from cad_platform.registry.models import ModelVersion
 from inference.contract import ModelManifest
 

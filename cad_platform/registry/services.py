@@ -14,9 +14,9 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
-from cad_platform.core import outbox, probes
+from cad_platform.core import outbox, proofs
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.registry import health
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC, is_routed
@@ -126,7 +126,7 @@ def make_default(actor: Actor, version: ModelVersion, reason: str = "") -> Switc
         return Switch(version, None)
     try:
         _prove(version)
-    except probes.ProbeFailed as error:
+    except proofs.ProbeFailed as error:
         raise Conflict(_why_not(version, error), code="not_served") from error
     return _switch(actor, version, reason)
 
@@ -212,7 +212,7 @@ def _first_that_answers(
     for version in versions:
         try:
             _prove(version)
-        except probes.ProbeFailed as error:
+        except proofs.ProbeFailed as error:
             failures.append(f"{version}: {error}")
             waits = waits or error.code == health.AWAY
         else:
@@ -226,10 +226,10 @@ def _prove(version: ModelVersion) -> None:
     """Ask a server, and leave the outcome where readiness and pages look for it. Raises `ProbeFailed`."""
     try:
         milliseconds = health.prove(version, _PROOF_SECONDS)
-    except probes.ProbeFailed as error:
-        probes.failed(health.component_of(version), str(error), error.code)
+    except proofs.ProbeFailed as error:
+        proofs.failed(health.component_of(version), str(error), error.code)
         raise
-    probes.succeeded(health.component_of(version), milliseconds)
+    proofs.succeeded(health.component_of(version), milliseconds)
 
 
 @transaction.atomic(durable=True)
@@ -259,7 +259,7 @@ def _switch(actor: Actor, version: ModelVersion, reason: str, *, only_first: boo
     return Switch(chosen, previous)
 
 
-def _why_not(version: ModelVersion, error: probes.ProbeFailed) -> str:
+def _why_not(version: ModelVersion, error: proofs.ProbeFailed) -> str:
     """What happened and what to do."""
     said = {"version": str(version), "reason": str(error)}
     if error.code == health.NOT_SERVED:

@@ -9,9 +9,9 @@ from datetime import datetime
 from django.utils import timezone
 
 from cad_platform.accounts.rules import require
+from cad_platform.core.actor import Actor
 from cad_platform.core.models import ComponentProbe
-from cad_platform.core.probes import FRESH_FOR, STANDBY_FRESH_FOR
-from cad_platform.core.request import Actor
+from cad_platform.core.proofs import FRESH_FOR, STANDBY_FRESH_FOR
 from cad_platform.registry.health import NOT_SERVED, component_of
 from cad_platform.registry.models import ModelVersion
 

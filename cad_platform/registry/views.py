@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cad_platform.core.request import actor_of
+from cad_platform.core.actor import actor_of
 from cad_platform.registry import pages, selectors, services
 from cad_platform.registry.cards import card_html
 from cad_platform.registry.models import ModelVersion

@@ -1,7 +1,7 @@
-from django.apps import AppConfig
+from cad_platform.core.declarations import PlatformApp
 
 
-class ReportingConfig(AppConfig):
+class ReportingConfig(PlatformApp):
     name = "cad_platform.reporting"
     label = "reporting"
 

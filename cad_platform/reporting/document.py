@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.accounts.models import Role
-from cad_platform.core.templatetags.interface import person_name
 from cad_platform.patients.models import Sex
+from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words
 from cad_platform.reporting.content import ReportContent, StudyContent, asked, parse, profile_of
 from cad_platform.reporting.fields import (

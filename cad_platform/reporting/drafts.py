@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.reading.case_state import lock_case
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study

@@ -11,6 +11,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
 from cad_platform.core.triggers import no_truncate
 
 _SIGNED = pgtrigger.Q(old__state="signed")
@@ -18,6 +19,8 @@ _SIGNED = pgtrigger.Q(old__state="signed")
 
 @pghistory.track()
 class Report(models.Model):
+    database_rights = DatabaseRights.DELETABLE  # drafts; a trigger keeps what is signed
+
     class State(models.TextChoices):
         DRAFT = "draft", _("Draft")
         SIGNED = "signed", _("Signed")
@@ -74,6 +77,8 @@ class Report(models.Model):
 class Signature(models.Model):
     """Who signed what, when and with which meaning (21 CFR 11.50), bound to it by its hash (11.70)."""
 
+    database_rights = DatabaseRights.APPEND_ONLY
+
     report = models.OneToOneField(
         Report, primary_key=True, on_delete=models.PROTECT, related_name="signature"
     )
@@ -96,6 +101,8 @@ class Signature(models.Model):
 
 class DraftPresence(models.Model):
     """Who has a draft open: two writers are told of each other."""
+
+    database_rights = DatabaseRights.DELETABLE
 
     report = models.ForeignKey(Report, on_delete=models.CASCADE, related_name="presences")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

@@ -12,8 +12,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import allowed, require
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.models import DraftPresence, Report

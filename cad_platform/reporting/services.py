@@ -17,8 +17,8 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.selectors import TrailEntry, trail_of_study
 from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
-from cad_platform.core.request import Actor
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors
 from cad_platform.reporting.ai_summary import with_current_lines
@@ -180,7 +180,8 @@ def open_pdf(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
 @transaction.atomic
 def open_trail(actor: Actor, study: Study) -> list[TrailEntry]:
     """Who viewed, decided and signed; looking at it is recorded too."""
-    entries = trail_of_study(actor, study, study.pk)
+    require(actor, "audit.view_object", study)
+    entries = trail_of_study(study.pk)
     record(actor, "study.trail", object_type="study", object_id=study.pk, site_id=study.site_id)
     return entries
 

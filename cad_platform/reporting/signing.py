@@ -16,8 +16,8 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.models import Role
 from cad_platform.accounts.reauthentication import reauthenticate
 from cad_platform.core import outbox
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
-from cad_platform.core.request import Actor
 from cad_platform.patients.services import lock_patient
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines

@@ -20,8 +20,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid, PlatformError
-from cad_platform.core.request import actor_of
 from cad_platform.reporting import selectors, services
 from cad_platform.reporting.content import field_label
 from cad_platform.reporting.document import document_of

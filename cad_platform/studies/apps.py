@@ -1,7 +1,7 @@
-from django.apps import AppConfig
+from cad_platform.core.declarations import PlatformApp
 
 
-class StudiesConfig(AppConfig):
+class StudiesConfig(PlatformApp):
     name = "cad_platform.studies"
     label = "studies"
 

@@ -11,10 +11,14 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core.declarations import DatabaseRights
+
 
 class StoredFile(models.Model):
     """A file in content-addressed storage. The bytes are on disk before the row commits; a file that no row
     names is collected."""
+
+    database_rights = DatabaseRights.DELETABLE  # the collector; foreign keys keep what is named
 
     sha256 = models.CharField(max_length=64, primary_key=True)
     size = models.BigIntegerField()
@@ -25,6 +29,8 @@ class StoredFile(models.Model):
 
 @pghistory.track()
 class Study(models.Model):
+    database_rights = DatabaseRights.UPDATABLE
+
     class State(models.TextChoices):
         RECEIVING = "receiving", _("Receiving")
         COMPLETE = "complete", _("Complete")
@@ -91,6 +97,8 @@ class Study(models.Model):
 
 
 class Series(models.Model):
+    database_rights = DatabaseRights.UPDATABLE
+
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
     series_instance_uid = models.CharField(max_length=64)
     modality = models.CharField(max_length=16)
@@ -108,6 +116,8 @@ class Series(models.Model):
 @pghistory.track()
 class Instance(models.Model):
     """One image of a study: a DICOM object, a plain picture or a whole-slide file."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     class Kind(models.TextChoices):
         DICOM = "dicom", "DICOM"
@@ -154,6 +164,8 @@ class Instance(models.Model):
 class Slide(models.Model):
     """What only a whole-slide instance has. Levels: list of {width, height, downsample}."""
 
+    database_rights = DatabaseRights.UPDATABLE
+
     instance = models.OneToOneField(
         Instance, primary_key=True, on_delete=models.PROTECT, related_name="slide"
     )
@@ -165,6 +177,8 @@ class Slide(models.Model):
 
 class QuarantinedFile(models.Model):
     """A file that claims the SOP Instance UID of another with other bytes. Nothing is overwritten."""
+
+    database_rights = DatabaseRights.UPDATABLE
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")

@@ -28,8 +28,8 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.audit import services as audit
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
-from cad_platform.core.request import Actor
 from cad_platform.studies import selectors, storage
 from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.models import Instance

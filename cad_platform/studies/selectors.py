@@ -9,8 +9,8 @@ from django.db.models import F, QuerySet
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
-from cad_platform.core.request import Actor
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
 from cad_platform.studies.post import is_uid
 

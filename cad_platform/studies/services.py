@@ -18,8 +18,8 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core import outbox
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
-from cad_platform.core.request import Actor
 from cad_platform.patients.services import receive_patient
 from cad_platform.studies import storage
 from cad_platform.studies.models import Instance, QuarantinedFile, Series, Slide, Study

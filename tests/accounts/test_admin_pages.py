@@ -13,8 +13,8 @@ from django.utils import timezone
 from cad_platform.accounts import services, tokens
 from cad_platform.accounts.models import ApiToken, Role, Scope, Site, User
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
-from cad_platform.core.request import Actor
 from tests import factories
 from tests.factories import PASSWORD
 

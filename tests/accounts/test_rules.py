@@ -8,8 +8,8 @@ import pytest
 
 from cad_platform.accounts.models import Role
 from cad_platform.accounts.rules import PERMISSIONS, allowed, require
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound, NotPermitted
-from cad_platform.core.request import Actor
 
 
 @dataclass(frozen=True)

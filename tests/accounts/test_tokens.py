@@ -13,8 +13,8 @@ from django.utils import timezone
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import ApiToken, Role, Scope, User
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid, NotFound, NotPermitted
-from cad_platform.core.request import Actor
 from tests import factories
 
 pytestmark = pytest.mark.django_db

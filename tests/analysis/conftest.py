@@ -17,7 +17,7 @@ MakeStudy = Callable[..., Any]
 def models(db: None) -> dict[str, Any]:
     """The repository's models by name: registered, and each in use. That a server answers for them is another test's
     subject (`tests/registry`)."""
-    from cad_platform.core.request import Actor
+    from cad_platform.core.actor import Actor
     from cad_platform.registry.models import ModelVersion
     from cad_platform.registry.services import register_from_store
 

@@ -15,7 +15,7 @@ from cad_platform.analysis import services, transitions
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.sweeper import sweep
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core import probes
+from cad_platform.core import proofs
 from cad_platform.core.errors import Conflict, NotPermitted
 from cad_platform.core.models import OutboxEvent
 from cad_platform.registry.health import component_of
@@ -181,7 +181,7 @@ class TestGivingBack:
         settings.JOB_MAX_ATTEMPTS = 3
         for _ in range(3):
             claim = claimed(job)
-            probes.succeeded(component_of(job.model_version))
+            proofs.succeeded(component_of(job.model_version))
             services.give_back(claim, "the model server does not answer: status 500", away=True)
         assert (now(job).state, set(outcomes(job))) == (State.FAILED, {Outcome.FAILED})
 

@@ -111,9 +111,9 @@ class TestSucceeded:
 
 @pytest.mark.django_db
 def test_success_proves_model_and_worker(ultrasound_study: MakeStudy) -> None:
-    from cad_platform.core import probes
+    from cad_platform.core import proofs
 
-    probes._noted.clear()
+    proofs._noted.clear()
     study = ultrasound_study()
     ComponentProbe.objects.all().delete()  # made when the models became the defaults
     tasks.study_complete(str(study.pk))

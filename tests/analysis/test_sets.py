@@ -16,9 +16,9 @@ from cad_platform.analysis import again, runner, services, tasks
 from cad_platform.analysis.models import AnalysisJob, ReanalysedStudy, Reanalysis
 from cad_platform.analysis.selectors import SetProgress, progress_of, reanalyses, reanalysis
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound, NotPermitted
 from cad_platform.core.models import OutboxEvent
-from cad_platform.core.request import Actor
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
 from tests import factories

@@ -25,7 +25,7 @@ from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import Artefact
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.studies import pixels, storage
 from cad_platform.studies.models import Instance, Slide
 from tests import factories

@@ -9,7 +9,7 @@ from django.test import Client
 
 from cad_platform.accounts.models import Role, Scope
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.registry.health import component_of
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import routed_versions

@@ -23,8 +23,8 @@ from django.db import IntegrityError
 from django.test import Client
 
 from cad_platform.api.authentication import TokenThrottle
-from cad_platform.core.logging import JsonFormatter
 from cad_platform.core.models import OutboxEvent
+from cad_platform.operations.logging import JsonFormatter
 from cad_platform.studies.models import StoredFile, Study
 from tests.posted_files import STUDY, Hospital, png, reasons
 from tests.web_server import web_server

@@ -17,7 +17,7 @@ from django.utils import timezone
 from cad_platform.audit import chain
 from cad_platform.audit.models import AuditEvent, AuditSeal
 from cad_platform.audit.services import record
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -179,6 +179,6 @@ def test_the_application_cannot_alter_the_log_by_sql(table: str, statement: str)
 def test_not_even_the_owner_alters_the_log_in_passing(owner_url: str, statement: str) -> None:
     write_events(1)
     with psycopg.connect(owner_url) as owner, pytest.raises(psycopg.DatabaseError, match="Cannot"):
-        # pgtrigger's own way around its triggers is closed (core.grants).
+        # pgtrigger's own way around its triggers is closed (operations.grants).
         owner.execute("SELECT set_config('pgtrigger.ignore', array_agg(tgname)::text, false) FROM pg_trigger")
         owner.execute(statement)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import ApiToken, Role, User
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.demo.credentials import seed
 
 pytestmark = pytest.mark.django_db

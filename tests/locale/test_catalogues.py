@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import override, to_locale
 
-from cad_platform.core import message_catalogue
+from embedded import messages
 from embedded.state import REPOSITORY
 
 LANGUAGES = [code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE]
@@ -18,7 +18,7 @@ LANGUAGES = [code for code, _name in settings.LANGUAGES if code != settings.LANG
 
 @pytest.fixture(scope="module")
 def template() -> Catalog:
-    return message_catalogue.collect(REPOSITORY)
+    return messages.collect(REPOSITORY)
 
 
 def path_of(language: str) -> Path:
@@ -27,14 +27,14 @@ def path_of(language: str) -> Path:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_message_is_translated(language: str, template: Catalog) -> None:
-    """On a failure: run `manage.py collect_messages`, translate, and run it again."""
-    catalogue = message_catalogue.read(path_of(language), to_locale(language))
-    assert message_catalogue.faults(catalogue, template) == []
+    """On a failure: run `python -m embedded.messages`, translate, and run it again."""
+    catalogue = messages.read(path_of(language), to_locale(language))
+    assert messages.faults(catalogue, template) == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_message_is_kept_that_nobody_uses(language: str, template: Catalog) -> None:
-    catalogue = message_catalogue.read(path_of(language), to_locale(language))
+    catalogue = messages.read(path_of(language), to_locale(language))
     used = {(message.id, message.context) for message in template}
     assert [message.id for message in catalogue if (message.id, message.context) not in used] == []
 
@@ -61,9 +61,9 @@ def test_messages_come_from_code_and_from_templates(template: Catalog) -> None:
 def test_a_fault_is_seen(translation: str, fault: str) -> None:
     template, catalogue = Catalog(), Catalog(locale="zh_Hans")
     template.add("%(name)s left")
-    assert message_catalogue.faults(catalogue, template) == ["missing: %(name)s left"]
+    assert messages.faults(catalogue, template) == ["missing: %(name)s left"]
     catalogue.add("%(name)s left", translation)
-    assert message_catalogue.faults(catalogue, template) == [fault]
+    assert messages.faults(catalogue, template) == [fault]
 
 
 def test_the_interface_speaks_chinese() -> None:

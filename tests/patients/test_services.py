@@ -9,8 +9,8 @@ from django.db import transaction
 
 from cad_platform.accounts.models import Role, Site
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound, NotPermitted
-from cad_platform.core.request import Actor
 from cad_platform.patients.models import DemographicsReview, Patient
 from cad_platform.patients.selectors import patients_for, reviews_for
 from cad_platform.patients.services import Demographics, decide_review, receive_patient, same_name

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob, Artefact
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.reading import selectors, services
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.studies.models import Study

@@ -19,8 +19,8 @@ from django.db import connection
 from cad_platform.accounts.models import Role
 from cad_platform.analysis import services as analysis
 from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.core.request import Actor
 from cad_platform.reading import services as reading
 from cad_platform.reading.case_state import current_findings, decision_of
 from cad_platform.reading.models import FindingDecision

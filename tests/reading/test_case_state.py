@@ -15,7 +15,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import Role
 from cad_platform.analysis import services as analysis
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.reading import case_state, services
 from cad_platform.reading.case_presenter import case_page
 from cad_platform.reading.presenters import worklist_rows

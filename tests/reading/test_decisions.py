@@ -10,8 +10,8 @@ from django.db import DatabaseError, transaction
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import Finding
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, PlatformError
-from cad_platform.core.request import Actor
 from cad_platform.reading import selectors, services
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.models import Report

@@ -15,8 +15,8 @@ from django.utils.translation import override
 from cad_platform.accounts.models import Role, User
 from cad_platform.analysis import services
 from cad_platform.analysis.models import AnalysisJob, ReanalysedStudy, Reanalysis
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid, NotPermitted
-from cad_platform.core.request import Actor
 from cad_platform.reading import reanalysis
 from cad_platform.reading.reanalysis import Choice, Extent, Shown, choice_from, chosen, extent
 from cad_platform.reading.reanalysis_presenter import asked_words, why_nothing

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted
-from cad_platform.core.request import Actor
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.selectors import Order, ReadingState, WorklistFilters, worklist
 from cad_platform.reporting.models import Report

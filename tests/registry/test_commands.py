@@ -10,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.registry import services
 from cad_platform.registry.management.commands.register_models import SOME_REFUSED

@@ -12,10 +12,10 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from cad_platform.core import probes
+from cad_platform.core.actor import Actor
 from cad_platform.core.models import ComponentProbe
-from cad_platform.core.request import Actor
 from cad_platform.modelserver.configured import get_model_server
+from cad_platform.operations import probes
 from cad_platform.registry import services
 from cad_platform.registry.health import component_of
 from cad_platform.registry.serving import serving_of

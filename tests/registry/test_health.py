@@ -10,10 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.core import probes
+from cad_platform.core import proofs
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted
 from cad_platform.core.models import ComponentProbe
-from cad_platform.core.request import Actor
+from cad_platform.operations import probes
 from cad_platform.registry import health, services
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import manifest_of
@@ -50,7 +51,7 @@ def test_a_version_and_its_manifest_are_one_component(store: Store) -> None:
 
 def test_the_longest_name_and_version_have_a_component(store: Store) -> None:
     version = factories.model_version("u" * 60, "US", "1" * 40, is_default=False)
-    probes.failed(health.component_of(version), "away")
+    proofs.failed(health.component_of(version), "away")
     assert serving(version).reason == "away"
 
 
@@ -90,8 +91,8 @@ def test_one_versions_success_proves_nothing_of_another(
     begun = timezone.now()
     store.remove("99.0.0")
     probes.probe_all()
-    assert probes.proven_since(health.component_of(default), begun)
-    assert not probes.proven_since(health.component_of(other), begun)
+    assert proofs.proven_since(health.component_of(default), begun)
+    assert not proofs.proven_since(health.component_of(other), begun)
 
 
 def test_what_stands_by_is_known_to_answer_for_longer_than_the_default(
@@ -99,7 +100,7 @@ def test_what_stands_by_is_known_to_answer_for_longer_than_the_default(
 ) -> None:
     default, other = pair
     for version in pair:
-        probes.succeeded(health.component_of(version), 42)
+        proofs.succeeded(health.component_of(version), 42)
     ComponentProbe.objects.filter(pk=health.component_of(default)).update(required=True)
     ComponentProbe.objects.update(succeeded_at=timezone.now() - timedelta(seconds=90))
     assert not serving(default).answers and serving(default).reason == "the latest answer is 90 s old"

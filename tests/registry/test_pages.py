@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.core import probes
+from cad_platform.core import proofs
+from cad_platform.core.actor import Actor
 from cad_platform.core.models import ComponentProbe
-from cad_platform.core.request import Actor
 from cad_platform.registry.cards import card_html
 from cad_platform.registry.health import component_of
 from cad_platform.registry.models import ModelVersion
@@ -54,13 +54,13 @@ def page_of(browser: Client, version: ModelVersion | None = None) -> str:
 def test_a_models_page_says_what_it_is_and_whether_it_answers(browser: Client, store: Store) -> None:
     (version,) = register_from_store(SYSTEM).versions
     assert "Not tried yet" in page_of(browser, version)
-    probes.succeeded(component_of(version), 42)
+    proofs.succeeded(component_of(version), 42)
     page = page_of(browser, version)
     assert "Answers" in page and "42 ms" in page and version.weights_sha256 in page
     ComponentProbe.objects.update(succeeded_at=timezone.now() - timedelta(minutes=4))
     page = page_of(browser, version)
     assert "Does not answer" in page and "240 s old" in page
-    probes.failed(component_of(version), "not served here: no model server has it", "not_served")
+    proofs.failed(component_of(version), "not served here: no model server has it", "not_served")
     assert "Not served here" in page_of(browser, version)
 
 
@@ -70,7 +70,7 @@ def test_the_list_has_each_model_with_its_versions_newest_first(
     factories.model_version("ultrasound", "US", "9.10.0", is_default=False)
     factories.model_version("ultrasound", "US", "9.9.0", is_default=False)
     factories.model_version("mammography")
-    probes.failed(component_of(known["99.0.0"]), "not served here: no model server has it", "not_served")
+    proofs.failed(component_of(known["99.0.0"]), "not served here: no model server has it", "not_served")
     page = page_of(browser)
     assert page.index("mammography 1.0.0") < page.index("ultrasound 99.0.0")
     assert re.findall(r">ultrasound ([\d.]+)<", page) == ["99.0.0", "9.10.0", "9.9.0", store.version]
@@ -93,7 +93,7 @@ def test_a_model_without_a_default_and_one_whose_default_nobody_has_are_warned_o
     assert "No version of this model is the default" in page_of(browser)
     make_default(SYSTEM, version)
     assert "notice--danger" not in page_of(browser) + page_of(browser, version)
-    probes.failed(component_of(version), "not served here: no model server has it", "not_served")
+    proofs.failed(component_of(version), "not served here: no model server has it", "not_served")
     warning = f"Studies should be analysed with {version.version}, and no model server has it."
     assert warning in page_of(browser) and warning in page_of(browser, version)
 
@@ -104,13 +104,13 @@ def test_only_a_version_that_answers_can_be_made_the_default(
     other = known["99.0.0"]
     page = page_of(browser, other)
     assert SWITCH in page and "is asked for a real prediction before anything changes" in page
-    probes.failed(component_of(other), "the model server does not answer: ConnectError", "away")
+    proofs.failed(component_of(other), "the model server does not answer: ConnectError", "away")
     page = page_of(browser, other)
     assert SWITCH not in page and "once a model server answers for it." in page and "ConnectError" in page
-    probes.failed(component_of(other), "not served here: no model server has it", "not_served")
+    proofs.failed(component_of(other), "not served here: no model server has it", "not_served")
     page = page_of(browser, other)
     assert SWITCH not in page and "load it there first" in page
-    probes.succeeded(component_of(other), 42)
+    proofs.succeeded(component_of(other), 42)
     assert SWITCH in page_of(browser, other)
     assert SWITCH not in page_of(browser, known[store.version])
 

@@ -13,9 +13,9 @@ from django.db import connection
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import ComponentProbe, OutboxEvent
-from cad_platform.core.request import Actor
 from cad_platform.registry import selectors, services
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC, is_routed, route, routed_versions

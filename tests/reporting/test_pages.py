@@ -11,7 +11,7 @@ from django.urls import reverse
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories

@@ -14,9 +14,9 @@ from django.utils import timezone
 
 from cad_platform.accounts.models import Role, Site
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, TooManyRequests
 from cad_platform.core.models import OutboxEvent
-from cad_platform.core.request import Actor
 from cad_platform.reporting import services
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.record import content_hash, holds

@@ -13,8 +13,8 @@ from django.utils import timezone
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict
-from cad_platform.core.request import Actor
 from cad_platform.patients.models import Patient
 from cad_platform.reading import services as reading
 from cad_platform.reading.models import FindingDecision

@@ -108,7 +108,7 @@ from pathlib import Path
 import django
 django.setup()
 from cad_platform.accounts.models import User
-from cad_platform.core.request import Actor
+from cad_platform.core.actor import Actor
 from cad_platform.studies import services, storage
 from cad_platform.studies.post import StudyPost
 from cad_platform.studies.receiving import PostedFile

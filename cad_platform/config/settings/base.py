@@ -48,13 +48,14 @@ INSTALLED_APPS = [
     "cad_platform.analysis",
     "cad_platform.reading",
     "cad_platform.reporting",
+    "cad_platform.web",
     "cad_platform.api",
-    "cad_platform.backup",
+    "cad_platform.operations",
     "cad_platform.demo",
 ]
 
 MIDDLEWARE = [
-    "cad_platform.core.middleware.RequestIdMiddleware",
+    "cad_platform.web.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -67,8 +68,8 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "cad_platform.core.middleware.HistoryContextMiddleware",
-    "cad_platform.core.middleware.ErrorPageMiddleware",
+    "cad_platform.web.middleware.HistoryContextMiddleware",
+    "cad_platform.web.middleware.ErrorPageMiddleware",
 ]
 
 ROOT_URLCONF = "cad_platform.config.urls"
@@ -77,14 +78,14 @@ ASGI_APPLICATION = "cad_platform.config.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "cad_platform" / "core" / "templates"],
+        "DIRS": [BASE_DIR / "cad_platform" / "web" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "cad_platform.core.context.page",
+                "cad_platform.web.context.page",
             ],
         },
     }
@@ -219,7 +220,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Expires, so that sweeps do not pile up behind long jobs.
     "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
-    "purge-outbox": {"task": "core.purge_outbox", "schedule": timedelta(hours=1)},
+    "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
@@ -272,12 +273,15 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
+# Every history row declares what the application may do with it.
+PGHISTORY_BASE_MODEL = "cad_platform.core.models.Event"
+
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "cad_platform.core.logging.JsonFormatter"}},
+    "formatters": {"json": {"()": "cad_platform.operations.logging.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": os.environ.get("CAD_LOG_LEVEL", "INFO")},
     "loggers": {

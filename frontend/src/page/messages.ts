@@ -39,7 +39,7 @@ export function startMessages(): void {
       window.location.reload();
       return;
     }
-    // A refusal comes as a message with its own place (core.middleware).
+    // A refusal comes as a message with its own place (web.middleware).
     if (xhr.getResponseHeader('HX-Retarget')) {
       detail.shouldSwap = true;
       detail.isError = false;

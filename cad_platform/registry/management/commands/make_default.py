@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.core.request import Actor
 from cad_platform.registry.selectors import version_named
 from cad_platform.registry.services import make_default
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.core.request import Actor
 from cad_platform.registry.services import register_from_store
 
 #: Exit status where some versions were refused and the others are registered; 1 is "nothing was done".

@@ -1,8 +1,0 @@
-from django.urls import path
-
-from cad_platform.audit import views
-
-urlpatterns = [
-    path("", views.log, name="audit"),
-    path("export.csv", views.export, name="audit-export"),
-]

@@ -1,0 +1,95 @@
+"""Rounds of probes: housekeeping makes every component that the platform needs work each ten seconds (a message to
+the broker, a task through the worker, a prediction by each model that analyses studies) and writes the outcome as
+a proof; real jobs are proofs as well. What stands by is asked once a minute, from a loop of its own: it is shown to
+administrators, and neither reddens readiness nor delays it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from django.db import connection
+
+from cad_platform.config.celery import app
+from cad_platform.core import proofs
+from cad_platform.core.declarations import Check, platform_apps
+from cad_platform.core.models import ComponentProbe
+from cad_platform.core.proofs import FRESH_FOR, WORKER, ProbeFailed
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 10.0
+FAILING_SECONDS = 2.0
+STANDBY_SECONDS = 60.0
+BROKER = "broker"
+#: Answered by the worker (`operations.tasks`).
+ANSWER_TASK = "operations.answer_probe"
+
+#: Writes what came of a check.
+_Outcome = Callable[..., None]
+
+
+def required_checks() -> dict[str, Check]:
+    """Component → its check, of every component that readiness asks for, as the apps say at this moment."""
+    return {name: check for config in platform_apps() for name, check in config.probes().items()}
+
+
+def standby_checks() -> dict[str, Check]:
+    """The same of the components that stand by."""
+    return {name: check for config in platform_apps() for name, check in config.standby_probes().items()}
+
+
+def probe_all() -> float:
+    """Make every component that readiness asks for work once and record what came of it; forget components that
+    no longer exist.
+
+    Returns the seconds until the next round: fewer while something fails, so that its return is soon seen.
+    """
+    checks = {BROKER: prove_broker, **required_checks()}
+    _forget_all_but({WORKER, *checks}, standby=set(standby_checks()))
+    pause = PROBE_SECONDS
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
+        for works, record in pool.map(_run, checks.items()):
+            record(required=True)
+            if not works:
+                pause = FAILING_SECONDS
+    return pause
+
+
+def probe_standby() -> None:
+    """The same for the components that stand by, one after the other. How long it takes delays nobody."""
+    for entry in standby_checks().items():
+        _works, record = _run(entry)
+        record()
+
+
+def _run(entry: tuple[str, Check]) -> tuple[bool, _Outcome]:
+    """Whether the component works, and what records it."""
+    component, check = entry
+    begun = time.perf_counter()
+    try:
+        check()
+    except Exception as error:
+        logger.warning("probe of %s failed: %s", component, type(error).__name__)
+        code = error.code if isinstance(error, ProbeFailed) else ""
+        return False, partial(proofs.failed, component, str(error) or type(error).__name__, code)
+    finally:
+        connection.close()
+    return True, partial(proofs.succeeded, component, (time.perf_counter() - begun) * 1000)
+
+
+def prove_broker() -> None:
+    """Publish a message; the worker's answer to it is the worker's own proof (`operations.tasks.answer_probe`)."""
+    try:
+        app.send_task(ANSWER_TASK, kwargs={"sent_at": time.time()}, expires=FRESH_FOR.seconds, retry=False)
+    except Exception as error:
+        raise ProbeFailed(f"the broker takes no message ({type(error).__name__})") from error
+
+
+def _forget_all_but(required: set[str], standby: set[str]) -> None:
+    ComponentProbe.objects.exclude(component__in=required | standby).delete()
+    ComponentProbe.objects.filter(component__in=standby, required=True).update(required=False)

@@ -1,0 +1,23 @@
+"""Tasks without a clinical meaning."""
+
+from __future__ import annotations
+
+import time
+
+from celery import shared_task
+
+from cad_platform.core import proofs
+from cad_platform.operations import relay
+from cad_platform.operations.probes import ANSWER_TASK
+
+
+@shared_task(name=ANSWER_TASK)
+def answer_probe(sent_at: float) -> None:
+    """The worker's proof: a message came through the broker and its outcome reached the database."""
+    proofs.succeeded(proofs.WORKER, latency_ms=max(0.0, (time.time() - sent_at) * 1000))
+
+
+@shared_task(name="operations.purge_outbox")
+def purge_outbox() -> int:
+    """Forget events that were published days ago."""
+    return relay.purge_published()

@@ -1,0 +1,10 @@
+from django.urls import include, path
+
+from cad_platform.operations import views
+
+urlpatterns = [
+    path("livez", views.livez, name="livez"),
+    path("readyz", views.readyz, name="readyz"),
+    path("readyz/web", views.web_ready, name="web-ready"),
+    path("audit/", include("cad_platform.operations.audit_log.urls")),
+]

@@ -1,0 +1,73 @@
+"""What happens around every request."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+import pghistory
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from cad_platform.core.errors import PlatformError, Unavailable
+
+Handler = Callable[[HttpRequest], HttpResponse]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+
+class RequestIdMiddleware:
+    """Gives each request an id that stands in its log lines, its audit events and its answer."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        given = request.headers.get("X-Request-ID", "")
+        request.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        with structlog.contextvars.bound_contextvars(request_id=request.request_id):  # type: ignore[attr-defined]
+            response = self.get_response(request)
+        response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
+        return response
+
+
+class HistoryContextMiddleware:
+    """Names the user and the request in every history row that a request causes."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.method in {"GET", "HEAD", "OPTIONS"}:
+            return self.get_response(request)
+        user_id = request.user.pk if request.user.is_authenticated else None
+        with pghistory.context(user=user_id, request_id=getattr(request, "request_id", "")):
+            return self.get_response(request)
+
+
+class ErrorPageMiddleware:
+    """Turns a refusal into a page that says what happened and what to do; `api.problems` answers the API."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if isinstance(exception, OperationalError | InterfaceError):
+            exception = Unavailable("The database does not answer. Please try again in a moment.")
+        if not isinstance(exception, PlatformError):
+            return None
+        # Within a page a refusal is a message beside the work, not a page in its place.
+        fragment = bool(getattr(request, "htmx", False))
+        template = "web/refusal.html" if fragment else "web/problem.html"
+        response = render(request, template, {"problem": exception}, status=exception.status)
+        if fragment:
+            response["HX-Retarget"] = "#toasts"
+            response["HX-Reswap"] = "beforeend"
+        if isinstance(exception, Unavailable):
+            response["Retry-After"] = "10"
+        return response

@@ -1,0 +1,75 @@
+"""What templates of every app need: a role's navigation, icons, and how names and durations are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from cad_platform.core.actor import actor_of
+from cad_platform.patients.person_name import person_name
+from cad_platform.web.navigation import entries_of
+
+register = template.Library()
+register.filter(person_name)
+
+
+@dataclass(frozen=True)
+class NavigationLink:
+    """One entry of the navigation on a page."""
+
+    name: str
+    label: str
+    url: str
+    is_current: bool
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Mapping[str, Any]) -> list[NavigationLink]:
+    """The entries that the signed-in person's role opens; none for a visitor."""
+    request: HttpRequest | None = context.get("request")
+    if request is None or not request.user.is_authenticated:
+        return []
+    return [
+        NavigationLink(entry.name, str(entry.label), reverse(entry.name), context.get("nav") == entry.name)
+        for entry in entries_of(actor_of(request))
+    ]
+
+
+@register.simple_tag
+def icon(name: str) -> str:
+    """An icon beside words that say the same, hence hidden from screen readers."""
+    return render_to_string(f"web/icons/{name}.svg")
+
+
+@register.filter
+def waiting(value: timedelta | None) -> str:
+    """How long something waits, in its two largest units at most: "3 d 4 h", "2 h 5 min", "8 min"."""
+    if value is None:
+        return ""
+    minutes = max(0, int(value.total_seconds() // 60))
+    days, hours = divmod(minutes // 60, 24)
+    minutes %= 60
+    if days:
+        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    if minutes:
+        return _("%(minutes)d min") % {"minutes": minutes}
+    return _("just now")
+
+
+@register.filter
+def years(value: int | None) -> str:
+    """An age in words."""
+    if value is None:
+        return ""
+    return ngettext("%(count)d year", "%(count)d years", value) % {"count": value}
