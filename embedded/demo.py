@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from embedded import bootstrap
-from embedded.state import REPOSITORY, StateError, StateFolder, read_json
+from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment, read_json
 
 
 def main(arguments: list[str]) -> int:
@@ -36,14 +36,6 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-
-
-def port_in_environment() -> int:
-    """Where the web server shall listen (`CAD_PORT`, default 8000)."""
-    value = os.environ.get("CAD_PORT") or "8000"
-    if not value.isdigit() or not 0 < int(value) < 65536:
-        raise StateError(f"CAD_PORT is {value!r}: set it to a number between 1 and 65535.")
-    return int(value)
 
 
 def _status(path: Path) -> int:

@@ -16,9 +16,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from embedded import bootstrap
-from embedded.demo import port_in_environment
 from embedded.process import Command
-from embedded.state import REPOSITORY, StateError, StateFolder
+from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment
 
 #: What the processes of the platform import.
 PACKAGES = ("cad_platform", "imaging", "inference")

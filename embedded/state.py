@@ -188,3 +188,11 @@ def free_port(exclude: set[int] | None = None) -> int:
             port = int(probe.getsockname()[1])
         if port not in (exclude or set()):
             return port
+
+
+def port_in_environment() -> int:
+    """Where the web server shall listen (`CAD_PORT`, default 8000)."""
+    value = os.environ.get("CAD_PORT") or "8000"
+    if not value.isdigit() or not 0 < int(value) < 65536:
+        raise StateError(f"CAD_PORT is {value!r}: set it to a number between 1 and 65535.")
+    return int(value)
