@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 
 from bench.platform import running_platform
+from cad_platform import modalities
 from imaging.phantoms import ultrasound
 
 #: Milliseconds at the 95th percentile.
@@ -84,7 +85,7 @@ def _post(client: httpx.Client, image: bytes, name: str, usual_ms: float) -> Tur
     study = {
         "patient": {"id": f"BENCH-{name}", "name": "Bench^Phantom", "birth_date": "1970-01-01", "sex": "F"},
         "accession_number": f"B{name}"[:16],
-        "modality": "US",
+        "modality": modalities.of_champion("ultrasound").code,
         "procedure": "Breast ultrasound (bench)",
         "images": [{"file": "phantom.png", "laterality": "L"}],
     }

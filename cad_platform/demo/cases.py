@@ -27,7 +27,8 @@ class CaseImage:
 
 @dataclass(frozen=True)
 class Case:
-    """One study to post. `images(folder)` writes or finds the files when their turn has come."""
+    """One study to post. `images(folder)` writes or finds the files when their turn has come; `is_slow` where its
+    analysis takes longest."""
 
     key: str
     modality: str
@@ -37,6 +38,7 @@ class Case:
     procedure: str
     images: Callable[[Path], list[CaseImage]]
     priority: str = "routine"
+    is_slow: bool = False
     truth: dict[str, Any] = field(default_factory=dict)
 
     @property

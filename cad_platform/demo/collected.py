@@ -158,6 +158,7 @@ def _her2st_slide(root: Path) -> Iterator[Case]:
             birth_date=None,
             procedure="Breast resection, H&E whole slide (HER2 spatial transcriptomics data set)",
             priority="urgent",
+            is_slow=True,
             images=_fixed(CaseImage(path, "section-B4.tif", pixel_spacing_um=0.67)),
             truth={"source": "her2st B4", "label": "HER2-positive carcinoma"},
         )

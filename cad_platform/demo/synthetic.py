@@ -1,4 +1,4 @@
-"""Synthetic cases of the three modalities: phantoms under invented names that say so.
+"""Synthetic cases: phantoms under invented names that say so. Each modality says which families of phantoms show it.
 
 The same seed gives the same pixels, so that a case is the same wherever it is loaded. What is true of each is
 known to the pixel; `demo-truth.json` keeps it for whoever checks the models.
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cad_platform import modalities
 from cad_platform.demo.cases import Case, CaseImage
 from imaging.phantoms import Phantom, histology, mammography, ultrasound
 from imaging.phantoms.phantom import Lesion
@@ -49,48 +50,52 @@ _HISTOPATHOLOGY = (
 _SLIDE = _Invented("Adeyemi^Folake", "1956-10-25", "malignant")
 
 
+@dataclass(frozen=True)
+class _Family:
+    """One family of phantoms: what a post calls the examination, the women it shows by their numbers, and what writes
+    the files of one of them."""
+
+    procedure: str
+    women: dict[int, _Invented]
+    images: Callable[[int, _Invented, str], Callable[[Path], list[CaseImage]]]
+    is_slow: bool = False
+
+
 def synthetic_cases() -> list[Case]:
-    """Small ones first; the slide is last."""
-    cases = [
-        _case("US", number, person, "Breast ultrasound (synthetic)", _ultrasound(number, person))
-        for number, person in enumerate(_ULTRASOUND, 1)
+    """Of every registered modality, small ones first; the slide is last."""
+    return [
+        _case(modality.code, family, number)
+        for name, family in FAMILIES.items()
+        for modality in modalities.registered()
+        if name in modality.phantoms
+        for number in family.women
     ]
-    cases += [
-        _case("MG", number, person, "Mammography, four views (synthetic)", _mammography(number, person))
-        for number, person in enumerate(_MAMMOGRAPHY, 1)
-    ]
-    cases += [
-        _case("SM", number, person, "Breast biopsy, H&E photograph (synthetic)", _tissue(number, person))
-        for number, person in enumerate(_HISTOPATHOLOGY, 1)
-    ]
-    cases.append(_case("SM", 9, _SLIDE, "Breast resection, H&E whole slide (synthetic)", _slide(9, _SLIDE)))
-    return cases
 
 
-def _case(
-    modality: str, number: int, person: _Invented, procedure: str, images: Callable[[Path], list[CaseImage]]
-) -> Case:
+def _case(modality: str, family: _Family, number: int) -> Case:
+    woman, patient_id = family.women[number], f"SYN-{modality}-{number:02d}"
     return Case(
         key=f"synthetic/{modality}/{number}",
         modality=modality,
-        patient_id=f"SYN-{modality}-{number:02d}",
-        patient_name=person.patient_name,
-        birth_date=person.birth_date,
-        procedure=procedure,
-        priority=person.priority,
-        images=images,
-        truth={"source": "synthetic", "lesion": person.lesion},
+        patient_id=patient_id,
+        patient_name=woman.patient_name,
+        birth_date=woman.birth_date,
+        procedure=family.procedure,
+        priority=woman.priority,
+        is_slow=family.is_slow,
+        images=family.images(number, woman, patient_id),
+        truth={"source": "synthetic", "lesion": woman.lesion},
     )
 
 
-def _ultrasound(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
+def _ultrasound(seed: int, person: _Invented, patient_id: str) -> Callable[[Path], list[CaseImage]]:
     """As the devices in use send it: DICOM, once a cine loop, and plain pictures."""
 
     def images(folder: Path) -> list[CaseImage]:
         made = ultrasound.phantom(seed, person.lesion)
         if seed % 2:
             path = folder / "breast.dcm"
-            ultrasound.write_dicom(made, path, frames=8 if seed == 3 else 1, PatientID=f"SYN-US-{seed:02d}")
+            ultrasound.write_dicom(made, path, frames=8 if seed == 3 else 1, PatientID=patient_id)
             return [CaseImage(path, path.name, truth=_truth(made))]
         path = folder / "breast.png"
         ultrasound.write_png(made, path)
@@ -99,7 +104,7 @@ def _ultrasound(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage
     return images
 
 
-def _mammography(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
+def _mammography(seed: int, person: _Invented, patient_id: str) -> Callable[[Path], list[CaseImage]]:
     """Four views as DICOM; the lesion is on the left for odd seeds. The headers say side and view."""
 
     def images(folder: Path) -> list[CaseImage]:
@@ -107,14 +112,14 @@ def _mammography(seed: int, person: _Invented) -> Callable[[Path], list[CaseImag
         found = []
         for made in mammography.exam(seed, left=left, right=right):  # type: ignore[arg-type]
             path = folder / f"{made.laterality}-{made.view}.dcm"
-            mammography.write_dicom(made, path, PatientID=f"SYN-MG-{seed:02d}")
+            mammography.write_dicom(made, path, PatientID=patient_id)
             found.append(CaseImage(path, path.name, truth=_truth(made)))
         return found
 
     return images
 
 
-def _tissue(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
+def _tissue(seed: int, person: _Invented, _patient_id: str) -> Callable[[Path], list[CaseImage]]:
     """A photograph through the microscope: its scale is what the sender says."""
 
     def images(folder: Path) -> list[CaseImage]:
@@ -126,7 +131,7 @@ def _tissue(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
     return images
 
 
-def _slide(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
+def _slide(seed: int, person: _Invented, _patient_id: str) -> Callable[[Path], list[CaseImage]]:
     """A small pyramid that knows its own scale."""
 
     def images(folder: Path) -> list[CaseImage]:
@@ -140,3 +145,18 @@ def _slide(seed: int, person: _Invented) -> Callable[[Path], list[CaseImage]]:
 
 def _truth(made: Phantom) -> dict[str, Any]:
     return {"label": made.label, "boxes": [list(box) for box in made.boxes], "seed": made.seed}
+
+
+#: By the names that modalities give them, the quick ones first.
+FAMILIES = {
+    "ultrasound": _Family(
+        "Breast ultrasound (synthetic)", dict(enumerate(_ULTRASOUND, start=1)), _ultrasound
+    ),
+    "mammography": _Family(
+        "Mammography, four views (synthetic)", dict(enumerate(_MAMMOGRAPHY, start=1)), _mammography
+    ),
+    "tissue": _Family(
+        "Breast biopsy, H&E photograph (synthetic)", dict(enumerate(_HISTOPATHOLOGY, start=1)), _tissue
+    ),
+    "slide": _Family("Breast resection, H&E whole slide (synthetic)", {9: _SLIDE}, _slide, is_slow=True),
+}

@@ -78,6 +78,14 @@ def of_file_kind(kind: str) -> str:
     return takers[0].code if len(takers) == 1 else ""
 
 
+def of_champion(model: str) -> Modality:
+    """The modality for which the platform brings this model. Raises `UnknownModality`."""
+    for modality in _modalities.values():
+        if modality.champion == model:
+            return modality
+    raise UnknownModality(f"{model} is no modality's champion")
+
+
 def taking(kind: str) -> tuple[Modality, ...]:
     """Those whose studies may hold a file of this kind."""
     return tuple(modality for modality in registered() if kind in modality.file_kinds)

@@ -338,7 +338,7 @@ describe('a heat map', () => {
   async function openWithHeat(): Promise<void> {
     await openStage(
       caseOf(
-        'US',
+        'single',
         images.map((image) => ({ ...image })),
       ),
     );
@@ -370,7 +370,7 @@ describe('a heat map', () => {
   test('takes its colours from the image, not from a pane that does not know it yet', async () => {
     await openStage(
       caseOf(
-        'US',
+        'single',
         images.map((image) => ({ ...image })),
       ),
     );

@@ -44,8 +44,8 @@ class Command(BaseCommand):
         cases = synthetic_cases()
         if options["cases"] == "all":
             cases += collected_cases(Path(settings.DATA_DIR))
-        # Slides take longest to analyse: whoever is looking sees the small cases first.
-        cases.sort(key=lambda case: case.modality == "SM" and "slide" in case.procedure)
+        # Whoever is looking sees the small cases first.
+        cases.sort(key=lambda case: case.is_slow)
         loader = Loader(options["url"] or known["url"], known["token"], self._say)
         if not loader.wait_until_ready(_READY_SECONDS):
             self._say("Not every component is ready; the cases are posted and will be analysed later.")
