@@ -25,6 +25,9 @@ from embedded.chromium import BROWSER, UNPACKED_CHROMIUM, installed_chromium
 from embedded.state import REPOSITORY, StateError, read_json, write_private_json
 
 SETUP = REPOSITORY / ".local-setup"
+#: What a demo installs: the platform, the model server beside it, and the laboratory.
+LOCKS = tuple(REPOSITORY / f"requirements{name}.lock" for name in ("", "-modelserver", "-laboratory"))
+TEST_LOCK = REPOSITORY / "requirements-dev.lock"
 VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
 ARCHIVES = SETUP / "archives"
@@ -47,8 +50,15 @@ class Step:
     advice: str
 
 
-def set_up(*, tests: bool = False) -> None:
+def set_up(*, tests: bool = False, image: bool = False) -> None:
     """Bring the checkout to the state that its locked versions and sources describe.
+
+    Parameters
+    ----------
+    tests
+        With what bin/test needs.
+    image
+        Only what a hospital's web server and workers need: no model server, no laboratory (docker/Dockerfile).
 
     Raises
     ------
@@ -61,7 +71,8 @@ def set_up(*, tests: bool = False) -> None:
     try:
         with _only_one_at_a_time():
             LOG.write_text("")
-            _work_through(_steps(tests))
+            steps = _steps(tests, LOCKS[:1] if image else LOCKS)
+            _work_through([step for step in steps if not (image and step.name == "archives")])
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -86,7 +97,7 @@ def _work_through(steps: Sequence[Step]) -> None:
         print(f"{label}: done in {time.monotonic() - started:.0f} s", flush=True)
 
 
-def _steps(tests: bool) -> list[Step]:
+def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
     online = "check that this machine reaches its package index or mirror, then run the command again"
     build = "the lines above say where; a fresh checkout should not come here"
     steps = [
@@ -96,9 +107,9 @@ def _steps(tests: bool) -> list[Step]:
         Step(
             "python",
             "Installing the Python packages",
-            lambda: _digest([REPOSITORY / "requirements.lock"], _venv_digest()),
+            lambda: _digest(locks, _venv_digest()),
             [VENV / "bin" / "django-admin"],
-            lambda: _pip(REPOSITORY / "requirements.lock"),
+            lambda: _pip(*locks),
             online,
         ),
     ]
@@ -107,11 +118,9 @@ def _steps(tests: bool) -> list[Step]:
             Step(
                 "python-tests",
                 "Installing the Python packages for tests",
-                lambda: _digest(
-                    [REPOSITORY / "requirements.lock", REPOSITORY / "requirements-dev.lock"], _venv_digest()
-                ),
+                lambda: _digest([*locks, TEST_LOCK], _venv_digest()),
                 [VENV / "bin" / "pytest"],
-                lambda: _pip(REPOSITORY / "requirements.lock", REPOSITORY / "requirements-dev.lock"),
+                lambda: _pip(TEST_LOCK, alone=True),
                 online,
             )
         )
@@ -217,8 +226,10 @@ def _healthy_venv() -> bool:
     return answer.stdout.split("\n")[:5] == [str(VENV), sys.base_prefix, *map(str, sys.version_info[:3])]
 
 
-def _pip(*locks: Path) -> None:
+def _pip(*locks: Path, alone: bool = False) -> None:
+    """Install what locks list, with what a machine's build of PyTorch brings, or, `alone`, nothing more."""
     arguments = [str(PYTHON), "-m", "pip", "install", "--no-input", "--progress-bar", "off", "--no-compile"]
+    arguments += ["--no-deps"] if alone else []
     for lock in locks:
         arguments += ["-r", str(lock)]
     run(arguments, {"PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})

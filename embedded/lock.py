@@ -20,12 +20,24 @@ from embedded.state import REPOSITORY
 MACHINE_SPECIFIC = re.compile(r"^(nvidia-|cuda-|triton$)")
 
 
+#: Each set, and what it is for; what an earlier one has a later one does not repeat.
+SETS = {
+    "requirements": "what the platform runs on",
+    "requirements-modelserver": "what TorchServe's host needs beside requirements.lock",
+    "requirements-laboratory": "what training and evaluation need beside both",
+    "requirements-dev": "what bin/test adds to all of them",
+}
+
+
 def main() -> int:
-    runtime = closure(REPOSITORY / "requirements.in")
-    development = closure(REPOSITORY / "requirements-dev.in")
-    write(REPOSITORY / "requirements.lock", runtime, "what the platform runs on")
-    only_development = {name: pin for name, pin in development.items() if name not in runtime}
-    write(REPOSITORY / "requirements-dev.lock", only_development, "what bin/test adds")
+    """Write every lock from what is installed; 0."""
+    known: set[str] = set()
+    for name, purpose in SETS.items():
+        pins = closure(REPOSITORY / f"{name}.in")
+        write(
+            REPOSITORY / f"{name}.lock", {key: pin for key, pin in pins.items() if key not in known}, purpose
+        )
+        known |= pins.keys()
     return 0
 
 
@@ -51,6 +63,7 @@ def closure(source: Path) -> dict[str, str]:
 
 
 def write(target: Path, pins: dict[str, str], purpose: str) -> None:
+    """Write one lock, its purpose above the pins."""
     lines = [f"# Made by `python -m embedded.lock`: {purpose}.", *(pins[name] for name in sorted(pins))]
     target.write_text("\n".join(lines) + "\n")
 

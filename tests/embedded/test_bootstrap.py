@@ -42,7 +42,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
 
 
 def set_up(monkeypatch: pytest.MonkeyPatch, *steps: Step) -> None:
-    monkeypatch.setattr(bootstrap, "_steps", lambda tests: list(steps))
+    monkeypatch.setattr(bootstrap, "_steps", lambda *_: list(steps))
     bootstrap.set_up()
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from embedded.lock import closure
+from embedded.lock import SETS, closure
 from embedded.state import REPOSITORY
 
 
@@ -15,17 +15,15 @@ def _pins(name: str) -> set[str]:
     return {line for line in lines if line and not line.startswith("#")}
 
 
-def test_the_runtime_lock_is_what_the_requirements_lead_to() -> None:
-    assert _pins("requirements.lock") == set(closure(REPOSITORY / "requirements.in").values())
+def test_each_lock_is_what_its_requirements_lead_to_beyond_the_earlier_ones() -> None:
+    known: set[str] = set()
+    for name in SETS:
+        wanted = set(closure(REPOSITORY / f"{name}.in").values())
+        assert _pins(f"{name}.lock") == wanted - known, name
+        known |= wanted
 
 
-def test_the_development_lock_adds_the_rest() -> None:
-    runtime, development = _pins("requirements.lock"), _pins("requirements-dev.lock")
-    assert set(closure(REPOSITORY / "requirements-dev.in").values()) <= runtime | development
-    assert not runtime & development
-
-
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("name", [f"{name}.lock" for name in SETS])
 def test_a_lock_holds_exact_versions_and_nothing_else(name: str) -> None:
     assert [pin for pin in _pins(name) if not re.fullmatch(r"[a-z0-9-]+==[0-9][A-Za-z0-9.]*", pin)] == []
 

@@ -32,7 +32,6 @@ INSTALLED_APPS = [
     "allauth.account",
     "pgtrigger",
     "pghistory",
-    "rules",
     "csp",
     "django_htmx",
     "rest_framework",
@@ -104,10 +103,7 @@ DATABASE_APP_ROLE = str(database(DATABASE_URL)["USER"])
 
 # --- accounts -----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = [
-    "rules.permissions.ObjectPermissionBackend",
-    "allauth.account.auth_backends.AuthenticationBackend",
-]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
