@@ -22,20 +22,18 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+#: DICOM Modality (0008,0060): a code string of up to 16 characters. Which codes there are is not decided here.
+ModalityCode = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 _]+$")]
+
+#: Operating points that a reader may choose from, from many marks to few; thresholds of these names travel with every
+#: set of weights, gates and calibration beside them.
+OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
 
 
 class ContractModel(BaseModel):
     """Immutable; an unknown field is an error, so that a misspelt one cannot pass unnoticed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
-
-
-class Modality(StrEnum):
-    """DICOM modality codes of the three kinds of study."""
-
-    MAMMOGRAPHY = "MG"
-    ULTRASOUND = "US"
-    SLIDE_MICROSCOPY = "SM"
 
 
 class Flag(StrEnum):
@@ -64,7 +62,7 @@ class AnalysisRequest(ContractModel):
     request_id: str
     model: str
     model_version: str
-    modality: Modality
+    modality: ModalityCode
     images: tuple[ImageReference, ...] = Field(min_length=1)
 
 
@@ -137,7 +135,7 @@ class AnalysisResult(ContractModel):
 class InputContract(ContractModel):
     """What a study must bring for the model to say anything of it. Not met is a result too."""
 
-    modality: Modality
+    modality: ModalityCode
     kinds: tuple[Literal["image", "slide"], ...]
     max_images: int = Field(gt=0)
     needs_pixel_spacing: bool = False
@@ -159,6 +157,12 @@ class ModelManifest(ContractModel):
     classes: tuple[str, ...]
     positive_class: str
     input: InputContract
+    pipeline: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*$",
+        exclude_if=lambda name: name is None,
+        description="folder of inference/runtime that serves it; the model's own name where it is not said",
+    )
     weights: WeightsFile
     preprocessing: dict[str, object]
     preprocessing_sha256: Sha256
@@ -170,6 +174,11 @@ class ModelManifest(ContractModel):
     parameters: int = Field(gt=0, description="trainable and frozen, of the network as served")
     licence: str = Field(description="what the training data allow; shown with the model")
     intended_use: str
+
+    @property
+    def served_by(self) -> str:
+        """The pipeline's name."""
+        return self.pipeline or self.name
 
     @property
     def identity(self) -> ModelIdentity:

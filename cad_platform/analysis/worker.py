@@ -17,6 +17,9 @@ _PR_SET_PDEATHSIG = 1
 def load_pipelines(**_: Any) -> None:
     """In the parent, before it forks: its children share the imported libraries' memory."""
     import inference.runtime.analyse  # noqa: F401
+    from inference.runtime import pipelines
+
+    pipelines.load_pipelines()
 
 
 @worker_process_init.connect

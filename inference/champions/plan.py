@@ -51,13 +51,15 @@ Settings = TypeVar("Settings")
 class Plan:
     """What a build is decided by, and where it keeps its checkpoints.
 
-    `settings`: the recipe's own, in place of the defaults. Without `refit` the network of the first fold is served,
-    where figures come from folds. `recipe` and its digest go into the card."""
+    `modality`: the DICOM code of the studies that the model serves. `settings`: the recipe's own, in place of the
+    defaults. Without `refit` the network of the first fold is served, where figures come from folds. `recipe` and its
+    digest go into the card."""
 
     data: Path
     run: Path
     store: Path
     version: str
+    modality: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     recipe: str = ""

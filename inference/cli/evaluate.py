@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.champions.registry import datasets_of
 from inference.cli.retrain import Repeated, retrain
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets.sample import DatasetError, LeakError, Sample
@@ -76,7 +77,7 @@ def rerun(
         raise RecordsError("--rerun measures the served weights; no out-of-fold prediction is theirs")
     samples: list[Sample] = []
     if dataset != measuring.MOSAIC:
-        for tree in measuring.trees(model, manifest.input.modality, data, dataset).values():
+        for tree in measuring.trees(datasets_of(model), manifest.served_by, data, dataset).values():
             wanted = [sample for sample in tree if split is None or sample.split == split]
             if not skip_trained:
                 refuse_training_samples(wanted, folder, tree, _REFUSED)

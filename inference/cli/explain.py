@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import sandbox
+from inference.champions.registry import datasets_of
 from inference.cli.predict import files_of
 from inference.contract import AnalysisError, ImageReference, ModelManifest, NotApplicable
 from inference.datasets.sample import DatasetError, LeakError
@@ -183,7 +184,9 @@ def run_checks(asked: Checking) -> int:
         return _checked_folds(asked, manifest, asked.folds)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
-        samples = untrained(held_out(asked.model, asked.data), version_folder(manifest, asked.store))
+        samples = untrained(
+            held_out(datasets_of(asked.model), asked.data), version_folder(manifest, asked.store)
+        )
         if not samples:
             raise LeakError(
                 f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.champions import registry as champions
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.runtime.store import DEFAULT_STORE, StoreError
 
-MODELS = ("ultrasound", "mammography", "histopathology")
+MODELS = champions.names()
 #: Exit status of `archive` where versions were left out and others were built.
 SOME_REFUSED = 2
 EXPLANATIONS = ("map", "integrated_gradients", "occlusion")

@@ -89,7 +89,8 @@ def retrain(
     """
     manifest = read_manifest(model, store, version)
     committed = committed_fold(version_folder(manifest, store), fold)
-    from inference.champions.build import Plan, retrain_fold
+    from inference.champions.plan import Plan
+    from inference.champions.registry import retrain_fold
 
     plan = Plan(data=data, run=run, store=store, version=manifest.version, seed=seed)
     return compare_fold(manifest, committed, retrain_fold(model, fold, plan), fold)

@@ -6,13 +6,20 @@ import logging
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.runtime.store import DEFAULT_STORE, next_version
+
+if TYPE_CHECKING:
+    from inference.champions.recipe import ChampionRecipe
+    from inference.recipes.schema import Recipe
 
 
 def add_arguments(train: ArgumentParser, data: Path) -> None:
     """What `train` takes; those of the champions do nothing for other recipes, and the reverse."""
-    train.add_argument("recipe", metavar="RECIPE", help="a name in inference/recipes, or a YAML file")
+    train.add_argument(
+        "recipe", metavar="RECIPE", help="a name in inference/recipes or inference/champions, or a YAML file"
+    )
     train.add_argument("--data", type=Path, default=data, help="the set's tree, or a folder of sets by name")
     train.add_argument("--run", type=Path, help="an unfinished run in it goes on (default runs/RECIPE)")
     train.add_argument("--seed", type=int, default=0)
@@ -39,31 +46,34 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
 def run(chosen: Namespace) -> int:
     """Exit status: 0, or 1 with a sentence on stderr."""
     from inference.blocks.parameters import BlockError
+    from inference.champions import registry
     from inference.champions.plan import PlanError
+    from inference.champions.recipe import parse as parse_champion
     from inference.datasets.sample import DatasetError, LeakError
     from inference.recipes.runfolder import RunError
-    from inference.recipes.schema import ChampionRecipe, RecipeError, changed, load
+    from inference.recipes.schema import RecipeError, changed, find, parse, read
     from inference.recipes.training import CheckpointError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]
     variants = (*chosen.variant, *named)
     try:
-        recipe = load(chosen.recipe, variants)
-        if isinstance(recipe, ChampionRecipe):
-            return _champion(recipe, chosen)
+        is_champion = chosen.recipe in registry.names()
+        path = registry.recipe_file(chosen.recipe) if is_champion else find(chosen.recipe, registry.names())
+        content = read(path, variants)
+        if "champion" in content:
+            return _champion(parse_champion(content, path), chosen)
+        recipe = parse(content, path.name)
         if chosen.folds is not None:
             recipe = changed(recipe, {"data.folds": chosen.folds, "data.protocol": "folds"})
-        return _recipe(recipe, chosen, variants)
-    except (RecipeError, BlockError, DatasetError, RunError, CheckpointError) as error:
-        print(f"inference: {error}", file=sys.stderr)
-    except PlanError as error:
+        return _recipe(recipe, path, chosen, variants)
+    except (RecipeError, BlockError, DatasetError, RunError, CheckpointError, PlanError) as error:
         print(f"inference: {error}", file=sys.stderr)
     except LeakError as error:
         print(f"inference: refused, a leak: {error}", file=sys.stderr)
     return 1
 
 
-def _recipe(recipe: object, chosen: Namespace, variants: tuple[str, ...]) -> int:
+def _recipe(recipe: Recipe, source: Path, chosen: Namespace, variants: tuple[str, ...]) -> int:
     import json
 
     import torch
@@ -71,14 +81,12 @@ def _recipe(recipe: object, chosen: Namespace, variants: tuple[str, ...]) -> int
     from inference.recipes.reporting import as_text
     from inference.recipes.runner import Order
     from inference.recipes.runner import run as run_recipe
-    from inference.recipes.schema import Recipe, find
 
-    assert isinstance(recipe, Recipe)
     torch.set_num_threads(chosen.threads)
     order = Order(
         data=chosen.data,
         run=chosen.run or Path("runs") / "-".join((recipe.id, *variants)),
-        source=find(chosen.recipe),
+        source=source,
         variants=variants,
         seed=chosen.seed,
         shuffle_labels=chosen.shuffle_labels,
@@ -88,15 +96,13 @@ def _recipe(recipe: object, chosen: Namespace, variants: tuple[str, ...]) -> int
     return 0
 
 
-def _champion(recipe: object, chosen: Namespace) -> int:
-    """All that is special to the served models: `inference.training` builds them and writes into the store."""
+def _champion(recipe: ChampionRecipe, chosen: Namespace) -> int:
+    """A served model is built by its champion, which writes it into the store."""
     import torch
 
-    from inference.champions.build import BUILDERS, Plan, fit_final
-    from inference.champions.plan import refuse_known_version
-    from inference.recipes.schema import ChampionRecipe
+    from inference.champions.plan import Plan, refuse_known_version
+    from inference.champions.registry import build, fit_final
 
-    assert isinstance(recipe, ChampionRecipe)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     torch.set_num_threads(chosen.threads)
     plan = Plan(
@@ -104,6 +110,7 @@ def _champion(recipe: object, chosen: Namespace) -> int:
         run=chosen.run or Path("runs") / recipe.id,
         store=chosen.store,
         version=chosen.version or next_version(recipe.champion, chosen.store),
+        modality=recipe.modality,
         settings=recipe.train,
         seed=chosen.seed,
         recipe=recipe.id,
@@ -114,6 +121,6 @@ def _champion(recipe: object, chosen: Namespace) -> int:
         print(fit_final(recipe.champion, plan))
         return 0
     refuse_known_version(recipe.champion, plan)
-    manifest = BUILDERS[recipe.champion](plan)
+    manifest = build(recipe.champion, plan)
     print(f"{manifest.name} {manifest.version}: {manifest.weights.sha256}")
     return 0

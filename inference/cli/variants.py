@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from inference.champions.registry import datasets_of
 from inference.contract import ModelManifest
 from inference.evaluation import measuring, metrics
 from inference.evaluation.bootstrap import of_all
@@ -21,7 +22,7 @@ _Item = TypeVar("_Item")
 def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
     """Judge, and print what came of it; 0 where the file is as good as `model.onnx`, else 1."""
     manifest = read_manifest(model, store, version)
-    held_out = measuring.held_out(model, data)
+    held_out = measuring.held_out(datasets_of(model), data)
     judged = held_out if images is None else evenly(held_out, images)
 
     def judge(forward: Forward) -> Mapping[str, float]:

@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets import asap
 from inference.datasets.notes import Notes
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, Split
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Outline, Sample, Split
 from inference.datasets.tables import text_of
 
 NAME = "bach"
@@ -82,7 +81,7 @@ def _photograph(path: Path, label: str) -> Sample:
     return Sample(
         id=path.stem,
         dataset=NAME,
-        modality=Modality.SLIDE_MICROSCOPY,
+        discipline=HISTOPATHOLOGY,
         path=path,
         group_id=path.stem,
         label=label,
@@ -124,7 +123,7 @@ def _slides(folder: Path, notes: Notes) -> list[Sample]:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 group_id=f"slide-{path.stem}",
                 label="outlined" if outlines else "unlabelled",

@@ -10,9 +10,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes
-from inference.datasets.sample import DatasetError, Manifest, Sample, Split
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Sample, Split
 
 NAME = "bioimaging2015"
 LICENCE = "research use, ask the authors (INESC TEC; Araújo et al. 2017)"
@@ -57,7 +56,7 @@ def read(root: Path) -> Manifest:
                 Sample(
                     id=f"{part}/{path.stem}",
                     dataset=NAME,
-                    modality=Modality.SLIDE_MICROSCOPY,
+                    discipline=HISTOPATHOLOGY,
                     path=path,
                     group_id=f"{part}/{path.stem}",
                     label=label,

@@ -12,9 +12,8 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes
-from inference.datasets.sample import DatasetError, Manifest, Sample, Split
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Sample, Split
 from inference.datasets.tables import text_of
 
 NAME = "breakhis"
@@ -66,7 +65,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 group_id=group,
                 patient_id=group,

@@ -12,9 +12,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Sample
+from inference.datasets.sample import ULTRASOUND, DatasetError, Manifest, Sample
 from inference.datasets.tables import by_key, table_rows
 
 NAME = "busi"
@@ -65,7 +64,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=stem,
                 dataset=NAME,
-                modality=Modality.ULTRASOUND,
+                discipline=ULTRASOUND,
                 path=path,
                 group_id=row["group"] if row else f"alone-{stem}",
                 label=label,

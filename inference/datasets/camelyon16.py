@@ -9,10 +9,9 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets import asap
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, Split
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Outline, Sample, Split
 from inference.datasets.tables import text_of
 
 NAME = "camelyon16"
@@ -58,7 +57,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 group_id=stem,
                 label=label,

@@ -11,10 +11,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets import asap
 from inference.datasets.notes import Notes
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample, Split
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Outline, Sample, Split
 from inference.datasets.tables import by_key, table_rows
 
 NAME = "camelyon17"
@@ -65,7 +64,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 group_id=f"centre-{centre}",
                 patient_id=patient,

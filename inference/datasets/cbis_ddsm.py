@@ -12,9 +12,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from imaging.errors import ImagingError
-from inference.contract import Modality
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Sample, Split
+from inference.datasets.sample import MAMMOGRAPHY, DatasetError, Manifest, Sample, Split
 from inference.datasets.tables import table_rows
 
 NAME = "cbis_ddsm"
@@ -67,7 +66,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=name,
                 dataset=NAME,
-                modality=Modality.MAMMOGRAPHY,
+                discipline=MAMMOGRAPHY,
                 path=path,
                 group_id=first["patient_id"],
                 patient_id=first["patient_id"],

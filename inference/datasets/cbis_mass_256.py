@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Sample
+from inference.datasets.sample import MAMMOGRAPHY, DatasetError, Manifest, Sample
 from inference.datasets.tables import by_key, table_rows
 
 NAME = "cbis_mass_256"
@@ -53,7 +52,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=image.stem,
                 dataset=NAME,
-                modality=Modality.MAMMOGRAPHY,
+                discipline=MAMMOGRAPHY,
                 path=image,
                 patient_id=row["patient"],
                 group_id=row["patient"],

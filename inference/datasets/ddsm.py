@@ -16,9 +16,9 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.contract import Modality, Point
+from inference.contract import Point
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample
+from inference.datasets.sample import MAMMOGRAPHY, DatasetError, Manifest, Outline, Sample
 from inference.datasets.tables import text_of
 
 NAME = "ddsm"
@@ -133,7 +133,7 @@ def _sample(header: Path, case: Case, view: View, kind: str, notes: Notes) -> Sa
     return Sample(
         id=name,
         dataset=NAME,
-        modality=Modality.MAMMOGRAPHY,
+        discipline=MAMMOGRAPHY,
         path=path,
         group_id=stem,
         patient_id=stem,

@@ -8,9 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes
-from inference.datasets.sample import DatasetError, Manifest, Sample
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Sample
 from inference.datasets.tables import by_key, table_rows
 
 NAME = "idc"
@@ -56,7 +55,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 patient_id=match["patient"],
                 group_id=row["group"] if row else f"patient-{match['patient']}",

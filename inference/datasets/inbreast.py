@@ -12,9 +12,8 @@ import re
 from pathlib import Path
 from xml.parsers.expat import ExpatError
 
-from inference.contract import Modality
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample
+from inference.datasets.sample import MAMMOGRAPHY, DatasetError, Manifest, Outline, Sample
 from inference.datasets.tables import by_key, table_rows
 
 NAME = "inbreast"
@@ -79,7 +78,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=match["number"],
                 dataset=NAME,
-                modality=Modality.MAMMOGRAPHY,
+                discipline=MAMMOGRAPHY,
                 path=path,
                 group_id=match["patient"],
                 patient_id=match["patient"],

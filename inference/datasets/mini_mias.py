@@ -10,9 +10,9 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from inference.contract import Box, Modality
+from inference.contract import Box
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Sample
+from inference.datasets.sample import MAMMOGRAPHY, DatasetError, Manifest, Sample
 from inference.datasets.tables import by_key, table_rows, text_of
 
 NAME = "mini_mias"
@@ -60,7 +60,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=film,
                 dataset=NAME,
-                modality=Modality.MAMMOGRAPHY,
+                discipline=MAMMOGRAPHY,
                 path=path,
                 patient_id=str((number + 1) // 2),
                 group_id=str((number + 1) // 2),

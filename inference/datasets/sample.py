@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.contract import Box, Modality, Point
+from inference.contract import Box, Point
 from inference.datasets.notes import Defect, Notes, Trouble, count_sentences
 
 
@@ -19,6 +19,10 @@ class DatasetError(Exception):
 
 class LeakError(Exception):
     """A group stands on both sides of a split."""
+
+
+#: What kind of picture a set holds: the name of the pipeline (`inference/runtime`) that reads such pictures.
+HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND = "histopathology", "mammography", "ultrasound"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Sample:
 
     id: str
     dataset: str
-    modality: Modality
+    discipline: str
     path: Path
     group_id: str
     label: str

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from inference.contract import Modality, Point
+from inference.contract import Point
 from inference.datasets.notes import Notes, Trouble
-from inference.datasets.sample import DatasetError, Manifest, Outline, Sample
+from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Outline, Sample
 
 NAME = "tmi2015"
 LICENCE = "research use (Xu et al. 2015)"
@@ -56,7 +56,7 @@ def read(root: Path) -> Manifest:
             Sample(
                 id=path.stem,
                 dataset=NAME,
-                modality=Modality.SLIDE_MICROSCOPY,
+                discipline=HISTOPATHOLOGY,
                 path=path,
                 group_id=patient or path.stem,
                 patient_id=patient,

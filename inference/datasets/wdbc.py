@@ -10,8 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.contract import Modality
-from inference.datasets.sample import Manifest, Sample, expected_counts
+from inference.datasets.sample import HISTOPATHOLOGY, Manifest, Sample, expected_counts
 
 NAME = "wdbc"
 LICENCE = "CC BY 4.0 (Wolberg et al. 1995)"
@@ -28,7 +27,7 @@ def read(root: Path | None = None) -> Manifest:
         Sample(
             id=f"wdbc-{row}",
             dataset=NAME,
-            modality=Modality.SLIDE_MICROSCOPY,
+            discipline=HISTOPATHOLOGY,
             path=table,
             group_id=f"wdbc-{row}",
             patient_id=f"wdbc-{row}",

@@ -16,10 +16,9 @@ from inference.contract import (
     AnalysisError,
     ImageReference,
     ImageResult,
-    Modality,
     ModelManifest,
 )
-from inference.datasets import busi, cbis_mass_256, idc, mini_mias
+from inference.datasets import idc
 from inference.datasets.catalogue import DATASETS, recognise
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import DatasetError, Sample
@@ -32,11 +31,6 @@ from inference.runtime.histopathology.preprocessing import FIELD_PX, UM_PER_PX
 MOSAIC = "idc_mosaic"
 MOSAIC_PATIENT = "14082"
 #: The sets that the models' own figures are measured on.
-OWN_DATASETS = {
-    "ultrasound": (busi.NAME,),
-    "mammography": (mini_mias.NAME, cbis_mass_256.NAME),
-    "histopathology": (idc.NAME,),
-}
 _FACTS = ("patient_id", "density", "view", "birads", "magnification", "centre")
 _EXTRA_FACTS = ("subtlety", "kinds", "slide")
 
@@ -54,7 +48,7 @@ class Measured:
 
 
 def trees(
-    model: str, modality: Modality, data: Path, dataset: str | None = None
+    datasets: Sequence[str], discipline: str, data: Path, dataset: str | None = None
 ) -> dict[str, tuple[Sample, ...]]:
     """All samples below `data` that the model may be asked about, by data set: `data` holds the sets' own
     folders (`data/busi` …), or is one tree whose grammar an importer knows.
@@ -62,7 +56,7 @@ def trees(
     Raises:
         DatasetError: nothing of the kind is there.
     """
-    wanted = (dataset,) if dataset else OWN_DATASETS.get(model, ())
+    wanted = (dataset,) if dataset else datasets
     found = {
         name: DATASETS[name].read(data / name).samples
         for name in wanted
@@ -72,20 +66,20 @@ def trees(
         found = {
             name: manifest.samples
             for name, manifest in recognise(data)
-            if manifest.samples and manifest.samples[0].modality is modality and dataset in (None, name)
+            if manifest.samples and manifest.samples[0].discipline == discipline and dataset in (None, name)
         }
     if not found:
-        raise DatasetError(f"{data} holds no {dataset or modality.value} data that an importer reads")
+        raise DatasetError(f"{data} holds no {dataset or discipline} data that an importer reads")
     return found
 
 
-def held_out(model: str, data: Path) -> list[Sample]:
+def held_out(datasets: Sequence[str], data: Path) -> list[Sample]:
     """`val` of the published splits of the model's own sets.
 
     Raises:
         LeakError: a group has samples in more than one published split.
     """
-    return [s for name in OWN_DATASETS[model] for s in DATASETS[name].read(data / name).part("val")]
+    return [s for name in datasets for s in DATASETS[name].read(data / name).part("val")]
 
 
 def predict(

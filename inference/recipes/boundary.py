@@ -11,11 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.contract import Modality
 from inference.datasets.audit import near_duplicates
 from inference.datasets.audit.near_duplicates import RULES, Gray
 from inference.datasets.pixels import read_gray
-from inference.datasets.sample import LeakError, Sample, assert_disjoint
+from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample, assert_disjoint
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,14 @@ def look_alikes(samples: Sequence[Sample]) -> list[Twins]:
     """Pairs of samples of different groups that the audit takes for near-duplicates; tissue, which has no
     upright, in quarter turns too."""
     found = []
-    for modality in sorted({sample.modality for sample in samples}):
-        own = [sample for sample in samples if sample.modality is modality]
-        turns = (0, 1) if modality is Modality.SLIDE_MICROSCOPY else (0,)
-        found += _pairs(own, modality, turns)
+    for discipline in sorted({sample.discipline for sample in samples}):
+        own = [sample for sample in samples if sample.discipline == discipline]
+        turns = (0, 1) if discipline == HISTOPATHOLOGY else (0,)
+        found += _pairs(own, discipline, turns)
     return found
 
 
-def _pairs(samples: list[Sample], modality: Modality, turns: tuple[int, ...]) -> list[Twins]:
+def _pairs(samples: list[Sample], discipline: str, turns: tuple[int, ...]) -> list[Twins]:
     views = [(sample, turn) for turn in turns for sample in samples]
 
     @lru_cache(1)
@@ -82,9 +81,9 @@ def _pairs(samples: list[Sample], modality: Modality, turns: tuple[int, ...]) ->
         sample, turn = views[index]
         return np.ascontiguousarray(np.rot90(pixels(sample.path), turn))
 
-    signatures = [near_duplicates.sign(view(index), RULES[modality]) for index in range(len(views))]
+    signatures = [near_duplicates.sign(view(index), RULES[discipline]) for index in range(len(views))]
     pairs = near_duplicates.find(
-        signatures, lambda index: near_duplicates.fine(view(index)), RULES[modality], lambda *_: None
+        signatures, lambda index: near_duplicates.fine(view(index)), RULES[discipline], lambda *_: None
     )
     found: dict[tuple[Path, Path], Twins] = {}
     for pair in pairs:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -219,29 +219,13 @@ class Recipe(Part):
     @property
     def hash(self) -> str:
         """sha256 of the canonical JSON (sorted keys, no spaces, defaults filled in)."""
-        return _hash(self)
+        return digest_of(self)
 
 
-class ChampionRecipe(Part):
-    """A recipe of one of the served models; `inference.training` knows what its parameters mean."""
-
-    id: str = Field(pattern=r"^[a-z0-9_]+$")
-    champion: Literal["ultrasound", "mammography", "histopathology"]
-    title: str
-    train: dict[
-        Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")],
-        bool | int | float | str | tuple[bool | int | float | str, ...],
-    ] = Field(default_factory=dict)
-    expect: tuple[Expect, ...] = ()
-
-    @property
-    def hash(self) -> str:
-        """sha256 of the canonical JSON."""
-        return _hash(self)
-
-
-def _hash(recipe: Part) -> str:
-    text = json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+def digest_of(recipe: Part, without: Collection[str] = ()) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no spaces, defaults filled in), keys `without` left out."""
+    content = recipe.model_dump(mode="json", exclude=set(without))
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -264,25 +248,36 @@ def known() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
-def find(name: str) -> Path:
-    """The file of a recipe by name or path.
+def find(name: str, others: Sequence[str] = ()) -> Path:
+    """The file of a recipe by name or path; `others` are names that the sentence lists beside this folder's.
 
     Raises:
         RecipeError: there is none.
     """
     path = FOLDER / f"{name}.yaml" if name in known() else Path(name)
     if not path.is_file():
-        raise RecipeError(f"{name} is neither a file nor one of the recipes {', '.join(known())}")
+        raise RecipeError(
+            f"{name} is neither a file nor one of the recipes {', '.join(sorted((*known(), *others)))}"
+        )
     return path
 
 
-def load(name: str, variants: Sequence[str] = ()) -> Recipe | ChampionRecipe:
-    """Read, lay the variants over it in turn, and validate, blocks and their parameters too.
+def load(name: str, variants: Sequence[str] = ()) -> Recipe:
+    """`find`, `read` and `parse` together.
 
     Raises:
         RecipeError: with the file, the key and what is wrong with it.
     """
     path = find(name)
+    return parse(read(path, variants), path.name)
+
+
+def read(path: Path, variants: Sequence[str] = ()) -> dict[str, Any]:
+    """The keys of a recipe's file, with the variants laid over them in turn; not validated yet.
+
+    Raises:
+        RecipeError: no mapping of keys, or a variant that it does not have.
+    """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -296,28 +291,31 @@ def load(name: str, variants: Sequence[str] = ()) -> Recipe | ChampionRecipe:
                 f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})"
             )
         content = overlay(content, offered[variant], f"{path.name}: variants.{variant}")
-    return parse(content, path.name)
+    return content
 
 
-def parse(content: dict[str, Any], source: str) -> Recipe | ChampionRecipe:
-    """Validate a recipe's content.
+def first_error(error: ValidationError) -> str:
+    """The first key that is wrong, and what is wrong with it."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the whole"
+    return f"{key}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def parse(content: dict[str, Any], source: str) -> Recipe:
+    """Validate a recipe's content, blocks and their parameters too.
 
     Raises:
         RecipeError: naming `source`, the key and what is wrong with it.
     """
-    kind = ChampionRecipe if "champion" in content else Recipe
     try:
-        recipe = kind.model_validate(content)
+        recipe = Recipe.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "the whole"
-        raise RecipeError(f"{source}: {key}: {first['msg'].removeprefix('Value error, ')}") from None
-    if isinstance(recipe, Recipe):
-        for key, family, block in blocks(recipe):
-            try:
-                check(family, block.name, block.parameters)
-            except BlockError as error:
-                raise RecipeError(f"{source}: {key}: {error}") from None
+        raise RecipeError(f"{source}: {first_error(error)}") from None
+    for key, family, block in blocks(recipe):
+        try:
+            check(family, block.name, block.parameters)
+        except BlockError as error:
+            raise RecipeError(f"{source}: {key}: {error}") from None
     return recipe
 
 
@@ -389,6 +387,4 @@ def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
         if not isinstance(place, dict):
             raise RecipeError(f"{recipe.id}: search.over: there is no {key}")
         place[last] = value
-    altered = parse(content, recipe.id)
-    assert isinstance(altered, Recipe)
-    return altered
+    return parse(content, recipe.id)

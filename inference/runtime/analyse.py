@@ -2,44 +2,27 @@
 
     decode (in a child process) → preprocess → forward (the only part that differs) → post-process
 
-The modality decides the module that knows its preprocessing and its findings.
+The manifest says which pipeline knows the preprocessing and the findings (`inference.runtime.pipelines`).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import (
+    OPERATING_POINTS,
     AnalysisRequest,
     AnalysisResult,
-    Modality,
     ModelManifest,
     NotApplicable,
     Timings,
 )
 from inference.runtime.forward import Forward, Save
-from inference.runtime.histopathology import pipeline as histopathology
-from inference.runtime.mammography import pipeline as mammography
-from inference.runtime.study import Clock, StudyFinding
-from inference.runtime.ultrasound import pipeline as ultrasound
-
-_Pipeline = Callable[[AnalysisRequest, ModelManifest, Forward, Save, Clock], StudyFinding]
-_PIPELINES: dict[Modality, _Pipeline] = {
-    Modality.ULTRASOUND: ultrasound.analyse,
-    Modality.MAMMOGRAPHY: mammography.analyse,
-    Modality.SLIDE_MICROSCOPY: histopathology.analyse,
-}
-_PROBES: dict[Modality, tuple[int, ...]] = {
-    Modality.ULTRASOUND: ultrasound.INPUT_SHAPE,
-    Modality.MAMMOGRAPHY: mammography.INPUT_SHAPE,
-    Modality.SLIDE_MICROSCOPY: histopathology.INPUT_SHAPE,
-}
-#: Operating points that a reader may choose from; gates and calibration stay in the manifest.
-OPERATING_POINTS = ("high_sensitivity", "balanced", "high_specificity")
+from inference.runtime.pipelines import pipeline_of
+from inference.runtime.study import Clock
 
 
 def analyse(
@@ -58,7 +41,7 @@ def analyse(
     begun = time.perf_counter()
     _check_contract(request, manifest)
     clock = Clock()
-    study = _PIPELINES[manifest.input.modality](request, manifest, forward, save, clock)
+    study = pipeline_of(manifest).analyse(request, manifest, forward, save, clock)
     total = (time.perf_counter() - begun) * 1000
     return AnalysisResult(
         model=manifest.identity,
@@ -79,7 +62,7 @@ def analyse(
 
 def probe_tensor(manifest: ModelManifest) -> NDArray[np.uint8]:
     """A grey input of the right shape, for a prediction that proves the model alive."""
-    return np.full(_PROBES[manifest.input.modality], 128, np.uint8)
+    return np.full(pipeline_of(manifest).INPUT_SHAPE, 128, np.uint8)
 
 
 def _check_contract(request: AnalysisRequest, manifest: ModelManifest) -> None:
@@ -90,8 +73,8 @@ def _check_contract(request: AnalysisRequest, manifest: ModelManifest) -> None:
         )
     if request.modality != manifest.input.modality:
         raise NotApplicable(
-            f"not analysed: {manifest.name} reads {manifest.input.modality.value} studies, "
-            f"this one is {request.modality.value}"
+            f"not analysed: {manifest.name} reads {manifest.input.modality} studies, "
+            f"this one is {request.modality}"
         )
     if len(request.images) > manifest.input.max_images:
         raise NotApplicable(

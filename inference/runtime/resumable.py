@@ -25,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisError, AnalysisRequest, ImageReference, Modality, ModelManifest
+from inference.contract import AnalysisError, AnalysisRequest, ImageReference, ModelManifest
 from inference.runtime import wire
 from inference.runtime.forward import Forward, ForwardOutput
 
@@ -151,13 +151,13 @@ def file_of(folder: Path, image: ImageReference, manifest: ModelManifest) -> Pat
 def resumable(
     forward: Forward, request: AnalysisRequest, manifest: ModelManifest, folder: Path | None
 ) -> Iterator[Forward]:
-    """`forward`, or one that keeps its passes under `folder` where the request is of slides.
+    """`forward`, or one that keeps its passes under `folder` where the model reads slides.
 
     The file is removed when the analysis ends, with a result or with an error that trying again cannot mend;
     it stays where the process is killed or the model server goes away.
     """
     file = None
-    if folder is not None and request.modality is Modality.SLIDE_MICROSCOPY:
+    if folder is not None and "slide" in manifest.input.kinds:
         # A request of several images shares the first one's file: batches go by their own pixels.
         with suppress(OSError):  # the reader says in its own words what is wrong with the image
             file = file_of(folder, request.images[0], manifest)

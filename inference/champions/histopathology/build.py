@@ -14,7 +14,7 @@ import torch
 from inference.champions.histopathology import train as histopathology
 from inference.champions.histopathology.network import FieldNetwork, FieldOutput
 from inference.champions.plan import INTENDED_USE, Plan, novelty_limit, store_model, told
-from inference.contract import InputContract, Modality, ModelManifest
+from inference.contract import InputContract, ModelManifest
 from inference.datasets import idc
 from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account
@@ -62,7 +62,7 @@ def described(
         name="histopathology", version=plan.version, title="Histopathology: invasive ductal carcinoma in H&E",
         classes=idc.LABELS, positive_class="idc",
         input=InputContract(
-            modality=Modality.SLIDE_MICROSCOPY, kinds=("image", "slide"), max_images=16, needs_pixel_spacing=True,
+            modality=plan.modality, kinds=("image", "slide"), max_images=16, needs_pixel_spacing=True,
             working_um_per_px=tissue.UM_PER_PX,
         ),
         weights=plan.unwritten_weights, preprocessing=tissue.PREPROCESSING,

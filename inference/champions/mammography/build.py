@@ -25,7 +25,7 @@ from inference.champions.mammography import films, masses
 from inference.champions.mammography.films import Places
 from inference.champions.mammography.network import FilmOutput, FilmReader, MammogramNetwork
 from inference.champions.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
-from inference.contract import InputContract, Modality, ModelManifest
+from inference.contract import InputContract, ModelManifest
 from inference.datasets import cbis_mass_256, mini_mias
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample, grouped_folds
@@ -209,7 +209,7 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
         name="mammography", version=plan.version,
         title="Mammography: abnormality of a view, masses and their malignancy",
         classes=("normal", "abnormal", "malignancy"), positive_class="abnormal",
-        input=InputContract(modality=Modality.MAMMOGRAPHY, kinds=("image",), max_images=16, working_um_per_px=None),
+        input=InputContract(modality=plan.modality, kinds=("image",), max_images=16, working_um_per_px=None),
         weights=plan.unwritten_weights, preprocessing=film.PREPROCESSING,
         preprocessing_sha256=plan.digest(film.PREPROCESSING), thresholds=operating_points(chances, abnormal),
         calibration={

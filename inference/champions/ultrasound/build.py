@@ -18,7 +18,7 @@ from inference.blocks.networks.backbone import EfficientNetLite0
 from inference.champions.lesion import LesionNetwork, LesionOutput
 from inference.champions.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
 from inference.champions.ultrasound import train as ultrasound
-from inference.contract import InputContract, Modality, ModelManifest
+from inference.contract import InputContract, ModelManifest
 from inference.datasets import busi
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample, grouped_folds
@@ -163,7 +163,7 @@ def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
     return ModelManifest(
         name="ultrasound", version=plan.version, title="Breast ultrasound: lesion and malignancy",
         classes=busi.CLASSES, positive_class="malignant",
-        input=InputContract(modality=Modality.ULTRASOUND, kinds=("image",), max_images=64, working_um_per_px=None),
+        input=InputContract(modality=plan.modality, kinds=("image",), max_images=64, working_um_per_px=None),
         weights=plan.unwritten_weights, preprocessing=frame.PREPROCESSING,
         preprocessing_sha256=plan.digest(frame.PREPROCESSING),
         thresholds=operating_points(shares[lesions, MALIGNANT], labels[lesions] == MALIGNANT),

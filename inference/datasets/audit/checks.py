@@ -164,7 +164,7 @@ def _decode_all(
     for index, sample in enumerate(manifest.samples):
         picture = opened(sample.path)
         if picture is not None:
-            signatures[index] = near_duplicates.sign(picture.gray, RULES[sample.modality])
+            signatures[index] = near_duplicates.sign(picture.gray, RULES[sample.discipline])
         for mask in sample.masks:
             if mask not in marked:
                 drawn = opened(mask)
@@ -206,14 +206,14 @@ def _duplicates(
     progress: Progress,
 ) -> list[Finding]:
     findings: list[Finding] = []
-    for modality in sorted({sample.modality for sample in manifest.samples}):
-        indices = [i for i in signatures if manifest.samples[i].modality is modality]
+    for discipline in sorted({sample.discipline for sample in manifest.samples}):
+        indices = [i for i in signatures if manifest.samples[i].discipline == discipline]
 
         def load(position: int, indices: list[int] = indices) -> Gray:
             return near_duplicates.fine(decode(manifest.samples[indices[position]].path).gray)
 
         signed = [signatures[i] for i in indices]
-        for pair in near_duplicates.find(signed, load, RULES[modality], progress):
+        for pair in near_duplicates.find(signed, load, RULES[discipline], progress):
             first, second = indices[pair.first], indices[pair.second]
             findings += _pair_findings(manifest, first, second, pair, sides, here)
     return findings

@@ -34,7 +34,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import Modality
+from inference.datasets.sample import HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND
 
 Gray = NDArray[np.uint8]
 Field = NDArray[np.float32]
@@ -65,9 +65,9 @@ class Rules:
 
 
 RULES = {
-    Modality.ULTRASOUND: Rules(coarse=0.45, shape=0.0, agreement=0.25, alike=0.90),
-    Modality.MAMMOGRAPHY: Rules(coarse=0.68, shape=0.84, agreement=0.50),
-    Modality.SLIDE_MICROSCOPY: Rules(coarse=0.45, shape=0.0, agreement=0.30),
+    ULTRASOUND: Rules(coarse=0.45, shape=0.0, agreement=0.25, alike=0.90),
+    MAMMOGRAPHY: Rules(coarse=0.68, shape=0.84, agreement=0.50),
+    HISTOPATHOLOGY: Rules(coarse=0.45, shape=0.0, agreement=0.30),
 }
 
 

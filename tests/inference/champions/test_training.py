@@ -22,10 +22,9 @@ from inference.champions.lesion import LesionNetwork, LesionOutput
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.network import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
 from inference.champions.ultrasound import train as ultrasound
-from inference.contract import Modality
 from inference.datasets import idc
 from inference.datasets.generated import write
-from inference.datasets.sample import Sample
+from inference.datasets.sample import HISTOPATHOLOGY, Sample
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.onnx_to_torch.convert import convert
 from inference.runtime.torch_forward import TorchForward
@@ -123,9 +122,7 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
 ) -> None:
     count, patients = 44, 11
     samples = [
-        Sample(
-            str(i), "idc", Modality.SLIDE_MICROSCOPY, tmp_path, f"p{i % patients}", str(i % 2), bool(i % 2)
-        )
+        Sample(str(i), "idc", HISTOPATHOLOGY, tmp_path, f"p{i % patients}", str(i % 2), bool(i % 2))
         for i in range(count)
     ]
     fields = torch.arange(count).view(-1, 1, 1, 1).expand(-1, 50, 50, 3).to(torch.uint8)

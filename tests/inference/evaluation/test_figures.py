@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.champions.registry import datasets_of
 from inference.evaluation.account import Account, AccountError, read_account, write_account
 from inference.evaluation.card import CARD, card_text
 from inference.evaluation.detection import components, froc, mark_of
@@ -381,7 +382,7 @@ def test_the_weights_still_give_the_predictions_of_record(model: str, shared_dat
     manifest = read_manifest(model)
     records = read_records(version_folder(manifest) / PREDICTIONS)
     of_record = {(r.dataset, r.image): r for r in records if r.split == "val"}
-    samples = held_out(model, shared_data)[:: 40 if model == "histopathology" else 20]
+    samples = held_out(datasets_of(model), shared_data)[:: 40 if model == "histopathology" else 20]
     samples = [entry for entry in samples if (entry.dataset, entry.id) in of_record]
     assert samples
     for again in predict(manifest, OnnxForward(verified_weights(manifest)), samples):
@@ -391,7 +392,7 @@ def test_the_weights_still_give_the_predictions_of_record(model: str, shared_dat
 
 
 def test_facts_are_what_the_set_says_of_an_image(shared_data: Path) -> None:
-    films = {entry.id: facts_of(entry) for entry in held_out("mammography", shared_data)}
+    films = {entry.id: facts_of(entry) for entry in held_out(datasets_of("mammography"), shared_data)}
     assert films["mdb023"]["density"] == "G" and films["mdb023"]["kinds"] == "CIRC"
     masses = [facts for name, facts in films.items() if name.startswith("Mass")]
     assert masses and all({"view", "subtlety", "birads", "density", "positive"} <= set(f) for f in masses)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.contract import Modality
+from inference.champions.registry import datasets_of
 from inference.datasets import busi, cbis_mass_256, idc, mini_mias
-from inference.datasets.sample import LeakError, Manifest, Sample, assert_disjoint, grouped_folds
+from inference.datasets.sample import ULTRASOUND, LeakError, Manifest, Sample, assert_disjoint, grouped_folds
 from inference.evaluation.account import read_account
 from inference.evaluation.measuring import held_out
 from inference.evaluation.records import PREDICTIONS, read_records
@@ -23,7 +23,7 @@ def sample(number: int, group: str, label: str, patient: str | None = None, spli
     return Sample(
         id=str(number),
         dataset="made up",
-        modality=Modality.ULTRASOUND,
+        discipline=ULTRASOUND,
         path=Path(f"{number}.png"),
         group_id=group,
         label=label,
@@ -82,7 +82,7 @@ def test_a_model_refuses_to_be_measured_on_what_it_was_trained_on(model: str, sh
     folder = version_folder(read_manifest(model))
     refitted = read_account(folder).refitted
     measured = {record.dataset for record in read_records(folder / PREDICTIONS) if record.split == "val"}
-    samples = held_out(model, shared_data)
+    samples = held_out(datasets_of(model), shared_data)
     free = [entry for entry in samples if entry.dataset in measured and not refitted]
     taken_in = [entry for entry in samples if entry not in free]
     refuse_training_samples(free, folder)

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference.contract import Modality
 from inference.datasets import busi
-from inference.datasets.sample import LeakError, Sample
+from inference.datasets.sample import ULTRASOUND, LeakError, Sample
 from inference.evaluation.training_manifest import (
     TRAINING_MANIFEST,
     refusal,
@@ -36,7 +35,7 @@ def picture(path: Path, seed: int) -> Path:
 
 def sample(path: Path, group: str, dataset: str = "made up", patient: str | None = None) -> Sample:
     return Sample(
-        id=path.stem, dataset=dataset, modality=Modality.ULTRASOUND, path=path, group_id=group, label="benign",
+        id=path.stem, dataset=dataset, discipline=ULTRASOUND, path=path, group_id=group, label="benign",
         label_binary=False, patient_id=patient,
     )  # fmt: skip
 

@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.contract import Modality
 from inference.datasets import busi
 from inference.datasets.generated import write
-from inference.datasets.sample import Sample
+from inference.datasets.sample import MAMMOGRAPHY, Sample
 from inference.explain import check as checks
 from inference.explain.deletion import areas, cells_of, centre_gaussian, compare, order_of
 from inference.explain.measure import Outcome, summarise
@@ -268,7 +267,7 @@ def test_a_lesion_lies_on_the_canvas_where_it_lies_in_the_film(tmp_path: Path) -
     Image.fromarray(film).save(tmp_path / "film.png")
     Image.fromarray(mask).save(tmp_path / "mask.png")
     sample = Sample(
-        "film", "cbis_mass_256", Modality.MAMMOGRAPHY, tmp_path / "film.png", "g", "malignant", True,
+        "film", "cbis_mass_256", MAMMOGRAPHY, tmp_path / "film.png", "g", "malignant", True,
         masks=(tmp_path / "mask.png",),
     )  # fmt: skip
     found = subject_of("mammography", sample)

@@ -15,8 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from inference.blocks.registry import block
-from inference.contract import Modality
-from inference.datasets.sample import LeakError, Sample, grouped_folds
+from inference.datasets.sample import HISTOPATHOLOGY, ULTRASOUND, LeakError, Sample, grouped_folds
 from inference.recipes.boundary import digest, guard, joined, look_alikes
 from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
@@ -47,7 +46,7 @@ def samples_of(folder: Path, groups: int = 12) -> tuple[tuple[Sample, ...], dict
         Image.fromarray(image).save(path)
         samples.append(
             Sample(
-                f"{label} ({number})", "toy", Modality.ULTRASOUND, path, f"g{group}", label, label == "malignant",
+                f"{label} ({number})", "toy", ULTRASOUND, path, f"g{group}", label, label == "malignant",
                 patient_id=f"p{group}",
             )
         )  # fmt: skip
@@ -156,9 +155,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_an_augmented_copy_across_the_split_is_refused(tmp_path: Path, change: str) -> None:
     train, held = border(tmp_path)
     if change == "turned":  # tissue has no upright
-        train, held = (
-            [replace(s, modality=Modality.SLIDE_MICROSCOPY) for s in part] for part in (train, held)
-        )
+        train, held = ([replace(s, discipline=HISTOPATHOLOGY) for s in part] for part in (train, held))
     copy = tmp_path / "copy.png"
     Image.fromarray(np.ascontiguousarray(CHANGES[change](np.asarray(Image.open(held[1].path))))).save(copy)
     train.append(replace(train[0], id="copy", path=copy, group_id="new", patient_id="new"))

@@ -20,7 +20,6 @@ from inference.cli.main import main
 from inference.contract import (
     AnalysisRequest,
     ImageReference,
-    Modality,
     ModelServerUnavailable,
     NotApplicable,
 )
@@ -188,12 +187,13 @@ def test_the_file_stays_only_where_another_attempt_may_need_it(
     assert bool(list(folder.glob(f"*{SUFFIX}"))) is stays
 
 
-def test_other_modalities_and_no_folder_keep_nothing(tmp_path: Path, image: Path) -> None:
+def test_models_of_single_images_and_no_folder_keep_nothing(tmp_path: Path, image: Path) -> None:
     forward = Counted()
     with resumable(forward, request(image), MANIFEST, None) as same:
         assert same is forward
-    frames = request(image).model_copy(update={"modality": Modality.ULTRASOUND})
-    with resumable(forward, frames, MANIFEST, tmp_path / "passes") as same:
+    reads_images = MANIFEST.input.model_copy(update={"kinds": ("image",)})
+    frames = MANIFEST.model_copy(update={"input": reads_images})
+    with resumable(forward, request(image), frames, tmp_path / "passes") as same:
         assert same is forward
 
 

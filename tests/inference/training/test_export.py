@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from inference.champions import build
+from inference.champions.histopathology import build
 from inference.champions.plan import Plan, PlanError, refuse_known_version, store_model
 from inference.cli.main import main
 from inference.evaluation.account import Account
@@ -171,7 +171,7 @@ def test_a_build_is_the_next_version_unless_it_is_told_another(
         plans.append(plan)
         return read_manifest("histopathology")
 
-    monkeypatch.setitem(build.BUILDERS, "histopathology", builder)  # type: ignore[arg-type]
+    monkeypatch.setattr(build, "build", builder)
     stored(tmp_path, "2.9.9")
     words = ["train", "histopathology", "--data", str(tmp_path), "--store", str(tmp_path / "store")]
     assert main(words) == main([*words, "--version", "3.0.0rc1"]) == 0

@@ -1,0 +1,103 @@
+"""The champions by name: a folder of this package with a `recipe.yaml`, and in it the module `build`.
+
+Nothing else names them: a new folder is found because it is there. Its `build` module defines
+
+`build(plan) -> ModelManifest`
+    trains, calibrates and writes the version into the store;
+`fit_final(plan) -> Path`
+    optional: the weights of the network that is served, where figures come from folds;
+`retrain_fold(fold, plan) -> list[Record]`
+    optional: one fold's out-of-fold predictions by a network trained anew.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from inference.champions.plan import Plan
+    from inference.champions.recipe import ChampionRecipe
+    from inference.contract import ModelManifest
+    from inference.evaluation.records import Record
+
+RECIPE = "recipe.yaml"
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Every champion, sorted."""
+    return tuple(sorted(file.parent.name for file in Path(__file__).parent.glob(f"*/{RECIPE}")))
+
+
+def recipe_file(name: str) -> Path:
+    """Where the champion's recipe lies."""
+    return Path(__file__).parent / name / RECIPE
+
+
+def recipe_of(name: str) -> ChampionRecipe:
+    """The champion's recipe.
+
+    Raises
+    ------
+    LookupError
+        There is no champion of that name.
+    RecipeError
+        Its recipe is not valid.
+    """
+    from inference.champions.recipe import parse
+    from inference.recipes.schema import read
+
+    if name not in names():
+        raise LookupError(f"{name} is none of the served models {', '.join(names())}")
+    return parse(read(recipe_file(name)), recipe_file(name))
+
+
+def datasets_of(name: str) -> tuple[str, ...]:
+    """The sets that a champion's figures come from; none where the laboratory has no champion of that name."""
+    return recipe_of(name).datasets if name in names() else ()
+
+
+def build(name: str, plan: Plan) -> ModelManifest:
+    """Train the champion and write it into the store of `plan`."""
+    return cast("ModelManifest", _module(name).build(plan))
+
+
+def fit_final(name: str, plan: Plan) -> Path:
+    """The weights of the network that is served where figures come from folds; a full build goes on from its run.
+
+    Raises
+    ------
+    PlanError
+        The model has no fit apart from that behind its figures.
+    """
+    from inference.champions.plan import PlanError
+
+    module = _module(name)
+    if not hasattr(module, "fit_final"):
+        raise PlanError(
+            f"{name} serves the network that its figures were measured with: leave --final-only out"
+        )
+    return cast(Path, module.fit_final(plan))
+
+
+def retrain_fold(name: str, fold: int, plan: Plan) -> list[Record]:
+    """The fold's out-of-fold predictions by a network trained anew in `plan.run`.
+
+    Raises
+    ------
+    ValueError
+        The model's figures do not come from folds.
+    """
+    module = _module(name)
+    if not hasattr(module, "retrain_fold"):
+        raise ValueError(f"the figures of {name} come from val, not from folds")
+    return cast("list[Record]", module.retrain_fold(fold, plan))
+
+
+def _module(name: str) -> ModuleType:
+    """Training's libraries take seconds to import: only where something is built."""
+    return import_module(f"inference.champions.{name}.build")
