@@ -182,7 +182,7 @@ def _register(actor: Actor, manifest: ModelManifest, described: dict[str, Any]) 
         name=manifest.name,
         version=manifest.version,
         defaults={
-            "modality": manifest.input.modality.value,
+            "modality": manifest.input.modality,
             "weights_sha256": manifest.weights.sha256,
             **described,
         },
