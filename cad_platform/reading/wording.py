@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cad_platform import modalities
+from inference.contract import OPERATING_POINTS
 
 
 class Band(IntEnum):
@@ -27,17 +28,15 @@ class Band(IntEnum):
 
 
 #: In rising order; a score at or above a point belongs to the band.
-OPERATING_POINTS = (
-    ("high_sensitivity", Band.LOW),
-    ("balanced", Band.MIDDLE),
-    ("high_specificity", Band.HIGH),
-)
+_BANDS = tuple(zip(OPERATING_POINTS, (Band.LOW, Band.MIDDLE, Band.HIGH), strict=True))
 
-_POINT_WORDS: dict[str, str | Promise] = {
-    "high_sensitivity": gettext_lazy("high sensitivity"),
-    "balanced": gettext_lazy("balanced"),
-    "high_specificity": gettext_lazy("high specificity"),
-}
+_POINT_WORDS: dict[str, str | Promise] = dict(
+    zip(
+        OPERATING_POINTS,
+        (gettext_lazy("high sensitivity"), gettext_lazy("balanced"), gettext_lazy("high specificity")),
+        strict=True,
+    )
+)
 
 #: Classes of the models. What readers call findings is said by the modalities, and models may use those labels too.
 _CLASS_WORDS: dict[str, str | Promise] = {
@@ -115,7 +114,7 @@ class Score:
 
 def band_of(value: float, thresholds: Mapping[str, float]) -> Band:
     """The highest band whose operating point `value` reaches; UNKNOWN when the weights brought none."""
-    known = [(thresholds[name], band) for name, band in OPERATING_POINTS if name in thresholds]
+    known = [(thresholds[name], band) for name, band in _BANDS if name in thresholds]
     if not known:
         return Band.UNKNOWN
     return max((band for threshold, band in known if value >= threshold), default=Band.BELOW)
@@ -135,7 +134,7 @@ def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score
     """
     band = band_of(value, thresholds)
     words = getattr(modalities.get(modality).bands, band.name.lower())
-    reached = [name for name, of in OPERATING_POINTS if name in thresholds and of <= band]
+    reached = [name for name, of in _BANDS if name in thresholds and of <= band]
     if band is Band.UNKNOWN:
         reaches = _("The weights brought no operating point.")
     elif reached:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from inference.contract import OPERATING_POINTS
 from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
-from inference.evaluation.protocol import POINTS, sheet_of
+from inference.evaluation.protocol import sheet_of
 from inference.evaluation.results import Results
 
 CARD = "card.md"
@@ -120,7 +121,7 @@ def _results(results: Results) -> Iterator[str]:
 def _points(results: Results) -> Iterator[str]:
     manifest = results.manifest
     yield f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive."
-    if any(POINTS[0] in record.facts for record in results.records):
+    if any(OPERATING_POINTS[0] in record.facts for record in results.records):
         yield (
             "The thresholds are the served ones. Out-of-fold images were judged at the thresholds of their own "
             "fold's network, fitted without that fold."
@@ -129,7 +130,7 @@ def _points(results: Results) -> Iterator[str]:
     by_name = {(f.dataset, f.split, f.name): f for f in results.figures}
     rows = []
     for dataset, split in dict.fromkeys((f.dataset, f.split) for f in results.figures):
-        for point in POINTS:
+        for point in OPERATING_POINTS:
             names = (f"sensitivity_{point}", f"specificity_{point}")
             pair = [by_name.get((dataset, split, name)) for name in names]
             if any(pair):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import (
+    OPERATING_POINTS,
     AnalysisError,
     ImageReference,
     ImageResult,
@@ -24,7 +25,7 @@ from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
 from inference.evaluation.records import Record
-from inference.runtime.analyse import OPERATING_POINTS, analyse
+from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward
 from inference.runtime.histopathology.preprocessing import FIELD_PX, UM_PER_PX
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import ModelManifest
+from inference.contract import OPERATING_POINTS, ModelManifest
 from inference.evaluation import metrics
 from inference.evaluation.agreement import camelyon17_kappa
 from inference.evaluation.bootstrap import Statistic
@@ -17,7 +17,6 @@ from inference.evaluation.figures import Figure, Line, NotComputable, figure
 from inference.evaluation.records import Record
 
 #: Operating points by their names in the manifest, as the card words them.
-POINTS = ("high_sensitivity", "balanced", "high_specificity")
 
 
 @dataclass(frozen=True)
@@ -198,7 +197,11 @@ def lines_of(sheet: Sheet, manifest: ModelManifest) -> list[Line]:
         ]  # fmt: skip
     for ask in sheet.asks:
         if ask.name == sheet.pointed:
-            lines += [line for point in POINTS for line in _at_point(ask, point, manifest.thresholds[point])]
+            lines += [
+                line
+                for point in OPERATING_POINTS
+                for line in _at_point(ask, point, manifest.thresholds[point])
+            ]
     if sheet.classes:
         lines += _several_classes(sheet.classes)
     for ask in sheet.asks:
