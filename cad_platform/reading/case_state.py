@@ -34,6 +34,7 @@ from django.utils.translation import gettext as _
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.report_standing import standing_of
 from cad_platform.registry.routing import is_routed
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import lock_study
@@ -170,8 +171,8 @@ def is_open_for_decisions(study: Study) -> bool:
     showing a button; a writer asks `lock_open_case`."""
     if study.withdrawn_at is not None or study.state == Study.State.QUARANTINED:
         return False
-    states = set(study.reports.values_list("state", flat=True))
-    return "signed" not in states or "draft" in states
+    report = standing_of(study)
+    return report is None or report.signed_at is None or report.has_draft
 
 
 def lock_case(study_id: uuid.UUID) -> Study:

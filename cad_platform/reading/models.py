@@ -1,4 +1,4 @@
-"""What readers decide of findings. Appended, never changed: the newest decision of a finding counts."""
+"""What readers decide of findings, and how far the report of a study is."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from cad_platform.core.declarations import DatabaseRights
 
 
 class FindingDecision(models.Model):
+    """Appended, never changed: the newest decision of a finding counts."""
+
     database_rights = DatabaseRights.APPEND_ONLY
 
     class Verdict(models.TextChoices):
@@ -43,3 +45,31 @@ class FindingDecision(models.Model):
         triggers = [
             pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
         ]
+
+
+class ReportStanding(models.Model):
+    """How far the report of a study is. `reporting`, one floor up, says so through `reading.report_standing` in the
+    transaction that changes it; whether a case is open, and where it stands on the worklist, is asked here."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    study = models.OneToOneField(
+        "studies.Study", primary_key=True, on_delete=models.PROTECT, related_name="report_standing"
+    )
+    has_draft = models.BooleanField(help_text="a report or an addendum is being written")
+    signed_at = models.DateTimeField(null=True, help_text="when the latest report or addendum was signed")
+    signed_jobs = models.JSONField(
+        null=True, help_text="id → state, of the jobs that the latest signed record holds"
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(signed_at__isnull=True, signed_jobs__isnull=True)
+                | models.Q(signed_at__isnull=False, signed_jobs__isnull=False),
+                name="standing_signed_holds_jobs",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"report of study {self.study_id}"

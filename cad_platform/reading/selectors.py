@@ -11,7 +11,6 @@ from django.db.models import (
     Case,
     CharField,
     F,
-    FilteredRelation,
     IntegerField,
     Prefetch,
     Q,
@@ -34,6 +33,7 @@ from cad_platform.reading.case_state import (
     only_current,
     with_ai_state,
 )
+from cad_platform.reading.report_standing import standing_of
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import images_in_order, studies_for, study_by_uid
 
@@ -41,7 +41,7 @@ PAGE_SIZE = 25
 
 
 class ReadingState(TextChoices):
-    """Where a study stands for its readers. Derived from study, jobs and report; never stored."""
+    """Where a study stands for its readers. Derived from study, jobs and the report's standing; never stored."""
 
     RECEIVING = "receiving", _("Receiving")
     ANALYSING = "analysing", _("Being analysed")
@@ -126,8 +126,6 @@ class CaseRecord:
 def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
     return with_ai_state(studies).annotate(
-        # By its relation's name: reports live one floor up.
-        main_report=FilteredRelation("reports", condition=Q(reports__kind="report")),
         priority_rank=Case(
             When(priority=Study.Priority.STAT, then=0),
             When(priority=Study.Priority.URGENT, then=1),
@@ -138,8 +136,8 @@ def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
             When(withdrawn_at__isnull=False, then=Value(ReadingState.WITHDRAWN)),
             When(state=Study.State.QUARANTINED, then=Value(ReadingState.QUARANTINED)),
             When(state=Study.State.RECEIVING, then=Value(ReadingState.RECEIVING)),
-            When(main_report__state="signed", then=Value(ReadingState.SIGNED)),
-            When(main_report__state="draft", then=Value(ReadingState.DRAFT)),
+            When(report_standing__signed_at__isnull=False, then=Value(ReadingState.SIGNED)),
+            When(report_standing__has_draft=True, then=Value(ReadingState.DRAFT)),
             # A complete study without a job waits for the request that the outbox carries.
             When(Q(has_open_job=True) | Q(has_job=False), then=Value(ReadingState.ANALYSING)),
             default=Value(ReadingState.READY),
@@ -235,7 +233,7 @@ def case(actor: Actor, uid: str) -> CaseRecord:
         .select_related("model_version")
         .defer("result", "model_version__card", "model_version__metrics")
     )
-    signed = study.reports.filter(state="signed").order_by("signature__signed_at").last()
+    standing = standing_of(study)
     others = (
         with_reading_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
         if study.patient_id
@@ -247,9 +245,7 @@ def case(actor: Actor, uid: str) -> CaseRecord:
         images=list(images_in_order(study)),
         jobs=jobs,
         earlier_jobs=list(earlier.order_by("-requested_at", "pk")),
-        signed_jobs={job["id"]: job["state"] for job in signed.ai_summary.get("jobs", [])}
-        if signed
-        else None,
+        signed_jobs=standing.signed_jobs if standing else None,
         findings=current_findings(study, jobs),
         artefacts=list(Artefact.objects.filter(job__in=counts).select_related("instance", "job")),
         other_studies=list(others.order_by("-study_date", "-received_at")[:20]),

@@ -19,6 +19,7 @@ from cad_platform.audit.selectors import TrailEntry, trail_of_study
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
+from cad_platform.reading import report_standing
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors
 from cad_platform.reporting.ai_summary import with_current_lines
@@ -72,6 +73,7 @@ def open_draft(actor: Actor, study: Study) -> Report:
         report = Report.objects.create(
             study=study, content=contents.dump(content), created_by=actor.user, updated_by=actor.user
         )
+        report_standing.draft_begun(study)
         record_of(actor, "report.open", report)
     elif report.state == Report.State.SIGNED:
         raise Conflict(_("The report is signed. Write an addendum instead."), code="signed")
@@ -97,6 +99,7 @@ def open_addendum(actor: Actor, study: Study) -> Report:
             created_by=actor.user,
             updated_by=actor.user,
         )
+        report_standing.draft_begun(study)
         record_of(actor, "report.open", addendum)
     _be_present(actor, addendum)
     return addendum
@@ -139,6 +142,7 @@ def discard_draft(actor: Actor, report_id: uuid.UUID) -> None:
     """Throw a draft away. Its history stays in the database; a signed report cannot be thrown away."""
     report = lock_draft(actor, report_id, "report.draft")
     record_of(actor, "report.discard", report, revision=report.revision)
+    report_standing.draft_discarded(report.study)
     report.delete()
 
 

@@ -19,6 +19,7 @@ from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.patients.services import lock_patient
+from cad_platform.reading.report_standing import report_signed
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.document import document_of
@@ -140,6 +141,8 @@ def _freeze(actor: Actor, sheet: _Sheet, pdf: Any) -> Signature:
     stored = Report.objects.select_related("study", "amends").get(pk=report.pk)
     if not holds(stored, Signature.objects.get(pk=report.pk)):
         raise RuntimeError("the stored report does not give the signed hash")
+    held = {job["id"]: job["state"] for job in report.ai_summary["jobs"]}
+    report_signed(report.study, signature.signed_at, held)
     DraftPresence.objects.filter(report=report).delete()
     record_of(
         actor, "report.sign", report, content_hash=digest, kind=report.kind, role=Role(actor.role).value

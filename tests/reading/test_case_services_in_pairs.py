@@ -34,6 +34,7 @@ from inference.contract import AnalysisResult
 from inference.runtime.store import read_manifest
 from tests import factories
 from tests.reporting.test_content import COMPLETE_MG
+from tests.reporting.test_standing import as_reading_was_told, as_reports_say
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -206,6 +207,7 @@ def check(case: Case, done: dict[str, Outcome]) -> None:
     made = [o.value for o in done.values() if isinstance(o.value, FindingDecision)]
     kept = set(FindingDecision.objects.filter(finding__study=study).values_list("pk", flat=True))
     assert {decision.pk for decision in made} == kept, "no decision is lost, and none was made by nobody"
+    assert as_reading_was_told(study) == as_reports_say(study)
     if study.withdrawn_at is not None:
         assert all(decision.decided_at < study.withdrawn_at for decision in made)
     report = Report.objects.select_related("study", "amends").filter(pk=case.draft.pk).first()

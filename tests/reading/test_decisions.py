@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 from django.db import DatabaseError, transaction
+from django.utils import timezone
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import Finding
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, PlatformError
-from cad_platform.reading import selectors, services
+from cad_platform.reading import report_standing, selectors, services
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
 from tests import factories as make
@@ -171,12 +171,10 @@ def test_every_decision_is_audited_with_it_or_not_made(
 def test_a_signed_report_closes_the_findings_until_an_addendum_is_begun(
     reader: Actor, finding: Finding
 ) -> None:
-    report = Report.objects.create(
-        study=finding.study, created_by=reader.user, state="signed", content_hash="a" * 64
-    )
+    report_standing.report_signed(finding.study, timezone.now(), {})
     with pytest.raises(Conflict):
         services.decide(reader, finding, "accepted")
-    Report.objects.create(study=finding.study, created_by=reader.user, kind="addendum", amends=report)
+    report_standing.draft_begun(finding.study)
     services.decide(reader, finding, "accepted")
 
 

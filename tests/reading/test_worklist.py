@@ -14,9 +14,9 @@ from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted
+from cad_platform.reading import report_standing
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.selectors import Order, ReadingState, WorklistFilters, worklist
-from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories as make
 
@@ -81,10 +81,9 @@ def test_a_job_of_earlier_content_does_not_count(reader: Actor) -> None:
 def test_a_report_moves_the_study_on(reader: Actor) -> None:
     study = make.study(at(reader))
     make.succeeded_job(study)
-    report = Report.objects.create(study=study, created_by=reader.user)
+    report_standing.draft_begun(study)
     assert state(reader, study) == ReadingState.DRAFT
-    report.state, report.content_hash = Report.State.SIGNED, "f" * 64
-    report.save()
+    report_standing.report_signed(study, timezone.now(), {})
     assert state(reader, study) == ReadingState.SIGNED
     assert uids(reader) == []
 
@@ -204,6 +203,6 @@ def test_flags_of_the_result_stand_in_the_row(reader: Actor) -> None:
 
 def test_a_signed_study_no_longer_waits(reader: Actor) -> None:
     study = make.study(at(reader))
-    Report.objects.create(study=study, created_by=reader.user, state="signed", content_hash="f" * 64)
+    report_standing.report_signed(study, timezone.now(), {})
     (row,) = worklist_rows(worklist(reader, WorklistFilters(state="signed")), timezone.now())
     assert row.waiting is None

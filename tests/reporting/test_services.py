@@ -64,9 +64,11 @@ def pdf_of(report: Report) -> pypdf.PdfReader:
 def test_two_who_open_a_draft_write_the_same_one(study: Study, radiologist: Actor, site: Site) -> None:
     colleague = factories.actor(Role.SONOGRAPHER, site)
     assert services.open_draft(radiologist, study) == services.open_draft(colleague, study)
-    assert services.note_presence(radiologist, study.reports.get().pk)[1] == [colleague.user.printed_name]
-    services.leave_draft(colleague, study.reports.get().pk)
-    assert services.note_presence(radiologist, study.reports.get().pk)[1] == []
+    assert services.note_presence(radiologist, Report.objects.get(study=study).pk)[1] == [
+        colleague.user.printed_name
+    ]
+    services.leave_draft(colleague, Report.objects.get(study=study).pk)
+    assert services.note_presence(radiologist, Report.objects.get(study=study).pk)[1] == []
 
 
 def test_a_stale_save_is_refused_and_names_the_other_writer(
