@@ -153,15 +153,9 @@ class CasePage:
         return [asdict(image) for image in self.images]
 
 
-def image_name(image: Instance, position: int) -> str:
-    """ "R CC" where the views are known, else the position in the study."""
-    views = " ".join(part for part in (image.laterality, image.view_position) if part)
-    return views or _("Image %(number)d") % {"number": position}
-
-
 def case_page(case: CaseRecord) -> CasePage:
     """Compose the page."""
-    names = {image.id: image_name(image, place) for place, image in enumerate(case.images, start=1)}
+    names = wording.image_names(case.images)
     heatmaps = {
         artefact.instance_id: reverse("artefact", args=[artefact.id])
         for artefact in case.artefacts
@@ -261,7 +255,7 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earli
         box=box,
         model_box=finding.box,
         polygon=None if edited and edited.box else finding.polygon,
-        size=_size(box, spacing_um),
+        size=wording.box_size(box, spacing_um),
         descriptors=[
             wording.descriptor(name, value)
             for name, value in (finding.descriptors or {}).items()
@@ -289,17 +283,6 @@ def _verdict_words(finding: Finding, verdict: str) -> str:
     if finding.author_id is not None and verdict == Verdict.UNDECIDED:
         return _("Added by a reader")
     return str(Verdict(verdict).label)
-
-
-def _size(box: list[float], spacing_um: float | None) -> str:
-    """The box's sides in millimetres where the spacing is known, else in pixels."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    if spacing_um:
-        return _("%(width).1f × %(height).1f mm") % {
-            "width": width * spacing_um / 1000,
-            "height": height * spacing_um / 1000,
-        }
-    return _("%(width)d × %(height)d px") % {"width": width, "height": height}
 
 
 def _other(study: Study) -> OtherStudy:

@@ -1,11 +1,12 @@
-"""How scores, classes and flags are said in words: one place for worklist, case page and reports.
+"""How scores, classes, flags, images and sizes are said in words: one place for worklist, case page and reports.
 
 A score is worded by the operating points that travel with the weights, in the words of its modality.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -14,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cad_platform import modalities
+from cad_platform.studies.models import Instance
 from inference.contract import OPERATING_POINTS
 
 
@@ -177,3 +179,26 @@ def flag(code: str) -> Flag:
     """A flag with its explanation."""
     name, explanation = _FLAG_WORDS.get(code, (code.replace("_", " "), ""))
     return Flag(code, str(name), str(explanation))
+
+
+def image_names(images: Iterable[Instance]) -> dict[uuid.UUID, str]:
+    """What each image of a study is called, by its key: "R CC" where side and view are known, else its place among the
+    study's images. `images` are all of them, in order (`studies.selectors.images_in_order`)."""
+    return {image.pk: _image_name(image, place) for place, image in enumerate(images, start=1)}
+
+
+def _image_name(image: Instance, place: int) -> str:
+    views = " ".join(part for part in (image.laterality, image.view_position) if part)
+    return views or _("Image %(number)d") % {"number": place}
+
+
+def box_size(box: Sequence[float], pixel_spacing_um: float | None) -> str:
+    """Width × height of a box `(x0, y0, x1, y1)` in pixels: in millimetres where the pixel spacing (micrometres) is
+    known, else in pixels."""
+    width, height = box[2] - box[0], box[3] - box[1]
+    if not pixel_spacing_um:
+        return _("%(width)d × %(height)d px") % {"width": width, "height": height}
+    return _("%(width).1f × %(height).1f mm") % {
+        "width": width * pixel_spacing_um / 1000,
+        "height": height * pixel_spacing_um / 1000,
+    }

@@ -6,14 +6,19 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from django.utils import translation
+
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.reading.case_state import current_findings, current_jobs, decision_of
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.wording import box_size, image_names
 from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
-from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import images_in_order
 
 _Verdict = FindingDecision.Verdict
+#: What becomes part of the signed record reads the same whatever language its reader works in.
+_RECORD_LANGUAGE = "en"
 #: Verdicts that put a model's finding into the report.
 _REPORTED = {_Verdict.ACCEPTED.value, _Verdict.EDITED.value}
 
@@ -21,9 +26,8 @@ _REPORTED = {_Verdict.ACCEPTED.value, _Verdict.EDITED.value}
 def summary_of(study: Study) -> dict[str, Any]:
     """Jobs with their provenance, findings with the decision that counts, and how many are undecided."""
     jobs = current_jobs(study)
-    names = {
-        image.pk: image_name(image, place) for place, image in enumerate(images_in_order(study), start=1)
-    }
+    with translation.override(_RECORD_LANGUAGE):
+        names = image_names(images_in_order(study))
     findings = [
         _finding(finding, names[finding.instance_id], decision_of(finding))
         for finding in current_findings(study, jobs)
@@ -70,29 +74,14 @@ def with_current_lines(content: ReportContent, study: Study) -> ReportContent:
 
 
 def heading(finding: dict[str, Any]) -> str:
-    """`2 · L CC · mass · 12 × 9 mm`: number, place, label and size where the pixel size is known."""
+    """`2 · L CC · mass · 12.0 × 9.0 mm`: number, place, label and size where the pixel size is known."""
     decision = finding["decision"] or {}
     label = decision.get("label") or finding["label"]
     parts = [str(finding["number"]), finding["image"]["name"], label.replace("_", " ")]
-    if size := size_text(decision.get("box") or finding["box"], finding["image"]["pixel_spacing_um"]):
-        parts.append(size)
+    if spacing_um := finding["image"]["pixel_spacing_um"]:
+        with translation.override(_RECORD_LANGUAGE):
+            parts.append(box_size(decision.get("box") or finding["box"], spacing_um))
     return " · ".join(part for part in parts if part)
-
-
-def size_text(box: list[float], pixel_spacing_um: float | None) -> str:
-    """Width × height of a box in millimetres; empty where nothing says how large a pixel is."""
-    if not pixel_spacing_um:
-        return ""
-    width, height = ((box[2] - box[0]) * pixel_spacing_um / 1000, (box[3] - box[1]) * pixel_spacing_um / 1000)
-    digits = 0 if min(width, height) >= 10 else 1
-    return f"{width:.{digits}f} × {height:.{digits}f} mm"
-
-
-def image_name(instance: Instance, position: int) -> str:
-    """How the report calls an image: its side and view in DICOM's letters, else its place among the study's images, as
-    the page counts them. The same in every language, because it becomes part of the signed record."""
-    named = " ".join(part for part in (instance.laterality, instance.view_position) if part)
-    return named or f"img {position}"
 
 
 def _verdict(finding: dict[str, Any]) -> str:

@@ -5,17 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.wording import class_words, point_words
-
-FLAGS = {
-    "out_of_distribution": gettext_lazy("unlike the images that the model was trained on"),
-    "uncertain": gettext_lazy("uncertain"),
-    "low_quality": gettext_lazy("low image quality"),
-}
+from cad_platform.reading.wording import class_words, flag, point_words
 
 
 def job_statement(job: dict[str, Any]) -> dict[str, str]:
@@ -36,7 +29,7 @@ def _statement(job: dict[str, Any]) -> str:
         name = _("right breast") if side == "R" else _("left breast")
         said += f"; {name}: {_probabilities(values)}"
     if job["flags"]:
-        flags = ", ".join(str(FLAGS.get(flag, flag)) for flag in job["flags"])
+        flags = ", ".join(flag(code).name for code in job["flags"])
         said += ". " + _("Flags: %(flags)s") % {"flags": flags}
     return said
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
 from cad_platform.reading import wording
 from cad_platform.reading.wording import Band
+from cad_platform.reporting.ai_summary import heading
+from cad_platform.reporting.statements import job_statement
+from cad_platform.studies.models import Instance
 
 POINTS = {"high_sensitivity": 0.2, "balanced": 0.5, "high_specificity": 0.8}
 
@@ -65,3 +69,44 @@ def test_every_flag_of_the_contract_is_explained(code: str) -> None:
 def test_descriptors_have_units() -> None:
     assert wording.descriptor("area_mm2", 95.87) == "area 95.9 mm²"
     assert not wording.is_shown("margin_irregularity")
+
+
+def test_a_box_is_measured_where_the_spacing_is_known() -> None:
+    assert wording.box_size((10, 10, 130, 100), 100) == "12.0 × 9.0 mm"
+    assert wording.box_size((10, 10, 130, 100), None) == "120 × 90 px"
+
+
+def test_an_image_is_called_by_its_view_else_by_its_place() -> None:
+    images = [Instance(laterality="R", view_position="CC"), Instance(), Instance(laterality="L")]
+    assert list(wording.image_names(images).values()) == ["R CC", "Image 2", "L"]
+
+
+def test_the_record_is_written_in_one_language() -> None:
+    finding = {
+        "number": 2,
+        "label": "mass",
+        "decision": None,
+        "box": [0, 0, 120, 90],
+        "image": {"name": "Image 3", "pixel_spacing_um": 100},
+    }
+    with translation.override("zh-hans"):
+        assert wording.image_names([Instance()]).popitem()[1] == "图像 1"
+        assert heading(finding) == "2 · Image 3 · mass · 12.0 × 9.0 mm"
+
+
+def test_a_report_says_flags_as_the_worklist_does() -> None:
+    job = dict.fromkeys(
+        ("title", "version", "model", "weights_sha256", "preprocessing_sha256", "finished_at"), ""
+    )
+    said = job_statement(
+        job
+        | {
+            "state": "succeeded",
+            "probabilities": {"malignant": 0.9},
+            "breasts": {},
+            "thresholds": {},
+            "flags": ["out_of_distribution", "low_quality"],
+        }
+    )["statement"]
+    names = [wording.flag(code).name for code in ("out_of_distribution", "low_quality")]
+    assert said == f"Malignant 0.90. Flags: {', '.join(names)}"

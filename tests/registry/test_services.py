@@ -166,10 +166,9 @@ def test_the_default_made_the_default_again_changes_nothing(store: Store) -> Non
     assert OutboxEvent.objects.filter(topic=ROUTED_TOPIC).count() == 1
 
 
-@pytest.mark.parametrize("reason", ["x" * 2001, "a\0b"])
-def test_a_reason_is_a_text(store: Store, reason: str) -> None:
+def test_a_reason_that_is_too_long_is_refused(store: Store) -> None:
     with pytest.raises(Invalid):
-        services.make_default(SYSTEM, register(store)[store.version], reason)
+        services.make_default(SYSTEM, register(store)[store.version], "x" * 2001)
     assert defaults() == []
 
 
