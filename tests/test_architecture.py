@@ -25,9 +25,16 @@ def _edges() -> list[Path]:
         path
         for path in _sources()
         if path.name in EDGES
+        or path.stem.endswith("_views")
         or "views" in path.parts
         or (path.is_relative_to(PLATFORM / "api") and path.name != "idempotency.py")
     ]
+
+
+def _only_read() -> list[Path]:
+    """Selectors and presenters, which change nothing, and what makes pixels of files."""
+    stems = ("selectors", "presenters", "pixels")
+    return [path for path in _sources() if path.stem in stems or path.stem.endswith("_presenter")]
 
 
 def _name(path: Path) -> str:
@@ -41,6 +48,18 @@ def model_queries(source: str) -> list[int]:
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Attribute) and node.attr in MANAGERS
     ]
+
+
+def records_by_itself(source: str) -> bool:
+    """Whether a source reaches for audit's recorder."""
+    recorder = "cad_platform.audit.services"
+    imported: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+    return recorder in imported
 
 
 def imports_at_load(source: str) -> list[str]:
@@ -69,10 +88,28 @@ def test_an_edge_queries_no_model(path: Path) -> None:
     assert model_queries(path.read_text()) == []
 
 
+@pytest.mark.parametrize("path", [*_edges(), *_only_read()], ids=_name)
+def test_what_was_seen_is_recorded_by_the_service_that_opens_it(path: Path) -> None:
+    assert not records_by_itself(path.read_text())
+
+
 @pytest.mark.parametrize("path", _sources(), ids=_name)
 def test_the_platform_loads_only_the_contract_of_the_laboratory(path: Path) -> None:
     loaded = [name for name in imports_at_load(path.read_text()) if name.split(".")[0] == "inference"]
     assert set(loaded) <= {CONTRACT}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from cad_platform.audit.services import record\n",
+        "from cad_platform.audit import services as audit\n",
+        "def view(request):\n    import cad_platform.audit.services\n",
+    ],
+)
+def test_a_recorder_in_an_edge_would_be_seen(source: str) -> None:
+    assert records_by_itself(source)
+    assert not records_by_itself("from cad_platform.audit import selectors\n")
 
 
 def test_a_query_in_an_edge_would_be_seen() -> None:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from cad_platform import modalities
 from cad_platform.core.answers import Answer, Box
 from cad_platform.studies.addresses import ImageUrls
-from cad_platform.studies.post import ModalityCode, trimmed
+from cad_platform.studies.post import ModalityCode, trimmed, trimmed_lines
 from inference.contract import AnalysisResult
 
 PlainText = Annotated[str, AfterValidator(trimmed)]
@@ -235,7 +235,7 @@ class ReceiptAnswer(Answer):
 class WithdrawRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: Annotated[str, AfterValidator(trimmed_lines)] = Field(min_length=1, max_length=2000)
 
 
 class SearchRequest(BaseModel):

@@ -27,7 +27,7 @@ from cad_platform.api.answers import ImageMetadata, SlideAnswer, SlideLevelAnswe
 from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
-from cad_platform.studies import pixels, storage
+from cad_platform.studies import opening, pixels, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
 from imaging import deepzoom
@@ -56,7 +56,7 @@ class Metadata(ImageView):
 
     @extend_schema(operation_id="image_metadata", responses=ImageMetadata)
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance = pixels.view(actor_of(request), image)
+        instance = opening.open_image(actor_of(request), image)
         response = Response(metadata(instance, request.build_absolute_uri).as_json())
         response["Cache-Control"] = "private, no-cache"
         return response
@@ -67,7 +67,7 @@ class Pixels(ImageView):
 
     @extend_schema(operation_id="image_pixels", parameters=[_FRAME], responses=_BINARY)
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance, frame = pixels.view(actor_of(request), image), _frame(request)
+        instance, frame = opening.open_image(actor_of(request), image), _frame(request)
         tag = pixels.frame_tag(instance, frame)
         if same := unchanged(request, tag):
             return same
@@ -87,7 +87,7 @@ class Thumbnail(ImageView):
 
     @extend_schema(operation_id="image_thumbnail", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance = pixels.view(actor_of(request), image)
+        instance = opening.open_image(actor_of(request), image)
         tag = f"{instance.file_id}-thumbnail-{pixels.DERIVATION}"
         return unchanged(request, tag) or _send_path(request, pixels.thumbnail(instance), tag, "image/jpeg")
 
@@ -101,7 +101,7 @@ class Rendered(ImageView):
         responses={(200, "image/png"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance, frame = pixels.view(actor_of(request), image), _frame(request)
+        instance, frame = opening.open_image(actor_of(request), image), _frame(request)
         tag = f"{pixels.frame_tag(instance, frame)}-rendered"
         if same := unchanged(request, tag):
             return same
@@ -113,7 +113,7 @@ class File(ImageView):
 
     @extend_schema(operation_id="image_file", responses=_BINARY)
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance = pixels.download(actor_of(request), image)
+        instance = opening.open_original(actor_of(request), image)
         if same := unchanged(request, instance.file_id):
             return same
         with storage.open(instance.file_id) as path:
@@ -129,7 +129,7 @@ class SlideDzi(ImageView):
 
     @extend_schema(operation_id="slide_dzi", responses={(200, "application/xml"): OpenApiTypes.STR})
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance = pixels.view(actor_of(request), image)
+        instance = opening.open_image(actor_of(request), image)
         tag = f"{instance.file_id}-dzi-{pixels.DERIVATION}"
         return unchanged(request, tag) or private(
             HttpResponse(pixels.slide_dzi(instance), content_type="application/xml"), tag
@@ -141,7 +141,7 @@ class SlideTile(ImageView):
 
     @extend_schema(operation_id="slide_tile", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: Request, image: uuid.UUID, level: int, column: int, row: int) -> HttpResponseBase:
-        instance = pixels.view(actor_of(request), image)
+        instance = opening.open_image(actor_of(request), image)
         tag = f"{instance.file_id}-{level}-{column}-{row}-{pixels.DERIVATION}"
         return unchanged(request, tag) or private(
             HttpResponse(pixels.slide_tile(instance, level, column, row), content_type="image/jpeg"), tag
@@ -155,7 +155,7 @@ class Artefact(ImageView):
     def get(self, request: Request, artefact: uuid.UUID) -> HttpResponseBase:
         actor = actor_of(request)
         found = analyses.artefact(actor, artefact)
-        pixels.view_artefact(actor, found.instance)
+        opening.open_artefact(actor, found.instance)
         if same := unchanged(request, found.file_id):
             return same
         with storage.open(found.file_id) as path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from django.db import connection, transaction
@@ -21,9 +22,9 @@ from cad_platform.api.authentication import BearerTokenAuthentication, TokenThro
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
 from cad_platform.api.uploads import received_parts
-from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.reading import services as reading
 from cad_platform.studies import selectors, services
 from cad_platform.studies.models import Study
 from cad_platform.studies.post import parse_study_part
@@ -123,7 +124,7 @@ class Studies(ApiView):
         """Newest first. A patient is looked for by `POST /studies/search`: no address names one."""
         actor = actor_of(request)
         found = _filtered(actor, request)
-        return _page(self, request, actor, found, "study.list")
+        return _page(self, request, actor, found)
 
 
 class StudySearch(ApiView):
@@ -151,7 +152,7 @@ class StudySearch(ApiView):
         fields = sorted(wanted.model_dump(exclude_none=True))
         if not fields:
             raise Invalid("Say whom to look for: patient_id, name or birth_date.")
-        return _page(self, request, actor, found, "study.search", fields=fields)
+        return _page(self, request, actor, found, searched_by=fields)
 
 
 class StudyDetail(ApiView):
@@ -168,11 +169,8 @@ class StudyDetail(ApiView):
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
             body = composition.compose(request, actor, study)
-            record(
-                actor, "study.view", object_type="study", object_id=study.pk,
-                jobs={str(job.id): job.state for job in body.jobs if job.current},
-                findings=len(body.findings),
-            )  # fmt: skip
+            shown = {str(job.id): job.state for job in body.jobs if job.current}
+            reading.show_study(actor, study, shown, findings=len(body.findings))
         return Response(body.as_json())
 
 
@@ -240,7 +238,11 @@ def _filtered(actor: Actor, request: Request) -> QuerySet[Study]:
 
 
 def _page(
-    view: APIView, request: Request, actor: Actor, found: QuerySet[Study], action: str, **detail: Any
+    view: APIView,
+    request: Request,
+    actor: Actor,
+    found: QuerySet[Study],
+    searched_by: Sequence[str] = (),
 ) -> Response:
     pages = StudyPages()
     with transaction.atomic():
@@ -250,12 +252,5 @@ def _page(
             previous=pages.get_previous_link(),
             results=composition.summaries(request, listed or []),
         )
-        record(
-            actor,
-            action,
-            object_type="study",
-            count=len(page.results),
-            studies=[str(study.pk) for study in listed or []],
-            **detail,
-        )
+        reading.show_studies(actor, listed or [], searched_by=searched_by)
     return Response(page.as_json())

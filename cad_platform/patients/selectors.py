@@ -6,14 +6,7 @@ from django.db.models import QuerySet
 
 from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
-from cad_platform.patients.models import DemographicsReview, Patient
-
-
-def patients_for(actor: Actor) -> QuerySet[Patient]:
-    """The patients of the actor's site."""
-    require(actor, "study.list")
-    assert actor.site_id is not None  # the permission admits nobody without a site
-    return Patient.objects.filter(site_id=actor.site_id)
+from cad_platform.patients.models import DemographicsReview
 
 
 def reviews_for(actor: Actor, *, only_open: bool = True) -> QuerySet[DemographicsReview]:

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import date
 
+from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,6 +16,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.patients import selectors
 from cad_platform.patients.models import DemographicsReview, Patient
 
 
@@ -107,6 +109,15 @@ def _ask_for_review(
         site_id=patient.site_id,
         fields=sorted(differing),
     )
+
+
+@transaction.atomic
+def open_reviews(actor: Actor, *, only_open: bool, page: str | None, size: int) -> Page[DemographicsReview]:
+    """A page of the demographics reviews of the actor's site, with the fact that it was looked at. Raises
+    `NotPermitted`."""
+    shown = Paginator(selectors.reviews_for(actor, only_open=only_open), size).get_page(page)
+    record(actor, "patient.list_reviews", object_type="review", shown=len(shown.object_list))
+    return shown
 
 
 @transaction.atomic

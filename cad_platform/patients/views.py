@@ -7,17 +7,14 @@ from datetime import date
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cad_platform.audit.services import record
 from cad_platform.core.actor import actor_of
-from cad_platform.patients import selectors, services
+from cad_platform.patients import services
 from cad_platform.patients.models import DemographicsReview, Sex
 from cad_platform.patients.person_name import person_name
 
@@ -46,10 +43,9 @@ def _differences(review: DemographicsReview) -> list[tuple[str, str, str]]:
 def reviews(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     everything = request.GET.get("show") == "all"
-    found = selectors.reviews_for(actor, only_open=not everything)
-    page = Paginator(found, PAGE_SIZE).get_page(request.GET.get("page"))
-    with transaction.atomic():
-        record(actor, "patient.list_reviews", object_type="review", shown=len(page.object_list))
+    page = services.open_reviews(
+        actor, only_open=not everything, page=request.GET.get("page"), size=PAGE_SIZE
+    )
     entries = [{"review": review, "differences": _differences(review)} for review in page]
     context = {
         "nav": "demographics-reviews",

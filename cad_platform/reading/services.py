@@ -43,10 +43,39 @@ def show_worklist(actor: Actor, page: selectors.WorklistPage) -> None:
 
 
 @transaction.atomic
+def show_studies(actor: Actor, studies: Sequence[Study], searched_by: Sequence[str] = ()) -> None:
+    """Record that a system is shown these studies, found by those fields of the patient; what was looked for in them is
+    patient data and not recorded."""
+    detail = {"fields": list(searched_by)} if searched_by else {}
+    record(
+        actor,
+        "study.search" if searched_by else "study.list",
+        object_type="study",
+        count=len(studies),
+        studies=[str(study.pk) for study in studies],
+        **detail,
+    )
+
+
+@transaction.atomic
+def show_study(actor: Actor, study: Study, jobs: Mapping[str, str], findings: int) -> None:
+    """Record that a system is shown a study with these results (states of jobs by their ids) and so many findings."""
+    record(
+        actor,
+        "study.view",
+        object_type="study",
+        object_id=study.pk,
+        site_id=study.site_id,
+        jobs=dict(jobs),
+        findings=findings,
+    )
+
+
+@transaction.atomic
 def open_case(actor: Actor, uid: str) -> selectors.CaseRecord:
     """The case, with the fact that the actor opened it and which results were shown."""
     case = selectors.case(actor, uid)
-    _record_shown(actor, "study.view", case)
+    show_study(actor, case.study, _shown_jobs(case), len(case.findings))
     return case
 
 
@@ -56,19 +85,15 @@ def show_results(actor: Actor, case: selectors.CaseRecord) -> None:
     actor was shown the same ones before."""
     last = latest_event(actor, ("study.view", "study.results"), "study", case.study.pk)
     if last is None or _ended(last.detail.get("jobs", {})) != _ended(_shown_jobs(case)):
-        _record_shown(actor, "study.results", case)
-
-
-def _record_shown(actor: Actor, action: str, case: selectors.CaseRecord) -> None:
-    record(
-        actor,
-        action,
-        object_type="study",
-        object_id=case.study.id,
-        site_id=case.study.site_id,
-        jobs=_shown_jobs(case),
-        findings=len(case.findings),
-    )
+        record(
+            actor,
+            "study.results",
+            object_type="study",
+            object_id=case.study.pk,
+            site_id=case.study.site_id,
+            jobs=_shown_jobs(case),
+            findings=len(case.findings),
+        )
 
 
 def _shown_jobs(case: selectors.CaseRecord) -> dict[str, str]:

@@ -1,8 +1,7 @@
-"""What a person may see of a stored image: frames, thumbnails, renderings and slide tiles.
+"""What a stored image looks like: frames, thumbnails, renderings and slide tiles. Who may see it, and that it was seen,
+is the matter of `studies.opening`, through which every edge comes by its image.
 
-Every way to pixels goes through `view`, which asks the permission table and writes the audit event, so that
-nobody sees an image unrecorded. Decoding happens in sandboxed child processes and its result is kept in the
-derived cache; a request only waits for it.
+Decoding happens in sandboxed child processes and its result is kept in the derived cache; a request only waits for it.
 """
 
 from __future__ import annotations
@@ -10,27 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import struct
-import threading
-import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from django.conf import settings
-from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts.rules import require
-from cad_platform.audit import services as audit
-from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
-from cad_platform.studies import selectors, storage
+from cad_platform.studies import storage
 from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.models import Instance
 from imaging import sandbox
@@ -43,8 +35,6 @@ logger = logging.getLogger(__name__)
 THUMBNAIL_PIXELS = 320
 #: Names the way frames are derived: changed with it, so that no cache holds what an older version made.
 DERIVATION = "v1"
-#: A person who goes on looking at one image is recorded once in this time.
-ONE_VIEW_SECONDS = 15 * 60
 
 #: From about this size on decoding takes a time that a reader notices.
 _LARGE_PIXELS = 2_000_000
@@ -83,78 +73,6 @@ class OpenFrame:
 
 def cache() -> DerivedCache:
     return DerivedCache(settings.DERIVED_CACHE_DIR, settings.DERIVED_CACHE_BYTES)
-
-
-# --- permission and record -----------------------------------------------------------------------------
-
-
-class _RecentViews:
-    """Who has lately been recorded as looking at what; bounded, one a process."""
-
-    def __init__(self, seconds: float, capacity: int = 20_000) -> None:
-        self.seconds, self.capacity = seconds, capacity
-        self._seen: OrderedDict[tuple[Any, ...], float] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def has(self, key: tuple[Any, ...]) -> bool:
-        with self._lock:
-            return time.monotonic() - self._seen.get(key, -self.seconds) < self.seconds
-
-    def add(self, key: tuple[Any, ...]) -> None:
-        with self._lock:
-            self._seen[key] = time.monotonic()
-            self._seen.move_to_end(key)
-            while len(self._seen) > self.capacity:
-                self._seen.popitem(last=False)
-
-
-_recent_views = _RecentViews(ONE_VIEW_SECONDS)
-
-
-def view(actor: Actor, instance_id: uuid.UUID) -> Instance:
-    """The image, for somebody who may see it; recorded as `image.view` once a person, address and quarter of
-    an hour. Raises `NotPermitted`, or `NotFound` for an unknown image and for another site's.
-    """
-    instance = selectors.image(actor, instance_id)
-    _record_view(actor, instance)
-    return instance
-
-
-def download(actor: Actor, instance_id: uuid.UUID) -> Instance:
-    """As `view`, for the original file; every download is recorded."""
-    instance = selectors.image(actor, instance_id)
-    with transaction.atomic():
-        _record(actor, "image.download", instance)
-    return instance
-
-
-def view_artefact(actor: Actor, instance: Instance) -> None:
-    """Permission and record for a mask or heat map of the image: it shows a patient as the image does."""
-    require(actor, "image.view", instance)
-    _record_view(actor, instance)
-
-
-def _record_view(actor: Actor, instance: Instance) -> None:
-    key = (actor.user.pk if actor.user else None, actor.token_id, actor.address, instance.pk)
-    if _recent_views.has(key):
-        return
-    with transaction.atomic():
-        _record(actor, "image.view", instance)
-    _recent_views.add(key)
-
-
-def _record(actor: Actor, action: str, instance: Instance) -> None:
-    audit.record(
-        actor,
-        action,
-        object_type="instance",
-        object_id=instance.pk,
-        site_id=instance.site_id,
-        study=str(instance.series.study_id),
-    )
-
-
-# --- pixels --------------------------------------------------------------------------------------------
 
 
 def frame_tag(instance: Instance, frame: int) -> str:

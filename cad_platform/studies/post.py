@@ -32,10 +32,19 @@ def is_uid(text: str) -> bool:
 
 
 def trimmed(text: str) -> str:
-    """A text as it is kept; refused where it holds control characters."""
-    if has_controls(text):
+    """A text on one line as it is kept; refused where it holds control characters."""
+    return _refuse_controls(text).strip()
+
+
+def trimmed_lines(text: str) -> str:
+    """`trimmed`, for a text that may have several lines."""
+    return _refuse_controls(text, but="\n\r\t").strip()
+
+
+def _refuse_controls(text: str, but: str = "") -> str:
+    if has_controls(text, but=but):
         raise PydanticCustomError("control_character", "holds a control character such as NUL")
-    return text.strip()
+    return text
 
 
 def _uid(text: str) -> str:

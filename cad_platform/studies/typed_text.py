@@ -17,9 +17,10 @@ from cad_platform.core.errors import FieldError, Invalid
 _CONTROLS = frozenset({"Cc", "Cs"})
 
 
-def has_controls(text: str) -> bool:
-    """Whether a text holds control characters or half surrogates; line breaks and tabs are such."""
-    return any(unicodedata.category(character) in _CONTROLS for character in text)
+def has_controls(text: str, *, but: str = "") -> bool:
+    """Whether a text holds control characters or half surrogates, other than those in `but`. Line breaks and tabs are
+    control characters."""
+    return any(unicodedata.category(c) in _CONTROLS and c not in but for c in text)
 
 
 def cleaned(text: str) -> str:

@@ -26,7 +26,7 @@ from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import Artefact
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
-from cad_platform.studies import pixels, storage
+from cad_platform.studies import opening, pixels, storage
 from cad_platform.studies.models import Instance, Slide
 from tests import factories
 
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.django_db
 def _private_cache(tmp_path: Path, settings: LazySettings) -> Iterator[None]:
     settings.DERIVED_CACHE_DIR = tmp_path / "derived"
     yield
-    pixels._recent_views._seen.clear()
+    opening._recent_views._seen.clear()
 
 
 @pytest.fixture
@@ -395,7 +395,7 @@ def test_a_person_who_looks_again_later_is_recorded_again(
     browser: Client, film: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser.get(address("image-pixels", film))
-    monkeypatch.setattr(pixels._recent_views, "seconds", 0.0)
+    monkeypatch.setattr(opening._recent_views, "seconds", 0.0)
     browser.get(address("image-pixels", film))
     assert len(views(film)) == 2
 
