@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from cad_platform.core.errors import StorageFull, Unavailable
+from cad_platform.studies.bounded_folder import BoundedFolder
 from cad_platform.studies.objects import StoredObject, discard_parts, disk_errors, key_of
 
 _MISSING = {"404", "NoSuchKey", "NotFound"}
@@ -55,7 +56,8 @@ def _bucket_errors() -> Iterator[None]:
 class S3Objects:
     def __init__(self, bucket: str, prefix: str, cache: Path, cache_bytes: int) -> None:
         self.bucket, self.prefix = bucket, prefix
-        self.cache, self.cache_bytes = cache, cache_bytes
+        self.cache = cache
+        self._cached = BoundedFolder(cache, cache_bytes, remove=_remove_unused)
         self._thread = local()
 
     @property
@@ -119,25 +121,7 @@ class S3Objects:
                     "A stored file does not have the bytes it was stored with.", code="file_damaged"
                 )
             name.chmod(0o440)
-            name.replace(path)
-        self._evict(keep=path)
-
-    def _evict(self, keep: Path) -> None:
-        """Bring the cache under its bound, least recently used first, leaving files in use."""
-        found = []
-        for path in self.cache.glob("??/??/*"):
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            if not path.name.endswith(".part"):
-                found.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in found)
-        for _, size, path in sorted(found):
-            if total <= self.cache_bytes:
-                return
-            if path != keep and _remove_unused(path):
-                total -= size
+            self._cached.place(name, path)
 
     def modified(self, sha256: str) -> float | None:
         with _bucket_errors():
@@ -182,6 +166,7 @@ def _scratch(folder: Path) -> Iterator[tuple[Path, Any]]:
 
 
 def _remove_unused(path: Path) -> bool:
+    """Unlink a cached file unless somebody reads it; whether it is gone."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -286,9 +286,7 @@ def test_large_images_are_decoded_before_anybody_opens_them(clinic: Site, tmp_pa
     )
     assert pixels.large_images(str(large.series.study_id)) == [large.pk]
     assert pixels.prepare(str(large.pk))
-    kinds = sorted(
-        entry.suffix for entry in pixels.cache().folder.iterdir() if not entry.name.startswith(".")
-    )
+    kinds = sorted(entry.suffix for entry in pixels.cache().folder.glob("??/*"))
     assert kinds == [".frame", ".jpeg"]
 
 
