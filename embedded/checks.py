@@ -80,6 +80,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         Stage("style", [str(_BIN / "ruff"), "check"]),
         Stage("format", [str(_BIN / "ruff"), "format", "--check"]),
         Stage("import rules", [str(_BIN / "lint-imports")]),
+        Stage("house", [python, "-m", "embedded.house"]),
         Stage(
             "migrations",
             [python, "-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"],
