@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.modalities.modality import Modality, Report
+from cad_platform.modalities.modality import Modality, ReportProfile
 from cad_platform.modalities.shared import MALIGNANCY, labels
 
 MODALITY = Modality(
@@ -37,7 +37,7 @@ MODALITY = Modality(
         _("Outside the breast"),
     ),
     bands=MALIGNANCY,
-    report=Report(kind="imaging", title=_("Mammography report"), has_density=True),
+    report=ReportProfile(kind="imaging", title=_("Mammography report"), has_density=True),
     hanging="mammography",
     champion="mammography",
     phantoms=("mammography",),

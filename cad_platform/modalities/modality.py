@@ -33,8 +33,8 @@ class BandWords:
 
 
 @dataclass(frozen=True)
-class Report:
-    """The report of a study.
+class ReportProfile:
+    """What the report of a study must and may say.
 
     Attributes
     ----------
@@ -104,7 +104,7 @@ class Modality:
     labels: Mapping[str, Words]
     reject_reasons: tuple[Words, ...]
     bands: BandWords
-    report: Report
+    report: ReportProfile
     hanging: str = "single"
     champion: str = ""
     phantoms: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.modalities.modality import BandWords, Modality, Report
+from cad_platform.modalities.modality import BandWords, Modality, ReportProfile
 from cad_platform.modalities.shared import labels
 
 MODALITY = Modality(
@@ -45,7 +45,9 @@ MODALITY = Modality(
         middle=_("Suspicious for IDC"),
         high=_("Highly suspicious for IDC"),
     ),
-    report=Report(kind="histopathology", title=_("Breast histopathology report"), has_assessment=False),
+    report=ReportProfile(
+        kind="histopathology", title=_("Breast histopathology report"), has_assessment=False
+    ),
     champion="histopathology",
     phantoms=("tissue", "slide"),
 )

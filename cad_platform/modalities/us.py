@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.modalities.modality import Modality, Report
+from cad_platform.modalities.modality import Modality, ReportProfile
 from cad_platform.modalities.shared import MALIGNANCY, labels
 
 MODALITY = Modality(
@@ -31,7 +31,7 @@ MODALITY = Modality(
         _("Caliper or text"),
     ),
     bands=MALIGNANCY,
-    report=Report(kind="imaging", title=_("Breast ultrasound report")),
+    report=ReportProfile(kind="imaging", title=_("Breast ultrasound report")),
     champion="ultrasound",
     phantoms=("ultrasound",),
 )

@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
-from cad_platform.modalities.modality import Report as ReportProfile
+from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting.fields import (
     DeclaredField,
     FindingLines,

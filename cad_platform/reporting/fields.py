@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 from django.utils.functional import Promise
 
 if TYPE_CHECKING:
-    from cad_platform.modalities.modality import Report as ReportProfile
+    from cad_platform.modalities.modality import ReportProfile
     from cad_platform.reporting.content import ReportContent
 
 Words = str | Promise

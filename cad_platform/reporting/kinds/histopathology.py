@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from pydantic import Field
 
 from cad_platform.core.errors import FieldError
-from cad_platform.modalities.modality import Report as ReportProfile
+from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.content import FINDINGS, FINDINGS_PRINTED, Line, StudyContent, Text, report_kind
 from cad_platform.reporting.fields import (

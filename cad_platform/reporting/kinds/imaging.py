@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cad_platform.core.errors import FieldError
-from cad_platform.modalities.modality import Report as ReportProfile
+from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.content import FINDINGS, FINDINGS_PRINTED, StudyContent, Text, report_kind
 from cad_platform.reporting.fields import (
