@@ -17,6 +17,19 @@ export default defineConfig(
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
     },
   },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/page/case_events.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "NewExpression[callee.name='CustomEvent']",
+          message: 'Events between parts of a page are typed: `tell` and `on` of page/case_events.ts.',
+        },
+      ],
+    },
+  },
   // This file itself, of which the compiler knows nothing.
   { files: ['*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

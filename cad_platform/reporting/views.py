@@ -23,7 +23,7 @@ from django.views.decorators.http import require_GET, require_POST
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid, PlatformError
 from cad_platform.reporting import selectors, services
-from cad_platform.reporting.content import field_label
+from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
 from cad_platform.reporting.forms import content_of
@@ -82,6 +82,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
         context |= {
             "groups": form_groups(content, study.modality),
             "kind": content.kind,
+            "unsaved_lines": dump(content) != folder.draft.content,
             "writers": selectors.other_writers(actor, folder.draft),
             "meaning": services.meaning_of(folder.draft),
         }

@@ -133,6 +133,19 @@ def test_the_signer_is_warned_of_undecided_findings(browser: Client, study: Stud
     assert warnings == ["Not decided yet: finding 1. They are recorded as undecided."]
 
 
+def test_lines_that_are_shown_and_not_yet_kept_are_told_to_the_script(
+    browser: Client, study: Study, site: Site
+) -> None:
+    """Signing keeps them first; else it would be refused until somebody types something."""
+    draft = started(browser, study)
+    save(browser, draft)
+    factories.finding(factories.instance(study), author=factories.user(Role.RADIOLOGIST, site))
+    url = reverse("report-editor", args=[study.study_instance_uid])
+    assert "data-unsaved-lines" in browser.get(url, **FRAGMENT).content.decode()
+    save(browser, draft, revision=1)
+    assert "data-unsaved-lines" not in browser.get(url, **FRAGMENT).content.decode()
+
+
 @pytest.mark.parametrize(
     ("form", "status", "code"),
     [

@@ -19,14 +19,19 @@ export interface CaseEvents {
   'cad:findings-changed': { study: string };
   /** From the report editor: show this finding. */
   'cad:show-finding': { finding: string };
+  /** Time to ask the server what is new (page/polling.ts); templates name it in `hx-trigger`. */
+  'cad:poll': Record<string, never>;
 }
 
 export function tell<Name extends keyof CaseEvents>(name: Name, detail: CaseEvents[Name]): void {
   document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
-export function on<Name extends keyof CaseEvents>(name: Name, react: (detail: CaseEvents[Name]) => void): void {
-  document.addEventListener(name, (event) => react((event as CustomEvent<CaseEvents[Name]>).detail));
+/** React to an event until the function that is returned is called. */
+export function on<Name extends keyof CaseEvents>(name: Name, react: (detail: CaseEvents[Name]) => void): () => void {
+  const listener = (event: Event): void => react((event as CustomEvent<CaseEvents[Name]>).detail);
+  document.addEventListener(name, listener);
+  return () => document.removeEventListener(name, listener);
 }
 
 export interface CaseFinding {

@@ -1,11 +1,12 @@
 /** One clock for everything on a page that keeps itself current: `cad:poll` on the document, every few seconds
  * while the page is looked at. The server answers 204 while nothing changed, so nothing on the page moves. */
+import { tell } from './case_events';
 
 const PERIOD_MS = 4000;
 
 export function startPolling(): void {
   const tick = (): void => {
-    if (document.visibilityState === 'visible') document.dispatchEvent(new CustomEvent('cad:poll'));
+    if (document.visibilityState === 'visible') tell('cad:poll', {});
   };
   window.setInterval(tick, PERIOD_MS);
   document.addEventListener('visibilitychange', tick);

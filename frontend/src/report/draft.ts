@@ -1,6 +1,6 @@
 /** A draft that saves itself, tells two writers of each other, and is signed. */
+import { tell } from '../page/case_events';
 import { checkFields, followChoices } from './fields';
-import type { ReportSection } from './section';
 import { clock, type FieldProblem, fragment, json, NoAnswer, Refusal, SignedOut } from './server';
 import { SignDialog } from './sign';
 
@@ -24,6 +24,12 @@ interface Readiness {
   warnings: string[];
 }
 
+/** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
+export interface DraftHost extends HTMLElement {
+  refresh(): Promise<void>;
+  say(problem: unknown): void;
+}
+
 const QUIET_MS = 900;
 const RETRY_MS = 4000;
 const PRESENCE_MS = 8000;
@@ -37,7 +43,7 @@ export class Draft {
   private readonly heart: number;
 
   constructor(
-    private readonly section: ReportSection,
+    private readonly section: DraftHost,
     private readonly form: HTMLFormElement,
   ) {
     followChoices(form);
@@ -72,8 +78,7 @@ export class Draft {
     else if (action === 'keep-both') void this.save(true);
     else if (action === 'add-line') this.addLine();
     else if (action === 'show-finding') {
-      const finding = button.dataset['finding'];
-      document.dispatchEvent(new CustomEvent('cad:show-finding', { detail: { finding } }));
+      tell('cad:show-finding', { finding: button.dataset['finding'] ?? '' });
     }
   }
 
@@ -153,6 +158,7 @@ export class Draft {
     try {
       const saved = await json<Saved>(this.form.dataset['save'] ?? '', body);
       this.revision.value = String(saved.revision);
+      this.form.removeAttribute('data-unsaved-lines');
       this.conflicting = false;
       this.hide('conflict');
       checkFields(this.form, []);
@@ -279,6 +285,8 @@ export class Draft {
 
   private async openSigning(): Promise<void> {
     const dialog = this.dialog('sign');
+    // Findings were decided after the last save, before this page was loaded: their lines are shown and not yet kept.
+    if (this.form.hasAttribute('data-unsaved-lines')) this.dirty = true;
     if (!dialog || !(await this.flush())) return;
     try {
       const ready = await json<Readiness>(this.form.dataset['readiness'] ?? '');
@@ -296,7 +304,6 @@ export class Draft {
         async () => {
           this.stop();
           await this.section.refresh();
-          document.dispatchEvent(new CustomEvent('cad:report-signed'));
         },
       ).open(ready.warnings);
     } catch (problem) {

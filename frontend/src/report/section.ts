@@ -1,21 +1,22 @@
 /** `<report-section>`: shows what the server sends and keeps it current. The words come with the markup. */
-import { Draft } from './draft';
+import { on } from '../page/case_events';
+import { Draft, type DraftHost } from './draft';
 import { fragment, Refusal, SignedOut } from './server';
 
-export class ReportSection extends HTMLElement {
+export class ReportSection extends HTMLElement implements DraftHost {
   private draft: Draft | null = null;
-  private readonly onFindings = (): void => void this.draft?.findingsChanged();
+  private stopListening = (): void => undefined;
 
   connectedCallback(): void {
     this.addEventListener('submit', this.onSubmit);
     this.addEventListener('click', this.onClick);
     this.addEventListener('toggle', this.onToggle, true);
-    document.addEventListener('cad:findings-changed', this.onFindings);
+    this.stopListening = on('cad:findings-changed', () => void this.draft?.findingsChanged());
     this.start();
   }
 
   disconnectedCallback(): void {
-    document.removeEventListener('cad:findings-changed', this.onFindings);
+    this.stopListening();
     this.draft?.stop();
     this.draft = null;
   }
