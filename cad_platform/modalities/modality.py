@@ -84,7 +84,8 @@ class Modality:
     hanging
         The hanging protocol that the viewer carries out (`frontend/src/viewer/hanging.ts`).
     champion
-        The model of the store that the platform brings for it; empty where it brings none.
+        The model of the store that the platform brings for it; empty where it brings none, and a study then waits for
+        no result.
     phantoms
         The families of synthetic cases that the demo posts (`demo/synthetic.py`).
 

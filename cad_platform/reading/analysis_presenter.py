@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading import wording
-from cad_platform.reading.presenters import AiCell, ai_cell, job_words
+from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.studies.models import Study
 
@@ -76,12 +76,12 @@ class EarlierView:
 
 
 def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]) -> list[AnalysisView]:
-    """A view of each job; of a study whose analyses are not yet asked for, that it waits. `names` of images
-    by their SOP Instance UID."""
+    """A view of each job; of a study without any, whether it waits for one. `names` of images by their SOP Instance
+    UID."""
     views = [_analysis(job, case, names) for job in jobs]
     if not views and case.study.state == Study.State.COMPLETE:
-        waiting = AiCell("busy", _("Waiting for the model"))
-        views = [AnalysisView("", _("Analysis"), waiting, True, [], [], [], None)]
+        cell = without_job(case.study.modality)
+        views = [AnalysisView("", _("Analysis"), cell, cell.kind == "busy", [], [], [], None)]
     return views
 
 

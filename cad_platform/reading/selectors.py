@@ -125,6 +125,7 @@ class CaseRecord:
 
 def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
+    modelled = [modality.code for modality in modalities.registered() if modality.champion]
     return with_ai_state(studies).annotate(
         priority_rank=Case(
             When(priority=Study.Priority.STAT, then=0),
@@ -138,8 +139,11 @@ def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
             When(state=Study.State.RECEIVING, then=Value(ReadingState.RECEIVING)),
             When(report_standing__signed_at__isnull=False, then=Value(ReadingState.SIGNED)),
             When(report_standing__has_draft=True, then=Value(ReadingState.DRAFT)),
-            # A complete study without a job waits for the request that the outbox carries.
-            When(Q(has_open_job=True) | Q(has_job=False), then=Value(ReadingState.ANALYSING)),
+            # A complete study without a job waits for the request that the outbox carries, where there is a model.
+            When(
+                Q(has_open_job=True) | Q(has_job=False, modality__in=modelled),
+                then=Value(ReadingState.ANALYSING),
+            ),
             default=Value(ReadingState.READY),
             output_field=CharField(),
         ),

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core import outbox, proofs
@@ -163,7 +164,13 @@ def choose_defaults(actor: Actor, *, settle: bool = False) -> FirstChoice:
 
 
 def _description(manifest: ModelManifest, folder: Path) -> dict[str, Any]:
-    """What may be corrected later. Raises `_Refused` for files that hold something else."""
+    """What may be corrected later. Raises `_Refused` for files that hold something else, and for a model of studies
+    that nobody can post here."""
+    if not modalities.is_registered(manifest.input.modality):
+        raise _Refused(
+            f"{manifest.name} {manifest.version} reads studies of {manifest.input.modality}, which is no registered "
+            "modality"
+        )
     try:
         card, metrics = _text(folder / "card.md"), json.loads(_text(folder / "metrics.json") or "{}")
     except ValueError as error:

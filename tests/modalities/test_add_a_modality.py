@@ -148,6 +148,12 @@ class TestAStudyOfIt:
         others = reader.get(reverse("worklist"), {"modality": "MG"}).content.decode()
         assert "MRI, both breasts" in narrowed and "MRI, both breasts" not in others
 
+    def test_waits_for_no_model_where_there_is_none(self, reader: Client, study: Study) -> None:
+        page = reader.get(reverse("worklist"), {"state": "ready"}).content.decode()
+        assert "MRI, both breasts" in page and "Not analysed" in page
+        case = reader.get(reverse("case", args=[study.study_instance_uid])).content.decode()
+        assert "No model is in use for this kind of study." in case and "Waiting for the model" not in case
+
     def test_its_case_offers_its_labels_and_reasons(self, reader: Client, study: Study) -> None:
         page = reader.get(reverse("case", args=[study.study_instance_uid])).content.decode()
         assert '"hanging": "single"' in page

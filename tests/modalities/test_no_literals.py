@@ -27,8 +27,6 @@ ALLOWED = {
     "imaging/phantoms/ultrasound.py": "writes a DICOM header",
     "inference/datasets/generated/pictures.py": "writes a DICOM header",
 }
-#: Being cleaned at this moment by others; to go.
-NOT_YET = ("inference/contract.py",)
 
 
 def codes_in_python(source: str) -> list[int]:
@@ -51,8 +49,6 @@ def codes_in_page(text: str) -> list[int]:
 
 
 def _is_aside(path: Path) -> bool:
-    if str(path.relative_to(REPOSITORY)).startswith(NOT_YET):
-        return True
     return bool(ASIDE & set(path.parts)) or path.is_relative_to(ROOM) or path.name.endswith(".test.ts")
 
 

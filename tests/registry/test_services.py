@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -97,6 +98,16 @@ def test_other_weights_need_another_version(store: Store) -> None:
     store.exchange(b"quietly exchanged")
     outcome = services.register_from_store(SYSTEM)
     assert outcome.versions == () and "raise the version" in outcome.refused[0]
+
+
+def test_a_model_of_studies_that_nobody_can_post_is_refused(store: Store) -> None:
+    path = store.add("99.0.0") / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["input"]["modality"] = "XA"
+    path.write_text(json.dumps(manifest))
+    registration = services.register_from_store(SYSTEM)
+    assert [str(version) for version in registration.versions] == [f"ultrasound {store.version}"]
+    assert registration.refused == ("ultrasound 99.0.0 reads studies of XA, which is no registered modality",)
 
 
 def test_a_card_may_be_corrected(store: Store) -> None:
