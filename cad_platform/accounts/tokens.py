@@ -42,12 +42,28 @@ def issue(
     scopes: Collection[str] = (Scope.STUDIES_READ, Scope.STUDIES_WRITE),
     expires_at: datetime | None = None,
 ) -> tuple[ApiToken, str]:
-    """A new token that acts as `user`, and its plaintext, which is never to be had again. It expires after a
-    year unless told otherwise.
+    """Make a token.
 
-    Raises:
-        Invalid: no name, an unknown scope or none, an expiry out of bounds, or an administrator's token:
-            administrators have no site and so nothing to read or post.
+    Parameters
+    ----------
+    user
+        As whom it acts: of a site, since administrators have nothing to read or post.
+    scopes
+        What it may do, at least one.
+    expires_at
+        A year from now where it is left out.
+
+    Returns
+    -------
+    tuple
+        The token, and its plaintext, which is never to be had again.
+
+    Raises
+    ------
+    NotPermitted
+        The actor manages no tokens.
+    Invalid
+        No name, an unknown scope or none, an expiry out of bounds, or an administrator's token.
     """
     if actor.user is not None:
         require(actor, "token.manage")

@@ -137,8 +137,10 @@ class StudyPost(_Part):
 def parse_study_part(text: bytes) -> StudyPost:
     """Read the JSON of the `study` part.
 
-    Raises:
-        Invalid: it is no JSON, too deeply nested, or a field is wrong. Every error names its field.
+    Raises
+    ------
+    Invalid
+        It is no JSON, too deeply nested, or a field is wrong. Every error names its field.
     """
     try:
         return StudyPost.model_validate_json(text)

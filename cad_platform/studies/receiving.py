@@ -94,10 +94,23 @@ def mint_uid() -> str:
 def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
     """Describe every file in the sandbox and merge the post over the headers.
 
-    Raises:
-        UnsupportedMedia (415): a file is no image that is read here.
-        PayloadTooLarge (413): a file decodes to more than one image may have.
-        Invalid (422): anything else that is wrong with a file or a field, named.
+    Parameters
+    ----------
+    post
+        What the sender says; it overrides the headers.
+    files
+        Complete on disk.
+
+    Raises
+    ------
+    UnsupportedMedia
+        A file is no image that is read here (415).
+    PayloadTooLarge
+        A file decodes to more than one image may have (413).
+    Invalid
+        Anything else is wrong with a file or a field; each is named (422).
+    Unavailable
+        The decoders are busy or away (503).
     """
     _check_names(post, files)
     descriptions = _describe(files)

@@ -20,6 +20,8 @@ PAGES = ("cad_platform", "frontend/src")
 PAGE_SUFFIXES = {".css", ".html", ".js", ".ts", ".typ"}
 ASIDE = {"demo", "locale", "migrations", "node_modules"}
 ROOM = REPOSITORY / "cad_platform" / "modalities"
+#: Made from the OpenAPI file, whose enumerations come from the registry.
+GENERATED = REPOSITORY / "frontend" / "src" / "api_types.ts"
 #: Files that must write a code, and why.
 ALLOWED = {
     "imaging/phantoms/malformed.py": "writes a DICOM header",
@@ -49,7 +51,9 @@ def codes_in_page(text: str) -> list[int]:
 
 
 def _is_aside(path: Path) -> bool:
-    return bool(ASIDE & set(path.parts)) or path.is_relative_to(ROOM) or path.name.endswith(".test.ts")
+    if path == GENERATED or path.is_relative_to(ROOM):
+        return True
+    return bool(ASIDE & set(path.parts)) or path.name.endswith(".test.ts")
 
 
 def _is_python(path: Path) -> bool:
