@@ -234,11 +234,12 @@ def _place(folder: Path, importer: str, imported: str) -> str:
         for node in ast.walk(function)
     }
     for node in ast.walk(tree):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
         if imported in names:
             return f" (line {node.lineno}{', in a function' if id(node) in inner else ''})"
     return ""
