@@ -27,6 +27,7 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.reading import selectors, services
 from cad_platform.reading.case_presenter import CasePage, case_page
+from cad_platform.reading.case_revision import revision_of
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, Order, ReadingState, WorklistFilters
@@ -36,9 +37,9 @@ from cad_platform.studies.selectors import study_by_uid
 from cad_platform.studies.services import withdraw
 
 
-def fingerprint_of(html: str) -> str:
+def fingerprint_of(text: str) -> str:
     """Of what a poll would show, so that an unchanged page is answered with 204 and not touched."""
-    return hashlib.sha256(f"{get_language()}{html}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{get_language()}{text}".encode()).hexdigest()[:32]
 
 
 # --- worklist -------------------------------------------------------------------------------------------
@@ -132,6 +133,9 @@ def _live(request: HttpRequest, record: CaseRecord, page: CasePage) -> dict[str,
 def case(request: HttpRequest, uid: str) -> HttpResponse:
     """The case page: images, what the models say, the findings and the report."""
     actor = actor_of(request)
+    revision = fingerprint_of(
+        revision_of(actor, uid)
+    )  # first: what changes meanwhile is seen by the next poll
     record = services.open_case(actor, uid)
     page = case_page(record)
     context = _live(request, record, page)
@@ -139,7 +143,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
     context |= {
         "nav": "worklist",
         "live": live,
-        "fingerprint": fingerprint_of(record.reading_state + live),
+        "fingerprint": revision + fingerprint_of(record.reading_state + live),
         "viewer": {
             "study": page.header.uid,
             "hanging": page.hanging,
@@ -178,14 +182,17 @@ def _viewer_words() -> dict[str, str]:
 
 def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
     actor = actor_of(request)
+    revision = fingerprint_of(revision_of(actor, uid))
+    if seen.startswith(revision):
+        return HttpResponse(status=204)
     record = selectors.case(actor, uid)
     context = _live(request, record, case_page(record))
     live = render_to_string("reading/case_live.html", context, request)
-    fingerprint = fingerprint_of(record.reading_state + live)
-    if seen == fingerprint:
+    content = fingerprint_of(record.reading_state + live)
+    if seen.endswith(content):
         return HttpResponse(status=204)
     services.show_results(actor, record)
-    context |= {"live": live, "fingerprint": fingerprint, "out_of_band": True}
+    context |= {"live": live, "fingerprint": revision + content, "out_of_band": True}
     return render(request, "reading/case_fragment.html", context)
 
 
@@ -193,7 +200,7 @@ def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
 @never_cache
 @require_GET
 def case_live(request: HttpRequest, uid: str) -> HttpResponse:
-    """What the open page asks for every few seconds; 204 while nothing changed."""
+    """What the open page asks for every few seconds; 204, without composing it, while nothing changed."""
     return _fragment(request, uid, request.GET.get("seen", ""))
 
 
