@@ -1,13 +1,22 @@
-"""Augmentation of whole batches as tensors, with explicit random generators so that a run repeats. Images lie where
-the generator draws, on the CPU or on a GPU."""
+"""Random changes of training batches that leave labels true; masks move along.
+
+All draw from an explicit generator, so that a run repeats; images lie where it draws, on the CPU or on a GPU. The
+functions are for the champions' own loops, the blocks of the family `augment` at the end for recipes.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator, Tensor
 from torch.nn import functional as F
+
+from inference.blocks.registry import block
+
+#: float images N×3×H×W in 0–255, masks N×1×H×W in 0–1, generator → both, changed
+Augment = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
 
 
 def _uniform(count: int, low: float, high: float, generator: Generator) -> Tensor:
@@ -24,18 +33,38 @@ def warp(
     mirror: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """One affine map an image, the same for image and mask. Both float N×1×H×W; outside is 0."""
-    count, _, height, width = images.shape
+    count = len(images)
     angle = _uniform(count, -turn_degrees, turn_degrees, generator) * (math.pi / 180)
     scale = torch.exp(_uniform(count, -zoom, zoom, generator))
     flip = torch.where(_chance(generator, count) < 0.5, -1.0, 1.0) if mirror else torch.ones_like(angle)
-    cosine, sine, aspect = torch.cos(angle) * scale, torch.sin(angle) * scale, height / width
     move_x = _uniform(count, -shift, shift, generator)
     move_y = _uniform(count, -shift, shift, generator)
+    both = _mapped(torch.cat([images, masks], dim=1), angle, scale, flip, move_x, move_y, images.shape[2:])
+    return both[:, :1], both[:, 1:]
+
+
+def _mapped(
+    images: Tensor, angle: Tensor, scale: Tensor, flip: Tensor, move_x: Tensor, move_y: Tensor,
+    size: Sequence[int],
+) -> Tensor:  # fmt: skip
+    """One affine map an image, with the aspect of the input kept; outside is 0.
+
+    Parameters
+    ----------
+    images
+        float N×C×H×W.
+    angle, scale, flip, move_x, move_y
+        N each: radians, size of the part that is taken, −1 to mirror, places in −1…1.
+    size
+        Height and width of the answer.
+    """
+    aspect = images.shape[2] / images.shape[3]
+    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
     first = torch.stack([cosine * flip, -sine * aspect, move_x], dim=1)
     second = torch.stack([sine * flip / aspect, cosine, move_y], dim=1)
-    grid = F.affine_grid(torch.stack([first, second], dim=1), list(images.shape), align_corners=False)
-    both = F.grid_sample(torch.cat([images, masks], dim=1), grid, mode="bilinear", align_corners=False)
-    return both[:, :1], both[:, 1:]
+    wanted = [*images.shape[:2], *size]
+    grid = F.affine_grid(torch.stack([first, second], dim=1), wanted, align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
 def look_closer(
@@ -62,11 +91,8 @@ def look_closer(
     angle = _uniform(count, -12, 12, generator) * (math.pi / 180)
     flip = torch.where(_chance(generator, count) < 0.5, -1.0, 1.0)
     scale, place = extent / size, middle / size * 2 - 1
-    cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
-    first = torch.stack([cosine * flip, -sine, place[:, 0]], dim=1)
-    second = torch.stack([sine * flip, cosine, place[:, 1]], dim=1)
-    grid = F.affine_grid(torch.stack([first, second], dim=1), [count, 2, side, side], align_corners=False)
-    both = F.grid_sample(torch.cat([images, masks], dim=1), grid, mode="bilinear", align_corners=False)
+    pair = torch.cat([images, masks], dim=1)
+    both = _mapped(pair, angle, scale, flip, place[:, 0], place[:, 1], (side, side))
     return both[:, :1], both[:, 1:]
 
 
@@ -104,7 +130,7 @@ _STAINS = torch.tensor([[0.650, 0.704, 0.286], [0.072, 0.990, 0.105], [0.268, 0.
 _UNMIXED = torch.linalg.inv(_STAINS)
 
 
-def stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+def mixed_stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
     """Turns by right angles and mirrors, then stain concentrations scaled and shifted one by one (Tellez
     2018), then brightness. Float N×H×W×3 in 0–255, H = W."""
     count = images.shape[0]
@@ -120,3 +146,58 @@ def stains(images: Tensor, generator: Generator, strength: float = 1.0) -> Tenso
     gain = _uniform(count, 1 - 0.1 * strength, 1 + 0.1 * strength, generator).view(count, 1, 1, 1)
     augmented: Tensor = (x * gain).clamp(0, 255)
     return augmented
+
+
+@block("augment", "flips")
+def flips(vertical: bool = True, turns: bool = True) -> Augment:
+    """Mirror images, and quarter turns of square images, half and quarter of the time."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        both = torch.cat([images, masks], dim=1)
+        for axis in (3, 2) if vertical else (3,):
+            chosen = torch.rand(len(both), generator=generator) < 0.5
+            both = torch.where(chosen.view(-1, 1, 1, 1), both.flip(axis), both)
+        if turns and both.shape[2] == both.shape[3]:
+            quarter = torch.randint(0, 4, (len(both),), generator=generator)
+            both = torch.stack([torch.rot90(x, int(k), (1, 2)) for x, k in zip(both, quarter, strict=True)])
+        return both[:, :3], both[:, 3:]
+
+    return change
+
+
+@block("augment", "affine")
+def affine(degrees: float = 10.0, zoom: float = 0.1, shift: float = 0.05) -> Augment:
+    """One turn, zoom and shift (share of the image) an image; outside is 0."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        draw = torch.rand((4, len(images)), generator=generator) * 2 - 1
+        angle, scale = draw[0] * math.radians(degrees), torch.exp(draw[1] * zoom)
+        moves = draw[2] * shift, draw[3] * shift
+        pair = torch.cat([images, masks], dim=1)
+        both = _mapped(pair, angle, scale, torch.ones_like(angle), *moves, images.shape[2:])
+        return both[:, :3], both[:, 3:]
+
+    return change
+
+
+@block("augment", "brightness")
+def brightness(strength: float = 0.2) -> Augment:
+    """Gain, offset and gamma, the same for all three channels."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        draw = (torch.rand((3, len(images), 1, 1, 1), generator=generator) * 2 - 1) * strength
+        values = (images / 255).clamp(0, 1) ** torch.exp(draw[0]) * (1 + draw[1]) + 0.5 * draw[2]
+        return values.clamp(0, 1) * 255, masks
+
+    return change
+
+
+@block("augment", "stains")
+def stains(strength: float = 1.0) -> Augment:
+    """Concentrations of haematoxylin and eosin (Tellez 2018). It turns images too: not for outlines."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        changed = mixed_stains(images.permute(0, 2, 3, 1), generator, strength)
+        return changed.permute(0, 3, 1, 2), masks
+
+    return change

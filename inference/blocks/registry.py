@@ -73,7 +73,7 @@ BLOCK_MODULES: tuple[str, ...] = (
     "inference.blocks.networks.pooling",
     "inference.blocks.networks.resnet",
     "inference.blocks.networks.unet",
-    "inference.blocks.augment_blocks",
+    "inference.blocks.augment",
     "inference.blocks.search",
     "inference.blocks.losses",
     "inference.blocks.sampling",

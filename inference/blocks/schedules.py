@@ -13,6 +13,11 @@ from inference.blocks.registry import block
 Factor = Callable[[float], float]
 
 
+def half_cosine(progress: float) -> float:
+    """From 1 at `progress` 0 to 0 at 1 (Loshchilov 2017)."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
+
+
 @block("schedule", "constant")
 def constant(warm_up: float = 0.0) -> Factor:
     """The same rate throughout."""
@@ -21,8 +26,8 @@ def constant(warm_up: float = 0.0) -> Factor:
 
 @block("schedule", "cosine")
 def cosine(end: float = 0.0, warm_up: float = 0.0) -> Factor:
-    """Half a cosine from 1 to `end` (Loshchilov 2017)."""
-    return _warmed(lambda progress: end + (1 - end) * 0.5 * (1 + math.cos(math.pi * progress)), warm_up)
+    """Half a cosine from 1 to `end`."""
+    return _warmed(lambda progress: end + (1 - end) * half_cosine(progress), warm_up)
 
 
 @block("schedule", "gauss_error")

@@ -1,8 +1,6 @@
-"""What the recipes of ultrasound and of masses on mammograms share: arrays, losses and scoring."""
+"""What the recipes of ultrasound and of masses on mammograms share: losses and pooled features."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -44,35 +42,3 @@ def pooled_statistics(network: LesionNetwork, canvases: NDArray[np.uint8]) -> ND
     for chunk in torch.from_numpy(canvases)[:, None].split(16):
         rows.append(statistics(network.backbone(grey_to_input(chunk))).numpy())
     return np.concatenate(rows)
-
-
-@torch.no_grad()
-def score(
-    network: LesionNetwork, canvases: NDArray[np.uint8], *, mirror: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float32]]:
-    """Logits N×K, distances N and outline probabilities N×H/4×W/4 of N×H×W canvases."""
-    logits, distances, outlines = [], [], []
-    for chunk in torch.from_numpy(canvases)[:, None].split(16):
-        straight = network(chunk)
-        classes, outline = straight.logits, torch.sigmoid(straight.outline)
-        if mirror:
-            other = network(torch.flip(chunk, dims=(3,)))
-            classes = (classes + other.logits) / 2
-            outline = (outline + torch.flip(torch.sigmoid(other.outline), dims=(3,))) / 2
-        logits.append(classes.numpy())
-        distances.append(straight.distance.numpy())
-        outlines.append(outline[:, 0].numpy())
-    return (
-        np.concatenate(logits).astype(np.float64),
-        np.concatenate(distances).astype(np.float64),
-        np.concatenate(outlines),
-    )
-
-
-def dice(outlines: Sequence[NDArray[np.bool_]], truths: Sequence[NDArray[np.bool_]]) -> NDArray[np.float64]:
-    """2·|A∩B| / (|A|+|B|) a pair; 1 where both are empty."""
-    values = []
-    for ours, truth in zip(outlines, truths, strict=True):
-        total = int(ours.sum()) + int(truth.sum())
-        values.append(2 * int((ours & truth).sum()) / total if total else 1.0)
-    return np.asarray(values, np.float64)

@@ -16,8 +16,9 @@ from inference.evaluation import comparison, measuring
 from inference.evaluation.account import AccountError
 from inference.evaluation.comparison import Difference
 from inference.evaluation.figures import NotComputable
+from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
-from inference.evaluation.results import Results, chosen_records, results_of, results_on_record, write_results
+from inference.evaluation.results import Results, chosen_records, results_of, results_on_record
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder, versions_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 from inference.champions.registry import datasets_of
 from inference.contract import ModelManifest
+from inference.datasets.sample import evenly
 from inference.evaluation import measuring, metrics
 from inference.evaluation.bootstrap import of_all
 from inference.evaluation.protocol import questions
@@ -16,14 +16,12 @@ from inference.runtime.forward import Forward
 from inference.runtime.store import read_manifest
 from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
 
-_Item = TypeVar("_Item")
-
 
 def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
     """Judge, and print what came of it; 0 where the file is as good as `model.onnx`, else 1."""
     manifest = read_manifest(model, store, version)
     held_out = measuring.held_out(datasets_of(model), data)
-    judged = held_out if images is None else evenly(held_out, images)
+    judged = evenly(held_out, images)
 
     def judge(forward: Forward) -> Mapping[str, float]:
         records = measuring.predict(manifest, forward, judged)
@@ -37,12 +35,6 @@ def run(model: str, store: Path, data: Path, images: int | None, version: str | 
     found = try_torch(manifest, store, judge)
     sys.stdout.write(as_text(manifest, found))
     return 0 if all(variant.kept for variant in found.variants) else 1
-
-
-def evenly(items: Sequence[_Item], count: int) -> list[_Item]:
-    """`count` of `items` (all where there are fewer), evenly drawn from first to last."""
-    count = min(count, len(items))
-    return [items[index * len(items) // count] for index in range(count)]
 
 
 def as_text(manifest: ModelManifest, found: VariantList) -> str:

@@ -18,7 +18,7 @@ from inference.datasets.tables import by_key, table_rows
 
 NAME = "busi"
 LICENCE = "CC BY 4.0 (Al-Dhabyani et al. 2020)"
-CLASSES = ("benign", "malignant", "normal")
+FOLDERS = ("benign", "malignant", "normal")
 PUBLISHED = {"benign": 437, "malignant": 210, "normal": 133}
 _FILE = re.compile(r"^(benign|malignant|normal) \((\d+)\)(?:_mask(?:_(\d+))?)?\.png$")
 
@@ -30,14 +30,14 @@ def read(root: Path) -> Manifest:
         DatasetError: none of the three class folders is there.
     """
     tree = root / "Dataset_BUSI_with_GT" if (root / "Dataset_BUSI_with_GT").is_dir() else root
-    if not any((tree / name).is_dir() for name in CLASSES):
+    if not any((tree / name).is_dir() for name in FOLDERS):
         raise DatasetError(f"no folder benign, malignant or normal under {tree.name}")
     notes = Notes()
     table = root / "split.csv"
     published = _published_split(table, notes)
     images: dict[str, Path] = {}
     masks: dict[str, list[Path]] = defaultdict(list)
-    for folder in CLASSES:
+    for folder in FOLDERS:
         for path in sorted((tree / folder).glob("*")):
             match = _FILE.match(path.name)
             if match is None or match[1] != folder:

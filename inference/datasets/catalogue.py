@@ -22,7 +22,7 @@ from inference.datasets import (
     tmi2015,
     wdbc,
 )
-from inference.datasets.sample import DatasetError, Manifest, Split, grouped_folds
+from inference.datasets.sample import DatasetError, Manifest, Split
 
 Read = Callable[[Path], Manifest]
 Official = Callable[[Path, Manifest], list[Split]]
@@ -74,18 +74,6 @@ def official_splits(name: str, root: Path, manifest: Manifest) -> list[Split]:
     """The published splits, as published: look at `Split.straddling` before you quote a figure on one."""
     dataset = DATASETS[name]
     return dataset.official(root, manifest) if dataset.official else []
-
-
-def strict_splits(manifest: Manifest, folds: int = 5, seed: int = 0) -> list[Split]:
-    """Folds over groups: nobody stands on both sides.
-
-    Raises:
-        ValueError: fewer groups than folds.
-    """
-    return [
-        Split(f"fold-{number}", tuple(train), tuple(held_out))
-        for number, (train, held_out) in enumerate(grouped_folds(manifest.samples, folds, seed))
-    ]
 
 
 def recognise(root: Path) -> list[tuple[str, Manifest]]:

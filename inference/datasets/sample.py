@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,8 @@ class DatasetError(Exception):
 class LeakError(Exception):
     """A group stands on both sides of a split."""
 
+
+Item = TypeVar("Item")
 
 #: What kind of picture a set holds: the name of the pipeline (`inference/runtime`) that reads such pictures.
 HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND = "histopathology", "mammography", "ultrasound"
@@ -179,6 +182,7 @@ def grouped_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[tupl
     return pairs
 
 
-def missing_files(paths: Iterable[Path]) -> list[str]:
-    """A sentence for each of `paths` that does not exist."""
-    return [f"{path.name} is named but missing" for path in paths if not path.is_file()]
+def evenly(items: Sequence[Item], most: int | None) -> list[Item]:
+    """`most` of `items`, evenly drawn from first to last; all without a limit."""
+    count = len(items) if most is None else min(most, len(items))
+    return [items[index * len(items) // count] for index in range(count)]

@@ -1,4 +1,4 @@
-"""Agreement beyond chance: Cohen's and Fleiss' kappa, and CAMELYON17's official metric."""
+"""Agreement beyond chance: Cohen's kappa, and CAMELYON17's official metric."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inference.datasets.camelyon17 import PN_STAGES, pn_stage
 from inference.evaluation.bootstrap import Floats, Statistic
@@ -34,21 +33,6 @@ def kappa(
 ) -> Statistic:
     """Cohen's kappa of two raters' labels; `classes` in their order where it is weighted."""
     return lambda counts: kappa_of(confusions(first, second, classes, counts), weights)
-
-
-def fleiss_kappa(ratings: NDArray[np.int64]) -> float:
-    """Fleiss' kappa (1971) of N×K counts: how many raters put subject n into class k.
-
-    Raises:
-        ValueError: fewer than two raters, or not the same number for every subject.
-    """
-    raters = ratings.sum(axis=1)
-    if len(ratings) == 0 or raters.min() < 2 or raters.min() != raters.max():
-        raise ValueError("Fleiss' kappa needs the same number of raters, at least two, for every subject")
-    number = float(raters[0])
-    agreed = ((ratings**2).sum(axis=1) - number) / (number * (number - 1))
-    expected = float(((ratings.sum(axis=0) / ratings.sum()) ** 2).sum())
-    return float("nan") if expected == 1 else float((agreed.mean() - expected) / (1 - expected))
 
 
 def stages_of(patients: Sequence[str], slides: Sequence[str]) -> dict[str, str]:

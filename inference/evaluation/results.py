@@ -1,15 +1,13 @@
-"""Everything that a model's folder says of its quality: figures, subgroups and plots, from its records."""
+"""What was measured of a model, from its predictions of record: figures, subgroups, spreads."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from inference.contract import Flag, ModelManifest
-from inference.evaluation import plots, subgroups
+from inference.evaluation import subgroups
 from inference.evaluation.account import Account, read_account
 from inference.evaluation.figures import Figure
 from inference.evaluation.protocol import measure
@@ -17,9 +15,6 @@ from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read
 from inference.evaluation.subgroups import Row, Spread
 from inference.runtime.store import manifest_in
 
-METRICS = "metrics.json"
-EXPLANATION = "explanation.json"
-LATENCY = "latency.json"
 #: Fields of a whole slide are no images that the gate could judge one by one.
 _NOT_IMAGES = ("idc_mosaic",)
 
@@ -108,37 +103,3 @@ def measured_on(account: Account, records: Sequence[Record]) -> str:
     if splits == {"oof"}:
         return "networks of the folds"
     return "networks of the folds (oof), the served weights (val)"
-
-
-def told(path: Path) -> dict[str, Any] | None:
-    """What another part of the laboratory measured and left beside the weights; None where it did not.
-
-    Raises:
-        ValueError: no JSON object.
-    """
-    if not path.is_file():
-        return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.parent.parent.name}/{path.parent.name}/{path.name} is no JSON object")
-    return content
-
-
-def write_results(folder: Path) -> Results:
-    """Write `metrics.json`, `plots/*.svg` and `card.md` of a model's folder anew, from `manifest.json`,
-    `predictions.csv`, `protocol.json` and, where they are there, `explanation.json` and `latency.json`.
-    The same files give the same bytes.
-
-    Raises:
-        StoreError, RecordsError, AccountError: one of the first three is missing or damaged.
-    """
-    from inference.evaluation.card import CARD, card_text
-
-    found = results_on_record(folder)
-    drawn = plots.plots(found.manifest, found.records)
-    plots.write_plots(folder, drawn)
-    text = json.dumps(found.as_json(), indent=2, ensure_ascii=False)
-    (folder / METRICS).write_text(text + "\n", encoding="utf-8")
-    card = card_text(found, read_account(folder), drawn, told(folder / EXPLANATION), told(folder / LATENCY))
-    (folder / CARD).write_text(card, encoding="utf-8")
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ from PIL import UnidentifiedImageError
 
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import LeakError, Sample
+from inference.runtime.store import file_sha256
 
 TRAINING_MANIFEST = "training_manifest.json"
 #: Sets whose group numbers come from the `split.csv` beside the tree. Another tree of the same grammar
@@ -40,7 +40,7 @@ def write_training_manifest(folder: Path, samples: Sequence[Sample]) -> Path:
         entry = {
             "groups": sorted({sample.group_id for sample in own}),
             "patients": patients,
-            "sha256": sorted({digest for sample in own if (digest := sha256_of(sample.path))}),
+            "sha256": sorted({digest for sample in own if (digest := file_sha256(sample.path))}),
         }
         if not patients:
             entry["looks"] = sorted({look for sample in own if (look := look_of(sample.path))})
@@ -85,7 +85,7 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
             return "patient"
         if (sample.dataset, sample.group_id) in groups:
             return "group"
-        if sha256_of(sample.path) in digests:
+        if file_sha256(sample.path) in digests:
             return "bytes"
         return "look" if _seen_before(sample, looks.get(sample.dataset)) else None
 
@@ -142,14 +142,6 @@ def refusal(samples: Sequence[Sample], trained: dict[int, str], model: str) -> s
         f"{model} was trained on {len(trained)} of these {len(samples)} samples (known {known}): "
         f"{', '.join(names[:_NAMED])}{rest}"
     )
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes; empty where there is no file (rows of a table)."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def look_of(path: Path) -> str:

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import nn
 
 from inference.contract import ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks
-from inference.datasets.sample import Sample
-from inference.evaluation.results import EXPLANATION
+from inference.datasets.sample import Sample, evenly
+from inference.evaluation.folder import EXPLANATION
 from inference.explain.deletion import compare
 from inference.explain.measure import Measured, Outcome
 from inference.explain.methods import METHODS, Method, method_named
@@ -34,8 +33,6 @@ ATTRIBUTED = 48
 COMPARED = 48
 CASCADED = 12
 _TIMED = 3
-
-_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,12 +126,6 @@ def _timed(method: Method, subjects: Sequence[Subject]) -> list[float]:
 def shows_lesion(sample: Sample) -> bool:
     """Whether the set outlines something in it (a normal image's mask is black)."""
     return bool(sample.masks) and sample.label != "normal"
-
-
-def evenly(items: Sequence[_Item], most: int | None) -> list[_Item]:
-    """`most` of `items`, evenly drawn from first to last; all without a limit."""
-    count = len(items) if most is None else min(most, len(items))
-    return [items[index * len(items) // count] for index in range(count)]
 
 
 def _served(

@@ -3,7 +3,6 @@ crosses it. What looks alike is the audit's to say (`inference.datasets.audit`),
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,12 +24,6 @@ class Twins:
     second: Path
     kind: str
     agreement: float
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def guard(

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from inference.blocks.parameters import make
 from inference.datasets.sample import DatasetError, LeakError, Sample
+from inference.evaluation.calibration import fit_temperature
 from inference.recipes import training
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
@@ -41,7 +42,7 @@ from inference.recipes.steps import (
     transformed,
     transformed_bags,
 )  # fmt: skip
-from inference.runtime.calibration import fit_temperature, softmax
+from inference.runtime.calibration import softmax
 
 #: Predictions of an image alone and among others may differ by rounding, not by more.
 _ALONE = 1e-3

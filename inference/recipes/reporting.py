@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.blocks.overlap import dice
 from inference.evaluation import metrics
 from inference.evaluation.figures import Figure, Line, NotComputable, figure
 from inference.evaluation.records import Record
-from inference.recipes.pictures import Picture
 from inference.recipes.provenance import Rows, held_out
 from inference.recipes.schema import Recipe
 
@@ -38,19 +38,13 @@ def records(recipe: Recipe, said: Rows, pictures: Rows, fold: int) -> list[Recor
                 probabilities={}
                 if outlined
                 else {name: float(p) for name, p in zip(recipe.task.classes, value, strict=True)},
-                dice=_dice(value, picture) if outlined else None,
+                dice=dice(value, picture.mask) if outlined and picture.mask is not None else None,
                 split="oof",
                 fold=fold,
                 facts=facts,
             )
         )
     return made
-
-
-def _dice(outline: NDArray[np.bool_], picture: Picture) -> float:
-    assert picture.mask is not None
-    total = int(outline.sum()) + int(picture.mask.sum())
-    return 2 * int((outline & picture.mask).sum()) / total if total else 1.0
 
 
 def by_patient(recipe: Recipe, made: Sequence[Record]) -> list[Record]:

@@ -22,10 +22,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from inference.recipes.boundary import digest
 from inference.recipes.events import EventFile
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
+from inference.runtime.store import file_sha256
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "xgboost-cpu", "mahotas",
@@ -54,7 +54,9 @@ class RunFolder:
         Raises:
             RunError: the folder holds a run with another recipe, seed, data or split.
         """
-        digests = {path: digest(path) for sample in chosen.samples for path in (sample.path, *sample.masks)}
+        digests = {
+            path: file_sha256(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
+        }
         data = {
             "dataset": chosen.manifest.dataset,
             "licence": chosen.manifest.licence,

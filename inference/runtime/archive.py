@@ -18,7 +18,7 @@ from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.runtime.answer import read_answer
-from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.store import DEFAULT_STORE, StoreError, contents, file_sha256, verified_weights
 from inference.runtime.torch_forward import FILE, TorchForward
 from inference.runtime.variants import verified_variant
@@ -102,7 +102,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         for_gpu = committed or _converted(weights, Path(folder), told)
         answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {told}")
         unfinished = out / f".{archive.name}.{os.getpid()}"
-        _write(unfinished, manifest, configuration, {"model.onnx": weights, FILE: for_gpu})
+        _write(unfinished, manifest, configuration, {WEIGHTS: weights, FILE: for_gpu})
         unfinished.replace(archive)
     source.write_text(json.dumps(inputs, indent=2), encoding="utf-8")
     return archive

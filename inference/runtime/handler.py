@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from inference.runtime import torch_forward, wire
 from inference.runtime.forward import ForwardOutput, Network, check_input
-from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 
 INPUT = "input"
 MODEL_MS = "model_ms"
@@ -92,7 +92,7 @@ def load_forward(folder: Path, gpu: int | None) -> Network:
     if gpu is not None and weights.is_file() and torch_forward.cuda_is_there():
         logger.info("serving %s on GPU %d", weights.name, gpu)
         return torch_forward.TorchForward(weights, f"cuda:{gpu}")
-    return OnnxForward(folder / "model.onnx")
+    return OnnxForward(folder / WEIGHTS)
 
 
 def read_request(request: dict[str, Any]) -> NDArray[Any]:

@@ -15,6 +15,8 @@ from inference.runtime.forward import ForwardOutput, Shapes, check_input
 
 #: The metadata entry in which a file says what shapes it takes, where that is more than the graph can say.
 SHAPES = "shapes"
+#: The file of a version that every server can run.
+WEIGHTS = "model.onnx"
 
 
 class OnnxForward:

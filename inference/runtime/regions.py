@@ -108,8 +108,3 @@ def png_of(values: Map | NDArray[np.bool_]) -> bytes:
     if not written:
         raise ValueError(f"a map of {values.shape} cannot be written as PNG")
     return bytes(buffer)
-
-
-def sigmoid(values: NDArray[np.floating]) -> Map:
-    """Without overflow; float32."""
-    return np.asarray(1 / (1 + np.exp(-np.clip(values, -30, 30))), np.float32)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 FILE = "model.pt"
 _DESCRIPTION = "description.json"
-_KEEP_FULL_BELOW = 256
+#: Tensors of fewer values stay float32 in a file; others may be stored as float16.
+KEEP_FULL_BELOW = 256
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def save(network: torch.jit.ScriptModule, outputs: Sequence[str], shapes: Shapes
 
     for tensor in _floats(network):
         half = tensor.half()
-        if tensor.numel() >= _KEEP_FULL_BELOW and torch.equal(half.float(), tensor):
+        if tensor.numel() >= KEEP_FULL_BELOW and torch.equal(half.float(), tensor):
             tensor.data = half
     described = json.dumps({"outputs": list(outputs), "shapes": [list(shape) for shape in shapes]})
     unfinished = path.with_suffix(".new")

@@ -19,13 +19,12 @@ from torch import Tensor, nn
 
 from inference.runtime.answer import MOST_BY_ROUNDING, RecordedAnswer, record
 from inference.runtime.onnx_session import SHAPES, OnnxForward
+from inference.runtime.torch_forward import KEEP_FULL_BELOW
 from inference.training.graph import fold_padding
 
-WEIGHTS = "model.onnx"
 THRESHOLDS = "thresholds.json"
 #: What git takes of one version; history keeps every one.
 MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
-_KEEP_FULL_BELOW = 256
 
 logger = logging.getLogger(__name__)
 
@@ -110,19 +109,13 @@ def _halve_weights(model: onnx.ModelProto) -> None:
     casts = []
     for tensor in model.graph.initializer:
         values = numpy_helper.to_array(tensor)
-        if values.dtype != np.float32 or values.size < _KEEP_FULL_BELOW or np.abs(values).max() > 6e4:
+        if values.dtype != np.float32 or values.size < KEEP_FULL_BELOW or np.abs(values).max() > 6e4:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_half"))
         casts.append(helper.make_node("Cast", [f"{name}_half"], [name], to=TensorProto.FLOAT))
     for node in reversed(casts):
         model.graph.node.insert(0, node)
-
-
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def preprocessing_sha256(preprocessing: dict[str, object]) -> str:

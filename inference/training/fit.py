@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from inference.blocks.schedules import half_cosine
 from inference.training.device import CapturedGradients, Gradients, Loss, device
 
 logger = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def fit(network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, ru
     warm_up = max(1, min(total // 10, 100))
     rates = torch.optim.lr_scheduler.LambdaLR(
         optimiser,
-        lambda step: min((step + 1) / warm_up, 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))) + 0.01),
+        lambda step: min((step + 1) / warm_up, half_cosine(min(1.0, step / total)) + 0.01),
     )
     gradients = CapturedGradients(network, loss) if place.type == "cuda" else Gradients(network, loss)
     pairs = zip(average.parameters(), network.parameters(), strict=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.blocks.learned import NotFitted, groups_seen
+from inference.blocks.overlap import dice
 from inference.blocks.preprocess.segmentation import Keep, Side, kept_region
 from inference.blocks.registry import block
 from inference.blocks.selection.swarm import Method, maximise
@@ -102,7 +103,7 @@ class TunedSegmentation:
             settings = Settings.at(point)
             return float(
                 np.mean(
-                    [_dice(segmented(image, settings, self.side, self.keep), truth) for image, truth in pairs]
+                    [dice(segmented(image, settings, self.side, self.keep), truth) for image, truth in pairs]
                 )
             )
 
@@ -124,8 +125,3 @@ class TunedSegmentation:
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         truth = cv2.resize((mask > 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return np.asarray(small, np.uint8), np.asarray(truth > 0.5)
-
-
-def _dice(found: Mask, truth: Mask) -> float:
-    total = int(found.sum()) + int(truth.sum())
-    return 2 * int((found & truth).sum()) / total if total else 1.0

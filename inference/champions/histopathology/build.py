@@ -18,12 +18,13 @@ from inference.contract import InputContract, ModelManifest
 from inference.datasets import idc
 from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account
+from inference.evaluation.calibration import conformal_level, fit_platt, operating_points
 from inference.evaluation.measuring import mosaic_records, predict
-from inference.runtime.calibration import conformal_level, fit_platt, operating_points
 from inference.runtime.histopathology import preprocessing as tissue
-from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.histopathology.pipeline import CLASSES
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.quality import colourfulness
-from inference.training.export import WEIGHTS, export_onnx, parameter_count
+from inference.training.export import export_onnx, parameter_count
 
 #: One of so many grouped parts of `train` is kept for calibration.
 INNER_PARTS = 8
@@ -60,7 +61,7 @@ def described(
     colours = [colourfulness(field) for field in histopathology.load(fitted[::7])]
     return ModelManifest(
         name="histopathology", version=plan.version, title="Histopathology: invasive ductal carcinoma in H&E",
-        classes=idc.LABELS, positive_class="idc",
+        classes=CLASSES, positive_class="idc",
         input=InputContract(
             modality=plan.modality, kinds=("image", "slide"), max_images=16, needs_pixel_spacing=True,
             working_um_per_px=tissue.UM_PER_PX,

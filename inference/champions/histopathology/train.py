@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
-from inference.blocks.augment import cut_out, stains
+from inference.blocks.augment import cut_out, mixed_stains
 from inference.blocks.networks.backbone import imagenet_backbone
 from inference.blocks.networks.efficientnet import effnet_lite1
 from inference.blocks.networks.novelty import statistics
@@ -146,7 +146,7 @@ def fit_reader(
 
     def plain(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
         for chosen in shuffled(len(labels), settings.batch, generator):
-            yield stains(fields[chosen].float(), generator), labels[chosen]
+            yield mixed_stains(fields[chosen].float(), generator), labels[chosen]
 
     def mixed(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
         for image, label in plain(generator):

@@ -30,18 +30,18 @@ from inference.datasets import cbis_mass_256, mini_mias
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account
+from inference.evaluation.calibration import conformal_level, fit_platt, operating_points
 from inference.evaluation.detection import Mark, components, froc, mark_of
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
-from inference.runtime.calibration import conformal_level, fit_platt, operating_points
+from inference.runtime.calibration import sigmoid
 from inference.runtime.geometry import lay_out
 from inference.runtime.mammography import preprocessing as film
 from inference.runtime.mammography.pipeline import marks_of, quarter
-from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.quality import fit_ranges, look
-from inference.runtime.regions import sigmoid
 from inference.runtime.store import read_manifest
-from inference.training.export import WEIGHTS, export_onnx, parameter_count
+from inference.training.export import export_onnx, parameter_count
 
 FOLDS = 5
 #: One of so many grouped parts of CBIS-DDSM's `train` is kept for calibration.

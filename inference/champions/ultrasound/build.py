@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from inference.blocks.networks.backbone import EfficientNetLite0
+from inference.blocks.overlap import dice
 from inference.champions.lesion import LesionNetwork, LesionOutput
 from inference.champions.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
 from inference.champions.ultrasound import train as ultrasound
@@ -23,16 +24,17 @@ from inference.datasets import busi
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account
+from inference.evaluation.calibration import conformal_level, fit_temperature, operating_points
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
 from inference.recipes.boundary import look_alikes
-from inference.runtime.calibration import conformal_level, fit_temperature, operating_points, softmax
-from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.calibration import softmax
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.quality import fit_ranges, look
 from inference.runtime.store import read_manifest
 from inference.runtime.ultrasound import preprocessing as frame
-from inference.runtime.ultrasound.pipeline import MALIGNANT, NORMAL, read_frame
-from inference.training.export import WEIGHTS, export_onnx, parameter_count
+from inference.runtime.ultrasound.pipeline import CLASSES, MALIGNANT, NORMAL, read_frame
+from inference.training.export import export_onnx, parameter_count
 
 FOLDS = 5
 #: What was changed after outer folds had been read, for the card.
@@ -130,7 +132,7 @@ def read_held(plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path
     _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
     forward = OnnxForward(fold_weights(plan, samples, fold))
     own = [samples[i] for i in outside if samples[i].path not in copied]
-    logits, distances, dice, looks = [], [], [], []
+    logits, distances, overlaps, looks = [], [], [], []
     for sample in own:
         gray = read_gray(sample.path)
         canvas, placement = frame.working_canvas(gray)
@@ -138,17 +140,16 @@ def read_held(plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path
         logits.append(reading.logits)
         distances.append(reading.distance)
         looks.append(look(canvas))
-        dice.append(_dice(reading.placement.map_to_image(reading.outline), sample))
-    labels = np.array([busi.CLASSES.index(sample.label) for sample in own])
-    return Held(own, np.stack(logits), labels, np.array(distances), np.stack(dice), looks)
+        overlaps.append(_dice_at_levels(reading.placement.map_to_image(reading.outline), sample))
+    labels = np.array([CLASSES.index(sample.label) for sample in own])
+    return Held(own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks)
 
 
-def _dice(outline: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:
+def _dice_at_levels(outline: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:
     truth = read_joined_masks(sample.masks, *outline.shape) > 127
     if not truth.any():
         return np.full(len(_LEVELS), np.nan)
-    ours = [outline >= level for level in _LEVELS]
-    return np.array([2 * (one & truth).sum() / (one.sum() + truth.sum()) for one in ours])
+    return np.array([dice(outline >= level, truth) for level in _LEVELS])
 
 
 def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
@@ -162,7 +163,7 @@ def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
     level = float(_LEVELS[int(np.nanmean(np.concatenate([h.dice for h in held]), axis=0).argmax())])
     return ModelManifest(
         name="ultrasound", version=plan.version, title="Breast ultrasound: lesion and malignancy",
-        classes=busi.CLASSES, positive_class="malignant",
+        classes=CLASSES, positive_class="malignant",
         input=InputContract(modality=plan.modality, kinds=("image",), max_images=64, working_um_per_px=None),
         weights=plan.unwritten_weights, preprocessing=frame.PREPROCESSING,
         preprocessing_sha256=plan.digest(frame.PREPROCESSING),
@@ -175,7 +176,7 @@ def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
             "colour_high": GREY_COLOUR_LIMIT,
             **fit_ranges([one for h in held for one in h.looks]),
         },
-        parameters=parameter_count(LesionNetwork(EfficientNetLite0(), len(busi.CLASSES), channels)),
+        parameters=parameter_count(LesionNetwork(EfficientNetLite0(), len(CLASSES), channels)),
         licence=f"Learned from BUSI: {busi.LICENCE}", intended_use=INTENDED_USE,
     )  # fmt: skip
 

@@ -24,6 +24,7 @@ from inference.datasets import busi
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Manifest, Sample
 from inference.runtime.geometry import lay_out
+from inference.runtime.ultrasound.pipeline import CLASSES
 from inference.runtime.ultrasound.preprocessing import CLOSER_SIDE, SIDE, working_canvas
 from inference.training.device import device, laid_out
 from inference.training.fit import Batches, Schedule, fit, fit_soup
@@ -84,7 +85,7 @@ def load(samples: Sequence[Sample]) -> Frames:
         torch.from_numpy(np.stack(images))[:, None],
         torch.from_numpy(np.stack(masks))[:, None],
         torch.tensor(boxes, dtype=torch.float32),
-        torch.tensor([busi.CLASSES.index(sample.label) for sample in samples]),
+        torch.tensor([CLASSES.index(sample.label) for sample in samples]),
     )
 
 
@@ -107,9 +108,7 @@ def fit_network(frames: Frames, run: Path, settings: Settings = DEFAULT, seed: i
     looks as small as they are served: where a lesion is takes longer to learn than what it is.
     """
     torch.manual_seed(seed)
-    network = laid_out(
-        LesionNetwork(imagenet_backbone(), classes=len(busi.CLASSES), channels=settings.channels)
-    )
+    network = laid_out(LesionNetwork(imagenet_backbone(), classes=len(CLASSES), channels=settings.channels))
     network.backbone.freeze(settings.frozen)
     frames = frames.to(device())
     steps = len(frames.labels) // settings.batch
@@ -156,7 +155,7 @@ def _loss(
     network: nn.Module, batch: tuple[Tensor, ...], class_weights: Tensor, outline_weight: float
 ) -> Tensor:
     whole, whole_mask, closer, closer_mask, label = batch
-    malignant = (label == busi.CLASSES.index("malignant")).float()
+    malignant = (label == CLASSES.index("malignant")).float()
     looks = [network(whole), network(closer)]
     logits = torch.cat([look.logits for look in looks])
     value = _weighted_entropy(logits, label, class_weights)

@@ -23,7 +23,7 @@ from inference.contract import (
     ModelManifest,
 )
 from inference.runtime import quality
-from inference.runtime.calibration import Platt, softmax
+from inference.runtime.calibration import Platt, sigmoid, softmax
 from inference.runtime.forward import Forward, Save
 from inference.runtime.geometry import Gray, Map, Placement, resize
 from inference.runtime.mammography.preprocessing import (
@@ -35,7 +35,7 @@ from inference.runtime.mammography.preprocessing import (
     network_input,
     working_canvas,
 )
-from inference.runtime.regions import clipped_box, outline_of, png_of, shape_descriptors, sigmoid
+from inference.runtime.regions import clipped_box, outline_of, png_of, shape_descriptors
 from inference.runtime.study import (
     Clock,
     Laterality,
@@ -169,7 +169,7 @@ def mark_score(candidates: NDArray[np.float32], calibration: Mapping[str, float]
     """K×5 candidates (see `FilmOutput`) → K probabilities that a mass is there."""
     slopes = np.array([calibration["mark_peak"], calibration["mark_present"]])
     logits = candidates[:, 2:4].astype(np.float64) @ slopes + calibration["mark_offset"]
-    return np.asarray(1 / (1 + np.exp(-np.clip(logits, -30, 30))), np.float64)
+    return sigmoid(logits)
 
 
 def marks_of(

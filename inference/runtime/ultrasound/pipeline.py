@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
 from inference.runtime import quality
-from inference.runtime.calibration import softmax
+from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
 from inference.runtime.geometry import Gray, Map, Placement
 from inference.runtime.regions import (
@@ -26,7 +26,6 @@ from inference.runtime.regions import (
     png_of,
     regions_above,
     shape_descriptors,
-    sigmoid,
 )
 from inference.runtime.study import Clock, StudyFinding, read_still, spacing_of, undecided
 from inference.runtime.ultrasound.preprocessing import (

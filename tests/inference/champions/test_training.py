@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from inference.blocks.augment import cut_out, grey_levels, look_closer, stains, warp
+from inference.blocks.augment import cut_out, grey_levels, look_closer, mixed_stains, warp
 from inference.blocks.networks.backbone import EfficientNetLite0, imagenet_backbone
 from inference.blocks.networks.efficientnet import effnet_lite1
 from inference.blocks.sampling import shuffled
@@ -272,7 +272,7 @@ def test_augmentation_keeps_shapes_ranges_and_repeats() -> None:
     tissue = torch.rand(4, 50, 50, 3) * 255
     for changed in (
         grey_levels(grey, Generator().manual_seed(1)),
-        stains(tissue, Generator().manual_seed(1)),
+        mixed_stains(tissue, Generator().manual_seed(1)),
     ):
         assert changed.min() >= 0 and changed.max() <= 255 and torch.isfinite(changed).all()
 

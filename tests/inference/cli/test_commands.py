@@ -12,7 +12,7 @@ from imaging.phantoms import histology, ultrasound
 from inference.cli.main import main
 from inference.cli.predict import Progress
 from inference.contract import AnalysisRequest, AnalysisResult
-from inference.evaluation.results import METRICS
+from inference.evaluation.folder import METRICS
 from inference.runtime.store import model_names, read_manifest, version_folder
 
 

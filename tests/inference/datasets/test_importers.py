@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from inference.datasets import bach, breakhis, busi, camelyon17, cbis_ddsm, ddsm, inbreast, mini_mias, wdbc
-from inference.datasets.catalogue import DATASETS, official_splits, recognise, strict_splits
+from inference.datasets.catalogue import DATASETS, official_splits, recognise
 from inference.datasets.generated import TREES, histopathology, mammography, write
 from inference.datasets.notes import Trouble
-from inference.datasets.sample import DatasetError, Manifest, assert_disjoint
+from inference.datasets.sample import DatasetError, Manifest, assert_disjoint, grouped_folds
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +35,12 @@ def test_a_tree_is_recognised_and_its_files_exist(trees: dict[str, Path], name: 
 
 
 @pytest.mark.parametrize("name", sorted(TREES))
-def test_strict_splits_keep_groups_whole_and_cover_everything(trees: dict[str, Path], name: str) -> None:
+def test_folds_keep_groups_whole_and_cover_everything(trees: dict[str, Path], name: str) -> None:
     manifest = read(trees, name)
-    splits = strict_splits(manifest, folds=2)
-    for split in splits:
-        parts = {"train": split.train, "held out": split.held_out}
-        groups = [{manifest.samples[i].group_id for i in part} for part in parts.values()]
-        assert not groups[0] & groups[1]
-        assert sorted((*split.train, *split.held_out)) == list(range(len(manifest.samples)))
+    for train, held_out in grouped_folds(manifest.samples, folds=2):
+        inside, outside = ({manifest.samples[i].group_id for i in part} for part in (train, held_out))
+        assert not inside & outside
+        assert sorted((*train, *held_out)) == list(range(len(manifest.samples)))
 
 
 @pytest.mark.parametrize("name", sorted(TREES))

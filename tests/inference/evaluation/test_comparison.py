@@ -14,8 +14,8 @@ from inference.cli.retrain import committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
 from inference.evaluation.delong import auc_covariance, delong, placements
+from inference.evaluation.folder import METRICS
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
-from inference.evaluation.results import METRICS
 from inference.runtime.store import read_manifest, version_folder
 
 

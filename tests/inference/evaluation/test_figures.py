@@ -15,11 +15,12 @@ from inference.evaluation.account import Account, AccountError, read_account, wr
 from inference.evaluation.card import CARD, card_text
 from inference.evaluation.detection import components, froc, mark_of
 from inference.evaluation.figures import FEW, Line, NotComputable, figure
+from inference.evaluation.folder import METRICS, measured_elsewhere, write_results
 from inference.evaluation.measuring import facts_of, held_out, predict
 from inference.evaluation.plots import PLOTS, Plot, plots, svg
 from inference.evaluation.protocol import SHEETS, lines_of, measure, sheet_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
-from inference.evaluation.results import METRICS, results_on_record, told, write_results
+from inference.evaluation.results import results_on_record
 from inference.evaluation.subgroups import rows, spreads
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import model_names, read_manifest, verified_weights, version_folder
@@ -354,7 +355,7 @@ def test_the_card_says_what_the_predictions_of_record_say(model: str) -> None:
     assert metrics == json.loads(json.dumps(found.as_json()))
     drawn = plots(found.manifest, found.records)
     assert drawn and all((folder / PLOTS / plot.file).read_text() == svg(plot) for plot in drawn)
-    notes = (told(folder / "explanation.json"), told(folder / "latency.json"))
+    notes = (measured_elsewhere(folder / "explanation.json"), measured_elsewhere(folder / "latency.json"))
     assert (folder / CARD).read_text() == card_text(found, read_account(folder), drawn, *notes)
 
 

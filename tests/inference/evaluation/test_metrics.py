@@ -158,17 +158,6 @@ def test_cohens_kappa_is_that_of_the_textbook_example() -> None:
     assert agreement.kappa_of(np.array([[[20.0, 5.0], [10.0, 15.0]]]))[0] == pytest.approx(0.4)
 
 
-def test_fleiss_kappa_is_that_of_the_textbook_example() -> None:
-    """Ten subjects, fourteen raters, five classes (Fleiss' formula worked through): 0.210."""
-    ratings = np.array(
-        [[0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
-         [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7]]
-    )  # fmt: skip
-    assert agreement.fleiss_kappa(ratings) == pytest.approx(0.210, abs=5e-4)
-    with pytest.raises(ValueError, match="same number of raters"):
-        agreement.fleiss_kappa(ratings[:, :4])
-
-
 def test_the_camelyon17_metric_is_the_quadratic_kappa_of_patients_stages() -> None:
     from sklearn.metrics import cohen_kappa_score
 

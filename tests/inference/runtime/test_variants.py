@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.cli.variants import as_text, evenly
+from inference.cli.variants import as_text
 from inference.contract import ModelManifest
+from inference.datasets.sample import evenly
 from inference.runtime.archive import build_archives
 from inference.runtime.forward import Forward
 from inference.runtime.onnx_session import OnnxForward

@@ -7,13 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.runtime.calibration import (
-    conformal_level,
-    fit_platt,
-    fit_temperature,
-    operating_points,
-    softmax,
-)
+from inference.evaluation.calibration import conformal_level, fit_platt, fit_temperature, operating_points
+from inference.runtime.calibration import softmax
 
 
 def test_platt_undoes_a_known_distortion() -> None:

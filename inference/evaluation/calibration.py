@@ -1,0 +1,72 @@
+"""Calibration and operating points, all fitted on samples outside the figure; serving applies what was fitted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from inference.contract import OPERATING_POINTS
+from inference.runtime.calibration import Platt
+
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+
+def fit_platt(scores: Floats, positive: Booleans) -> Platt:
+    """Maximum likelihood with Platt's smoothed targets; slope at least 0.
+
+    Raises:
+        ValueError: one of the two classes is absent.
+    """
+    positives, negatives = int(positive.sum()), int((~positive).sum())
+    if not positives or not negatives:
+        raise ValueError("calibration needs both classes")
+    targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(x: Floats) -> float:
+        z = x[0] * scores + x[1]
+        return float(np.mean(np.logaddexp(0, z) - targets * z))
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(1e-3, None), (None, None)])
+    return Platt(float(found.x[0]), float(found.x[1]))
+
+
+def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
+    """The divisor of N×K logits that minimises the cross-entropy (Guo 2017), between 0.2 and 10."""
+
+    def loss(x: Floats) -> float:
+        z = logits / np.exp(x[0])
+        z = z - z.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(labels)), labels]))
+
+    found = minimize(loss, np.array([0.0]), method="L-BFGS-B", bounds=[(np.log(0.2), np.log(10.0))])
+    return float(np.exp(found.x[0]))
+
+
+def operating_points(probabilities: Floats, positive: Booleans, sensitivity: float = 0.95,
+                     specificity: float = 0.95) -> dict[str, float]:  # fmt: skip
+    """`high_sensitivity`: the highest threshold that finds at least `sensitivity` of the positives;
+    `high_specificity`: the lowest that clears at least `specificity` of the negatives; `balanced`: the
+    largest sum of both (Youden 1950). "At or above" is positive. Ordered so that none crosses another."""
+    at_positives = np.sort(probabilities[positive])
+    at_negatives = np.sort(probabilities[~positive])
+    high_sensitivity = float(at_positives[int(np.floor((1 - sensitivity) * len(at_positives)))])
+    needed = int(np.ceil(specificity * len(at_negatives)))
+    high_specificity = float(at_negatives[needed - 1]) + 1e-6
+    candidates = np.unique(probabilities)
+    gains = [
+        np.mean(probabilities[positive] >= level) - np.mean(probabilities[~positive] >= level)
+        for level in candidates
+    ]
+    balanced = float(candidates[int(np.argmax(gains))])
+    low, middle, high = np.sort([high_sensitivity, balanced, min(high_specificity, 1.0)])
+    return dict(zip(OPERATING_POINTS, (float(low), float(middle), float(high)), strict=True))
+
+
+def conformal_level(probabilities: Floats, labels: NDArray[np.int64], coverage: float = 0.9) -> float:
+    """Split conformal classification (Sadinle 2019): classes with a probability of at least this level form
+    a set that holds the true class with `coverage`. `probabilities` N×K."""
+    score = np.sort(1 - probabilities[np.arange(len(labels)), labels])
+    rank = min(len(score) - 1, int(np.ceil((len(score) + 1) * coverage)) - 1)
+    return float(1 - score[rank])
