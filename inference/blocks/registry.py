@@ -1,7 +1,10 @@
 """Every building block by family and name, so that a method of the review is a YAML and nothing else.
 
-A block registers itself where it is defined; `load_blocks` imports those modules once, the first time that a
-recipe asks. What a family's factory returns:
+A block registers itself where it is defined, in a module of this package, by the decorator alone. Its module is
+imported when the block is first asked for; which blocks there are is read from the sources.
+
+What a family's factory returns:
+
 
 | family | factory(**parameters) returns |
 |---|---|
@@ -33,8 +36,12 @@ them; all others stand in the recipe and are checked against the factory's annot
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from difflib import get_close_matches
+from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
@@ -44,41 +51,8 @@ FAMILIES = (
     "schedule", "attention", "loss", "sampler", "augment", "search",
 )  # fmt: skip
 
-#: Modules whose import registers blocks.
-BLOCK_MODULES: tuple[str, ...] = (
-    "inference.blocks.aggregation.multiple_instance",
-    "inference.blocks.aggregation.patches",
-    "inference.blocks.aggregation.pooling",
-    "inference.blocks.features.fractal",
-    "inference.blocks.features.intensity",
-    "inference.blocks.features.shape",
-    "inference.blocks.features.texture",
-    "inference.blocks.heads.catalogue",
-    "inference.blocks.heads.hierarchical",
-    "inference.blocks.preprocess.breast",
-    "inference.blocks.preprocess.contrast",
-    "inference.blocks.preprocess.segmentation",
-    "inference.blocks.preprocess.speckle",
-    "inference.blocks.preprocess.stain",
-    "inference.blocks.preprocess.tuned_segmentation",
-    "inference.blocks.selection.filters",
-    "inference.blocks.selection.wrappers",
-    "inference.blocks.networks.attention",
-    "inference.blocks.networks.bag_classifier",
-    "inference.blocks.networks.classifier",
-    "inference.blocks.networks.densenet",
-    "inference.blocks.networks.efficientnet",
-    "inference.blocks.networks.inception",
-    "inference.blocks.networks.plain",
-    "inference.blocks.networks.pooling",
-    "inference.blocks.networks.resnet",
-    "inference.blocks.networks.unet",
-    "inference.blocks.augment",
-    "inference.blocks.search",
-    "inference.blocks.losses",
-    "inference.blocks.sampling",
-    "inference.blocks.schedules",
-)
+#: How a block is registered, at the start of a line; read from the source, so that nothing is imported for a name.
+_REGISTERED = re.compile(r'^@block\("(\w+)", "(\w+)"\)$', re.MULTILINE)
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
 
@@ -109,28 +83,39 @@ def block(family: str, name: str) -> Callable[[Factory], Factory]:
     return register
 
 
-def load_blocks() -> None:
-    """Import every module of `BLOCK_MODULES`."""
-    for module in BLOCK_MODULES:
-        import_module(module)
+@cache
+def _modules() -> dict[tuple[str, str], str]:
+    """The module that registers each block."""
+    package = Path(__file__).parent
+    found = {}
+    for file in sorted(package.rglob("*.py")):
+        parts = file.relative_to(package).with_suffix("").parts
+        for family, name in _REGISTERED.findall(file.read_text(encoding="utf-8")):
+            found[family, name] = ".".join((__package__, *parts))
+    return found
 
 
 def names(family: str) -> tuple[str, ...]:
-    """The registered names of a family, sorted."""
-    load_blocks()
-    return tuple(sorted(name for kind, name in _BLOCKS if kind == family))
+    """The names of a family's blocks, sorted; nothing is imported for it."""
+    return tuple(sorted({name for kind, name in (*_modules(), *_BLOCKS) if kind == family}))
 
 
 def factory(family: str, name: str) -> Callable[..., Any]:
+    """The block's factory, from its module.
+
+    Raises
+    ------
+    UnknownBlock
+        No such block; at once, with the names that come closest.
     """
-    Raises:
-        UnknownBlock: no such block.
-    """
-    load_blocks()
-    try:
-        return _BLOCKS[family, name]
-    except KeyError:
-        raise UnknownBlock(f"no {family} block {name!r}; there are: {', '.join(names(family))}") from None
+    if (family, name) not in _BLOCKS:
+        if (family, name) not in _modules():
+            known = names(family)
+            close = get_close_matches(name, known)
+            hint = f"did you mean {' or '.join(close)}? There are" if close else "there are"
+            raise UnknownBlock(f"no {family} block {name!r}; {hint}: {', '.join(known)}")
+        import_module(_modules()[family, name])
+    return _BLOCKS[family, name]
 
 
 def build(family: str, name: str, **parameters: Any) -> Any:

@@ -1,0 +1,61 @@
+"""Blocks are known by their sources and imported one by one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from inference.blocks import registry
+from inference.blocks.parameters import BlockError, check
+
+ROOT = Path(registry.__file__).parents[2]
+EVERY = [(family, name) for family in registry.FAMILIES for name in registry.names(family)]
+
+
+def test_every_family_has_blocks() -> None:
+    assert {family for family, _ in EVERY} == set(registry.FAMILIES)
+    assert len(EVERY) > 90
+
+
+def test_no_registration_is_written_so_that_it_is_not_found() -> None:
+    sources = [file.read_text(encoding="utf-8") for file in Path(registry.__file__).parent.rglob("*.py")]
+    assert sum(source.count("\n@block(") for source in sources) == len(EVERY)
+
+
+@pytest.mark.parametrize(("family", "name"), EVERY)
+def test_a_named_block_is_registered_by_the_module_that_names_it(family: str, name: str) -> None:
+    assert callable(registry.factory(family, name))
+
+
+def test_an_unknown_block_is_told_at_once_with_the_closest_names() -> None:
+    begun = time.monotonic()
+    with pytest.raises(BlockError, match="no head block 'random_forrest'; did you mean random_forest"):
+        check("head", "random_forrest", {})
+    assert time.monotonic() - begun < 1
+
+
+def test_a_typo_imports_no_block_and_a_name_only_its_own() -> None:
+    program = (
+        "import sys\n"
+        "from inference.blocks import registry\n"
+        "try:\n    registry.factory('schedule', 'cosin')\nexcept registry.UnknownBlock as error:\n    print(error)\n"
+        "registry.factory('schedule', 'cosine')\n"
+        "print(*sorted({'torch', 'sklearn', 'skimage', 'xgboost'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        (sys.executable, "-c", program), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    told, imported = ran.stdout.splitlines()
+    assert told.startswith("no schedule block 'cosin'; did you mean cosine?") and imported == ""
+
+
+def test_a_name_is_taken_once_and_a_family_must_be_one() -> None:
+    assert registry.factory("schedule", "cosine")
+    with pytest.raises(ValueError, match="registered twice"):
+        registry.block("schedule", "cosine")(lambda: None)
+    with pytest.raises(ValueError, match="no family of blocks"):
+        registry.block("schedules", "cosine")
