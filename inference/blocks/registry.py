@@ -5,7 +5,6 @@ imported when the block is first asked for; which blocks there are is read from 
 
 What a family's factory returns:
 
-
 | family | factory(**parameters) returns |
 |---|---|
 | `preprocess` | `f(image uint8 H×W or H×W×3) -> uint8 of the same kind`; with `fit(images, groups=None)` where it |
