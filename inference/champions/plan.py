@@ -84,6 +84,14 @@ class Plan:
         return preprocessing_sha256(preprocessing)
 
 
+@dataclass(frozen=True, eq=False)
+class FoldNetwork:
+    """A fold's network, and the samples that it never saw."""
+
+    network: nn.Module
+    held_out: Sequence[Sample]
+
+
 def refuse_known_version(model: str, plan: Plan) -> None:
     """Before hours of training: what is registered under a version never changes.
 

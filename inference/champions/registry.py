@@ -1,13 +1,16 @@
 """The champions by name: a folder of this package with a `recipe.yaml`, and in it the module `build`.
 
-Nothing else names them: a new folder is found because it is there. Its `build` module defines
+Nothing else names them: a new folder is found because it is there. Its module `explained` defines `EXPLAINED`
+(`inference.champions.explained`), its module `build`
 
 `build(plan) -> ModelManifest`
     trains, calibrates and writes the version into the store;
 `fit_final(plan) -> Path`
     optional: the weights of the network that is served, where figures come from folds;
 `retrain_fold(fold, plan) -> list[Record]`
-    optional: one fold's out-of-fold predictions by a network trained anew.
+    optional: one fold's out-of-fold predictions by a network trained anew;
+`networks_of_folds(plan) -> Iterator[FoldNetwork]`
+    optional: the networks that the figures come from, of a run that has trained them.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from inference.champions.plan import Plan
+    from collections.abc import Iterator
+
+    from inference.champions.explained import Explained
+    from inference.champions.plan import FoldNetwork, Plan
     from inference.champions.recipe import ChampionRecipe
     from inference.contract import ModelManifest
     from inference.evaluation.records import Record
@@ -96,6 +102,33 @@ def retrain_fold(name: str, fold: int, plan: Plan) -> list[Record]:
     if not hasattr(module, "retrain_fold"):
         raise ValueError(f"the figures of {name} come from val, not from folds")
     return cast("list[Record]", module.retrain_fold(fold, plan))
+
+
+def networks_of_folds(name: str, plan: Plan) -> Iterator[FoldNetwork]:
+    """The networks that a champion's figures come from, each with the samples that it never saw.
+
+    Raises
+    ------
+    LookupError
+        The model is not made of folds, or a fold was not trained yet in `plan.run`.
+    """
+    module = _module(name)
+    if not hasattr(module, "networks_of_folds"):
+        raise LookupError(f"{name} is not made of folds: its val part can be checked without --folds")
+    return cast("Iterator[FoldNetwork]", module.networks_of_folds(plan))
+
+
+def explained_of(name: str) -> Explained:
+    """How the champion is explained.
+
+    Raises
+    ------
+    LookupError
+        There is no champion of that name.
+    """
+    if name not in names():
+        raise LookupError(f"{name} is none of the served models {', '.join(names())}")
+    return cast("Explained", import_module(f"inference.champions.{name}.explained").EXPLAINED)
 
 
 def _module(name: str) -> ModuleType:

@@ -11,6 +11,7 @@ from pathlib import Path
 from inference.champions.registry import datasets_of
 from inference.cli.retrain import Repeated, retrain
 from inference.contract import AnalysisError, ModelManifest
+from inference.datasets import idc
 from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation import comparison, measuring
 from inference.evaluation.account import AccountError
@@ -88,7 +89,7 @@ def rerun(
     for sentence in measured.failed:
         print(f"not measured: {sentence}", file=sys.stderr)
     records = measured.records
-    if model == "histopathology" and dataset in (None, measuring.MOSAIC):
+    if idc.NAME in datasets_of(model) and dataset in (None, measuring.MOSAIC):
         records += _mosaic(manifest, forward, folder, data, skip_trained)
     if not records:
         raise RecordsError("nothing was measured: no sample is left, or none gave a result")

@@ -12,18 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import sandbox
-from inference.champions.registry import datasets_of
+from inference.champions.explained import Method
+from inference.champions.registry import datasets_of, explained_of
 from inference.cli.predict import files_of
-from inference.contract import AnalysisError, ImageReference, ModelManifest, NotApplicable
+from inference.contract import AnalysisError, ImageReference, ModelManifest
+from inference.datasets import idc
 from inference.datasets.sample import DatasetError, LeakError
 from inference.evaluation.measuring import held_out, mosaic_records
 from inference.evaluation.training_manifest import untrained
 from inference.explain import overlay
 from inference.explain.check import Network, as_text, check, record, report
 from inference.explain.measure import Measured, summarise
-from inference.explain.methods import Method, heat_of, method_named
+from inference.explain.methods import heat_of, method_named
 from inference.explain.network import (
-    READINGS,
     Answer,
     NoSuchExplanation,
     stored_module,
@@ -31,22 +32,13 @@ from inference.explain.network import (
     through_module,
 )
 from inference.explain.pointing import reference_to, served_heat
-from inference.explain.subject import PREPROCESS, canvas_of_file
+from inference.explain.subject import canvas_of_file
 from inference.explain.tissue import area_under_roc, rows_pointed
 from inference.runtime.geometry import Map
-from inference.runtime.histopathology.preprocessing import (
-    FIELD_PX,
-    MIN_TISSUE,
-    field_origins,
-    resample,
-    tissue_share,
-)
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder
-from inference.runtime.study import decoding, describe, read_still, spacing_of
+from inference.runtime.study import decoding, describe
 
-#: Attributions of a section are made field by field; beyond so many the map says it all in less time.
-MOST_FIELDS = 64
 _HEAT_LONGEST = 1024
 
 
@@ -98,7 +90,7 @@ def _method(asked: Asked, manifest: ModelManifest, forward: OnnxForward) -> Meth
     """None for the map: serving draws that itself."""
     if asked.method == "map":
         return None
-    reading = READINGS[asked.model]
+    reading = explained_of(asked.model).reading
     label = asked.label or reading.positive
     answer: Answer = through_forward(forward)
     if asked.method == "integrated_gradients":
@@ -121,39 +113,13 @@ def _picture(image: ImageReference) -> NDArray[np.uint8]:
 def _attributed(
     image: ImageReference, manifest: ModelManifest, name: str, method: Method
 ) -> tuple[NDArray[np.uint8], Map]:
-    if manifest.name == "histopathology":
-        return _fields_attributed(image, manifest, name, method)
+    field_by_field = explained_of(manifest.name).field_by_field
+    if field_by_field is not None:
+        shown, values = field_by_field(image, manifest, method)
+        return shown, heat_of(name, values)
     canvas, picture = canvas_of_file(image, manifest)
     heat = np.where(canvas.picture, heat_of(name, method(canvas)), 0).astype(np.float32)
     return picture, canvas.placement.map_to_image(heat, longest=_HEAT_LONGEST)
-
-
-def _fields_attributed(
-    image: ImageReference, manifest: ModelManifest, name: str, method: Method
-) -> tuple[NDArray[np.uint8], Map]:
-    """Every field of a photograph by itself; the heat has 4 µm per pixel."""
-    pixels = read_still(image, manifest)
-    um_per_px = spacing_of(image, pixels)
-    if um_per_px is None:
-        raise NotApplicable("not analysed: the image's resolution (µm per pixel) is missing")
-    shown = pixels.display()
-    rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
-    small = resample(np.ascontiguousarray(rgb), um_per_px)
-    places = [(y, x) for y in field_origins(small.shape[0]) for x in field_origins(small.shape[1])]
-    fields = np.stack([small[y : y + FIELD_PX, x : x + FIELD_PX] for y, x in places])
-    kept = np.flatnonzero((tissue_share(fields) >= MIN_TISSUE) | (len(places) == 1))
-    if len(kept) == 0:
-        raise NotApplicable("not analysed: no stained tissue was found in the image")
-    if len(kept) > MOST_FIELDS:
-        raise NotApplicable(
-            f"not explained: {len(kept)} fields of tissue, at most {MOST_FIELDS} are explained one by one; "
-            "the method map shows them all"
-        )
-    values = np.zeros(small.shape[:2], np.float32)
-    for index in kept:
-        y, x = places[index]
-        values[y : y + FIELD_PX, x : x + FIELD_PX] = method(PREPROCESS["histopathology"](fields[index]))
-    return shown, heat_of(name, values)
 
 
 @dataclass(frozen=True)
@@ -205,7 +171,7 @@ def run_checks(asked: Checking) -> int:
     network = Network(asked.model, through_forward(forward), module, (manifest, forward))
     checked = check(network, samples, methods=asked.methods, limit=asked.limit, seed=asked.seed)
     measured = summarise(checked.outcomes, asked.seed)
-    if asked.model == "histopathology":
+    if idc.NAME in datasets_of(asked.model):
         fields = mosaic_records(manifest, forward, asked.data)
         if fields:
             measured += summarise(rows_pointed(fields, "idc"), asked.seed)

@@ -12,6 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from inference.champions.explained import Preprocess, Reading
+from inference.champions.registry import explained_of, names
 from inference.contract import ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample, evenly
@@ -19,14 +21,12 @@ from inference.evaluation.folder import EXPLANATION
 from inference.explain.deletion import compare
 from inference.explain.measure import Measured, Outcome
 from inference.explain.methods import METHODS, Method, method_named
-from inference.explain.network import READINGS, Answer, Reading
+from inference.explain.network import Answer
 from inference.explain.pointing import POINTING, play, play_served
 from inference.explain.randomisation import STOPS, cascade, layers_of, stop_name
-from inference.explain.subject import Preprocess, Subject, subjects_of
+from inference.explain.subject import Subject, subjects_of
 from inference.runtime.forward import Forward
 
-#: What the pointing game of the served map must reach (issue 4).
-POINTING_TARGET = {"ultrasound": 0.80}
 #: Maps of a random network may be this much more like the original than shuffled squares are.
 NOISE_MARGIN = 0.2
 ATTRIBUTED = 48
@@ -51,7 +51,7 @@ class Network:
 
     @property
     def read_by(self) -> Reading:
-        return self.reading or READINGS[self.model]
+        return self.reading or explained_of(self.model).reading
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -163,7 +163,7 @@ def verdicts(model: str, measured: Sequence[Measured]) -> dict[str, bool]:
     for one in measured:
         name = f"{one.method.replace('_', ' ')}: "
         if one.check == POINTING and one.method == "served map":
-            target = POINTING_TARGET.get(model)
+            target = explained_of(model).pointing_target if model in names() else None
             if target is not None:
                 claims[f"{name}points into the lesion in at least {target:.0%}"] = one.value >= target
         elif one.check.endswith("better than random"):

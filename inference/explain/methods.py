@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from inference.explain.network import Answer, NoSuchExplanation, Reading
-from inference.explain.subject import Canvas, blurred
+from inference.champions.explained import Canvas, Method, Reading
+from inference.explain.network import Answer, NoSuchExplanation
+from inference.explain.subject import blurred
 from inference.runtime.geometry import Map
 
-#: Canvas → H×W: positive where the image speaks for the class, in log-odds (the map: 0–1).
-Method = Callable[[Canvas], Map]
 METHODS = ("map", "integrated_gradients", "occlusion")
 
 _IG_STEPS = 32

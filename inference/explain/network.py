@@ -1,10 +1,9 @@
-"""A network as explanations need it: a float image in, its outputs by name out, and how they are read."""
+"""A network as explanations need it: a float image in, its outputs by name out."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from inference.champions.explained import Outputs
 from inference.contract import ModelManifest
 from inference.runtime.forward import Forward, ForwardOutput
 from inference.runtime.onnx_to_torch.convert import UnknownOperator, network_of
@@ -20,7 +20,6 @@ from inference.runtime.store import verified_weights
 from inference.runtime.torch_forward import load
 from inference.runtime.variants import verified_variant
 
-Outputs = Mapping[str, Tensor]
 #: float32 N×1×H×W (or N×H×W×3) in 0–255 → outputs, first dimension N.
 Answer = Callable[[Tensor], Outputs]
 
@@ -102,51 +101,3 @@ def stored_module(manifest: ModelManifest, store: Path) -> tuple[nn.Module, tupl
             f"{manifest.name} {manifest.version} has no torch network: {error}"
         ) from error
     return made.network, made.outputs
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a model's outputs are read. `log_odds(outputs)[class]` N, of each class that can be asked about;
-    `place(outputs)` N×h×w in 0–1, the malignancy map, None where the network has none; `positive`, the class
-    that explanations are asked about when nothing else is said."""
-
-    log_odds: Callable[[Outputs], dict[str, Tensor]]
-    place: Callable[[Outputs], Tensor] | None
-    positive: str
-
-
-def _against_the_rest(logits: Tensor, names: Sequence[str]) -> dict[str, Tensor]:
-    """Log-odds of each class of a softmax."""
-    odds = {}
-    for index, name in enumerate(names):
-        others = torch.cat([logits[:, :index], logits[:, index + 1 :]], dim=1)
-        odds[name] = logits[:, index] - torch.logsumexp(others, dim=1)
-    return odds
-
-
-def _flat(logits: Tensor) -> Tensor:
-    return logits.reshape(len(logits), -1)[:, 0]
-
-
-READINGS: dict[str, Reading] = {
-    "ultrasound": Reading(
-        lambda outputs: _against_the_rest(outputs["logits"], ("benign", "malignant", "normal")),
-        lambda outputs: (torch.sigmoid(outputs["outline"]) * torch.sigmoid(outputs["malignancy"]))[:, 0],
-        "malignant",
-    ),
-    # the films of the mass set are "benign" or "malignant", those of the other one "normal" or not
-    "mammography": Reading(
-        lambda outputs: {
-            "malignancy": _flat(outputs["malignancy"]),
-            "malignant": _flat(outputs["malignancy"]),
-            "benign": -_flat(outputs["malignancy"]),
-            "abnormal": _flat(outputs["abnormality"]),
-            "normal": -_flat(outputs["abnormality"]),
-        },
-        lambda outputs: (torch.sigmoid(outputs["outline"]) * torch.sigmoid(outputs["place"]))[:, 0],
-        "malignant",
-    ),
-    "histopathology": Reading(
-        lambda outputs: {"idc": _flat(outputs["logit"]), "not_idc": -_flat(outputs["logit"])}, None, "idc"
-    ),
-}

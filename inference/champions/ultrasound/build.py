@@ -6,7 +6,7 @@ the other four folds. What is served is fitted on everything and calibrated on t
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from inference.blocks.networks.backbone import EfficientNetLite0
 from inference.blocks.overlap import dice
 from inference.champions.lesion import LesionNetwork, LesionOutput
-from inference.champions.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
+from inference.champions.plan import (
+    GREY_COLOUR_LIMIT,
+    INTENDED_USE,
+    FoldNetwork,
+    Plan,
+    novelty_limit,
+    store_model,
+    told,
+)
 from inference.champions.ultrasound import train as ultrasound
 from inference.contract import InputContract, ModelManifest
 from inference.datasets import busi
@@ -97,6 +105,21 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
     manifest = read_manifest("ultrasound", plan.store, plan.version)
     return predict(manifest, forward, [samples[i] for i in outside], split="oof", fold=fold)
+
+
+def networks_of_folds(plan: Plan) -> Iterator[FoldNetwork]:
+    """Each fold's network, of a run that has trained it.
+
+    Raises
+    ------
+    LookupError
+        A fold was not trained yet.
+    """
+    samples = list(ultrasound.read(plan.data).samples)
+    for fold, (_, outside) in enumerate(grouped_folds(samples, FOLDS, plan.seed)):
+        if not (plan.run / f"fold-{fold}" / "checkpoint.pt").is_file():
+            raise LookupError(f"{plan.run} holds no trained fold {fold}: train ultrasound first")
+        yield FoldNetwork(fold_network(plan, samples, fold), [samples[index] for index in outside])
 
 
 def fold_weights(plan: Plan, samples: Sequence[Sample], fold: int) -> Path:

@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from inference.champions.explained import Canvas, Reading
+from inference.champions.registry import explained_of
 from inference.datasets import busi
 from inference.datasets.generated import write
 from inference.datasets.sample import MAMMOGRAPHY, Sample
@@ -19,11 +21,11 @@ from inference.explain import check as checks
 from inference.explain.deletion import areas, cells_of, centre_gaussian, compare, order_of
 from inference.explain.measure import Outcome, summarise
 from inference.explain.methods import heat_of, method_named
-from inference.explain.network import AnswerForward, NoSuchExplanation, Reading, through_module
+from inference.explain.network import AnswerForward, NoSuchExplanation, through_module
 from inference.explain.overlay import overlay
 from inference.explain.pointing import play, pointing
 from inference.explain.randomisation import STOPS, cascade, layers_of, randomised, stop_name
-from inference.explain.subject import PREPROCESS, Canvas, Subject, blurred, subject_of
+from inference.explain.subject import Subject, blurred, subject_of
 from inference.runtime.geometry import Placement
 from inference.runtime.onnx_to_torch.convert import network_of
 from inference.training.export import export_onnx
@@ -164,7 +166,7 @@ def test_a_deletion_starts_at_the_image_and_ends_at_its_background() -> None:
 
 def test_padding_is_neither_deleted_nor_pointed_at_nor_part_of_the_background() -> None:
     pixels = np.full((40, 80), 200, np.uint8)
-    canvas = PREPROCESS["ultrasound"](pixels)
+    canvas = explained_of("ultrasound").preprocess(pixels)
     cells = cells_of(canvas)
     assert not canvas.picture.all() and (cells[~canvas.picture] == -1).all()
     assert set(np.unique(cells[canvas.picture])) == set(range(int(cells.max()) + 1))
