@@ -260,7 +260,7 @@ def _node(folder: Path, arguments: Sequence[str], more: Mapping[str, str] | None
 def _collect_static() -> None:
     # Nothing is connected to; the settings only want to be complete.
     placeholders = {
-        "CAD_SECRET_KEY": "set-up",
+        "CAD_SECRET_KEY": "set-up",  # pragma: allowlist secret
         "DATABASE_URL": "postgresql://setup@/setup",
         "CAD_BROKER_URL": "redis://127.0.0.1/0",
         "CAD_STATE_DIR": str(SETUP / "state"),
@@ -387,7 +387,8 @@ def _check_machine() -> None:
             f"{REPOSITORY} is not yours to write: clone the repository as this user, then run again."
         )
     free = shutil.disk_usage(REPOSITORY).free
-    if not PYTHON.exists() and free < FREE_BYTES:
+    # A link into another user's home cannot be followed, and is replaced.
+    if not os.path.lexists(PYTHON) and free < FREE_BYTES:
         raise StateError(
             f"Set-up needs 6 GB of disk and {REPOSITORY} has {free / 1e9:.1f} GB: make room there."
         )

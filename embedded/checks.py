@@ -5,10 +5,10 @@ bin/test --long               the drills and sweeps, too
 bin/test PATH...              only these tests, at once, on a database kept in .local-test/ between runs
 bin/test --only NAME          only the stage of that name
 
-Stages run in order and all of them run, so that one run tells everything; pytest comes last and has the last
-word unless something before it failed. The laboratory's tests need neither services nor the platform: they run
-beside the others, in a process of their own, and print when both are done. Arguments after `--` go to pytest, which
-then runs once.
+All stages run, so that one run tells everything, two at a time: the tests of the platform and, beside them, the checks
+and then the laboratory's tests, which need neither services nor the platform. A stage's words are printed when it is
+done, those of the platform's tests as they come; pytest has the last word unless something failed. Arguments after `--`
+go to pytest, which then runs once.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import IO
 
 from embedded import bootstrap
 from embedded.state import REPOSITORY, StateError
@@ -32,7 +34,7 @@ _TYPED = ("cad_platform", "embedded", "imaging", "inference", "tests/imaging/san
 _STOP_SECONDS = 60
 #: For tools that read the settings and connect to nothing.
 _SETTINGS_ONLY = {
-    "CAD_SECRET_KEY": "a-key-for-checks-only-that-is-long-enough-for-the-deployment-check-0123456789",
+    "CAD_SECRET_KEY": "only-for-checks-" * 5,
     "DATABASE_URL": "postgresql://checks@/checks",
     "CAD_BROKER_URL": "redis://127.0.0.1/0",
 }
@@ -50,16 +52,39 @@ _LABORATORY = ("tests/inference", "tests/imaging")
 
 @dataclass(frozen=True)
 class Stage:
-    """One check: its name, its command, what it needs in the environment, and a command that runs beside it."""
+    """One check.
+
+    Attributes
+    ----------
+    name
+        What `--only` calls it.
+    command
+        What runs, in the repository's root.
+    environment
+        What it needs beside the caller's.
+    live
+        Its words are shown as they come.
+    last
+        Its words are shown after the live stage's.
+    """
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    beside: Sequence[str] = ()
+    live: bool = False
+    last: bool = False
+
+
+@dataclass
+class _Running:
+    stage: Stage
+    process: subprocess.Popen[bytes]
+    output: IO[bytes]
+    started: float
 
 
 def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[Stage]:
-    """Every check, the quickest first, the tests last.
+    """Every check, in the order in which they start: the longest first, beside it the quick ones.
 
     Parameters
     ----------
@@ -76,7 +101,13 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
     eslint = [node, "frontend/node_modules/eslint/bin/eslint.js"]
     prettier = [node, "frontend/node_modules/prettier/bin/prettier.cjs"]
     vitest = [node, "frontend/node_modules/vitest/vitest.mjs", "run"]
+    tests = [Stage("tests", [*pytest, *pytest_arguments], live=True)]
+    laboratory = []
+    if not pytest_arguments:
+        tests = [Stage("tests", [*pytest, "tests", *elsewhere], live=True)]
+        laboratory = [Stage("tests of the laboratory", [*pytest, *_LABORATORY], last=True)]
     return [
+        *tests,
         Stage("style", [str(_BIN / "ruff"), "check"]),
         Stage("format", [str(_BIN / "ruff"), "format", "--check"]),
         Stage("import rules", [str(_BIN / "lint-imports")]),
@@ -89,6 +120,8 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         Stage(
             "deployment", [python, "manage.py", "check", "--deploy", "--fail-level", "WARNING"], _PRODUCTION
         ),
+        Stage("templates", [str(_BIN / "djlint"), "cad_platform", "--lint", "--quiet"]),
+        Stage("secrets", [python, "-m", "embedded.secrets_check"]),
         Stage("style of the front end", [*eslint, "frontend"]),
         Stage(
             "format of the front end",
@@ -97,16 +130,14 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("unit tests of the front end", [*vitest, "--root", "frontend"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
-        Stage("tests", [*pytest, *pytest_arguments])
-        if pytest_arguments
-        else Stage("tests", [*pytest, "tests", *elsewhere], beside=[*pytest, *_LABORATORY]),
+        *laboratory,
     ]
 
 
 def some_tests(paths: Sequence[str], pytest_arguments: Sequence[str], *, long: bool = False) -> Stage:
     """Only the tests of these paths, on the database that is kept between such runs."""
     command = [str(bootstrap.PYTHON), "-m", "pytest", *(["--long"] if long else [])]
-    return Stage("tests", [*command, *paths, *pytest_arguments], {"CAD_TEST_STATE": str(KEPT)})
+    return Stage("tests", [*command, *paths, *pytest_arguments], {"CAD_TEST_STATE": str(KEPT)}, live=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -151,61 +182,76 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def run(wanted: Sequence[Stage]) -> int:
-    """Run the stages, each with its outcome and time; 0 when all passed."""
+def run(wanted: Sequence[Stage], *, lanes: int = 2) -> int:
+    """Run the stages, so many at a time, each with its outcome and time; 0 when all passed."""
     failed: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="cad-checks-") as folder:
-        for stage in wanted:
-            print(f"=== {stage.name}", flush=True)
-            started = time.monotonic()
-            environment = {
-                **os.environ,
-                "CAD_STATE_DIR": folder,
-                "PYTHONUNBUFFERED": "1",
-                **stage.environment,
-            }
-            code = _run(stage, environment)
-            if code:
-                failed.append(stage.name)
-            if stage.name != "tests":
-                outcome = "FAILED" if code else "passed"
-                print(f"=== {stage.name}: {outcome} in {time.monotonic() - started:.0f} s\n", flush=True)
+    waiting, running, held = list(wanted), list[_Running](), list[_Running]()
+    with tempfile.TemporaryDirectory(prefix="cad-checks-") as folder, _ended_together(running):
+        while waiting or running:
+            while waiting and len(running) < lanes:
+                running.append(_start(waiting.pop(0), folder))
+            time.sleep(0.05)
+            for entry in [entry for entry in running if entry.process.poll() is not None]:
+                running.remove(entry)
+                failed += [entry.stage.name] if entry.process.returncode else []
+                if entry.stage.last and any(other.stage.live for other in running):
+                    held.append(entry)
+                else:
+                    _tell(entry)
+        for entry in held:
+            _tell(entry)
     if failed:
         print(f"FAILED: {', '.join(failed)}", flush=True)
     return 1 if failed else 0
 
 
-def _run(stage: Stage, environment: Mapping[str, str]) -> int:
-    """The exit code of the stage's command, or of the one beside it if only that failed."""
-    with tempfile.TemporaryFile() as output:
-        processes = [subprocess.Popen(stage.command, cwd=REPOSITORY, env=environment)]
-        if stage.beside:
-            beside = subprocess.Popen(
-                stage.beside, cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
-            )
-            processes.append(beside)
-        codes = _wait_for(processes)
+def _start(stage: Stage, state: str) -> _Running:
+    environment = {**os.environ, "CAD_STATE_DIR": state, "PYTHONUNBUFFERED": "1", **stage.environment}
+    output = tempfile.TemporaryFile()  # noqa: SIM115  (closed when its words are told)
+    if stage.live:
+        print(f"=== {stage.name}", flush=True)
+    process = subprocess.Popen(
+        stage.command,
+        cwd=REPOSITORY,
+        env=environment,
+        stdout=None if stage.live else output,
+        stderr=None if stage.live else subprocess.STDOUT,
+    )
+    return _Running(stage, process, output, time.monotonic())
+
+
+def _tell(entry: _Running) -> None:
+    """A check's outcome, then what it has said; pytest's outcome is its own last line."""
+    if entry.stage.live:
+        return
+    outcome = "FAILED" if entry.process.returncode else "passed"
+    took = time.monotonic() - entry.started
+    words = "" if entry.stage.last else f": {outcome} in {took:.0f} s"
+    print(f"\n=== {entry.stage.name}{words}", flush=True)
+    with entry.output as output:
         output.seek(0)
-        sys.stdout.flush()
-        shutil.copyfileobj(output, sys.stdout.buffer)
-        sys.stdout.flush()
-    return next((code for code in codes if code), 0)
+        # What went well has nothing to tell, but for tests.
+        if entry.process.returncode or entry.stage.last:
+            shutil.copyfileobj(output, sys.stdout.buffer)
+            sys.stdout.flush()
 
 
-def _wait_for(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
-    """The exit codes; asked to end, first let the stage end what it has started."""
+@contextmanager
+def _ended_together(running: Sequence[_Running]) -> Iterator[None]:
+    """Asked to end, let the stages end what they have started first."""
 
     # The terminal interrupts all of us; a SIGTERM comes here alone.
     def end(*_: object) -> None:
-        for process in processes:
-            process.terminate()
+        for entry in running:
+            entry.process.terminate()
+        raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, end)
     try:
-        return [process.wait() for process in processes]
+        yield
     except KeyboardInterrupt:
-        for process in processes:
-            process.wait(_STOP_SECONDS)
+        for entry in running:
+            entry.process.wait(_STOP_SECONDS)
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

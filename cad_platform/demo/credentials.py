@@ -26,7 +26,7 @@ OTHER = ("demo-other", "Second Demo Hospital")
 _TOKEN_DAYS = 90
 _RENEW_DAYS = 7
 #: Without characters that look alike.
-_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # pragma: allowlist secret
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -40,16 +41,44 @@ def test_paths_run_alone_on_the_kept_database() -> None:
     assert stage.environment == {"CAD_TEST_STATE": str(checks.KEPT)}
 
 
-def test_every_stage_has_a_name_of_its_own_and_the_tests_come_last() -> None:
+def test_every_stage_has_a_name_of_its_own() -> None:
     names = [stage.name for stage in checks.stages()]
     assert len(set(names)) == len(names)
-    assert names[-1] == "tests"
 
 
 def test_the_long_ones_run_on_both_sides_when_asked() -> None:
-    stage = checks.stages(long=True)[-1]
-    assert "--long" in stage.command
-    assert "--long" in stage.beside
+    commands = [stage.command for stage in checks.stages(long=True) if "pytest" in stage.command]
+    assert len(commands) == 2
+    assert all("--long" in command for command in commands)
+
+
+def test_stages_run_side_by_side_and_pytest_has_the_last_word(
+    capfdbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    def says(name: str, words: str, seconds: float = 0, code: int = 0, **where: bool) -> checks.Stage:
+        command = f"sleep {seconds}; echo {words}; exit {code}"
+        return checks.Stage(name, ["sh", "-c", command], **where)
+
+    stages = [
+        says("tests", "the-live-one", 1.5, live=True),
+        says("fine", "nothing-to-tell"),
+        says("style", "a-fault", code=1),
+        says("tests of the laboratory", "the-other-tests", last=True),
+    ]
+    began = time.monotonic()
+    assert checks.run(stages) == 1
+    assert time.monotonic() - began < 10
+    told = capfdbinary.readouterr().out.decode()
+    assert "nothing-to-tell" not in told
+    order = [
+        "=== fine: passed",
+        "=== style: FAILED",
+        "a-fault",
+        "the-live-one",
+        "the-other-tests",
+        "FAILED: style",
+    ]
+    assert [told.index(words) for words in order] == sorted(told.index(words) for words in order)
 
 
 def test_a_path_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
