@@ -66,6 +66,8 @@ class Stage:
         Its words are shown as they come.
     last
         Its words are shown after the live stage's.
+    counts
+        Its words are shown even where it passes.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Stage:
     environment: Mapping[str, str] = field(default_factory=dict)
     live: bool = False
     last: bool = False
+    counts: bool = False
 
 
 @dataclass
@@ -111,7 +114,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         Stage("style", [str(_BIN / "ruff"), "check"]),
         Stage("format", [str(_BIN / "ruff"), "format", "--check"]),
         Stage("import rules", [str(_BIN / "lint-imports")]),
-        Stage("house", [python, "-m", "embedded.house"]),
+        Stage("house", [python, "-m", "embedded.house"], counts=True),
         Stage(
             "migrations",
             [python, "-W", "ignore", "manage.py", "makemigrations", "--check", "--dry-run"],
@@ -230,8 +233,8 @@ def _tell(entry: _Running) -> None:
     print(f"\n=== {entry.stage.name}{words}", flush=True)
     with entry.output as output:
         output.seek(0)
-        # What went well has nothing to tell, but for tests.
-        if entry.process.returncode or entry.stage.last:
+        # What went well has nothing to tell, but for tests and figures.
+        if entry.process.returncode or entry.stage.last or entry.stage.counts:
             shutil.copyfileobj(output, sys.stdout.buffer)
             sys.stdout.flush()
 
