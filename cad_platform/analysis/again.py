@@ -180,13 +180,13 @@ def go_on() -> int:
     waiting = Exists(ReanalysedStudy.objects.filter(reanalysis=OuterRef("pk"), state=_Member.WAITING))
     for reanalysis in Reanalysis.objects.filter(waiting, stopped_at__isnull=True).order_by("requested_at"):
         members = ReanalysedStudy.objects.filter(reanalysis=reanalysis, state=_Member.WAITING)
-        room = max(0, UNDER_WAY - _at_work(reanalysis))
+        room = max(0, UNDER_WAY - _jobs_in_progress(reanalysis))
         for member_id, study_id in list(members.values_list("pk", "study_id")[:room]):
             begun += _begin(reanalysis, member_id, study_id)
     return begun
 
 
-def _at_work(reanalysis: Reanalysis) -> int:
+def _jobs_in_progress(reanalysis: Reanalysis) -> int:
     """How many jobs of a set are under way."""
     of_set = ReanalysedStudy.jobs.through.objects.filter(reanalysedstudy__reanalysis=reanalysis)
     open_jobs = AnalysisJob.objects.filter(state__in=AnalysisJob.OPEN)
@@ -198,7 +198,7 @@ def _begin(reanalysis: Reanalysis, member_id: int, study_id: object) -> bool:
     # The set before the study: two that go on at once count together, and nothing begins after a stop.
     sets = Reanalysis.objects.select_for_update(no_key=True)
     going_on = sets.filter(pk=reanalysis.pk, stopped_at__isnull=True).first()
-    if going_on is None or _at_work(going_on) >= UNDER_WAY:
+    if going_on is None or _jobs_in_progress(going_on) >= UNDER_WAY:
         return False
     study = lock_study(str(study_id))
     waiting = ReanalysedStudy.objects.select_for_update(of=("self",)).filter(

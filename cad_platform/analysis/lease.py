@@ -1,4 +1,4 @@
-"""Holding a job: a thread renews the lease while the worker computes, and stops the work when it is lost."""
+"""Keeping a job: a thread renews the lease while the worker computes, and stops the work when it is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cad_platform.modelserver.port import Deadline
 logger = logging.getLogger(__name__)
 
 
-class HeldLease:
+class LeaseRenewal:
     """Renews within the `with` block, three times in each lease.
 
     While the database is away it goes on asking until the lease has run out; then the work is abandoned,
@@ -30,9 +30,9 @@ class HeldLease:
         self._deadline = deadline
         self._seconds = settings.JOB_LEASE_SECONDS
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._hold, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._renew_until_done, name="lease", daemon=True)
 
-    def __enter__(self) -> HeldLease:
+    def __enter__(self) -> LeaseRenewal:
         self._thread.start()
         return self
 
@@ -42,7 +42,7 @@ class HeldLease:
         self._done.set()
         self._thread.join(timeout=10)
 
-    def _hold(self) -> None:
+    def _renew_until_done(self) -> None:
         renewed_at = time.monotonic()
         pause = self._seconds / 3
         # A short job ends before the first renewal and needs no connection for it.

@@ -57,7 +57,9 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
         else:
             job.study, job.model_version = study, version
             # What was declined is looked at again only if it fits by now.
-            if job.state in reopened and not (job.state == State.NOT_APPLICABLE and _unmet(version, images)):
+            if job.state in reopened and not (
+                job.state == State.NOT_APPLICABLE and _unmet_requirement(version, images)
+            ):
                 transitions.reopen(job)
                 transitions.record_of(transitions.worker_actor(), "job.request", job, state=job.state)
         jobs.append(job)
@@ -88,7 +90,7 @@ def replace(job: AnalysisJob) -> AnalysisJob | None:
 
 
 def _made(study: Study, version: ModelVersion, images: Sequence[Instance]) -> AnalysisJob:
-    reason = _unmet(version, images)
+    reason = _unmet_requirement(version, images)
     job = AnalysisJob.objects.create(
         study=study,
         content_hash=study.content_hash,
@@ -103,5 +105,5 @@ def _made(study: Study, version: ModelVersion, images: Sequence[Instance]) -> An
     return job
 
 
-def _unmet(version: ModelVersion, images: Sequence[Instance]) -> str:
+def _unmet_requirement(version: ModelVersion, images: Sequence[Instance]) -> str:
     return why_not(images, manifest_of(version).input)

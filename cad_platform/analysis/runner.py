@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from cad_platform.analysis import services
-from cad_platform.analysis.lease import HeldLease
+from cad_platform.analysis.lease import LeaseRenewal
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.services import Claim, MadeImage
 from cad_platform.analysis.suitability import spacing_um
@@ -70,7 +70,7 @@ def _attempt(claim: Claim) -> str:
     deadline = Deadline(settings.JOB_DEADLINE_SECONDS)
     made: list[MadeImage] = []
     try:
-        with HeldLease(claim, deadline):
+        with LeaseRenewal(claim, deadline):
             result = _analyse(claim, made, deadline)
             # Inside the lease: a result must not be lost because storing it took long.
             kept = _through_outages(lambda: services.finish(claim, result, made))

@@ -134,7 +134,7 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
     """
     # Files first: no row is locked while bytes travel.
     files = [storage.store_bytes(image.png, "image/png") for image in made]
-    job = _ours(claim)
+    job = _job_of(claim)
     if job is None or _replaced(job):
         return False
     Artefact.objects.bulk_create(
@@ -154,7 +154,7 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
 def conclude(claim: Claim, state: str, reason: str) -> bool:
     """End a job without a result: `NOT_APPLICABLE`, or `FAILED` because it fails the same way each time. A failure of a
     version that no longer runs for the study is nobody's concern: the one that does takes over."""
-    job = _ours(claim)
+    job = _job_of(claim)
     if job is None:
         return False
     if state == State.FAILED and _replaced(job):
@@ -175,7 +175,7 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
         goes on for `JOB_PATIENCE`; unless the model has answered others since the attempt began, for then the
         fault lies with the job.
     """
-    job = _ours(claim)
+    job = _job_of(claim)
     if job is None:
         return False
     if _replaced(job):
@@ -293,7 +293,7 @@ def _locked_of(study_id: uuid.UUID, job_id: uuid.UUID | str, **condition: Any) -
     return job
 
 
-def _ours(claim: Claim) -> AnalysisJob | None:
+def _job_of(claim: Claim) -> AnalysisJob | None:
     """The locked job if this attempt is still its latest, runs, and has not let its lease run out."""
     job = _locked_of(
         claim.job.study_id,

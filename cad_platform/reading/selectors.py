@@ -55,7 +55,7 @@ class ReadingState(TextChoices):
 UNREAD = (ReadingState.RECEIVING, ReadingState.ANALYSING, ReadingState.READY, ReadingState.DRAFT)
 
 
-class Order(TextChoices):
+class WorklistOrder(TextChoices):
     """How the worklist is sorted. Suggested: priority, then score, then waiting time."""
 
     SUGGESTED = "suggested", _("Suggested")
@@ -65,10 +65,10 @@ class Order(TextChoices):
 
 
 _ORDERING: dict[str, tuple[Any, ...]] = {
-    Order.SUGGESTED: ("priority_rank", F("ai_score").desc(nulls_last=True), "received_at", "id"),
-    Order.SCORE: (F("ai_score").desc(nulls_last=True), "received_at", "id"),
-    Order.WAITING: ("received_at", "id"),
-    Order.NEWEST: ("-received_at", "id"),
+    WorklistOrder.SUGGESTED: ("priority_rank", F("ai_score").desc(nulls_last=True), "received_at", "id"),
+    WorklistOrder.SCORE: (F("ai_score").desc(nulls_last=True), "received_at", "id"),
+    WorklistOrder.WAITING: ("received_at", "id"),
+    WorklistOrder.NEWEST: ("-received_at", "id"),
 }
 
 
@@ -79,7 +79,7 @@ class WorklistFilters:
     state: str = "unread"
     modality: str = ""
     priority: str = ""
-    order: str = Order.SUGGESTED
+    order: str = WorklistOrder.SUGGESTED
     search: str = field(default="", repr=False)
     page: int = 1
 
@@ -90,7 +90,7 @@ class WorklistFilters:
             state=self.state if self.state in {"unread", "all", *ReadingState.values} else "unread",
             modality=self.modality if modalities.is_registered(self.modality) else "",
             priority=self.priority if self.priority in Study.Priority.values else "",
-            order=self.order if self.order in Order.values else Order.SUGGESTED,
+            order=self.order if self.order in WorklistOrder.values else WorklistOrder.SUGGESTED,
             search=self.search.replace("\0", "").strip()[:100],
             page=max(1, self.page),
         )

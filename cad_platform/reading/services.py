@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -46,7 +47,7 @@ def show_worklist(actor: Actor, page: selectors.WorklistPage) -> None:
 def show_studies(actor: Actor, studies: Sequence[Study], searched_by: Sequence[str] = ()) -> None:
     """Record that a system is shown these studies, found by those fields of the patient; what was looked for in them is
     patient data and not recorded."""
-    detail = {"fields": list(searched_by)} if searched_by else {}
+    detail: dict[str, Any] = {"fields": list(searched_by)} if searched_by else {}
     record(
         actor,
         "study.search" if searched_by else "study.list",

@@ -30,7 +30,7 @@ from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.case_revision import revision_of
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
-from cad_platform.reading.selectors import CaseRecord, Order, ReadingState, WorklistFilters
+from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import image as image_of
 from cad_platform.studies.selectors import study_by_uid
@@ -53,7 +53,7 @@ def _filters(request: HttpRequest) -> WorklistFilters:
         state=asked.get("state", "unread"),
         modality=asked.get("modality", ""),
         priority=asked.get("priority", ""),
-        order=asked.get("order", Order.SUGGESTED),
+        order=asked.get("order", WorklistOrder.SUGGESTED),
         search=request.POST.get("search", ""),
         page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
     ).cleaned()
@@ -93,7 +93,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "states": [("unread", _("Not signed yet")), *ReadingState.choices, ("all", _("All"))],
         "modalities": [("", _("All")), *modalities.choices()],
         "priorities": [("", _("All")), *Study.Priority.choices],
-        "orders": Order.choices,
+        "orders": WorklistOrder.choices,
         "is_filtered": page.filters.cleaned()
         != WorklistFilters(order=page.filters.order, page=page.filters.page),
         "again": _again(page.filters) if allowed(actor, "study.reanalyse") else "",

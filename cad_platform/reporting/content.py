@@ -34,7 +34,7 @@ LINE_LENGTH = 500
 
 _CLEAN = BeforeValidator(lambda value: cleaned(value) if isinstance(value, str) else value)
 Text = Annotated[str, _CLEAN, Field(max_length=TEXT_LENGTH)]
-Line = Annotated[str, _CLEAN, Field(max_length=LINE_LENGTH)]
+TextLine = Annotated[str, _CLEAN, Field(max_length=LINE_LENGTH)]
 
 FINDINGS = Group(gettext_lazy("Findings"))
 FINDINGS_PRINTED = FindingSection(gettext_lazy("Findings"))
@@ -46,7 +46,7 @@ class FindingLine(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     finding: uuid.UUID | None = None
-    heading: Line = Field("", description="number, place, label and size, written by the platform")
+    heading: TextLine = Field("", description="number, place, label and size, written by the platform")
     text: Text = ""
 
 
@@ -143,11 +143,11 @@ def dump(content: ReportContent) -> dict[str, Any]:
     return stored
 
 
-def asked(content: ReportContent, modality: str) -> list[DeclaredField]:
+def fields_for(content: ReportContent, modality: str) -> list[DeclaredField]:
     """The fields that a report of this kind has for this modality, in the order of the form."""
     report = profile_of(modality)
     order = type(content).FORM.index
-    fields = [item for item in declared(type(content)) if item.declaration.asked_of(report)]
+    fields = [item for item in declared(type(content)) if item.declaration.applies_to(report)]
     return sorted(fields, key=lambda item: order(item.declaration.group))
 
 
@@ -157,13 +157,13 @@ def problems(content: ReportContent, modality: str) -> tuple[FieldError, ...]:
     found = []
     for item in declared(type(content)):
         is_said = bool(item.declaration.words(getattr(content, item.name)))
-        if not item.declaration.asked_of(report):
+        if not item.declaration.applies_to(report):
             if is_said:
                 found.append(FieldError(str(item.declaration.refused), item.name))
         elif item.declaration.required and not is_said:
             found.append(FieldError(str(item.declaration.required), item.name))
     found += content.further_problems(report)
-    place = {item.name: number for number, item in enumerate(asked(content, modality))}
+    place = {item.name: number for number, item in enumerate(fields_for(content, modality))}
     return tuple(sorted(found, key=lambda error: place.get(error.field, -1)))
 
 

@@ -14,7 +14,7 @@ from cad_platform.accounts.models import Role
 from cad_platform.patients.models import Sex
 from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words
-from cad_platform.reporting.content import ReportContent, StudyContent, asked, parse, profile_of
+from cad_platform.reporting.content import ReportContent, StudyContent, fields_for, parse, profile_of
 from cad_platform.reporting.fields import (
     AssessmentSection,
     DeclaredField,
@@ -92,7 +92,7 @@ def _study(report: Report) -> list[Pair]:
 
 def sections_of(content: ReportContent, modality: str) -> list[dict[str, Any]]:
     """What a content prints, section by section in the order of its document; without what says nothing."""
-    fields = asked(content, modality)
+    fields = fields_for(content, modality)
     composed = [
         _section(section, content, [item for item in fields if item.section is section])
         for section in type(content).DOCUMENT

@@ -13,7 +13,7 @@ from cad_platform.reporting.content import (
     FindingLine,
     ReportContent,
     StudyContent,
-    asked,
+    fields_for,
 )
 from cad_platform.reporting.fields import Choice, DeclaredField, FindingLines, FreeText, Number
 
@@ -47,7 +47,7 @@ class FormGroup:
 
 def form_groups(content: ReportContent, modality: str) -> list[FormGroup]:
     """The form of a content for a modality, in reading order, filled in."""
-    fields = asked(content, modality)
+    fields = fields_for(content, modality)
     groups = []
     for group in type(content).FORM:
         members = [item for item in fields if item.declaration.group is group]

@@ -94,7 +94,7 @@ class ReportField:
     required
         The sentence that asks for it where it is empty at signing; blank where it may stay empty or where only other
         fields tell (`ReportContent.further_problems`).
-    asked_of
+    applies_to
         Whether reports of a modality have it.
     refused
         The sentence that refuses a value where they do not.
@@ -104,7 +104,7 @@ class ReportField:
     group: Group
     prints: Section | Row
     required: Words = ""
-    asked_of: Callable[[ReportProfile], bool] = always
+    applies_to: Callable[[ReportProfile], bool] = always
     refused: Words = ""
 
     def words(self, value: Any) -> str:

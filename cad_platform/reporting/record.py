@@ -37,7 +37,7 @@ def content_hash(record: bytes) -> str:
     return hashlib.sha256(record).hexdigest()
 
 
-def holds(report: Report, signature: Signature) -> bool:
+def hash_matches(report: Report, signature: Signature) -> bool:
     """Whether the stored report is still what was signed."""
     record = canonical_record(
         report,

@@ -43,7 +43,6 @@ __all__ = [
     "discard_draft",
     "leave_draft",
     "meaning_of",
-    "note_presence",
     "open_addendum",
     "open_draft",
     "open_folder",
@@ -51,6 +50,7 @@ __all__ = [
     "open_trail",
     "save_draft",
     "sign",
+    "update_presence",
 ]
 
 
@@ -77,7 +77,7 @@ def open_draft(actor: Actor, study: Study) -> Report:
         record_of(actor, "report.open", report)
     elif report.state == Report.State.SIGNED:
         raise Conflict(_("The report is signed. Write an addendum instead."), code="signed")
-    _be_present(actor, report)
+    _mark_present(actor, report)
     return report
 
 
@@ -101,7 +101,7 @@ def open_addendum(actor: Actor, study: Study) -> Report:
         )
         report_standing.draft_begun(study)
         record_of(actor, "report.open", addendum)
-    _be_present(actor, addendum)
+    _mark_present(actor, addendum)
     return addendum
 
 
@@ -125,7 +125,7 @@ def save_draft(
         merged = merge(type(mine), _content_at(report, revision), report.content, contents.dump(mine))
         mine = with_current_lines(contents.parse(merged.content), report.study)
         chosen = merged.chosen_theirs
-    _be_present(actor, report)
+    _mark_present(actor, report)
     stored = contents.dump(mine)
     if stored == report.content:
         return Saved(report, chosen)
@@ -147,17 +147,17 @@ def discard_draft(actor: Actor, report_id: uuid.UUID) -> None:
 
 
 @transaction.atomic
-def note_presence(actor: Actor, report_id: uuid.UUID) -> tuple[Report, list[str]]:
+def update_presence(actor: Actor, report_id: uuid.UUID) -> tuple[Report, list[str]]:
     """Say that the actor has the draft open; answers the draft and the printed names of the other writers."""
-    report = _held_draft(actor, report_id)
-    _be_present(actor, report)
+    report = _lock_for_presence(actor, report_id)
+    _mark_present(actor, report)
     return report, other_writers(actor, report)
 
 
 @transaction.atomic
 def leave_draft(actor: Actor, report_id: uuid.UUID) -> None:
     """The actor has closed the draft."""
-    report = _held_draft(actor, report_id)
+    report = _lock_for_presence(actor, report_id)
     DraftPresence.objects.filter(report=report, user=actor.user).delete()
 
 
@@ -190,7 +190,7 @@ def open_trail(actor: Actor, study: Study) -> list[TrailEntry]:
     return entries
 
 
-def _held_draft(actor: Actor, report_id: uuid.UUID) -> Report:
+def _lock_for_presence(actor: Actor, report_id: uuid.UUID) -> Report:
     """A draft that cannot be signed or discarded while somebody says that it is open."""
     report = draft(actor, report_id, "report.draft")
     if (
@@ -211,7 +211,7 @@ def _content_at(report: Report, revision: int) -> dict[str, Any]:
     return dict(event.content) if event else {}
 
 
-def _be_present(actor: Actor, report: Report) -> None:
+def _mark_present(actor: Actor, report: Report) -> None:
     DraftPresence.objects.update_or_create(
         report=report, user=actor.user, defaults={"seen_at": timezone.now()}
     )

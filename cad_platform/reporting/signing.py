@@ -31,13 +31,13 @@ from cad_platform.reporting.drafts import (
     refuse_unreportable,
 )
 from cad_platform.reporting.models import DraftPresence, Report, Signature
-from cad_platform.reporting.record import canonical_record, content_hash, holds
+from cad_platform.reporting.record import canonical_record, content_hash, hash_matches
 from cad_platform.reporting.typesetting import typeset
 from cad_platform.studies import storage
 
 
 @dataclass(frozen=True)
-class _Sheet:
+class _PreparedReport:
     """What a signer puts a name under: the report filled in, its signature, and everything that is printed."""
 
     report: Report
@@ -68,18 +68,18 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     reauthenticate(
         actor, password, purpose="report.sign", object_type="report", object_id=report.pk, study=report.study
     )
-    sheet = _sheet(actor, draft(actor, report_id, "report.sign"), revision)
-    signed_at = sheet.signature.signed_at
-    pdf = typeset(sheet.document, created=signed_at)
+    prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), revision)
+    signed_at = prepared.signature.signed_at
+    pdf = typeset(prepared.document, created=signed_at)
     with transaction.atomic():
         # The file first: no row of the case is locked while bytes travel.
         stored = storage.store_bytes(pdf, "application/pdf")
         report = lock_draft(actor, report_id, "report.sign")
         # Printed, though no part of the record: nobody corrects the patient between this look and the commit.
         report.study.patient = lock_patient(report.study.patient_id)
-        standing = _sheet(actor, report, revision, signed_at)
-        if standing.document != sheet.document:
-            raise Conflict(_changed(sheet, standing), code="case_changed")
+        standing = _prepared_report(actor, report, revision, signed_at)
+        if standing.document != prepared.document:
+            raise Conflict(_changed(prepared, standing), code="case_changed")
         return _freeze(actor, standing, stored)
 
 
@@ -90,7 +90,9 @@ def meaning_of(report: Report) -> str:
     return _("Read, interpreted and approved as the responsible physician")
 
 
-def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime | None = None) -> _Sheet:
+def _prepared_report(
+    actor: Actor, report: Report, revision: int, signed_at: datetime | None = None
+) -> _PreparedReport:
     """What would be signed of this draft as its case stands now, at that time or just now."""
     refuse_unreportable(report.study)
     if report.revision != revision:
@@ -126,11 +128,11 @@ def _sheet(actor: Actor, report: Report, revision: int, signed_at: datetime | No
         signed_at=signed_at,
         content_hash=digest,
     )
-    return _Sheet(report, signature, document_of(report, signature))
+    return _PreparedReport(report, signature, document_of(report, signature))
 
 
-def _freeze(actor: Actor, sheet: _Sheet, pdf: Any) -> Signature:
-    report, signature = sheet.report, sheet.signature
+def _freeze(actor: Actor, prepared: _PreparedReport, pdf: Any) -> Signature:
+    report, signature = prepared.report, prepared.signature
     digest = signature.content_hash
     report.content_hash, report.state = digest, Report.State.SIGNED
     report.updated_by, report.updated_at = signature.signer, signature.signed_at
@@ -139,7 +141,7 @@ def _freeze(actor: Actor, sheet: _Sheet, pdf: Any) -> Signature:
     signature.save(force_insert=True)
     # What cannot be recomputed from the database would be a signature over nothing.
     stored = Report.objects.select_related("study", "amends").get(pk=report.pk)
-    if not holds(stored, Signature.objects.get(pk=report.pk)):
+    if not hash_matches(stored, Signature.objects.get(pk=report.pk)):
         raise RuntimeError("the stored report does not give the signed hash")
     held = {job["id"]: job["state"] for job in report.ai_summary["jobs"]}
     report_signed(report.study, signature.signed_at, held)
@@ -151,7 +153,7 @@ def _freeze(actor: Actor, sheet: _Sheet, pdf: Any) -> Signature:
     return signature
 
 
-def _changed(typeset: _Sheet, standing: _Sheet) -> str:
+def _changed(typeset: _PreparedReport, standing: _PreparedReport) -> str:
     """What changed in the case while the PDF was made, as a sentence."""
     before, after = typeset.report.ai_summary, standing.report.ai_summary
     known = {finding["id"]: finding for finding in before["findings"]}

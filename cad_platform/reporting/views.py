@@ -28,7 +28,7 @@ from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
 from cad_platform.reporting.forms import content_of
 from cad_platform.reporting.models import Report
-from cad_platform.reporting.record import holds
+from cad_platform.reporting.record import hash_matches
 from cad_platform.studies import storage
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import study_by_uid
@@ -73,7 +73,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
         {
             "report": report,
             "document": document_of(report, report.signature),
-            "holds": holds(report, report.signature),
+            "hash_matches": hash_matches(report, report.signature),
         }
         for report in folder.signed
     ]
@@ -169,7 +169,7 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     if "leave" in request.POST:
         services.leave_draft(actor, report_id)
         return HttpResponse(status=204)
-    report, writers = services.note_presence(actor, report_id)
+    report, writers = services.update_presence(actor, report_id)
     notice = _("%(names)s is writing too.") if len(writers) == 1 else _("%(names)s are writing too.")
     return JsonResponse(
         {

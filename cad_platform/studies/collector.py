@@ -54,7 +54,7 @@ def _collect_rows() -> int:
     )
     removed = 0
     for sha256 in list(_unreferenced(old).values_list("sha256", flat=True)):
-        with storage.alone_with(sha256) as alone:
+        with storage.locked_for_collection(sha256) as alone:
             if alone:  # asked again, now that nobody can be about to name it
                 removed += _unreferenced(StoredFile.objects.filter(sha256=sha256)).delete()[0]
     return removed
@@ -78,7 +78,7 @@ def _collect_batch(hashes: list[str], older_than: float) -> int:
 
 
 def _collect_file(sha256: str, older_than: float) -> bool:
-    with storage.alone_with(sha256) as alone:
+    with storage.locked_for_collection(sha256) as alone:
         if not alone or StoredFile.objects.filter(sha256=sha256).exists():
             return False
         # A transaction that put these bytes again has made them young; one that will put them waits for us.

@@ -89,7 +89,7 @@ def open_frame(instance: Instance, frame: int) -> OpenFrame:
     _require_frame(instance, frame)
 
     def decode(into: Path) -> None:
-        with storage.open(instance.file_id) as path, _told_plainly():
+        with storage.open(instance.file_id) as path, _as_platform_errors():
             _write_frame(sandbox.read(path, frame), into)
 
     path = cache().file(f"{frame_tag(instance, frame)}.frame", decode)
@@ -128,7 +128,7 @@ def thumbnail(instance: Instance) -> Path:
     """A JPEG of the first frame (of a slide: the section), at most 320 pixels along its longer side."""
 
     def make(into: Path) -> None:
-        with storage.open(instance.file_id) as path, _told_plainly():
+        with storage.open(instance.file_id) as path, _as_platform_errors():
             into.write_bytes(sandbox.thumbnail(path, longest=THUMBNAIL_PIXELS))
 
     return cache().file(f"{instance.file_id}-{DERIVATION}.thumbnail.jpeg", make)
@@ -140,7 +140,7 @@ def rendered(instance: Instance, frame: int) -> Path:
     _require_frame(instance, frame)
 
     def make(into: Path) -> None:
-        with storage.open(instance.file_id) as path, _told_plainly():
+        with storage.open(instance.file_id) as path, _as_platform_errors():
             into.write_bytes(sandbox.rendered(path, frame))
 
     return cache().file(f"{frame_tag(instance, frame)}.rendered.png", make)
@@ -159,7 +159,7 @@ def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
 def _of_slide(instance: Instance, ask: Callable[[Path], _Answer]) -> _Answer:
     if instance.kind != Instance.Kind.SLIDE:
         raise NotFound(_("This image is not a slide."))
-    with storage.open(instance.file_id) as path, _told_plainly():
+    with storage.open(instance.file_id) as path, _as_platform_errors():
         return ask(path)
 
 
@@ -202,7 +202,7 @@ def _write_frame(pixels: Pixels, into: Path) -> None:
 
 
 @contextmanager
-def _told_plainly() -> Iterator[None]:
+def _as_platform_errors() -> Iterator[None]:
     try:
         yield
     except NoSuchFrame as error:

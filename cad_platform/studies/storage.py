@@ -70,7 +70,7 @@ def store(path: Path, media_type: str, *, sha256: str = "") -> StoredFile:
         StorageFull: no room. Unavailable: the storage does not answer. In both cases nothing was stored.
     """
     digest = sha256 or sha256_of(path)
-    hold(digest)
+    keep_from_collector(digest)
     size = path.stat().st_size
     objects().put(path, digest)
     row, created = StoredFile.objects.get_or_create(
@@ -114,14 +114,14 @@ def delete(sha256: str) -> None:
     objects().delete(sha256)
 
 
-def hold(sha256: str) -> None:
+def keep_from_collector(sha256: str) -> None:
     """Keep the collector away from the file until the current transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [LOCK_CLASS, int(sha256[:2], 16)])
 
 
 @contextmanager
-def alone_with(sha256: str) -> Iterator[bool]:
+def locked_for_collection(sha256: str) -> Iterator[bool]:
     """For the collector: a transaction in which nobody is about to name the file, or False if somebody is."""
     with transaction.atomic():
         with connection.cursor() as cursor:

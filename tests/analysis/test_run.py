@@ -172,20 +172,20 @@ class TestHeldLease:
         return claim
 
     def test_it_outlives_its_first_length(self, claim: services.Claim) -> None:
-        with lease.HeldLease(claim, Deadline(30)):
+        with lease.LeaseRenewal(claim, Deadline(30)):
             time.sleep(2.5)
             assert services.take_over_lost() == 0
 
     def test_work_on_a_job_taken_over_is_abandoned(self, claim: services.Claim) -> None:
         deadline = Deadline(30)
-        with lease.HeldLease(claim, deadline):
+        with lease.LeaseRenewal(claim, deadline):
             AnalysisJob.objects.filter(pk=claim.job.pk).update(attempt=2)
             with pytest.raises(Abandoned):
                 while True:
                     time.sleep(min(0.05, deadline.remaining()))
 
     def test_no_transaction_is_open_while_it_is_held(self, claim: services.Claim) -> None:
-        with lease.HeldLease(claim, Deadline(30)):
+        with lease.LeaseRenewal(claim, Deadline(30)):
             free: list[bool] = []
 
             def look() -> None:

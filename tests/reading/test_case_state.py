@@ -19,7 +19,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.reading import case_state, services
 from cad_platform.reading.case_presenter import case_page
 from cad_platform.reading.presenters import worklist_rows
-from cad_platform.reading.selectors import Order, ReadingState, WorklistFilters, case, worklist
+from cad_platform.reading.selectors import ReadingState, WorklistFilters, WorklistOrder, case, worklist
 from cad_platform.registry.models import ModelVersion
 from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.studies.models import Study
@@ -80,7 +80,7 @@ def test_the_worklist_sorts_by_what_it_shows(reader: Actor, versions: Any) -> No
     job(risky, new, 0.5)
     job(calm, old, 0.95)
     job(calm, new, 0.2)
-    page = worklist(reader, WorklistFilters(order=Order.SCORE))
+    page = worklist(reader, WorklistFilters(order=WorklistOrder.SCORE))
     assert [study.pk for study in page.studies] == [risky.pk, calm.pk]
     found = shown(reader, calm)
     assert (found["order"], found["cell"], found["page"], found["report"]) == (0.2, [20], [20], ["1.0.0"])

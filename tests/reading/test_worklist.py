@@ -16,7 +16,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted
 from cad_platform.reading import report_standing
 from cad_platform.reading.presenters import worklist_rows
-from cad_platform.reading.selectors import Order, ReadingState, WorklistFilters, worklist
+from cad_platform.reading.selectors import ReadingState, WorklistFilters, WorklistOrder, worklist
 from cad_platform.studies.models import Study
 from tests import factories as make
 
@@ -127,9 +127,9 @@ def test_the_suggested_order_is_priority_then_score_then_waiting(reader: Actor) 
     urgent = make.study(at(reader), priority="urgent")
     expected = [stat, urgent, high, low, oldest_unscored, unscored]
     assert uids(reader) == [study.study_instance_uid for study in expected]
-    assert uids(reader, order=Order.WAITING)[0] == oldest_unscored.study_instance_uid
-    assert uids(reader, order=Order.SCORE)[:2] == [high.study_instance_uid, low.study_instance_uid]
-    assert uids(reader, order=Order.NEWEST)[-1] == oldest_unscored.study_instance_uid
+    assert uids(reader, order=WorklistOrder.WAITING)[0] == oldest_unscored.study_instance_uid
+    assert uids(reader, order=WorklistOrder.SCORE)[:2] == [high.study_instance_uid, low.study_instance_uid]
+    assert uids(reader, order=WorklistOrder.NEWEST)[-1] == oldest_unscored.study_instance_uid
 
 
 def test_filters_narrow_the_list(reader: Actor) -> None:

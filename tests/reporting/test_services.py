@@ -19,7 +19,7 @@ from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, 
 from cad_platform.core.models import OutboxEvent
 from cad_platform.reporting import services
 from cad_platform.reporting.models import Report, Signature
-from cad_platform.reporting.record import content_hash, holds
+from cad_platform.reporting.record import content_hash, hash_matches
 from cad_platform.studies import storage
 from cad_platform.studies.models import Study
 from tests import factories
@@ -64,11 +64,11 @@ def pdf_of(report: Report) -> pypdf.PdfReader:
 def test_two_who_open_a_draft_write_the_same_one(study: Study, radiologist: Actor, site: Site) -> None:
     colleague = factories.actor(Role.SONOGRAPHER, site)
     assert services.open_draft(radiologist, study) == services.open_draft(colleague, study)
-    assert services.note_presence(radiologist, Report.objects.get(study=study).pk)[1] == [
+    assert services.update_presence(radiologist, Report.objects.get(study=study).pk)[1] == [
         colleague.user.printed_name
     ]
     services.leave_draft(colleague, Report.objects.get(study=study).pk)
-    assert services.note_presence(radiologist, Report.objects.get(study=study).pk)[1] == []
+    assert services.update_presence(radiologist, Report.objects.get(study=study).pk)[1] == []
 
 
 def test_a_stale_save_is_refused_and_names_the_other_writer(
@@ -144,7 +144,7 @@ def test_signing_freezes_content_decisions_and_what_the_models_said(study: Study
     assert report.state == Report.State.SIGNED
     assert signature.printed_name == radiologist.user.printed_name
     assert signature.role == Role.RADIOLOGIST and signature.meaning
-    assert signature.content_hash == report.content_hash and holds(report, signature)
+    assert signature.content_hash == report.content_hash and hash_matches(report, signature)
     assert [line["finding"] for line in report.content["findings"]] == [str(accepted.pk)]
     assert report.content["findings"][0]["heading"] == "1 · L CC · mass · 12.0 × 9.0 mm"
     assert report.ai_summary["undecided"] == [undecided.number]
@@ -221,7 +221,7 @@ def test_another_sites_draft_does_not_exist(study: Study, radiologist: Actor) ->
     for act in (
         lambda: services.open_draft(stranger, study),
         lambda: services.save_draft(stranger, draft.pk, {"kind": "imaging"}, 1),
-        lambda: services.note_presence(stranger, draft.pk),
+        lambda: services.update_presence(stranger, draft.pk),
         lambda: services.discard_draft(stranger, draft.pk),
         lambda: services.sign(stranger, draft.pk, password=PASSWORD, revision=1),
     ):
@@ -303,7 +303,7 @@ def test_a_signed_report_takes_no_changes_but_an_addendum(study: Study, radiolog
     saved = services.save_draft(radiologist, addendum.pk, {"kind": "addendum", "text": "Priors came."}, 0)
     signature = services.sign(radiologist, addendum.pk, password=PASSWORD, revision=saved.report.revision)
     signed = Report.objects.get(pk=addendum.pk)
-    assert signed.amends == report and holds(signed, signature)
+    assert signed.amends == report and hash_matches(signed, signature)
     assert "Priors came." in pdf_of(signed).pages[0].extract_text()
 
 
@@ -337,7 +337,7 @@ def test_the_application_cannot_change_a_signed_report_by_sql(
         cursor.execute("SELECT set_config('pgtrigger.ignore', array_agg(tgname)::text, true) FROM pg_trigger")
         cursor.execute(statement)
     unchanged = Report.objects.get(pk=report.pk)
-    assert holds(unchanged, Signature.objects.get(pk=report.pk))
+    assert hash_matches(unchanged, Signature.objects.get(pk=report.pk))
 
 
 @pytest.mark.parametrize(

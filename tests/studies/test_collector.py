@@ -107,7 +107,7 @@ def test_a_receive_in_progress_holds_the_collector_off(root: Path) -> None:
     def receive() -> None:
         try:
             with transaction.atomic():
-                storage.hold(digest)
+                storage.keep_from_collector(digest)
                 stored.set()
                 finish.wait(20)
                 StoredFile.objects.create(sha256=digest, size=9, media_type="image/png")

@@ -41,7 +41,7 @@ class AddendumContent(ReportContent):
             group=ADDENDUM,
             prints=CHANGED_ASSESSMENT,
             blank=_("Unchanged"),
-            asked_of=lambda report: report.has_assessment,
+            applies_to=lambda report: report.has_assessment,
             refused=_("A histopathology report has no BI-RADS assessment."),
         ),
     ] = ""

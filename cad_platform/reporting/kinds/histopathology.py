@@ -11,7 +11,14 @@ from pydantic import Field
 from cad_platform.core.errors import FieldError
 from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting import vocabulary as words
-from cad_platform.reporting.content import FINDINGS, FINDINGS_PRINTED, Line, StudyContent, Text, report_kind
+from cad_platform.reporting.content import (
+    FINDINGS,
+    FINDINGS_PRINTED,
+    StudyContent,
+    Text,
+    TextLine,
+    report_kind,
+)
 from cad_platform.reporting.fields import (
     Choice,
     FactSection,
@@ -108,7 +115,7 @@ class HistopathologyContent(StudyContent):
         ),
     ] = ""
     site: Annotated[
-        Line,
+        TextLine,
         ShortText(
             label=gettext_lazy("Site in the breast"),
             group=SPECIMEN,

@@ -72,7 +72,7 @@ class ImagingContent(StudyContent):
             group=EXAMINATION,
             prints=DENSITY_PRINTED,
             required=gettext_lazy("Choose the breast density."),
-            asked_of=lambda report: report.has_density,
+            applies_to=lambda report: report.has_density,
             refused=gettext_lazy("Density is reported for mammography only."),
         ),
     ] = ""
