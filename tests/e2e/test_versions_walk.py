@@ -69,6 +69,7 @@ class Posting(threading.Thread):
         return self.posted[-1]
 
 
+@pytest.mark.long
 def test_a_version_is_registered_made_the_default_and_taken_back_while_studies_arrive(
     own_platform: LivePlatform, own_store: Path, chromium: Browser, tmp_path: Path
 ) -> None:

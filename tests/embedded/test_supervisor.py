@@ -117,6 +117,7 @@ def test_two_copies_run_side_by_side_and_each_ends_whole(
     assert status_of(f"{live_platform.url}/livez") == 200
 
 
+@pytest.mark.long
 def test_a_copy_with_a_store_of_its_own_serves_what_appears_in_it(tmp_path: Path) -> None:
     """With a half-copied version in it, which keeps nobody from starting, and a new one while it runs."""
     store, state = tmp_path / "store", tmp_path / "state"
@@ -178,7 +179,15 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(
 
 @pytest.mark.disruptive
 @pytest.mark.parametrize(
-    "name", ["web", "worker", "beat", "housekeeping", "valkey", "torchserve", "postgres"]
+    "name",
+    [
+        "web",
+        "postgres",
+        *(
+            pytest.param(name, marks=pytest.mark.long)
+            for name in ("worker", "beat", "housekeeping", "valkey", "torchserve")
+        ),
+    ],
 )
 def test_a_killed_child_is_started_again(live_platform: LivePlatform, name: str) -> None:
     before = live_platform.pid(name)

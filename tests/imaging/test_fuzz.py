@@ -22,6 +22,11 @@ QUICK = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 KINDS = ("dicom", "jpeg.dcm", "j2k.dcm", "rle.dcm", "png", "jpg", "pgm", "tif", "slide")
+#: A DICOM file, a picture and a slide always; the sweep over every kind is long.
+SWEPT = [
+    pytest.param(kind, marks=[] if kind in {"jpeg.dcm", "slide", "png"} else pytest.mark.long)
+    for kind in KINDS
+]
 
 
 @lru_cache
@@ -97,7 +102,7 @@ def test_random_bytes_behind_a_true_beginning(head: bytes, data: bytes, path: Pa
     survives(head + data, path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SWEPT)
 @settings(QUICK, max_examples=15)
 @given(share=st.floats(0, 1, exclude_max=True))
 def test_cut_off_anywhere(kind: str, share: float, path: Path) -> None:
@@ -105,7 +110,7 @@ def test_cut_off_anywhere(kind: str, share: float, path: Path) -> None:
     survives(data[: int(len(data) * share)], path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SWEPT)
 @settings(QUICK, max_examples=35)
 @given(
     flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), min_size=1, max_size=8)
