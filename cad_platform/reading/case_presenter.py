@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -15,8 +15,10 @@ from cad_platform.reading import wording
 from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
 from cad_platform.reading.case_state import decision_of
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, case_words
 from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
+from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
 
 Verdict = FindingDecision.Verdict
@@ -41,26 +43,6 @@ class CaseHeader:
     priority: str
     priority_words: str
     withdrawn_reason: str
-
-
-@dataclass(frozen=True)
-class ImageView:
-    """One image for the viewer. Addresses name it by a random id, never a patient."""
-
-    id: str
-    name: str
-    kind: str
-    laterality: str
-    view: str
-    rows: int
-    columns: int
-    frames: int
-    spacing_um: float | None
-    metadata: str
-    pixels: str
-    thumbnail: str
-    dzi: str
-    heatmap: str
 
 
 @dataclass(frozen=True)
@@ -110,7 +92,7 @@ class OtherStudy:
 @dataclass(frozen=True)
 class CasePage:
     header: CaseHeader
-    images: list[ImageView]
+    images: list[CaseImage]
     hanging: str
     analyses: list[AnalysisView]
     earlier: list[EarlierView]
@@ -126,21 +108,18 @@ class CasePage:
         return sum(not finding.decided and not finding.by_reader for finding in self.findings)
 
     def viewer_findings(self) -> list[dict[str, Any]]:
-        """What the viewers draw."""
+        """What the viewers draw, as JSON (`CaseFinding`)."""
         return [
-            {
-                "id": finding.id,
-                "number": finding.number,
-                "image": finding.image_id,
-                "label": finding.label,
-                "words": finding.label_words,
-                "percent": finding.percent,
-                "verdict": finding.verdict,
-                "byReader": finding.by_reader,
-                "box": finding.box,
-                "modelBox": finding.model_box,
-                "polygon": finding.polygon,
-            }
+            CaseFinding(
+                id=finding.id,
+                number=finding.number,
+                image=finding.image_id,
+                percent=finding.percent,
+                verdict=cast(Any, finding.verdict),
+                by_reader=finding.by_reader,
+                box=cast(Any, finding.box),
+                polygon=cast(Any, finding.polygon),
+            ).as_json()
             for finding in self.findings
         ]
 
@@ -148,9 +127,14 @@ class CasePage:
         """Image id → address of its heat map; a result may bring them while the case is open."""
         return {image.id: image.heatmap for image in self.images if image.heatmap}
 
-    def viewer_images(self) -> list[dict[str, Any]]:
-        """What the viewers load."""
-        return [asdict(image) for image in self.images]
+    def description(self) -> dict[str, Any]:
+        """What the viewers start from, as JSON (`CaseDescription`)."""
+        return CaseDescription(
+            study=self.header.uid,
+            hanging=self.hanging,
+            images=self.images,
+            words=case_words(),
+        ).as_json()
 
 
 def case_page(case: CaseRecord) -> CasePage:
@@ -166,7 +150,7 @@ def case_page(case: CaseRecord) -> CasePage:
     modality = modalities.get(case.study.modality)
     return CasePage(
         header=_header(case),
-        images=[_image(image, names[image.id], heatmaps.get(image.id, "")) for image in case.images],
+        images=[_image(image, names[image.id], heatmaps.get(image.id)) for image in case.images],
         hanging=modality.hanging,
         analyses=analyses(
             case.jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}
@@ -212,22 +196,18 @@ def _header(case: CaseRecord) -> CaseHeader:
     )
 
 
-def _image(image: Instance, name: str, heatmap: str) -> ImageView:
-    is_slide = image.kind == Instance.Kind.SLIDE
-    return ImageView(
+def _image(image: Instance, name: str, heatmap: str | None) -> CaseImage:
+    return CaseImage(
         id=str(image.id),
         name=name,
-        kind=image.kind,
+        kind=cast(Any, image.kind),
         laterality=image.laterality,
         view=image.view_position,
         rows=image.rows,
         columns=image.columns,
         frames=image.frames,
-        spacing_um=image.pixel_spacing_um,
-        metadata=reverse("image-metadata", args=[image.id]),
-        pixels="" if is_slide else reverse("image-pixels", args=[image.id]),
-        thumbnail=reverse("image-thumbnail", args=[image.id]),
-        dzi=reverse("image-dzi", args=[image.id]) if is_slide else "",
+        pixel_spacing_um=image.pixel_spacing_um,
+        urls=image_urls(image),
         heatmap=heatmap,
     )
 

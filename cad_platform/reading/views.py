@@ -144,40 +144,11 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
         "nav": "worklist",
         "live": live,
         "fingerprint": revision + fingerprint_of(record.reading_state + live),
-        "viewer": {
-            "study": page.header.uid,
-            "hanging": page.hanging,
-            "images": page.viewer_images(),
-            "canDecide": context["can_decide"],
-            "words": _viewer_words(),
-        },
-        "is_slide": any(image.kind == "slide" for image in page.images),
+        "viewer": page.description(),
         "has_images": bool(page.images),
         "can_withdraw": record.study.withdrawn_at is None and allowed(actor, "study.withdraw", record.study),
     }
     return render(request, "reading/case.html", context)
-
-
-def _viewer_words() -> dict[str, str]:
-    """The viewers' few words, so that all translations live in one catalogue."""
-    return {
-        "loading": _("Loading image"),
-        "retry": _("Try again"),
-        "failed": _("The image could not be shown."),
-        "noConnection": _("The server did not answer."),
-        "noSpacing": _("px (no pixel spacing known)"),
-        "frame": _("Frame"),
-        "of": _("of"),
-        "window": _("Window"),
-        "zoomed": _("Zoom"),
-        "cpu": _("This browser draws without WebGL: slower, the same pixels."),
-        "slideError": _("The slide could not be opened."),
-        "finding": _("Finding"),
-        "moveBox": _("Drag to move; handles change the size. Arrow keys move, Shift with arrows resizes."),
-        "drawHint": _("Drag a box around the finding."),
-        "play": _("Play"),
-        "pause": _("Pause"),
-    }
 
 
 def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:

@@ -21,8 +21,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.core.actor import actor_of
-from cad_platform.core.errors import FieldError, Invalid, PlatformError
-from cad_platform.reporting import selectors, services
+from cad_platform.core.answers import Answer
+from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
+from cad_platform.reporting import answers, selectors, services
 from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
@@ -37,31 +39,21 @@ View = Callable[..., HttpResponseBase]
 
 
 def answers_json(view: View) -> View:
-    """Refusals as JSON with the fields at fault, for the editor to show at their place."""
+    """Refusals as problem details with the fields at fault, for the editor to show at their place."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except PlatformError as problem:
-            answer: dict[str, Any] = {
-                "code": problem.code,
-                "detail": problem.detail,
-                "errors": _at_fault(problem.errors, request.POST.get("kind", "")),
-            }
-            if isinstance(problem, services.StaleRevision):
-                answer |= {"writer": problem.writer, "saved_at": problem.saved_at.isoformat()}
-            return JsonResponse(answer, status=problem.status)
+            body = answers.refusal(problem, getattr(request, "request_id", None))
+            return JsonResponse(body, status=problem.status, content_type=MEDIA_TYPE)
 
     return wrapped
 
 
-def _at_fault(errors: Iterable[FieldError], kind: str) -> list[dict[str, str]]:
-    """Fields at fault as JSON, each as the form of that kind of report calls it."""
-    return [
-        {"field": error.field, "label": field_label(kind, error.field), "reason": error.reason}
-        for error in errors
-    ]
+def _json(answer: Answer) -> JsonResponse:
+    return JsonResponse(answer.as_json())
 
 
 def _show(request: HttpRequest, study: Study) -> HttpResponse:
@@ -69,6 +61,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
     actor = actor_of(request)
     folder = services.open_folder(actor, study)
     context: dict[str, Any] = {"folder": folder, "study": study, "nav": "worklist"}
+    context["words"] = answers.report_words().as_json()
     context["documents"] = [
         {
             "report": report,
@@ -148,15 +141,15 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
         _revision(request),
         keep_both="keep_both" in request.POST,
     )
-    return JsonResponse(
-        {
-            "revision": saved.report.revision,
-            "saved_at": saved.report.updated_at.isoformat(),
-            "lines": [line["finding"] for line in saved.report.content.get("findings", [])],
-            "chosen_theirs": [
+    return _json(
+        answers.DraftSaved(
+            revision=saved.report.revision,
+            saved_at=saved.report.updated_at,
+            lines=[line["finding"] for line in saved.report.content.get("findings", [])],
+            chosen_theirs=[
                 field_label(saved.report.content["kind"], name) for name in saved.chosen_theirs
             ],
-        }
+        )
     )
 
 
@@ -171,13 +164,13 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
         return HttpResponse(status=204)
     report, writers = services.update_presence(actor, report_id)
     notice = _("%(names)s is writing too.") if len(writers) == 1 else _("%(names)s are writing too.")
-    return JsonResponse(
-        {
-            "revision": report.revision,
-            "saved_at": report.updated_at.isoformat(),
-            "saved_by": report.updated_by.printed_name if report.updated_by else "",
-            "notice": notice % {"names": ", ".join(writers)} if writers else "",
-        }
+    return _json(
+        answers.DraftPresence(
+            revision=report.revision,
+            saved_at=report.updated_at,
+            saved_by=report.updated_by.printed_name if report.updated_by else "",
+            notice=notice % {"names": ", ".join(writers)} if writers else "",
+        )
     )
 
 
@@ -188,12 +181,12 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     """What is missing for a signature, and what the signer should know before it."""
     ready = selectors.readiness(actor_of(request), report_id)
-    return JsonResponse(
-        {
-            "revision": ready.report.revision,
-            "errors": _at_fault(ready.problems, ready.report.content["kind"]),
-            "warnings": list(ready.warnings),
-        }
+    return _json(
+        answers.SigningReadiness(
+            revision=ready.report.revision,
+            errors=problem_fields(ready.problems),
+            warnings=list(ready.warnings),
+        )
     )
 
 
@@ -207,9 +200,7 @@ def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
         password=request.POST.get("password", ""),
         revision=_revision(request),
     )
-    return JsonResponse(
-        {"content_hash": signature.content_hash, "signed_at": signature.signed_at.isoformat()}
-    )
+    return _json(answers.ReportSigned(content_hash=signature.content_hash, signed_at=signature.signed_at))
 
 
 @login_required

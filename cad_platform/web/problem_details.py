@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import Field
 
 from cad_platform.core.answers import Answer
-from cad_platform.core.errors import PlatformError
+from cad_platform.core.errors import FieldError, PlatformError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -31,6 +32,13 @@ class Problem(Answer):
     request_id: str | None = Field(None, description="Stands in the server's log beside what happened")
 
 
+def problem_fields(errors: Iterable[FieldError]) -> list[ProblemField]:
+    return [
+        ProblemField(reason=error.reason, field=error.field or None, file=error.file or None)
+        for error in errors
+    ]
+
+
 def as_problem(problem: PlatformError, request_id: str | None = None) -> dict[str, Any]:
     """The problem details of a refusal; what there is nothing to say about is left out."""
     return Problem(
@@ -38,9 +46,6 @@ def as_problem(problem: PlatformError, request_id: str | None = None) -> dict[st
         title=str(problem.title),
         status=problem.status,
         detail=str(problem.detail),
-        errors=[
-            ProblemField(reason=error.reason, field=error.field or None, file=error.file or None)
-            for error in problem.errors
-        ],
+        errors=problem_fields(problem.errors),
         request_id=request_id,
     ).model_dump(exclude_none=True)

@@ -157,18 +157,18 @@ def test_heat_maps_of_the_current_result_reach_the_viewer(reader: Actor, study: 
     image = make.instance(study)
     done = analysed(study)
     artefact = Artefact.objects.create(job=done, instance=image, kind="heatmap", file=make.stored_file())
-    (shown,) = page_of(reader, study).viewer_images()
-    assert str(artefact.id) in shown["heatmap"]
+    (shown,) = page_of(reader, study).images
+    assert str(artefact.id) in (shown.heatmap or "")
     Study.objects.filter(pk=study.pk).update(content_hash="e" * 64)
-    (shown,) = page_of(reader, study).viewer_images()
-    assert shown["heatmap"] == ""
+    (shown,) = page_of(reader, study).images
+    assert shown.heatmap is None
 
 
 def test_no_address_in_the_page_holds_patient_data(reader: Actor, study: Study) -> None:
     make.instance(study)
     assert study.patient is not None
-    for image in page_of(reader, study).viewer_images():
-        for value in image.values():
+    for image in page_of(reader, study).images:
+        for value in image.as_json().values():
             assert study.patient.patient_id not in str(value)
             assert "Okafor" not in str(value)
 

@@ -109,7 +109,9 @@ def test_the_second_writer_is_shown_and_a_stale_save_names_them(
     save(other, draft, impression="Theirs.")
     stale = save(browser, draft, impression="Mine.")
     assert stale.status_code == 409
-    assert stale.json()["code"] == "stale_revision" and stale.json()["writer"] == sonographer.printed_name
+    assert stale["Content-Type"] == "application/problem+json"
+    assert stale.json()["type"] == "urn:cad:problem:stale_revision"
+    assert stale.json()["writer"] == sonographer.printed_name
     joined = save(browser, draft, impression="Mine.", keep_both="1").json()
     assert joined["revision"] == 2
     draft.refresh_from_db()
@@ -120,9 +122,9 @@ def test_what_is_missing_is_told_with_the_words_of_the_form(browser: Client, stu
     draft = started(browser, study)
     save(browser, draft, impression="", density="")
     errors = browser.get(reverse("report-readiness", args=[draft.pk])).json()["errors"]
-    assert [(error["field"], error["label"]) for error in errors] == [
-        ("density", "Breast density"),
-        ("impression", "Impression"),
+    assert [(error["field"], error["reason"]) for error in errors] == [
+        ("density", "Choose the breast density."),
+        ("impression", "Write the impression."),
     ]
 
 
@@ -161,7 +163,7 @@ def test_refused_signatures(
     draft = started(browser, study)
     save(browser, draft)
     response = browser.post(reverse("report-sign", args=[draft.pk]), form)
-    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert (response.status_code, response.json()["type"]) == (status, f"urn:cad:problem:{code}")
     draft.refresh_from_db()
     assert draft.state == Report.State.DRAFT
 

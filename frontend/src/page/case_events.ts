@@ -1,7 +1,11 @@
 /** What the case page's parts tell each other, as events on the document: the panel (page/case_panel.ts), the
  * viewers (viewer/) and the report editor know nothing else of one another. */
 
-export type Box = [number, number, number, number];
+import type { CaseDescription, CaseFinding } from '../api_types';
+import { embeddedJson } from './embedded';
+
+/** In stored pixels: x0, y0, x1, y1. */
+export type Box = CaseFinding['box'];
 
 export interface CaseEvents {
   /** A finding was chosen, in the list or in an image. */
@@ -34,54 +38,9 @@ export function on<Name extends keyof CaseEvents>(name: Name, react: (detail: Ca
   return () => document.removeEventListener(name, listener);
 }
 
-export interface CaseFinding {
-  id: string;
-  number: number;
-  image: string;
-  label: string;
-  words: string;
-  percent: number | null;
-  verdict: 'undecided' | 'accepted' | 'edited' | 'rejected';
-  byReader: boolean;
-  box: Box;
-  modelBox: Box;
-  polygon: [number, number][] | null;
-}
-
-export interface CaseImage {
-  id: string;
-  name: string;
-  kind: 'dicom' | 'image' | 'slide';
-  laterality: string;
-  view: string;
-  rows: number;
-  columns: number;
-  frames: number;
-  spacing_um: number | null;
-  metadata: string;
-  pixels: string;
-  thumbnail: string;
-  dzi: string;
-  heatmap: string;
-}
-
-export interface CaseDescription {
-  study: string;
-  /** The modality's hanging protocol (`viewer/hanging.ts`). */
-  hanging: string;
-  images: CaseImage[];
-  canDecide: boolean;
-  words: Record<string, string>;
-}
-
-function readJson<T>(id: string): T | null {
-  const element = document.getElementById(id);
-  return element?.textContent ? (JSON.parse(element.textContent) as T) : null;
-}
-
-export const caseDescription = (): CaseDescription | null => readJson<CaseDescription>('case-json');
+export const caseDescription = (): CaseDescription | null => embeddedJson<CaseDescription>('case-json');
 
 /** Image id → address of its heat map, as the newest result brought them. */
-export const caseHeatmaps = (): Record<string, string> => readJson<Record<string, string>>('heatmaps-json') ?? {};
+export const caseHeatmaps = (): Record<string, string> => embeddedJson<Record<string, string>>('heatmaps-json') ?? {};
 
-export const caseFindings = (): CaseFinding[] => readJson<CaseFinding[]>('findings-json') ?? [];
+export const caseFindings = (): CaseFinding[] => embeddedJson<CaseFinding[]>('findings-json') ?? [];

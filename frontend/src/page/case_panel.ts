@@ -1,5 +1,6 @@
 /** The panel of the case page: the list of findings, its keys, and the forms that decide on them. */
 import htmx from 'htmx.org';
+import type { CaseDescription } from '../api_types';
 import { caseDescription, caseFindings, on, tell } from './case_events';
 import { EditForm } from './edit_form';
 import { onKey } from './keyboard';
@@ -16,11 +17,11 @@ class FindingsPanel {
   private readonly tabs = tabsOf(document.querySelector<HTMLElement>('.tabs[role=tablist]') as HTMLElement);
   private advance = false;
 
-  constructor(live: HTMLElement, study: string) {
+  constructor(live: HTMLElement, { study, words }: CaseDescription) {
     this.live = live;
     this.study = study;
     const bar = document.getElementById('edit-bar');
-    this.form = bar instanceof HTMLFormElement ? new EditForm(bar) : null;
+    this.form = bar instanceof HTMLFormElement ? new EditForm(bar, words) : null;
     this.bindList();
     this.bindSwaps();
     this.bindReject();
@@ -182,5 +183,5 @@ class FindingsPanel {
 export function startCasePanel(): void {
   const live = document.getElementById('live');
   const description = caseDescription();
-  if (live && description) new FindingsPanel(live, description.study);
+  if (live && description) new FindingsPanel(live, description);
 }

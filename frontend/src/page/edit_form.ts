@@ -1,6 +1,7 @@
 /** The form beside the image: a finding's box and label, with the reason; or a finding of the reader's own. */
 import htmx from 'htmx.org';
-import { type Box, type CaseFinding, caseDescription, on, tell } from './case_events';
+import type { CaseFinding, CaseWords } from '../api_types';
+import { type Box, caseDescription, on, tell } from './case_events';
 
 const NO_FINDING = /0{8}-[0-]+/;
 
@@ -14,7 +15,10 @@ export class EditForm {
   private readonly numbers = ['edit-x', 'edit-y', 'edit-width', 'edit-height'].map(input);
   private returnTo: Element | null = null;
 
-  constructor(private readonly form: HTMLFormElement) {
+  constructor(
+    private readonly form: HTMLFormElement,
+    private readonly words: CaseWords,
+  ) {
     input('edit-cancel').addEventListener('click', () => this.close());
     for (const number of this.numbers) number.addEventListener('input', () => this.fromNumbers());
     on('cad:box-changed', ({ image, box, from }) => {
@@ -37,10 +41,7 @@ export class EditForm {
 
   edit(finding: CaseFinding): void {
     this.isNew = false;
-    this.open(
-      (this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id),
-      this.form.dataset['editTitle'] ?? '',
-    );
+    this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.words.edit_title);
     this.showBox(finding.image, finding.box);
     input('edit-box').value = '';
     tell('cad:edit-started', { id: finding.id });
@@ -49,7 +50,7 @@ export class EditForm {
 
   add(): void {
     this.isNew = true;
-    this.open(this.form.dataset['addUrl'] ?? '', this.form.dataset['addTitle'] ?? '');
+    this.open(this.form.dataset['addUrl'] ?? '', this.words.add_title);
     for (const number of this.numbers) number.value = '';
     tell('cad:edit-started', { id: null });
   }
@@ -72,9 +73,9 @@ export class EditForm {
     const heading = document.getElementById('edit-title');
     if (heading) heading.textContent = title;
     const hint = document.getElementById('edit-hint');
-    if (hint) hint.textContent = hint.dataset[this.isNew ? 'add' : 'edit'] ?? '';
+    if (hint) hint.textContent = this.isNew ? this.words.add_hint : this.words.edit_hint;
     const same = document.getElementById('edit-label-same');
-    if (same) same.textContent = same.dataset[this.isNew ? 'choose' : 'keep'] ?? '';
+    if (same) same.textContent = this.isNew ? this.words.label_choose : this.words.label_unchanged;
     (document.getElementById('edit-label') as HTMLSelectElement).required = this.isNew;
     for (const number of this.numbers) number.required = this.isNew;
     (document.getElementById('edit-reason-field') as HTMLElement).hidden = this.isNew;

@@ -1,31 +1,14 @@
 /** A draft that saves itself, tells two writers of each other, and is signed. */
+import type { DraftPresence, DraftSaved, ProblemField, ReportWords, SigningReadiness, StaleDraft } from '../api_types';
 import { tell } from '../page/case_events';
+import { clock, filled } from '../page/embedded';
+import { getFragment, getJson, NoAnswer, post, postJson, Refusal, SignedOut } from '../server/client';
 import { checkFields, followChoices } from './fields';
-import { clock, type FieldProblem, fragment, json, NoAnswer, Refusal, SignedOut } from './server';
 import { SignDialog } from './sign';
-
-interface Saved {
-  revision: number;
-  saved_at: string;
-  lines: (string | null)[];
-  chosen_theirs: string[];
-}
-
-interface Presence {
-  revision: number;
-  saved_at: string;
-  saved_by: string;
-  notice: string;
-}
-
-interface Readiness {
-  revision: number;
-  errors: FieldProblem[];
-  warnings: string[];
-}
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
 export interface DraftHost extends HTMLElement {
+  readonly words: ReportWords;
   refresh(): Promise<void>;
   say(problem: unknown): void;
 }
@@ -41,12 +24,14 @@ export class Draft {
   private stopped = false;
   private timer = 0;
   private readonly heart: number;
+  private readonly words: ReportWords;
 
   constructor(
     private readonly section: DraftHost,
     private readonly form: HTMLFormElement,
   ) {
-    followChoices(form);
+    this.words = section.words;
+    followChoices(form, this.words);
     form.addEventListener('input', this.onInput);
     window.addEventListener('beforeunload', this.onBeforeUnload);
     window.addEventListener('pagehide', this.onLeave);
@@ -90,11 +75,6 @@ export class Draft {
     return this.section.querySelector<HTMLDialogElement>(`dialog[data-dialog="${name}"]`);
   }
 
-  private word(name: string, values: Record<string, string> = {}): string {
-    const text = this.form.dataset[`word${name}`] ?? '';
-    return text.replace(/\{(\w+)\}/g, (_, key: string) => values[key] ?? '');
-  }
-
   private status(text: string): void {
     const place = this.part('status');
     if (place && place.textContent !== text) place.textContent = text;
@@ -105,17 +85,14 @@ export class Draft {
   }
 
   private body(): FormData {
-    const body = new FormData(this.form);
-    const token = this.section.querySelector<HTMLInputElement>('input[name="csrfmiddlewaretoken"]');
-    body.set('csrfmiddlewaretoken', token?.value ?? '');
-    return body;
+    return new FormData(this.form);
   }
 
   private readonly onInput = (): void => this.touch();
 
   private touch(): void {
     this.dirty = true;
-    if (!this.conflicting) this.status(this.word('Unsaved'));
+    if (!this.conflicting) this.status(this.words.unsaved);
     this.schedule(QUIET_MS);
   }
 
@@ -154,16 +131,16 @@ export class Draft {
     const body = this.body();
     if (keepBoth) body.set('keep_both', '1');
     this.dirty = false;
-    this.status(this.word('Saving'));
+    this.status(this.words.saving);
     try {
-      const saved = await json<Saved>(this.form.dataset['save'] ?? '', body);
+      const saved = await postJson<DraftSaved>(this.form.dataset['save'] ?? '', body);
       this.revision.value = String(saved.revision);
       this.form.removeAttribute('data-unsaved-lines');
       this.conflicting = false;
       this.hide('conflict');
       checkFields(this.form, []);
       this.hide('errors');
-      this.status(`${this.word('Saved')} ${clock(saved.saved_at)}`);
+      this.status(`${this.words.saved} ${clock(saved.saved_at)}`);
       if (keepBoth) await this.showJoined(saved);
       else if (!this.sameLines(saved.lines, body)) await this.reloadLines();
     } catch (problem) {
@@ -177,18 +154,19 @@ export class Draft {
       this.conflicting = true;
       const text = this.part('conflict-text');
       if (text) {
-        text.textContent = this.word('Conflict', { writer: problem.writer, time: clock(problem.savedAt) });
+        const { writer, saved_at } = problem.problem as StaleDraft;
+        text.textContent = filled(this.words.conflict, { writer, time: clock(saved_at) });
       }
       this.part('conflict')?.removeAttribute('hidden');
-      this.status(this.word('Unsaved'));
-    } else if (problem instanceof Refusal && problem.errors.length) {
-      this.status(this.word('Refused'));
-      checkFields(this.form, problem.errors);
+      this.status(this.words.unsaved);
+    } else if (problem instanceof Refusal && problem.problem.errors?.length) {
+      this.status(this.words.refused);
+      checkFields(this.form, problem.problem.errors);
     } else if (problem instanceof NoAnswer) {
-      this.status(this.word('Retrying'));
+      this.status(this.words.retrying);
       this.schedule(RETRY_MS);
     } else {
-      this.status(this.word('Unsaved'));
+      this.status(this.words.unsaved);
       this.section.say(problem);
       if (problem instanceof SignedOut) this.schedule(RETRY_MS);
     }
@@ -210,7 +188,7 @@ export class Draft {
     const current = this.part('lines');
     if (!current) return;
     try {
-      const next = await fragment(this.section.dataset['url'] ?? '', '[data-lines]');
+      const next = await getFragment(this.section.dataset['url'] ?? '', '[data-lines]');
       const written = new Map<string, string>();
       for (const [finding, text] of this.lines()) written.set(finding, text);
       for (const line of next.querySelectorAll<HTMLElement>('[data-line]')) {
@@ -248,9 +226,9 @@ export class Draft {
     }
   }
 
-  private async showJoined(saved: Saved): Promise<void> {
+  private async showJoined(saved: DraftSaved): Promise<void> {
     const fields = saved.chosen_theirs.join(', ');
-    const message = fields ? this.word('Joined', { fields }) : '';
+    const message = fields ? filled(this.words.joined, { fields }) : '';
     await this.reload();
     const place = this.section.querySelector<HTMLElement>('[data-joined]');
     if (place && message) {
@@ -262,7 +240,7 @@ export class Draft {
   private async beat(): Promise<void> {
     if (this.stopped || document.hidden) return;
     try {
-      const present = await json<Presence>(this.form.dataset['presence'] ?? '', this.body());
+      const present = await postJson<DraftPresence>(this.form.dataset['presence'] ?? '', this.body());
       const place = this.part('writers');
       if (place) {
         place.textContent = present.notice;
@@ -276,10 +254,10 @@ export class Draft {
   }
 
   /** The other writer has saved. Whoever is not writing just now simply sees it. */
-  private async newer(present: Presence): Promise<void> {
+  private async newer(present: DraftPresence): Promise<void> {
     if (!this.dirty && !this.form.contains(document.activeElement)) return this.reload();
     const text = this.part('conflict-text');
-    if (text) text.textContent = this.word('Newer', { writer: present.saved_by, time: clock(present.saved_at) });
+    if (text) text.textContent = filled(this.words.newer, { writer: present.saved_by, time: clock(present.saved_at) });
     this.part('conflict')?.removeAttribute('hidden');
   }
 
@@ -289,7 +267,7 @@ export class Draft {
     if (this.form.hasAttribute('data-unsaved-lines')) this.dirty = true;
     if (!dialog || !(await this.flush())) return;
     try {
-      const ready = await json<Readiness>(this.form.dataset['readiness'] ?? '');
+      const ready = await getJson<SigningReadiness>(this.form.dataset['readiness'] ?? '');
       checkFields(this.form, ready.errors);
       const place = this.part('errors');
       if (ready.errors.length && place) {
@@ -300,6 +278,7 @@ export class Draft {
       new SignDialog(
         dialog,
         this.form.dataset['sign'] ?? '',
+        this.words,
         () => this.body(),
         async () => {
           this.stop();
@@ -311,17 +290,17 @@ export class Draft {
     }
   }
 
-  private listErrors(place: HTMLElement, errors: FieldProblem[]): void {
+  private listErrors(place: HTMLElement, errors: ProblemField[]): void {
     const title = document.createElement('p');
-    title.textContent = this.word('Incomplete');
+    title.textContent = this.words.incomplete;
     const list = document.createElement('ul');
     for (const error of errors) {
       const link = document.createElement('a');
-      link.href = `#report-${error.field}`;
+      link.href = `#report-${error.field ?? ''}`;
       link.textContent = error.reason;
       link.addEventListener('click', (event) => {
         event.preventDefault();
-        (this.form.elements.namedItem(error.field) as HTMLElement | null)?.focus();
+        (this.form.elements.namedItem(error.field ?? '') as HTMLElement | null)?.focus();
       });
       const item = document.createElement('li');
       item.append(link);
@@ -339,6 +318,6 @@ export class Draft {
   private readonly onLeave = (): void => {
     const body = this.body();
     body.set('leave', '1');
-    json(this.form.dataset['presence'] ?? '', body, true).catch(() => undefined);
+    post(this.form.dataset['presence'] ?? '', body, { keepalive: true }).catch(() => undefined);
   };
 }

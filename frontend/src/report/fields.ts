@@ -1,8 +1,9 @@
 /** What one field says of another, and errors at their place. */
-import type { FieldProblem } from './server';
+import type { ProblemField, ReportWords } from '../api_types';
+import { filled } from '../page/embedded';
 
 /** Show each problem under its field, and none elsewhere. */
-export function checkFields(form: HTMLFormElement, problems: FieldProblem[]): void {
+export function checkFields(form: HTMLFormElement, problems: ProblemField[]): void {
   for (const place of form.querySelectorAll<HTMLElement>('[data-error-of]')) {
     const name = place.dataset['errorOf'] ?? '';
     const found = problems.find((problem) => problem.field === name);
@@ -16,7 +17,7 @@ export function checkFields(form: HTMLFormElement, problems: FieldProblem[]): vo
 }
 
 /** Keep the dependent fields of a form in step while it is written. */
-export function followChoices(form: HTMLFormElement): void {
+export function followChoices(form: HTMLFormElement, words: ReportWords): void {
   const select = (name: string): HTMLSelectElement | null => {
     const found = form.elements.namedItem(name);
     return found instanceof HTMLSelectElement ? found : null;
@@ -56,9 +57,7 @@ export function followChoices(form: HTMLFormElement): void {
     const scores = ['tubules', 'nuclei', 'mitoses'].map((name) => Number(select(name)?.value ?? 0));
     const total = scores.reduce((sum, score) => sum + score, 0);
     const grade = total <= 5 ? 1 : total <= 7 ? 2 : 3;
-    place.textContent = scores.every(Boolean)
-      ? (place.dataset['word'] ?? '').replace('{grade}', String(grade)).replace('{total}', String(total))
-      : '—';
+    place.textContent = scores.every(Boolean) ? filled(words.grade, { grade, total }) : '—';
   };
 
   form.addEventListener('change', (event) => {

@@ -1,7 +1,9 @@
 /** `<report-section>`: shows what the server sends and keeps it current. The words come with the markup. */
+import type { ReportWords } from '../api_types';
 import { on } from '../page/case_events';
+import { embeddedJson } from '../page/embedded';
+import { getFragment, Refusal, SignedOut } from '../server/client';
 import { Draft, type DraftHost } from './draft';
-import { fragment, Refusal, SignedOut } from './server';
 
 export class ReportSection extends HTMLElement implements DraftHost {
   private draft: Draft | null = null;
@@ -21,9 +23,13 @@ export class ReportSection extends HTMLElement implements DraftHost {
     this.draft = null;
   }
 
+  get words(): ReportWords {
+    return embeddedJson<ReportWords>('report-words') as ReportWords;
+  }
+
   /** Load the section anew, for instance after signing. */
   async refresh(): Promise<void> {
-    this.replace(await fragment(this.dataset['url'] ?? '', 'report-section'));
+    this.replace(await getFragment(this.dataset['url'] ?? '', 'report-section'));
   }
 
   /** Say what went wrong, at the top of the section. */
@@ -31,8 +37,8 @@ export class ReportSection extends HTMLElement implements DraftHost {
     const place = this.querySelector<HTMLElement>('[data-problem]');
     if (!place) return;
     if (problem instanceof Refusal) place.textContent = problem.message;
-    else if (problem instanceof SignedOut) place.textContent = this.dataset['signedOut'] ?? '';
-    else place.textContent = this.dataset['failed'] ?? '';
+    else if (problem instanceof SignedOut) place.textContent = this.words.signed_out;
+    else place.textContent = this.words.failed;
     place.hidden = false;
     place.scrollIntoView({ block: 'nearest' });
   }
@@ -55,7 +61,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
     if (!form.hasAttribute('data-replaces')) return;
     event.preventDefault();
     this.draft?.stop();
-    fragment(form.action, 'report-section', new FormData(form)).then(
+    getFragment(form.action, 'report-section', { body: new FormData(form) }).then(
       (next) => {
         this.replace(next);
         this.querySelector<HTMLElement>('form[data-draft] textarea, form[data-replaces] button')?.focus();
@@ -73,7 +79,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
     const details = event.target as HTMLDetailsElement;
     const url = details.dataset['loads'];
     if (!url || !details.open) return;
-    fragment(url, 'table').then(
+    getFragment(url, 'table').then(
       (table) => details.querySelector('[data-loaded]')?.replaceChildren(table),
       (problem: unknown) => this.say(problem),
     );

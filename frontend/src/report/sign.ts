@@ -1,5 +1,6 @@
 /** The dialog that asks for the password once more. */
-import { json, Refusal } from './server';
+import type { ReportSigned, ReportWords } from '../api_types';
+import { postJson, Refusal } from '../server/client';
 
 export class SignDialog {
   private readonly form: HTMLFormElement;
@@ -9,6 +10,7 @@ export class SignDialog {
   constructor(
     private readonly dialog: HTMLDialogElement,
     private readonly url: string,
+    private readonly words: ReportWords,
     private readonly body: () => FormData,
     private readonly signed: () => Promise<void>,
   ) {
@@ -54,16 +56,15 @@ export class SignDialog {
     body.set('password', this.password.value);
     if (button) {
       button.disabled = true;
-      button.textContent = button.dataset['wordBusy'] ?? word;
+      button.textContent = this.words.signing;
     }
     this.say('');
     try {
-      await json(this.url, body);
+      await postJson<ReportSigned>(this.url, body);
       this.dialog.close();
       await this.signed();
     } catch (problem) {
-      const failed = this.dialog.closest<HTMLElement>('report-section')?.dataset['failed'] ?? '';
-      this.say(problem instanceof Refusal ? problem.message : failed);
+      this.say(problem instanceof Refusal ? problem.message : this.words.failed);
       this.password.value = '';
       this.password.focus();
     } finally {

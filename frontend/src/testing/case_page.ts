@@ -1,5 +1,5 @@
 /** The case page for tests: the parts of its markup that the viewers look for, and the four views of an exam. */
-import type { CaseDescription, CaseFinding, CaseImage } from '../page/case_events';
+import type { CaseDescription, CaseFinding, CaseImage, CaseWords } from '../api_types';
 
 const MARKUP = `
   <section class="stage" id="stage">
@@ -15,6 +15,26 @@ const MARKUP = `
     <div class="stage__view"><div class="stage__panes" id="panes"></div><p id="view-state"></p></div>
     <div class="stage__strip" id="strip" role="group" hidden></div>
   </section>`;
+
+export const caseWords: CaseWords = {
+  loading: 'Loading',
+  retry: 'Try again',
+  failed: 'Failed:',
+  no_connection: 'No connection.',
+  signed_out: 'Signed out.',
+  no_spacing: 'px',
+  frame: 'Frame',
+  cpu: '',
+  slide_error: 'The slide cannot be opened.',
+  play: 'Play',
+  pause: 'Pause',
+  edit_title: 'Edit',
+  edit_hint: '',
+  add_title: 'Add',
+  add_hint: '',
+  label_unchanged: 'Unchanged',
+  label_choose: 'Choose',
+};
 
 /** Open a case page anew, with these findings. */
 export function openCasePage(findings: readonly CaseFinding[] = []): void {
@@ -35,12 +55,16 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
     rows: 4,
     columns: 2,
     frames: 1,
-    spacing_um: 100,
-    metadata: `/metadata/${name}`,
-    pixels: `/pixels/${name}`,
-    thumbnail: '',
-    dzi: `/dzi/${name}`,
-    heatmap: '',
+    pixel_spacing_um: 100,
+    urls: {
+      metadata: `/metadata/${name}`,
+      pixels: `/pixels/${name}`,
+      thumbnail: '',
+      rendered: null,
+      file: '',
+      tiles: `/tiles/${name}`,
+    },
+    heatmap: null,
     ...more,
   };
 }
@@ -52,8 +76,7 @@ export const caseOf = (hanging: string, images: CaseImage[]): CaseDescription =>
   study: 'study',
   hanging,
   images,
-  canDecide: true,
-  words: {},
+  words: caseWords,
 });
 
 export function findingIn(image: CaseImage, id: string): CaseFinding {
@@ -61,13 +84,10 @@ export function findingIn(image: CaseImage, id: string): CaseFinding {
     id,
     number: 1,
     image: image.id,
-    label: 'mass',
-    words: '',
     percent: 80,
     verdict: 'undecided',
-    byReader: false,
+    by_reader: false,
     box: [0, 0, 1, 1],
-    modelBox: [0, 0, 1, 1],
     polygon: null,
   };
 }

@@ -1,5 +1,5 @@
 /** A pane that draws nothing: the test says when its image is there. */
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage, CaseWords } from '../api_types';
 import { Overlay, type OverlayEvents } from '../viewer/overlay';
 import type { Pane, PaneEvents } from '../viewer/pane';
 
@@ -28,7 +28,7 @@ export class FakePane implements Pane {
 
   constructor(
     readonly image: CaseImage,
-    _words: Record<string, string>,
+    _words: CaseWords,
     private readonly events: PaneEvents,
     overlayEvents: OverlayEvents,
     readonly hanging: AbortSignal,
@@ -36,7 +36,7 @@ export class FakePane implements Pane {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
     this.element.dataset['image'] = image.id;
-    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
     this.element.append(this.overlay.element);
     this.ready = new Promise((resolve) => {
       this.settle = resolve;

@@ -1,5 +1,7 @@
 /** The controls of an image with frames: play, pause, a slider, and which frame it is. */
 
+import type { CaseWords } from '../api_types';
+
 const PERIOD_MS = 66;
 
 export class Cine {
@@ -12,14 +14,14 @@ export class Cine {
 
   constructor(
     private readonly frames: number,
-    private readonly words: Record<string, string>,
+    private readonly words: CaseWords,
     private readonly toFrame: (frame: number) => Promise<void>,
   ) {
     this.element.className = 'cine';
-    Object.assign(this.button, { type: 'button', className: 'button button--small', textContent: words['play'] ?? '' });
+    Object.assign(this.button, { type: 'button', className: 'button button--small', textContent: words.play });
     this.button.addEventListener('click', () => this.toggle());
     Object.assign(this.slider, { type: 'range', min: '1', max: String(frames), value: '1' });
-    this.slider.setAttribute('aria-label', words['frame'] ?? '');
+    this.slider.setAttribute('aria-label', words.frame);
     this.slider.addEventListener('input', () => {
       this.stop();
       void this.toFrame(Number(this.slider.value) - 1);
@@ -57,12 +59,12 @@ export class Cine {
         busy = false;
       });
     }, PERIOD_MS);
-    this.button.textContent = this.words['pause'] ?? '';
+    this.button.textContent = this.words.pause;
   }
 
   stop(): void {
     if (this.timer !== null) window.clearInterval(this.timer);
     this.timer = null;
-    this.button.textContent = this.words['play'] ?? '';
+    this.button.textContent = this.words.play;
   }
 }

@@ -10,8 +10,9 @@ import {
   metaData,
   type Types,
 } from '@cornerstonejs/core';
-import type { CaseImage } from '../page/case_events';
-import { type ImageMetadata, bytesPerFrame, fetchBytes, pixelArray } from './pixels';
+import type { CaseImage, ImageMetadata } from '../api_types';
+import { getBytes } from '../server/client';
+import { bytesPerFrame, pixelArray } from './pixels';
 
 const SCHEME = 'cad';
 const CACHE_BYTES = 768 * 1024 * 1024;
@@ -21,7 +22,6 @@ type Progress = (fraction: number) => void;
 interface Source {
   pixels: string;
   metadata: ImageMetadata;
-  fallback: string;
 }
 
 /** By image, so there are never more than the case has; Cornerstone asks for them as long as it keeps pixels. */
@@ -31,8 +31,8 @@ const waiting = new Map<string, Set<Progress>>();
 let engine: RenderingEngine | null = null;
 
 /** Make an image's frames loadable and return the ids that Cornerstone knows them by. */
-export function registerFrames(image: CaseImage, metadata: ImageMetadata, fallback: string): string[] {
-  sources.set(image.id, { pixels: image.pixels, metadata, fallback });
+export function registerFrames(image: CaseImage, metadata: ImageMetadata): string[] {
+  sources.set(image.id, { pixels: image.urls.pixels ?? '', metadata });
   return Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) => `${SCHEME}:${image.id}/${frame}`);
 }
 
@@ -65,17 +65,11 @@ function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () =
 
 async function makeImage(
   imageId: string,
-  { pixels: address, metadata, fallback }: Source,
+  { pixels: address, metadata }: Source,
   signal: AbortSignal,
 ): Promise<Types.IImage> {
   const progress = (fraction: number): void => waiting.get(imageId)?.forEach((tell) => tell(fraction));
-  const bytes = await fetchBytes(
-    `${address}?frame=${frameOf(imageId)}`,
-    bytesPerFrame(metadata),
-    fallback,
-    signal,
-    progress,
-  );
+  const bytes = await getBytes(`${address}?frame=${frameOf(imageId)}`, bytesPerFrame(metadata), progress, { signal });
   const pixels = pixelArray(bytes, metadata);
   const isColour = metadata.samples === 3;
   const window = windowOf(metadata);

@@ -1,8 +1,6 @@
 /** The frame around an image: labels, loading progress, an error with a way out, the scale bar. */
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage, CaseWords } from '../api_types';
 import { lengthWords } from './geometry';
-
-type Words = Record<string, string>;
 
 export class PaneFrame {
   readonly element = document.createElement('div');
@@ -13,7 +11,7 @@ export class PaneFrame {
 
   constructor(
     image: CaseImage,
-    private readonly words: Words,
+    private readonly words: CaseWords,
   ) {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
@@ -40,7 +38,7 @@ export class PaneFrame {
       track.className = 'progress';
       track.append(Object.assign(document.createElement('div'), { className: 'progress__bar' }));
       const text = document.createElement('p');
-      text.textContent = `${this.words['loading']}…`;
+      text.textContent = `${this.words.loading}…`;
       this.status.replaceChildren(track, text);
     }
     const track = this.status.firstElementChild as HTMLElement;
@@ -58,11 +56,11 @@ export class PaneFrame {
   failed(reason: string, retry: () => void): void {
     this.status.className = 'pane__status pane__status--failed';
     const text = document.createElement('p');
-    text.textContent = `${this.words['failed']} ${reason}`;
+    text.textContent = `${this.words.failed} ${reason}`;
     const button = Object.assign(document.createElement('button'), {
       type: 'button',
       className: 'button',
-      textContent: this.words['retry'] ?? '',
+      textContent: this.words.retry,
     });
     button.addEventListener('click', retry);
     this.status.replaceChildren(text, button);

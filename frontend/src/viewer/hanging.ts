@@ -1,5 +1,5 @@
 /** How images hang: the protocols that modalities name (`cad_platform/modalities`). */
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage } from '../api_types';
 
 export interface Hanging {
   /** Images by row; an empty place keeps the others where the eye expects them. */

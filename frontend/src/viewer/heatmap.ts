@@ -1,6 +1,8 @@
 /** Heat maps: an 8-bit grey picture of 0–1 made into colours. Perceptually even maps that colour-blind readers tell
  * apart; low values are transparent, so that only what stands out covers the image. */
 
+import { getBlob } from '../server/client';
+
 type Stop = readonly [number, number, number];
 
 /** Inferno and viridis (Smith & van der Walt, CC0), sampled at nine places. */
@@ -51,9 +53,7 @@ function table(isColour: boolean): Uint8ClampedArray {
 }
 
 export async function loadHeatmap(address: string, isColour: boolean): Promise<HTMLCanvasElement> {
-  const response = await fetch(address, { credentials: 'same-origin' });
-  if (!response.ok) throw new Error(`heat map: ${response.status}`);
-  const picture = await createImageBitmap(await response.blob());
+  const picture = await createImageBitmap(await getBlob(address));
   const canvas = document.createElement('canvas');
   canvas.width = picture.width;
   canvas.height = picture.height;

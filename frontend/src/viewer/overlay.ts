@@ -1,6 +1,7 @@
 /** What lies over an image and follows its zoom and pan: the heat map, findings with number and score, lengths,
  * and the box being drawn or edited. */
-import type { Box, CaseFinding } from '../page/case_events';
+import type { CaseFinding } from '../api_types';
+import type { Box } from '../page/case_events';
 import { type Affine, type Point, apply, cssMatrix, invert, lengthWords, scaleOf } from './geometry';
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -121,7 +122,7 @@ export class Overlay {
   }
 
   private makeMark(finding: CaseFinding, selected: boolean): Mark {
-    const state = finding.byReader && finding.verdict === 'undecided' ? 'reader' : finding.verdict;
+    const state = finding.by_reader && finding.verdict === 'undecided' ? 'reader' : finding.verdict;
     const className = `mark mark--${state}${selected ? ' mark--selected' : ''}`;
     const shape = node('g', { class: className, 'data-finding': finding.id });
     const [x0, y0, x1, y1] = finding.box;

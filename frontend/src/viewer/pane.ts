@@ -1,7 +1,7 @@
 /** One image on the screen, whatever draws it: Cornerstone for pictures and DICOM, OpenSeadragon for slides. A pane
  * lives as long as its hanging: when that signal aborts, it leaves the page, and nothing that still comes for it
  * changes anything. */
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage } from '../api_types';
 import type { Point } from './geometry';
 import type { Overlay } from './overlay';
 

@@ -1,12 +1,13 @@
 /** What hangs on the stage. There is one hanging at a time, and it owns its panes: the next one ends it, whether its
  * images are drawn, still come, or wait for the code that draws them. */
-import { type Box, type CaseImage, tell } from '../page/case_events';
+import type { CaseImage, CaseWords } from '../api_types';
+import { type Box, tell } from '../page/case_events';
 import type { OverlayEvents } from './overlay';
 import type { Pane, PaneEvents } from './pane';
 
 type PaneClass = new (
   image: CaseImage,
-  words: Record<string, string>,
+  words: CaseWords,
   events: PaneEvents,
   overlayEvents: OverlayEvents,
   hanging: AbortSignal,
@@ -28,7 +29,7 @@ export class PaneGrid {
 
   constructor(
     readonly element: HTMLElement,
-    private readonly words: Record<string, string>,
+    private readonly words: CaseWords,
     private readonly events: PaneEvents,
   ) {
     new ResizeObserver(() => this.panes.forEach((pane) => pane.resize())).observe(element);
@@ -70,7 +71,7 @@ export class PaneGrid {
     const overlayEvents = {
       selected: (id: string) => tell('cad:finding-selected', { id, from: 'viewer' }),
       boxChanged: (box: Box) => tell('cad:box-changed', { image: image.id, box, from: 'viewer' }),
-      noSpacing: this.words['noSpacing'] ?? 'px',
+      noSpacing: this.words.no_spacing,
     };
     const pane = new Viewer(image, this.words, this.events, overlayEvents, hanging);
     // The right breast hangs on the left with its chest wall towards the middle, and the other way round.
@@ -88,7 +89,7 @@ export class PaneGrid {
   /** Give panes that hang together the one physical scale, the largest at which each image fits. */
   scaleTogether(panes: readonly Pane[]): void {
     if (!this.areTogether) return;
-    const spacing = (pane: Pane): number => pane.image.spacing_um ?? 1;
+    const spacing = (pane: Pane): number => pane.image.pixel_spacing_um ?? 1;
     const scale = Math.min(...this.panes.map((pane) => (pane.together?.fitScale() ?? Infinity) / spacing(pane)));
     // Nothing fits while the stage has no size.
     if (Number.isFinite(scale) && scale > 0) panes.forEach((pane) => pane.together?.setScale(scale * spacing(pane)));

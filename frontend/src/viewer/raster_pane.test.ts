@@ -1,7 +1,7 @@
 /** A picture's pane lives as long as its hanging, wherever its load stands when that ends. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import type { CaseImage } from '../page/case_events';
-import { caseImage } from '../testing/case_page';
+import type { CaseImage } from '../api_types';
+import { caseImage, caseWords } from '../testing/case_page';
 import { enabled, size } from '../testing/fake_cornerstone';
 import { HeldFetch } from '../testing/held_fetch';
 import { settled } from '../testing/settled';
@@ -28,7 +28,7 @@ function hang(): { pane: RasterPane; end: () => void } {
   const hanging = new AbortController();
   const pane = new RasterPane(
     image,
-    { failed: 'Failed:', noConnection: 'No connection.', retry: 'Try again' },
+    caseWords,
     events,
     { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
     hanging.signal,
@@ -37,7 +37,7 @@ function hang(): { pane: RasterPane; end: () => void } {
   return { pane, end: () => hanging.abort() };
 }
 
-const frame = (number: number): string => `${image.pixels}?frame=${number}`;
+const frame = (number: number): string => `${image.urls.pixels}?frame=${number}`;
 const pixels = (): Response => new Response(new Uint8Array(8));
 const refusal = (detail: string): Response => Response.json({ detail }, { status: 503 });
 const metadata = (): Response =>
@@ -61,7 +61,7 @@ const metadata = (): Response =>
 
 async function hangDrawn(): Promise<{ pane: RasterPane; end: () => void }> {
   const hung = hang();
-  await server.answer(image.metadata, metadata());
+  await server.answer(image.urls.metadata, metadata());
   await server.answer(frame(0), pixels());
   expect(await hung.pane.ready).toBe(true);
   return hung;
@@ -72,7 +72,7 @@ describe('a hanging that ends', () => {
     const { pane, end } = hang();
     end();
     expect(server.requests[0]?.signal?.aborted).toBe(true);
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     expect(await pane.ready).toBe(false);
     expect(server.requests).toHaveLength(1);
     expect(pane.element.isConnected).toBe(false);
@@ -81,7 +81,7 @@ describe('a hanging that ends', () => {
 
   test('before the pixels come enables no viewport', async () => {
     const { pane, end } = hang();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     end();
     await server.answer(frame(0), pixels());
     expect(await pane.ready).toBe(false);
@@ -107,10 +107,10 @@ describe('a hanging that ends', () => {
 describe('the next hanging of an image whose pixels still come', () => {
   test('shares the load, hears of its progress and is drawn', async () => {
     const first = hang();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     first.end();
     const second = hang();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     let more: ReadableStreamDefaultController<Uint8Array> | null = null;
     await server.answer(
       frame(0),
@@ -131,16 +131,16 @@ describe('the next hanging of an image whose pixels still come', () => {
 
   test('is told why they cannot be had, and comes back when asked again', async () => {
     const first = hang();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     first.end();
     const { pane } = hang();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     await server.answer(frame(0), refusal('The decoders are busy.'));
     expect(await pane.ready).toBe(false);
     expect(pane.element.textContent).toContain('The decoders are busy.');
     expect(first.pane.element.textContent).not.toContain('busy');
     pane.element.querySelector('button')?.click();
-    await server.answer(image.metadata, metadata());
+    await server.answer(image.urls.metadata, metadata());
     await server.answer(frame(0), pixels());
     expect(await pane.ready).toBe(true);
     expect(events.drawn).toHaveBeenCalledExactlyOnceWith(pane);

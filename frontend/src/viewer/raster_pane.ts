@@ -1,6 +1,7 @@
 /** A picture or DICOM image, drawn by Cornerstone3D at full resolution and bit depth. */
 import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
+import { getJson } from '../server/client';
 import { Cine } from './cine';
 import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf } from './cornerstone';
 import { PaneFrame } from './frame';
@@ -8,7 +9,7 @@ import { type Affine, type Point, affineFrom, apply, invert, isRegular, scaleOf 
 import { chestWallSide } from './hanging';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
-import { type ImageMetadata, fetchMetadata } from './pixels';
+import { reasonOf } from './pixels';
 
 let count = 0;
 
@@ -32,14 +33,14 @@ export class RasterPane implements Pane, HangsTogether {
 
   constructor(
     readonly image: CaseImage,
-    private readonly words: Record<string, string>,
+    private readonly words: CaseWords,
     private readonly events: PaneEvents,
     overlayEvents: OverlayEvents,
     private readonly hanging: AbortSignal,
   ) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
-    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
     this.frame.view.after(this.overlay.element);
     this.bindPointer();
     hanging.addEventListener('abort', () => this.leave());
@@ -53,20 +54,19 @@ export class RasterPane implements Pane, HangsTogether {
   private async load(): Promise<boolean> {
     this.frame.loading(null);
     try {
-      const noConnection = this.words['noConnection'] ?? '';
-      const metadata = await fetchMetadata(this.image.metadata, noConnection, this.hanging);
-      this.frames = registerFrames(this.image, metadata, noConnection);
+      const metadata = await getJson<ImageMetadata>(this.image.urls.metadata, { signal: this.hanging });
+      this.frames = registerFrames(this.image, metadata);
       await loadFrame(this.frames[0] as string, (fraction) => this.frame.loading(fraction));
       this.hanging.throwIfAborted();
       await this.show(metadata);
     } catch (error) {
       if (this.hanging.aborted) return false;
-      this.frame.failed(error instanceof Error ? error.message : '', () => {
+      this.frame.failed(reasonOf(error, this.words), () => {
         this.ready = this.load();
       });
       return false;
     }
-    this.frame.done(drawsOnCpu() ? (this.words['cpu'] ?? '') : '');
+    this.frame.done(drawsOnCpu() ? this.words.cpu : '');
     this.events.drawn(this);
     this.changed();
     return true;
@@ -109,7 +109,7 @@ export class RasterPane implements Pane, HangsTogether {
     const transform = this.transform();
     if (!transform) return;
     this.overlay.update(transform);
-    this.frame.showScale(this.image.spacing_um ? this.image.spacing_um / scaleOf(transform) : null);
+    this.frame.showScale(this.image.pixel_spacing_um ? this.image.pixel_spacing_um / scaleOf(transform) : null);
     this.events.changed(this);
   }
 
@@ -306,7 +306,7 @@ export class RasterPane implements Pane, HangsTogether {
     } catch (error) {
       if (isOvertaken()) return;
       this.cine?.stop();
-      this.frame.failed(error instanceof Error ? error.message : '', () => {
+      this.frame.failed(reasonOf(error, this.words), () => {
         this.frame.done();
         void this.toFrame(frame);
       });

@@ -1,6 +1,6 @@
 /** A slide's pane lives as long as its hanging, wherever its load stands when that ends. */
 import { beforeEach, expect, test, vi } from 'vitest';
-import { caseImage } from '../testing/case_page';
+import { caseImage, caseWords } from '../testing/case_page';
 import { HeldFetch } from '../testing/held_fetch';
 import { SlidePane } from './slide_pane';
 
@@ -52,7 +52,7 @@ function hang(): { pane: SlidePane; end: () => void } {
   const hanging = new AbortController();
   const pane = new SlidePane(
     image,
-    { failed: 'Failed:', slideError: 'The slide cannot be opened.' },
+    caseWords,
     events,
     { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
     hanging.signal,
@@ -64,7 +64,7 @@ function hang(): { pane: SlidePane; end: () => void } {
 test('a hanging that ends before the metadata come opens no viewer', async () => {
   const { pane, end } = hang();
   end();
-  await server.answer(image.metadata, metadata());
+  await server.answer(image.urls.metadata, metadata());
   expect(await pane.ready).toBe(false);
   expect(FakeViewer.made).toEqual([]);
   expect(pane.element.textContent).not.toContain('Failed:');
@@ -72,7 +72,7 @@ test('a hanging that ends before the metadata come opens no viewer', async () =>
 
 test('a hanging that ends before the slide opens destroys the viewer and leaves nobody waiting', async () => {
   const { pane, end } = hang();
-  await server.answer(image.metadata, metadata());
+  await server.answer(image.urls.metadata, metadata());
   const [viewer] = FakeViewer.made;
   end();
   expect(await pane.ready).toBe(false);
@@ -85,7 +85,7 @@ test('a hanging that ends before the slide opens destroys the viewer and leaves 
 
 test('a slide that opens is drawn once and says its magnification', async () => {
   const { pane } = hang();
-  await server.answer(image.metadata, metadata());
+  await server.answer(image.urls.metadata, metadata());
   expect(pane.stateWords()).toBe('');
   FakeViewer.made[0]?.tell('open');
   expect(await pane.ready).toBe(true);
@@ -95,7 +95,7 @@ test('a slide that opens is drawn once and says its magnification', async () => 
 
 test('a slide that cannot be opened says why', async () => {
   const { pane } = hang();
-  await server.answer(image.metadata, metadata());
+  await server.answer(image.urls.metadata, metadata());
   FakeViewer.made[0]?.tell('open-failed');
   expect(await pane.ready).toBe(false);
   expect(pane.element.textContent).toContain('The slide cannot be opened.');

@@ -1,11 +1,12 @@
 /** A whole slide, drawn by OpenSeadragon from Deep Zoom tiles. */
 import OpenSeadragon from 'openseadragon';
-import type { CaseImage } from '../page/case_events';
+import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
+import { getJson } from '../server/client';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, apply, isRegular, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { Pane, PaneEvents, Tool } from './pane';
-import { type ImageMetadata, fetchMetadata } from './pixels';
+import { reasonOf } from './pixels';
 
 export class SlidePane implements Pane {
   readonly element: HTMLElement;
@@ -18,7 +19,7 @@ export class SlidePane implements Pane {
 
   constructor(
     readonly image: CaseImage,
-    private readonly words: Record<string, string>,
+    private readonly words: CaseWords,
     private readonly events: PaneEvents,
     overlayEvents: OverlayEvents,
     private readonly hanging: AbortSignal,
@@ -26,7 +27,7 @@ export class SlidePane implements Pane {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.element.classList.add('pane--slide');
-    this.overlay = new Overlay(image.columns, image.rows, image.spacing_um, overlayEvents);
+    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
     this.frame.view.after(this.overlay.element);
     this.element.addEventListener('pointerdown', () => events.activated(this));
     this.element.addEventListener('focus', () => events.activated(this));
@@ -37,13 +38,13 @@ export class SlidePane implements Pane {
   private async load(): Promise<boolean> {
     this.frame.loading(null);
     try {
-      this.metadata = await fetchMetadata(this.image.metadata, this.words['noConnection'] ?? '', this.hanging);
+      this.metadata = await getJson<ImageMetadata>(this.image.urls.metadata, { signal: this.hanging });
       await this.open();
     } catch (error) {
       if (this.hanging.aborted) return false;
       this.viewer?.destroy();
       this.viewer = null;
-      this.frame.failed(error instanceof Error ? error.message : '', () => {
+      this.frame.failed(reasonOf(error, this.words), () => {
         this.ready = this.load();
       });
       return false;
@@ -57,7 +58,7 @@ export class SlidePane implements Pane {
   private open(): Promise<void> {
     const viewer = OpenSeadragon({
       element: this.frame.view,
-      tileSources: this.image.dzi,
+      tileSources: this.image.urls.tiles ?? '',
       drawer: 'canvas',
       showNavigationControl: false,
       showNavigator: true,
@@ -88,7 +89,7 @@ export class SlidePane implements Pane {
       viewer.addHandler(name, () => this.changed());
     return new Promise((resolve, reject) => {
       viewer.addOnceHandler('open', () => resolve());
-      viewer.addOnceHandler('open-failed', () => reject(new Error(this.words['slideError'] ?? '')));
+      viewer.addOnceHandler('open-failed', () => reject(new Error(this.words.slide_error)));
       // A viewer that was put away says neither.
       this.hanging.addEventListener('abort', () => reject(this.hanging.reason as Error));
     });
@@ -98,7 +99,7 @@ export class SlidePane implements Pane {
     const transform = this.transform();
     if (!transform) return;
     this.overlay.update(transform);
-    const spacing = this.image.spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
+    const spacing = this.image.pixel_spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
     this.frame.showScale(spacing ? spacing / scaleOf(transform) : null);
     this.events.changed(this);
   }

@@ -1,7 +1,8 @@
 /** The stage hangs what was asked for last, once, whatever was interrupted on the way. The viewers' chunks are held
  * back and let go by the tests. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { type CaseDescription, type CaseImage, tell } from '../page/case_events';
+import type { CaseDescription, CaseImage } from '../api_types';
+import { tell } from '../page/case_events';
 import { caseImage, caseOf, findingIn, fourViews, openCasePage } from '../testing/case_page';
 import { FakePane } from '../testing/fake_pane';
 import { settled } from '../testing/settled';
@@ -254,7 +255,7 @@ describe('views that hang together', () => {
 
   test("have one physical scale as each is drawn, and a view that is drawn already keeps the reader's zoom", async () => {
     const images = fourViews();
-    Object.assign(images[1] as CaseImage, { spacing_um: 50 });
+    Object.assign(images[1] as CaseImage, { pixel_spacing_um: 50 });
     await openStage(caseOf('mammography', images));
     await chunksArrive();
     const [first, second] = alive() as [FakePane, FakePane];

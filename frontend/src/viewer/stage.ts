@@ -1,15 +1,7 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
-import {
-  type Box,
-  type CaseDescription,
-  type CaseFinding,
-  type CaseImage,
-  caseFindings,
-  caseHeatmaps,
-  on,
-  tell,
-} from '../page/case_events';
+import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
+import { type Box, caseFindings, caseHeatmaps, on, tell } from '../page/case_events';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, hangingOf } from './hanging';
@@ -104,7 +96,7 @@ export class Stage {
         button.className = 'strip__image';
         button.setAttribute('aria-pressed', String(image === this.current));
         const picture = Object.assign(document.createElement('img'), {
-          src: image.thumbnail,
+          src: image.urls.thumbnail,
           alt: '',
           loading: 'lazy',
         });
@@ -150,7 +142,7 @@ export class Stage {
       raster: !isSlide,
       slide: isSlide,
       hanging: this.hanging !== null,
-      heatmap: this.panes.some((pane) => pane.image.heatmap !== ''),
+      heatmap: this.panes.some((pane) => pane.image.heatmap !== null),
     };
     for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]'))
       part.hidden = !shows[part.dataset['for'] ?? ''];
@@ -320,7 +312,7 @@ export class Stage {
     on('cad:findings-updated', () => {
       this.findings = caseFindings();
       const heatmaps = caseHeatmaps();
-      for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? '';
+      for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? null;
       this.refreshOverlays();
     });
     on('cad:finding-selected', ({ id }) => void this.select(id));

@@ -1,0 +1,95 @@
+"""The JSON that the case page holds for its viewers and its panel: what there is to show, and their words."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from django.utils.translation import gettext as _
+
+from cad_platform.core.answers import Answer, Box
+from cad_platform.studies.addresses import ImageUrls
+
+
+class CaseImage(Answer):
+    """One image for the viewer. Addresses name it by a random id, never a patient."""
+
+    id: str
+    name: str
+    kind: Literal["dicom", "image", "slide"]
+    laterality: str
+    view: str
+    rows: int
+    columns: int
+    frames: int
+    pixel_spacing_um: float | None
+    urls: ImageUrls
+    heatmap: str | None
+    """The address of the newest result's heat map."""
+
+
+class CaseFinding(Answer):
+    """A finding as the newest decision leaves it."""
+
+    id: str
+    number: int
+    image: str
+    percent: int | None
+    verdict: Literal["undecided", "accepted", "edited", "rejected"]
+    by_reader: bool
+    box: Box
+    polygon: list[tuple[float, float]] | None
+
+
+class CaseWords(Answer):
+    """The words of viewers and panel, so that all translations live in one catalogue."""
+
+    loading: str
+    retry: str
+    failed: str
+    no_connection: str
+    signed_out: str
+    no_spacing: str
+    frame: str
+    cpu: str
+    slide_error: str
+    play: str
+    pause: str
+    edit_title: str
+    edit_hint: str
+    add_title: str
+    add_hint: str
+    label_unchanged: str
+    label_choose: str
+
+
+class CaseDescription(Answer):
+    """What the page shows as long as it is open; findings and heat maps change and stand beside it."""
+
+    study: str
+    hanging: str
+    """The modality's hanging protocol (`viewer/hanging.ts`)."""
+    images: list[CaseImage]
+    words: CaseWords
+
+
+def case_words() -> CaseWords:
+    """In the reader's language."""
+    return CaseWords(
+        loading=_("Loading image"),
+        retry=_("Try again"),
+        failed=_("The image could not be shown."),
+        no_connection=_("The server did not answer."),
+        signed_out=_("You are signed out. Please sign in again."),
+        no_spacing=_("px (no pixel spacing known)"),
+        frame=_("Frame"),
+        cpu=_("This browser draws without WebGL: slower, the same pixels."),
+        slide_error=_("The slide could not be opened."),
+        play=_("Play"),
+        pause=_("Pause"),
+        edit_title=_("Edit finding"),
+        edit_hint=_("Drag the box or its handles in the image, choose another label, or both."),
+        add_title=_("New finding"),
+        add_hint=_("Drag a box around it in the image, then choose a label."),
+        label_unchanged=_("Unchanged"),
+        label_choose=_("Choose a label"),
+    )

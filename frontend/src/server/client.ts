@@ -1,0 +1,169 @@
+/** The one way to the platform from a page's script (fragments that htmx swaps in are htmx's own). That the platform
+ * refuses, does not answer or has ended the session are ordinary answers, each with its own error. */
+import type { Problem } from '../api_types';
+
+/** What came instead of an answer. Its message is the server's sentence, empty where there was none. */
+export class ServerError extends Error {}
+
+/** The platform says no, as problem details (RFC 9457). */
+export class Refusal extends ServerError {
+  constructor(readonly problem: Partial<Problem> & Pick<Problem, 'detail'>) {
+    super(problem.detail);
+  }
+
+  /** Tells the cases apart that need more than the sentence: the last part of the problem's type. */
+  get code(): string {
+    return this.problem.type?.split(':').at(-1) ?? '';
+  }
+}
+
+/** The server is away or overloaded, took too long, or something that is not the platform answered. */
+export class NoAnswer extends ServerError {}
+
+/** The session has ended. */
+export class SignedOut extends ServerError {}
+
+export interface RequestOptions {
+  /** Makes it a POST. */
+  body?: FormData | undefined;
+  /** Ends the request; what waits for it is told the signal's reason. */
+  signal?: AbortSignal;
+  /** For a page that is being left: the request outlives it. */
+  keepalive?: boolean;
+}
+
+/** A request fails when nothing of its answer has come for this long. */
+export const PATIENCE_MS = 60_000;
+
+type Read<T> = (response: Response, heard: () => void) => Promise<T>;
+
+/**
+ * Ask and read the answer.
+ *
+ * @param read - Reads an answer that is no refusal; calls `heard` with each part that comes, so that a large answer
+ * may take its time while a connection that fell silent may not.
+ * @throws Refusal, NoAnswer, SignedOut, or the reason of the signal that ended the request.
+ */
+async function exchange<T>(address: string, accept: string, options: RequestOptions, read: Read<T>): Promise<T> {
+  const { body, signal, keepalive = false } = options;
+  signal?.throwIfAborted();
+  const request = new AbortController();
+  const end = (): void => request.abort(signal?.reason);
+  signal?.addEventListener('abort', end);
+  let timer = 0;
+  const heard = (): void => {
+    window.clearTimeout(timer);
+    timer = window.setTimeout(() => request.abort(new NoAnswer()), PATIENCE_MS);
+  };
+  heard();
+  try {
+    const headers: Record<string, string> = { Accept: accept };
+    if (body) headers['X-CSRFToken'] = csrfToken();
+    if (accept === 'text/html') headers['HX-Request'] = 'true';
+    const method = body ? 'POST' : 'GET';
+    const response = await fetch(address, {
+      method,
+      body: body ?? null,
+      keepalive,
+      headers,
+      credentials: 'same-origin',
+      signal: request.signal,
+    });
+    heard();
+    if (response.redirected && new URL(response.url).pathname.startsWith('/accounts/login')) throw new SignedOut();
+    if (!response.ok) throw await refusalOf(response);
+    return await read(response, heard);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error instanceof ServerError ? error : new NoAnswer();
+  } finally {
+    window.clearTimeout(timer);
+    signal?.removeEventListener('abort', end);
+  }
+}
+
+/** A failure of the server may pass, so that it is no refusal even where it comes with a sentence. */
+async function refusalOf(response: Response): Promise<ServerError> {
+  const said = await sentenceOf(response);
+  if (!said) return new NoAnswer();
+  return response.status >= 500 ? new NoAnswer(said.detail) : new Refusal(said);
+}
+
+async function sentenceOf(response: Response): Promise<Refusal['problem'] | null> {
+  if (isJson(response)) {
+    const problem = (await response.json()) as Partial<Problem>;
+    return typeof problem.detail === 'string' ? { ...problem, detail: problem.detail } : null;
+  }
+  // The platform's error page says in its first paragraph what is wrong.
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+  const detail = page.querySelector('main p')?.textContent.trim();
+  return detail ? { detail } : null;
+}
+
+const isJson = (response: Response): boolean => /json/.test(response.headers.get('Content-Type') ?? '');
+
+function csrfToken(): string {
+  const headers = JSON.parse(document.body.getAttribute('hx-headers') ?? '{}') as { 'X-CSRFToken'?: string };
+  return headers['X-CSRFToken'] ?? '';
+}
+
+/** A JSON answer; its type is the model's in `api_types.ts`. */
+export function getJson<T>(address: string, options: RequestOptions = {}): Promise<T> {
+  return exchange(address, 'application/json', options, async (response) => {
+    if (!isJson(response)) throw new NoAnswer();
+    return (await response.json()) as T;
+  });
+}
+
+/** Send a form and have its JSON answer. */
+export const postJson = <T>(address: string, body: FormData, options: RequestOptions = {}): Promise<T> =>
+  getJson<T>(address, { ...options, body });
+
+/** Send a form whose answer says nothing. */
+export function post(address: string, body: FormData, options: RequestOptions = {}): Promise<void> {
+  return exchange(address, 'application/json', { ...options, body }, () => Promise.resolve());
+}
+
+/** The element that a selector finds in a fragment of HTML. */
+export function getFragment(address: string, selector: string, options: RequestOptions = {}): Promise<Element> {
+  return exchange(address, 'text/html', options, async (response) => {
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const found = page.querySelector(selector);
+    if (!found) throw new NoAnswer();
+    return found;
+  });
+}
+
+export function getBlob(address: string, options: RequestOptions = {}): Promise<Blob> {
+  return exchange(address, '*/*', options, (response) => response.blob());
+}
+
+/**
+ * The bytes of an answer.
+ *
+ * @param size - How many there must be: half an image must never look like a whole one.
+ * @param progress - Told the part that has come, from 0 to 1.
+ */
+export function getBytes(
+  address: string,
+  size: number,
+  progress: (fraction: number) => void,
+  options: RequestOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
+  return exchange(address, 'application/octet-stream, application/json', options, async (response, heard) => {
+    const bytes = new Uint8Array(size);
+    let filled = 0;
+    const add = (piece: Uint8Array): void => {
+      if (filled + piece.length > size) throw new NoAnswer();
+      bytes.set(piece, filled);
+      filled += piece.length;
+      heard();
+      progress(filled / size);
+    };
+    const reader = response.body?.getReader();
+    if (!reader) add(new Uint8Array(await response.arrayBuffer()));
+    else for (let piece = await reader.read(); !piece.done; piece = await reader.read()) add(piece.value);
+    if (filled !== size) throw new NoAnswer();
+    return bytes;
+  });
+}
