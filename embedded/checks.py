@@ -130,6 +130,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
             "format of the front end",
             [*prettier, "--check", "--ignore-path", "frontend/.prettierignore", "frontend"],
         ),
+        Stage("types of the API's answers", [python, "-m", "embedded.api_types", "--check"]),
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("unit tests of the front end", [*vitest, "--root", "frontend"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),

@@ -27,7 +27,7 @@ from cad_platform.core.errors import (
     PlatformError,
     Unavailable,
 )
-from cad_platform.web.problem_details import MEDIA_TYPE, as_problem
+from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 
 from cad_platform import modalities
+from cad_platform.core.problem_details import MEDIA_TYPE, Problem
 from cad_platform.studies.post import StudyPost
-from cad_platform.web.problem_details import MEDIA_TYPE, Problem
 
 _WHY = {
     400: "The request cannot be read: malformed multipart or JSON, a body that ended early.",

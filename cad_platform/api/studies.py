@@ -24,11 +24,11 @@ from cad_platform.api.idempotency import Key
 from cad_platform.api.uploads import received_parts
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.problem_details import as_problem
 from cad_platform.reading import services as reading
 from cad_platform.studies import selectors, services
 from cad_platform.studies.models import Study
 from cad_platform.studies.post import parse_study_part
-from cad_platform.web.problem_details import as_problem
 
 #: Bodies longer than this may take long to arrive: no database connection waits for them.
 _SHORT_BODY = 1024 * 1024

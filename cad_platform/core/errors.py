@@ -1,4 +1,4 @@
-"""Errors with a sentence that a person can act on. Mapped once to HTTP problem details (`web.problem_details`),
+"""Errors with a sentence that a person can act on. Mapped once to HTTP problem details (`core.problem_details`),
 to pages (`web.middleware`) and to the outcome of a job."""
 
 from __future__ import annotations

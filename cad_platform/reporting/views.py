@@ -7,7 +7,7 @@ The section loads itself into the case page and stands alone as a page. What the
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -146,9 +146,7 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
             revision=saved.report.revision,
             saved_at=saved.report.updated_at,
             lines=[line["finding"] for line in saved.report.content.get("findings", [])],
-            chosen_theirs=[
-                field_label(saved.report.content["kind"], name) for name in saved.chosen_theirs
-            ],
+            chosen_theirs=[field_label(saved.report.content["kind"], name) for name in saved.chosen_theirs],
         )
     )
 

@@ -17,7 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from cad_platform.core.errors import PayloadTooLarge, PlatformError, RequestTimeout, StorageFull
-from cad_platform.web.problem_details import as_problem
+from cad_platform.core.problem_details import as_problem
 
 Message = Mapping[str, Any]
 Scope = dict[str, Any]
