@@ -44,7 +44,7 @@ export default defineConfig({
           groups: [
             {
               name: 'shared',
-              test: /\/src\/(viewer\/(frame|geometry|hanging|heatmap|overlay|pixels)|page\/(case_events|keyboard))\.ts$/,
+              test: /\/src\/(server\/client|viewer\/(frame|geometry|hanging|heatmap|overlay|pixels)|page\/(case_events|embedded|keyboard))\.ts$/,
             },
           ],
         },

@@ -90,6 +90,11 @@ export const Enums = {
   VOILUTFunctionType: { LINEAR_EXACT: 'linear' },
 };
 export const init = (): void => undefined;
-export const metaData = { addProvider: (): void => undefined };
+type Provider = (type: string, imageId: string) => unknown;
+const providers: Provider[] = [];
+export const metaData = {
+  addProvider: (provider: Provider): void => void providers.push(provider),
+  get: (type: string, imageId: string): unknown => providers.at(-1)?.(type, imageId),
+};
 export const cache = { setMaxCacheSize: (): void => undefined };
 export const getShouldUseCPURendering = (): boolean => false;

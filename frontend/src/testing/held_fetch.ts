@@ -4,6 +4,7 @@ import { settled } from './settled';
 
 interface Request {
   address: string;
+  init: RequestInit;
   signal: AbortSignal | null;
   answer(response: Response): void;
 }
@@ -14,9 +15,10 @@ export class HeldFetch {
   constructor() {
     vi.stubGlobal(
       'fetch',
-      (address: string, { signal = null }: { signal?: AbortSignal | null } = {}) =>
+      (address: string, init: RequestInit = {}) =>
         new Promise<Response>((resolve, reject) => {
-          this.requests.push({ address, signal, answer: resolve });
+          const { signal = null } = init;
+          this.requests.push({ address, init, signal, answer: resolve });
           signal?.addEventListener('abort', () => reject(signal.reason as Error));
         }),
     );

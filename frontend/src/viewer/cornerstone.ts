@@ -22,17 +22,36 @@ type Progress = (fraction: number) => void;
 interface Source {
   pixels: string;
   metadata: ImageMetadata;
+  /** How many hangings and loads need it. */
+  holders: number;
 }
 
-/** By image, so there are never more than the case has; Cornerstone asks for them as long as it keeps pixels. */
+/** By image, those that hang or are being loaded. */
 const sources = new Map<string, Source>();
+
+/** Keep a source until the function that is returned is called. */
+function hold(id: string, source: Source): () => void {
+  source.holders += 1;
+  return () => {
+    source.holders -= 1;
+    if (source.holders === 0 && sources.get(id) === source) sources.delete(id);
+  };
+}
+
 /** By frame, those who wait for it: panes of one image, some of them put away meanwhile, share one load. */
 const waiting = new Map<string, Set<Progress>>();
 let engine: RenderingEngine | null = null;
 
-/** Make an image's frames loadable and return the ids that Cornerstone knows them by. */
-export function registerFrames(image: CaseImage, metadata: ImageMetadata): string[] {
-  sources.set(image.id, { pixels: image.urls.pixels ?? '', metadata });
+/**
+ * Make an image's frames loadable for as long as its hanging lasts.
+ *
+ * @returns The ids that Cornerstone knows the frames by.
+ */
+export function registerFrames(image: CaseImage, metadata: ImageMetadata, hanging: AbortSignal): string[] {
+  hanging.throwIfAborted();
+  const source = sources.get(image.id) ?? { pixels: image.urls.pixels ?? '', metadata, holders: 0 };
+  sources.set(image.id, source);
+  hanging.addEventListener('abort', hold(image.id, source), { once: true });
   return Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) => `${SCHEME}:${image.id}/${frame}`);
 }
 
@@ -60,7 +79,8 @@ function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () =
   const abort = new AbortController();
   const source = sources.get(imageOf(imageId));
   if (!source) throw new Error(`unknown image ${imageId}`);
-  return { promise: makeImage(imageId, source, abort.signal), cancelFn: () => abort.abort() };
+  const release = hold(imageOf(imageId), source);
+  return { promise: makeImage(imageId, source, abort.signal).finally(release), cancelFn: () => abort.abort() };
 }
 
 async function makeImage(

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaseImage } from '../api_types';
 import { caseImage, caseWords } from '../testing/case_page';
-import { enabled, size } from '../testing/fake_cornerstone';
+import { enabled, metaData, size } from '../testing/fake_cornerstone';
 import { HeldFetch } from '../testing/held_fetch';
 import { settled } from '../testing/settled';
 import { RasterPane } from './raster_pane';
@@ -144,6 +144,30 @@ describe('the next hanging of an image whose pixels still come', () => {
     await server.answer(frame(0), pixels());
     expect(await pane.ready).toBe(true);
     expect(events.drawn).toHaveBeenCalledExactlyOnceWith(pane);
+  });
+});
+
+describe('what Cornerstone may ask about an image', () => {
+  const isKnown = (): boolean => metaData.get('imagePlaneModule', `cad:${image.id}/0`) !== undefined;
+
+  test('is kept while it hangs anywhere, and no longer', async () => {
+    const first = await hangDrawn();
+    const second = hang();
+    await server.answer(image.urls.metadata, metadata());
+    expect(await second.pane.ready).toBe(true);
+    first.end();
+    expect(isKnown()).toBe(true);
+    second.end();
+    expect(isKnown()).toBe(false);
+  });
+
+  test('is kept for a load that outlives its hanging, and goes with the load', async () => {
+    const { end } = hang();
+    await server.answer(image.urls.metadata, metadata());
+    end();
+    expect(isKnown()).toBe(true);
+    await server.answer(frame(0), pixels());
+    expect(isKnown()).toBe(false);
   });
 });
 

@@ -55,7 +55,7 @@ export class RasterPane implements Pane, HangsTogether {
     this.frame.loading(null);
     try {
       const metadata = await getJson<ImageMetadata>(this.image.urls.metadata, { signal: this.hanging });
-      this.frames = registerFrames(this.image, metadata);
+      this.frames = registerFrames(this.image, metadata, this.hanging);
       await loadFrame(this.frames[0] as string, (fraction) => this.frame.loading(fraction));
       this.hanging.throwIfAborted();
       await this.show(metadata);
