@@ -62,7 +62,7 @@ describe('an answer', () => {
 });
 
 describe('a request', () => {
-  test('carries the CSRF token where it changes something, and nowhere else', async () => {
+  test('carries the CSRF token where it changes something, and nowhere else', () => {
     void postJson('/save', new FormData()).catch(() => undefined);
     void getJson('/read').catch(() => undefined);
     expect(server.requests[0]?.init.headers).toMatchObject({ 'X-CSRFToken': 'the token' });
@@ -138,7 +138,7 @@ describe('a refusal', () => {
 describe('bytes', () => {
   let body: ReadableStreamDefaultController<Uint8Array>;
   const streamed = (): Response =>
-    new Response(new ReadableStream({ start: (controller) => void (body = controller) }));
+    new Response(new ReadableStream<Uint8Array>({ start: (controller) => void (body = controller) }));
   const progress = vi.fn();
 
   test('come whole, and tell how far they are', async () => {
