@@ -20,14 +20,14 @@ from embedded.process import Command
 from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment
 
 #: What the processes of the platform import.
-PACKAGES = ("cad_platform", "imaging", "inference")
+FOLDERS = tuple(REPOSITORY / package for package in ("cad_platform", "imaging", "inference"))
 _LOOK_SECONDS = 0.25
 
 
 class Sources:
     """The files that running processes were started from."""
 
-    def __init__(self, folders: Iterable[Path] = tuple(REPOSITORY / name for name in PACKAGES)) -> None:
+    def __init__(self, folders: Iterable[Path] = FOLDERS) -> None:
         self._folders = tuple(folders)
         self._seen = self._look()
         self._looked_at = time.monotonic()

@@ -16,7 +16,7 @@ from inference.contract import AnalysisResult
 
 PlainText = Annotated[str, AfterValidator(trimmed)]
 ReasonableDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
-StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
+StudyState = Literal["complete", "analysed", "quarantined"]
 
 
 class PatientAnswer(Answer):

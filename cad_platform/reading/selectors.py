@@ -43,7 +43,6 @@ PAGE_SIZE = 25
 class ReadingState(TextChoices):
     """Where a study stands for its readers. Derived from study, jobs and the report's standing; never stored."""
 
-    RECEIVING = "receiving", _("Receiving")
     ANALYSING = "analysing", _("Being analysed")
     READY = "ready", _("Ready to read")
     DRAFT = "draft", _("Report begun")
@@ -52,7 +51,7 @@ class ReadingState(TextChoices):
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
-UNREAD = (ReadingState.RECEIVING, ReadingState.ANALYSING, ReadingState.READY, ReadingState.DRAFT)
+UNREAD = (ReadingState.ANALYSING, ReadingState.READY, ReadingState.DRAFT)
 
 
 class WorklistOrder(TextChoices):
@@ -136,7 +135,6 @@ def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
         reading_state=Case(
             When(withdrawn_at__isnull=False, then=Value(ReadingState.WITHDRAWN)),
             When(state=Study.State.QUARANTINED, then=Value(ReadingState.QUARANTINED)),
-            When(state=Study.State.RECEIVING, then=Value(ReadingState.RECEIVING)),
             When(report_standing__signed_at__isnull=False, then=Value(ReadingState.SIGNED)),
             When(report_standing__has_draft=True, then=Value(ReadingState.DRAFT)),
             # A complete study without a job waits for the request that the outbox carries, where there is a model.

@@ -32,7 +32,6 @@ class Study(models.Model):
     database_rights = DatabaseRights.UPDATABLE
 
     class State(models.TextChoices):
-        RECEIVING = "receiving", _("Receiving")
         COMPLETE = "complete", _("Complete")
         QUARANTINED = "quarantined", _("Quarantined")
 
@@ -58,7 +57,7 @@ class Study(models.Model):
     procedure = models.CharField(max_length=200, blank=True)
     priority = models.CharField(max_length=10, choices=Priority, default=Priority.ROUTINE)
     study_date = models.DateField(null=True)
-    state = models.CharField(max_length=12, choices=State, default=State.RECEIVING)
+    state = models.CharField(max_length=12, choices=State)
     content_hash = models.CharField(max_length=64, blank=True, help_text="over the sorted file hashes")
     header_differences = models.JSONField(
         default=list, help_text="where the post overrode a header: file, field, header, used"

@@ -56,9 +56,9 @@ def test_a_new_default_version_is_another_job(
     assert AnalysisJob.objects.filter(study=study).count() == 2
 
 
-def test_a_study_that_is_still_received_has_no_jobs(ultrasound_study: MakeStudy) -> None:
+def test_a_quarantined_study_has_no_jobs(ultrasound_study: MakeStudy) -> None:
     study = ultrasound_study()
-    Study.objects.filter(pk=study.pk).update(state=Study.State.RECEIVING)
+    Study.objects.filter(pk=study.pk).update(state=Study.State.QUARANTINED)
     assert services.request_analyses(study.pk) == []
 
 

@@ -107,7 +107,6 @@ def test_reading_states_are_those_of_the_worklist(reader: User, versions: Any) -
 
 
 def test_what_cannot_be_analysed_is_no_choice(reader: User) -> None:
-    make.study(reader.site, state="receiving")
     make.study(reader.site, state="quarantined")
     make.study(reader.site, withdrawn_at=timezone.now(), withdrawn_by=reader, withdrawn_reason="wrong")
     assert of(reader) == set()
