@@ -55,7 +55,7 @@ def test_what_a_document_names_is_there(document: Path) -> None:
 
 
 def test_a_path_that_is_not_there_would_be_seen() -> None:
-    text = "See `embedded/nothing.py`, `embedded/checks.py` `inference/champions/NAME/build.py` and [this](docs/none.md)."
+    text = "See `embedded/nothing.py`, `embedded/checks.py`, `docs/adr/NAME.md` and [this](docs/none.md)."
     assert unknown_paths(text, REPOSITORY / "README.md") == ["embedded/nothing.py", "docs/none.md"]
 
 
@@ -67,6 +67,7 @@ def test_the_index_of_decisions_is_complete_and_in_order() -> None:
         for path in sorted(folder.glob("0*.md"))
     ]
     assert rows == titles
+    assert [int(path.name[:4]) for path in sorted(folder.glob("0*.md"))] == list(range(1, len(titles) + 1))
 
 
 def test_the_version_has_one_owner_and_a_place_in_the_changes() -> None:
