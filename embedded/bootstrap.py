@@ -338,7 +338,24 @@ def run(
     *,
     may_fail: bool = False,
 ) -> None:
-    """Run a command, its output to the log, its latest line shown every few seconds."""
+    """Run a command, its output to the log, its latest line shown every few seconds.
+
+    Parameters
+    ----------
+    arguments
+        The command.
+    environment
+        What is added to the caller's.
+    folder
+        Where it runs.
+    may_fail
+        Whether an exit code other than 0 is nobody's concern.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        Where it failed and may not.
+    """
     with LOG.open("a") as log:
         log.write(f"$ {' '.join(arguments)}\n")
         log.flush()

@@ -16,6 +16,7 @@ from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environm
 
 
 def main(arguments: list[str]) -> int:
+    """Set up, then become the supervisor; the exit code where that fails."""
     parser = argparse.ArgumentParser(prog="bin/demo", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--reset", action="store_true", help="delete all state, then start over")
     parser.add_argument("--status", action="store_true", help="say what runs on this state folder, and end")

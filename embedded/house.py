@@ -37,6 +37,7 @@ class Floor:
     apart: bool
 
     def in_package(self, name: str) -> Floor:
+        """The same floor with its rooms named from the root."""
         return Floor(frozenset(f"{name}.{room}" for room in self.rooms), self.apart)
 
 
@@ -53,10 +54,12 @@ class Package:
 
     @property
     def sound(self) -> bool:
+        """Whether nothing goes upward or in a circle."""
         return not (self.upward or self.knots or self.circles)
 
 
 def main(arguments: list[str]) -> int:
+    """Count and print; 1 where something goes upward or in a circle."""
     folder = Path(arguments[0]).resolve() if arguments else REPOSITORY
     packages = survey(folder)
     print(f"{'package':<14}{'rooms':>6}{'floors':>8}{'upward imports':>16}{'knots':>7}{'circles':>9}")

@@ -59,7 +59,24 @@ def preparation(
     at_parents_death: signal.Signals = signal.SIGKILL,
     niceness: int = 0,
 ) -> Callable[[], None]:
-    """What the child does before it becomes the program: drop its rights, and end when its parent dies."""
+    """What the child does before it becomes the program: drop its rights, and end when its parent dies.
+
+    Parameters
+    ----------
+    account
+        Whom it shall be, where root starts it; None: whoever starts it.
+    parent
+        The process that starts it. Is it gone by then, the child ends at once.
+    at_parents_death
+        The signal that the kernel sends the child when its parent dies.
+    niceness
+        Added to the parent's.
+
+    Returns
+    -------
+    callable
+        For `subprocess.Popen(preexec_fn=...)`, from a process's main thread.
+    """
 
     def prepare() -> None:
         if niceness:
@@ -136,12 +153,15 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """The process's number, which is its group's as well."""
         return self.process.pid
 
     def running(self) -> bool:
+        """Whether the command itself has not ended; what it started may outlive it."""
         return self.process.poll() is None
 
     def ask_to_stop(self) -> None:
+        """Send the command its own signal to stop, and return at once."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, self.command.stop_signal)
 
@@ -173,6 +193,7 @@ class Child:
             return
 
     def log_tail(self, lines: int = 15) -> str:
+        """The last lines of the log, or nothing where there is none."""
         with contextlib.suppress(OSError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
@@ -205,7 +226,20 @@ def end_group(group: int, patience: float = 2.0) -> None:
 
 
 def wait_for_end(pid: int, seconds: float) -> bool:
-    """Wait until a process, no child of ours perhaps, is gone; False where it stays."""
+    """Wait until a process, no child of ours perhaps, is gone.
+
+    Parameters
+    ----------
+    pid
+        The process.
+    seconds
+        The longest wait.
+
+    Returns
+    -------
+    bool
+        False where it stays.
+    """
     began = start_time(pid)
     deadline = time.monotonic() + seconds
     while began is not None and start_time(pid) == began:

@@ -260,6 +260,7 @@ class Platform:
         return services
 
     def web_answers(self) -> bool:
+        """Whether the web server takes requests."""
         return status_of(f"{self.url}/livez") == 200
 
     def schema_is_current(self) -> bool:

@@ -51,10 +51,12 @@ class StateFolder:
 
     @property
     def logs(self) -> Path:
+        """Folder of what the processes print (0700)."""
         return self.path / "logs"
 
     @property
     def demo_file(self) -> Path:
+        """Address, demo users and token of this copy (0600)."""
         return self.path / "demo.json"
 
     def secret(self, name: str) -> str:
@@ -156,7 +158,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_private_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that only its owner can read, all at once."""
+    """Write a JSON file that only its owner can read: a reader sees the old one or the new one, never half."""
     write_private(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -297,6 +297,7 @@ class Supervisor:
 
 
 def main() -> int:
+    """Run one platform until it is told to stop; the exit code."""
     parser = argparse.ArgumentParser(description="Run the platform; bin/demo sets it up and calls this.")
     parser.add_argument("state", type=Path, help="the state folder")
     parser.add_argument("port", type=int)

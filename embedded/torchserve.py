@@ -93,6 +93,7 @@ class TorchServe:
 
     @property
     def management_url(self) -> str:
+        """The address that registers versions and counts workers."""
         return f"http://127.0.0.1:{self.management_port}"
 
     def archived(self) -> list[Version]:

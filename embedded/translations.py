@@ -11,6 +11,7 @@ from embedded.state import REPOSITORY
 
 
 def main() -> int:
+    """Compile every catalogue; 1 where one has an error, which is named."""
     for source in sorted((REPOSITORY / "cad_platform" / "locale").glob("*/LC_MESSAGES/*.po")):
         language = source.parents[1].name
         with source.open("rb") as catalogue_file:

@@ -27,6 +27,7 @@ class Valkey:
         self.port = state.port("valkey")
 
     def url(self) -> str:
+        """The broker's address, password included."""
         return f"redis://:{self.state.secret('valkey')}@127.0.0.1:{self.port}/0"
 
     def prepare(self) -> None:
@@ -51,6 +52,7 @@ class Valkey:
             handle.write("\n".join(lines) + "\n")
 
     def command(self) -> Command:
+        """The server itself, in the foreground."""
         # The folder is the working folder, so that a path with spaces needs no quoting in the configuration.
         return Command("valkey", [str(program()), "valkey.conf"], folder=self.folder, stop_seconds=10)
 

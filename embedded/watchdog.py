@@ -16,6 +16,7 @@ GRACE_SECONDS = 6.0
 
 
 def main() -> int:
+    """Follow the supervisor's words until they end; 0."""
     groups: dict[int, int] = {}
     for line in sys.stdin:
         word = line.strip()
