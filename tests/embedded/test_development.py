@@ -97,7 +97,7 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
             stderr=subprocess.STDOUT,
         )
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while status_of(f"http://127.0.0.1:{port}/static/assets/app.js") != 200:
             assert process.poll() is None and time.monotonic() < deadline, (
                 state / "supervisor.log"
@@ -114,6 +114,7 @@ def _add(path: Path, text: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 def test_views_scripts_styles_and_templates_are_taken_up(checkout: Checkout) -> None:
     time.sleep(3)  # what starts after the web server has started
     source = checkout.folder
