@@ -137,7 +137,10 @@ def chosen(actor: Actor, choice: Choice) -> QuerySet[Study]:
     """The studies of the actor's site (an administrator's: of every site) that can be analysed and that the choice
     names.
 
-    Raises `NotPermitted`.
+    Raises
+    ------
+    NotPermitted
+        The actor has nothing analysed again.
     """
     require(actor, "study.reanalyse")
     studies = Study.objects.filter(state=Study.State.COMPLETE, withdrawn_at__isnull=True)

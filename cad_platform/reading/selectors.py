@@ -179,7 +179,10 @@ def listed(actor: Actor, filters: WorklistFilters) -> QuerySet[Any]:
 def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
     """One page of the actor's site, in a fixed number of queries however many rows.
 
-    Raises `NotPermitted` for a role that reads no images.
+    Raises
+    ------
+    NotPermitted
+        The actor's role reads no images.
     """
     filters = filters.cleaned()
     jobs = (
@@ -221,8 +224,16 @@ def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
 
 
 def case(actor: Actor, uid: str) -> CaseRecord:
-    """Compose the case page. Raises `NotFound` for another site's study. Reading is recorded by
-    `services.open_case`, which the page goes through."""
+    """Everything of one study that the case page composes. Reading is recorded by `services.open_case`, which the page
+    goes through.
+
+    Raises
+    ------
+    NotFound
+        There is no such study at the actor's site.
+    NotPermitted
+        The actor reads no studies.
+    """
     require(actor, "study.view")
     study = study_by_uid(actor, uid)
     require(actor, "study.view", study)

@@ -74,7 +74,13 @@ def show_study(actor: Actor, study: Study, jobs: Mapping[str, str], findings: in
 
 @transaction.atomic
 def open_case(actor: Actor, uid: str) -> selectors.CaseRecord:
-    """The case, with the fact that the actor opened it and which results were shown."""
+    """The case, with the fact that the actor opened it and which results were shown.
+
+    Raises
+    ------
+    NotFound, NotPermitted
+        There is no such study at the actor's site, or the actor reads none.
+    """
     case = selectors.case(actor, uid)
     show_study(actor, case.study, _shown_jobs(case), len(case.findings))
     return case
@@ -117,9 +123,26 @@ def decide(
     """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten. Under the
     case's lock: no decision slips in while the report is being signed.
 
-    `box` is `(x0, y0, x1, y1)` in stored pixels. Raises `Invalid` without a reason for an edit or a
-    rejection, or with geometry outside the image; `Conflict` once the report is signed or the study
-    withdrawn.
+    Parameters
+    ----------
+    verdict
+        One of `FindingDecision.Verdict`; undecided takes an earlier one back.
+    reason
+        Why; required for an edit and a rejection, at most 500 characters.
+    box
+        The reader's box of an edit, `(x0, y0, x1, y1)` in stored pixels; None keeps the model's.
+    label
+        The reader's label of an edit, one of the modality's or the finding's own; blank keeps it.
+
+    Raises
+    ------
+    NotPermitted
+        The actor decides on no findings of this study.
+    Invalid
+        A reason is missing or too long, nothing was changed by an edit, the label is unknown, or the box does not lie
+        in the image.
+    Conflict
+        The report is signed and no addendum begun, or the study is withdrawn or quarantined.
     """
     require(actor, "finding.decide", finding.study)
     study = lock_open_case(finding.study_id)
@@ -159,7 +182,24 @@ def decide(
 
 @transaction.atomic
 def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: str) -> Finding:
-    """Record a place that the reader marks and no model did. `box` as for `decide`."""
+    """Record a place that the reader marks and no model did.
+
+    Parameters
+    ----------
+    box
+        `(x0, y0, x1, y1)` in stored pixels of the image; cut to it.
+    label
+        One of the modality's labels.
+
+    Raises
+    ------
+    NotPermitted
+        The actor marks no findings in this study.
+    Invalid
+        The image is another study's, the label unknown, or the box outside the image or too small.
+    Conflict
+        The report is signed and no addendum begun, or the study is withdrawn or quarantined.
+    """
     require(actor, "finding.decide", study)
     # The numbers of a study's findings are given one at a time.
     study = lock_open_case(study.pk)

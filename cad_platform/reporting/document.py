@@ -168,6 +168,7 @@ def _signature(signature: Signature) -> dict[str, str]:
 
 
 def day(value: date | None) -> str:
+    """A date as ISO 8601, which reads the same everywhere; a dash where it is not known."""
     return value.isoformat() if value else "—"
 
 

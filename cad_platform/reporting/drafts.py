@@ -62,7 +62,13 @@ def lock_reportable(study: Study) -> Study:
 
 
 def refuse_unreportable(study: Study) -> None:
-    """Raises `Conflict` for a study that is withdrawn or not complete."""
+    """Only a complete study that is not withdrawn has a report.
+
+    Raises
+    ------
+    Conflict
+        `withdrawn` or `not_complete`.
+    """
     if study.withdrawn_at is not None:
         raise Conflict(_("The study was withdrawn; it cannot be reported."), code="withdrawn")
     if study.state != Study.State.COMPLETE:

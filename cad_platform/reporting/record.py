@@ -34,6 +34,7 @@ def canonical_record(
 
 
 def content_hash(record: bytes) -> str:
+    """SHA-256 of a canonical record, as 64 hexadecimal digits: what is printed and what a signature binds."""
     return hashlib.sha256(record).hexdigest()
 
 

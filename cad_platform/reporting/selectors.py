@@ -24,7 +24,13 @@ PRESENCE_LASTS = timedelta(seconds=30)
 
 
 def reports_of(actor: Actor, study: Study) -> list[Report]:
-    """The signed reports and addenda of a study, in the order of their making. Drafts are not for others."""
+    """The signed reports and addenda of a study, in the order of their making. Drafts are not for others.
+
+    Raises
+    ------
+    NotPermitted
+        The actor reads no reports of this study.
+    """
     require(actor, "report.view", study)
     reports = Report.objects.filter(study=study, state=Report.State.SIGNED)
     return list(reports.select_related("signature__signer", "pdf", "study").order_by("created_at"))
@@ -103,7 +109,17 @@ class Readiness:
 
 
 def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
-    """Whether a draft may be signed. Raises `NotFound`, `NotPermitted`, or `Conflict` for a signed one."""
+    """What stands between a draft and a signature.
+
+    Raises
+    ------
+    NotFound
+        The draft does not exist (any more).
+    NotPermitted
+        The actor drafts no reports of this study.
+    Conflict
+        `signed`.
+    """
     report = Report.objects.filter(pk=report_id).select_related("study").first()
     if report is None:
         raise NotFound(_("This draft does not exist any more."))
@@ -133,7 +149,15 @@ def _warnings(report: Report) -> tuple[str, ...]:
 
 
 def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
-    """The PDF of a signed report of the actor's site."""
+    """A signed report of the actor's site and its PDF.
+
+    Raises
+    ------
+    NotFound
+        There is no such signed report.
+    NotPermitted
+        The actor reads no reports of its study.
+    """
     reports = Report.objects.filter(pk=report_id, state=Report.State.SIGNED)
     report = reports.select_related("study", "pdf").first()
     if report is None or report.pdf is None:

@@ -34,24 +34,7 @@ from cad_platform.reporting.kinds.addendum import AddendumContent
 from cad_platform.reporting.merging import merge
 from cad_platform.reporting.models import DraftPresence, Report
 from cad_platform.reporting.selectors import other_writers
-from cad_platform.reporting.signing import meaning_of, sign
 from cad_platform.studies.models import StoredFile, Study
-
-__all__ = [
-    "Saved",
-    "StaleRevision",
-    "discard_draft",
-    "leave_draft",
-    "meaning_of",
-    "open_addendum",
-    "open_draft",
-    "open_folder",
-    "open_pdf",
-    "open_trail",
-    "save_draft",
-    "sign",
-    "update_presence",
-]
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,15 @@ class Saved:
 
 @transaction.atomic
 def open_draft(actor: Actor, study: Study) -> Report:
-    """The study's draft, made where there is none. Raises `Conflict` once the report is signed."""
+    """The study's draft, made where there is none; the actor is then among its writers.
+
+    Raises
+    ------
+    NotPermitted
+        The actor drafts no reports of this study.
+    Conflict
+        `signed`; or the study is withdrawn or not complete.
+    """
     require(actor, "report.draft", study)
     study = lock_reportable(study)
     report = Report.objects.filter(study=study, kind=Report.Kind.REPORT).first()
@@ -83,7 +74,15 @@ def open_draft(actor: Actor, study: Study) -> Report:
 
 @transaction.atomic
 def open_addendum(actor: Actor, study: Study) -> Report:
-    """A draft addendum to the study's signed report; the one that is being written, where there is one."""
+    """A draft addendum to the study's signed report; the one that is being written, where there is one.
+
+    Raises
+    ------
+    NotPermitted
+        The actor drafts no reports of this study.
+    Conflict
+        `not_signed`: there is nothing to add to; or the study is withdrawn or not complete.
+    """
     require(actor, "report.draft", study)
     study = lock_reportable(study)
     signed = Report.objects.filter(study=study, kind=Report.Kind.REPORT, state=Report.State.SIGNED).first()
@@ -111,8 +110,30 @@ def save_draft(
 ) -> Saved:
     """Keep what was written so far.
 
-    revision: the one that the writer started from. When it is no longer the newest, `StaleRevision` is
-    raised, or with `keep_both` the two versions are joined over their common start.
+    Parameters
+    ----------
+    content
+        JSON of the draft's kind, as `content.parse` takes it.
+    revision
+        The one that the writer started from.
+    keep_both
+        Join both versions over their common start where somebody has saved since.
+
+    Returns
+    -------
+    Saved
+        The draft, its `revision` counted up where anything changed.
+
+    Raises
+    ------
+    NotFound, NotPermitted
+        There is no such draft (any more), or the actor may not write it.
+    Invalid
+        The content cannot be kept; the fields are named.
+    StaleRevision
+        Somebody has saved since, and `keep_both` was not asked for.
+    Conflict
+        It is signed.
     """
     report = lock_draft(actor, report_id, "report.draft")
     mine = with_current_lines(contents.parse(content), report.study)
@@ -139,7 +160,15 @@ def save_draft(
 
 @transaction.atomic
 def discard_draft(actor: Actor, report_id: uuid.UUID) -> None:
-    """Throw a draft away. Its history stays in the database; a signed report cannot be thrown away."""
+    """Throw a draft away. Its history stays in the database.
+
+    Raises
+    ------
+    NotFound, NotPermitted
+        There is no such draft (any more), or the actor may not write it.
+    Conflict
+        It is signed.
+    """
     report = lock_draft(actor, report_id, "report.draft")
     record_of(actor, "report.discard", report, revision=report.revision)
     report_standing.draft_discarded(report.study)
@@ -175,7 +204,13 @@ def open_folder(actor: Actor, study: Study) -> selectors.ReportFolder:
 
 @transaction.atomic
 def open_pdf(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
-    """The PDF of a signed report of the actor's site, with the fact that it was read."""
+    """A signed report of the actor's site and its PDF, with the fact that it was read.
+
+    Raises
+    ------
+    NotFound, NotPermitted
+        There is no such signed report at the site, or the actor may not read it.
+    """
     report, pdf = selectors.pdf_of(actor, report_id)
     record_of(actor, "report.pdf", report)
     return report, pdf

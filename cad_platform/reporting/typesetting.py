@@ -34,9 +34,21 @@ class TypesettingFailed(Unavailable):
 
 
 def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf") -> bytes:
-    """The document as a PDF. Raises `TypesettingFailed` with what to do about it.
+    """The document as a PDF.
 
-    output: "pdf", or "png" for its first page at 144 pixels an inch (to look at).
+    Parameters
+    ----------
+    document
+        As `document.document_of` composes it.
+    created
+        The date that the file bears; the same document and date give the same bytes.
+    output
+        "pdf", or "png" for its first page at 144 pixels an inch (to look at).
+
+    Raises
+    ------
+    TypesettingFailed
+        Fonts are missing, it took too long, or Typst refused; the sentence says what to do about it.
     """
     fonts = [FONTS / "400Regular", FONTS / "700Bold"]
     if not all(any(folder.glob("*.ttf")) for folder in fonts):

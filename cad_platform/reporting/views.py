@@ -24,7 +24,7 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
-from cad_platform.reporting import answers, selectors, services
+from cad_platform.reporting import answers, selectors, services, signing
 from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
@@ -77,7 +77,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
             "kind": content.kind,
             "unsaved_lines": dump(content) != folder.draft.content,
             "writers": selectors.other_writers(actor, folder.draft),
-            "meaning": services.meaning_of(folder.draft),
+            "meaning": signing.meaning_of(folder.draft),
         }
     fragment = request.headers.get("HX-Request") == "true"
     template = "reporting/section.html" if fragment else "reporting/page.html"
@@ -88,6 +88,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
 @never_cache
 @require_GET
 def editor(request: HttpRequest, uid: str) -> HttpResponse:
+    """The report section of a study."""
     return _show(request, study_by_uid(actor_of(request), uid))
 
 
@@ -101,6 +102,7 @@ def _after(request: HttpRequest, study: Study) -> HttpResponse:
 @login_required
 @require_POST
 def start(request: HttpRequest, uid: str) -> HttpResponse:
+    """Begin the report, or open the draft that was begun."""
     study = study_by_uid(actor_of(request), uid)
     services.open_draft(actor_of(request), study)
     return _after(request, study)
@@ -109,6 +111,7 @@ def start(request: HttpRequest, uid: str) -> HttpResponse:
 @login_required
 @require_POST
 def start_addendum(request: HttpRequest, uid: str) -> HttpResponse:
+    """Begin an addendum to the signed report."""
     study = study_by_uid(actor_of(request), uid)
     services.open_addendum(actor_of(request), study)
     return _after(request, study)
@@ -117,6 +120,7 @@ def start_addendum(request: HttpRequest, uid: str) -> HttpResponse:
 @login_required
 @require_POST
 def discard(request: HttpRequest, uid: str, report_id: uuid.UUID) -> HttpResponse:
+    """Throw the draft away."""
     study = study_by_uid(actor_of(request), uid)
     services.discard_draft(actor_of(request), report_id)
     return _after(request, study)
@@ -192,7 +196,8 @@ def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @require_POST
 @answers_json
 def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
-    signature = services.sign(
+    """Sign with the password, asked once more; refusals name what is missing."""
+    signature = signing.sign(
         actor_of(request),
         report_id,
         password=request.POST.get("password", ""),

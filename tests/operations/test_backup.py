@@ -20,7 +20,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.operations.backup.creating import make_backup
 from cad_platform.operations.backup.folder import BackupError
 from cad_platform.operations.backup.restoring import restore_backup
-from cad_platform.reporting import services
+from cad_platform.reporting import services, signing
 from cad_platform.reporting.models import Report
 from cad_platform.studies import storage
 from embedded.postgres import APPLICATION, OWNER
@@ -98,7 +98,7 @@ def signed() -> Report:
     radiologist = factories.actor(Role.RADIOLOGIST, site)
     draft = services.open_draft(radiologist, factories.study(site))
     draft = services.save_draft(radiologist, draft.pk, COMPLETE_MG, 0).report
-    services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+    signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
     chain._last_full_scan = None
     chain.seal_pending()
     return Report.objects.get(pk=draft.pk)

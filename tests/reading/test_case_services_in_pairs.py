@@ -26,8 +26,9 @@ from cad_platform.reading.case_state import current_findings, decision_of
 from cad_platform.reading.models import FindingDecision
 from cad_platform.registry.models import ModelVersion
 from cad_platform.reporting import services as reporting
+from cad_platform.reporting import signing
 from cad_platform.reporting.models import Report
-from cad_platform.reporting.record import holds
+from cad_platform.reporting.record import hash_matches
 from cad_platform.studies import services as studies
 from cad_platform.studies.models import Instance, Study
 from inference.contract import AnalysisResult
@@ -145,9 +146,9 @@ SERVICES: dict[str, Callable[[Case], Any]] = {
         case.colleague, case.draft.pk, COMPLETE_US | {"impression": "Other words."}, case.draft.revision
     ),
     "discard draft": lambda case: reporting.discard_draft(case.colleague, case.draft.pk),
-    "be present": lambda case: reporting.note_presence(case.colleague, case.draft.pk),
+    "be present": lambda case: reporting.update_presence(case.colleague, case.draft.pk),
     "leave": lambda case: reporting.leave_draft(case.reader, case.draft.pk),
-    "sign": lambda case: reporting.sign(
+    "sign": lambda case: signing.sign(
         case.reader, case.draft.pk, password=factories.PASSWORD, revision=case.draft.revision
     ),
     "begin addendum": lambda case: reporting.open_addendum(case.colleague, case.study),
@@ -218,7 +219,7 @@ def check(case: Case, done: dict[str, Outcome]) -> None:
 
 
 def _check_signed(case: Case, report: Report, done: dict[str, Outcome]) -> None:
-    assert holds(report, report.signature)
+    assert hash_matches(report, report.signature)
     for rival in ("save draft", "discard draft"):
         assert rival not in done or not done[rival].done, f"{rival} after the signature"
     summary = report.ai_summary

@@ -208,12 +208,13 @@ def test_the_api_tells_which_jobs_count_and_lists_their_findings_alone(
 
 def test_a_result_that_came_after_the_signature_says_so(reader: Actor, study: Study, versions: Any) -> None:
     from cad_platform.reporting import services as reporting
+    from cad_platform.reporting import signing
     from tests.reporting.test_content import COMPLETE_MG
 
     waiting = job(study, versions[1])
     draft = reporting.open_draft(reader, study)
     draft = reporting.save_draft(reader, draft.pk, COMPLETE_MG, draft.revision).report
-    reporting.sign(reader, draft.pk, password=make.PASSWORD, revision=draft.revision)
+    signing.sign(reader, draft.pk, password=make.PASSWORD, revision=draft.revision)
     claim = analysis.claim(waiting.pk, "worker-1")
     assert claim is not None and analysis.conclude(claim, "failed", "the file is damaged")
     (view,) = case_page(case(reader, study.study_instance_uid)).analyses

@@ -17,7 +17,8 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, TooManyRequests
 from cad_platform.core.models import OutboxEvent
-from cad_platform.reporting import services
+from cad_platform.reporting import services, signing
+from cad_platform.reporting.drafts import StaleRevision
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.record import content_hash, hash_matches
 from cad_platform.studies import storage
@@ -51,7 +52,7 @@ def complete_draft(actor: Actor, study: Study, content: dict[str, Any] = COMPLET
 
 def signed_report(actor: Actor, study: Study, content: dict[str, Any] = COMPLETE_MG) -> Report:
     draft = complete_draft(actor, study, content)
-    services.sign(actor, draft.pk, password=PASSWORD, revision=draft.revision)
+    signing.sign(actor, draft.pk, password=PASSWORD, revision=draft.revision)
     return Report.objects.get(pk=draft.pk)
 
 
@@ -77,7 +78,7 @@ def test_a_stale_save_is_refused_and_names_the_other_writer(
     colleague = factories.actor(Role.SONOGRAPHER, site)
     draft = services.open_draft(radiologist, study)
     services.save_draft(colleague, draft.pk, {"kind": "imaging", "indication": "Lump."}, 0)
-    with pytest.raises(services.StaleRevision) as refusal:
+    with pytest.raises(StaleRevision) as refusal:
         services.save_draft(radiologist, draft.pk, {"kind": "imaging", "impression": "Cyst."}, 0)
     assert refusal.value.writer == colleague.user.printed_name
     assert refusal.value.revision == 1
@@ -212,7 +213,7 @@ def test_who_may_not_sign(role: str, modality: str, site: Site) -> None:
     writer = factories.actor(Role.PATHOLOGIST if modality == "SM" else Role.RADIOLOGIST, site)
     draft = complete_draft(writer, study, COMPLETE_SM if modality == "SM" else COMPLETE_MG)
     with pytest.raises(NotPermitted):
-        services.sign(factories.actor(role, site), draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(factories.actor(role, site), draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_another_sites_draft_does_not_exist(study: Study, radiologist: Actor) -> None:
@@ -223,7 +224,7 @@ def test_another_sites_draft_does_not_exist(study: Study, radiologist: Actor) ->
         lambda: services.save_draft(stranger, draft.pk, {"kind": "imaging"}, 1),
         lambda: services.update_presence(stranger, draft.pk),
         lambda: services.discard_draft(stranger, draft.pk),
-        lambda: services.sign(stranger, draft.pk, password=PASSWORD, revision=1),
+        lambda: signing.sign(stranger, draft.pk, password=PASSWORD, revision=1),
     ):
         with pytest.raises(NotFound):
             act()
@@ -235,13 +236,13 @@ def test_an_administrator_neither_drafts_nor_signs(study: Study, radiologist: Ac
     with pytest.raises(NotPermitted):
         services.open_draft(administrator, study)
     with pytest.raises(NotPermitted):
-        services.sign(administrator, draft.pk, password=PASSWORD, revision=1)
+        signing.sign(administrator, draft.pk, password=PASSWORD, revision=1)
 
 
 def test_a_wrong_password_signs_nothing_and_is_recorded(study: Study, radiologist: Actor) -> None:
     draft = complete_draft(radiologist, study)
     with pytest.raises(NotPermitted) as refusal:
-        services.sign(radiologist, draft.pk, password="wrong", revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password="wrong", revision=draft.revision)
     assert refusal.value.code == "wrong_password"
     assert not Signature.objects.exists()
     assert AuditEvent.objects.filter(action="report.sign", outcome="wrong_password").count() == 1
@@ -255,11 +256,11 @@ def test_too_many_wrong_passwords_close_the_door_until_it_is_unlocked(
     draft = complete_draft(radiologist, study)
     for _ in range(5):
         with pytest.raises(NotPermitted):
-            services.sign(radiologist, draft.pk, password="wrong", revision=draft.revision)
+            signing.sign(radiologist, draft.pk, password="wrong", revision=draft.revision)
     with pytest.raises(TooManyRequests):
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
     unlock_user(factories.actor(Role.ADMINISTRATOR), radiologist.user)
-    assert services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+    assert signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_an_incomplete_report_is_not_signed_and_the_fields_are_named(
@@ -267,19 +268,19 @@ def test_an_incomplete_report_is_not_signed_and_the_fields_are_named(
 ) -> None:
     draft = complete_draft(radiologist, study, COMPLETE_MG | {"impression": "", "density": ""})
     with pytest.raises(Invalid) as refusal:
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
     assert [error.field for error in refusal.value.errors] == ["density", "impression"]
 
 
 def test_nobody_signs_what_they_did_not_see(study: Study, radiologist: Actor) -> None:
     draft = complete_draft(radiologist, study)
-    with pytest.raises(services.StaleRevision):
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision - 1)
+    with pytest.raises(StaleRevision):
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision - 1)
     factories.decision(
         factories.finding(factories.instance(study), factories.succeeded_job(study)), radiologist.user
     )
     with pytest.raises(Conflict, match="Look at them once more"):
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_a_withdrawn_study_is_not_reported(study: Study, radiologist: Actor) -> None:
@@ -287,7 +288,7 @@ def test_a_withdrawn_study_is_not_reported(study: Study, radiologist: Actor) -> 
     study.withdrawn_at, study.withdrawn_reason = timezone.now(), "wrong patient"
     study.save()
     with pytest.raises(Conflict, match="withdrawn"):
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_a_signed_report_takes_no_changes_but_an_addendum(study: Study, radiologist: Actor) -> None:
@@ -301,7 +302,7 @@ def test_a_signed_report_takes_no_changes_but_an_addendum(study: Study, radiolog
     addendum = services.open_addendum(radiologist, study)
     assert addendum == services.open_addendum(radiologist, study)
     saved = services.save_draft(radiologist, addendum.pk, {"kind": "addendum", "text": "Priors came."}, 0)
-    signature = services.sign(radiologist, addendum.pk, password=PASSWORD, revision=saved.report.revision)
+    signature = signing.sign(radiologist, addendum.pk, password=PASSWORD, revision=saved.report.revision)
     signed = Report.objects.get(pk=addendum.pk)
     assert signed.amends == report and hash_matches(signed, signature)
     assert "Priors came." in pdf_of(signed).pages[0].extract_text()
@@ -361,7 +362,7 @@ def test_a_deactivated_signer_cannot_sign(study: Study, radiologist: Actor) -> N
     radiologist.user.is_active = False
     radiologist.user.save()
     with pytest.raises(NotPermitted):
-        services.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
+        signing.sign(radiologist, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_a_token_neither_drafts_nor_signs(study: Study, radiologist: Actor) -> None:

@@ -19,6 +19,7 @@ from cad_platform.patients.models import Patient
 from cad_platform.reading import services as reading
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting import services, signing
+from cad_platform.reporting.drafts import StaleRevision
 from cad_platform.reporting.models import Report
 from cad_platform.studies import services as studies
 from cad_platform.studies.models import Study
@@ -83,7 +84,7 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
 
 
 def sign(signer: Actor, draft: Report) -> Any:
-    return services.sign(signer, draft.pk, password=PASSWORD, revision=draft.revision)
+    return signing.sign(signer, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def assert_unsigned(draft: Report) -> None:
@@ -181,7 +182,7 @@ def test_a_save_meanwhile_is_a_stale_revision(
 ) -> None:
     words = COMPLETE_MG | {"impression": "Other words."}
     meanwhile(lambda: services.save_draft(colleague, draft.pk, words, draft.revision))
-    with pytest.raises(services.StaleRevision):
+    with pytest.raises(StaleRevision):
         sign(signer, draft)
 
 

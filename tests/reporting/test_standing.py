@@ -11,7 +11,7 @@ from cad_platform.accounts.models import Role
 from cad_platform.core.actor import Actor
 from cad_platform.reading import report_standing
 from cad_platform.reading.models import ReportStanding
-from cad_platform.reporting import services
+from cad_platform.reporting import services, signing
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.studies.models import Study
 from tests import factories
@@ -50,7 +50,7 @@ def as_reading_was_told(study: Study) -> tuple[bool, Any, Any]:
 
 
 def sign(reader: Actor, draft: Report) -> None:
-    services.sign(reader, draft.pk, password=PASSWORD, revision=draft.revision)
+    signing.sign(reader, draft.pk, password=PASSWORD, revision=draft.revision)
 
 
 def test_each_step_of_a_report_is_said_downwards(reader: Actor, study: Study) -> None:
