@@ -57,8 +57,12 @@ class _Inbound:
 class _BodyStream(io.RawIOBase):
     """Blocks the calling thread until the next piece is there.
 
-    Raises:
-        UnreadablePostError: the client went away. PlatformError: a limit of the guard was passed.
+    Raises
+    ------
+    UnreadablePostError
+        The client went away.
+    PlatformError
+        A limit of the guard was passed.
     """
 
     def __init__(self, inbound: _Inbound, first: Message, loop: asyncio.AbstractEventLoop) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
@@ -74,7 +75,7 @@ MIDDLEWARE = [
 ROOT_URLCONF = "cad_platform.config.urls"
 ASGI_APPLICATION = "cad_platform.config.asgi.application"
 
-TEMPLATES = [
+TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "cad_platform" / "web" / "templates"],

@@ -1,0 +1,62 @@
+"""The navigation is what the apps contribute, and everybody starts at its first page."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from cad_platform.accounts.models import Role
+from cad_platform.accounts.rules import PERMISSIONS
+from cad_platform.web.navigation import entries, entries_of
+from embedded.state import REPOSITORY
+from tests import factories
+
+CLINICIAN = ["worklist", "demographics-reviews", "reanalyses"]
+SEEN = {
+    Role.RADIOLOGIST: CLINICIAN,
+    Role.PATHOLOGIST: CLINICIAN,
+    Role.SONOGRAPHER: CLINICIAN,
+    Role.INTEGRATOR: ["worklist"],
+    Role.ADMINISTRATOR: ["jobs", "models", "reanalyses", "users", "tokens", "audit"],
+}
+
+
+def test_every_entry_leads_somewhere_and_asks_a_permission_that_exists() -> None:
+    for entry in entries():
+        try:
+            reverse(entry.name)
+        except NoReverseMatch:
+            pytest.fail(f"{entry.name} names no page")
+        assert entry.permission in PERMISSIONS
+    positions = [entry.position for entry in entries()]
+    assert len(set(positions)) == len(positions)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", SEEN)
+def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
+    site = None if role == Role.ADMINISTRATOR else factories.site()
+    actor = factories.actor(role, site)
+    assert [entry.name for entry in entries_of(actor)] == SEEN[role]
+    browser = Client()
+    browser.force_login(actor.user)
+    home = browser.get(reverse("home"))
+    assert (home.status_code, home["Location"]) == (302, reverse(SEEN[role][0]))
+    page = browser.get(home["Location"]).content.decode()
+    shown = [page.index(f'<a href="{reverse(name)}"') for name in SEEN[role]]
+    assert shown == sorted(shown)
+    assert f'<a href="{reverse(SEEN[role][0])}" aria-current="page">' in page
+
+
+def test_the_shell_names_no_page_of_another_app() -> None:
+    names = {entry.name for entry in entries()}
+    said = {
+        node.value
+        for path in (REPOSITORY / "cad_platform" / "web").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+    assert names & said == set()
