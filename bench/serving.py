@@ -150,7 +150,7 @@ def running_server(store: Path) -> Iterator[Server]:
             while not torchserve.ready():
                 if not child.running() or time.monotonic() > deadline:
                     raise PlatformMissing(f"TorchServe did not become ready:\n{child.log_tail()}")
-                torchserve.tend()
+                torchserve.maintain()
                 time.sleep(0.5)
             token = current_token(torchserve.token_file)
             if token is None:

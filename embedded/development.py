@@ -29,19 +29,19 @@ class Sources:
 
     def __init__(self, folders: Iterable[Path] = FOLDERS) -> None:
         self._folders = tuple(folders)
-        self._seen = self._look()
+        self._seen = self._modification_times()
         self._looked_at = time.monotonic()
 
     def changed(self) -> list[Path]:
         """What was written, added or removed since the last call; looks at most four times a second."""
         if time.monotonic() - self._looked_at < _LOOK_SECONDS:
             return []
-        now = self._look()
+        now = self._modification_times()
         self._looked_at = time.monotonic()
         before, self._seen = self._seen, now
         return sorted(path for path in before.keys() | now.keys() if before.get(path) != now.get(path))
 
-    def _look(self) -> dict[Path, int]:
+    def _modification_times(self) -> dict[Path, int]:
         found: dict[Path, int] = {}
         pending = [os.fspath(folder) for folder in self._folders]
         while pending:

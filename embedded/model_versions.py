@@ -54,13 +54,13 @@ class ModelVersions:
         self.server = server
         self._log = state.logs / "archives.log"
         self._builder: Child | None = None
-        self._seen: dict[Version, Files] = {}
+        self._found: dict[Version, Files] = {}
         self._still_since = 0.0
-        self._asked: dict[Version, Files] = {}
+        self._requested: dict[Version, Files] = {}
         self._gone_since: dict[Version, float] = {}
         self._not_before = 0.0
         self._read_to = 0
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def command(self) -> Command:
         """Builds every archive that is missing or old."""
@@ -70,30 +70,30 @@ class ModelVersions:
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         return Command("archives", arguments, environment=environment, folder=REPOSITORY, niceness=5)
 
-    def mark(self) -> None:
-        """Before a builder starts: `tell` is about what is written from here on."""
+    def note_log_position(self) -> None:
+        """Before a builder starts: `report_refusals` is about what is written from here on."""
         self._read_to = self._log.stat().st_size if self._log.exists() else 0
 
-    def tell(self) -> None:
+    def report_refusals(self) -> None:
         """Say which versions the builder refused, each sentence once."""
         with self._log.open(errors="replace") as log:
             log.seek(self._read_to)
             said = log.read()
         for sentence in _REFUSED.findall(said):
-            self._say_once(f"A model version is {sentence}")
+            self._print_once(f"A model version is {sentence}")
 
     def prepare(self) -> None:
         """Before every start of the server: what has an archive then is not built again."""
-        there = self._look()
-        self._asked = {version: there[version] for version in self.server.archived() if version in there}
+        there = self._versions_in_store()
+        self._requested = {version: there[version] for version in self.server.archived() if version in there}
         self._gone_since = {}
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """See what changed and do something about it. Called every second or so; waits for nobody."""
         now = time.monotonic()
-        there = self._look()
-        if there != self._seen:
-            self._seen, self._still_since = there, now
+        there = self._versions_in_store()
+        if there != self._found:
+            self._found, self._still_since = there, now
         if self._builder is not None:
             if self._builder.running():
                 return
@@ -104,13 +104,15 @@ class ModelVersions:
         if not (self._register() and self._unregister(now)):
             self._not_before = now + _PAUSE_SECONDS
             return
-        changed = {version: files for version, files in there.items() if self._asked.get(version) != files}
+        changed = {
+            version: files for version, files in there.items() if self._requested.get(version) != files
+        }
         if changed and now - self._still_since >= _STILL_SECONDS:
-            self._asked |= changed
-            self.mark()
+            self._requested |= changed
+            self.note_log_position()
             self._builder = Child(self.command(), self._log)
 
-    def _look(self) -> dict[Version, Files]:
+    def _versions_in_store(self) -> dict[Version, Files]:
         """Every version's folder that has a manifest, and its files. A folder whose name begins with a dot is where a
         version may lie while it is being copied."""
         found = {}
@@ -129,45 +131,45 @@ class ModelVersions:
     def _built(self, builder: Child, now: float) -> None:
         code = builder.process.returncode
         builder.stop()
-        self.tell()
+        self.report_refusals()
         builder.bound_log()
         if code not in (0, SOME_REFUSED):
-            self._say_once(f"The model archives could not be built: see {self._log}")
-            self._asked, self._not_before = {}, now + _PAUSE_SECONDS
+            self._print_once(f"The model archives could not be built: see {self._log}")
+            self._requested, self._not_before = {}, now + _PAUSE_SECONDS
 
     def _register(self) -> bool:
         """Register one version that has an archive and a folder; False where the server refused."""
         for version in self.server.archived():
-            if version in self.server.registered or version not in self._seen:
+            if version in self.server.registered or version not in self._found:
                 continue
             refusal = self.server.register(version)
             if refusal is None:
                 print(f"{version} is served from now on", flush=True)
             else:
-                self._say_once(refusal)
+                self._print_once(refusal)
             return refusal is None
         return True
 
     def _unregister(self, now: float) -> bool:
         """Unregister one version whose folder is gone, where another one of its name is there."""
-        gone = self.server.registered - self._seen.keys()
+        gone = self.server.registered - self._found.keys()
         self._gone_since = {version: self._gone_since.get(version, now) for version in gone}
         for version, since in self._gone_since.items():
-            others = [one for one in self.server.registered & self._seen.keys() if one.name == version.name]
+            others = [one for one in self.server.registered & self._found.keys() if one.name == version.name]
             if not others or now - since < _GONE_SECONDS:
                 continue
             refusal = self.server.unregister(version, others[0])
             if refusal is None:
                 for path in self.server.archive_files(version):
                     path.unlink(missing_ok=True)
-                self._asked.pop(version, None)
+                self._requested.pop(version, None)
                 print(f"{version} is gone from the store and served no longer", flush=True)
             else:
-                self._say_once(refusal)
+                self._print_once(refusal)
             return refusal is None
         return True
 
-    def _say_once(self, sentence: str) -> None:
-        if sentence not in self._told:
-            self._told.add(sentence)
+    def _print_once(self, sentence: str) -> None:
+        if sentence not in self._printed:
+            self._printed.add(sentence)
             print(sentence, flush=True)

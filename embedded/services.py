@@ -52,7 +52,7 @@ class Service:
         Whether it serves.
     established
         Called once when it first became ready.
-    tend
+    maintain
         Called about every second while it runs.
     essential
         A task whose failure ends the start; another one is tried once more, later.
@@ -68,7 +68,7 @@ class Service:
     prepare: Callable[[], None] = _nothing
     ready: Callable[[], bool] = _at_once
     established: Callable[[], None] = _nothing
-    tend: Callable[[], None] = _nothing
+    maintain: Callable[[], None] = _nothing
     once: bool = False
     essential: bool = True
     succeeds_with: tuple[int, ...] = (0,)
@@ -232,9 +232,9 @@ class Platform:
             versions.prepare()
             server.prepare()
 
-        def tend() -> None:
-            server.tend()
-            versions.tend()
+        def maintain() -> None:
+            server.maintain()
+            versions.maintain()
 
         own = server.archives == ARCHIVES  # which the set-up has filled
         services = [
@@ -244,15 +244,15 @@ class Platform:
                 after=() if own else ("archives",),
                 prepare=prepare,
                 ready=server.ready,
-                tend=tend,
+                maintain=maintain,
             )
         ]
         if not own:
             archives = Service(
                 "archives",
                 versions.command,
-                prepare=versions.mark,
-                established=versions.tell,
+                prepare=versions.note_log_position,
+                established=versions.report_refusals,
                 once=True,
                 succeeds_with=(0, SOME_REFUSED),
             )

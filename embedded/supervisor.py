@@ -143,7 +143,7 @@ class Supervisor:
         if now - entry.tended_at < (1.0 if entry.ready else _TICK_SECONDS if self._changed_at else 0.2):
             return
         entry.tended_at = now
-        service.tend()
+        service.maintain()
         if not service.once and not entry.ready and service.ready():
             entry.ready = True
             if not entry.was_ready:

@@ -198,7 +198,7 @@ class TorchServe:
             environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
         return Command("torchserve", arguments, environment=environment, folder=self.folder, stop_seconds=8)
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         """Renew tokens before they expire and publish them; called every second or so."""
         keys = self._keys()
         if not keys:

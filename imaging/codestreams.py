@@ -26,7 +26,10 @@ class Codestream(NamedTuple):
 def jpeg(data: bytes) -> Codestream:
     """Read the frame header (SOFn, or JPEG-LS SOF55) of a JPEG or JPEG-LS codestream (ITU-T T.81 B.2.2).
 
-    Raises `DamagedFile` where there is none.
+    Raises
+    ------
+    DamagedFile
+        There is none.
     """
     if data[:2] != b"\xff\xd8":
         raise DamagedFile("A frame of the pixel data does not start like the JPEG it is said to be.")
@@ -60,7 +63,10 @@ def jpeg(data: bytes) -> Codestream:
 def jpeg2000(data: bytes) -> Codestream:
     """Read the SIZ marker (ITU-T T.800 A.5.1), whether or not the codestream sits in JP2 boxes.
 
-    Raises `DamagedFile` where there is none.
+    Raises
+    ------
+    DamagedFile
+        There is none.
     """
     start = data.find(_J2K_START, 0, 4096)
     siz = data[start + 4 : start + 42]

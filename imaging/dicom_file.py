@@ -52,6 +52,7 @@ class DicomFile:
         self.stream.close()
 
     def bytes_at(self, offset: int, length: int) -> bytes:
+        """`length` bytes of the stream from `offset`. Raises `DamagedFile` where it ends before."""
         self.stream.seek(offset)
         data = self.stream.read(length)
         if len(data) < length:
@@ -60,10 +61,18 @@ class DicomFile:
 
 
 def open_dicom(path: Path) -> DicomFile:
-    """Parse the header and locate the pixel data.
+    """Parse the header and locate the pixel data (PS3.10 7, PS3.5 A). The receiver closes the file.
 
-    Raises `NotAnImage` where there are none, `DamagedFile` where the file is cut off, `TooLarge` for a
-    header or a deflated body out of all proportion, `UnsupportedEncoding` for float pixels.
+    Raises
+    ------
+    NotAnImage
+        There are no pixel data (code `no_pixel_data`), or it is no DICOM at all.
+    DamagedFile
+        The file is cut off, or its parts contradict each other.
+    TooLarge
+        A header or a deflated body out of all proportion.
+    UnsupportedEncoding
+        Floating-point pixels, or a transfer syntax that is not known.
     """
     stream: BinaryIO = path.open("rb")
     try:

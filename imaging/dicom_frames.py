@@ -62,7 +62,17 @@ class PixelFormat:
 
 
 def pixel_format(file: DicomFile) -> PixelFormat:
-    """Raises `DamagedFile`, `UnsupportedEncoding` or `TooLarge` for what cannot be a picture."""
+    """The Image Pixel module of the header, every value checked before anything is allocated.
+
+    Raises
+    ------
+    DamagedFile
+        Attributes that are missing or contradict each other.
+    UnsupportedEncoding
+        A colour model or a number of bits that is not read here.
+    TooLarge
+        More frames, or larger ones, than one image may have.
+    """
     header = file.header
     rows, columns = integer(header, "Rows"), integer(header, "Columns")
     if not rows or not columns or rows < 0 or columns < 0:
@@ -104,7 +114,13 @@ def pixel_format(file: DicomFile) -> PixelFormat:
 
 
 def check_lengths(file: DicomFile, form: PixelFormat) -> None:
-    """Every frame's bytes are there. Raises `DamagedFile` where the header promises more."""
+    """See that every frame's bytes are there.
+
+    Raises
+    ------
+    DamagedFile
+        The header promises more than the file holds.
+    """
     if file.transfer_syntax.is_encapsulated:
         if len(file.fragments) < form.frames:
             raise DamagedFile(
@@ -125,9 +141,26 @@ def check_lengths(file: DicomFile, form: PixelFormat) -> None:
 
 
 def decode_frame(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDArray[Any], str]:
-    """Decode one frame to H×W or H×W×3 and the photometric interpretation that it now has (YBR is RGB).
+    """Decode one frame.
 
-    Raises `NoSuchFrame`, `DamagedFile`, `UnsupportedEncoding` or `TooLarge`.
+    Returns
+    -------
+    values
+        H×W or H×W×3 in the file's own number format: uint8, int8, uint16, int16, uint32 or int32. Not yet scaled,
+        windowed or looked up in a palette.
+    photometric
+        The interpretation that the values now have: what was YBR is RGB.
+
+    Raises
+    ------
+    NoSuchFrame
+        The file has fewer frames.
+    DamagedFile
+        The frame is cut off, or its codestream and the header contradict each other.
+    UnsupportedEncoding
+        No decoder here reads the compression; a video.
+    TooLarge
+        Decoding would need more memory than one image may have.
     """
     if not 0 <= frame < form.frames:
         raise NoSuchFrame(f"The image has {form.frames} frame(s); there is no frame {frame}.")
@@ -150,14 +183,14 @@ def decode_frame(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDArra
     preferred = _FASTEST.get(syntax, "")
     if preferred in decoder.available_plugins:
         try:
-            return _run(decoder, source, form, plugin=preferred)
+            return _decode_with(decoder, source, form, plugin=preferred)
         except DamagedFile:
             # Another decoder may know the variant; what is truly damaged fails there as well.
-            return _run(decoder, source, form)
-    return _run(decoder, source, form)
+            return _decode_with(decoder, source, form)
+    return _decode_with(decoder, source, form)
 
 
-def _run(
+def _decode_with(
     decoder: Any, source: bytes, form: PixelFormat, photometric: str | None = None, plugin: str = ""
 ) -> tuple[Any, str]:
     try:
@@ -204,9 +237,9 @@ def _decode_native(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDAr
         length, photometric = full, "YBR_FULL"
     start = frame * length
     if not file.transfer_syntax.is_little_endian and form.bits_allocated == 8 and _is_word_data(file):
-        return _run_swapped(file, form, start, length, photometric)
+        return _decode_swapped(file, form, start, length, photometric)
     data = file.bytes_at(file.pixel_offset + start, length)
-    return _run(get_decoder(file.transfer_syntax), data, form, photometric)
+    return _decode_with(get_decoder(file.transfer_syntax), data, form, photometric)
 
 
 def _is_word_data(file: DicomFile) -> bool:
@@ -214,7 +247,7 @@ def _is_word_data(file: DicomFile) -> bool:
     return file.stream.read(2) == b"OW"
 
 
-def _run_swapped(
+def _decode_swapped(
     file: DicomFile, form: PixelFormat, start: int, length: int, photometric: str
 ) -> tuple[NDArray[Any], str]:
     """Eight-bit pixels in big-endian words: the bytes of each pair change places (PS3.5 8.1.1)."""
@@ -226,7 +259,7 @@ def _run_swapped(
     data = raw[start % 2 :][:length]
     from pydicom.uid import ExplicitVRLittleEndian
 
-    return _run(get_decoder(ExplicitVRLittleEndian), data, form, photometric)
+    return _decode_with(get_decoder(ExplicitVRLittleEndian), data, form, photometric)
 
 
 def _decode_jpeg_12(data: bytes, form: PixelFormat) -> tuple[NDArray[Any], str]:

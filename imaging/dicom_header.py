@@ -93,7 +93,11 @@ def items(dataset: Dataset, keyword: str) -> list[Dataset]:
 
 
 def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list[str]]:
-    """The facts, and remarks on what is missing or unusable."""
+    """The facts of the header, and remarks on what is missing or unusable.
+
+    Side and view come from where the object at hand keeps them: Image Laterality, Laterality, functional groups or
+    anatomic region modifiers (PS3.3 10.5, C.7.6.16.2.8); View Code Sequence (CID 4014), else View Position.
+    """
     remarks: list[str] = []
     header = DicomHeader(
         patient_id=text(dataset, "PatientID"),
@@ -129,7 +133,7 @@ def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list
 
 
 def window_of(dataset: Dataset) -> Window | None:
-    """The first window (PS3.3 C.11.2), moved from rescaled units to stored ones."""
+    """The first window (PS3.3 C.11.2), moved from rescaled units (C.11.1) to stored ones; None without a usable one."""
     centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
     for group in functional_groups(dataset):
         if centre is not None and width is not None:
@@ -146,8 +150,9 @@ def window_of(dataset: Dataset) -> Window | None:
 def spacing_of(dataset: Dataset) -> tuple[Spacing | None, str | None]:
     """Micrometres per stored pixel (x, y) and the attribute that says so.
 
-    Calibrated spacing comes first, then the spacing at the imager (divided by the magnification where
-    that is known), ultrasound regions, and for slides the functional groups or the imaged volume.
+    Calibrated spacing comes first, then the spacing at the imager (PS3.3 10.7; divided by the magnification where
+    that is known), ultrasound regions (C.8.5.5), and for slides the functional groups (C.7.6.16.2.1) or the imaged
+    volume (C.8.12.4). (None, None) where the file does not say.
     """
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
         magnification = 1.0

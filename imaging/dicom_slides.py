@@ -50,7 +50,24 @@ def _has_positions(header: Dataset) -> bool:
 
 
 class DicomTiles:
-    """The one level of a whole-slide instance. `read_tile_region` takes level-0 pixels."""
+    """The one level of a whole-slide instance (PS3.3 C.8.12.4); its coordinates are level-0 pixels.
+
+    Parameters
+    ----------
+    file
+        An open file for which `is_tiled` holds; closed with this object.
+    form
+        Its checked Image Pixel module, where the caller has it.
+
+    Raises
+    ------
+    TooLarge
+        The slide claims more than `MAX_SLIDE_SIDE` pixels along a side.
+    DamagedFile
+        It has fewer frames than tiles, or does not say where they lie.
+    UnsupportedEncoding
+        Its tiles lie off the grid.
+    """
 
     def __init__(self, file: DicomFile, form: PixelFormat | None = None) -> None:
         self.file = file
@@ -89,7 +106,7 @@ class DicomTiles:
         return None
 
     def read_region(self, x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
-        """RGB, white outside the slide and where a sparse slide has no tile."""
+        """H×W×3 uint8 RGB from (`x`, `y`), white outside the slide and where a sparse slide has no tile."""
         out = np.full((rows, columns, 3), 255, dtype=np.uint8)
         tile_rows, tile_columns = self.form.rows, self.form.columns
         for row in range(max(0, y) // tile_rows, -(-min(self.rows, y + rows) // tile_rows)):

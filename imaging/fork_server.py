@@ -1,11 +1,11 @@
 """The process that decoding processes are forked from: `python -m imaging.fork_server CONTROL_FD`.
 
 It has the readers imported, no threads, no secrets in its environment and no socket but the one to its
-owner. Each job arrives as one message (JSON) with one socket, the line to the caller, and goes to an idle
+owner. Each job arrives as one message (JSON) with one socket, the caller's, for the answer, and goes to an idle
 child or to a new one: a fork costs 20 ms where a start costs half a second, an idle child costs nothing.
 A child ends after a file that it could not read, after one that took much memory, and after
 `JOBS_PER_CHILD` files, so what a bad file did to a decoder does not outlive it. When a child dies without
-an answer the fork server says so on the caller's line. The fork server ends when its owner does.
+an answer the fork server says so on the caller's socket. The fork server ends when its owner does.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
 class _Child:
     pid: int
     channel: socket.socket
-    line: socket.socket | None = None
+    reply_socket: socket.socket | None = None
     """Of the job it has; None while it is idle."""
 
 
@@ -74,7 +74,7 @@ class _ForkServer:
     def serve(self) -> None:
         while True:
             ready = [key for key, _ in self.selector.select()]
-            # Who has become idle comes before new work, so that the new work finds him.
+            # Who has become idle comes before new work, so that the new work finds it.
             for key in sorted(ready, key=lambda each: each.fileobj is self.control):
                 if key.fileobj is self.woken:
                     with contextlib.suppress(BlockingIOError):
@@ -86,28 +86,28 @@ class _ForkServer:
                             os.kill(pid, signal.SIGKILL)
                         return
                 else:
-                    self._hear(key.data)
+                    self._note_idle(key.data)
 
     def _accept(self) -> bool:
         message, descriptors, _, _ = socket.recv_fds(self.control, messages.MESSAGE_LIMIT, 1)
         if not message:
             return False
-        line = socket.socket(fileno=descriptors[0])
+        reply_socket = socket.socket(fileno=descriptors[0])
         while self.idle:
             child = self.idle.pop()
             with contextlib.suppress(OSError):
-                socket.send_fds(child.channel, [message], [line.fileno()])
-                child.line = line
+                socket.send_fds(child.channel, [message], [reply_socket.fileno()])
+                child.reply_socket = reply_socket
                 return True
         new = self._fork()
         if new is None:
-            messages.send(line, {"unavailable": True})
-            line.close()
+            messages.send(reply_socket, {"unavailable": True})
+            reply_socket.close()
             return True
-        new.line = line
+        new.reply_socket = reply_socket
         # A child that has died before its first job is `_reap`'s to report, as any other.
         with contextlib.suppress(OSError):
-            socket.send_fds(new.channel, [message], [line.fileno()])
+            socket.send_fds(new.channel, [message], [reply_socket.fileno()])
         return True
 
     def _fork(self) -> _Child | None:
@@ -127,9 +127,9 @@ class _ForkServer:
                     other.close()
                 for sibling in self.children.values():
                     sibling.channel.close()
-                    if sibling.line is not None:
-                        sibling.line.close()
-                _live(theirs)
+                    if sibling.reply_socket is not None:
+                        sibling.reply_socket.close()
+                _serve_jobs(theirs)
                 status = 0
             finally:
                 os._exit(status)
@@ -138,14 +138,14 @@ class _ForkServer:
         self.selector.register(ours, selectors.EVENT_READ, child)
         return child
 
-    def _hear(self, child: _Child) -> None:
+    def _note_idle(self, child: _Child) -> None:
         """An empty message is the child's end; `_reap` learns how it ended."""
         if not child.channel.recv(16):
             self.selector.unregister(child.channel)
             return
-        if child.line is not None:
-            child.line.close()
-            child.line = None
+        if child.reply_socket is not None:
+            child.reply_socket.close()
+            child.reply_socket = None
         self.idle.append(child)
 
     def _reap(self) -> None:
@@ -159,10 +159,10 @@ class _ForkServer:
             child = self.children.pop(pid)
             if child in self.idle:
                 self.idle.remove(child)
-            if child.line is not None:
+            if child.reply_socket is not None:
                 if status:
-                    messages.send(child.line, {"died": os.waitstatus_to_exitcode(status)})
-                child.line.close()
+                    messages.send(child.reply_socket, {"died": os.waitstatus_to_exitcode(status)})
+                child.reply_socket.close()
             with contextlib.suppress(KeyError, ValueError):
                 self.selector.unregister(child.channel)
             child.channel.close()
@@ -208,7 +208,7 @@ def _preload() -> None:
     )
 
 
-def _live(channel: socket.socket) -> None:
+def _serve_jobs(channel: socket.socket) -> None:
     """In the child: one job after another, until a file was bad, or memory or the count says enough."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -223,22 +223,22 @@ def _live(channel: socket.socket) -> None:
         if not message:
             return
         job = json.loads(message)
-        with socket.socket(fileno=descriptors[0]) as line:
-            answer, trusted = _work(job)
+        with socket.socket(fileno=descriptors[0]) as reply_socket:
+            answer, trusted = _run_job(job)
             small = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < RECYCLED_ABOVE_BYTES
             goes_on = trusted and small and served < JOBS_PER_CHILD
             if goes_on:
                 # Before the answer: its receiver may ask again at once and shall find this child idle.
                 channel.send(b"idle")
-            answer(line)
+            answer(reply_socket)
             signal.setitimer(signal.ITIMER_REAL, 0)
         if not goes_on:
             return
 
 
-def _work(job: dict[str, Any]) -> tuple[Callable[[socket.socket], None], bool]:
+def _run_job(job: dict[str, Any]) -> tuple[Callable[[socket.socket], None], bool]:
     """Do the job. Returns what sends its result or its error, and whether this process may be kept."""
-    _limit(job["limits"])
+    _apply_limits(job["limits"])
     try:
         with only_imaging_errors():
             value, array = OPERATIONS[job["operation"]].run(job["arguments"])
@@ -248,19 +248,19 @@ def _work(job: dict[str, Any]) -> tuple[Callable[[socket.socket], None], bool]:
     return partial(messages.send_result, value=value, array=array), True
 
 
-_limited = False
+_memory_limited = False
 
 
-def _limit(limits: dict[str, Any]) -> None:
+def _apply_limits(limits: dict[str, Any]) -> None:
     """Memory once for the child's life, time for each job."""
-    global _limited
+    global _memory_limited
     # SIGALRM's default action ends the process even inside a decoder that never returns to Python.
     signal.setitimer(signal.ITIMER_REAL, float(limits["wall_seconds"]))
     used = resource.getrusage(resource.RUSAGE_SELF)
     cpu = int(used.ru_utime + used.ru_stime) + 1 + int(limits["cpu_seconds"])
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu if hard == resource.RLIM_INFINITY else min(cpu, hard), hard))
-    if _limited:
+    if _memory_limited:
         return
     with open("/proc/self/statm", encoding="ascii") as statm:
         mapped = int(statm.read().split()[0]) * resource.getpagesize()
@@ -273,7 +273,7 @@ def _limit(limits: dict[str, Any]) -> None:
         _, hard = resource.getrlimit(which)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(which, (bound, bound))
-    _limited = True
+    _memory_limited = True
 
 
 if __name__ == "__main__":

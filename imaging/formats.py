@@ -22,7 +22,13 @@ _ACCEPTED = "Accepted are DICOM, PNG, JPEG, TIFF, PGM and whole-slide TIFF (SVS)
 
 
 def sniff(path: Path) -> Format:
-    """Raises `NotAnImage` for anything else, empty files and text included."""
+    """The format, told by the first 4096 bytes.
+
+    Raises
+    ------
+    NotAnImage
+        Anything else, empty files and text included.
+    """
     with path.open("rb") as stream:
         head = stream.read(4096)
     if not head:

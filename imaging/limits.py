@@ -15,7 +15,13 @@ MAX_TILE_SIDE = 8_192
 
 
 def check_frame(rows: int, columns: int, samples: int, bytes_per_sample: int) -> None:
-    """Refuse a picture that would not fit. Raises `TooLarge`."""
+    """Refuse a picture that would not fit.
+
+    Raises
+    ------
+    TooLarge
+        A side beyond `MAX_SIDE` pixels, or more than `MAX_FRAME_BYTES` decoded.
+    """
     if rows > MAX_SIDE or columns > MAX_SIDE or rows * columns * samples * bytes_per_sample > MAX_FRAME_BYTES:
         raise TooLarge(
             f"The image claims {columns} × {rows} pixels, more than one image may have "

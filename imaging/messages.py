@@ -31,24 +31,24 @@ _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_
 _DTYPES = {"|u1", "<u2", "<i2", "|i1"}
 
 
-def send(line: socket.socket, message: dict[str, Any]) -> None:
+def send(connection: socket.socket, message: dict[str, Any]) -> None:
     """Send one short message; an end that has gone away is nobody's error."""
     with contextlib.suppress(OSError):
-        line.send(json.dumps(message).encode())
+        connection.send(json.dumps(message).encode())
 
 
 def error_message(error: ImagingError) -> dict[str, Any]:
-    """What `raised` turns back into the error."""
+    """What `receive_result` turns back into the error."""
     return {"error": type(error).__name__, "reason": error.reason, "code": error.code}
 
 
-def send_result(line: socket.socket, value: Any, array: NDArray[Any] | bytes | None) -> None:
+def send_result(connection: socket.socket, value: Any, array: NDArray[Any] | bytes | None) -> None:
     """A JSON value inline, or in the shared memory where it is long; the array always in shared memory."""
     head: dict[str, Any] = {"ok": True}
     text = json.dumps(value).encode()
     if array is None and len(text) <= _INLINE_LIMIT:
         head["value"] = value
-        send(line, head)
+        send(connection, head)
         return
     shared = os.memfd_create("decoded", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
@@ -68,13 +68,13 @@ def send_result(line: socket.socket, value: Any, array: NDArray[Any] | bytes | N
         # Sealed: the receiver maps it, and nobody can shrink it under him.
         fcntl.fcntl(shared, fcntl.F_ADD_SEALS, _SEALS)
         with contextlib.suppress(OSError):
-            socket.send_fds(line, [json.dumps(head).encode()], [shared])
+            socket.send_fds(connection, [json.dumps(head).encode()], [shared])
     finally:
         # A decoding process serves many files; the receiver has its own descriptor by now.
         os.close(shared)
 
 
-def receive_result(line: socket.socket) -> tuple[Any, NDArray[Any] | bytes | None] | None:
+def receive_result(connection: socket.socket) -> tuple[Any, NDArray[Any] | bytes | None] | None:
     """The value and the array of the next message; None where the other end has gone without one.
 
     An array is a private, writable mapping of what was sent: `|u1`, `|i1`, `<u2` or `<i2` of any shape.
@@ -85,7 +85,7 @@ def receive_result(line: socket.socket) -> tuple[Any, NDArray[Any] | bytes | Non
         The one that the message tells of; `DamagedFile` where the message is not what it says.
     """
     try:
-        message, descriptors, _, _ = socket.recv_fds(line, MESSAGE_LIMIT, 1)
+        message, descriptors, _, _ = socket.recv_fds(connection, MESSAGE_LIMIT, 1)
     except ConnectionResetError:
         return None
     try:
@@ -93,7 +93,7 @@ def receive_result(line: socket.socket) -> tuple[Any, NDArray[Any] | bytes | Non
             return None
         head = json.loads(message)
         if "ok" not in head:
-            raise _raised(head)
+            raise _error_of(head)
         return _unpacked(head, descriptors[0] if descriptors else None)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise errors.DamagedFile("The decoder's answer cannot be read.") from error
@@ -128,7 +128,7 @@ def _unpacked(head: dict[str, Any], shared: int | None) -> tuple[Any, NDArray[An
     return value, np.frombuffer(mapped, dtype=dtype, count=length // dtype.itemsize).reshape(shape)
 
 
-def _raised(head: dict[str, Any]) -> ImagingError:
+def _error_of(head: dict[str, Any]) -> ImagingError:
     if "error" in head:
         kind = getattr(errors, str(head["error"]), None)
         if isinstance(kind, type) and issubclass(kind, ImagingError):

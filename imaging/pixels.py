@@ -58,17 +58,28 @@ class Pixels:
 
 
 def display_8bit(pixels: Pixels, window: Window | None = None) -> NDArray[np.uint8]:
-    """Apply the window (given, the file's, or a percentile one) and the photometric interpretation.
+    """Apply the window and the photometric interpretation.
 
-    Returns uint8 H×W or H×W×3; high is bright. Linear windows follow DICOM PS3.3 C.11.2.1.2.1, the others
-    C.11.2.1.3. Sixteen-bit values go through a table, so that a 12-megapixel film takes a few milliseconds.
+    Parameters
+    ----------
+    pixels
+        Colour is given back as it is.
+    window
+        In stored values; by default the file's own where it is usable, else from the 0.1st to the 99.9th percentile.
+        Linear windows follow DICOM PS3.3 C.11.2.1.2.1, the others C.11.2.1.3.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        H×W or H×W×3; high is bright. Values go through a table of their whole range, so that a 12-megapixel film
+        takes a few milliseconds.
     """
     values = pixels.values
     if pixels.photometric == "RGB":
         return np.asarray(values, dtype=np.uint8)
     chosen = window or _usable_window(pixels)
     low, high = int(np.iinfo(values.dtype).min), int(np.iinfo(values.dtype).max)
-    table = _windowed(np.arange(low, high + 1, dtype=np.float64), chosen)
+    table = _windowed_8_bit(np.arange(low, high + 1, dtype=np.float64), chosen)
     if pixels.photometric == "MONOCHROME1":
         table = 255 - table
     if low:
@@ -77,7 +88,7 @@ def display_8bit(pixels: Pixels, window: Window | None = None) -> NDArray[np.uin
     return np.take(table, values)
 
 
-def _windowed(values: NDArray[np.float64], window: Window) -> NDArray[np.uint8]:
+def _windowed_8_bit(values: NDArray[np.float64], window: Window) -> NDArray[np.uint8]:
     centre, width = window.centre, window.width
     if window.function == "SIGMOID":
         scaled = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -700, 700)))

@@ -37,7 +37,7 @@ def describe(path: Path, found: Format, *, prove: bool) -> Description:
 
 
 def read(path: Path, found: Format, frame: int) -> Pixels:
-    """See `imaging.reader.read`. Transparency is dropped; EXIF orientation is not applied, so that places
+    """See `imaging.reader.read`. Transparency is dropped; EXIF orientation is not applied, so that coordinates
     are those of the stored pixels."""
     return _read_tiff(path, frame) if found == "tiff" else _read_pillow(path, found, frame)
 
@@ -73,7 +73,7 @@ def _pillow_facts(path: Path, found: Format) -> tuple[dict[str, Any], Spacing | 
         dpi = image.info.get("dpi")
         spacing = None
         if isinstance(dpi, tuple) and len(dpi) == 2 and all(value and value > 0 for value in dpi):
-            spacing = believable(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
+            spacing = plausible_spacing(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
         facts = {
             "rows": image.height,
             "columns": image.width,
@@ -121,7 +121,7 @@ def _read_pillow(path: Path, found: Format, frame: int) -> Pixels:
         dpi = image.info.get("dpi")
         spacing = None
         if isinstance(dpi, tuple) and len(dpi) == 2 and all(value and value > 0 for value in dpi):
-            spacing = believable(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
+            spacing = plausible_spacing(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
     return Pixels(
         values=np.ascontiguousarray(values),
         photometric="MONOCHROME2" if gray else "RGB",
@@ -291,9 +291,9 @@ def _tiff_spacing(page: Any) -> Spacing | None:
         if not tag.value[0] or not tag.value[1]:
             return None
         found.append(unit * tag.value[1] / tag.value[0])
-    return believable(found[0], found[1])
+    return plausible_spacing(found[0], found[1])
 
 
-def believable(x: float, y: float) -> Spacing | None:
+def plausible_spacing(x: float, y: float) -> Spacing | None:
     """The spacing in µm if no screen's or scanner's default could be meant."""
     return (x, y) if 0.02 <= x < FINEST_DEFAULT_UM and 0.02 <= y < FINEST_DEFAULT_UM else None

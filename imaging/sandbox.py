@@ -86,7 +86,7 @@ class Sandbox:
             raise DecoderUnavailable("The decoders are busy. Try again in a moment.")
         try:
             for _ in range(2):
-                answer = self._once(operation.name, arguments)
+                answer = self._attempt(operation.name, arguments)
                 if answer is not None:
                     return operation.result(*answer)
             raise DecoderUnavailable("The decoding process ended twice without an answer.")
@@ -105,14 +105,14 @@ class Sandbox:
     def start(self) -> None:
         """Start the fork server now, so that the first file does not wait half a second for it."""
         with self._lock:
-            self._started()
+            self._running_fork_server()
 
     def close(self) -> None:
         """End the fork server and its children."""
         with self._lock:
             self._stop()
 
-    def _once(
+    def _attempt(
         self, operation: str, arguments: dict[str, Any]
     ) -> tuple[Any, NDArray[Any] | bytes | None] | None:
         """None where the fork server itself was lost, which is worth another try."""
@@ -123,13 +123,13 @@ class Sandbox:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ours:
             with theirs, self._lock:
-                control = self._started()
+                control = self._running_fork_server()
                 try:
                     socket.send_fds(control, [message], [theirs.fileno()])
                 except OSError:
                     self._stop()
                     return None
-            answer = self._answer(ours)
+            answer = self._wait_for_result(ours)
         if answer is None:
             with self._lock:
                 # Another thread may have noticed first and started the next one.
@@ -137,15 +137,15 @@ class Sandbox:
                     self._stop()
         return answer
 
-    def _answer(self, line: socket.socket) -> tuple[Any, NDArray[Any] | bytes | None] | None:
+    def _wait_for_result(self, reply: socket.socket) -> tuple[Any, NDArray[Any] | bytes | None] | None:
         # poll and not select: a busy server has file descriptors above 1024.
         waiting = select.poll()
-        waiting.register(line, select.POLLIN)
+        waiting.register(reply, select.POLLIN)
         if not waiting.poll((self.limits.wall_seconds + _LATE_SECONDS) * 1000):
             raise TooLarge("Decoding this file takes too long.", code="too_slow")
-        return messages.receive_result(line)
+        return messages.receive_result(reply)
 
-    def _started(self) -> socket.socket:
+    def _running_fork_server(self) -> socket.socket:
         if self._control is not None and self._process is not None and self._process.poll() is None:
             return self._control
         self._stop()
@@ -188,7 +188,7 @@ class Sandbox:
                 self._process.wait()
             self._process = None
 
-    def _forget(self) -> None:
+    def _detach_after_fork(self) -> None:
         """In a forked process: the fork server belongs to the parent. Let go of its socket without a word."""
         if self._control is not None:
             self._control.close()
@@ -201,12 +201,12 @@ class Sandbox:
 _instances: weakref.WeakSet[Sandbox] = weakref.WeakSet()
 
 
-def _forget_all() -> None:
+def _detach_all_after_fork() -> None:
     for instance in list(_instances):
-        instance._forget()
+        instance._detach_after_fork()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(after_in_child=_detach_all_after_fork)
 
 SHARED = Sandbox()
 

@@ -50,7 +50,12 @@ def is_slide(path: Path) -> bool:
 def open_slide(path: str | Path) -> Slide:
     """Open a whole-slide file, DICOM or TIFF. Close it, or use it as a context manager.
 
-    Raises `NotAnImage` where the file is no slide, `DamagedFile` or `TooLarge`.
+    Raises
+    ------
+    NotAnImage
+        The file is no slide (code `not_a_slide`), or nothing that is read here.
+    DamagedFile, TooLarge, UnsupportedEncoding
+        It is one, and cannot be read.
     """
     path = Path(path)
     if formats.sniff(path) == "dicom":
@@ -68,7 +73,7 @@ def open_slide(path: str | Path) -> Slide:
 
 
 class Slide:
-    """One open slide."""
+    """One open slide. `mpp` is µm per level-0 pixel, (x, y), or None; `levels` are from fine to coarse."""
 
     def __init__(self, source: DicomTiles | TiffLevels) -> None:
         self._source = source
@@ -102,7 +107,15 @@ class Slide:
         )
 
     def downsample_for(self, um_per_px: float) -> float:
-        """Level-0 pixels per output pixel. Raises `NotAnImage` where the slide does not say its scale."""
+        """Level-0 pixels per output pixel at a resolution in µm per pixel.
+
+        Raises
+        ------
+        NotAnImage
+            The slide does not say its scale (code `no_scale`).
+        NoSuchFrame
+            The resolution is no positive number.
+        """
         if self.mpp is None:
             raise NotAnImage("The slide does not say how many micrometres a pixel is.", code="no_scale")
         if not math.isfinite(um_per_px) or um_per_px <= 0:
@@ -110,9 +123,28 @@ class Slide:
         return um_per_px / ((self.mpp[0] + self.mpp[1]) / 2)
 
     def read_at(self, um_per_px: float, box: Box | None = None) -> NDArray[np.uint8]:
-        """The region (level-0 pixels `(x0, y0, x1, y1)`, default everything) at a resolution.
+        """A region at a resolution.
 
-        Returns H×W×3 uint8. Raises `TooLarge` where the result would not fit one image.
+        Parameters
+        ----------
+        um_per_px
+            µm per pixel of the result.
+        box
+            `(x0, y0, x1, y1)` in level-0 pixels, default everything.
+
+        Returns
+        -------
+        NDArray[np.uint8]
+            H×W×3 RGB, averaged over the pixels that each covers.
+
+        Raises
+        ------
+        NotAnImage
+            The slide does not say its scale (code `no_scale`).
+        TooLarge
+            The result is empty or would not fit one image.
+        DamagedFile
+            A part of the slide cannot be decoded.
         """
         return self.read_scaled(self.downsample_for(um_per_px), box)
 
@@ -144,7 +176,13 @@ class Slide:
             yield top, self.strip(downsample, top, min(rows_per_strip, total - top))
 
     def strip(self, downsample: float, top: int, rows: int) -> NDArray[np.uint8]:
-        """Rows `top` to `top + rows` of the slide at `downsample`."""
+        """Rows `top` to `top + rows` (fewer at the lower edge) of the slide at `downsample`: H×W×3 uint8.
+
+        Raises
+        ------
+        NoSuchFrame
+            `top` lies outside the slide.
+        """
         total = max(1, round(self.rows / downsample))
         if not 0 <= top < total:
             raise NoSuchFrame(f"At this resolution the slide has {total} rows.")
@@ -161,7 +199,20 @@ class Slide:
         return deepzoom.descriptor(self.columns, self.rows)
 
     def tile(self, level: int, column: int, row: int) -> bytes:
-        """One DeepZoom tile as JPEG. Level `dzi_levels − 1` is full size. Raises `NoSuchFrame`."""
+        """One DeepZoom tile as JPEG, with its overlap.
+
+        Parameters
+        ----------
+        level
+            From 0 (one pixel) to `geometry.dzi_levels − 1` (full size).
+        column, row
+            Of the tile within its level.
+
+        Raises
+        ------
+        NoSuchFrame
+            The slide has no such level or tile.
+        """
         count = deepzoom.level_count(self.columns, self.rows)
         if not 0 <= level < count:
             raise NoSuchFrame(f"The slide has levels 0 to {count - 1}.")

@@ -20,7 +20,15 @@ _YCBCR = 6
 
 
 def open_tiff_levels(path: Path) -> TiffLevels:
-    """OpenSlide's reading, or `RgbInYcbcrLevels` where that shows magenta glass."""
+    """OpenSlide's reading, or `RgbInYcbcrLevels` where that shows magenta glass. The receiver closes it.
+
+    Raises
+    ------
+    DamagedFile
+        OpenSlide cannot open the file.
+    TooLarge
+        The slide, or one of its tiles, claims to be larger than any slide is.
+    """
     levels = TiffLevels(path)
     try:
         if levels.vendor == "generic-tiff" and _glass_is_magenta(levels):
@@ -66,7 +74,13 @@ class TiffLevels:
         self.handle.close()
 
     def read_level(self, level: int, x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
-        """`x`, `y` in the level's own pixels."""
+        """H×W×3 uint8 RGB from (`x`, `y`) in the level's own pixels, white where nothing was scanned.
+
+        Raises
+        ------
+        DamagedFile
+            A part of the slide cannot be decoded.
+        """
         from PIL import Image
 
         scale = self.levels[level].downsample

@@ -18,7 +18,7 @@ START_SECONDS = 240
 
 @dataclass
 class Host:
-    """One TorchServe; `tend` must be called while it runs, for its tokens."""
+    """One TorchServe; `maintain` must be called while it runs, for its tokens."""
 
     server: TorchServe
     log: Path
@@ -38,7 +38,7 @@ class Host:
         while not self.server.ready():
             assert self.child is not None
             assert self.child.running() and time.monotonic() < deadline, self.child.log_tail()
-            self.server.tend()
+            self.server.maintain()
             time.sleep(0.25)
 
 

@@ -122,7 +122,6 @@ def renew(claim: Claim) -> bool:
     return ours.update(lease_expires_at=Now() + _lease()) == 1
 
 
-@transaction.atomic
 def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> bool:
     """Keep a result with its masks, heat maps and findings; False (and nothing kept) if the job went on
     without this attempt.
@@ -132,22 +131,23 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
     Unavailable, StorageFull
         The storage takes no file now; nothing is kept.
     """
-    # Files first: no row is locked while bytes travel.
+    # Files first: no transaction is open while bytes travel. What a lost attempt leaves is collected.
     files = [storage.store_bytes(image.png, "image/png") for image in made]
-    job = _job_of(claim)
-    if job is None or _replaced(job):
-        return False
-    Artefact.objects.bulk_create(
-        Artefact(id=image.id, job=job, instance=claim.instances[image.index], kind=image.kind, file=file)
-        for image, file in zip(made, files, strict=True)
-    )
-    _keep_findings(job, claim.instances, result)
-    manifest = manifest_of(job.model_version)
-    job.result = result.model_dump(mode="json")
-    job.score = result.probabilities.get(manifest.positive_class)
-    transitions.end_attempt(job, Outcome.SUCCEEDED)
-    transitions.end(job, State.SUCCEEDED)
-    return True
+    with transaction.atomic():
+        job = _job_of(claim)
+        if job is None or _replaced(job):
+            return False
+        Artefact.objects.bulk_create(
+            Artefact(id=image.id, job=job, instance=claim.instances[image.index], kind=image.kind, file=file)
+            for image, file in zip(made, files, strict=True)
+        )
+        _keep_findings(job, claim.instances, result)
+        manifest = manifest_of(job.model_version)
+        job.result = result.model_dump(mode="json")
+        job.score = result.probabilities.get(manifest.positive_class)
+        transitions.end_attempt(job, Outcome.SUCCEEDED)
+        transitions.end(job, State.SUCCEEDED)
+        return True
 
 
 @transaction.atomic

@@ -48,8 +48,10 @@ class Key:
 
         The lock belongs to the database session: a process that dies lets go of it.
 
-        Raises:
-            Conflict: a request with this key is still running.
+        Raises
+        ------
+        Conflict
+            A request with this key is still running.
         """
         number = int.from_bytes(
             hashlib.sha256(f"{self.token.pk}\0{self.key}".encode()).digest()[:8], "big", signed=True
@@ -67,8 +69,10 @@ class Key:
     def first_answer(self) -> IdempotentAnswer | None:
         """What the key was answered before, if its seven days have not passed.
 
-        Raises:
-            Invalid: the key came with another body.
+        Raises
+        ------
+        Invalid
+            The key came with another body.
         """
         answer = IdempotentAnswer.objects.filter(
             token=self.token, key=self.key, expires_at__gt=timezone.now()

@@ -45,9 +45,16 @@ class StudyParts:
 def received_parts(request: HttpRequest) -> Iterator[StudyParts]:
     """Read the whole body. Inside the block the files are there; afterwards those not moved away are gone.
 
-    Raises:
-        UnsupportedMedia: not multipart. PayloadTooLarge: too many parts, or a `study` part over 2.5 MB.
-        Invalid: a part is unknown, unnamed or incomplete. StorageFull: the disk is full.
+    Raises
+    ------
+    UnsupportedMedia
+        Not multipart.
+    PayloadTooLarge
+        Too many parts, or a `study` part over 2.5 MB.
+    Invalid
+        A part is unknown, unnamed or incomplete.
+    StorageFull
+        The disk is full.
     """
     if request.content_type != "multipart/form-data":
         raise UnsupportedMedia("Send multipart/form-data with a part `study` and parts `files`.")

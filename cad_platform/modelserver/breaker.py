@@ -50,7 +50,7 @@ class CircuitBreaker:
         with self._lock:
             return self._state()
 
-    def admits(self) -> bool:
+    def allows_call(self) -> bool:
         """Whether the caller may call now. After True, exactly one of `succeeded`, `failed` or `released`
         must follow."""
         with self._lock:

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 TRIES = 4
 #: Full jitter: before try n wait a random share of `min(cap, base · 2ⁿ)` seconds.
 BACKOFF_BASE, BACKOFF_CAP = 0.1, 2.0
-_AWAY = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
+_UNREACHABLE = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
 _NOT_LOADED = frozenset({"ModelNotFoundException", "ModelVersionNotFoundException"})
 _TOKEN_REFUSED = frozenset({"InvalidKeyException", "TokenExpiredException"})
 
@@ -62,11 +62,11 @@ class Host:
     calls: int = 0
 
 
-class _Refused(Exception):
+class _TokenRefused(Exception):
     """The host says that the token is not valid."""
 
 
-class _Away(Exception):
+class _HostUnreachable(Exception):
     """The host cannot answer now."""
 
 
@@ -169,14 +169,14 @@ class TorchServeModelServer:
         from inference.runtime.handler import INPUT, MODEL_MS
 
         body = wire.encode({INPUT: tensor})
-        answer = self._ask(manifest, body, deadline)
+        answer = self._request(manifest, body, deadline)
         try:
             tensors, values = wire.decode(answer)
             return ForwardOutput(tensors, values[MODEL_MS])
         except (wire.WireError, KeyError) as error:
             raise AnalysisError("the model server's answer cannot be read") from error
 
-    def _ask(self, manifest: ModelManifest, body: bytes, deadline: Deadline) -> bytes:
+    def _request(self, manifest: ModelManifest, body: bytes, deadline: Deadline) -> bytes:
         """POST until a host answers, none is left that may have the version, the tries are used up or the deadline
         passes."""
         path = f"/predictions/{manifest.name}/{manifest.version}"
@@ -187,7 +187,7 @@ class TorchServeModelServer:
         tried: Counter[str] = Counter()
         absent: set[str] = set()
         while True:
-            host = self._take(deadline, tried, absent)
+            host = self._reserve_host(deadline, tried, absent)
             if host is not None:
                 tried[host.url] += 1
                 try:
@@ -197,16 +197,16 @@ class TorchServeModelServer:
                     if all(host.url in absent for host in self.hosts):
                         raise VersionNotServed(f"no model server has {wanted}") from None
                     continue
-                except _Refused:
+                except _TokenRefused:
                     self._tokens.forget()
                     if not refused_before:
                         refused_before = True
                         continue
                     reason = "the model server refuses the token"
-                except _Away as error:
+                except _HostUnreachable as error:
                     reason = str(error)
                 finally:
-                    self._give_back(host)
+                    self._release_host(host)
             attempt += 1
             if attempt >= TRIES:
                 others = f"; the hosts that answer do not have {wanted}" if absent else ""
@@ -225,7 +225,7 @@ class TorchServeModelServer:
             )
         except httpx.HTTPError as error:
             host.breaker.failed()
-            raise _Away(type(error).__name__) from error
+            raise _HostUnreachable(type(error).__name__) from error
         except BaseException:
             # A task's time limit is raised wherever it happens to be.
             host.breaker.released()
@@ -236,12 +236,12 @@ class TorchServeModelServer:
         if answer.status_code == 404 and _error_type(answer) in _NOT_LOADED:
             host.breaker.succeeded()
             raise _NotLoaded
-        if answer.status_code in _AWAY:
+        if answer.status_code in _UNREACHABLE:
             host.breaker.failed()
-            raise _Away(f"status {answer.status_code}")
+            raise _HostUnreachable(f"status {answer.status_code}")
         host.breaker.succeeded()
         if answer.status_code in {401, 403} or _error_type(answer) in _TOKEN_REFUSED:
-            raise _Refused
+            raise _TokenRefused
         logger.warning("model server refused a request: %s, status %d", path, answer.status_code)
         raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
 
@@ -250,21 +250,21 @@ class TorchServeModelServer:
         token = self._tokens.token(kind)
         return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def _take(self, deadline: Deadline, tried: Counter[str], absent: set[str]) -> Host | None:
+    def _reserve_host(self, deadline: Deadline, tried: Counter[str], absent: set[str]) -> Host | None:
         """Of the hosts that admit a call and may have the version the one that this call has tried least, then the
         least busy; None when all of them rest."""
         candidates = [host for host in self.hosts if host.url not in absent]
         with self._free:
             while True:
                 for host in _by_preference(candidates, tried):
-                    if host.calls < self._concurrency and host.breaker.admits():
+                    if host.calls < self._concurrency and host.breaker.allows_call():
                         host.calls += 1
                         return host
                 if not any(host.calls >= self._concurrency for host in candidates):
                     return None
                 self._free.wait(min(1.0, deadline.remaining()))
 
-    def _give_back(self, host: Host) -> None:
+    def _release_host(self, host: Host) -> None:
         with self._free:
             host.calls -= 1
             self._free.notify()

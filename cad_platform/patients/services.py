@@ -124,8 +124,14 @@ def open_reviews(actor: Actor, *, only_open: bool, page: str | None, size: int) 
 def decide_review(actor: Actor, review_id: uuid.UUID, *, take_over: bool) -> DemographicsReview:
     """Keep the stored demographics, or take over the reported ones.
 
-    Raises:
-        NotFound: no such review at the actor's site. Conflict: somebody else has decided it.
+    Raises
+    ------
+    NotFound
+        No such review at the actor's site.
+    NotPermitted
+        The role may not decide.
+    Conflict
+        Somebody else has decided it.
     """
     review = (
         DemographicsReview.objects.select_for_update(of=("self",))

@@ -71,9 +71,9 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), revision)
     signed_at = prepared.signature.signed_at
     pdf = typeset(prepared.document, created=signed_at)
+    # The file first: no transaction is open while bytes travel.
+    stored = storage.store_bytes(pdf, "application/pdf")
     with transaction.atomic():
-        # The file first: no row of the case is locked while bytes travel.
-        stored = storage.store_bytes(pdf, "application/pdf")
         report = lock_draft(actor, report_id, "report.sign")
         # Printed, though no part of the record: nobody corrects the patient between this look and the commit.
         report.study.patient = lock_patient(report.study.patient_id)

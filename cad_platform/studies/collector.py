@@ -27,8 +27,10 @@ class Collected:
 def collect() -> Collected:
     """One round. Whatever is younger than `COLLECT_AFTER_SECONDS` stays: somebody may be about to name it.
 
-    Raises:
-        Unavailable: the storage or the database does not answer; what is left is for the next round.
+    Raises
+    ------
+    Unavailable
+        The storage does not answer; what is left is for the next round.
     """
     older_than = time.time() - settings.COLLECT_AFTER_SECONDS
     rows = _collect_rows()

@@ -81,9 +81,18 @@ def frame_tag(instance: Instance, frame: int) -> str:
 
 
 def open_frame(instance: Instance, frame: int) -> OpenFrame:
-    """The decoded frame, from the cache or decoded once for all who wait.
+    """The decoded frame, from the cache or decoded once for all who wait; its receiver closes it.
 
-    Raises `NotFound` for a frame that the image does not have and `Invalid` when it cannot be decoded.
+    Raises
+    ------
+    NotFound
+        The image has no such frame, or is a slide.
+    Invalid
+        It cannot be decoded.
+    Unavailable
+        The decoders are busy, or the storage does not answer.
+    StorageFull
+        The disk of the cache has no room.
     """
     _require_plain(instance)
     _require_frame(instance, frame)
@@ -152,7 +161,7 @@ def slide_dzi(instance: Instance) -> str:
 
 
 def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
-    """One Deep Zoom tile (JPEG). Raises `NotFound` for a place outside the slide."""
+    """One Deep Zoom tile (JPEG). Raises `NotFound` outside the slide, and for an image that is none."""
     return _of_slide(instance, lambda path: sandbox.slide_tile(path, level, column, row))
 
 

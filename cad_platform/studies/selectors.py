@@ -25,8 +25,12 @@ def studies_for(actor: Actor) -> QuerySet[Study]:
 def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
     """The study with this UID at the actor's site; the one that is not withdrawn, else the latest.
 
-    Raises:
-        NotFound: there is none at the site. NotPermitted: the role or token may not read studies.
+    Raises
+    ------
+    NotFound
+        There is none at the site.
+    NotPermitted
+        The role or token may not read studies.
     """
     require(actor, "study.view")
     assert actor.site_id is not None
@@ -61,8 +65,12 @@ def images_of(actor: Actor, study: Study) -> list[Instance]:
 def image(actor: Actor, image_id: uuid.UUID) -> Instance:
     """One image of the actor's site, with its study, file and slide.
 
-    Raises:
-        NotFound: there is none at the site. NotPermitted: the role or token may not see images.
+    Raises
+    ------
+    NotFound
+        There is none at the site.
+    NotPermitted
+        The role or token may not see images.
     """
     require(actor, "image.view")
     assert actor.site_id is not None

@@ -1,8 +1,9 @@
 """Content-addressed files: `objects/ab/cd/<sha256>` on a file system or in an S3 bucket.
 
-The bytes are durable before the row that names them commits, so no crash leaves a row without its file; a
-file without a row is removed by `studies.collector`. Both sides take an advisory lock on the file's bucket,
-shared here and exclusive there, so that a file is never collected while a transaction is about to name it.
+First the bytes (`deposit`, durable, outside of every transaction), then the row that names them (`name`), so no crash
+leaves a row without its file; a file without a row is removed by `studies.collector`. Naming and collecting take an
+advisory lock on the file's bucket, shared here and exclusive there, so that a file is never collected while a
+transaction is about to commit its name.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,14 +22,13 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
-from django.utils import timezone
 
+from cad_platform.core.errors import Unavailable
 from cad_platform.studies.models import StoredFile
 from cad_platform.studies.objects import FileObjects, Objects, disk_errors
 
 #: First key of the advisory locks; the second is the first byte of the hash.
 LOCK_CLASS = 0x0CAD0001
-_CHUNK = 1024 * 1024
 
 
 def objects() -> Objects:
@@ -52,54 +54,94 @@ def _objects(url: str) -> Objects:
     raise ImproperlyConfigured("CAD_STORAGE_URL must be file:///folder or s3://bucket/prefix.")
 
 
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in lower-case hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+@dataclass(frozen=True)
+class Deposit:
+    """Bytes that are durable in the storage and that no row names yet."""
+
+    sha256: str
+    size: int
+    media_type: str
+    deposited_at: float = field(default_factory=time.time)
+    """Seconds since the epoch: the collector takes what stays without a name for an hour."""
 
 
-@transaction.atomic
-def store(path: Path, media_type: str, *, sha256: str = "") -> StoredFile:
-    """Move `path` into the storage and name it by a row; refer to it within the hour, or it is collected.
+def deposit(path: Path, media_type: str, *, sha256: str) -> Deposit:
+    """Move a file into the storage, durable on return. Belongs before the transaction that names it, since bytes may
+    travel for minutes; what nothing names is collected.
 
-    Args:
-        path: a complete file; it is gone afterwards. In `settings.UPLOAD_DIR` moving it is a rename.
-        sha256: its hash where the caller has computed it from the same bytes; computed here otherwise.
+    Parameters
+    ----------
+    path
+        A complete file; it is gone afterwards. In `settings.UPLOAD_DIR` moving it is a rename.
+    sha256
+        Its hash, computed from the same bytes.
 
-    Raises:
-        StorageFull: no room. Unavailable: the storage does not answer. In both cases nothing was stored.
+    Raises
+    ------
+    StorageFull
+        There is no room.
+    Unavailable
+        The storage does not answer. In both cases nothing was stored.
     """
-    digest = sha256 or sha256_of(path)
-    keep_from_collector(digest)
     size = path.stat().st_size
-    objects().put(path, digest)
-    row, created = StoredFile.objects.get_or_create(
-        sha256=digest, defaults={"size": size, "media_type": media_type}
-    )
-    if not created:  # young again, as its bytes are
-        StoredFile.objects.filter(sha256=digest).update(stored_at=timezone.now())
-    return row
+    objects().put(path, sha256)
+    return Deposit(sha256, size, media_type)
 
 
-def store_bytes(data: bytes, media_type: str) -> StoredFile:
-    """As `store`, for something made in memory: a mask, a heat map, a PDF."""
+def deposit_bytes(data: bytes, media_type: str) -> Deposit:
+    """As `deposit`, for something made in memory: a mask, a heat map, a PDF."""
     with disk_errors():
-        descriptor, name = tempfile.mkstemp(dir=settings.UPLOAD_DIR, prefix="made-", suffix=".part")
-        path = Path(name)
+        descriptor, temporary = tempfile.mkstemp(dir=settings.UPLOAD_DIR, prefix="made-", suffix=".part")
+        path = Path(temporary)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            return store(path, media_type, sha256=hashlib.sha256(data).hexdigest())
+            return deposit(path, media_type, sha256=hashlib.sha256(data).hexdigest())
         finally:
             path.unlink(missing_ok=True)
+
+
+@transaction.atomic
+def name(deposits: Iterable[Deposit]) -> None:
+    """Name deposited bytes by rows (their key is the hash), in the transaction that refers to them.
+
+    Raises
+    ------
+    Unavailable
+        They were deposited so long ago that they have been collected. The same may be sent again.
+    """
+    # One each, in one order, so that two transactions that name the same bytes cannot wait for each other.
+    by_hash = {each.sha256: each for each in sorted(deposits, key=lambda each: each.sha256)}
+    keep_from_collector(*by_hash)
+    for each in by_hash.values():
+        if time.time() - each.deposited_at > settings.COLLECT_AFTER_SECONDS / 2 and not exists(each.sha256):
+            raise Unavailable("The files were not used in time and are gone. Please send them again.")
+    StoredFile.objects.bulk_create(
+        [
+            StoredFile(sha256=each.sha256, size=each.size, media_type=each.media_type)
+            for each in by_hash.values()
+        ],
+        update_conflicts=True,
+        unique_fields=["sha256"],
+        update_fields=["stored_at"],  # young again, as its bytes are
+    )
+
+
+def store_bytes(data: bytes, media_type: str) -> StoredFile:
+    """Deposit something made in memory and name it at once; refer to it within the hour, or it is collected."""
+    deposited = deposit_bytes(data, media_type)
+    name([deposited])
+    return StoredFile.objects.get(pk=deposited.sha256)
 
 
 @contextmanager
 def open(sha256: str) -> Iterator[Path]:
     """A local path of the file, valid inside the block. The file must not be written to.
 
-    Raises:
-        Unavailable: the storage does not answer, or the file is missing from it.
+    Raises
+    ------
+    Unavailable
+        The storage does not answer, or the file is missing from it.
     """
     with objects().open(sha256) as path:
         yield path
@@ -114,10 +156,18 @@ def delete(sha256: str) -> None:
     objects().delete(sha256)
 
 
-def keep_from_collector(sha256: str) -> None:
-    """Keep the collector away from the file until the current transaction ends."""
+def keep_from_collector(*hashes: str) -> None:
+    """Keep the collector away from the files until the current transaction ends."""
+    buckets = sorted({_bucket(sha256) for sha256 in hashes})
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, %s)", [LOCK_CLASS, int(sha256[:2], 16)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, bucket) FROM unnest(%s::int[]) AS bucket",
+            [LOCK_CLASS, buckets],
+        )
+
+
+def _bucket(sha256: str) -> int:
+    return int(sha256[:2], 16)
 
 
 @contextmanager
@@ -125,6 +175,6 @@ def locked_for_collection(sha256: str) -> Iterator[bool]:
     """For the collector: a transaction in which nobody is about to name the file, or False if somebody is."""
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, int(sha256[:2], 16)])
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, _bucket(sha256)])
             alone = bool(cursor.fetchone()[0])
         yield alone

@@ -64,10 +64,8 @@ def signed_in(user: User) -> Client:
 def stored(
     at: Site, content: bytes, media_type: str, tmp_path: Path, modality: str = "MG", **fields: Any
 ) -> Instance:
-    path = tmp_path / "posted"
-    path.write_bytes(content)
     with transaction.atomic():
-        file = storage.store(path, media_type)
+        file = storage.store_bytes(content, media_type)
         return factories.instance(factories.study(at, modality), file=file, **fields)
 
 

@@ -39,23 +39,23 @@ class Served:
     child: Child
 
     def wait(self, until: Callable[[], bool]) -> None:
-        """Tend, as the supervisor does, until it is so; tending must never wait."""
+        """Tend, as the supervisor does, until it is so; maintenance must never wait."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not until():
             assert self.child.running() and time.monotonic() < deadline, self.child.log_tail()
-            self.tend()
+            self.maintain()
             time.sleep(0.1)
 
-    def tend(self) -> None:
+    def maintain(self) -> None:
         begun = time.monotonic()
-        self.server.tend()
-        self.versions.tend()
+        self.server.maintain()
+        self.versions.maintain()
         assert time.monotonic() - begun < 2
 
     def tend_for(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            self.tend()
+            self.maintain()
             time.sleep(0.1)
 
     def answer(self, version: str, name: str = NAME) -> np.ndarray | int:

@@ -76,10 +76,10 @@ def test_tokens_that_soon_expire_are_renewed_and_the_minting_one_is_not_publishe
 
     monkeypatch.setattr(server, "_ask", mint)
     server.key_file.write_text(json.dumps(keys(30)))
-    server.tend()
+    server.maintain()
     assert renewed == [] and current_token(server.token_file) == "inference30"
     server.key_file.write_text(json.dumps(keys(10)))
-    server.tend()
+    server.maintain()
     assert renewed == ["/token?type=inference"] and current_token(server.token_file) == "inference60"
     assert set(json.loads(server.token_file.read_text())) == {"inference", "management"}
     assert stat.S_IMODE(server.token_file.stat().st_mode) == 0o600
@@ -89,7 +89,7 @@ def test_half_a_key_file_is_waited_for(tmp_path: Path) -> None:
     server = TorchServe(StateFolder(tmp_path / "state"), _archives(tmp_path / "mar"))
     server.prepare()
     server.key_file.write_text('{"inference": {"key"')
-    server.tend()
+    server.maintain()
     assert current_token(server.token_file) is None
 
 

@@ -39,13 +39,13 @@ def test_the_newest_served_version_is_chosen_while_the_server_starts(
         known = {version.version: version for version in services.register_from_store(SYSTEM).versions}
         over = threading.Event()
 
-        def tend() -> None:
+        def maintain() -> None:
             while not over.is_set():
-                host.server.tend()
+                host.server.maintain()
                 time.sleep(0.2)
 
-        tending = threading.Thread(target=tend)
-        tending.start()
+        maintenance = threading.Thread(target=maintain)
+        maintenance.start()
         try:
             said = StringIO()
             call_command("choose_defaults", wait=240, stdout=said)
@@ -54,7 +54,7 @@ def test_the_newest_served_version_is_chosen_while_the_server_starts(
             probes.probe_standby()
         finally:
             over.set()
-            tending.join(10)
+            maintenance.join(10)
     serving = serving_of(SYSTEM, known.values())
     assert serving[known["98.0.0"].pk].answers and serving[known[store.version].pk].answers
     assert serving[known["99.0.0"].pk].absent

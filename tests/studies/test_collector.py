@@ -17,6 +17,7 @@ from cad_platform.studies import storage
 from cad_platform.studies.collector import Collected, collect
 from cad_platform.studies.models import StoredFile
 from cad_platform.studies.objects import key_of
+from imaging.digest import sha256_of
 from tests import factories
 
 NOTHING = Collected(0, 0, 0)
@@ -34,7 +35,7 @@ def leave(root: Path, data: bytes, age: float) -> str:
     """As a crash between storing and committing leaves it."""
     source = root.parent / "uploads" / "x.part"
     source.write_bytes(data)
-    digest = storage.sha256_of(source)
+    digest = sha256_of(source)
     storage.objects().put(source, digest)
     grow_old(root, digest, age)
     return digest

@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 from django.db import connection
 
+from cad_platform.core.errors import Unavailable
 from cad_platform.patients.models import DemographicsReview, Patient
-from cad_platform.studies import storage
+from cad_platform.studies import services, storage
 from cad_platform.studies.collector import collect
 from cad_platform.studies.models import Instance, StoredFile, Study
+from cad_platform.studies.objects import FileObjects
 from embedded.state import REPOSITORY
+from imaging.digest import sha256_of
 from tests.posted_files import STUDY, Hospital, dicom, png
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -110,6 +113,7 @@ django.setup()
 from cad_platform.accounts.models import User
 from cad_platform.core.actor import Actor
 from cad_platform.studies import services, storage
+from imaging.digest import sha256_of
 from cad_platform.studies.post import StudyPost
 from cad_platform.studies.receiving import PostedFile
 
@@ -125,7 +129,7 @@ if point == "file in place, no row":
 services.receive(
     Actor.of_user(User.objects.get(username=username)),
     StudyPost.model_validate({"patient": {"id": "P"}, "modality": "US"}),
-    [PostedFile("a.png", path, storage.sha256_of(path), path.stat().st_size)],
+    [PostedFile("a.png", path, sha256_of(path), path.stat().st_size)],
     note=stop_here,
 )
 """
@@ -163,8 +167,81 @@ def test_a_killed_process_leaves_no_row_without_its_file(point: str, tmp_path: P
 def test_what_a_killed_process_leaves_is_collected(settings: Any) -> None:
     source = Path(settings.UPLOAD_DIR) / "left.part"
     source.write_bytes(b"left behind")
-    digest = storage.sha256_of(source)
+    digest = sha256_of(source)
     storage.objects().put(source, digest)
     settings.COLLECT_AFTER_SECONDS = -1
     assert collect().files >= 1
     assert not storage.exists(digest)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_bytes_reach_the_storage_before_any_transaction_is_open(
+    headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While bytes travel nobody waits: no transaction is open, and none of the locks of posts or files is held."""
+    seen: list[tuple[bool, int]] = []
+    put = FileObjects.put
+
+    def watched(self: FileObjects, path: Path, sha256: str) -> None:
+        open_transaction = connection.in_atomic_block
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+                " AND classid IN (%s, %s)",
+                [storage.LOCK_CLASS, services._LOCK],
+            )
+            seen.append((open_transaction, cursor.fetchone()[0]))
+        put(self, path, sha256)
+
+    monkeypatch.setattr(FileObjects, "put", watched)
+    files = {f"{number}.dcm": dicom(number) for number in range(3)}
+    assert Hospital().post(None, files, **headers).status_code == 201
+    assert seen == [(False, 0)] * 3
+
+
+def test_a_study_that_comes_again_sends_its_bytes_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    hospital, files = Hospital(), {"a.dcm": dicom(1), "b.dcm": dicom(2)}
+    assert hospital.post(None, files).status_code == 201
+
+    def refused(self: FileObjects, path: Path, sha256: str) -> None:
+        pytest.fail("the bytes are there already")
+
+    monkeypatch.setattr(FileObjects, "put", refused)
+    assert hospital.post(None, files).status_code == 200
+
+
+def test_bytes_of_a_refused_post_are_collected(settings: Any) -> None:
+    hospital = Hospital()
+    stored, other = dicom(1), dicom(3)
+    assert hospital.post(None, {"a.dcm": stored}).status_code == 201
+    assert hospital.post(None, {"a.dcm": stored, "b.dcm": other}).status_code == 409
+    left = hashlib.sha256(other).hexdigest()
+    assert storage.exists(left) and not StoredFile.objects.filter(pk=left).exists()
+    settings.COLLECT_AFTER_SECONDS = -1
+    collect()
+    assert not storage.exists(left)
+    with storage.open(StoredFile.objects.get().sha256) as path:
+        assert path.read_bytes() == stored
+
+
+def test_bytes_that_were_collected_before_they_were_named_are_not_named(settings: Any) -> None:
+    deposited = storage.deposit_bytes(b"slow", "image/png")
+    storage.delete(deposited.sha256)
+    settings.COLLECT_AFTER_SECONDS = 0
+    with pytest.raises(Unavailable):
+        storage.name([deposited])
+    assert not StoredFile.objects.exists()
+
+
+def test_the_same_bytes_named_at_once_in_other_orders_do_not_wait_for_each_other_forever() -> None:
+    hospital = Hospital()
+    pictures = {f"{seed}.png": png(seed) for seed in range(6)}
+    backwards = dict(reversed(pictures.items()))
+    answers = at_once(
+        *(
+            lambda n=n, files=files: hospital.post({**STUDY, "patient": {"id": f"P{n}"}}, files)
+            for n, files in enumerate([pictures, backwards] * 3)
+        )
+    )
+    assert [answer.status_code for answer in answers] == [201] * 6
+    assert StoredFile.objects.count() == 6

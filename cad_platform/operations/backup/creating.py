@@ -27,6 +27,7 @@ from cad_platform.operations.backup import postgres
 from cad_platform.operations.backup.folder import BackupError, Manifest
 from cad_platform.studies import storage
 from cad_platform.studies.models import StoredFile
+from imaging.digest import sha256_of
 
 
 def make_backup(actor: Actor, target: Path) -> Manifest:
@@ -100,8 +101,8 @@ def _write(folder: Path) -> Manifest:
     manifest = Manifest(
         format=layout.FORMAT,
         made_at=timezone.now().isoformat(timespec="seconds"),
-        database_sha256=layout.sha256_of(dump),
-        objects_sha256=layout.sha256_of(folder / layout.OBJECT_LIST),
+        database_sha256=sha256_of(dump),
+        objects_sha256=sha256_of(folder / layout.OBJECT_LIST),
         objects=objects,
         bytes=size,
         audit_anchor=f"{seal.sequence}:{seal.hash}" if seal else "",

@@ -8,11 +8,12 @@ objects/ab/cd/…  the files, by their SHA-256
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from imaging.digest import sha256_of
 
 FORMAT = 1
 MANIFEST, DATABASE, OBJECT_LIST, OBJECTS = "manifest.json", "database.dump", "objects.list", "objects"
@@ -61,11 +62,6 @@ def listed_objects(folder: Path) -> Iterator[tuple[str, int]]:
         for line in lines:
             sha256, size = line.split()
             yield sha256, int(size)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verified(folder: Path) -> Manifest:

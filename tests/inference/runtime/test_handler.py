@@ -65,7 +65,7 @@ def server(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         deadline = time.monotonic() + START_SECONDS
         while not torchserve.ready():
             assert child.running() and time.monotonic() < deadline, child.log_tail()
-            torchserve.tend()
+            torchserve.maintain()
             time.sleep(0.25)
         token = current_token(torchserve.token_file, "inference")
         assert token is not None
