@@ -162,7 +162,7 @@ def test_a_study_withdrawn_meanwhile_keeps_no_result(
 
 
 @pytest.mark.django_db(transaction=True)
-class TestHeldLease:
+class TestLeaseRenewal:
     @pytest.fixture
     def claim(self, ultrasound_study: MakeStudy, settings) -> services.Claim:
         settings.JOB_LEASE_SECONDS = 1
