@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import nn
 
+from imaging.digest import sha256_of
 from inference.contract import ModelManifest
 from inference.runtime.answer import write_answer
-from inference.runtime.store import MANIFEST, file_sha256, manifest_in, read_manifest
+from inference.runtime.store import MANIFEST, manifest_in, read_manifest
 from inference.training.export import export_onnx
 from tests.inference.tiny_network import OUTPUTS, example, tiny_network
 
@@ -26,7 +27,7 @@ def put_version(
     answer = export_onnx(network or tiny_network(seed), (example(),), OUTPUTS, folder / "model.onnx")
     write_answer(folder, answer)
     described = json.loads(read_manifest(NAME).model_dump_json()) | {"name": name, "version": version}
-    described["weights"]["sha256"] = file_sha256(folder / "model.onnx")
+    described["weights"]["sha256"] = sha256_of(folder / "model.onnx")
     (folder / MANIFEST).write_text(json.dumps(described))
     folder.rename(store / name / version)
     return manifest_in(store / name / version)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from imaging.digest import sha256_of
 from inference.contract import ModelManifest, WeightsFile
 from inference.datasets.sample import Sample
 from inference.evaluation.account import Account, write_account
@@ -22,7 +23,7 @@ from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.training_manifest import write_training_manifest
 from inference.runtime.answer import write_answer
 from inference.runtime.onnx_session import WEIGHTS
-from inference.runtime.store import MANIFEST, file_sha256, is_version, next_version
+from inference.runtime.store import MANIFEST, is_version, next_version
 from inference.training.export import (
     THRESHOLDS,
     export_onnx,
@@ -129,7 +130,7 @@ def store_model(
     folder.mkdir(parents=True)
     answer = export_onnx(network, examples, outputs, folder / WEIGHTS)
     write_answer(folder, answer)
-    weights = WeightsFile(file=WEIGHTS, sha256=file_sha256(folder / WEIGHTS))
+    weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
     finished = manifest.model_copy(update={"weights": weights})
     (folder / MANIFEST).write_text(finished.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from imaging.digest import sha256_of
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import LeakError, Sample
-from inference.runtime.store import file_sha256
 
 TRAINING_MANIFEST = "training_manifest.json"
 #: Sets whose group numbers come from the `split.csv` beside the tree. Another tree of the same grammar
@@ -40,7 +40,7 @@ def write_training_manifest(folder: Path, samples: Sequence[Sample]) -> Path:
         entry = {
             "groups": sorted({sample.group_id for sample in own}),
             "patients": patients,
-            "sha256": sorted({digest for sample in own if (digest := file_sha256(sample.path))}),
+            "sha256": sorted({digest for sample in own if (digest := sha256_of(sample.path))}),
         }
         if not patients:
             entry["looks"] = sorted({look for sample in own if (look := look_of(sample.path))})
@@ -85,7 +85,7 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
             return "patient"
         if (sample.dataset, sample.group_id) in groups:
             return "group"
-        if file_sha256(sample.path) in digests:
+        if sha256_of(sample.path) in digests:
             return "bytes"
         return "look" if _seen_before(sample, looks.get(sample.dataset)) else None
 

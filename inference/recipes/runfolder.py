@@ -22,10 +22,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from imaging.digest import sha256_of
 from inference.recipes.events import EventFile
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
-from inference.runtime.store import file_sha256
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "xgboost-cpu", "mahotas",
@@ -55,7 +55,7 @@ class RunFolder:
             RunError: the folder holds a run with another recipe, seed, data or split.
         """
         digests = {
-            path: file_sha256(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
+            path: sha256_of(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
         }
         data = {
             "dataset": chosen.manifest.dataset,

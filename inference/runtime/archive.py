@@ -16,10 +16,11 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.digest import sha256_of
 from inference.contract import ModelManifest
 from inference.runtime.answer import read_answer
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.store import DEFAULT_STORE, StoreError, contents, file_sha256, verified_weights
+from inference.runtime.store import DEFAULT_STORE, StoreError, contents, verified_weights
 from inference.runtime.torch_forward import FILE, TorchForward
 from inference.runtime.variants import verified_variant
 
@@ -92,7 +93,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         "answer_sha256": hashlib.sha256(answer.model_dump_json().encode()).hexdigest(),
         "handler": HANDLER_SOURCE,
         "configuration": configuration,
-        "torch": _converter() if committed is None else file_sha256(committed),
+        "torch": _converter() if committed is None else sha256_of(committed),
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive

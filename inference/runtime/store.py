@@ -7,7 +7,6 @@ name begins with a dot is not looked at: that is where a version may lie while i
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from packaging.version import InvalidVersion, Version
 from pydantic import ValidationError
 
+from imaging.digest import sha256_of
 from inference.contract import ModelManifest
 
 MANIFEST = "manifest.json"
@@ -126,7 +126,7 @@ def verified_weights(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Pa
     path = version_folder(manifest, store) / manifest.weights.file
     if not path.is_file():
         raise StoreError(f"the weights of {manifest.name} {manifest.version} are missing")
-    if file_sha256(path) != manifest.weights.sha256:
+    if sha256_of(path) != manifest.weights.sha256:
         raise StoreError(f"the weights of {manifest.name} {manifest.version} are not those of its manifest")
     return path
 
@@ -145,12 +145,6 @@ def next_version(name: str, store: Path = DEFAULT_STORE) -> str:
 def is_version(text: str) -> bool:
     """Whether a version's folder may be called so."""
     return _parsed(text) is not None
-
-
-def file_sha256(path: Path) -> str:
-    """Hex digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folders(store: Path, name: str = "*") -> list[Path]:

@@ -13,10 +13,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from imaging.digest import sha256_of
 from inference.contract import ContractModel, ModelManifest, Sha256
 from inference.runtime.forward import Forward
 from inference.runtime.onnx_session import OnnxForward
-from inference.runtime.store import DEFAULT_STORE, StoreError, file_sha256, verified_weights, version_folder
+from inference.runtime.store import DEFAULT_STORE, StoreError, verified_weights, version_folder
 from inference.runtime.torch_forward import FILE, TorchForward
 
 LIST = "variants.json"
@@ -74,7 +75,7 @@ def verified_variant(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Pa
     for variant in listed.variants if listed is not None else ():
         if variant.kept:
             path = version_folder(manifest, store) / variant.file
-            if not path.is_file() or file_sha256(path) != variant.sha256:
+            if not path.is_file() or sha256_of(path) != variant.sha256:
                 told = f"{manifest.name} {manifest.version}"
                 raise StoreError(f"{variant.file} of {told} is not what {LIST} says")
             return path
@@ -119,14 +120,14 @@ def _judged(weights: Path, path: Path, before: Mapping[str, float], judge: Judge
     variant = Variant(
         kind="torch",
         file=path.name,
-        sha256=file_sha256(path),
+        sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
         auc={question: round(value, 4) for question, value in after.items()},
         auc_drop=drop,
         kept=drop <= MAX_AUC_DROP,
     )
     return VariantList(
-        weights_sha256=file_sha256(weights),
+        weights_sha256=sha256_of(weights),
         size_bytes=weights.stat().st_size,
         auc={question: round(value, 4) for question, value in before.items()},
         variants=(variant,),

@@ -11,10 +11,11 @@ from django.conf import settings
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.inprocess import InProcessModelServer
 from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded, VersionNotServed
+from imaging.digest import sha256_of
 from imaging.phantoms import ultrasound
 from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.runtime.resumable import SMALLEST_BATCH
-from inference.runtime.store import file_sha256, model_names, read_manifest, version_folder
+from inference.runtime.store import model_names, read_manifest, version_folder
 from tests.inference.runtime.test_tiling_resumes import write_section
 
 
@@ -89,7 +90,7 @@ def test_a_version_that_left_the_store_is_served_no_longer(store: Path, manifest
 def test_weights_that_are_no_network_are_an_error(store: Path, manifest: ModelManifest) -> None:
     path = version_folder(manifest, store) / manifest.weights.file
     path.write_bytes(b"no network")
-    weights = manifest.weights.model_copy(update={"sha256": file_sha256(path)})
+    weights = manifest.weights.model_copy(update={"sha256": sha256_of(path)})
     with pytest.raises(AnalysisError, match="cannot be loaded"):
         InProcessModelServer(store).prove(manifest.model_copy(update={"weights": weights}), Deadline(5))
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imaging.digest import sha256_of
 from inference.datasets import busi
 from inference.datasets.sample import ULTRASOUND, LeakError, Sample
 from inference.evaluation.training_manifest import (
@@ -21,7 +22,6 @@ from inference.evaluation.training_manifest import (
     trained_samples,
     write_training_manifest,
 )
-from inference.runtime.store import file_sha256
 
 
 def picture(path: Path, seed: int) -> Path:
@@ -45,7 +45,7 @@ def test_the_manifest_lists_groups_patients_and_the_bytes_of_every_image(tmp_pat
     frames = [sample(picture(tmp_path / f"f{n}.png", 9 + n), f"{n}", "busi") for n in range(2)]
     listed = json.loads(write_training_manifest(tmp_path, [*seen, *frames]).read_text())
     assert listed["made up"]["groups"] == ["g0", "g1"] and listed["made up"]["patients"] == ["p0", "p1"]
-    assert listed["made up"]["sha256"] == sorted(file_sha256(entry.path) for entry in seen)
+    assert listed["made up"]["sha256"] == sorted(sha256_of(entry.path) for entry in seen)
     assert len(listed["busi"]["looks"]) == 2 and "looks" not in listed["made up"]
 
 

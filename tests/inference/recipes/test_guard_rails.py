@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from imaging.digest import sha256_of
 from inference.blocks.registry import block
 from inference.datasets.sample import HISTOPATHOLOGY, ULTRASOUND, LeakError, Sample, grouped_folds
 from inference.recipes.boundary import guard, joined, look_alikes
@@ -23,7 +24,6 @@ from inference.recipes.provenance import Fitted, Rows, fit, held_out
 from inference.recipes.reporting import records
 from inference.recipes.schema import Recipe, parse
 from inference.recipes.steps import resampled
-from inference.runtime.store import file_sha256
 
 RNG = np.random.default_rng(5)
 
@@ -119,7 +119,7 @@ def border(folder: Path) -> tuple[list[Sample], list[Sample]]:
 
 def crossed(train: Sequence[Sample], held: Sequence[Sample]) -> None:
     """What the runner does at the border."""
-    guard(train, held, {s.path: file_sha256(s.path) for s in (*train, *held)}, look_alikes([*train, *held]))
+    guard(train, held, {s.path: sha256_of(s.path) for s in (*train, *held)}, look_alikes([*train, *held]))
 
 
 def test_disjoint_parts_of_images_of_their_own_pass_the_border(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 import yaml
 from PIL import Image, PngImagePlugin
 
+from imaging.digest import sha256_of
 from inference.cli.main import main
 from inference.datasets.generated import write
 from inference.datasets.sample import DatasetError, LeakError
@@ -27,7 +28,6 @@ from inference.recipes.events import EventFile, crc32c
 from inference.recipes.runfolder import RunError
 from inference.recipes.runner import Order, predict_files, run
 from inference.recipes.schema import Recipe, load
-from inference.runtime.store import file_sha256
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 
 ROOT = Path(__file__).parents[3]
@@ -226,7 +226,7 @@ def test_the_run_folder_holds_all_that_is_needed_to_repeat_it(tmp_path: Path, tr
     assert len(data["images"]) == 30
     for image in data["images"]:
         for file, sha in {image["file"]: image["sha256"], **image["masks"]}.items():
-            assert file_sha256(tree / file) == sha
+            assert sha256_of(tree / file) == sha
     splits = json.loads((folder / "splits.json").read_text())
     assert sorted(name for split in splits for name in split["held_out"]) == sorted(
         i["image"] for i in data["images"]

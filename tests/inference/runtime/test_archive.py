@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from imaging.digest import sha256_of
 from inference.cli.main import SOME_REFUSED, main
 from inference.runtime.answer import ANSWER
 from inference.runtime.archive import build_archives
 from inference.runtime.handler import load_forward
 from inference.runtime.onnx_session import OnnxForward
-from inference.runtime.store import MANIFEST, file_sha256, version_folder
+from inference.runtime.store import MANIFEST, version_folder
 from inference.runtime.torch_forward import FILE, TorchForward
 from tests.inference.runtime.test_torch_forward import agree
 from tests.inference.tiny_network import TinyOutput, tiny_network, write_onnx
@@ -88,7 +89,7 @@ def _other_weights(folder: Path) -> None:
     """Weights with a manifest of their own, and the recorded answer of others."""
     write_onnx(folder / "model.onnx", seed=9)
     described = json.loads((folder / MANIFEST).read_text())
-    described["weights"]["sha256"] = file_sha256(folder / "model.onnx")
+    described["weights"]["sha256"] = sha256_of(folder / "model.onnx")
     (folder / MANIFEST).write_text(json.dumps(described))
 
 
