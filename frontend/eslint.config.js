@@ -30,6 +30,17 @@ export default defineConfig(
       ],
     },
   },
+  {
+    files: ['src/**/*.ts'],
+    ignores: ['src/server/client.ts'],
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        { name: 'fetch', message: 'server/client.ts is the one way to the platform.' },
+        { name: 'XMLHttpRequest', message: 'server/client.ts is the one way to the platform.' },
+      ],
+    },
+  },
   // This file itself, of which the compiler knows nothing.
   { files: ['*.js'], extends: [tseslint.configs.disableTypeChecked] },
 );

@@ -11,10 +11,12 @@ from pydantic.json_schema import models_json_schema
 
 from cad_platform.reading import page_answers as reading
 from cad_platform.reporting import answers as reporting
+from cad_platform.web import page_answers as web
 
 _OF_PAGES = (
     reading.CaseDescription,
     reading.CaseFinding,
+    web.PageSettings,
     reporting.DraftPresence,
     reporting.DraftSaved,
     reporting.ReportSigned,

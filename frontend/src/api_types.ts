@@ -626,6 +626,15 @@ export interface components {
             lines: (string | null)[];
             chosen_theirs: string[];
         };
+        /** @description What the scripts of every page need to know. */
+        PageSettings: {
+            csrf_cookie: string;
+            words: components["schemas"]["PageWords"];
+        };
+        /** @description The words that the scripts of every page say, so that all translations live in one catalogue. */
+        PageWords: {
+            no_answer: string;
+        };
         ReportSigned: {
             content_hash: string;
             /** Format: date-time */
@@ -723,6 +732,8 @@ export type CaseImage = components['schemas']['CaseImage'];
 export type CaseWords = components['schemas']['CaseWords'];
 export type DraftPresence = components['schemas']['DraftPresence'];
 export type DraftSaved = components['schemas']['DraftSaved'];
+export type PageSettings = components['schemas']['PageSettings'];
+export type PageWords = components['schemas']['PageWords'];
 export type ReportSigned = components['schemas']['ReportSigned'];
 export type ReportWords = components['schemas']['ReportWords'];
 export type SigningReadiness = components['schemas']['SigningReadiness'];

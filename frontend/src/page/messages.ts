@@ -1,4 +1,6 @@
 /** What the server refuses or fails to answer is said in place; a lost session leads to the sign-in page. */
+import type { PageSettings } from '../api_types';
+import { embeddedJson } from './embedded';
 
 const TOAST_MS = 8000;
 
@@ -27,7 +29,7 @@ function sayUnreachable(): void {
   // A server that is down would otherwise be announced with every poll.
   if (Date.now() - lastFailure < 30_000) return;
   lastFailure = Date.now();
-  toast(document.body.dataset['failure'] ?? '', 'danger');
+  toast(embeddedJson<PageSettings>('page-settings')?.words.no_answer ?? '', 'danger');
 }
 
 export function startMessages(): void {

@@ -5,7 +5,10 @@ import { getBytes, getFragment, getJson, NoAnswer, PATIENCE_MS, post, postJson, 
 let server: HeldFetch;
 
 beforeEach(() => {
-  document.body.setAttribute('hx-headers', '{"X-CSRFToken": "the token"}');
+  document.body.innerHTML =
+    '<script id="page-settings" type="application/json">{"csrf_cookie": "cad_csrf_80"}</script>';
+  document.cookie = 'cad_csrf_8000=of another platform';
+  document.cookie = 'cad_csrf_80=the token';
   server = new HeldFetch();
 });
 
@@ -67,6 +70,12 @@ describe('a request', () => {
     void getJson('/read').catch(() => undefined);
     expect(server.requests[0]?.init.headers).toMatchObject({ 'X-CSRFToken': 'the token' });
     expect(server.requests[1]?.init.headers).not.toHaveProperty('X-CSRFToken');
+  });
+
+  test('carries the token that a sign-in in another window has brought', () => {
+    document.cookie = 'cad_csrf_80=the new token';
+    void postJson('/save', new FormData()).catch(() => undefined);
+    expect(server.requests[0]?.init.headers).toMatchObject({ 'X-CSRFToken': 'the new token' });
   });
 
   test('that is given up ends with the reason of who gave it up', async () => {

@@ -1,6 +1,7 @@
 /** The one way to the platform from a page's script (fragments that htmx swaps in are htmx's own). That the platform
  * refuses, does not answer or has ended the session are ordinary answers, each with its own error. */
-import type { Problem } from '../api_types';
+import type { PageSettings, Problem } from '../api_types';
+import { embeddedJson } from '../page/embedded';
 
 /** What came instead of an answer. Its message is the server's sentence, empty where there was none. */
 export class ServerError extends Error {}
@@ -102,9 +103,11 @@ async function sentenceOf(response: Response): Promise<Refusal['problem'] | null
 
 const isJson = (response: Response): boolean => /json/.test(response.headers.get('Content-Type') ?? '');
 
-function csrfToken(): string {
-  const headers = JSON.parse(document.body.getAttribute('hx-headers') ?? '{}') as { 'X-CSRFToken'?: string };
-  return headers['X-CSRFToken'] ?? '';
+/** The token as it is now: who signs in again in another window gets a new one. */
+export function csrfToken(): string {
+  const name = embeddedJson<PageSettings>('page-settings')?.csrf_cookie;
+  const cookies = document.cookie.split('; ').map((cookie) => cookie.split('='));
+  return cookies.find(([of]) => of === name)?.[1] ?? '';
 }
 
 /** A JSON answer; its type is the model's in `api_types.ts`. */
