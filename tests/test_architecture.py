@@ -50,6 +50,26 @@ def model_queries(source: str) -> list[int]:
     ]
 
 
+def hand_built_answers(source: str) -> list[int]:
+    """Lines of a source that answer with JSON, or describe it, by other means than a pydantic model."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom | ast.Import) and "rest_framework.serializers" in _imported(node):
+            found.append(node.lineno)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            answers = node.func.id in {"JsonResponse", "Response"}
+            if answers and node.args and isinstance(node.args[0], ast.Dict):
+                found.append(node.lineno)
+    return found
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    names = {alias.name for alias in node.names}
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return {node.module, *(f"{node.module}.{name}" for name in names)}
+    return names
+
+
 def records_by_itself(source: str) -> bool:
     """Whether a source reaches for audit's recorder."""
     recorder = "cad_platform.audit.services"
@@ -110,6 +130,30 @@ def test_the_platform_loads_only_the_contract_of_the_laboratory(path: Path) -> N
 def test_a_recorder_in_an_edge_would_be_seen(source: str) -> None:
     assert records_by_itself(source)
     assert not records_by_itself("from cad_platform.audit import selectors\n")
+
+
+@pytest.mark.parametrize("path", _edges(), ids=_name)
+def test_an_edge_answers_json_by_a_model(path: Path) -> None:
+    assert hand_built_answers(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from rest_framework import serializers",
+        "from rest_framework.serializers import Serializer",
+        "import rest_framework.serializers",
+        "JsonResponse({'ready': True})",
+        "Response({**facts}, status=200)",
+    ],
+)
+def test_a_hand_built_answer_would_be_seen(source: str) -> None:
+    assert hand_built_answers(source) == [1]
+
+
+def test_the_addresses_of_an_image_are_composed_in_one_place() -> None:
+    named = [_name(path) for path in _sources() if '"image-metadata"' in path.read_text()]
+    assert named == ["cad_platform/api/image_urls.py", "cad_platform/studies/addresses.py"]
 
 
 def test_a_query_in_an_edge_would_be_seen() -> None:

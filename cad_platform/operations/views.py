@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from cad_platform.operations import readiness
+from cad_platform.operations import answers, readiness
 
 
 @never_cache
@@ -20,19 +20,7 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 while every component has lately proven itself by traffic, else 503 and which have not."""
-    states = readiness.readiness()
-    failed = [state.name for state in states if not state.ok]
-    components = {
-        state.name: {
-            "ok": state.ok,
-            "age_s": state.age_s,
-            "latency_ms": state.latency_ms,
-            **({"reason": state.reason} if state.reason else {}),
-        }
-        for state in states
-    }
-    body = {"ready": not failed, "failed": failed, "components": components}
-    return JsonResponse(body, status=503 if failed else 200)
+    return _answer(answers.readiness_of(readiness.readiness()))
 
 
 @never_cache
@@ -40,4 +28,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
 def web_ready(request: HttpRequest) -> JsonResponse:
     """200 while database and storage answer: a model server that is down leaves the reading room open."""
     missing = readiness.missing_for_service()
-    return JsonResponse({"ready": not missing, "failed": missing}, status=503 if missing else 200)
+    return _answer(answers.WebReadiness(ready=not missing, failed=missing))
+
+
+def _answer(answer: answers.WebReadiness) -> JsonResponse:
+    return JsonResponse(answer.as_json(), status=200 if answer.ready else 503)
