@@ -67,6 +67,27 @@ def test_two_writers_are_told_of_each_other_and_no_text_is_lost(
     expect(page.locator("article.signed").nth(1)).to_contain_text("unchanged since 2024")
 
 
+def test_who_is_signed_out_while_writing_signs_in_in_another_window_and_goes_on(
+    live_platform: LivePlatform, page: Page, tmp_path: Path
+) -> None:
+    patient = {"id": f"OUT-{uuid4().hex[:6]}", "name": "Ferreira^Inês", "sex": "F"}
+    uid = post_ultrasound(live_platform, tmp_path, 302, patient)
+    radiologist = live_platform.user("radiologist")
+    ReadingRoom(page, radiologist).sign_in()
+    page.goto(f"/reports/study/{uid}/editor")
+    page.get_by_role("button", name="Start the report").click()
+    expect(page.get_by_label("Impression")).to_be_visible()
+
+    other = page.context.new_page()
+    other.goto("/worklist/")
+    other.locator("form[action*=logout] button").click()
+    page.get_by_label("Impression").fill("Written while signed out.")
+    expect(page.locator("[data-problem]")).to_contain_text("You are signed out.")
+
+    ReadingRoom(other, radiologist).sign_in()
+    expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
+
+
 def test_the_administrators_pages_work_by_keyboard_and_pass_axe(
     live_platform: LivePlatform, page: Page, axe_source: str
 ) -> None:
