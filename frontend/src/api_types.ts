@@ -391,7 +391,7 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "receiving" | "complete" | "analysed" | "quarantined";
+            state: "complete" | "analysed" | "quarantined";
             created: boolean;
             images: components["schemas"]["ReceiptImage"][];
             /** @description Fields in which the study part overrode a header */
@@ -482,7 +482,7 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "receiving" | "complete" | "analysed" | "quarantined";
+            state: "complete" | "analysed" | "quarantined";
             /** @enum {string} */
             modality: "MG" | "US" | "SM";
             accession_number: string;
@@ -511,7 +511,7 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "receiving" | "complete" | "analysed" | "quarantined";
+            state: "complete" | "analysed" | "quarantined";
             /** @enum {string} */
             modality: "MG" | "US" | "SM";
             accession_number: string;
