@@ -40,7 +40,7 @@ _NOT_LOOKED_FOR = (
 #: What examples and tests put in a secret's place.
 _PLACEHOLDER = (
     r"user:password@|PASSWORD@|:secret@db\.hospital\.example|password=.wrong|.password.: .(wrong|short)"
-    "|only-for-checks|a long enough password|another fine password"
+    "|only-for-checks|for-the-schema-only|: .set-up.,|password1234|a long enough password|another fine password"
 )
 _OPTIONS = [
     *(part for name in _NOT_LOOKED_FOR for part in ("--disable-plugin", name)),
