@@ -144,6 +144,6 @@ def store_model(
     return finished
 
 
-def told(settings: Any) -> dict[str, str]:
+def settings_in_words(settings: Any) -> dict[str, str]:
     """A `Settings` in words, for the card."""
     return {name.replace("_", " "): str(value) for name, value in asdict(settings).items()}

@@ -43,7 +43,7 @@ _HEAT_LONGEST = 1024
 
 
 @dataclass(frozen=True)
-class Asked:
+class ExplainOptions:
     """What the command line asked for, of files."""
 
     model: str
@@ -54,7 +54,7 @@ class Asked:
     version: str | None = None
 
 
-def explain(asked: Asked, paths: Sequence[Path], out: Path) -> int:
+def explain(asked: ExplainOptions, paths: Sequence[Path], out: Path) -> int:
     """Write `<number>-<name>.<method>.overlay.png` and `….heat.png` of every file to `out`, and a line for each
     to standard output; for a file that cannot be explained a sentence to standard error.
 
@@ -86,7 +86,7 @@ def explain(asked: Asked, paths: Sequence[Path], out: Path) -> int:
     return 0 if explained else 2
 
 
-def _method(asked: Asked, manifest: ModelManifest, forward: OnnxForward) -> Method | None:
+def _method(asked: ExplainOptions, manifest: ModelManifest, forward: OnnxForward) -> Method | None:
     """None for the map: serving draws that itself."""
     if asked.method == "map":
         return None
@@ -123,7 +123,7 @@ def _attributed(
 
 
 @dataclass(frozen=True)
-class Checking:
+class CheckOptions:
     """What the command line asked for, of checks. `words` is the command itself, for the record."""
 
     model: str
@@ -139,7 +139,7 @@ class Checking:
     version: str | None = None
 
 
-def run_checks(asked: Checking) -> int:
+def run_checks(asked: CheckOptions) -> int:
     """Check the served network's heat maps on `val`, which it must not have been trained on.
 
     Returns:
@@ -177,10 +177,10 @@ def run_checks(asked: Checking) -> int:
             measured += summarise(rows_pointed(fields, "idc"), asked.seed)
             measured.append(area_under_roc(fields, "idc", asked.seed))
     protocol = "The served network on the published val parts, which it was not trained on."
-    return _told(asked, manifest, measured, checked.seconds, protocol)
+    return _print_and_record(asked, manifest, measured, checked.seconds, protocol)
 
 
-def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:
+def _checked_folds(asked: CheckOptions, manifest: ModelManifest, run: Path) -> int:
     from inference.explain.folds import check_folds
 
     try:
@@ -197,11 +197,13 @@ def _checked_folds(asked: Checking, manifest: ModelManifest, run: Path) -> int:
         sys.stderr.write(f"inference: {error}\n")
         return 1
     protocol = "The networks of the folds, each over the fold that it has not seen, pooled."
-    return _told(asked, manifest, summarise(checked.outcomes, asked.seed), checked.seconds, protocol)
+    return _print_and_record(
+        asked, manifest, summarise(checked.outcomes, asked.seed), checked.seconds, protocol
+    )
 
 
-def _told(
-    asked: Checking,
+def _print_and_record(
+    asked: CheckOptions,
     manifest: ModelManifest,
     measured: Sequence[Measured],
     seconds: dict[str, list[float]],

@@ -189,7 +189,7 @@ def _explain(chosen: argparse.Namespace) -> int:
 
     torch.set_num_threads(1)
     if chosen.paths:
-        asked = explaining.Asked(
+        asked = explaining.ExplainOptions(
             chosen.model, chosen.store, chosen.method or "map", chosen.label, chosen.mpp, chosen.version
         )
         return explaining.explain(asked, chosen.paths, chosen.out)
@@ -201,7 +201,7 @@ def _explain(chosen: argparse.Namespace) -> int:
         ["python -m inference explain", chosen.model, "--check", *flags, f"--seed {chosen.seed}"]
     )
     return explaining.run_checks(
-        explaining.Checking(
+        explaining.CheckOptions(
             chosen.model, chosen.store, chosen.data, chosen.limit, chosen.seed,
             (chosen.method,) if chosen.method else None, chosen.json, chosen.record, words, chosen.folds,
             chosen.version,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.evaluation.figures import Figure, NotComputable, figure
-from inference.evaluation.protocol import parts, sheet_of
+from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
 from inference.runtime.store import read_manifest, version_folder
@@ -69,7 +69,7 @@ def compare_fold(
     found = []
     for dataset, _, own in parts(committed):
         new = [record for record in again if record.dataset == dataset]
-        for line in headline_lines(sheet_of(dataset, manifest), manifest):
+        for line in headline_lines(protocol_of(dataset, manifest), manifest):
             try:
                 found.append(Repeated(fold, round(line.value(own), 4), figure(line, new)))
             except NotComputable:

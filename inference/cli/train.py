@@ -79,11 +79,11 @@ def _recipe(recipe: Recipe, source: Path, chosen: Namespace, variants: tuple[str
     import torch
 
     from inference.recipes.reporting import as_text
-    from inference.recipes.runner import Order
+    from inference.recipes.runner import RunOptions
     from inference.recipes.runner import run as run_recipe
 
     torch.set_num_threads(chosen.threads)
-    order = Order(
+    order = RunOptions(
         data=chosen.data,
         run=chosen.run or Path("runs") / "-".join((recipe.id, *variants)),
         source=source,

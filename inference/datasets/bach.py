@@ -57,7 +57,7 @@ def _photographs(folder: Path, notes: Notes) -> list[Sample]:
         return []
     notes.warn("no patient ids in the archive: use the official split, which is patient-aware")
     truth = folder / "microscopy_ground_truth.csv"
-    told = _ground_truth(truth, notes)
+    stated = _ground_truth(truth, notes)
     samples = []
     for label, prefix in CLASSES.items():
         for path in sorted((folder / label).glob("*")):
@@ -65,12 +65,12 @@ def _photographs(folder: Path, notes: Notes) -> list[Sample]:
             if match is None or match["prefix"] != prefix:
                 notes.warn(f"{label}/{path.name}: not a name of this class, left out")
                 continue
-            if told.get(path.name, label) != label:
+            if stated.get(path.name, label) != label:
                 notes.conflict(
-                    (path, truth), f"{path.name}: folder says {label}, ground truth says {told[path.name]}"
+                    (path, truth), f"{path.name}: folder says {label}, ground truth says {stated[path.name]}"
                 )
             samples.append(_photograph(path, label))
-    for name in sorted(set(told) - {sample.path.name for sample in samples}):
+    for name in sorted(set(stated) - {sample.path.name for sample in samples}):
         notes.warn(f"{name}: in the ground truth, no file")
     # The challenge's own test images came without labels.
     tests = sorted(path for path in folder.glob("*") if _TEST_FILE.match(path.name))
@@ -95,7 +95,7 @@ def _ground_truth(truth: Path, notes: Notes) -> dict[str, str]:
     """Class by file name from the table without heading (`n001.tif,Normal`)."""
     if not truth.is_file():
         return {}
-    told: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for number, line in enumerate((text_of(truth, notes) or "").splitlines(), start=1):
         name, _, label = (part.strip() for part in line.partition(","))
         label = label.replace(" ", "")
@@ -103,9 +103,9 @@ def _ground_truth(truth: Path, notes: Notes) -> dict[str, str]:
             continue
         if label not in CLASSES:
             notes.unreadable(truth, f"line {number} is not name,class")
-        elif told.setdefault(name, label) != label:
-            notes.conflict(truth, f"{truth.name}: {name} is listed as {told[name]} and as {label}")
-    return told
+        elif stated.setdefault(name, label) != label:
+            notes.conflict(truth, f"{truth.name}: {name} is listed as {stated[name]} and as {label}")
+    return stated
 
 
 def _slides(folder: Path, notes: Notes) -> list[Sample]:

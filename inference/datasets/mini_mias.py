@@ -93,9 +93,9 @@ def _films(table: Path, notes: Notes) -> dict[str, list[re.Match[str]]]:
             notes.defect(Trouble.UNREADABLE, table, f"Info.txt: line not understood: {line.strip()}")
     for film, lines in films.items():
         for field in ("density", "kind"):
-            told = sorted({line[field] for line in lines})
-            if len(told) > 1 and (field == "density" or "NORM" in told):
-                notes.conflict(table, f"Info.txt: {film} is listed as {' and as '.join(told)}")
+            stated = sorted({line[field] for line in lines})
+            if len(stated) > 1 and (field == "density" or "NORM" in stated):
+                notes.conflict(table, f"Info.txt: {film} is listed as {' and as '.join(stated)}")
     return films
 
 

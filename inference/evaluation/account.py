@@ -46,8 +46,8 @@ def read_account(folder: Path) -> Account:
     """
     path = folder / ACCOUNT
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return Account(**{**told, "limits": tuple(told["limits"])})
+        stated = json.loads(path.read_text(encoding="utf-8"))
+        return Account(**{**stated, "limits": tuple(stated["limits"])})
     except FileNotFoundError as error:
         raise AccountError(
             f"{folder.parent.name} {folder.name} has no {ACCOUNT}: how it was made is not on record"

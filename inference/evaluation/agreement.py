@@ -43,10 +43,10 @@ def stages_of(patients: Sequence[str], slides: Sequence[str]) -> dict[str, str]:
     return {patient: pn_stage(labels) for patient, labels in nodes.items()}
 
 
-def camelyon17_kappa(patients: Sequence[str], truth: Sequence[str], said: Sequence[str]) -> Statistic:
+def camelyon17_kappa(patients: Sequence[str], truth: Sequence[str], predicted: Sequence[str]) -> Statistic:
     """The challenge's metric: quadratic kappa of patients' pN stages, which the rules make of slide labels
     (Bándi 2019). Counts are of slides; a patient's slides must be drawn together."""
-    reference, submitted = stages_of(patients, truth), stages_of(patients, said)
+    reference, submitted = stages_of(patients, truth), stages_of(patients, predicted)
     names = list(reference)
     first = [list(patients).index(name) for name in names]
     staged = kappa(

@@ -9,7 +9,7 @@ from inference.contract import OPERATING_POINTS
 from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
-from inference.evaluation.protocol import sheet_of
+from inference.evaluation.protocol import protocol_of
 from inference.evaluation.results import Results
 
 CARD = "card.md"
@@ -46,7 +46,7 @@ def card_text(
         ("Subgroups", tuple(_subgroups(results))),
         ("Plots", [f"- [{plot.title}]({PLOTS}/{plot.file})" for plot in drawn]),
         ("Explanation checks", tuple(_explained(explanation, manifest.weights.sha256))),
-        ("Latency", tuple(_told(latency, "Not measured in this run."))),
+        ("Latency", tuple(_as_table(latency, "Not measured in this run."))),
         ("Limits", [f"- {limit}" for limit in account.limits]),
     ]
     lines = [f"# {manifest.title}", "", f"`{manifest.name}` {manifest.version}", ""]
@@ -94,7 +94,7 @@ def _protocol(results: Results, account: Account) -> Iterator[str]:
 
 def _results(results: Results) -> Iterator[str]:
     for dataset, split in dict.fromkeys((entry.dataset, entry.split) for entry in results.figures):
-        yield f"### {sheet_of(dataset, results.manifest).title}: {_SPLIT_WORDS[split]}"
+        yield f"### {protocol_of(dataset, results.manifest).title}: {_SPLIT_WORDS[split]}"
         yield ""
         own = [f for f in results.figures if (f.dataset, f.split) == (dataset, split)]
         yield from _table(
@@ -184,7 +184,7 @@ def _explained(content: Mapping[str, Any] | None, weights: str) -> Iterator[str]
         yield f"- {'Holds' if held else '**Fails**'}: {claim}."
 
 
-def _told(content: Mapping[str, Any] | None, otherwise: str) -> Iterator[str]:
+def _as_table(content: Mapping[str, Any] | None, otherwise: str) -> Iterator[str]:
     """A JSON object as one table: nested names joined, `{"value", "low", "high"}` as a figure with its
     interval; sentences below it."""
     if content is None:

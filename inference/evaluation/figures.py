@@ -41,7 +41,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Line:
+class Measure:
     """What a figure is: the records that count, and either a statistic of them or, for a share, which of
     them are hits."""
 
@@ -77,7 +77,7 @@ class Line:
         return metrics.wilson(number, len(kept))
 
 
-def figure(line: Line, records: Sequence[Record], seed: int = 0) -> Figure:
+def figure(line: Measure, records: Sequence[Record], seed: int = 0) -> Figure:
     """`line` over `records` with a 95 % percentile bootstrap over groups (or Wilson's interval, see `Line`).
 
     Raises:

@@ -122,22 +122,24 @@ def calibration_error(truth: Booleans, chances: Floats, bins: int = 10) -> Stati
 # --- several classes ---------------------------------------------------------------------------------------
 
 
-def confusions(truth: Sequence[str], said: Sequence[str], classes: Sequence[str], counts: Floats) -> Floats:
+def confusions(
+    truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str], counts: Floats
+) -> Floats:
     """D×K×K: truth down, prediction across. Labels outside `classes` raise ValueError."""
     number = {name: index for index, name in enumerate(classes)}
-    unknown = (set(truth) | set(said)) - set(number)
+    unknown = (set(truth) | set(predicted)) - set(number)
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]} is none of {', '.join(classes)}")
-    cells = [number[a] * len(classes) + number[b] for a, b in zip(truth, said, strict=True)]
+    cells = [number[a] * len(classes) + number[b] for a, b in zip(truth, predicted, strict=True)]
     table = counts @ np.eye(len(classes) ** 2)[cells]
     return np.asarray(table.reshape(len(counts), len(classes), len(classes)), np.float64)
 
 
-def balanced_accuracy(truth: Sequence[str], said: Sequence[str], classes: Sequence[str]) -> Statistic:
+def balanced_accuracy(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Statistic:
     """Mean of the classes' recalls, over the classes that occur."""
 
     def statistic(counts: Floats) -> Floats:
-        table = confusions(truth, said, classes, counts)
+        table = confusions(truth, predicted, classes, counts)
         recalls = _ratio(np.diagonal(table, axis1=1, axis2=2), table.sum(axis=2))
         occurring = ~np.isnan(recalls)
         return _ratio(np.nan_to_num(recalls).sum(axis=1), occurring.sum(axis=1).astype(float))
@@ -145,11 +147,11 @@ def balanced_accuracy(truth: Sequence[str], said: Sequence[str], classes: Sequen
     return statistic
 
 
-def macro_f1(truth: Sequence[str], said: Sequence[str], classes: Sequence[str]) -> Statistic:
+def macro_f1(truth: Sequence[str], predicted: Sequence[str], classes: Sequence[str]) -> Statistic:
     """Mean F1 over the classes that occur as truth or prediction."""
 
     def statistic(counts: Floats) -> Floats:
-        table = confusions(truth, said, classes, counts)
+        table = confusions(truth, predicted, classes, counts)
         both = table.sum(axis=1) + table.sum(axis=2)
         scores = _ratio(2 * np.diagonal(table, axis1=1, axis2=2), both)
         return _ratio(np.nan_to_num(scores).sum(axis=1), (both > 0).sum(axis=1).astype(float))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from inference.contract import ModelManifest
 from inference.evaluation.detection import Mark, froc
-from inference.evaluation.protocol import parts, questions, sheet_of
+from inference.evaluation.protocol import parts, protocol_of, questions
 from inference.evaluation.records import Record
 
 PLOTS = "plots"
@@ -47,11 +47,11 @@ def plots(manifest: ModelManifest, records: Sequence[Record]) -> list[Plot]:
     whose answer is a probability), FROC where lesions are marked."""
     found: list[Plot] = []
     for question in questions(records, manifest):
-        sheet = sheet_of(question.dataset, manifest)
+        sheet = protocol_of(question.dataset, manifest)
         short = question.name.removeprefix("auc_")
         where = f"{question.dataset}_{question.split}_{short}"
         words = f"{question.dataset} {question.split}: {short.replace('_', ' ')}"
-        if short == sheet.asks[0].name:
+        if short == sheet.asked[0].name:
             false, sensitivity, precision = _curves(question.truth, question.scores)
             base = float(question.truth.mean())
             found.append(
@@ -69,7 +69,7 @@ def plots(manifest: ModelManifest, records: Sequence[Record]) -> list[Plot]:
             )  # fmt: skip
     for dataset, split, own in parts(records):
         lesions = sum(record.lesions for record in own)
-        if sheet_of(dataset, manifest).marked and lesions:
+        if protocol_of(dataset, manifest).marked and lesions:
             found.append(_froc(dataset, split, own, lesions))
     return found
 

@@ -13,14 +13,14 @@ from inference.contract import OPERATING_POINTS, ModelManifest
 from inference.evaluation import metrics
 from inference.evaluation.agreement import camelyon17_kappa
 from inference.evaluation.bootstrap import Statistic
-from inference.evaluation.figures import Figure, Line, NotComputable, figure
+from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
 
 #: Operating points by their names in the manifest, as the card words them.
 
 
 @dataclass(frozen=True)
-class Ask:
+class BinaryQuestion:
     """A yes-or-no question: which labels are yes and no (`no` empty: all others), and which class's
     probability answers it, alone or against another class's. `by` reads a fact in place of the label."""
 
@@ -53,18 +53,18 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class DatasetProtocol:
     """What a data set is asked. The first question leads; `pointed` names the one that the operating points
     belong to, `calibrated` those whose answer is a probability."""
 
     title: str
-    asks: tuple[Ask, ...]
+    asked: tuple[BinaryQuestion, ...]
     pointed: str | None = None
     calibrated: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     outlined: bool = False
     marked: str | None = None
-    more: tuple[Line, ...] = ()
+    more: tuple[Measure, ...] = ()
     headline: tuple[str, ...] = field(default=())
 
 
@@ -76,7 +76,7 @@ def _argmax(record: Record, classes: Sequence[str]) -> str:
     return max(classes, key=lambda name: record.probabilities.get(name, -1.0))
 
 
-_MALIGNANT_BREAKHIS = Ask(
+_MALIGNANT_BREAKHIS = BinaryQuestion(
     "malignant", "malignant against benign", ("yes",), ("no",), ("malignant", "idc"), by="positive"
 )
 
@@ -94,62 +94,62 @@ _SLIDE_LABELS = ("negative", "itc", "micro", "macro")
 
 
 def _pn_kappa(records: Sequence[Record]) -> Statistic:
-    said = [_argmax(record, _SLIDE_LABELS) for record in records]
-    return camelyon17_kappa([_patient(record) for record in records], [r.label for r in records], said)
+    predicted = [_argmax(record, _SLIDE_LABELS) for record in records]
+    return camelyon17_kappa([_patient(record) for record in records], [r.label for r in records], predicted)
 
 
-SHEETS = {
-    "busi": Sheet(
+PROTOCOLS = {
+    "busi": DatasetProtocol(
         title="BUSI",
-        asks=(
-            Ask("malignant_benign", "malignant against benign", ("malignant",), ("benign",), ("malignant",),
+        asked=(
+            BinaryQuestion("malignant_benign", "malignant against benign", ("malignant",), ("benign",), ("malignant",),
                 against="benign"),
-            Ask("malignant_rest", "malignant against all", ("malignant",), (), ("malignant",)),
+            BinaryQuestion("malignant_rest", "malignant against all", ("malignant",), (), ("malignant",)),
         ),
         pointed="malignant_rest", calibrated=("malignant_rest",), classes=("benign", "malignant", "normal"),
         outlined=True, marked="lesions_found", headline=("auc_malignant_benign", "dice"),
     ),
-    "mini_mias": Sheet(
+    "mini_mias": DatasetProtocol(
         title="mini-MIAS films",
-        asks=(
-            Ask("abnormal", "abnormal against normal", ("benign", "malignant"), ("normal",), ("abnormal",)),
+        asked=(
+            BinaryQuestion("abnormal", "abnormal against normal", ("benign", "malignant"), ("normal",), ("abnormal",)),
         ),
         pointed="abnormal", calibrated=("abnormal",), headline=("auc_abnormal",),
     ),
-    "cbis_mass_256": Sheet(
+    "cbis_mass_256": DatasetProtocol(
         title="CBIS-DDSM mass films",
-        asks=(Ask("malignancy", "malignant against benign", ("malignant",), ("benign",), ("malignancy",)),),
+        asked=(BinaryQuestion("malignancy", "malignant against benign", ("malignant",), ("benign",), ("malignancy",)),),
         calibrated=("malignancy",), outlined=True, marked="masses_found",
         headline=("masses_found", "auc_malignancy"),
     ),
-    "idc": Sheet(
+    "idc": DatasetProtocol(
         title="IDC patches",
-        asks=(Ask("idc", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
+        asked=(BinaryQuestion("idc", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
         pointed="idc", calibrated=("idc",), headline=("auc_idc",),
     ),
-    "idc_mosaic": Sheet(
+    "idc_mosaic": DatasetProtocol(
         title="Slide 14082 read whole, by labelled fields (one patient; intervals over rows of fields)",
-        asks=(Ask("mosaic", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
+        asked=(BinaryQuestion("mosaic", "IDC against not IDC", ("idc",), ("not_idc",), ("idc",)),),
         headline=("auc_mosaic",),
     ),
-    "breakhis": Sheet(
+    "breakhis": DatasetProtocol(
         title="BreakHis",
-        asks=(_MALIGNANT_BREAKHIS,),
+        asked=(_MALIGNANT_BREAKHIS,),
         calibrated=("malignant",),
         more=(
-            Line("image_recognition_rate", "image recognition rate", _MALIGNANT_BREAKHIS.counts,
+            Measure("image_recognition_rate", "image recognition rate", _MALIGNANT_BREAKHIS.counts,
                  hits=_breakhis_right),
-            Line("patient_recognition_rate", "patient recognition rate", _MALIGNANT_BREAKHIS.counts,
+            Measure("patient_recognition_rate", "patient recognition rate", _MALIGNANT_BREAKHIS.counts,
                  _recognised_patients),
         ),
         headline=("patient_recognition_rate", "image_recognition_rate"),
     ),
-    "camelyon17": Sheet(
+    "camelyon17": DatasetProtocol(
         title="CAMELYON17",
-        asks=(),
+        asked=(),
         classes=_SLIDE_LABELS,
         more=(
-            Line("kappa", "quadratic kappa of the patients' pN stages (official metric)",
+            Measure("kappa", "quadratic kappa of the patients' pN stages (official metric)",
                  lambda record: record.label in _SLIDE_LABELS, _pn_kappa, unit=_patient),
         ),
         headline=("kappa",),
@@ -157,18 +157,18 @@ SHEETS = {
 }  # fmt: skip
 
 
-def sheet_of(dataset: str, manifest: ModelManifest | None = None) -> Sheet:
+def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetProtocol:
     """The data set's own sheet; for a set without one, its positive class against the rest."""
-    known = SHEETS.get(dataset)
+    known = PROTOCOLS.get(dataset)
     if known is not None:
         return known
     chance = manifest.positive_class if manifest is not None else "malignant"
     words = f"positive against negative, by P({chance})"
-    asks = [Ask(chance, words, ("yes",), ("no",), (chance,), by="positive")]
+    asked = [BinaryQuestion(chance, words, ("yes",), ("no",), (chance,), by="positive")]
     if manifest is not None and "malignancy" in manifest.classes:
         words = "malignant against benign"
-        asks.append(Ask("malignancy", words, ("malignant",), ("benign",), ("malignancy",)))
-    return Sheet(dataset, tuple(asks), headline=(f"auc_{chance}",))
+        asked.append(BinaryQuestion("malignancy", words, ("malignant",), ("benign",), ("malignancy",)))
+    return DatasetProtocol(dataset, tuple(asked), headline=(f"auc_{chance}",))
 
 
 def parts(records: Sequence[Record]) -> list[tuple[str, str, list[Record]]]:
@@ -179,23 +179,23 @@ def parts(records: Sequence[Record]) -> list[tuple[str, str, list[Record]]]:
     return [(dataset, split, own) for (dataset, split), own in found.items()]
 
 
-def lines_of(sheet: Sheet, manifest: ModelManifest) -> list[Line]:
+def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
     """Every line of a data set, most important first."""
-    lines = [line for ask in sheet.asks for line in _ranking(ask)]
+    lines = [line for ask in sheet.asked for line in _ranking(ask)]
     lines += sheet.more
     if sheet.outlined:
         lines += [
-            Line("dice", "mean Dice of the outline", _has_outline, _mean_dice),
-            Line("iou", "mean intersection over union of the outline", _has_outline, _mean_iou),
+            Measure("dice", "mean Dice of the outline", _has_outline, _mean_dice),
+            Measure("iou", "mean intersection over union of the outline", _has_outline, _mean_iou),
         ]
     if sheet.marked:
         words = sheet.marked.replace("_", " ")
         lines += [
-            Line(sheet.marked, f"{words} at one false mark an image", _any, partial(_found, (1.0,))),
-            Line("froc", f"{words}, mean over ¼, ½, 1, 2, 4 and 8 false marks an image", _any,
+            Measure(sheet.marked, f"{words} at one false mark an image", _any, partial(_found, (1.0,))),
+            Measure("froc", f"{words}, mean over ¼, ½, 1, 2, 4 and 8 false marks an image", _any,
                  partial(_found, metrics.FROC_POINTS)),
         ]  # fmt: skip
-    for ask in sheet.asks:
+    for ask in sheet.asked:
         if ask.name == sheet.pointed:
             lines += [
                 line
@@ -204,12 +204,12 @@ def lines_of(sheet: Sheet, manifest: ModelManifest) -> list[Line]:
             ]
     if sheet.classes:
         lines += _several_classes(sheet.classes)
-    for ask in sheet.asks:
+    for ask in sheet.asked:
         if ask.name in sheet.calibrated:
             lines += [
-                Line(f"ece_{ask.name}", f"expected calibration error, {ask.meaning}", ask.counts,
+                Measure(f"ece_{ask.name}", f"expected calibration error, {ask.meaning}", ask.counts,
                      partial(_of_scores, metrics.calibration_error, ask)),
-                Line(f"brier_{ask.name}", f"Brier score, {ask.meaning}", ask.counts,
+                Measure(f"brier_{ask.name}", f"Brier score, {ask.meaning}", ask.counts,
                      partial(_of_scores, metrics.brier, ask)),
             ]  # fmt: skip
     order = {name: place for place, name in enumerate(sheet.headline)}
@@ -225,7 +225,7 @@ def measure(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
     """
     found = []
     for dataset, _, own in parts(records):
-        for line in lines_of(sheet_of(dataset, manifest), manifest):
+        for line in lines_of(protocol_of(dataset, manifest), manifest):
             try:
                 found.append(figure(line, own))
             except NotComputable:
@@ -253,8 +253,8 @@ def questions(records: Sequence[Record], manifest: ModelManifest | None = None) 
     """Every question that the records answer with both truths."""
     found = []
     for dataset, split, own in parts(records):
-        sheet = sheet_of(dataset, manifest)
-        for ask in sheet.asks:
+        sheet = protocol_of(dataset, manifest)
+        for ask in sheet.asked:
             asked = tuple(record for record in own if ask.counts(record))
             truth = np.array([ask.truth(record) for record in asked], bool)
             try:
@@ -304,19 +304,19 @@ _RANKED: tuple[tuple[str, str, _Metric], ...] = (
 )  # fmt: skip
 
 
-def _of_scores(metric: _Metric, ask: Ask, records: Sequence[Record]) -> Statistic:
+def _of_scores(metric: _Metric, ask: BinaryQuestion, records: Sequence[Record]) -> Statistic:
     truth = np.array([ask.truth(record) for record in records], bool)
     return metric(truth, np.array([ask.score(record) for record in records], np.float64))
 
 
-def _ranking(ask: Ask) -> list[Line]:
+def _ranking(ask: BinaryQuestion) -> list[Measure]:
     return [
-        Line(f"{name}_{ask.name}", f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
+        Measure(f"{name}_{ask.name}", f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
         for name, words, metric in _RANKED
     ]
 
 
-def _at_point(ask: Ask, point: str, level: float) -> list[Line]:
+def _at_point(ask: BinaryQuestion, point: str, level: float) -> list[Measure]:
     words = point.replace("_", "-")
 
     def positive(record: Record) -> bool:
@@ -325,39 +325,39 @@ def _at_point(ask: Ask, point: str, level: float) -> list[Line]:
     def negative(record: Record) -> bool:
         return ask.counts(record) and not ask.truth(record)
 
-    def said_yes(record: Record) -> bool:
+    def predicted_yes(record: Record) -> bool:
         # an out-of-fold image is judged at the point that was fitted without its fold
         return ask.score(record) >= float(record.facts.get(point, level))
 
     def balanced(records: Sequence[Record]) -> Statistic:
         truth = ["yes" if ask.truth(record) else "no" for record in records]
-        said = ["yes" if said_yes(record) else "no" for record in records]
-        return metrics.balanced_accuracy(truth, said, ("no", "yes"))
+        predicted = ["yes" if predicted_yes(record) else "no" for record in records]
+        return metrics.balanced_accuracy(truth, predicted, ("no", "yes"))
 
     return [
-        Line(f"sensitivity_{point}", f"sensitivity at the {words} operating point", positive, hits=said_yes),
-        Line(f"specificity_{point}", f"specificity at the {words} operating point", negative,
-             hits=lambda record: not said_yes(record)),
-        Line(f"balanced_accuracy_{point}", f"balanced accuracy at the {words} operating point", ask.counts,
+        Measure(f"sensitivity_{point}", f"sensitivity at the {words} operating point", positive, hits=predicted_yes),
+        Measure(f"specificity_{point}", f"specificity at the {words} operating point", negative,
+             hits=lambda record: not predicted_yes(record)),
+        Measure(f"balanced_accuracy_{point}", f"balanced accuracy at the {words} operating point", ask.counts,
              balanced),
     ]  # fmt: skip
 
 
-def _several_classes(classes: tuple[str, ...]) -> list[Line]:
+def _several_classes(classes: tuple[str, ...]) -> list[Measure]:
     def known(record: Record) -> bool:
         return record.label in classes
 
     def of_classes(
         metric: Callable[[Sequence[str], Sequence[str], Sequence[str]], Statistic], records: Sequence[Record]
     ) -> Statistic:
-        said = [_argmax(record, classes) for record in records]
-        return metric([record.label for record in records], said, classes)
+        predicted = [_argmax(record, classes) for record in records]
+        return metric([record.label for record in records], predicted, classes)
 
     number = len(classes)
     return [
-        Line("accuracy", f"share of images in the right one of {number} classes", known,
+        Measure("accuracy", f"share of images in the right one of {number} classes", known,
              hits=lambda record: _argmax(record, classes) == record.label),
-        Line("balanced_accuracy", f"mean recall of {number} classes", known,
+        Measure("balanced_accuracy", f"mean recall of {number} classes", known,
              partial(of_classes, metrics.balanced_accuracy)),
-        Line("macro_f1", f"mean F1 of {number} classes", known, partial(of_classes, metrics.macro_f1)),
+        Measure("macro_f1", f"mean F1 of {number} classes", known, partial(of_classes, metrics.macro_f1)),
     ]  # fmt: skip

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.contract import ModelManifest
-from inference.evaluation.figures import Figure, Line, NotComputable, figure
-from inference.evaluation.protocol import Sheet, lines_of, parts, sheet_of
+from inference.evaluation.figures import Figure, Measure, NotComputable, figure
+from inference.evaluation.protocol import DatasetProtocol, lines_of, parts, protocol_of
 from inference.evaluation.records import Record
 
 #: A subgroup of fewer images is counted but not measured.
@@ -96,7 +96,7 @@ class Spread:
         return dict(vars(self))
 
 
-def headline_lines(sheet: Sheet, manifest: ModelManifest) -> list[Line]:
+def headline_lines(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
     """The lines that a sheet calls its headline, in its order."""
     by_name = {line.name: line for line in lines_of(sheet, manifest)}
     return [by_name[name] for name in sheet.headline if name in by_name]
@@ -106,7 +106,7 @@ def rows(manifest: ModelManifest, records: Sequence[Record]) -> list[Row]:
     """All subgroup tables of the data sets on record; images without the fact stand in none."""
     found = []
     for dataset, split, own in parts(records):
-        lines = headline_lines(sheet_of(dataset, manifest), manifest)
+        lines = headline_lines(protocol_of(dataset, manifest), manifest)
         for by in TABLES.get(dataset, ()):
             cut = list(_thirds(by, own) if by.thirds else _values(by, own))
             if len(cut) < 2:
@@ -117,7 +117,7 @@ def rows(manifest: ModelManifest, records: Sequence[Record]) -> list[Row]:
     return found
 
 
-def _measured(lines: Sequence[Line], members: Sequence[Record]) -> tuple[Figure, ...]:
+def _measured(lines: Sequence[Measure], members: Sequence[Record]) -> tuple[Figure, ...]:
     found = []
     for line in lines:
         try:
@@ -156,7 +156,7 @@ def spreads(manifest: ModelManifest, records: Sequence[Record]) -> list[Spread]:
     patches (patients with both classes)."""
     found = []
     for dataset, _, own in parts(records):
-        lines = headline_lines(sheet_of(dataset, manifest), manifest)
+        lines = headline_lines(protocol_of(dataset, manifest), manifest)
         if any(record.fold is not None for record in own):
             found += _spread(lines, own, "folds", lambda r: "" if r.fold is None else str(r.fold))
         if dataset == "idc":
@@ -165,7 +165,7 @@ def spreads(manifest: ModelManifest, records: Sequence[Record]) -> list[Spread]:
 
 
 def _spread(
-    lines: Sequence[Line], records: Sequence[Record], over: str, key: Callable[[Record], str]
+    lines: Sequence[Measure], records: Sequence[Record], over: str, key: Callable[[Record], str]
 ) -> list[Spread]:
     dataset, split = records[0].dataset, records[0].split
     members: dict[str, list[Record]] = {}

@@ -17,7 +17,7 @@ from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample, assert_
 
 
 @dataclass(frozen=True)
-class Twins:
+class NearDuplicates:
     """Two files that show the same picture, and what the audit calls that."""
 
     first: Path
@@ -27,7 +27,10 @@ class Twins:
 
 
 def guard(
-    train: Sequence[Sample], held_out: Sequence[Sample], digests: dict[Path, str], twins: Sequence[Twins] = ()
+    train: Sequence[Sample],
+    held_out: Sequence[Sample],
+    digests: dict[Path, str],
+    twins: Sequence[NearDuplicates] = (),
 ) -> None:
     """
     Raises:
@@ -52,7 +55,7 @@ def guard(
                 )
 
 
-def look_alikes(samples: Sequence[Sample]) -> list[Twins]:
+def look_alikes(samples: Sequence[Sample]) -> list[NearDuplicates]:
     """Pairs of samples of different groups that the audit takes for near-duplicates; tissue, which has no
     upright, in quarter turns too."""
     found = []
@@ -63,7 +66,7 @@ def look_alikes(samples: Sequence[Sample]) -> list[Twins]:
     return found
 
 
-def _pairs(samples: list[Sample], discipline: str, turns: tuple[int, ...]) -> list[Twins]:
+def _pairs(samples: list[Sample], discipline: str, turns: tuple[int, ...]) -> list[NearDuplicates]:
     views = [(sample, turn) for turn in turns for sample in samples]
 
     @lru_cache(1)
@@ -78,16 +81,16 @@ def _pairs(samples: list[Sample], discipline: str, turns: tuple[int, ...]) -> li
     pairs = near_duplicates.find(
         signatures, lambda index: near_duplicates.fine(view(index)), RULES[discipline], lambda *_: None
     )
-    found: dict[tuple[Path, Path], Twins] = {}
+    found: dict[tuple[Path, Path], NearDuplicates] = {}
     for pair in pairs:
         (first, turn), (second, other) = views[pair.first], views[pair.second]
         if first.group_id != second.group_id and 0 in (turn, other):
             key = (first.path, second.path) if first.id <= second.id else (second.path, first.path)
-            found.setdefault(key, Twins(*key, pair.kind, pair.agreement))
+            found.setdefault(key, NearDuplicates(*key, pair.kind, pair.agreement))
     return list(found.values())
 
 
-def joined(samples: Sequence[Sample], twins: Sequence[Twins]) -> tuple[Sample, ...]:
+def joined(samples: Sequence[Sample], twins: Sequence[NearDuplicates]) -> tuple[Sample, ...]:
     """The samples with the groups of twins under one name."""
     parent = {sample.group_id: sample.group_id for sample in samples}
     group_of = {sample.path: sample.group_id for sample in samples}

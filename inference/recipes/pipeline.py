@@ -27,20 +27,20 @@ from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
 from inference.recipes.schema import Block, Recipe, Stream, changed, parse
 from inference.recipes.steps import (
     Values,
+    anonymous_sample,
     each_outlined,
     each_picture,
     gray,
     group_names,
     logs,
-    nobody,
     on_picture,
     outlined,
     probabilities,
     recall_of,
     resampled,
-    same,
     transformed,
     transformed_bags,
+    unchanged,
 )  # fmt: skip
 from inference.runtime.calibration import softmax
 
@@ -65,7 +65,7 @@ class Pipeline:
     seed: int
     learned: dict[str, Fitted[Any]] = field(default_factory=dict)
     _learning: bool = field(default=False, repr=False)
-    _watch: Rows | None = field(default=None, repr=False)
+    _validation: Rows | None = field(default=None, repr=False)
     _place: Place = field(default_factory=lambda: Place(Path()), repr=False)
 
     # --- learning ----------------------------------------------------------------------------------------
@@ -74,17 +74,17 @@ class Pipeline:
         """Learn from `train` (rows of `Picture`), all of it inside: search, early stopping, calibration."""
         if self.recipe.search:
             self._search(train, place)
-        learn, watch = train, None
+        learn, validation = train, None
         if self.recipe.train.patience is not None or self.recipe.calibrate:
             inside, outside = inner(train.samples, self.recipe.train.inner_folds, self.seed)
-            learn, watch = train.take(inside), train.take(outside)
-        self._place, self._watch, self._learning = place, watch, True
+            learn, validation = train.take(inside), train.take(outside)
+        self._place, self._validation, self._learning = place, validation, True
         try:
             self._run(learn)
         finally:
-            self._learning, self._watch = False, None
-        if self.recipe.calibrate and watch is not None:
-            self._calibrate(watch)
+            self._learning, self._validation = False, None
+        if self.recipe.calibrate and validation is not None:
+            self._calibrate(validation)
 
     def _search(self, train: Rows, place: Place) -> None:
         """Settings chosen by grouped folds inside `train`; the choice is stamped like everything learned."""
@@ -102,8 +102,8 @@ class Pipeline:
                 one.fit(
                     train.take(inside), Place(place.folder / f"search-{name}-{number}", place.identity + name)
                 )
-                said = held_out(one.predict(train.take(outside)))
-                right.append(recall_of(said, self.recipe))
+                predicted = held_out(one.predict(train.take(outside)))
+                right.append(recall_of(predicted, self.recipe))
             return float(np.mean(right))
 
         method = make("search", search.method.name, search.method.parameters)
@@ -111,14 +111,14 @@ class Pipeline:
         self.learned["search"] = found
         self.recipe = changed(plain, found.thing)
 
-    def _calibrate(self, watch: Rows) -> None:
-        said = self.predict(watch)
-        labels = self._labels(said.samples)
+    def _calibrate(self, validation: Rows) -> None:
+        predicted = self.predict(validation)
+        labels = self._labels(predicted.samples)
 
         def learn(rows: Rows) -> float:
             return max(1.0, fit_temperature(logs(rows.values), labels))
 
-        self.learned["calibration"] = fit("calibration", learn, said)
+        self.learned["calibration"] = fit("calibration", learn, predicted)
 
     # --- predicting --------------------------------------------------------------------------------------
 
@@ -127,28 +127,30 @@ class Pipeline:
 
         They carry the stamps of all steps: `held_out` says whether they may be judged. A search's stamp is
         added too, because it shaped every step."""
-        said = self._run(rows)
+        predicted = self._run(rows)
         for name in ("search", "calibration"):
             if name in self.learned:
-                said = self.learned[name].apply(said, self._warmer if name == "calibration" else same)
-        return said
+                predicted = self.learned[name].apply(
+                    predicted, self._warmer if name == "calibration" else unchanged
+                )
+        return predicted
 
     def predict_alone(self, picture: Picture) -> Any:
         """What `predict` says of one picture of nobody known, as of a file from outside."""
-        return self.predict(Rows((nobody(),), (picture,))).values[0]
+        return self.predict(Rows((anonymous_sample(),), (picture,))).values[0]
 
-    def refuse_neighbourly(self, rows: Rows, said: Rows, checked: int = 3) -> None:
+    def refuse_neighbourly(self, rows: Rows, predicted: Rows, checked: int = 3) -> None:
         """
         Raises:
             LeakError: a prediction changes when its image is predicted alone: a step looks at the others.
         """
         for index in np.linspace(0, len(rows) - 1, min(checked, len(rows))).round().astype(int):
             alone = self.predict(rows.take([int(index)])).values[0]
-            among = said.values[int(index)]
+            among = predicted.values[int(index)]
             apart = np.abs(np.asarray(alone, np.float64) - np.asarray(among, np.float64))
             if apart.mean() > _ALONE:
                 raise LeakError(
-                    f"the prediction of {said.samples[int(index)].id} depends on the images predicted with it "
+                    f"the prediction of {predicted.samples[int(index)].id} depends on the images predicted with it "
                     f"(by {apart.mean():.4f}): some step learns from held-out images"
                 )
 
@@ -253,17 +255,17 @@ class Pipeline:
         says of its own training part is of no use and not computed."""
         assert stream.network is not None
         block = stream.network
-        stops_early = self._watch is not None and self.recipe.train.patience is not None
-        looked_at = [self._watch] if self._watch is not None and stops_early else []
+        stops_early = self._validation is not None and self.recipe.train.patience is not None
+        looked_at = [self._validation] if self._validation is not None and stops_early else []
 
         def learn(given: Rows) -> Any:
             torch.manual_seed(self.seed)
             network = self._make("network", block)
             if not stream.trained:
                 return network.eval()
-            watch = self._watched(stream) if looked_at else None
+            validation = self._validation_rows(stream) if looked_at else None
             return training.train(
-                network, self._examples(given), None if watch is None else self._examples(watch),
+                network, self._examples(given), None if validation is None else self._examples(validation),
                 self.recipe.train, self.seed, self._place.folder / f"{step}.pt", self._place.identity + step,
                 lambda epoch, of, values: self._place.report(step, epoch, of, values),
             )  # fmt: skip
@@ -281,19 +283,19 @@ class Pipeline:
 
         def through(network: Any, values: Values) -> list[Any]:
             bags = [value if isinstance(value, tuple) else (value,) for value in values]
-            said = use(network, training.tensor_of([picture for bag in bags for picture in bag]))
+            predicted = use(network, training.tensor_of([picture for bag in bags for picture in bag]))
             ends = np.cumsum([len(bag) for bag in bags])[:-1]
-            parts = np.split(said, ends)
+            parts = np.split(predicted, ends)
             return [part[0] for part in parts] if use is training.outlines else parts
 
         return fitted.apply(rows, through)
 
-    def _watched(self, stream: Stream) -> Rows:
+    def _validation_rows(self, stream: Stream) -> Rows:
         """The watching part as the network gets its input: earlier steps are used, none is fitted."""
-        assert self._watch is not None
+        assert self._validation is not None
         self._learning = False
         try:
-            rows = self._preprocessed(self._watch)
+            rows = self._preprocessed(self._validation)
         finally:
             self._learning = True
         if self.recipe.task.kind == "segment":

@@ -13,20 +13,22 @@ from numpy.typing import NDArray
 
 from inference.blocks.overlap import dice
 from inference.evaluation import metrics
-from inference.evaluation.figures import Figure, Line, NotComputable, figure
+from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
 from inference.recipes.provenance import Rows, held_out
 from inference.recipes.schema import Recipe
 
 
-def records(recipe: Recipe, said: Rows, pictures: Rows, fold: int) -> list[Record]:
+def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[Record]:
     """Predictions of record of one fold: only what passes `held_out` becomes a record.
 
     Raises:
         LeakError: a step has seen a sample, its group or its patient.
     """
     made = []
-    for sample, value, picture in zip(held_out(said).samples, said.values, pictures.values, strict=True):
+    for sample, value, picture in zip(
+        held_out(predicted).samples, predicted.values, pictures.values, strict=True
+    ):
         outlined = recipe.task.kind == "segment"
         facts = {"patient": sample.extra.get("slide") or sample.patient_id or sample.group_id}
         made.append(
@@ -82,7 +84,7 @@ def figures(recipe: Recipe, made: Sequence[Record]) -> list[Figure]:
     return found
 
 
-def _said(record: Record) -> str:
+def _predicted(record: Record) -> str:
     return max(record.probabilities, key=lambda name: record.probabilities[name])
 
 
@@ -90,10 +92,13 @@ def _every(_: Record) -> bool:
     return True
 
 
-def _lines(recipe: Recipe) -> list[Line]:
+def _lines(recipe: Recipe) -> list[Measure]:
     if recipe.task.kind == "segment":
-        dice = Line("dice", "mean Dice of the outlines", _every, lambda rs: metrics.mean(_dices(rs)))
-        return [dice, Line("iou", "mean intersection over union", _every, lambda rs: metrics.mean(_ious(rs)))]
+        dice = Measure("dice", "mean Dice of the outlines", _every, lambda rs: metrics.mean(_dices(rs)))
+        return [
+            dice,
+            Measure("iou", "mean intersection over union", _every, lambda rs: metrics.mean(_ious(rs))),
+        ]
     positive, classes = recipe.task.positive, recipe.task.classes
     specificity = recipe.evaluate.specificity
 
@@ -104,35 +109,38 @@ def _lines(recipe: Recipe) -> list[Line]:
         return np.array([r.probabilities[positive] for r in rs])
 
     return [
-        Line("auc", f"{positive} against the rest", _every, lambda rs: metrics.auc(truth(rs), chance(rs))),
-        Line(
+        Measure("auc", f"{positive} against the rest", _every, lambda rs: metrics.auc(truth(rs), chance(rs))),
+        Measure(
             "average_precision", f"of {positive}", _every,
             lambda rs: metrics.average_precision(truth(rs), chance(rs)),
         ),
-        Line("accuracy", "likeliest class is right", _every, hits=lambda r: _said(r) == r.label),
-        Line(
+        Measure("accuracy", "likeliest class is right", _every, hits=lambda r: _predicted(r) == r.label),
+        Measure(
             "balanced_accuracy", "mean of the classes' recalls", _every,
-            lambda rs: metrics.balanced_accuracy([r.label for r in rs], [_said(r) for r in rs], classes),
+            lambda rs: metrics.balanced_accuracy([r.label for r in rs], [_predicted(r) for r in rs], classes),
         ),
-        Line(
+        Measure(
             f"sensitivity_at_{specificity:g}", f"to {positive} at that specificity", _every,
             lambda rs: metrics.sensitivity_at_specificity(truth(rs), chance(rs), specificity),
         ),
-        Line("brier", f"of {positive}", _every, lambda rs: metrics.brier(truth(rs), chance(rs))),
-        Line("ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs))),
+        Measure("brier", f"of {positive}", _every, lambda rs: metrics.brier(truth(rs), chance(rs))),
+        Measure("ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs))),
     ]  # fmt: skip
 
 
-def _rates(recipe: Recipe) -> list[Line]:
+def _rates(recipe: Recipe) -> list[Measure]:
     """BreakHis' two rates, over images whatever the level."""
     if not recipe.evaluate.recognition_rates:
         return []
     return [
-        Line("image_recognition_rate", "images whose class is right", _every, hits=lambda r: _said(r) == r.label),
-        Line(
+        Measure(
+            "image_recognition_rate", "images whose class is right", _every,
+            hits=lambda r: _predicted(r) == r.label,
+        ),
+        Measure(
             "patient_recognition_rate", "mean over slides of their images' rate (Spanhol 2016)", _every,
             lambda rs: metrics.mean_of_groups(
-                np.array([_said(r) == r.label for r in rs]), [f"{r.fold} {r.facts['patient']}" for r in rs]
+                np.array([_predicted(r) == r.label for r in rs]), [f"{r.fold} {r.facts['patient']}" for r in rs]
             ),
         ),
     ]  # fmt: skip

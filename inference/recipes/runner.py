@@ -30,7 +30,7 @@ PIPELINE = "pipeline.joblib"
 
 
 @dataclass(frozen=True)
-class Order:
+class RunOptions:
     """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance."""
 
     data: Path
@@ -42,7 +42,7 @@ class Order:
     quiet: bool = False
 
 
-def run(recipe: Recipe, order: Order) -> dict[str, Any]:
+def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     """Run all folds that are not done yet and return the summary, which also stands in the run folder.
 
     Raises:
@@ -66,8 +66,8 @@ def run(recipe: Recipe, order: Order) -> dict[str, Any]:
         if order.shuffle_labels:
             chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
             declared.append("labels were shuffled over groups: a control, not a result")
-        folds, said = divide(chosen, recipe.data, order.seed)
-        declared += [*said, *_repeated(folds)]
+        folds, remarks = divide(chosen, recipe.data, order.seed)
+        declared += [*remarks, *_repeated(folds)]
         place = RunFolder(order.run, writes=rank == 0)
         facts = {
             "variants": list(order.variants),
@@ -117,9 +117,9 @@ def _fold(
     train, held = (_rows(samples, pictures) for samples in (fold.train, fold.held_out))
     pipeline = Pipeline(recipe, seed)
     pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
-    said = pipeline.predict(held)
-    made = records(recipe, said, held, number)
-    pipeline.refuse_neighbourly(held, said)
+    predicted = pipeline.predict(held)
+    made = records(recipe, predicted, held, number)
+    pipeline.refuse_neighbourly(held, predicted)
     if place.writes:
         pipeline.save(folder / PIPELINE)
         write_records(done, made)
@@ -162,8 +162,8 @@ def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]
         raise DatasetError(f"{folder} holds no finished fold")
     pipeline = Pipeline.load(folder / PIPELINE)
     classes = pipeline.recipe.task.classes
-    said = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
-    return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in said]
+    predicted = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
+    return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in predicted]
 
 
 class Progress:

@@ -44,7 +44,7 @@ def group_names(rows: Rows) -> list[str]:
     return [keys(sample)[0] for sample in rows.samples]
 
 
-def same(_: Any, values: Values) -> Values:
+def unchanged(_: Any, values: Values) -> Values:
     """The values as they are."""
     return values
 
@@ -106,13 +106,13 @@ def probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
     return softmax(training.logits(network, images))
 
 
-def recall_of(said: Rows, recipe: Recipe) -> float:
+def recall_of(predicted: Rows, recipe: Recipe) -> float:
     """Balanced accuracy: what a search climbs."""
-    names = np.array([recipe.task.classes[int(np.argmax(value))] for value in said.values])
-    truth = np.array([sample.label for sample in said.samples])
+    names = np.array([recipe.task.classes[int(np.argmax(value))] for value in predicted.values])
+    truth = np.array([sample.label for sample in predicted.samples])
     return float(np.mean([(names[truth == label] == label).mean() for label in set(truth)]))
 
 
-def nobody() -> Sample:
+def anonymous_sample() -> Sample:
     """Whose picture a file from outside is: no group, no patient."""
     return Sample("", "", "", Path(), "", "", None)

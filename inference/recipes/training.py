@@ -99,12 +99,12 @@ class _World(AbstractContextManager[None]):
 
 
 def train(
-    network: nn.Module, examples: Examples, watch: Examples | None, plan: Train, seed: int,
+    network: nn.Module, examples: Examples, validation: Examples | None, plan: Train, seed: int,
     checkpoint: Path, identity: str, report: Report,
 ) -> nn.Module:  # fmt: skip
     """The trained network, on the CPU, in evaluation mode.
 
-    With `watch` and `plan.patience` training ends when the loss on `watch` has not fallen for so many epochs,
+    With `validation` and `plan.patience` training ends when the loss on `validation` has not fallen for so many epochs,
     and the weights of its lowest point are returned. `identity` names everything that the result depends on.
 
     Raises:
@@ -121,8 +121,8 @@ def train(
         if loop.finished(plan.patience):
             break
         values = {"loss": loop.epoch(epoch)}
-        if watch is not None:
-            values["watch_loss"] = loop.look(watch, epoch)
+        if validation is not None:
+            values["watch_loss"] = loop.validation_loss(validation, epoch)
         if rank == 0:
             loop.save(checkpoint, identity, epoch + 1)
             report(epoch + 1, plan.epochs, values)
@@ -212,17 +212,17 @@ class _Loop:
         self.scaler.update()
         return float(value.detach())
 
-    def look(self, watch: Examples, number: int) -> float:
+    def validation_loss(self, validation: Examples, number: int) -> float:
         """The loss on the watching part; the first process's number counts for all."""
         self.network.eval()
-        truth = watch.labels if watch.masks is None else watch.masks
+        truth = validation.labels if validation.masks is None else validation.masks
         total = 0.0
         with torch.no_grad():
-            for start in range(0, len(watch), _CHUNK):
+            for start in range(0, len(validation), _CHUNK):
                 part = slice(start, start + _CHUNK)
-                answer = self.network(normalised(watch.images[part]).to(self.place))
+                answer = self.network(normalised(validation.images[part]).to(self.place))
                 total += float(self.loss(answer, truth[part].to(self.place))) * len(truth[part])
-        value = torch.tensor(total / len(watch), dtype=torch.float64, device=self.place)
+        value = torch.tensor(total / len(validation), dtype=torch.float64, device=self.place)
         if self.size > 1:
             dist.broadcast(value, src=0)
         if float(value) < self.lowest:
@@ -295,12 +295,12 @@ def vectors(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
         raise ValueError(f"{type(network).__name__} has no backbone and pool, so it gives no features")
     network.to(device()).eval()
 
-    def look(batch: Tensor) -> Tensor:
+    def pooled(batch: Tensor) -> Tensor:
         maps = backbone(batch)
         rows: Tensor = maps.mean(dim=(2, 3)) if getattr(pool, "gives_logits", False) else pool.both(maps)[0]
         return rows
 
-    return torch.cat(_through(look, images)).double().cpu().numpy()
+    return torch.cat(_through(pooled, images)).double().cpu().numpy()
 
 
 def outlines(network: nn.Module, images: Tensor) -> NDArray[np.bool_]:

@@ -123,16 +123,16 @@ def read_answer(manifest: ModelManifest, store: Path) -> RecordedAnswer:
     Raises:
         StoreError: the version has none, or not one of this kind.
     """
-    told = f"{manifest.name} {manifest.version}"
+    which = f"{manifest.name} {manifest.version}"
     try:
         text = (version_folder(manifest, store) / ANSWER).read_text(encoding="utf-8")
         return RecordedAnswer.model_validate_json(text)
     except OSError as error:
         raise StoreError(
-            f"{told} has no {ANSWER}: nobody can tell whether its weights answer as trained"
+            f"{which} has no {ANSWER}: nobody can tell whether its weights answer as trained"
         ) from error
     except ValidationError as error:
-        raise StoreError(f"{ANSWER} of {told} is invalid: {error.error_count()} errors") from error
+        raise StoreError(f"{ANSWER} of {which} is invalid: {error.error_count()} errors") from error
 
 
 def _deviation(name: str, values: NDArray[Any], recorded: RecordedOutput) -> tuple[float, str]:

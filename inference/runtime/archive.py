@@ -97,11 +97,11 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive
-    told = f"{manifest.name} {manifest.version}"
-    answer.check(OnnxForward(weights), f"{weights.name} of {told}")
+    which = f"{manifest.name} {manifest.version}"
+    answer.check(OnnxForward(weights), f"{weights.name} of {which}")
     with tempfile.TemporaryDirectory(prefix="cad-archive-") as folder:
-        for_gpu = committed or _converted(weights, Path(folder), told)
-        answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {told}")
+        for_gpu = committed or _converted(weights, Path(folder), which)
+        answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {which}")
         unfinished = out / f".{archive.name}.{os.getpid()}"
         _write(unfinished, manifest, configuration, {WEIGHTS: weights, FILE: for_gpu})
         unfinished.replace(archive)
@@ -117,13 +117,13 @@ def _converter() -> str:
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
 
 
-def _converted(weights: Path, folder: Path, told: str) -> Path:
+def _converted(weights: Path, folder: Path, which: str) -> Path:
     from inference.runtime.onnx_to_torch.convert import UnknownOperator, convert
 
     try:
         convert(weights, folder / FILE)
     except UnknownOperator as error:
-        raise StoreError(f"{weights.name} of {told}: {error}") from error
+        raise StoreError(f"{weights.name} of {which}: {error}") from error
     return folder / FILE
 
 

@@ -18,7 +18,7 @@ MIN_SIDE_PX = 48
 _FEATURES = ("contrast", "entropy", "sharpness")
 
 
-def look(canvas: NDArray[np.uint8]) -> dict[str, float]:
+def appearance(canvas: NDArray[np.uint8]) -> dict[str, float]:
     """`canvas` H×W uint8, padding included. `contrast`: standard deviation of what is not black, 0–1;
     `entropy`: bits of the grey-level histogram; `sharpness`: log ratio of Laplacian and grey-level variance.
     """

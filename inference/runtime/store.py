@@ -98,17 +98,17 @@ def manifest_in(folder: Path) -> ModelManifest:
     Raises:
         StoreError: they are not, the contract refuses it, or there is none.
     """
-    told = f"{folder.parent.name}/{folder.name}"
+    which = f"{folder.parent.name}/{folder.name}"
     if _parsed(folder.name) is None:
-        raise StoreError(f"{told}: {folder.name} is no version number such as 2.3.0")
+        raise StoreError(f"{which}: {folder.name} is no version number such as 2.3.0")
     try:
         manifest = ModelManifest.model_validate_json((folder / MANIFEST).read_text(encoding="utf-8"))
     except OSError as error:
-        raise StoreError(f"{told} has no manifest that can be read") from error
+        raise StoreError(f"{which} has no manifest that can be read") from error
     except (ValidationError, UnicodeDecodeError) as error:
-        raise StoreError(f"the manifest of {told} is invalid ({_count(error)})") from error
+        raise StoreError(f"the manifest of {which} is invalid ({_count(error)})") from error
     if (manifest.name, manifest.version) != (folder.parent.name, folder.name):
-        raise StoreError(f"the folder {told} holds the manifest of {manifest.name} {manifest.version}")
+        raise StoreError(f"the folder {which} holds the manifest of {manifest.name} {manifest.version}")
     return manifest
 
 

@@ -57,11 +57,11 @@ def read_variants(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Varia
     path = version_folder(manifest, store) / LIST
     if not path.is_file():
         return None
-    told = f"{manifest.name} {manifest.version}"
+    which = f"{manifest.name} {manifest.version}"
     try:
         found = VariantList.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise StoreError(f"{LIST} of {told} is invalid: {error.error_count()} errors") from error
+        raise StoreError(f"{LIST} of {which} is invalid: {error.error_count()} errors") from error
     return found if found.weights_sha256 == manifest.weights.sha256 else None
 
 
@@ -76,8 +76,8 @@ def verified_variant(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Pa
         if variant.kept:
             path = version_folder(manifest, store) / variant.file
             if not path.is_file() or sha256_of(path) != variant.sha256:
-                told = f"{manifest.name} {manifest.version}"
-                raise StoreError(f"{variant.file} of {told} is not what {LIST} says")
+                which = f"{manifest.name} {manifest.version}"
+                raise StoreError(f"{variant.file} of {which} is not what {LIST} says")
             return path
     return None
 

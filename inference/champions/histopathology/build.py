@@ -13,7 +13,7 @@ import torch
 
 from inference.champions.histopathology import train as histopathology
 from inference.champions.histopathology.network import FieldNetwork, FieldOutput
-from inference.champions.plan import INTENDED_USE, Plan, novelty_limit, store_model, told
+from inference.champions.plan import INTENDED_USE, Plan, novelty_limit, settings_in_words, store_model
 from inference.contract import InputContract, ModelManifest
 from inference.datasets import idc
 from inference.datasets.sample import Sample, grouped_folds
@@ -104,5 +104,5 @@ def account(plan: Plan, seen: Sequence[Sample], fitted: Sequence[Sample]) -> Acc
             "The calibration holds for a field. A whole slide's score is a ranking, not a probability of disease.",
             "Scanners other than the set's own, frozen sections and lobular carcinoma were not measured.",
         ),
-        run=told(plan.settings_of(histopathology.Settings)),
+        run=settings_in_words(plan.settings_of(histopathology.Settings)),
     )

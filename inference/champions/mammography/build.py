@@ -24,7 +24,14 @@ from inference.champions.lesion_training import pooled_statistics
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.films import Places
 from inference.champions.mammography.network import FilmOutput, FilmReader, MammogramNetwork
-from inference.champions.plan import GREY_COLOUR_LIMIT, INTENDED_USE, Plan, novelty_limit, store_model, told
+from inference.champions.plan import (
+    GREY_COLOUR_LIMIT,
+    INTENDED_USE,
+    Plan,
+    novelty_limit,
+    settings_in_words,
+    store_model,
+)
 from inference.contract import InputContract, ModelManifest
 from inference.datasets import cbis_mass_256, mini_mias
 from inference.datasets.pixels import read_gray, read_joined_masks
@@ -39,7 +46,7 @@ from inference.runtime.geometry import lay_out
 from inference.runtime.mammography import preprocessing as film
 from inference.runtime.mammography.pipeline import marks_of, quarter
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.quality import fit_ranges, look
+from inference.runtime.quality import appearance, fit_ranges
 from inference.runtime.store import read_manifest
 from inference.training.export import export_onnx, parameter_count
 
@@ -133,7 +140,7 @@ def learn(plan: Plan) -> Learned:
         logits[outside], _ = films.score(reader, places.part(outside))
     return Learned(
         network, calibrate_masses(plan, network, [known[i] for i in held]), fitted, shown, places, fold_of, logits,
-        [look(canvas) for canvas in small], [float((breast > 0).mean()) for _, breast in canvases],
+        [appearance(canvas) for canvas in small], [float((breast > 0).mean()) for _, breast in canvases],
     )  # fmt: skip
 
 
@@ -152,7 +159,7 @@ def calibrate_masses(plan: Plan, network: MammogramNetwork, held: Sequence[Sampl
             drawn, placement.crop, film.HEIGHT, film.WIDTH, mirrored=placement.mirrored, centred=False
         )
         truths.append(components(laid > 127))
-        looks.append(look(quarter(canvas)))
+        looks.append(appearance(quarter(canvas)))
         shares.append(float((breast > 0).mean()))
     malignant = np.array([bool(sample.label_binary) for sample in held])
     malignancy = fit_platt(np.array([float(output["malignancy"][0]) for output in outputs]), malignant)
@@ -271,6 +278,6 @@ def account(plan: Plan, learned: Learned) -> Account:
             "Density (fatty, glandular, dense) follows mini-MIAS's three letters, not BI-RADS.",
         ),
         run={
-            "folds (mini-MIAS)": str(FOLDS), **told(plan.settings_of(masses.Settings)),
+            "folds (mini-MIAS)": str(FOLDS), **settings_in_words(plan.settings_of(masses.Settings)),
         },
     )  # fmt: skip

@@ -23,8 +23,8 @@ from inference.champions.plan import (
     FoldNetwork,
     Plan,
     novelty_limit,
+    settings_in_words,
     store_model,
-    told,
 )
 from inference.champions.ultrasound import train as ultrasound
 from inference.contract import InputContract, ModelManifest
@@ -38,7 +38,7 @@ from inference.evaluation.records import Record
 from inference.recipes.boundary import look_alikes
 from inference.runtime.calibration import softmax
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.quality import fit_ranges, look
+from inference.runtime.quality import appearance, fit_ranges
 from inference.runtime.store import read_manifest
 from inference.runtime.ultrasound import preprocessing as frame
 from inference.runtime.ultrasound.pipeline import CLASSES, MALIGNANT, NORMAL, read_frame
@@ -59,7 +59,7 @@ _EXAMPLES = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Held:
+class HeldOutReadings:
     """What a fold's network says of the frames that it was not trained on. `logits` N×3, `labels`, `distances`
     N, `dice` N×levels (not a number where no lesion is drawn), `looks` plain statistics of each canvas."""
 
@@ -75,7 +75,7 @@ def build(plan: Plan) -> ModelManifest:
     """BUSI → `ultrasound`: the folds first, then the network that is served."""
     samples = list(ultrasound.read(plan.data).samples)
     copied = crossing(samples, plan.seed)
-    held = [read_held(plan, samples, fold, copied) for fold in range(FOLDS)]
+    held = [read_held_out(plan, samples, fold, copied) for fold in range(FOLDS)]
     manifest = described(plan, held)
     records = [record for fold in range(FOLDS) for record in fold_records(plan, held, fold)]
     network = final_network(plan, samples) if plan.refit else fold_network(plan, samples, 0)
@@ -150,7 +150,9 @@ def crossing(samples: Sequence[Sample], seed: int) -> set[Path]:
     return {path for pair in apart for path in (pair.first, pair.second)}
 
 
-def read_held(plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path] = frozenset()) -> Held:
+def read_held_out(
+    plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path] = frozenset()
+) -> HeldOutReadings:
     """The fold's frames but those of `copied`, read as they will be served."""
     _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
     forward = OnnxForward(fold_weights(plan, samples, fold))
@@ -162,10 +164,10 @@ def read_held(plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path
         reading = read_frame(gray, canvas, placement, lambda each: forward(frame.network_input(each)))
         logits.append(reading.logits)
         distances.append(reading.distance)
-        looks.append(look(canvas))
+        looks.append(appearance(canvas))
         overlaps.append(_dice_at_levels(reading.placement.map_to_image(reading.outline), sample))
     labels = np.array([CLASSES.index(sample.label) for sample in own])
-    return Held(own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks)
+    return HeldOutReadings(own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks)
 
 
 def _dice_at_levels(outline: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:
@@ -175,7 +177,7 @@ def _dice_at_levels(outline: NDArray[np.float32], sample: Sample) -> NDArray[np.
     return np.array([dice(outline >= level, truth) for level in _LEVELS])
 
 
-def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
+def described(plan: Plan, held: Sequence[HeldOutReadings]) -> ModelManifest:
     """The manifest, its calibration, gates and operating points fitted on `held`; without weights yet."""
     logits, labels = np.concatenate([h.logits for h in held]), np.concatenate([h.labels for h in held])
     # held-out frames of one hospital are no reason for more confidence than the network itself shows
@@ -204,7 +206,7 @@ def described(plan: Plan, held: Sequence[Held]) -> ModelManifest:
     )  # fmt: skip
 
 
-def fold_records(plan: Plan, held: Sequence[Held], fold: int) -> list[Record]:
+def fold_records(plan: Plan, held: Sequence[HeldOutReadings], fold: int) -> list[Record]:
     """Predictions of record of the fold's frames, by the serving pipeline with the fold's network and what the
     other folds say of calibration."""
     others = [each for number, each in enumerate(held) if number != fold]
@@ -213,7 +215,7 @@ def fold_records(plan: Plan, held: Sequence[Held], fold: int) -> list[Record]:
     return predict(manifest, forward, held[fold].samples, split="oof", fold=fold)
 
 
-def account(plan: Plan, held: Sequence[Held]) -> Account:
+def account(plan: Plan, held: Sequence[HeldOutReadings]) -> Account:
     """How the model was made, for its card."""
     count = sum(len(each.samples) for each in held)
     total = len(ultrasound.read(plan.data).samples)
@@ -246,5 +248,5 @@ def account(plan: Plan, held: Sequence[Held]) -> Account:
             "points were fitted on all held-out predictions and cannot be measured on them again.",
         ),
         refitted=plan.refit,
-        run={"folds": str(len(held)), **told(plan.settings_of(ultrasound.Settings))},
+        run={"folds": str(len(held)), **settings_in_words(plan.settings_of(ultrasound.Settings))},
     )

@@ -236,8 +236,8 @@ def _pair_findings(
     turned = f", mirrored {pair.mirrored}" if pair.mirrored in {"left-right", "upside down"} else ""
     turned = ", turned by half a turn" if pair.mirrored == "half a turn" else turned
     message = f"{first.path.name} and {second.path.name}: {what[pair.kind]}{turned} ({pair.agreement:.2f})"
-    told = {first.label, second.label}
-    contradict = len(told) == 2 and not told & _UNTOLD
+    stated = {first.label, second.label}
+    contradict = len(stated) == 2 and not stated & _UNTOLD
     codes: list[tuple[str, Severity, str]] = []
     if contradict:
         code = Trouble.CONFLICT.value if same else "look_alikes_across_classes"

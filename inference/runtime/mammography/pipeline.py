@@ -100,7 +100,7 @@ def _view(
     with clock.measure("preprocess_ms"):
         canvas, breast, placement = working_canvas(grey_values(pixels))
         # at the mass network's resolution, which the coarsest films have too: sharpness compares only there
-        seen = quality.look(quarter(canvas))
+        seen = quality.appearance(quarter(canvas))
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
         tensor = network_input(canvas)
     output = clock.run(forward, tensor).outputs

@@ -111,7 +111,7 @@ def _frame(
     with clock.measure("preprocess_ms"):
         gray = pixels.gray()
         canvas, placement = working_canvas(gray)
-        seen = quality.look(canvas)
+        seen = quality.appearance(canvas)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
     reading = read_frame(gray, canvas, placement, lambda each: clock.run(forward, network_input(each)))
     with clock.measure("postprocess_ms"):

@@ -14,11 +14,11 @@ from inference.champions.registry import datasets_of
 from inference.evaluation.account import Account, AccountError, read_account, write_account
 from inference.evaluation.card import CARD, card_text
 from inference.evaluation.detection import components, froc, mark_of
-from inference.evaluation.figures import FEW, Line, NotComputable, figure
+from inference.evaluation.figures import FEW, Measure, NotComputable, figure
 from inference.evaluation.folder import METRICS, measured_elsewhere, write_results
 from inference.evaluation.measuring import facts_of, held_out, predict
 from inference.evaluation.plots import PLOTS, Plot, plots, svg
-from inference.evaluation.protocol import SHEETS, lines_of, measure, sheet_of
+from inference.evaluation.protocol import PROTOCOLS, lines_of, measure, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import results_on_record
 from inference.evaluation.subgroups import rows, spreads
@@ -34,9 +34,9 @@ def record(number: int, label: str, chance: float, **more: object) -> Record:
     return Record("busi", str(number), f"g{number}", label, told_, **more)  # type: ignore[arg-type]
 
 
-def auc() -> Line:
+def auc() -> Measure:
     manifest = read_manifest("ultrasound")
-    return next(line for line in lines_of(SHEETS["busi"], manifest) if line.name == "auc_malignant_benign")
+    return next(line for line in lines_of(PROTOCOLS["busi"], manifest) if line.name == "auc_malignant_benign")
 
 
 def frames(number: int = 90, *, split: str = "oof") -> list[Record]:
@@ -151,7 +151,7 @@ def test_a_set_without_a_sheet_is_asked_for_its_positive_class() -> None:
                facts={"positive": "yes" if n > 20 else "no"})
         for n in range(40)
     ]  # fmt: skip
-    assert sheet_of("bach", manifest).headline == ("auc_idc",)
+    assert protocol_of("bach", manifest).headline == ("auc_idc",)
     assert measure(manifest, records)[0].value == 1
 
 

@@ -26,7 +26,7 @@ from inference.datasets.generated import write
 from inference.datasets.sample import DatasetError, LeakError
 from inference.recipes.events import EventFile, crc32c
 from inference.recipes.runfolder import RunError
-from inference.recipes.runner import Order, predict_files, run
+from inference.recipes.runner import RunOptions, predict_files, run
 from inference.recipes.schema import Recipe, load
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 
@@ -68,7 +68,7 @@ def made(
     path = recipe_file(folder, content)
     recipe = load(str(path))
     assert isinstance(recipe, Recipe)
-    return run(recipe, Order(tree, folder / name, path, quiet=True, **order))
+    return run(recipe, RunOptions(tree, folder / name, path, quiet=True, **order))
 
 
 def busi_tree(root: Path, groups: int = 30) -> Path:
@@ -267,7 +267,7 @@ def test_a_published_split_loses_the_patients_whom_it_puts_on_both_sides(tmp_pat
     assert isinstance(recipe, Recipe)
     source = tmp_path / "unused.yaml"
     source.write_text("")
-    page = run(recipe, Order(data, tmp_path / "run", source, quiet=True))
+    page = run(recipe, RunOptions(data, tmp_path / "run", source, quiet=True))
     assert any("both sides were dropped from training" in text for text in page["declared"])
     split = json.loads((tmp_path / "run" / "splits.json").read_text())[0]
     assert not any("13412" in name for name in split["train"])
