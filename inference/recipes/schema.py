@@ -291,7 +291,8 @@ def read(path: Path, variants: Sequence[str] = ()) -> dict[str, Any]:
                 f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})"
             )
         content = overlay(content, offered[variant], f"{path.name}: variants.{variant}")
-    return content
+    whole: dict[str, Any] = content
+    return whole
 
 
 def first_error(error: ValidationError) -> str:
