@@ -68,7 +68,9 @@ def test_a_version_that_the_only_host_does_not_have_is_not_served_here_at_once(
 
 def test_a_model_that_the_host_has_in_no_version_is_the_same(host: Host, manifest: ModelManifest) -> None:
     with pytest.raises(VersionNotServed):
-        adapter(host).prove(manifest.model_copy(update={"name": "axilla"}), Deadline(10))
+        adapter(host).prove(
+            manifest.model_copy(update={"name": "axilla", "pipeline": manifest.name}), Deadline(10)
+        )
 
 
 def test_a_host_that_is_away_may_have_what_the_other_has_not(
