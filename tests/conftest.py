@@ -12,6 +12,7 @@ import atexit
 import os
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -134,6 +135,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return int("live_platform" in getattr(item, "fixturenames", ()))
 
     items.sort(key=lateness)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hypothesis would be imported, a second's work, only to say that no test has used it."""
+    if "hypothesis" not in sys.modules:
+        session.config.pluginmanager.unregister(name="hypothesispytest")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
