@@ -28,8 +28,10 @@ def groups_seen(groups: Sequence[Any] | None) -> frozenset[str] | None:
 def checked_rows(rows: Any, labels: Any) -> tuple[Rows, NDArray[Any]]:
     """`rows` N×d as float64 and `labels` N as an array.
 
-    Raises:
-        ValueError: shapes that do not agree, or values that are not finite.
+    Raises
+    ------
+    ValueError
+        Shapes that do not agree, or values that are not finite.
     """
     table, classes = np.asarray(rows, np.float64), np.asarray(labels)
     if table.ndim != 2 or len(table) != len(classes):

@@ -80,8 +80,10 @@ def tversky(false_positives: float = 0.3, false_negatives: float = 0.7, focus: f
 def class_weights(labels: Sequence[int], classes: int) -> list[float]:
     """N / (K · count) a class: the mean over a data set is 1, and each class weighs the same in total.
 
-    Raises:
-        ValueError: a class without a sample.
+    Raises
+    ------
+    ValueError
+        A class without a sample.
     """
     counts = [sum(1 for label in labels if label == number) for number in range(classes)]
     empty = [number for number, count in enumerate(counts) if count == 0]

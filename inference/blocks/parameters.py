@@ -25,8 +25,10 @@ class BlockError(Exception):
 def check(family: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
     """The parameters as the factory's annotations want them (lists become tuples, and so on).
 
-    Raises:
-        BlockError: unknown block, unknown or missing parameter, wrong type.
+    Raises
+    ------
+    BlockError
+        Unknown block, unknown or missing parameter, wrong type.
     """
     try:
         factory = registry.factory(family, name)
@@ -60,8 +62,10 @@ def _check_inner(outer: str, family: str, written: Any) -> None:
 def make(family: str, name: str, parameters: dict[str, Any], **supplied: Any) -> Any:
     """Build the block; of `supplied` it gets what it takes.
 
-    Raises:
-        BlockError: as `check`; or the factory itself refuses a value.
+    Raises
+    ------
+    BlockError
+        As `check`; or the factory itself refuses a value.
     """
     fitting = check(family, name, parameters)
     takes = inspect.signature(registry.factory(family, name)).parameters

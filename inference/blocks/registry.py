@@ -66,8 +66,10 @@ class UnknownBlock(KeyError):
 def block(family: str, name: str) -> Callable[[Factory], Factory]:
     """Register the decorated factory as `family` / `name`.
 
-    Raises:
-        ValueError: an unknown family, or the name is taken.
+    Raises
+    ------
+    ValueError
+        An unknown family, or the name is taken.
     """
     if family not in FAMILIES:
         raise ValueError(f"{family!r} is no family of blocks: {', '.join(FAMILIES)}")
@@ -120,8 +122,11 @@ def factory(family: str, name: str) -> Callable[..., Any]:
 def build(family: str, name: str, **parameters: Any) -> Any:
     """Call the block's factory.
 
-    Raises:
-        UnknownBlock: no such block.
-        TypeError: parameters that the factory does not take.
+    Raises
+    ------
+    UnknownBlock
+        No such block.
+    TypeError
+        Parameters that the factory does not take.
     """
     return factory(family, name)(**parameters)

@@ -72,8 +72,10 @@ class Plan:
     def settings_of(self, kind: Callable[..., Settings]) -> Settings:
         """The recipe's settings as the `Settings` of a training module.
 
-        Raises:
-            PlanError: a setting that it does not have.
+        Raises
+        ------
+        PlanError
+            A setting that it does not have.
         """
         try:
             return kind(**self.settings)
@@ -96,8 +98,10 @@ class FoldNetwork:
 def refuse_known_version(model: str, plan: Plan) -> None:
     """Before hours of training: what is registered under a version never changes.
 
-    Raises:
-        PlanError: the store has a folder of that version already, or it is no version number.
+    Raises
+    ------
+    PlanError
+        The store has a folder of that version already, or it is no version number.
     """
     if not is_version(plan.version):
         raise PlanError(
@@ -122,7 +126,9 @@ def store_model(
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
     `seen`, predictions of record, figures and card. The version appears in the store when all of it is there.
 
-    Returns:
+    Returns
+    -------
+    ModelManifest
         The manifest with the digest of the weights.
     """
     folder = plan.store / _UNFINISHED / manifest.name / manifest.version

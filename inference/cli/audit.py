@@ -38,8 +38,10 @@ def locate(path: Path, name: str | None = None) -> tuple[list[tuple[str, Path, M
 
     A folder holds several sets where its folders follow at least two grammars, or one that itself does not.
 
-    Raises:
-        DatasetError: no folder, or no data set at or below it.
+    Raises
+    ------
+    DatasetError
+        No folder, or no data set at or below it.
     """
     if not path.is_dir():
         raise DatasetError(f"{path} is no folder")

@@ -69,10 +69,14 @@ def rerun(
 ) -> Results:  # fmt: skip
     """Measure the served weights on samples below `data`; progress and failures go to stderr.
 
-    Raises:
-        LeakError: samples were trained on, and `skip_trained` is not set or nothing is left.
-        DatasetError: `data` holds nothing of the kind.
-        RecordsError: `split` is `oof`, or no image gave a result.
+    Raises
+    ------
+    LeakError
+        Samples were trained on, and `skip_trained` is not set or nothing is left.
+    DatasetError
+        `data` holds nothing of the kind.
+    RecordsError
+        `split` is `oof`, or no image gave a result.
     """
     model, folder = manifest.name, version_folder(manifest, store)
     if split == "oof":
@@ -132,8 +136,10 @@ def record(folder: Path, measured: Sequence[Record]) -> Results:
 def records_at(place: Path, model: str) -> list[Record]:
     """The predictions of record in a table, in a version's folder, or of the newest version of `model` in a store.
 
-    Raises:
-        RecordsError: none of these.
+    Raises
+    ------
+    RecordsError
+        None of these.
     """
     newest = [place / model / version / PREDICTIONS for version in versions_of(model, place)[-1:]]
     for candidate in (place, place / PREDICTIONS, *newest):

@@ -58,7 +58,9 @@ def explain(asked: ExplainOptions, paths: Sequence[Path], out: Path) -> int:
     """Write `<number>-<name>.<method>.overlay.png` and `….heat.png` of every file to `out`, and a line for each
     to standard output; for a file that cannot be explained a sentence to standard error.
 
-    Returns:
+    Returns
+    -------
+    int
         0; 1 when the method or the class is not the model's; 2 when no file could be explained.
     """
     manifest = read_manifest(asked.model, asked.store, asked.version)
@@ -142,7 +144,9 @@ class CheckOptions:
 def run_checks(asked: CheckOptions) -> int:
     """Check the served network's heat maps on `val`, which it must not have been trained on.
 
-    Returns:
+    Returns
+    -------
+    int
         0; 1 with a sentence when the data are missing or were trained on.
     """
     manifest = read_manifest(asked.model, asked.store, asked.version)

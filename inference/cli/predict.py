@@ -57,11 +57,16 @@ def predict(
     Each line is the contract's `ImageResult` with `path` before it, or `path` and `error`. A slide's forward
     passes are kept in `<out>.maps` until it is done, so that a killed run goes on there when it is repeated.
 
-    Parameters:
-        version: the newest of the store where None.
-        um_per_px: µm per pixel of plain images, and of DICOM files and slides that do not say it themselves.
+    Parameters
+    ----------
+    version
+        The newest of the store where None.
+    um_per_px
+        Μm per pixel of plain images, and of DICOM files and slides that do not say it themselves.
 
-    Returns:
+    Returns
+    -------
+    int
         0, or 2 when no file could be analysed.
     """
     manifest = read_manifest(model, store, version)

@@ -36,8 +36,10 @@ class Repeated:
 def committed_fold(folder: Path, fold: int) -> list[Record]:
     """The fold's out-of-fold predictions of record.
 
-    Raises:
-        RecordsError: there are none of that fold.
+    Raises
+    ------
+    RecordsError
+        There are none of that fold.
     """
     records = [r for r in read_records(folder / PREDICTIONS) if r.split == "oof"]
     own = [record for record in records if record.fold == fold]
@@ -56,8 +58,10 @@ def compare_fold(
 ) -> list[Repeated]:
     """The leading figures of every data set in the fold.
 
-    Raises:
-        RecordsError: the new predictions are of other images: the folds were drawn differently.
+    Raises
+    ------
+    RecordsError
+        The new predictions are of other images: the folds were drawn differently.
     """
     ours = {(record.dataset, record.image) for record in committed}
     theirs = {(record.dataset, record.image) for record in again}
@@ -84,8 +88,10 @@ def retrain(
 ) -> list[Repeated]:
     """Train fold `fold` of `model` again and compare.
 
-    Raises:
-        RecordsError: see `committed_fold` and `compare_fold`.
+    Raises
+    ------
+    RecordsError
+        See `committed_fold` and `compare_fold`.
     """
     manifest = read_manifest(model, store, version)
     committed = committed_fold(version_folder(manifest, store), fold)

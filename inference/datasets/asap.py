@@ -18,8 +18,10 @@ def outlines(annotation: Path) -> tuple[Outline, ...]:
     """The polygons of an ASAP XML file; tumour first, holes after, as `Outline.hole` expects.
     Points are put in the file's own `Order`.
 
-    Raises:
-        ValueError: not such a file; what is wrong in a few words.
+    Raises
+    ------
+    ValueError
+        Not such a file; what is wrong in a few words.
     """
     found = []
     for item in xml_root(annotation).iter("Annotation"):
@@ -34,8 +36,10 @@ def outlines(annotation: Path) -> tuple[Outline, ...]:
 def xml_root(annotation: Path) -> Element:
     """The root element of an annotation file.
 
-    Raises:
-        ValueError: no XML, cut off, or with entities (which defusedxml forbids).
+    Raises
+    ------
+    ValueError
+        No XML, cut off, or with entities (which defusedxml forbids).
     """
     try:
         root: Element | None = ElementTree.parse(annotation).getroot()
@@ -49,8 +53,10 @@ def xml_root(annotation: Path) -> Element:
 def number(corner: Element, axis: str) -> float:
     """The coordinate of a corner along `axis` ("X", "Y").
 
-    Raises:
-        ValueError: missing, or no number.
+    Raises
+    ------
+    ValueError
+        Missing, or no number.
     """
     value = float(corner.get(axis) or "nan")
     if not math.isfinite(value):

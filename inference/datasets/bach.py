@@ -34,8 +34,10 @@ def read(root: Path) -> Manifest:
 
     A slide with an XML file beside it carries its regions as outlines; without one its label is `unlabelled`.
 
-    Raises:
-        DatasetError: neither `Photos` nor `WSI` is there.
+    Raises
+    ------
+    DatasetError
+        Neither `Photos` nor `WSI` is there.
     """
     if not (root / "Photos").is_dir() and not (root / "WSI").is_dir():
         raise DatasetError(f"no folder Photos or WSI under {root.name}")
@@ -140,8 +142,10 @@ def _slides(folder: Path, notes: Notes) -> list[Sample]:
 def regions(annotation: Path) -> tuple[Outline, ...]:
     """The regions of an Aperio XML file in level-0 pixels, labelled benign, in_situ or invasive.
 
-    Raises:
-        ValueError: not such a file; what is wrong in a few words.
+    Raises
+    ------
+    ValueError
+        Not such a file; what is wrong in a few words.
     """
     outlines = []
     for region in asap.xml_root(annotation).iter("Region"):

@@ -27,8 +27,10 @@ _FILE = re.compile(r"^(?P<prefix>n|b|is|iv)\d+\.tiff?$", re.IGNORECASE)
 def read(root: Path) -> Manifest:
     """Images below the three part folders; the class comes from the folder, else from the name's prefix.
 
-    Raises:
-        DatasetError: none of the part folders is there.
+    Raises
+    ------
+    DatasetError
+        None of the part folders is there.
     """
     parts = {folder: part for folder, part in PARTS.items() if (root / folder).is_dir()}
     if not parts:

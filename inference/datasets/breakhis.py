@@ -44,8 +44,10 @@ _FOLD_LINE = re.compile(
 def read(root: Path) -> Manifest:
     """Every PNG below `root` whose name follows the grammar; the folders above it do not matter.
 
-    Raises:
-        DatasetError: no such name anywhere.
+    Raises
+    ------
+    DatasetError
+        No such name anywhere.
     """
     notes = Notes()
     samples = []

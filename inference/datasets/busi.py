@@ -26,8 +26,10 @@ _FILE = re.compile(r"^(benign|malignant|normal) \((\d+)\)(?:_mask(?:_(\d+))?)?\.
 def read(root: Path) -> Manifest:
     """The samples under `root` (the folder that holds `Dataset_BUSI_with_GT`, or that folder itself).
 
-    Raises:
-        DatasetError: none of the three class folders is there.
+    Raises
+    ------
+    DatasetError
+        None of the three class folders is there.
     """
     tree = root / "Dataset_BUSI_with_GT" if (root / "Dataset_BUSI_with_GT").is_dir() else root
     if not any((tree / name).is_dir() for name in FOLDERS):

@@ -24,8 +24,10 @@ _FILE = re.compile(r"^(?P<part>normal|tumor|test)_(?P<number>\d{3})\.tif$", re.I
 def read(root: Path) -> Manifest:
     """The slides below `root`; test labels from `reference.csv` where it is, else from the outlines.
 
-    Raises:
-        DatasetError: no slide name anywhere.
+    Raises
+    ------
+    DatasetError
+        No slide name anywhere.
     """
     notes = Notes()
     annotations = {p.stem.lower(): p for p in root.rglob("*.xml")}

@@ -31,8 +31,10 @@ def read(root: Path) -> Manifest:
     """The slides below `root` with their labels from `stage_labels.csv` or `stages.csv` and lesion outlines
     from `lesion_annotations/` or `annotations/`. A slide without a label is `unlabelled` (test set).
 
-    Raises:
-        DatasetError: no slide name anywhere.
+    Raises
+    ------
+    DatasetError
+        No slide name anywhere.
     """
     notes = Notes()
     labels = _stages(root, notes)
@@ -133,8 +135,10 @@ def pn_stage(slides: Iterable[str]) -> str:
     """The patient's stage from the labels of the nodes (rules of the challenge; an ITC never counts as a
     positive node).
 
-    Raises:
-        ValueError: a label that is none of `LABELS`.
+    Raises
+    ------
+    ValueError
+        A label that is none of `LABELS`.
     """
     nodes = list(slides)
     unknown = set(nodes) - set(LABELS)

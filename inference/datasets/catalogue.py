@@ -80,8 +80,10 @@ def recognise(root: Path) -> list[tuple[str, Manifest]]:
     """The data sets whose grammar the tree at `root` follows, each with what was found. Of the loose grammars
     (any image with a mask or points beside it) one counts only where no other fits and most images fit it.
 
-    Raises:
-        DatasetError: it follows none.
+    Raises
+    ------
+    DatasetError
+        It follows none.
     """
     found = []
     for name, dataset in DATASETS.items():

@@ -37,8 +37,10 @@ def read(root: Path) -> Manifest:
     """One sample a full film. Where the tree holds no pixels at all, samples name the described paths and one
     warning says so; where it holds some, films without a file are left out and named.
 
-    Raises:
-        DatasetError: none of the four tables is there.
+    Raises
+    ------
+    DatasetError
+        None of the four tables is there.
     """
     notes = Notes()
     rows = _rows(root, notes)
@@ -199,8 +201,10 @@ def is_mask(path: Path) -> bool:
     """Whether the picture holds at most two grey values. In JPEG mirrors edges ring: there 95 % of the pixels
     must lie within 32 of black or white, and some at each end.
 
-    Raises:
-        imaging.errors.ImagingError: it cannot be decoded.
+    Raises
+    ------
+    imaging.errors.ImagingError
+        It cannot be decoded.
     """
     import numpy as np
 

@@ -19,8 +19,10 @@ PUBLISHED_FILMS = 1231
 def read(root: Path) -> Manifest:
     """The samples of `root/split.csv` with `root/images` and `root/masks`.
 
-    Raises:
-        DatasetError: `split.csv` is missing or another set's.
+    Raises
+    ------
+    DatasetError
+        `split.csv` is missing or another set's.
     """
     table = root / "split.csv"
     if not table.is_file():

@@ -71,8 +71,10 @@ class Abnormality:
 def read(root: Path) -> Manifest:
     """One sample a view whose converted picture exists.
 
-    Raises:
-        DatasetError: no `.ics` file anywhere.
+    Raises
+    ------
+    DatasetError
+        No `.ics` file anywhere.
     """
     headers = sorted((*root.rglob("*.ics"), *root.rglob("*.ics.gz")))
     if not headers:
@@ -211,9 +213,11 @@ def parse_overlay(text: str, columns: int, rows: int) -> tuple[Abnormality, ...]
 
     The first outline (`BOUNDARY`) encloses the others (`CORE`).
 
-    Raises:
-        ValueError: a chain code with a word that is no direction 0–7 or without its end, a number that is
-            none, or fewer abnormalities or outlines than announced (a file that was cut off).
+    Raises
+    ------
+    ValueError
+        A chain code with a word that is no direction 0–7 or without its end, a number that is none, or fewer
+        abnormalities or outlines than announced (a file that was cut off).
     """
     found = []
     head, *blocks = re.split(r"^\s*ABNORMALITY\s+\d+\s*$", text, flags=re.MULTILINE)
@@ -251,8 +255,10 @@ def parse_overlay(text: str, columns: int, rows: int) -> tuple[Abnormality, ...]
 def chain(line: str, columns: int, rows: int) -> tuple[Point, ...]:
     """`column row d d d … #` as points; direction 0 is north, then clockwise.
 
-    Raises:
-        ValueError: a word that is no direction 0–7, or no `#` at the end.
+    Raises
+    ------
+    ValueError
+        A word that is no direction 0–7, or no `#` at the end.
     """
     codes, end, _ = line.partition("#")
     words = codes.split()

@@ -24,8 +24,10 @@ _FILE = re.compile(r"^(?P<patient>\d+)_idx(?P<run>\d+)_x(?P<x>\d+)_y(?P<y>\d+)_c
 def read(root: Path) -> Manifest:
     """The samples of `root/PATIENT/{0,1}/…png`. x and y of the name stand in `extra`.
 
-    Raises:
-        DatasetError: no folder named by a patient number.
+    Raises
+    ------
+    DatasetError
+        No folder named by a patient number.
     """
     patients = sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
     if not patients:

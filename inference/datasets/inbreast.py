@@ -42,8 +42,10 @@ _POINT = re.compile(r"\(\s*(-?[\d.]+)\s*,\s*(-?[\d.]+)\s*\)")
 def read(root: Path) -> Manifest:
     """One sample a DICOM file that the sheet names. Labels are BI-RADS categories.
 
-    Raises:
-        DatasetError: no `INbreast.csv`; an `.xls` must be saved as CSV first.
+    Raises
+    ------
+    DatasetError
+        No `INbreast.csv`; an `.xls` must be saved as CSV first.
     """
     notes = Notes()
     table = _table(root)
@@ -133,8 +135,10 @@ def regions(annotation: Path) -> tuple[Outline, ...]:
     """The regions of an OsiriX XML file (an Apple property list); x is the column. One or two points mark a
     single calcification.
 
-    Raises:
-        ValueError: not such a file; what is wrong in a few words.
+    Raises
+    ------
+    ValueError
+        Not such a file; what is wrong in a few words.
     """
     try:
         with annotation.open("rb") as stream:

@@ -31,8 +31,10 @@ def read(root: Path) -> Manifest:
     """One sample a film that `Info.txt` names and that exists; label `normal`, `benign` or `malignant`
     (the worst of its lines), `label_binary` = abnormal. Radius, kinds and severity stand in `extra`.
 
-    Raises:
-        DatasetError: `Info.txt` is missing.
+    Raises
+    ------
+    DatasetError
+        `Info.txt` is missing.
     """
     table = root / "Info.txt"
     if not table.is_file():

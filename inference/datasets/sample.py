@@ -98,8 +98,10 @@ class Manifest:
     def part(self, split: str) -> tuple[Sample, ...]:
         """The samples of the published split `train` or `val`.
 
-        Raises:
-            LeakError: a group has samples in more than one published split.
+        Raises
+        ------
+        LeakError
+            A group has samples in more than one published split.
         """
         assert_disjoint({name: [s for s in self.samples if s.split == name] for name in self.splits})
         return tuple(sample for sample in self.samples if sample.split == split)
@@ -150,8 +152,10 @@ def grouped_folds(samples: Sequence[Sample], folds: int, seed: int) -> list[tupl
 
     Groups are dealt out in random order, large ones first, each to the fold where its class is rarest.
 
-    Raises:
-        ValueError: fewer groups than folds.
+    Raises
+    ------
+    ValueError
+        Fewer groups than folds.
     """
     by_group: dict[str, list[int]] = defaultdict(list)
     for index, sample in enumerate(samples):

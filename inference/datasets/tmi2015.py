@@ -25,8 +25,10 @@ _PATIENT = re.compile(r"^(?P<patient>\d+)[_-]")
 def read(root: Path) -> Manifest:
     """Every image below `root` that is no mask. Images with neither mask nor points are kept and named.
 
-    Raises:
-        DatasetError: no image anywhere.
+    Raises
+    ------
+    DatasetError
+        No image anywhere.
     """
     images: list[Path] = []
     masks: dict[str, Path] = {}
@@ -77,8 +79,10 @@ def _points(table: Path) -> tuple[Point, ...]:
     """`x, y` a line, separated by comma, semicolon or blanks, with one heading line allowed; or the first
     N×2 array of a MATLAB file.
 
-    Raises:
-        ValueError: what is wrong in a few words, with the number of the line.
+    Raises
+    ------
+    ValueError
+        What is wrong in a few words, with the number of the line.
     """
     if table.suffix == ".mat":
         return _matlab_points(table)

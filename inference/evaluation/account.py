@@ -41,8 +41,10 @@ def write_account(folder: Path, account: Account) -> Path:
 
 def read_account(folder: Path) -> Account:
     """
-    Raises:
-        AccountError: the file is missing, or has other fields.
+    Raises
+    ------
+    AccountError
+        The file is missing, or has other fields.
     """
     path = folder / ACCOUNT
     try:

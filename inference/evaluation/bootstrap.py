@@ -26,8 +26,10 @@ def draw_counts(
     rarest label, and a draw that still lacks a label is drawn again. The same groups and labels with the same
     seed give the same draws, whatever was predicted: differences of two models are paired.
 
-    Raises:
-        ValueError: no images.
+    Raises
+    ------
+    ValueError
+        No images.
     """
     if not groups:
         raise ValueError("nothing to draw from")

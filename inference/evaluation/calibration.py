@@ -16,8 +16,10 @@ Booleans = NDArray[np.bool_]
 def fit_platt(scores: Floats, positive: Booleans) -> Platt:
     """Maximum likelihood with Platt's smoothed targets; slope at least 0.
 
-    Raises:
-        ValueError: one of the two classes is absent.
+    Raises
+    ------
+    ValueError
+        One of the two classes is absent.
     """
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:

@@ -41,8 +41,10 @@ class Difference:
 def common(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """The records of the same images, in the first one's order.
 
-    Raises:
-        RecordsError: no image in common, or two truths of one image.
+    Raises
+    ------
+    RecordsError
+        No image in common, or two truths of one image.
     """
     others = {(record.dataset, record.image): record for record in second}
     pairs = [(r, others[r.dataset, r.image]) for r in first if (r.dataset, r.image) in others]
@@ -57,8 +59,10 @@ def common(first: Sequence[Record], second: Sequence[Record]) -> tuple[list[Reco
 def compare(first: Sequence[Record], second: Sequence[Record]) -> list[Difference]:
     """Every AUC that both models' records can be asked for, on the images that they share.
 
-    Raises:
-        RecordsError: see `common`.
+    Raises
+    ------
+    RecordsError
+        See `common`.
     """
     ours, theirs = common(first, second)
     theirs_by_image = {(record.dataset, record.image): record for record in theirs}

@@ -36,8 +36,10 @@ def placements(truth: Booleans, scores: Floats) -> tuple[Floats, Floats]:
     """The share of negatives below each positive, and of positives above each negative (ties half): the
     structural components of DeLong 1988, by midranks (Sun and Xu 2014).
 
-    Raises:
-        ValueError: one of the two classes is absent.
+    Raises
+    ------
+    ValueError
+        One of the two classes is absent.
     """
     positives, negatives = scores[truth], scores[~truth]
     if not len(positives) or not len(negatives):

@@ -55,8 +55,10 @@ def mark_of(image: int, score: float, box: Box, lesions: NDArray[np.int32]) -> M
 def froc(marks: Sequence[Mark], lesions: int, images: int) -> Froc:
     """Over all levels that occur. `lesions` and `images` are the totals.
 
-    Raises:
-        ValueError: no lesion or no image.
+    Raises
+    ------
+    ValueError
+        No lesion or no image.
     """
     if lesions < 1 or images < 1:
         raise ValueError("FROC needs at least one lesion and one image")

@@ -80,8 +80,10 @@ class Measure:
 def figure(line: Measure, records: Sequence[Record], seed: int = 0) -> Figure:
     """`line` over `records` with a 95 % percentile bootstrap over groups (or Wilson's interval, see `Line`).
 
-    Raises:
-        NotComputable: a class is missing, or nothing counts.
+    Raises
+    ------
+    NotComputable
+        A class is missing, or nothing counts.
     """
     kept = [record for record in records if line.keep(record)]
     if not kept:

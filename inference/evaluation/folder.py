@@ -19,8 +19,10 @@ LATENCY = "latency.json"
 def measured_elsewhere(path: Path) -> dict[str, Any] | None:
     """What another part of the laboratory measured and left beside the weights; None where it did not.
 
-    Raises:
-        ValueError: no JSON object.
+    Raises
+    ------
+    ValueError
+        No JSON object.
     """
     if not path.is_file():
         return None
@@ -35,8 +37,10 @@ def write_results(folder: Path) -> Results:
     `predictions.csv`, `protocol.json` and, where they are there, `explanation.json` and `latency.json`.
     The same files give the same bytes.
 
-    Raises:
-        StoreError, RecordsError, AccountError: one of the first three is missing or damaged.
+    Raises
+    ------
+    StoreError, RecordsError, AccountError
+        One of the first three is missing or damaged.
     """
     found = results_on_record(folder)
     drawn = plots.plots(found.manifest, found.records)

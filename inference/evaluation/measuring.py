@@ -54,8 +54,10 @@ def trees(
     """All samples below `data` that the model may be asked about, by data set: `data` holds the sets' own
     folders (`data/busi` …), or is one tree whose grammar an importer knows.
 
-    Raises:
-        DatasetError: nothing of the kind is there.
+    Raises
+    ------
+    DatasetError
+        Nothing of the kind is there.
     """
     wanted = (dataset,) if dataset else datasets
     found = {
@@ -77,8 +79,10 @@ def trees(
 def held_out(datasets: Sequence[str], data: Path) -> list[Sample]:
     """`val` of the published splits of the model's own sets.
 
-    Raises:
-        LeakError: a group has samples in more than one published split.
+    Raises
+    ------
+    LeakError
+        A group has samples in more than one published split.
     """
     return [s for name in datasets for s in DATASETS[name].read(data / name).part("val")]
 
@@ -89,8 +93,10 @@ def predict(
 ) -> list[Record]:  # fmt: skip
     """One record a sample, each image analysed as a study of its own by the serving pipeline.
 
-    Raises:
-        AnalysisError: the first image that gives no result.
+    Raises
+    ------
+    AnalysisError
+        The first image that gives no result.
     """
     measured = measure_samples(manifest, forward, samples, split=split, fold=fold, progress=progress)
     if measured.failed:
@@ -175,8 +181,10 @@ def analyse_alone(
 ) -> ImageResult:
     """One image as a study of its own; its mask and heat map go to `folder`.
 
-    Raises:
-        AnalysisError: it cannot be read, or is not what the model reads.
+    Raises
+    ------
+    AnalysisError
+        It cannot be read, or is not what the model reads.
     """
 
     def save(name: str, png: bytes) -> str:

@@ -212,8 +212,10 @@ def found_at(
 def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson's score interval of a share (Wilson 1927), for counts too small to be drawn from.
 
-    Raises:
-        ValueError: no trials, or more hits than trials.
+    Raises
+    ------
+    ValueError
+        No trials, or more hits than trials.
     """
     if not 0 <= hits <= trials or trials < 1:
         raise ValueError(f"{hits} of {trials} is no share")

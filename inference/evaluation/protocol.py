@@ -220,8 +220,10 @@ def measure(manifest: ModelManifest, records: Sequence[Record]) -> list[Figure]:
     """The figures of every data set and split on record. Lines that a set cannot answer (one class only,
     no outlines) are left out.
 
-    Raises:
-        NotComputable: not one of them.
+    Raises
+    ------
+    NotComputable
+        Not one of them.
     """
     found = []
     for dataset, _, own in parts(records):

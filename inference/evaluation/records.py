@@ -73,8 +73,10 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
 
 def read_records(path: Path) -> list[Record]:
     """
-    Raises:
-        RecordsError: no such file, or a row that `write_records` did not write.
+    Raises
+    ------
+    RecordsError
+        No such file, or a row that `write_records` did not write.
     """
     if not path.is_file():
         raise RecordsError(f"{path.parent.name} has no {path.name}: no predictions are on record")

@@ -51,8 +51,10 @@ def chosen_records(
 ) -> list[Record]:
     """Those of a data set and a split; all where None.
 
-    Raises:
-        RecordsError: none; the sentence says what is on record.
+    Raises
+    ------
+    RecordsError
+        None; the sentence says what is on record.
     """
     chosen = [r for r in records if dataset in (None, r.dataset) and split in (None, r.split)]
     if not chosen:
@@ -66,8 +68,10 @@ def chosen_records(
 def results_of(manifest: ModelManifest, records: Sequence[Record], measured_on: str) -> Results:
     """Measure `records`.
 
-    Raises:
-        NotComputable: not one figure can be computed.
+    Raises
+    ------
+    NotComputable
+        Not one figure can be computed.
     """
     images = [record for record in records if record.dataset not in _NOT_IMAGES]
     held_back = sum(Flag.OUT_OF_DISTRIBUTION.value in record.flags for record in images)
@@ -85,8 +89,10 @@ def results_of(manifest: ModelManifest, records: Sequence[Record], measured_on: 
 def results_on_record(folder: Path, dataset: str | None = None, split: str | None = None) -> Results:
     """From `manifest.json`, `predictions.csv` and `protocol.json` of a model's folder.
 
-    Raises:
-        StoreError, RecordsError, AccountError: one of them is missing or damaged, or nothing was chosen.
+    Raises
+    ------
+    StoreError, RecordsError, AccountError
+        One of them is missing or damaged, or nothing was chosen.
     """
     manifest = manifest_in(folder)
     records = chosen_records(read_records(folder / PREDICTIONS), dataset, split)

@@ -52,8 +52,10 @@ def write_training_manifest(folder: Path, samples: Sequence[Sample]) -> Path:
 
 def read_training_manifest(folder: Path) -> dict[str, dict[str, list[str]]]:
     """
-    Raises:
-        LeakError: there is none, so nobody knows what the model has seen.
+    Raises
+    ------
+    LeakError
+        There is none, so nobody knows what the model has seen.
     """
     path = folder / TRAINING_MANIFEST
     if not path.is_file():
@@ -66,8 +68,10 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
     """Index of each sample that the model has seen → by what it is known: `patient`, `group`, `bytes` or
     `look`. `tree`: all samples of the tree that `samples` come from, where they are only a part of it.
 
-    Raises:
-        LeakError: the model has no training manifest.
+    Raises
+    ------
+    LeakError
+        The model has no training manifest.
     """
     seen = read_training_manifest(folder)
     digests = {digest for entry in seen.values() for digest in entry["sha256"]}
@@ -106,9 +110,10 @@ def refuse_training_samples(
     samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = (), way_out: str = ""
 ) -> None:
     """
-    Raises:
-        LeakError: samples stand in the model's own training; the sentence counts and names them, and ends with
-            `way_out`.
+    Raises
+    ------
+    LeakError
+        Samples stand in the model's own training; the sentence counts and names them, and ends with `way_out`.
     """
     trained = trained_samples(samples, folder, tree)
     if trained:
@@ -118,8 +123,10 @@ def refuse_training_samples(
 def untrained(samples: Sequence[Sample], folder: Path, tree: Sequence[Sample] = ()) -> list[Sample]:
     """`samples` without those that the model has seen, which are told on stderr.
 
-    Raises:
-        LeakError: the model has no training manifest.
+    Raises
+    ------
+    LeakError
+        The model has no training manifest.
     """
     trained = trained_samples(samples, folder, tree)
     if trained:

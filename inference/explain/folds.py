@@ -24,8 +24,10 @@ def check_folds(
 ) -> Checked:
     """Outcomes of all folds together. `run` holds the folds' finished checkpoints; `limit` images a fold.
 
-    Raises:
-        NoSuchExplanation: a model without folds of its own, or a fold that was not trained yet.
+    Raises
+    ------
+    NoSuchExplanation
+        A model without folds of its own, or a fold that was not trained yet.
     """
     plan = Plan(data=data, run=run, store=store, version=manifest.version)
     pooled = Checked()

@@ -49,8 +49,10 @@ def of_estimator(
     """Of a fitted two-class logistic regression, alone or after a standard scaler (whose means are the mean
     case; for a bare one `mean`, or zero).
 
-    Raises:
-        NoSuchExplanation: another kind of estimator, or more than two classes.
+    Raises
+    ------
+    NoSuchExplanation
+        Another kind of estimator, or more than two classes.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     head = steps[-1]

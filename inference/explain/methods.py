@@ -23,8 +23,10 @@ _CHUNK = 8
 def malignancy_map(network: Answer, reading: Reading) -> Method:
     """The network's own map of places, an output of its forward pass, enlarged to the canvas.
 
-    Raises:
-        NoSuchExplanation: the network puts no map out.
+    Raises
+    ------
+    NoSuchExplanation
+        The network puts no map out.
     """
     place = reading.place
     if place is None:
@@ -43,8 +45,10 @@ def integrated_gradients(network: Answer, reading: Reading, label: str, *, steps
     """Gradients of the log-odds of `label`, integrated from the blurred image to the image (Sundararajan,
     Taly and Yan 2017; captum). The values of a map sum to the change of the log-odds.
 
-    Raises:
-        NoSuchExplanation: on a call, when no gradient reaches the input.
+    Raises
+    ------
+    NoSuchExplanation
+        On a call, when no gradient reaches the input.
     """
     from captum.attr import IntegratedGradients
 

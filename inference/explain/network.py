@@ -39,8 +39,10 @@ def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Ans
     """A torch network in evaluation mode; gradients flow to its input. Its tuple is named by its own fields,
     or by `names` (a traced network has none).
 
-    Raises:
-        ValueError: on a call, when the outputs are neither named nor as many as `names`.
+    Raises
+    ------
+    ValueError
+        On a call, when the outputs are neither named nor as many as `names`.
     """
     module.eval()
     # frozen stages run without gradients, which would end at them on the way back to the input
@@ -86,9 +88,12 @@ def stored_module(manifest: ModelManifest, store: Path) -> tuple[nn.Module, tupl
     """The version's torch network, ready for gradients, and its outputs' names: from `model.pt` where the store has
     one, else made of `model.onnx`.
 
-    Raises:
-        NoSuchExplanation: the graph cannot be written in torch.
-        StoreError: a file has other bytes than its manifest or list says.
+    Raises
+    ------
+    NoSuchExplanation
+        The graph cannot be written in torch.
+    StoreError
+        A file has other bytes than its manifest or list says.
     """
     path = verified_variant(manifest, store)
     if path is not None:

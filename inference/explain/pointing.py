@@ -52,8 +52,10 @@ def play(
 def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference) -> Map:
     """The heat map that a clinician is shown: the PNG that serving writes, 0–1, in the PNG's own size.
 
-    Raises:
-        AnalysisError: the pipeline's own.
+    Raises
+    ------
+    AnalysisError
+        The pipeline's own.
     """
     saved: dict[str, bytes] = {}
 

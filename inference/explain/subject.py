@@ -78,8 +78,10 @@ def tensor_of(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def subject_of(model: str, sample: Sample, preprocess: Preprocess | None = None) -> Subject:
     """The sample ready for a check of `model`; `preprocess` replaces the model's own.
 
-    Raises:
-        OSError: the file is missing or damaged.
+    Raises
+    ------
+    OSError
+        The file is missing or damaged.
     """
     own = explained_of(model)
     pixels = read_rgb(sample.path) if own.colour else read_gray(sample.path)
@@ -101,9 +103,12 @@ def subjects_of(model: str, samples: Sequence[Sample], preprocess: Preprocess | 
 def canvas_of_file(image: ImageReference, manifest: ModelManifest) -> tuple[Canvas, NDArray[np.uint8]]:
     """A file that the platform reads (DICOM or picture), and its pixels for display (H×W or H×W×3 uint8).
 
-    Raises:
-        ImageUnreadable: the reader's own sentence.
-        NotApplicable: a whole slide.
+    Raises
+    ------
+    ImageUnreadable
+        The reader's own sentence.
+    NotApplicable
+        A whole slide.
     """
     pixels = read_still(image, manifest)
     own = explained_of(manifest.name)

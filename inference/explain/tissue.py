@@ -38,8 +38,10 @@ def rows_pointed(records: Sequence[Record], positive: str) -> list[Outcome]:
 def area_under_roc(records: Sequence[Record], positive: str, seed: int = 0) -> Measured:
     """Of the fields' heat against their labels; the interval is over rows of fields.
 
-    Raises:
-        ValueError: no fields.
+    Raises
+    ------
+    ValueError
+        No fields.
     """
     truth = np.array([record.label == positive for record in records])
     heat = np.array([record.probabilities[positive] for record in records], np.float64)

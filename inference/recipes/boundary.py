@@ -33,8 +33,10 @@ def guard(
     twins: Sequence[NearDuplicates] = (),
 ) -> None:
     """
-    Raises:
-        LeakError: a group, a patient, identical bytes or one of `twins` stands on both sides.
+    Raises
+    ------
+    LeakError
+        A group, a patient, identical bytes or one of `twins` stands on both sides.
     """
     assert_disjoint({"train": train, "held out": held_out})
     owners = {digests[sample.path]: sample for sample in train}

@@ -28,8 +28,10 @@ class Picture:
 def read(samples: tuple[Sample, ...], data: Data) -> Rows:
     """Rows of `Picture` at the recipe's size.
 
-    Raises:
-        DatasetError: a file that cannot be decoded, or a region to cut where no outline is.
+    Raises
+    ------
+    DatasetError
+        A file that cannot be decoded, or a region to cut where no outline is.
     """
     return Rows(samples, tuple(_read(sample, data) for sample in samples))
 
@@ -37,8 +39,10 @@ def read(samples: tuple[Sample, ...], data: Data) -> Rows:
 def read_file(path: Path, data: Data) -> Picture:
     """One image without any truth, as in `read`.
 
-    Raises:
-        DatasetError: it cannot be decoded; or the recipe cuts its regions from the truth.
+    Raises
+    ------
+    DatasetError
+        It cannot be decoded; or the recipe cuts its regions from the truth.
     """
     if data.roi == "mask":
         raise DatasetError(

@@ -141,8 +141,10 @@ class Pipeline:
 
     def refuse_neighbourly(self, rows: Rows, predicted: Rows, checked: int = 3) -> None:
         """
-        Raises:
-            LeakError: a prediction changes when its image is predicted alone: a step looks at the others.
+        Raises
+        ------
+        LeakError
+            A prediction changes when its image is predicted alone: a step looks at the others.
         """
         for index in np.linspace(0, len(rows) - 1, min(checked, len(rows))).round().astype(int):
             alone = self.predict(rows.take([int(index)])).values[0]

@@ -37,9 +37,12 @@ class Chosen:
 def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     """Read the recipe's data set in `folder` or in `folder/NAME`, filter, label and limit it.
 
-    Raises:
-        DatasetError: no such data there, or nothing of a class is left.
-        RecipeError: an unknown data set or attribute.
+    Raises
+    ------
+    DatasetError
+        No such data there, or nothing of a class is left.
+    RecipeError
+        An unknown data set or attribute.
     """
     data = recipe.data
     if data.dataset not in DATASETS:
@@ -116,9 +119,12 @@ def _limited(samples: list[Sample], data: Data, seed: int) -> list[Sample]:
 def divide(chosen: Chosen, data: Data, seed: int) -> tuple[list[Fold], list[str]]:
     """The folds, and what had to be said or dropped for them to be disjoint.
 
-    Raises:
-        DatasetError: the set has no official split, or too few groups for folds.
-        LeakError: never by design: each fold is asserted to be disjoint all the same.
+    Raises
+    ------
+    DatasetError
+        The set has no official split, or too few groups for folds.
+    LeakError
+        Never by design: each fold is asserted to be disjoint all the same.
     """
     samples = chosen.samples
     declared: list[str] = []
@@ -159,8 +165,10 @@ def divide(chosen: Chosen, data: Data, seed: int) -> tuple[list[Fold], list[str]
 def inner(train: Sequence[Sample], folds: int, seed: int) -> tuple[list[int], list[int]]:
     """Indices of a training part's own training and watching part, groups whole.
 
-    Raises:
-        DatasetError: fewer than two groups.
+    Raises
+    ------
+    DatasetError
+        Fewer than two groups.
     """
     groups = len({sample.group_id for sample in train})
     if groups < 2:

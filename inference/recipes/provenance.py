@@ -100,8 +100,10 @@ def fit(step: str, learn: Callable[[Rows], Thing], *rows: Rows) -> Fitted[Thing]
 def held_out(predictions: Rows) -> Rows:
     """The same rows, where no step that shaped them has seen one of them.
 
-    Raises:
-        LeakError: naming the step and the group or patient.
+    Raises
+    ------
+    LeakError
+        Naming the step and the group or patient.
     """
     for stamp in predictions.stamps:
         for sample in predictions.samples:

@@ -22,8 +22,10 @@ from inference.recipes.schema import Recipe
 def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[Record]:
     """Predictions of record of one fold: only what passes `held_out` becomes a record.
 
-    Raises:
-        LeakError: a step has seen a sample, its group or its patient.
+    Raises
+    ------
+    LeakError
+        A step has seen a sample, its group or its patient.
     """
     made = []
     for sample, value, picture in zip(

@@ -51,8 +51,10 @@ class RunFolder:
     ) -> tuple[str, dict[Path, str]]:  # fmt: skip
         """Write, or compare with, all that the run depends on: its identity and the files' digests.
 
-        Raises:
-            RunError: the folder holds a run with another recipe, seed, data or split.
+        Raises
+        ------
+        RunError
+            The folder holds a run with another recipe, seed, data or split.
         """
         digests = {
             path: sha256_of(path) for sample in chosen.samples for path in (sample.path, *sample.masks)

@@ -45,10 +45,14 @@ class RunOptions:
 def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     """Run all folds that are not done yet and return the summary, which also stands in the run folder.
 
-    Raises:
-        LeakError: something crosses the border of a fold, or a step has seen whom it is judged on.
-        DatasetError: the data are not there or cannot be divided so.
-        RunError: the folder belongs to another run.
+    Raises
+    ------
+    LeakError
+        Something crosses the border of a fold, or a step has seen whom it is judged on.
+    DatasetError
+        The data are not there or cannot be divided so.
+    RunError
+        The folder belongs to another run.
     """
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -155,8 +159,10 @@ def _repeated(folds: Sequence[Fold]) -> list[str]:
 def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]:
     """Class probabilities of image files by the pipeline of a fold's folder; names and metadata play no part.
 
-    Raises:
-        DatasetError: the fold is not finished, a file cannot be decoded, or the recipe needs outlines.
+    Raises
+    ------
+    DatasetError
+        The fold is not finished, a file cannot be decoded, or the recipe needs outlines.
     """
     if not (folder / PIPELINE).is_file():
         raise DatasetError(f"{folder} holds no finished fold")

@@ -251,8 +251,10 @@ def known() -> tuple[str, ...]:
 def find(name: str, others: Sequence[str] = ()) -> Path:
     """The file of a recipe by name or path; `others` are names that the sentence lists beside this folder's.
 
-    Raises:
-        RecipeError: there is none.
+    Raises
+    ------
+    RecipeError
+        There is none.
     """
     path = FOLDER / f"{name}.yaml" if name in known() else Path(name)
     if not path.is_file():
@@ -265,8 +267,10 @@ def find(name: str, others: Sequence[str] = ()) -> Path:
 def load(name: str, variants: Sequence[str] = ()) -> Recipe:
     """`find`, `read` and `parse` together.
 
-    Raises:
-        RecipeError: with the file, the key and what is wrong with it.
+    Raises
+    ------
+    RecipeError
+        With the file, the key and what is wrong with it.
     """
     path = find(name)
     return parse(read(path, variants), path.name)
@@ -275,8 +279,10 @@ def load(name: str, variants: Sequence[str] = ()) -> Recipe:
 def read(path: Path, variants: Sequence[str] = ()) -> dict[str, Any]:
     """The keys of a recipe's file, with the variants laid over them in turn; not validated yet.
 
-    Raises:
-        RecipeError: no mapping of keys, or a variant that it does not have.
+    Raises
+    ------
+    RecipeError
+        No mapping of keys, or a variant that it does not have.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
@@ -305,8 +311,10 @@ def first_error(error: ValidationError) -> str:
 def parse(content: dict[str, Any], source: str) -> Recipe:
     """Validate a recipe's content, blocks and their parameters too.
 
-    Raises:
-        RecipeError: naming `source`, the key and what is wrong with it.
+    Raises
+    ------
+    RecipeError
+        Naming `source`, the key and what is wrong with it.
     """
     try:
         recipe = Recipe.model_validate(content)
@@ -344,8 +352,10 @@ def overlay(base: Any, over: Any, source: str) -> Any:
     """`over` laid upon `base`: mappings key by key, a mapping with numbers upon a list entry by entry,
     `substitutions` added, all else (an empty mapping and another block too) replaced.
 
-    Raises:
-        RecipeError: a number that the list does not have.
+    Raises
+    ------
+    RecipeError
+        A number that the list does not have.
     """
     if isinstance(base, list) and isinstance(over, dict):
         merged = list(base)
@@ -376,8 +386,10 @@ def _other_block(base: dict[Any, Any], over: dict[Any, Any]) -> bool:
 def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
     """The recipe with dotted keys set, as a search does: `head.parameters.C`, `train.learning_rate`.
 
-    Raises:
-        RecipeError: a key that the recipe does not have, or a value that does not fit it.
+    Raises
+    ------
+    RecipeError
+        A key that the recipe does not have, or a value that does not fit it.
     """
     content = recipe.model_dump(mode="json")
     for key, value in settings.items():

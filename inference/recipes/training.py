@@ -107,9 +107,12 @@ def train(
     With `validation` and `plan.patience` training ends when the loss on `validation` has not fallen for so many epochs,
     and the weights of its lowest point are returned. `identity` names everything that the result depends on.
 
-    Raises:
-        CheckpointError: the checkpoint has another identity.
-        ValueError: fewer examples than processes.
+    Raises
+    ------
+    CheckpointError
+        The checkpoint has another identity.
+    ValueError
+        Fewer examples than processes.
     """
     rank, size = world()
     if len(examples) < size:
@@ -287,8 +290,10 @@ def logits(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
 def vectors(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
     """N×F, what the last layer of a classifier sees: its backbone pooled.
 
-    Raises:
-        ValueError: the network has no backbone and pool to look into.
+    Raises
+    ------
+    ValueError
+        The network has no backbone and pool to look into.
     """
     backbone, pool = getattr(network, "backbone", None), getattr(network, "pool", None)
     if backbone is None or pool is None:

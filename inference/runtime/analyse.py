@@ -33,10 +33,14 @@ def analyse(
     Images stand in the result in the request's order. `save` is called with `image-<index>.mask.png` and
     `image-<index>.heatmap.png`.
 
-    Raises:
-        NotApplicable: the study does not meet the model's input contract.
-        ImageUnreadable: a file cannot be decoded.
-        ModelServerUnavailable: from `forward`.
+    Raises
+    ------
+    NotApplicable
+        The study does not meet the model's input contract.
+    ImageUnreadable
+        A file cannot be decoded.
+    ModelServerUnavailable
+        From `forward`.
     """
     begun = time.perf_counter()
     _check_contract(request, manifest)

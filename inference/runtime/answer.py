@@ -59,8 +59,10 @@ class RecordedAnswer(ContractModel):
     def deviation(self, forward: Forward) -> tuple[float, str]:
         """The largest deviation of a recorded value, and the output that it is of.
 
-        Raises:
-            StoreError: other outputs, other shapes, or numpy makes another input now.
+        Raises
+        ------
+        StoreError
+            Other outputs, other shapes, or numpy makes another input now.
         """
         worst = (0.0, "")
         for recorded in self.answers:
@@ -79,8 +81,10 @@ class RecordedAnswer(ContractModel):
 
     def check(self, forward: Forward, what: str) -> None:
         """
-        Raises:
-            StoreError: `what` answers otherwise than was recorded.
+        Raises
+        ------
+        StoreError
+            `what` answers otherwise than was recorded.
         """
         try:
             by, output = self.deviation(forward)
@@ -120,8 +124,10 @@ def write_answer(folder: Path, answer: RecordedAnswer) -> None:
 
 def read_answer(manifest: ModelManifest, store: Path) -> RecordedAnswer:
     """
-    Raises:
-        StoreError: the version has none, or not one of this kind.
+    Raises
+    ------
+    StoreError
+        The version has none, or not one of this kind.
     """
     which = f"{manifest.name} {manifest.version}"
     try:

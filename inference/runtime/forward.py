@@ -20,9 +20,12 @@ class ForwardOutput:
 class Forward(Protocol):
     """One forward pass of one batch.
 
-    Raises:
-        inference.contract.ModelServerUnavailable: no answer in time; the caller may try the job again.
-        inference.contract.AnalysisError: the server refused this input.
+    Raises
+    ------
+    inference.contract.ModelServerUnavailable
+        No answer in time; the caller may try the job again.
+    inference.contract.AnalysisError
+        The server refused this input.
     """
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput: ...
@@ -47,8 +50,10 @@ class Save(Protocol):
 def check_input(tensor: NDArray[Any], shapes: Shapes) -> None:
     """What every network of ours takes: uint8 of one of `shapes`.
 
-    Raises:
-        ValueError: `tensor` is something else, or empty.
+    Raises
+    ------
+    ValueError
+        `tensor` is something else, or empty.
     """
     fits = any(
         tensor.ndim == len(shape)

@@ -98,8 +98,10 @@ def load_forward(folder: Path, gpu: int | None) -> Network:
 def read_request(request: dict[str, Any]) -> NDArray[Any]:
     """The tensor of a request's body.
 
-    Raises:
-        wire.WireError: no body, or not a message with exactly one tensor `input`.
+    Raises
+    ------
+    wire.WireError
+        No body, or not a message with exactly one tensor `input`.
     """
     body = request.get("body", request.get("data"))
     if not isinstance(body, bytes | bytearray):

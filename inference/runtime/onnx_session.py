@@ -41,8 +41,10 @@ class OnnxForward:
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
         """`tensor`: uint8 of one of `shapes`.
 
-        Raises:
-            ValueError: another dtype or shape.
+        Raises
+        ------
+        ValueError
+            Another dtype or shape.
         """
         check_input(tensor, self.shapes)
         begun = time.perf_counter()

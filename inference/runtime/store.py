@@ -55,11 +55,15 @@ def versions_of(name: str, store: Path = DEFAULT_STORE) -> tuple[str, ...]:
 
 def read_manifest(name: str, store: Path = DEFAULT_STORE, version: str | None = None) -> ModelManifest:
     """
-    Parameters:
-        version: the newest where None.
+    Parameters
+    ----------
+    version
+        The newest where None.
 
-    Raises:
-        StoreError: no such model or version, or a manifest that the contract refuses or that is another's.
+    Raises
+    ------
+    StoreError
+        No such model or version, or a manifest that the contract refuses or that is another's.
     """
     there = versions_of(name, store)
     if not there:
@@ -72,8 +76,10 @@ def read_manifest(name: str, store: Path = DEFAULT_STORE, version: str | None = 
 def manifests(store: Path = DEFAULT_STORE) -> tuple[ModelManifest, ...]:
     """Every version of every model: by name, oldest first.
 
-    Raises:
-        StoreError: one of them cannot be used. `contents` goes on instead.
+    Raises
+    ------
+    StoreError
+        One of them cannot be used. `contents` goes on instead.
     """
     found = contents(store)
     if found.refused:
@@ -95,8 +101,10 @@ def contents(store: Path = DEFAULT_STORE) -> Contents:
 def manifest_in(folder: Path) -> ModelManifest:
     """The manifest of one version's folder, whose two last names must be the manifest's own.
 
-    Raises:
-        StoreError: they are not, the contract refuses it, or there is none.
+    Raises
+    ------
+    StoreError
+        They are not, the contract refuses it, or there is none.
     """
     which = f"{folder.parent.name}/{folder.name}"
     if _parsed(folder.name) is None:
@@ -120,8 +128,10 @@ def version_folder(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Path
 def verified_weights(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Path:
     """The path of the weights after their hash was compared.
 
-    Raises:
-        StoreError: the file is missing or has other bytes.
+    Raises
+    ------
+    StoreError
+        The file is missing or has other bytes.
     """
     path = version_folder(manifest, store) / manifest.weights.file
     if not path.is_file():

@@ -88,9 +88,12 @@ def describe(image: ImageReference) -> Description:
 def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
     """The first frame, decoded in a child process.
 
-    Raises:
-        ImageUnreadable: the reader's own sentence.
-        NotApplicable: a whole slide, which this model does not read.
+    Raises
+    ------
+    ImageUnreadable
+        The reader's own sentence.
+    NotApplicable
+        A whole slide, which this model does not read.
     """
     found = describe(image)
     if found.kind == "slide":

@@ -59,8 +59,10 @@ def save(network: torch.jit.ScriptModule, outputs: Sequence[str], shapes: Shapes
 def load(path: Path, device: str = "cpu") -> Stored:
     """A file of `save` on `device` (`cuda:0`, `cpu`).
 
-    Raises:
-        RuntimeError: the file is no TorchScript, or the device is not there.
+    Raises
+    ------
+    RuntimeError
+        The file is no TorchScript, or the device is not there.
     """
     import torch
 
@@ -78,8 +80,10 @@ def load(path: Path, device: str = "cpu") -> Stored:
 class TorchForward:
     """A `Forward` over one `model.pt` on `device` (`cuda:0`, `cpu`).
 
-    Raises:
-        RuntimeError: the file is no TorchScript, or the device is not there.
+    Raises
+    ------
+    RuntimeError
+        The file is no TorchScript, or the device is not there.
     """
 
     def __init__(self, weights: Path, device: str) -> None:
@@ -97,8 +101,10 @@ class TorchForward:
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
         """`tensor`: uint8 of one of `shapes`.
 
-        Raises:
-            ValueError: another dtype or shape.
+        Raises
+        ------
+        ValueError
+            Another dtype or shape.
         """
         check_input(tensor, self.shapes)
         begun = time.perf_counter()

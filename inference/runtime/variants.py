@@ -51,8 +51,10 @@ class VariantList(ContractModel):
 def read_variants(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> VariantList | None:
     """What was tried with exactly the manifest's weights; None where nothing was.
 
-    Raises:
-        StoreError: a list that this module did not write.
+    Raises
+    ------
+    StoreError
+        A list that this module did not write.
     """
     path = version_folder(manifest, store) / LIST
     if not path.is_file():
@@ -68,8 +70,10 @@ def read_variants(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Varia
 def verified_variant(manifest: ModelManifest, store: Path = DEFAULT_STORE) -> Path | None:
     """The kept `model.pt` after its hash was compared; None where the store has none for these weights.
 
-    Raises:
-        StoreError: the file is missing or has other bytes.
+    Raises
+    ------
+    StoreError
+        The file is missing or has other bytes.
     """
     listed = read_variants(manifest, store)
     for variant in listed.variants if listed is not None else ():
@@ -87,11 +91,15 @@ def try_torch(manifest: ModelManifest, store: Path, judge: Judge) -> VariantList
     the list and removed where an AUC drops by more than `MAX_AUC_DROP`; without one, what the set-up would make of
     it, of which no file stays.
 
-    Parameters:
-        judge: AUCs of a forward, on images that were not trained on.
+    Parameters
+    ----------
+    judge
+        AUCs of a forward, on images that were not trained on.
 
-    Raises:
-        StoreError: `model.onnx` is not that of the manifest, or there was nothing to judge it by.
+    Raises
+    ------
+    StoreError
+        `model.onnx` is not that of the manifest, or there was nothing to judge it by.
     """
     weights = verified_weights(manifest, store)
     before = dict(judge(OnnxForward(weights)))

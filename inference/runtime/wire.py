@@ -37,8 +37,10 @@ class WireError(ValueError):
 def encode(tensors: Tensors, values: Mapping[str, float] | None = None) -> bytes:
     """`tensors` of uint8, float16, float32 or int64 and finite `values` as one message.
 
-    Raises:
-        WireError: another dtype, too many tensors or dimensions, or more than `MAX_BODY_BYTES`.
+    Raises
+    ------
+    WireError
+        Another dtype, too many tensors or dimensions, or more than `MAX_BODY_BYTES`.
     """
     if len(tensors) > MAX_TENSORS:
         raise WireError(f"{len(tensors)} tensors, at most {MAX_TENSORS} go into a message")
@@ -63,8 +65,10 @@ def encode(tensors: Tensors, values: Mapping[str, float] | None = None) -> bytes
 def decode(body: bytes | bytearray | memoryview) -> tuple[dict[str, NDArray[Any]], dict[str, float]]:
     """The tensors (read-only views of `body`) and values of a message.
 
-    Raises:
-        WireError: anything about `body` is not as this module's docstring says.
+    Raises
+    ------
+    WireError
+        Anything about `body` is not as this module's docstring says.
     """
     raw = bytes(body)
     if len(raw) > MAX_BODY_BYTES:

@@ -39,11 +39,15 @@ def export_onnx(
     rounding them would move the recorded answer by `MOST_BY_ROUNDING` or more. Where float32 would be larger than a
     file may be, float16 stays and the answer says by how much it moved.
 
-    Returns:
+    Returns
+    -------
+    RecordedAnswer
         What `network` says to the seeded input of each shape, for `answer.json`.
 
-    Raises:
-        ValueError: the file would be larger than a model may be, or answers otherwise than `network`.
+    Raises
+    ------
+    ValueError
+        The file would be larger than a model may be, or answers otherwise than `network`.
     """
     unfinished = path.with_suffix(".new")
     network.eval()

@@ -46,8 +46,10 @@ def fit(network: nn.Module, batches: Batches, loss: Loss, schedule: Schedule, ru
     `checkpoint.pt` and `log.jsonl`; an unfinished run with the same schedule goes on where it stopped, with the same
     random numbers that it would have drawn. Of a finished one the averaged weights are kept.
 
-    Raises:
-        ValueError: `run` holds a checkpoint of another schedule.
+    Raises
+    ------
+    ValueError
+        `run` holds a checkpoint of another schedule.
     """
     run.mkdir(parents=True, exist_ok=True)
     place = device()

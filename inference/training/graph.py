@@ -20,7 +20,9 @@ def fold_padding(model: onnx.ModelProto) -> int:
     torch exports TensorFlow's one-sided padding as a `Pad` of its own, which ONNX Runtime does not fold: each
     costs a copy of the widest maps and two changes of their layout, a fifth of the whole forward pass.
 
-    Returns:
+    Returns
+    -------
+    int
         How many were moved.
     """
     graph = model.graph

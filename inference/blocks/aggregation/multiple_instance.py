@@ -39,8 +39,10 @@ class BagClassifier:
     def fit(self, bags: Sequence[Bag], labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """`bags` of n×d, one label each.
 
-        Raises:
-            ValueError: not two classes, or `positive` is none of them.
+        Raises
+        ------
+        ValueError
+            Not two classes, or `positive` is none of them.
         """
         classes = np.asarray(labels)
         self.classes_ = np.unique(classes)

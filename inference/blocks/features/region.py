@@ -27,8 +27,10 @@ def luma(image: Pixels) -> Pixels:
 def region(image: Pixels, mask: NDArray[Any] | None) -> Mask:
     """The outline's pixels, or all of them without an outline.
 
-    Raises:
-        FeatureError: an empty outline, or one of another size than the image.
+    Raises
+    ------
+    FeatureError
+        An empty outline, or one of another size than the image.
     """
     if mask is None:
         return np.ones(image.shape[:2], bool)

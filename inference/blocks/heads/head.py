@@ -62,8 +62,10 @@ class Head(ClassifierMixin, BaseEstimator):
     def fit(self, rows: Any, labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """`rows` N×d, finite; `labels` N of two classes or more.
 
-        Raises:
-            ValueError: rows that do not go with labels, a single class, or a head that takes no weights.
+        Raises
+        ------
+        ValueError
+            Rows that do not go with labels, a single class, or a head that takes no weights.
         """
         table, classes = checked_rows(rows, labels)
         self.classes_, numbers = np.unique(classes, return_inverse=True)
@@ -157,8 +159,10 @@ class _Weighted(ClassifierMixin, BaseEstimator):
 def _estimator(kind: str, settings: dict[str, Any], seed: int) -> Any:
     """One thread each: the laboratory runs folds, not threads.
 
-    Raises:
-        ValueError: an unknown kind.
+    Raises
+    ------
+    ValueError
+        An unknown kind.
     """
     if kind == "logistic_regression":
         return LogisticRegression(**{"max_iter": 2000, **settings})

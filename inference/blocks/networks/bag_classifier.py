@@ -59,8 +59,10 @@ class BagNetworkClassifier:
     def fit(self, bags: Sequence[Any], labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """`bags`: n×d each; `labels`: one a bag.
 
-        Raises:
-            ValueError: not one label a bag, fewer than two classes, or an unusable bag.
+        Raises
+        ------
+        ValueError
+            Not one label a bag, fewer than two classes, or an unusable bag.
         """
         kept = [checked_bag(bag) for bag in bags]
         truth = np.asarray(labels)

@@ -73,8 +73,10 @@ class RecurrentAttention(nn.Module):
     def forward(self, instances: Tensor, mask: Tensor | None = None) -> Bag:
         """See the module.
 
-        Raises:
-            ValueError: an instance after padding, or a sequence of nothing but padding.
+        Raises
+        ------
+        ValueError
+            An instance after padding, or a sequence of nothing but padding.
         """
         return self.read_all(instances, mask)[1]
 

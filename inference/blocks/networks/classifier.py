@@ -111,8 +111,10 @@ def classifier(
 ) -> Classifier:  # fmt: skip
     """Build a `Classifier` from blocks as a recipe writes them: `name`, or `{name: {parameter: value}}`.
 
-    Raises:
-        ValueError: no such backbone or pool, or parts that do not fit.
+    Raises
+    ------
+    ValueError
+        No such backbone or pool, or parts that do not fit.
     """
     body = _made("backbone", backbone, {})
     needed: dict[str, Any] = {"channels": body.channels}

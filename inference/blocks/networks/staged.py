@@ -96,8 +96,10 @@ class Staged(nn.Module):
     def freeze(self, stages: int | Literal["all"]) -> None:
         """Hold the first `stages` at their values and statistics; attention in them stays trainable.
 
-        Raises:
-            ValueError: there are not so many stages.
+        Raises
+        ------
+        ValueError
+            There are not so many stages.
         """
         count = len(self.stages) if stages == "all" else stages
         if not 0 <= count <= len(self.stages):
@@ -121,8 +123,10 @@ class Staged(nn.Module):
     def join(self, levels: Sequence[int], how: Join) -> None:
         """Answer with these stages' maps side by side (see `BackboneOptions`); later stages are dropped.
 
-        Raises:
-            ValueError: a stage that does not exist, or stages out of order.
+        Raises
+        ------
+        ValueError
+            A stage that does not exist, or stages out of order.
         """
         if any(not 1 <= level <= len(self.stages) for level in levels) or sorted(set(levels)) != list(levels):
             raise ValueError(f"levels: {list(levels)} are not rising numbers of 1…{len(self.stages)}")
@@ -147,9 +151,12 @@ class Staged(nn.Module):
 def finish(body: Staged, name: str, **options: Unpack[BackboneOptions]) -> Staged:
     """Apply a recipe's options to a backbone whose weights are in place if it has any.
 
-    Raises:
-        WeightsUnavailable: `imagenet` for a backbone that did not get such weights.
-        ValueError: a stage that does not exist; an option's unknown value.
+    Raises
+    ------
+    WeightsUnavailable
+        `imagenet` for a backbone that did not get such weights.
+    ValueError
+        A stage that does not exist; an option's unknown value.
     """
     weights = options.pop("weights", "random")
     if weights not in ("random", "imagenet"):

@@ -87,8 +87,10 @@ class TunedSegmentation:
     ) -> Self:
         """`masks` are the truth's outlines, 0 outside. Images without an outline are left out.
 
-        Raises:
-            ValueError: no image has an outline, or the numbers differ.
+        Raises
+        ------
+        ValueError
+            No image has an outline, or the numbers differ.
         """
         if len(images) != len(masks):
             raise ValueError(f"tuned: {len(images)} images do not go with {len(masks)} outlines")

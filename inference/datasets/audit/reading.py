@@ -36,8 +36,10 @@ class Decoded:
 def decode(path: Path) -> Decoded:
     """Decode the whole picture (of a slide its overview and one tile, of a multi-frame file the first frame).
 
-    Raises:
-        Undecodable: zero bytes, another content, cut off, damaged.
+    Raises
+    ------
+    Undecodable
+        Zero bytes, another content, cut off, damaged.
     """
     try:
         found = formats.sniff(path)
@@ -56,8 +58,10 @@ def decode(path: Path) -> Decoded:
 def check_png(path: Path) -> None:
     """Walk the chunks of a PNG (ISO/IEC 15948, 5.3): decoders forgive a missing end and wrong checksums.
 
-    Raises:
-        Undecodable: cut off, or a chunk's checksum is wrong.
+    Raises
+    ------
+    Undecodable
+        Cut off, or a chunk's checksum is wrong.
     """
     content = path.read_bytes()
     place = 8

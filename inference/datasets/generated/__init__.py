@@ -30,8 +30,10 @@ TREES: dict[str, Callable[[Path], None]] = {
 def write(name: str, root: Path) -> Path:
     """Write the tree of data set `name` into `root` and return it.
 
-    Raises:
-        KeyError: no generator of that name (WDBC ships inside scikit-learn).
+    Raises
+    ------
+    KeyError
+        No generator of that name (WDBC ships inside scikit-learn).
     """
     root.mkdir(parents=True, exist_ok=True)
     TREES[name](root)

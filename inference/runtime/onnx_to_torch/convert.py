@@ -37,8 +37,10 @@ class Converted:
 def convert(weights: Path, target: Path) -> None:
     """Write the TorchScript file of a `model.onnx`.
 
-    Raises:
-        UnknownOperator: the graph cannot be written in torch.
+    Raises
+    ------
+    UnknownOperator
+        The graph cannot be written in torch.
     """
     made = network_of(weights)
     save(made.network, made.outputs, made.shapes, target)
@@ -46,8 +48,10 @@ def convert(weights: Path, target: Path) -> None:
 
 def network_of(weights: Path) -> Converted:
     """
-    Raises:
-        UnknownOperator: the graph cannot be written in torch.
+    Raises
+    ------
+    UnknownOperator
+        The graph cannot be written in torch.
     """
     model = onnx.load(str(weights))
     program = Program(model)

@@ -53,8 +53,10 @@ _PLAIN = {
 def statement(node: Node) -> str:
     """The right side of the node's assignment.
 
-    Raises:
-        UnknownOperator: the operator, or a setting of it, is not known.
+    Raises
+    ------
+    UnknownOperator
+        The operator, or a setting of it, is not known.
     """
     if node.kind in _PLAIN:
         if any(node.setting(name) for name in ("start", "end")):  # of Shape
