@@ -62,7 +62,7 @@ def predict(
     version
         The newest of the store where None.
     um_per_px
-        Μm per pixel of plain images, and of DICOM files and slides that do not say it themselves.
+        µm per pixel of plain images, and of DICOM files and slides that do not say it themselves.
 
     Returns
     -------
