@@ -26,7 +26,8 @@ def put_version(
     folder.mkdir(parents=True)
     answer = export_onnx(network or tiny_network(seed), (example(),), OUTPUTS, folder / "model.onnx")
     write_answer(folder, answer)
-    described = json.loads(read_manifest(NAME).model_dump_json()) | {"name": name, "version": version}
+    described = json.loads(read_manifest(NAME).model_dump_json())
+    described |= {"name": name, "version": version, "pipeline": NAME}
     described["weights"]["sha256"] = sha256_of(folder / "model.onnx")
     (folder / MANIFEST).write_text(json.dumps(described))
     folder.rename(store / name / version)
