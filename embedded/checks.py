@@ -5,10 +5,10 @@ bin/test --long               the drills and sweeps, too
 bin/test PATH...              only these tests, at once, on a database kept in .local-test/ between runs
 bin/test --only NAME          only the stage of that name
 
-All stages run, so that one run tells everything, two at a time: the tests of the platform and, beside them, the checks
-and then the laboratory's tests, which need neither services nor the platform. A stage's words are printed when it is
-done, those of the platform's tests as they come; pytest has the last word unless something failed. Arguments after `--`
-go to pytest, which then runs once.
+All stages run, so that one run tells everything, two at a time: the tests of the platform and, beside them, the
+checks, the laboratory's tests, which need no services, and those of the API on a database of their own. A stage's words
+are printed when it is done, those of the platform's tests as they come; pytest has the last word unless something
+failed. Arguments after `--` go to pytest, which then runs once.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ _PRODUCTION = _SETTINGS_ONLY | {
 KEPT = REPOSITORY / ".local-test"
 #: Tests that only compute.
 _LABORATORY = ("tests/inference", "tests/imaging")
+#: Tests that need a database, but not the one running platform that others share; what balances the two lanes.
+_INTERFACES = ("tests/accounts", "tests/analysis", "tests/api")
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,20 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
     """
     python = str(bootstrap.PYTHON)
     pytest = [python, "-m", "pytest", "--durations=20", *(["--long"] if long else [])]
-    elsewhere = [f"--ignore={folder}" for folder in _LABORATORY]
+    elsewhere = [f"--ignore={folder}" for folder in (*_LABORATORY, *_INTERFACES)]
     node = str(bootstrap.NODE / "bin" / "node")
     typescript = [node, "frontend/node_modules/typescript/bin/tsc"]
     eslint = [node, "frontend/node_modules/eslint/bin/eslint.js"]
     prettier = [node, "frontend/node_modules/prettier/bin/prettier.cjs"]
     vitest = [node, "frontend/node_modules/vitest/vitest.mjs", "run"]
     tests = [Stage("tests", [*pytest, *pytest_arguments], live=True)]
-    laboratory = []
+    beside = []
     if not pytest_arguments:
         tests = [Stage("tests", [*pytest, "tests", *elsewhere], live=True)]
-        laboratory = [Stage("tests of the laboratory", [*pytest, *_LABORATORY], last=True)]
+        beside = [
+            Stage("tests of the laboratory", [*pytest, *_LABORATORY], last=True),
+            Stage("tests of the API", [*pytest, *_INTERFACES], last=True),
+        ]
     return [
         *tests,
         Stage("style", [str(_BIN / "ruff"), "check"]),
@@ -134,7 +139,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         Stage("types of the front end", [*typescript, "-p", "frontend", "--noEmit"]),
         Stage("unit tests of the front end", [*vitest, "--root", "frontend"]),
         Stage("types", [python, "-m", "mypy", *_TYPED], _SETTINGS_ONLY),
-        *laboratory,
+        *beside,
     ]
 
 

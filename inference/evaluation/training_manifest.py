@@ -40,7 +40,7 @@ def write_training_manifest(folder: Path, samples: Sequence[Sample]) -> Path:
         entry = {
             "groups": sorted({sample.group_id for sample in own}),
             "patients": patients,
-            "sha256": sorted({digest for sample in own if (digest := sha256_of(sample.path))}),
+            "sha256": sorted({digest for sample in own if (digest := _digest_of(sample.path))}),
         }
         if not patients:
             entry["looks"] = sorted({look for sample in own if (look := look_of(sample.path))})
@@ -89,7 +89,7 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
             return "patient"
         if (sample.dataset, sample.group_id) in groups:
             return "group"
-        if sha256_of(sample.path) in digests:
+        if _digest_of(sample.path) in digests:
             return "bytes"
         return "look" if _seen_before(sample, looks.get(sample.dataset)) else None
 
@@ -149,6 +149,11 @@ def refusal(samples: Sequence[Sample], trained: dict[int, str], model: str) -> s
         f"{model} was trained on {len(trained)} of these {len(samples)} samples (known {known}): "
         f"{', '.join(names[:_NAMED])}{rest}"
     )
+
+
+def _digest_of(path: Path) -> str:
+    """The SHA-256 of the sample's own file; empty where it has none, as a row of a table."""
+    return sha256_of(path) if path.is_file() else ""
 
 
 def look_of(path: Path) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from inference.champions.explained import Preprocess, Reading
+from inference.champions.explained import Method, Preprocess, Reading
 from inference.champions.registry import explained_of, names
 from inference.contract import ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks
@@ -20,7 +20,7 @@ from inference.datasets.sample import Sample, evenly
 from inference.evaluation.folder import EXPLANATION
 from inference.explain.deletion import compare
 from inference.explain.measure import Measured, Outcome
-from inference.explain.methods import METHODS, Method, method_named
+from inference.explain.methods import METHODS, method_named
 from inference.explain.network import Answer
 from inference.explain.pointing import POINTING, play, play_served
 from inference.explain.randomisation import STOPS, cascade, layers_of, stop_name

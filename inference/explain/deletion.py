@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference.champions.explained import Canvas, Reading
+from inference.champions.explained import Canvas, Method, Reading
 from inference.explain.measure import Outcome
-from inference.explain.methods import Method, heat_of, probability
+from inference.explain.methods import heat_of, probability
 from inference.explain.network import Answer
 from inference.explain.subject import Subject, blurred, planes_of, tensor_of
 from inference.runtime.geometry import Map

@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.champions.explained import Method
 from inference.contract import ImageReference, ModelManifest
 from inference.explain.measure import Outcome
-from inference.explain.methods import Method, heat_of
+from inference.explain.methods import heat_of
 from inference.explain.subject import Subject
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward

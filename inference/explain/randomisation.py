@@ -12,9 +12,10 @@ import torch
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from inference.champions.explained import Method
 from inference.explain.deletion import cells_of
 from inference.explain.measure import Outcome
-from inference.explain.methods import Method, heat_of
+from inference.explain.methods import heat_of
 from inference.explain.subject import Subject
 from inference.runtime.geometry import Map
 

@@ -46,10 +46,18 @@ def test_every_stage_has_a_name_of_its_own() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_the_long_ones_run_on_both_sides_when_asked() -> None:
+def test_the_long_ones_run_in_every_stage_of_tests_when_asked() -> None:
     commands = [stage.command for stage in checks.stages(long=True) if "pytest" in stage.command]
-    assert len(commands) == 2
+    assert len(commands) == 3
     assert all("--long" in command for command in commands)
+
+
+def test_each_folder_of_tests_is_run_by_one_stage() -> None:
+    whole, *beside = [list(stage.command) for stage in checks.stages() if "pytest" in stage.command]
+    left_out = {word.removeprefix("--ignore=") for word in whole if word.startswith("--ignore=")}
+    elsewhere = [word for command in beside for word in command if word.startswith("tests/")]
+    assert "tests" in whole
+    assert left_out == set(elsewhere) and len(elsewhere) == len(left_out)
 
 
 def test_stages_run_side_by_side_and_pytest_has_the_last_word(
