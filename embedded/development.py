@@ -13,10 +13,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from embedded import bootstrap
-from embedded.process import Command
+from embedded.process import Child, Command
 from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment
 
 #: What the processes of the platform import.
@@ -56,6 +57,49 @@ class Sources:
                         except FileNotFoundError:  # an editor's exchange of files
                             continue
         return found
+
+
+class WarmStart:
+    """Starts a command from a process that has loaded the libraries already (`embedded.warm`)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._number = 0
+        self._waiting: Child | None = None
+
+    @property
+    def waiting(self) -> Child | None:
+        """The process at its gate; none where it ended or was taken."""
+        return self._waiting if self._waiting and self._waiting.running() else None
+
+    def prepare(self, command: Command, log: Path) -> Child:
+        """The process that loads the libraries and waits; a new one where none does.
+
+        Parameters
+        ----------
+        command
+            `python -m MODULE ARGUMENTS`.
+        log
+            Where its words go, before and after the gate.
+        """
+        if self.waiting is None:
+            self._number += 1
+            python, *module = command.arguments
+            self._gate().unlink(missing_ok=True)
+            arguments = [python, "-m", "embedded.warm", str(self._gate()), *module]
+            self._waiting = Child(replace(command, arguments=arguments), log)
+        assert self._waiting is not None
+        return self._waiting
+
+    def take(self, command: Command, log: Path) -> Child:
+        """Open the gate: the process becomes the command."""
+        child = self.prepare(command, log)
+        self._gate().touch()
+        self._waiting = None
+        return child
+
+    def _gate(self) -> Path:
+        return self._folder / f"gate-{self._number}"
 
 
 def make_ready(changed: Sequence[Path]) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from embedded import development
-from embedded.process import Child, end_group, start_time
+from embedded.process import Child, Command, end_group, start_time
 from embedded.services import Platform, Service, status_of
 from embedded.state import REPOSITORY, StateError, StateFolder, port_is_free, read_json, write_private_json
 
@@ -62,6 +62,7 @@ class Supervisor:
         self.began = time.monotonic()
         self.stopping = False
         self.sources = development.Sources() if platform.reload else None
+        self._warm = development.WarmStart(platform.state.temporary) if platform.reload else None
         self._changed_at: float | None = None
         self._watchdog: subprocess.Popen[str] | None = None
 
@@ -112,6 +113,8 @@ class Supervisor:
             if self._changed_at and self._is_ready("web"):
                 self._say(f"The web server answers again after {now - self._changed_at:.1f} s")
                 self._changed_at = None
+            if self._warm and announced and not self._warm.waiting and self._is_ready("web"):
+                self._listed(self._warm.prepare(*self._web()))
             if not served and self._is_ready("web"):
                 served = True
                 self._say(
@@ -152,10 +155,20 @@ class Supervisor:
 
     def _start(self, entry: Running) -> None:
         entry.service.prepare()
-        log = self.state.logs / f"{entry.service.name}.log"
-        entry.child = Child(entry.service.command(), log)
+        if self._warm and entry.service.name == "web":
+            entry.child = self._warm.take(*self._web())
+        else:
+            log = self.state.logs / f"{entry.service.name}.log"
+            entry.child = Child(entry.service.command(), log)
         entry.ready = False
-        self._tell_watchdog(f"+{entry.child.pid} {start_time(entry.child.pid)}")
+        self._listed(entry.child)
+
+    def _web(self) -> tuple[Command, Path]:
+        return self.running["web"].service.command(), self.state.logs / "web.log"
+
+    def _listed(self, child: Child) -> None:
+        """Nothing that was started survives a crash of ours."""
+        self._tell_watchdog(f"+{child.pid} {start_time(child.pid)}")
         self._write_processes()
 
     def _ended(self, entry: Running, now: float) -> None:
@@ -238,6 +251,8 @@ class Supervisor:
             (self.state.path / "ready").unlink()
         ground = [entry for name, entry in self.running.items() if name in _GROUND]
         clients = [entry for name, entry in self.running.items() if name not in _GROUND]
+        if self._warm and self._warm.waiting:
+            self._warm.waiting.kill()
         for floor in (clients, ground):
             self._stop(entry.child for entry in floor if entry.child)
         write_private_json(self.state.path / "processes.json", {})
@@ -266,10 +281,12 @@ class Supervisor:
                 end_group(known["pid"], patience=10)
 
     def _write_processes(self) -> None:
+        children = {name: entry.child for name, entry in self.running.items()}
+        children["next web"] = self._warm.waiting if self._warm else None
         processes = {
-            name: {"pid": entry.child.pid, "started": start_time(entry.child.pid)}
-            for name, entry in self.running.items()
-            if entry.child
+            name: {"pid": child.pid, "started": start_time(child.pid)}
+            for name, child in children.items()
+            if child
         }
         write_private_json(self.state.path / "processes.json", processes)
 

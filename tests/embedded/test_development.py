@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from embedded.development import Sources
-from embedded.process import group_alive
+from embedded.development import Sources, WarmStart
+from embedded.process import Command, group_alive
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port, read_json
 from tests.live_platform import outside_environment
@@ -41,6 +41,27 @@ def test_sources_tell_what_was_written_added_and_removed(
     (tmp_path / "notes.txt").write_text("")
     assert sources.changed() == sorted([old, gone, new])
     assert sources.changed() == []
+
+
+def test_libraries_are_loaded_before_the_gate_opens_and_our_code_after(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    module = tmp_path / "asks.py"
+    module.write_text(
+        "import pathlib, sys\n"
+        "ours = [name for name in sys.modules if name.startswith(('cad_platform', 'inference', 'imaging'))]\n"
+        f"pathlib.Path({str(said)!r}).write_text(f'{{sys.argv[1:]}} {{ours}} {{\"numpy\" in sys.modules}}')\n"
+    )
+    environment = outside_environment() | {
+        "PYTHONPATH": f"{REPOSITORY}:{tmp_path}",
+        "DJANGO_SETTINGS_MODULE": "cad_platform.config.settings.development",
+    }
+    command = Command("asks", [sys.executable, "-m", "asks", "--port", "1"], environment, tmp_path)
+    warm = WarmStart(tmp_path)
+    child = warm.prepare(command, tmp_path / "log")
+    assert warm.waiting is child and warm.prepare(command, tmp_path / "log") is child
+    assert warm.take(command, tmp_path / "log") is child and warm.waiting is None
+    assert child.process.wait(60) == 0, child.log_tail()
+    assert said.read_text() == "['--port', '1'] [] True"
 
 
 @dataclass
@@ -116,7 +137,7 @@ def _add(path: Path, text: str) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_views_scripts_styles_and_templates_are_taken_up(checkout: Checkout) -> None:
-    time.sleep(3)  # what starts after the web server has started
+    time.sleep(10)  # what starts after the web server has started, and the next web server waits
     source = checkout.folder
     took = {}
     _add(
@@ -125,7 +146,7 @@ def test_views_scripts_styles_and_templates_are_taken_up(checkout: Checkout) -> 
         'urlpatterns.append(path("changed", lambda request: HttpResponse("a changed view")))\n',
     )
     took["view"] = checkout.seconds_until("/changed", "a changed view")
-    time.sleep(3)
+    time.sleep(10)
     _add(source / "frontend/src/app.ts", '\ndocument.documentElement.dataset.changed = "a changed script";\n')
     took["script"] = checkout.seconds_until("/static/assets/app.js", "a changed script")
     login = next((source / "cad_platform").glob("*/templates/account/login.html"))
