@@ -42,6 +42,6 @@ class AddendumContent(ReportContent):
             prints=CHANGED_ASSESSMENT,
             blank=_("Unchanged"),
             applies_to=lambda report: report.has_assessment,
-            refused=_("A histopathology report has no BI-RADS assessment."),
+            refused=_("A report of this kind has no BI-RADS assessment."),
         ),
     ] = ""

@@ -73,7 +73,7 @@ class ImagingContent(StudyContent):
             prints=DENSITY_PRINTED,
             required=gettext_lazy("Choose the breast density."),
             applies_to=lambda report: report.has_density,
-            refused=gettext_lazy("Density is reported for mammography only."),
+            refused=gettext_lazy("Density is not reported for a study of this kind."),
         ),
     ] = ""
     right: Annotated[
