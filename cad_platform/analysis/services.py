@@ -20,7 +20,6 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from cad_platform.analysis import requesting, transitions
-from cad_platform.analysis.again import go_on, reanalyse, reanalyse_set, retry, stop
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.analysis.transitions import REQUESTED_TOPIC, Outcome, State
 from cad_platform.core import outbox, proofs
@@ -32,27 +31,6 @@ from cad_platform.studies.models import Instance
 from cad_platform.studies.selectors import images_in_order
 from cad_platform.studies.services import lock_study
 from inference.contract import AnalysisResult
-
-__all__ = [
-    "Claim",
-    "MadeImage",
-    "begin",
-    "cancel_withdrawn",
-    "claim",
-    "conclude",
-    "finish",
-    "give_back",
-    "go_on",
-    "queue_overdue",
-    "reanalyse",
-    "reanalyse_set",
-    "renew",
-    "replace_unrouted",
-    "request_analyses",
-    "retry",
-    "stop",
-    "take_over_lost",
-]
 
 
 @dataclass(frozen=True)

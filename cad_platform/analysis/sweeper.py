@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from cad_platform.analysis import services
+from cad_platform.analysis import again, services
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.studies.models import Study
@@ -46,7 +46,7 @@ def sweep() -> Swept:
         replaced=services.replace_unrouted(),
         queued=services.queue_overdue(RESEND_AFTER),
         unnoticed=_notice_studies(),
-        again=services.go_on(),
+        again=again.go_on(),
     )
 
 

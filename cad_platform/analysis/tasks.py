@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.analysis import runner, services, sweeper
+from cad_platform.analysis import again, runner, services, sweeper
 
 
 @shared_task(name="analysis.study_complete")
@@ -36,4 +36,4 @@ def replace_unrouted(name: str) -> int:
 @shared_task(name="analysis.go_on")
 def go_on(reanalysis_id: str) -> int:
     """Begin with a set of studies that somebody has analysed again."""
-    return services.go_on()
+    return again.go_on()

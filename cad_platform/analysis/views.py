@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cad_platform.analysis import selectors, services
+from cad_platform.analysis import again, selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import actor_of
 
@@ -57,7 +57,7 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 @require_POST
 def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
-    tried = services.retry(actor, selectors.job_by_id(actor, job_id))
+    tried = again.retry(actor, selectors.job_by_id(actor, job_id))
     messages.success(request, _("%(version)s tries again.") % {"version": tried.model_version})
     return redirect("job", tried.pk)
 
@@ -67,7 +67,7 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 def analyse_again(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """The study of a job whose version is not in use any more, with those that are."""
     actor = actor_of(request)
-    asked = services.reanalyse(actor, selectors.job_by_id(actor, job_id).study)
+    asked = again.reanalyse(actor, selectors.job_by_id(actor, job_id).study)
     versions = ", ".join(str(each.model_version) for each in asked)
     messages.success(request, _("%(versions)s looks at this study.") % {"versions": versions})
     return redirect("job", asked[0].pk)

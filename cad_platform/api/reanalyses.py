@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cad_platform.analysis import selectors, services
+from cad_platform.analysis import again, selectors
 from cad_platform.analysis.selectors import SetProgress
 from cad_platform.api import answers, composition, schema
 from cad_platform.api.filters import json_of, parse_model
@@ -41,7 +41,7 @@ class StudyAnalyses(ApiView):
         Earlier results stay. For people with a session, and for tokens that may post studies."""
         actor = actor_of(request)
         study = selectors.study_to_analyse(actor, uid)
-        jobs = services.reanalyse(actor, study)
+        jobs = again.reanalyse(actor, study)
         body = answers.AnalysesAnswer(
             study_instance_uid=study.study_instance_uid,
             url=composition.study_url(request, study),
@@ -91,7 +91,7 @@ class Reanalyses(ApiView):
         """Those of the choice that need it, a few at a time behind new ones. Which studies these are is settled now."""
         actor = actor_of(request)
         choice = _choice(parse_model(answers.ReanalysisRequest, json_of(request)))
-        made = services.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
+        made = again.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
         (progress,) = selectors.progress_of([made])
         return Response(_answer(progress).as_json(), status=202)
 
@@ -107,7 +107,7 @@ class ReanalysisStop(ApiView):
         """What has not begun is left alone, what has begun is finished. It cannot be taken back; safe to repeat."""
         actor = actor_of(request)
         found = selectors.reanalysis(actor, reanalysis)
-        services.stop(actor, found)
+        again.stop(actor, found)
         (progress,) = selectors.progress_of([selectors.reanalysis(actor, found.pk)])
         return Response(_answer(progress).as_json())
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from cad_platform import modalities
 from cad_platform.demo.cases import Case, CaseImage
-from imaging.phantoms import Phantom, histology, mammography, ultrasound
-from imaging.phantoms.phantom import Lesion
+from imaging.phantoms import histology, mammography, ultrasound
+from imaging.phantoms.phantom import Lesion, Phantom
 
 
 @dataclass(frozen=True)

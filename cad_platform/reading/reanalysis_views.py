@@ -18,8 +18,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
 from cad_platform import modalities
+from cad_platform.analysis import again
 from cad_platform.analysis import selectors as analyses
-from cad_platform.analysis import services
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict
 from cad_platform.reading import reanalysis
@@ -102,7 +102,7 @@ def _in_use(choice: Choice) -> list[Any]:
 
 def _ask_for(request: HttpRequest, actor: Actor, choice: Choice) -> HttpResponse:
     try:
-        made = services.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
+        made = again.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
     except Conflict as nothing:
         # They were analysed while the page stood open: no error, and the page says how it is now.
         messages.warning(request, nothing.detail)
@@ -134,7 +134,7 @@ def stop(request: HttpRequest, reanalysis_id: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
     found = analyses.reanalysis(actor, reanalysis_id)
     if request.method == "POST":
-        services.stop(actor, found)
+        again.stop(actor, found)
         messages.success(request, _("The set is stopped. What had begun is still finished."))
         return redirect("reanalyses")
     (view,) = presenter.set_views(analyses.progress_of([found]))

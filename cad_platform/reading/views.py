@@ -22,7 +22,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cad_platform import modalities
 from cad_platform.accounts.rules import allowed
-from cad_platform.analysis.services import reanalyse as analyse_again
+from cad_platform.analysis.again import reanalyse as analyse_again
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.reading import selectors, services

@@ -5,7 +5,3 @@ image may be. Deterministic by seed; NumPy and SciPy only. They look like the mo
     phantom = ultrasound.phantom(seed=1, lesion="malignant")
     ultrasound.write_dicom(phantom, path)
 """
-
-from imaging.phantoms.phantom import Phantom
-
-__all__ = ["Phantom"]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from inference.champions.explained import Outputs
 from inference.contract import ModelManifest
 from inference.runtime.forward import Forward, ForwardOutput
-from inference.runtime.onnx_to_torch.convert import UnknownOperator, network_of
+from inference.runtime.onnx_to_torch.convert import network_of
+from inference.runtime.onnx_to_torch.program import UnknownOperator
 from inference.runtime.store import verified_weights
 from inference.runtime.torch_forward import load
 from inference.runtime.variants import verified_variant

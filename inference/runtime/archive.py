@@ -118,7 +118,8 @@ def _converter() -> str:
 
 
 def _converted(weights: Path, folder: Path, which: str) -> Path:
-    from inference.runtime.onnx_to_torch.convert import UnknownOperator, convert
+    from inference.runtime.onnx_to_torch.convert import convert
+    from inference.runtime.onnx_to_torch.program import UnknownOperator
 
     try:
         convert(weights, folder / FILE)

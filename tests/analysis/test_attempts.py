@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import services, transitions
+from cad_platform.analysis import again, services, transitions
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.sweeper import sweep
 from cad_platform.audit.models import AuditEvent
@@ -235,7 +235,7 @@ class TestRetry:
 
     def test_an_administrator_has_it_tried_again(self, failed: AnalysisJob) -> None:
         administrator = factories.actor(Role.ADMINISTRATOR)
-        job = services.retry(administrator, failed)
+        job = again.retry(administrator, failed)
         assert (job.state, job.reason, job.finished_at) == (State.REQUESTED, "", None)
         assert OutboxEvent.objects.filter(topic=transitions.REQUESTED_TOPIC).exists()
         event = AuditEvent.objects.get(action="job.retry")
@@ -244,22 +244,22 @@ class TestRetry:
 
     def test_earlier_failures_no_longer_count(self, failed: AnalysisJob, settings) -> None:
         settings.JOB_MAX_ATTEMPTS = 2
-        job = services.retry(factories.actor(Role.ADMINISTRATOR), failed)
+        job = again.retry(factories.actor(Role.ADMINISTRATOR), failed)
         services.give_back(claimed(job), "an unexpected error (ValueError)", away=False)
         assert now(job).state == State.REQUESTED
 
     def test_a_clinician_may_not(self, failed: AnalysisJob) -> None:
         with pytest.raises(NotPermitted):
-            services.retry(factories.actor(Role.RADIOLOGIST, failed.study.site), failed)
+            again.retry(factories.actor(Role.RADIOLOGIST, failed.study.site), failed)
 
     def test_only_a_failed_job(self, job: AnalysisJob) -> None:
         with pytest.raises(Conflict, match="Only a failed job"):
-            services.retry(factories.actor(Role.ADMINISTRATOR), job)
+            again.retry(factories.actor(Role.ADMINISTRATOR), job)
 
     def test_not_for_a_withdrawn_study(self, failed: AnalysisJob) -> None:
         withdraw(failed)
         with pytest.raises(Conflict, match="withdrawn"):
-            services.retry(factories.actor(Role.ADMINISTRATOR), failed)
+            again.retry(factories.actor(Role.ADMINISTRATOR), failed)
 
 
 @pytest.mark.django_db

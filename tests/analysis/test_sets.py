@@ -55,7 +55,7 @@ def rows(ultrasound_study: MakeStudy) -> Rows:
 
 def ask(actor: Actor, studies: Any = None) -> Reanalysis:
     found = Study.objects.filter(modality="US") if studies is None else studies
-    return services.reanalyse_set(actor, found, {"state": "all"})
+    return again.reanalyse_set(actor, found, {"state": "all"})
 
 
 def told(asked: Reanalysis) -> SetProgress:
@@ -102,7 +102,7 @@ def test_a_set_goes_from_waiting_to_done_and_earlier_results_stay(
 def test_what_fails_is_counted_and_may_be_asked_for_again(reader: Actor, rows: Rows) -> None:
     rows(reader.user.site, 2)
     first = ask(reader)
-    services.go_on()
+    again.go_on()
     end_jobs()
     assert (told(first).failed, told(first).percent, told(first).is_open) == (2, 100, False)
     assert told(ask(reader)).total == 2
@@ -115,8 +115,8 @@ def test_never_more_than_a_few_of_a_set_are_at_work(reader: Actor, rows: Rows) -
     asked = ask(reader)
     seen = []
     while told(asked).is_open:
-        services.go_on()
-        services.go_on()
+        again.go_on()
+        again.go_on()
         seen.append(told(asked).at_work)
         end_jobs()
         assert len(seen) < 10
@@ -130,7 +130,7 @@ def test_the_longest_waiting_are_first(reader: Actor, rows: Rows) -> None:
     late = timezone.now() + timedelta(hours=1)
     Study.objects.filter(pk=studies[0].pk).update(received_at=late)
     ask(reader)
-    services.go_on()
+    again.go_on()
     assert ReanalysedStudy.objects.get(state=Member.WAITING).study_id == studies[0].pk
 
 
@@ -140,7 +140,7 @@ def test_two_sets_go_on_beside_each_other(reader: Actor, rows: Rows) -> None:
     for actor in (reader, other):
         rows(actor.user.site, again.UNDER_WAY + 1)
     first, second = ask(reader), ask(other)
-    services.go_on()
+    again.go_on()
     for asked in (first, second):
         assert (told(asked).at_work, told(asked).waiting) == (again.UNDER_WAY, 1)
     assert [each.reanalysis.pk for each in reanalyses(reader)] == [first.pk], "nothing of another site"
@@ -155,7 +155,7 @@ def test_a_study_of_two_sets_is_analysed_once(reader: Actor, rows: Rows) -> None
     first = ask(reader)
     second = Reanalysis.objects.create(site=reader.user.site, requested_by=reader.user)
     ReanalysedStudy.objects.create(reanalysis=second, study=study)
-    assert services.go_on() == 2
+    assert again.go_on() == 2
     assert AnalysisJob.objects.count() == 1
     assert OutboxEvent.objects.filter(topic="analysis.requested").count() == 2, (
         "a message too many claims nothing"
@@ -172,7 +172,7 @@ def test_what_waits_in_an_open_set_is_not_asked_for_twice(reader: Actor, rows: R
     assert not again.without_result(Study.objects.all()).exists()
     with pytest.raises(Conflict):
         ask(reader)
-    services.stop(reader, first)
+    again.stop(reader, first)
     assert told(ask(reader)).total == 2
 
 
@@ -199,16 +199,16 @@ def test_a_clinicians_set_never_leaves_the_site(reader: Actor, rows: Rows) -> No
 def test_a_stopped_set_begins_nothing_more_and_finishes_what_has_begun(reader: Actor, rows: Rows) -> None:
     rows(reader.user.site, again.UNDER_WAY + 2)
     asked = ask(reader)
-    services.go_on()
-    services.stop(reader, asked)
-    services.stop(reader, asked)
+    again.go_on()
+    again.stop(reader, asked)
+    again.stop(reader, asked)
     assert AuditEvent.objects.filter(action="study.stop_reanalysis").count() == 1
     assert told(asked).is_open, "what has begun is still at work"
     end_jobs()
-    assert services.go_on() == 0
+    assert again.go_on() == 0
     assert (told(asked).waiting, told(asked).failed, told(asked).is_open) == (2, again.UNDER_WAY, False)
     with pytest.raises(NotFound):
-        services.stop(factories.actor(Role.RADIOLOGIST, factories.site()), asked)
+        again.stop(factories.actor(Role.RADIOLOGIST, factories.site()), asked)
 
 
 @pytest.mark.django_db
@@ -219,7 +219,7 @@ def test_what_was_withdrawn_or_analysed_meanwhile_is_left_out(
     asked = ask(reader)
     withdraw(reader, withdrawn, "wrong patient")
     assert tasks.study_complete(str(analysed.pk)) == "succeeded"
-    services.go_on()
+    again.go_on()
     assert (told(asked).skipped, told(asked).at_work) == (2, 1)
     states = dict(ReanalysedStudy.objects.values_list("study_id", "state"))
     assert states == {withdrawn.pk: Member.GONE, analysed.pk: Member.UNNEEDED, left.pk: Member.REQUESTED}
@@ -271,7 +271,7 @@ def test_two_that_go_on_at_once_begin_each_study_once(reader: Actor, rows: Rows)
     def go_on() -> None:
         try:
             barrier.wait(10)
-            begun.append(services.go_on())
+            begun.append(again.go_on())
         except BaseException as error:
             failures.append(error)
         finally:

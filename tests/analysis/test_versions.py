@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import runner, services, transitions
+from cad_platform.analysis import again, runner, services, transitions
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.sweeper import UNNOTICED_AFTER, sweep
 from cad_platform.audit.models import AuditEvent
@@ -193,13 +193,13 @@ class TestAgain:
         runner.run_study(str(study.pk))
         failed = job_of(study, absent)
         use(served)
-        tried = services.retry(factories.actor(Role.ADMINISTRATOR), failed)
+        tried = again.retry(factories.actor(Role.ADMINISTRATOR), failed)
         assert tried.model_version == served and messages_for(tried) == 1
         failed.refresh_from_db()
         assert failed.state == State.FAILED, "it stays in the history"
         assert runner.run_job(str(tried.pk)) == "succeeded"
         with pytest.raises(Conflict, match="has looked at this study already"):
-            services.retry(factories.actor(Role.ADMINISTRATOR), failed)
+            again.retry(factories.actor(Role.ADMINISTRATOR), failed)
 
     @pytest.mark.parametrize("role", [Role.RADIOLOGIST, Role.SONOGRAPHER, Role.ADMINISTRATOR])
     def test_a_study_is_analysed_again_with_the_version_in_use(
@@ -210,26 +210,26 @@ class TestAgain:
             study=study, model_version=absent, content_hash=study.content_hash, state="succeeded", result={}
         )
         actor = factories.actor(role, study.site)
-        (job,) = services.reanalyse(actor, study)
+        (job,) = again.reanalyse(actor, study)
         assert (job.model_version, job.state) == (served, State.REQUESTED)
         assert AuditEvent.objects.get(action="study.reanalyse").actor_label == actor.label
-        assert services.reanalyse(actor, study) == [job], "repeated, it is the same one"
+        assert again.reanalyse(actor, study) == [job], "repeated, it is the same one"
         runner.run_job(str(job.pk))
         old.refresh_from_db()
         assert old.state == State.SUCCEEDED and len(case_state.current_jobs(study)) == 1
         with pytest.raises(Conflict, match="has looked at this study already"):
-            services.reanalyse(actor, study)
+            again.reanalyse(actor, study)
 
     def test_another_sites_clinician_finds_no_such_study(self, ultrasound_study: MakeStudy) -> None:
         with pytest.raises(NotFound):
-            services.reanalyse(factories.actor(), ultrasound_study())
+            again.reanalyse(factories.actor(), ultrasound_study())
 
     def test_a_withdrawn_study_is_not(self, ultrasound_study: MakeStudy) -> None:
         study = ultrasound_study()
         actor = factories.actor(at=study.site)
         withdraw(actor, study, "wrong patient")
         with pytest.raises(Conflict):
-            services.reanalyse(actor, study)
+            again.reanalyse(actor, study)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role, Scope, Site
-from cad_platform.analysis import services
+from cad_platform.analysis import again
 from cad_platform.analysis.models import AnalysisJob, Reanalysis
 from cad_platform.audit.models import AuditEvent
 from cad_platform.registry.models import ModelVersion
@@ -138,7 +138,7 @@ def test_a_set_is_asked_for_listed_and_stopped(here: Site, study: Study) -> None
     assert told["criteria"] == {"state": "unread", "modality": "US", "received_from": "2020-01-01"}
     assert (told["site"], told["open"], told["stopped_at"]) == (here.code, True, None)
     assert client.get(SETS).json()["results"] == [told]
-    services.go_on()
+    again.go_on()
     assert client.get(SETS).json()["results"][0]["at_work"] == 1
     for _ in range(2):
         stopped = post(client, f"{SETS}/{told['id']}/stop")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from imaging.phantoms import Phantom, histology, ultrasound
+from imaging.phantoms import histology, ultrasound
+from imaging.phantoms.phantom import Phantom
 
 
 @pytest.fixture(scope="session")

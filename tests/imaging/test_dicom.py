@@ -20,8 +20,9 @@ from pydicom.uid import (
 
 from imaging import reader
 from imaging.errors import NoSuchFrame
-from imaging.phantoms import Phantom, mammography, ultrasound
+from imaging.phantoms import mammography, ultrasound
 from imaging.phantoms.malformed import dicom
+from imaging.phantoms.phantom import Phantom
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from bench import decoding
 from imaging import operations, sandbox
 from imaging.errors import DamagedFile, ImagingError, NoSuchFrame, TooLarge
 from imaging.operations import OPERATIONS, Operation
-from imaging.phantoms import Phantom
+from imaging.phantoms.phantom import Phantom
 from imaging.sandbox import Limits, Sandbox
 
 

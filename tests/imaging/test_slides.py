@@ -14,8 +14,9 @@ from PIL import Image
 
 from imaging import reader, slides
 from imaging.errors import NoSuchFrame, NotAnImage
-from imaging.phantoms import Phantom, histology
+from imaging.phantoms import histology
 from imaging.phantoms.malformed import dicom
+from imaging.phantoms.phantom import Phantom
 
 
 def difference(a: Any, b: Any) -> float:

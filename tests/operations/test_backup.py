@@ -23,6 +23,7 @@ from cad_platform.operations.backup.restoring import restore_backup
 from cad_platform.reporting import services, signing
 from cad_platform.reporting.models import Report
 from cad_platform.studies import storage
+from cad_platform.studies.models import StoredFile
 from embedded.postgres import APPLICATION, OWNER
 from embedded.state import REPOSITORY
 from tests import factories
@@ -123,7 +124,7 @@ def test_a_restored_copy_is_the_same(signed: Report, here: Place, empty_place: P
     event = after["audit_auditevent"].pop()
     assert "backup.restore" in event[0]
     assert after == before
-    named = {row.sha256: row.size for row in storage.StoredFile.objects.all()}
+    named = {row.sha256: row.size for row in StoredFile.objects.all()}
     assert signed.pdf is not None and signed.pdf.sha256 in named
     copied = objects_of(empty_place)
     assert {name: len(content) for name, content in copied.items()} == named

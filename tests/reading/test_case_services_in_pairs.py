@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from cad_platform.accounts.models import Role
+from cad_platform.analysis import again
 from cad_platform.analysis import services as analysis
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
@@ -158,8 +159,8 @@ SERVICES: dict[str, Callable[[Case], Any]] = {
         case.claim, "not_applicable", "not analysed: a phantom"
     ),
     "a worker gives back": lambda case: analysis.give_back(case.claim, "the server was away", away=True),
-    "try again": lambda case: analysis.retry(case.administrator, case.failed),
-    "analyse again": lambda case: analysis.reanalyse(case.colleague, case.study),
+    "try again": lambda case: again.retry(case.administrator, case.failed),
+    "analyse again": lambda case: again.reanalyse(case.colleague, case.study),
 }
 
 

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
+from cad_platform.analysis import again
 from cad_platform.analysis import services as analysis
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
@@ -99,7 +100,7 @@ def test_a_retry_never_makes_an_older_version_count(
     before = shown(reader, study)
     ModelVersion.objects.filter(pk=new.pk).update(is_default=False)
     ModelVersion.objects.filter(pk=old.pk).update(is_default=True)
-    analysis.retry(make.actor(Role.ADMINISTRATOR), failed)
+    again.retry(make.actor(Role.ADMINISTRATOR), failed)
     ModelVersion.objects.filter(pk=old.pk).update(is_default=False)
     ModelVersion.objects.filter(pk=new.pk).update(is_default=True)
     assert shown(reader, study) == before
@@ -108,7 +109,7 @@ def test_a_retry_never_makes_an_older_version_count(
 
 def test_a_retry_moves_no_time_by_which_results_are_ordered(study: Study, versions: Any) -> None:
     failed = job(study, versions[1], state="failed", reason="damaged")
-    tried = analysis.retry(make.actor(Role.ADMINISTRATOR), failed)
+    tried = again.retry(make.actor(Role.ADMINISTRATOR), failed)
     assert tried.requested_at == failed.requested_at and tried.waiting_since > failed.requested_at
 
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import override
 
 from cad_platform.accounts.models import Role, User
-from cad_platform.analysis import services
+from cad_platform.analysis import again
 from cad_platform.analysis.models import AnalysisJob, ReanalysedStudy, Reanalysis
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid, NotPermitted
@@ -187,7 +187,7 @@ def test_the_count_is_what_is_started(reader: User, versions: Any) -> None:
     actor = Actor.of_user(reader)
     told = extent(actor, Choice())
     assert told == Extent(fitting=4, needed=2, without_model=1)
-    made = services.reanalyse_set(actor, chosen(actor, Choice()), Choice().criteria())
+    made = again.reanalyse_set(actor, chosen(actor, Choice()), Choice().criteria())
     assert made.members.count() == told.needed
     assert extent(actor, Choice()).needed == 0
 
@@ -297,7 +297,7 @@ def asked(reader: User, versions: Any) -> Reanalysis:
     for _ in range(2):
         make.study(reader.site)
     actor = Actor.of_user(reader)
-    return services.reanalyse_set(actor, chosen(actor, Choice()), Choice().criteria())
+    return again.reanalyse_set(actor, chosen(actor, Choice()), Choice().criteria())
 
 
 def seen(html: str) -> str:

@@ -16,12 +16,10 @@ import torch
 
 from inference.runtime.forward import Shapes
 from inference.runtime.onnx_session import SHAPES
-from inference.runtime.onnx_to_torch import functions
-from inference.runtime.onnx_to_torch.program import Node, Program, UnknownOperator
+from inference.runtime.onnx_to_torch import functions  # noqa: F401  (the program's text names it)
+from inference.runtime.onnx_to_torch.program import Node, Program
 from inference.runtime.onnx_to_torch.statements import statement
 from inference.runtime.torch_forward import save
-
-__all__ = ["Converted", "UnknownOperator", "convert", "functions", "network_of"]
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ import pytest
 
 from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import (
+    OPERATING_POINTS,
     AnalysisResult,
     Flag,
     ImageUnreadable,
     NotApplicable,
 )
-from inference.runtime.analyse import OPERATING_POINTS, probe_tensor
+from inference.runtime.analyse import probe_tensor
 from inference.runtime.store import model_names
 from tests.inference.conftest import ServedModel, image
 

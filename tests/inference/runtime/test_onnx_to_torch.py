@@ -17,7 +17,8 @@ from inference.contract import ModelManifest
 from inference.explain.randomisation import layers_of
 from inference.runtime.answer import seeded_input
 from inference.runtime.onnx_session import OnnxForward
-from inference.runtime.onnx_to_torch.convert import UnknownOperator, convert, network_of
+from inference.runtime.onnx_to_torch.convert import convert, network_of
+from inference.runtime.onnx_to_torch.program import UnknownOperator
 from inference.runtime.store import manifests, verified_weights
 from inference.runtime.torch_forward import FILE, TorchForward
 from inference.runtime.variants import verified_variant
