@@ -12,6 +12,20 @@ class AccountsConfig(PlatformApp):
         NavigationEntry("users", _("Users"), "user.manage", position=60),
         NavigationEntry("tokens", _("Tokens"), "token.manage", position=70),
     )
+    audit_actions = {
+        "site.create": _("Created a site"),
+        "token.issue": _("Issued a token"),
+        "token.revoke": _("Revoked a token"),
+        "user.activate": _("Activated a user"),
+        "user.create": _("Created a user"),
+        "user.deactivate": _("Deactivated a user"),
+        "user.set_password": _("Set a password"),
+        "user.sign_in": _("Signed in"),
+        "user.sign_out": _("Signed out"),
+        "user.unlock": _("Unlocked a user"),
+        "user.update": _("Changed a user"),
+    }
+    audit_attempts = {"user.sign_in": _("Tried to sign in")}
     #: Of Django's accounts and sessions, and of allauth.
     tables_of_others = {
         "auth_group": DatabaseRights.UPDATABLE,

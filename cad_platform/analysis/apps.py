@@ -7,6 +7,17 @@ class AnalysisConfig(PlatformApp):
     name = "cad_platform.analysis"
     label = "analysis"
     navigation = (NavigationEntry("jobs", _("Jobs"), "job.view_all", position=30),)
+    audit_actions = {
+        "job.cancel": _("Analysis cancelled"),
+        "job.decline": _("Not analysed: the study does not fit the model"),
+        "job.fail": _("Analysis failed"),
+        "job.request": _("Analysis requested"),
+        "job.retry": _("Asked for another try"),
+        "job.succeed": _("Analysis succeeded"),
+        "study.reanalyse": _("Had the study analysed again"),
+        "study.reanalyse_set": _("Had a set of studies analysed again"),
+        "study.stop_reanalysis": _("Stopped analysing a set again"),
+    }
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)

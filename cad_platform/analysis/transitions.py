@@ -39,11 +39,12 @@ TRANSITIONS: Mapping[str, frozenset[str]] = {
     State.CANCELLED: frozenset({State.REQUESTED}),
     State.SUCCEEDED: frozenset(),
 }
-_VERBS: Mapping[str, str] = {
-    State.SUCCEEDED: "succeed",
-    State.NOT_APPLICABLE: "decline",
-    State.FAILED: "fail",
-    State.CANCELLED: "cancel",
+#: End state → what the audit log calls reaching it.
+_ACTIONS: Mapping[str, str] = {
+    State.SUCCEEDED: "job.succeed",
+    State.NOT_APPLICABLE: "job.decline",
+    State.FAILED: "job.fail",
+    State.CANCELLED: "job.cancel",
 }
 WITHDRAWN = "the study was withdrawn"
 #: Full jitter below these, in seconds, doubling with each attempt.
@@ -70,7 +71,7 @@ def end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = Fal
     job.finished_at = timezone.now()
     job.reason, job.retryable = reason, retryable
     move(job, state, lease_expires_at=None)
-    record_of(worker_actor(), f"job.{_VERBS[state]}", job, attempt=job.attempt)
+    record_of(worker_actor(), _ACTIONS[state], job, attempt=job.attempt)
     outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
 
 

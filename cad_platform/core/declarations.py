@@ -1,8 +1,9 @@
 """What an app says of itself, so that the floors above need not know it: its pages in the navigation, its loops
-and probes, and what the application's database role may do with its tables.
+and probes, what its entries in the audit log are called, and what the application's database role may do with its
+tables.
 
-`web` shows the navigation, `operations` runs the loops and probes and grants the rights. Both ask every installed
-app and name none.
+`web` shows the navigation, `audit` puts the log into words, `operations` runs the loops and probes and grants the
+rights. Each asks every installed app and names none.
 """
 
 from __future__ import annotations
@@ -80,6 +81,10 @@ class PlatformApp(AppConfig):
     default = False
 
     navigation: tuple[NavigationEntry, ...] = ()
+    #: Action → what it is called on screen, for every action that this app records in the audit log.
+    audit_actions: Mapping[str, str | LazyText] = {}
+    #: Action → what it is called where it was only tried, for those that are recorded then too.
+    audit_attempts: Mapping[str, str | LazyText] = {}
     #: Table → rights, for tables of others that this app brings in.
     tables_of_others: Mapping[str, DatabaseRights] = {}
 

@@ -14,6 +14,12 @@ class OperationsConfig(PlatformApp):
     name = "cad_platform.operations"
     label = "operations"
     navigation = (NavigationEntry("audit", _("Audit"), "audit.view", position=80),)
+    audit_actions = {
+        "audit.export": _("Exported the audit log"),
+        "audit.view": _("Looked at the audit log"),
+        "backup.create": _("Made a backup"),
+        "backup.restore": _("Restored a backup"),
+    }
 
     def ready(self) -> None:
         from cad_platform.operations import grants

@@ -11,3 +11,10 @@ class PatientsConfig(PlatformApp):
             "demographics-reviews", _("Demographics"), "patient.review_demographics", position=20
         ),
     )
+    audit_actions = {
+        "patient.create": _("Met a new patient"),
+        "patient.list_reviews": _("Looked at differing demographics"),
+        "patient.update": _("Completed a patient's demographics"),
+        "review.decide": _("Decided on differing demographics"),
+        "review.open": _("Found differing demographics"),
+    }

@@ -10,3 +10,11 @@ class ReadingConfig(PlatformApp):
         NavigationEntry("worklist", _("Worklist"), "study.view", position=10),
         NavigationEntry("reanalyses", _("Analyse again"), "study.reanalyse", position=50),
     )
+    audit_actions = {
+        "finding.add": _("Drew a finding"),
+        "finding.decide": _("Decided on a finding"),
+        "study.list": _("Looked at the worklist"),
+        "study.results": _("Was shown a result that arrived"),
+        "study.search": _("Searched for studies"),
+        "study.view": _("Opened the case"),
+    }

@@ -11,6 +11,11 @@ class RegistryConfig(PlatformApp):
     name = "cad_platform.registry"
     label = "registry"
     navigation = (NavigationEntry("models", _("Models"), "model.manage", position=40),)
+    audit_actions = {
+        "model.describe": _("Corrected a model's card or figures"),
+        "model.make_default": _("Changed the default model"),
+        "model.register": _("Registered a model"),
+    }
 
     def probes(self) -> Mapping[str, Check]:
         from cad_platform.registry import health

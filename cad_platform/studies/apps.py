@@ -1,4 +1,5 @@
 from django.core import checks
+from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import PlatformApp
 
@@ -6,6 +7,14 @@ from cad_platform.core.declarations import PlatformApp
 class StudiesConfig(PlatformApp):
     name = "cad_platform.studies"
     label = "studies"
+    audit_actions = {
+        "image.download": _("Downloaded an image file"),
+        "image.view": _("Looked at an image"),
+        "study.quarantine": _("Set a file of the study aside"),
+        "study.receive": _("Received the study"),
+        "study.receive_again": _("Received the same study again"),
+        "study.withdraw": _("Withdrew the study"),
+    }
 
     def ready(self) -> None:
         from cad_platform.core import outbox
