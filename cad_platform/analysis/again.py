@@ -162,7 +162,13 @@ def reanalyse_set(actor: Actor, studies: QuerySet[Study], criteria: Mapping[str,
 
 @transaction.atomic
 def stop(actor: Actor, reanalysis: Reanalysis) -> None:
-    """Leave alone what of a set has not begun; repeated, it changes nothing."""
+    """Leave alone what of a set has not begun; repeated, it changes nothing.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor may not, or the set is another site's.
+    """
     require(actor, "study.reanalyse")
     if actor.site_id is not None and reanalysis.site_id != actor.site_id:
         raise NotFound(_("There is no such set of studies."))

@@ -50,7 +50,18 @@ def artefact(actor: Actor, artefact_id: uuid.UUID) -> Artefact:
 
 
 def all_jobs(actor: Actor, state: str = "") -> QuerySet[AnalysisJob]:
-    """Every site's jobs for administrators, newest first; without patients."""
+    """Every site's jobs for administrators, newest first; without patients.
+
+    Parameters
+    ----------
+    state
+        Of `AnalysisJob.State`; jobs in any where empty.
+
+    Raises
+    ------
+    NotPermitted
+        The actor is no administrator.
+    """
     require(actor, "job.view_all")
     found = AnalysisJob.objects.select_related("study__site", "model_version").order_by("-requested_at", "pk")
     return found.filter(state=state) if state else found
@@ -97,7 +108,13 @@ class SetProgress:
 
 
 def reanalyses(actor: Actor, limit: int = 50) -> list[SetProgress]:
-    """The sets of the actor's site, an administrator's of every site, newest first."""
+    """The sets of the actor's site, an administrator's of every site, newest first.
+
+    Raises
+    ------
+    NotPermitted
+        The actor may have no study analysed again.
+    """
     require(actor, "study.reanalyse")
     found = Reanalysis.objects.select_related("requested_by", "site").order_by("-requested_at", "id")
     if actor.site_id is not None:
@@ -112,7 +129,7 @@ def progress_of(sets: Sequence[Reanalysis]) -> list[SetProgress]:
 
 
 def reanalysis(actor: Actor, reanalysis_id: uuid.UUID) -> Reanalysis:
-    """One set. Raises `NotFound` for another site's."""
+    """One set. Raises `NotPermitted`, or `NotFound` for another site's."""
     require(actor, "study.reanalyse")
     found = Reanalysis.objects.select_related("requested_by", "site").filter(pk=reanalysis_id)
     if actor.site_id is not None:
@@ -185,8 +202,21 @@ def job_answer(
     *,
     current: bool = False,
 ) -> dict[str, Any]:
-    """The job as the API answers it; `result` is an `inference.contract.AnalysisResult` whose masks and heat
-    maps are URLs. `current`: whether it is the one that counts (`reading.case_state`)."""
+    """The job as the API answers it.
+
+    Parameters
+    ----------
+    artefact_url
+        From the id of a mask or heat map to the address that its reader fetches it from.
+    current
+        Whether it is the one that counts (`reading.case_state`).
+
+    Returns
+    -------
+    dict
+        `result` is an `inference.contract.AnalysisResult` whose masks and heat maps are URLs, or None; times are
+        `datetime`.
+    """
     result = job.result
     if result is not None:
         images = [

@@ -57,7 +57,11 @@ class MadeImage:
 def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
     """Make the jobs of a complete study (`requesting.jobs_for`).
 
-    Returns those that wait to be worked on; messages for them are on their way.
+    Returns
+    -------
+    list of AnalysisJob
+        Those that wait to be worked on; messages for them go out with the transaction. Empty for a study that is
+        unknown, incomplete or withdrawn.
     """
     study = lock_study(study_id)
     waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
@@ -69,7 +73,18 @@ def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
 @transaction.atomic
 def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
     """`request_analyses`, and claim the first job in the same breath: most studies have one, and its result
-    comes sooner by a commit and a message. None where no job waits."""
+    comes sooner by a commit and a message.
+
+    Parameters
+    ----------
+    worker
+        As in `claim`.
+
+    Returns
+    -------
+    Claim or None
+        None where no job waits, or the first is not due yet.
+    """
     study = lock_study(study_id)
     waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
     for job in waiting[1:]:
@@ -79,8 +94,19 @@ def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
 
 @transaction.atomic
 def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
-    """Take a waiting job for one lease, or None: it is taken, ended, not due yet or unknown. Where another version runs
-    for the study by now, that one's job is taken."""
+    """Take a waiting job for one lease of `JOB_LEASE_SECONDS`.
+
+    Parameters
+    ----------
+    worker
+        Who takes it, for the page of the job: host and process.
+
+    Returns
+    -------
+    Claim or None
+        Of another job where another version runs for the study by now. None where the job is taken, ended, not due
+        yet or unknown, or its study was withdrawn: it is cancelled then.
+    """
     job = _locked(job_id, state=State.REQUESTED, available_at__lte=Now())
     if job is None:
         return None
@@ -101,8 +127,21 @@ def renew(claim: Claim) -> bool:
 
 
 def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> bool:
-    """Keep a result with its masks, heat maps and findings; False (and nothing kept) if the job went on
-    without this attempt.
+    """Keep a result with its masks, heat maps and findings.
+
+    Parameters
+    ----------
+    result
+        As the model server gave it, one image of it for each of `claim.instances` in their order, with the ids of
+        `made` where masks and heat maps were.
+    made
+        Every mask and heat map that the result names.
+
+    Returns
+    -------
+    bool
+        False, and nothing kept, where the job is no longer this attempt's or another version runs for the study
+        by now.
 
     Raises
     ------
@@ -130,8 +169,21 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
 
 @transaction.atomic
 def conclude(claim: Claim, state: str, reason: str) -> bool:
-    """End a job without a result: `NOT_APPLICABLE`, or `FAILED` because it fails the same way each time. A failure of a
-    version that no longer runs for the study is nobody's concern: the one that does takes over."""
+    """End a job without a result. A failure of a version that no longer runs for the study is nobody's concern: the one
+    that does takes over.
+
+    Parameters
+    ----------
+    state
+        `NOT_APPLICABLE`, or `FAILED` because it fails the same way each time.
+    reason
+        What readers and administrators are told; names no patient.
+
+    Returns
+    -------
+    bool
+        False where the job is no longer this attempt's: another has it, the lease ran out, the study was withdrawn.
+    """
     job = _job_of(claim)
     if job is None:
         return False
@@ -148,10 +200,17 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
 
     Parameters
     ----------
+    reason
+        As in `conclude`.
     away
         Something that the job needs was away (model server, storage). Such attempts do not count, and the job
         goes on for `JOB_PATIENCE`; unless the model has answered others since the attempt began, for then the
         fault lies with the job.
+
+    Returns
+    -------
+    bool
+        As of `conclude`.
     """
     job = _job_of(claim)
     if job is None:
@@ -190,7 +249,15 @@ def replace_unrouted(limit: int = 200) -> int:
 
 @transaction.atomic
 def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
-    """Send a message for each job that is due and for which none was sent lately; returns how many."""
+    """Send a message for each job that is due and for which none was sent lately; returns how many.
+
+    Parameters
+    ----------
+    resend_after
+        A message that is older and has led to no claim is taken for lost.
+    limit
+        Of the jobs without a message, and again of those whose message is lost: up to twice as many in all.
+    """
     due = AnalysisJob.objects.select_for_update(skip_locked=True, of=("self",)).filter(
         state=State.REQUESTED, available_at__lte=Now()
     )

@@ -33,5 +33,11 @@ def standby_versions() -> QuerySet[ModelVersion]:
 
 
 def is_routed(prefix: str = "") -> Q:
-    """The same as a condition on rows that lead to a version: `is_routed("model_version__")` for jobs."""
+    """The same as a condition on rows that lead to a version.
+
+    Parameters
+    ----------
+    prefix
+        The way from the row to its version, as Django's lookups write it: `"model_version__"` for jobs.
+    """
     return Q(**{f"{prefix}is_default": True})

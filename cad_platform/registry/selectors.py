@@ -16,7 +16,7 @@ from inference.contract import ModelManifest
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:
-    """Every version of every model, for those who manage them."""
+    """Every version of every model, for those who manage them. Raises `NotPermitted` for others."""
     require(actor, "model.manage")
     return ModelVersion.objects.all()
 
@@ -28,7 +28,13 @@ def newest_first(found: Iterable[ModelVersion]) -> list[ModelVersion]:
 
 
 def manifest_of(version: ModelVersion) -> ModelManifest:
-    """The manifest as it was registered."""
+    """The manifest as it was registered.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        It was registered under an earlier contract, which the present one does not admit.
+    """
     return ModelManifest.model_validate(version.manifest)
 
 

@@ -69,6 +69,11 @@ def register_from_store(actor: Actor, store: Path | None = None) -> Registration
     A version that cannot be used keeps no other from being registered. A version's weights never change once they are
     registered; its card and its figures may be corrected.
 
+    Parameters
+    ----------
+    store
+        The folder of the store; `MODEL_STORE` of the settings where none is given.
+
     Raises
     ------
     NotPermitted
@@ -110,16 +115,23 @@ def make_default(actor: Actor, version: ModelVersion, reason: str = "") -> Switc
     """Analyse studies with this version, after a server has made a real prediction with it. Earlier results keep the
     version that made them; what becomes of analyses that wait is said by `ROUTED_TOPIC`.
 
-    Not to be called inside a transaction: nothing may be locked while a server is asked.
+    Not to be called inside a transaction: nothing may be locked while a server is asked, for up to 20 s.
+
+    Parameters
+    ----------
+    reason
+        Why, for the audit log.
 
     Raises
     ------
     NotPermitted
         The actor does not manage models.
     Invalid
-        A reason that is too long or is no text.
+        A reason of more than 2,000 characters.
     Conflict
         `not_served`: no server answers for this version now.
+    NotFound
+        The version was taken away meanwhile.
     """
     require(actor, "model.manage")
     reason = reason_of(reason, longest=_LONGEST_REASON)
@@ -135,12 +147,13 @@ def make_default(actor: Actor, version: ModelVersion, reason: str = "") -> Switc
 def choose_defaults(actor: Actor, *, settle: bool = False) -> FirstChoice:
     """Give each model without a default the newest version that a server answers for.
 
-    Where a newer one may still come, because its server is away or starting, an older one is not taken.
+    Where a newer one may still come, because its server is away or starting, an older one is not taken. Not
+    to be called inside a transaction, as `make_default`; each version that is asked may take 20 s.
 
     Parameters
     ----------
     settle
-        Take the newest that answers now.
+        Take the newest that answers now: nothing newer is waited for.
 
     Raises
     ------
