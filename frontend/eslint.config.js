@@ -25,7 +25,8 @@ export default defineConfig(
         'error',
         {
           selector: "NewExpression[callee.name='CustomEvent']",
-          message: 'Events between parts of a page are typed: `tell` and `on` of page/case_events.ts.',
+          message:
+            'Events between parts of a page are typed: `dispatchCaseEvent` and `onCaseEvent` of page/case_events.ts.',
         },
       ],
     },

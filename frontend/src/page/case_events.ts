@@ -7,7 +7,8 @@ import { embeddedJson } from './embedded';
 /** In stored pixels: x0, y0, x1, y1. */
 export type Box = CaseFinding['box'];
 
-export interface CaseEvents {
+/** Each event by name, with what its listeners are told. */
+interface CaseEvents {
   /** A finding was chosen, in the list or in an image. */
   'cad:finding-selected': { id: string; from: 'panel' | 'viewer' };
   /** The panel opened the form for a finding (`id`) or for a new one (none). */
@@ -27,20 +28,26 @@ export interface CaseEvents {
   'cad:poll': Record<string, never>;
 }
 
-export function tell<Name extends keyof CaseEvents>(name: Name, detail: CaseEvents[Name]): void {
+/** Tell every part of the page that listens for this event. */
+export function dispatchCaseEvent<Name extends keyof CaseEvents>(name: Name, detail: CaseEvents[Name]): void {
   document.dispatchEvent(new CustomEvent(name, { detail }));
 }
 
 /** React to an event until the function that is returned is called. */
-export function on<Name extends keyof CaseEvents>(name: Name, react: (detail: CaseEvents[Name]) => void): () => void {
+export function onCaseEvent<Name extends keyof CaseEvents>(
+  name: Name,
+  react: (detail: CaseEvents[Name]) => void,
+): () => void {
   const listener = (event: Event): void => react((event as CustomEvent<CaseEvents[Name]>).detail);
   document.addEventListener(name, listener);
   return () => document.removeEventListener(name, listener);
 }
 
+/** The case as the page was made with it; none on pages that show no case. */
 export const caseDescription = (): CaseDescription | null => embeddedJson<CaseDescription>('case-json');
 
 /** Image id → address of its heat map, as the newest result brought them. */
 export const caseHeatmaps = (): Record<string, string> => embeddedJson<Record<string, string>>('heatmaps-json') ?? {};
 
+/** The findings as the newest list brought them. */
 export const caseFindings = (): CaseFinding[] => embeddedJson<CaseFinding[]>('findings-json') ?? [];

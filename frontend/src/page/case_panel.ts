@@ -1,10 +1,10 @@
 /** The panel of the case page: the list of findings, its keys, and the forms that decide on them. */
 import htmx from 'htmx.org';
 import type { CaseDescription } from '../api_types';
-import { caseDescription, caseFindings, on, tell } from './case_events';
+import { caseDescription, caseFindings, onCaseEvent, dispatchCaseEvent } from './case_events';
 import { EditForm } from './edit_form';
-import { onKey } from './keyboard';
-import { tabsOf } from './tabs';
+import { registerShortcut } from './keyboard';
+import { bindTabs } from './tabs';
 
 const ITEM = '.finding';
 
@@ -14,8 +14,9 @@ class FindingsPanel {
   private readonly study: string;
   private readonly form: EditForm | null;
   private readonly rejectDialog = document.getElementById('reject-dialog') as HTMLDialogElement | null;
-  private readonly tabs = tabsOf(document.querySelector<HTMLElement>('.tabs[role=tablist]') as HTMLElement);
-  private advance = false;
+  private readonly tabs = bindTabs(document.querySelector<HTMLElement>('.tabs[role=tablist]') as HTMLElement);
+  /** Whether the next undecided finding is selected when the answer to a decision comes. */
+  private selectNextAfterSwap = false;
 
   constructor(live: HTMLElement, { study, words }: CaseDescription) {
     this.live = live;
@@ -26,30 +27,30 @@ class FindingsPanel {
     this.bindSwaps();
     this.bindReject();
     this.bindKeys();
-    on('cad:finding-selected', ({ id, from }) => from === 'viewer' && this.select(id, 'viewer'));
-    on('cad:show-finding', ({ finding }) => this.select(finding, 'panel'));
-    on('cad:draw-asked', () => this.add());
+    onCaseEvent('cad:finding-selected', ({ id, from }) => from === 'viewer' && this.select(id, 'viewer'));
+    onCaseEvent('cad:show-finding', ({ finding }) => this.select(finding, 'panel'));
+    onCaseEvent('cad:draw-asked', () => this.openAddForm());
   }
 
-  private items(): HTMLElement[] {
+  private listItems(): HTMLElement[] {
     return [...this.live.querySelectorAll<HTMLElement>(ITEM)];
   }
 
-  private item(): HTMLElement | null {
-    return this.items().find((item) => item.dataset['finding'] === this.selected) ?? null;
+  private selectedItem(): HTMLElement | null {
+    return this.listItems().find((item) => item.dataset['finding'] === this.selected) ?? null;
   }
 
   private select(id: string, from: 'panel' | 'viewer'): void {
     this.selected = id;
     this.tabs.show(0);
-    this.mark();
-    this.item()?.scrollIntoView({ block: 'nearest' });
-    if (from === 'panel') tell('cad:finding-selected', { id, from });
+    this.markSelected();
+    this.selectedItem()?.scrollIntoView({ block: 'nearest' });
+    if (from === 'panel') dispatchCaseEvent('cad:finding-selected', { id, from });
   }
 
   /** Show the selection on whatever list is there now. */
-  private mark(): void {
-    for (const item of this.items()) {
+  private markSelected(): void {
+    for (const item of this.listItems()) {
       const chosen = item.dataset['finding'] === this.selected;
       item.classList.toggle('finding--selected', chosen);
       item.querySelector('.finding__select')?.setAttribute('aria-pressed', String(chosen));
@@ -63,8 +64,8 @@ class FindingsPanel {
       if (!item?.dataset['finding']) return;
       const action = target?.closest<HTMLElement>('[data-action]')?.dataset['action'];
       if (this.selected !== item.dataset['finding'] || !action) this.select(item.dataset['finding'], 'panel');
-      if (action === 'edit') this.edit();
-      if (action === 'reject') this.reject();
+      if (action === 'edit') this.openEditForm();
+      if (action === 'reject') this.openRejectDialog();
     });
   }
 
@@ -72,18 +73,18 @@ class FindingsPanel {
     document.addEventListener('htmx:afterSwap', (event) => {
       const detail = (event as CustomEvent).detail as { target: HTMLElement; requestConfig?: { verb?: string } };
       if (detail.target !== this.live) return;
-      this.mark();
-      tell('cad:findings-updated', {});
+      this.markSelected();
+      dispatchCaseEvent('cad:findings-updated', {});
       if (detail.requestConfig?.verb !== 'post') return;
-      tell('cad:findings-changed', { study: this.study });
-      const added = this.form?.isAdding ? this.items().at(-1)?.dataset['finding'] : undefined;
+      dispatchCaseEvent('cad:findings-changed', { study: this.study });
+      const added = this.form?.isAdding ? this.listItems().at(-1)?.dataset['finding'] : undefined;
       this.form?.close();
       if (added) this.select(added, 'panel');
       this.rejectDialog?.close();
-      if (this.advance) this.toUndecided();
-      this.advance = false;
+      if (this.selectNextAfterSwap) this.selectNextUndecided();
+      this.selectNextAfterSwap = false;
       if (document.activeElement === document.body)
-        this.item()?.querySelector<HTMLElement>('.finding__select')?.focus();
+        this.selectedItem()?.querySelector<HTMLElement>('.finding__select')?.focus();
     });
   }
 
@@ -106,80 +107,81 @@ class FindingsPanel {
   }
 
   private bindKeys(): void {
-    onKey('n', () => this.step(1));
-    onKey('p', () => this.step(-1));
-    onKey('a', () => this.press('accept', true));
-    onKey('u', () => this.press('undo', false));
-    onKey('e', () => this.edit());
-    onKey('r', () => this.reject());
-    onKey('d', () => this.add());
-    ['1', '2', '3'].forEach((key, index) => onKey(key, () => this.tabs.show(index, true)));
-    onKey('Escape', () => this.form?.close() ?? false);
+    registerShortcut('n', () => this.selectNeighbour(1));
+    registerShortcut('p', () => this.selectNeighbour(-1));
+    registerShortcut('a', () => this.pressButton('accept', true));
+    registerShortcut('u', () => this.pressButton('undo', false));
+    registerShortcut('e', () => this.openEditForm());
+    registerShortcut('r', () => this.openRejectDialog());
+    registerShortcut('d', () => this.openAddForm());
+    ['1', '2', '3'].forEach((key, index) => registerShortcut(key, () => this.tabs.show(index, true)));
+    registerShortcut('Escape', () => this.form?.close() ?? false);
   }
 
-  private step(by: 1 | -1): boolean {
-    const items = this.items();
+  private selectNeighbour(by: 1 | -1): boolean {
+    const items = this.listItems();
     if (items.length === 0) return false;
     const current = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const next = current === -1 ? (by === 1 ? 0 : items.length - 1) : (current + by + items.length) % items.length;
-    this.choose(items[next]);
+    this.selectAndFocus(items[next]);
     return true;
   }
 
-  private choose(item: HTMLElement | undefined): void {
+  private selectAndFocus(item: HTMLElement | undefined): void {
     if (!item?.dataset['finding']) return;
     this.select(item.dataset['finding'], 'panel');
     item.querySelector<HTMLElement>('.finding__select')?.focus();
   }
 
-  private toUndecided(): void {
-    const items = this.items();
+  private selectNextUndecided(): void {
+    const items = this.listItems();
     const from = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const order = [...items.slice(from + 1), ...items.slice(0, from + 1)];
-    this.choose(
+    this.selectAndFocus(
       order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')),
     );
   }
 
-  private press(action: string, advance: boolean): boolean {
-    const button = this.item()?.querySelector<HTMLButtonElement>(`[data-action=${action}]`);
+  private pressButton(action: string, selectNext: boolean): boolean {
+    const button = this.selectedItem()?.querySelector<HTMLButtonElement>(`[data-action=${action}]`);
     if (!button) return false;
-    this.advance = advance;
+    this.selectNextAfterSwap = selectNext;
     button.click();
     return true;
   }
 
-  private edit(): boolean {
+  private openEditForm(): boolean {
     const finding = caseFindings().find((candidate) => candidate.id === this.selected);
-    if (!this.form || !finding || !this.item()?.querySelector('[data-action=edit]')) return false;
+    if (!this.form || !finding || !this.selectedItem()?.querySelector('[data-action=edit]')) return false;
     this.form.edit(finding);
     return true;
   }
 
-  private add(): boolean {
+  private openAddForm(): boolean {
     if (!this.form) return false;
     this.tabs.show(0);
     this.form.add();
     return true;
   }
 
-  private reject(): boolean {
+  private openRejectDialog(): boolean {
     const form = document.getElementById('reject-form');
     if (!this.rejectDialog || !(form instanceof HTMLFormElement)) return false;
-    if (!this.selected || !this.item()?.querySelector('[data-action=reject]')) return false;
+    if (!this.selected || !this.selectedItem()?.querySelector('[data-action=reject]')) return false;
     form.setAttribute(
       'hx-post',
       (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(/0{8}-[0-]+/, this.selected),
     );
     htmx.process(form);
     form.reset();
-    this.advance = true;
+    this.selectNextAfterSwap = true;
     this.rejectDialog.showModal();
     document.getElementById('reject-reason')?.focus();
     return true;
   }
 }
 
+/** Bring the panel to life on a page that shows a case. */
 export function startCasePanel(): void {
   const live = document.getElementById('live');
   const description = caseDescription();

@@ -1,27 +1,29 @@
 /** The form beside the image: a finding's box and label, with the reason; or a finding of the reader's own. */
 import htmx from 'htmx.org';
 import type { CaseFinding, CaseWords } from '../api_types';
-import { type Box, caseDescription, on, tell } from './case_events';
+import { type Box, caseDescription, onCaseEvent, dispatchCaseEvent } from './case_events';
 
 const NO_FINDING = /0{8}-[0-]+/;
 
-function input(id: string): HTMLInputElement {
+function inputById(id: string): HTMLInputElement {
   return document.getElementById(id) as HTMLInputElement;
 }
 
+/** The form of the case page: at most one is open, for a finding of the list or for a new one. */
 export class EditForm {
   private image = '';
   private isNew = false;
-  private readonly numbers = ['edit-x', 'edit-y', 'edit-width', 'edit-height'].map(input);
-  private returnTo: Element | null = null;
+  private readonly numbers = ['edit-x', 'edit-y', 'edit-width', 'edit-height'].map(inputById);
+  /** What gets the focus back when the form closes. */
+  private focusedBefore: Element | null = null;
 
   constructor(
     private readonly form: HTMLFormElement,
     private readonly words: CaseWords,
   ) {
-    input('edit-cancel').addEventListener('click', () => this.close());
-    for (const number of this.numbers) number.addEventListener('input', () => this.fromNumbers());
-    on('cad:box-changed', ({ image, box, from }) => {
+    inputById('edit-cancel').addEventListener('click', () => this.close());
+    for (const number of this.numbers) number.addEventListener('input', () => this.applyTypedNumbers());
+    onCaseEvent('cad:box-changed', ({ image, box, from }) => {
       if (from === 'viewer' && !this.form.hidden) this.showBox(image, box);
     });
     form.addEventListener('keydown', (event) => {
@@ -43,8 +45,8 @@ export class EditForm {
     this.isNew = false;
     this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.words.edit_title);
     this.showBox(finding.image, finding.box);
-    input('edit-box').value = '';
-    tell('cad:edit-started', { id: finding.id });
+    inputById('edit-box').value = '';
+    dispatchCaseEvent('cad:edit-started', { id: finding.id });
     document.getElementById('edit-label')?.focus();
   }
 
@@ -52,20 +54,20 @@ export class EditForm {
     this.isNew = true;
     this.open(this.form.dataset['addUrl'] ?? '', this.words.add_title);
     for (const number of this.numbers) number.value = '';
-    tell('cad:edit-started', { id: null });
+    dispatchCaseEvent('cad:edit-started', { id: null });
   }
 
   /** Put the form away; false when it was not open. */
   close(): boolean {
     if (this.form.hidden) return false;
     this.form.hidden = true;
-    tell('cad:edit-ended', {});
-    if (this.returnTo instanceof HTMLElement && this.returnTo.isConnected) this.returnTo.focus();
+    dispatchCaseEvent('cad:edit-ended', {});
+    if (this.focusedBefore instanceof HTMLElement && this.focusedBefore.isConnected) this.focusedBefore.focus();
     return true;
   }
 
   private open(address: string, title: string): void {
-    this.returnTo = document.activeElement;
+    this.focusedBefore = document.activeElement;
     this.form.reset();
     this.form.hidden = false;
     this.form.setAttribute('hx-post', address);
@@ -79,15 +81,15 @@ export class EditForm {
     (document.getElementById('edit-label') as HTMLSelectElement).required = this.isNew;
     for (const number of this.numbers) number.required = this.isNew;
     (document.getElementById('edit-reason-field') as HTMLElement).hidden = this.isNew;
-    input('edit-reason').required = !this.isNew;
-    input('edit-image').value = '';
-    input('edit-box').value = '';
+    inputById('edit-reason').required = !this.isNew;
+    inputById('edit-image').value = '';
+    inputById('edit-box').value = '';
   }
 
   private showBox(image: string, box: Box): void {
     this.image = image;
-    input('edit-image').value = image;
-    input('edit-box').value = JSON.stringify(box);
+    inputById('edit-image').value = image;
+    inputById('edit-box').value = JSON.stringify(box);
     const [x0, y0, x1, y1] = box;
     [x0, y0, x1 - x0, y1 - y0].forEach((value, index) => {
       const number = this.numbers[index];
@@ -95,15 +97,15 @@ export class EditForm {
     });
   }
 
-  private fromNumbers(): void {
+  private applyTypedNumbers(): void {
     const values = this.numbers.map((number) => number.valueAsNumber);
     if (values.some(Number.isNaN)) return;
     const [x = 0, y = 0, width = 0, height = 0] = values;
     const box: Box = [x, y, x + width, y + height];
     // Typed numbers alone need an image too: the first, until a box is drawn elsewhere.
     const image = this.image || caseDescription()?.images[0]?.id || '';
-    input('edit-image').value = image;
-    input('edit-box').value = JSON.stringify(box);
-    tell('cad:box-changed', { image, box, from: 'panel' });
+    inputById('edit-image').value = image;
+    inputById('edit-box').value = JSON.stringify(box);
+    dispatchCaseEvent('cad:box-changed', { image, box, from: 'panel' });
   }
 }

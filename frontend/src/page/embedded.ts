@@ -6,11 +6,11 @@ export function embeddedJson<T>(id: string): T | null {
 }
 
 /** A sentence with its `{name}`s filled in. */
-export function filled(sentence: string, values: Record<string, string | number>): string {
+export function fillPlaceholders(sentence: string, values: Record<string, string | number>): string {
   return sentence.replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ''));
 }
 
 /** A clock time in the reader's own language. */
-export function clock(iso: string): string {
+export function formatClockTime(iso: string): string {
   return new Date(iso).toLocaleTimeString(document.documentElement.lang || 'en-GB', { hour12: false });
 }

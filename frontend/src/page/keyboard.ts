@@ -6,10 +6,11 @@ type Action = (event: KeyboardEvent) => boolean | void;
 const actions = new Map<string, Action>();
 
 /** Bind a key (`event.key`, as typed). The action returns false when it did not apply. */
-export function onKey(key: string, action: Action): void {
+export function registerShortcut(key: string, action: Action): void {
   actions.set(key, action);
 }
 
+/** Whether keys that arrive at this element are text or a choice, not shortcuts. */
 export function isTyping(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement)
@@ -24,22 +25,23 @@ function openDialog(id: string): void {
   if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
 }
 
-let prefix = '';
+let pressedPrefix = '';
 
 function onKeyDown(event: KeyboardEvent): void {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector('dialog[open]:modal')) return;
-  if (prefix === 'g' && event.key === 'w') {
-    prefix = '';
+  if (pressedPrefix === 'g' && event.key === 'w') {
+    pressedPrefix = '';
     const worklist = document.querySelector<HTMLAnchorElement>('.shell-nav a[href$="/worklist/"]');
     if (worklist) window.location.assign(worklist.href);
     return;
   }
-  prefix = event.key === 'g' ? 'g' : '';
+  pressedPrefix = event.key === 'g' ? 'g' : '';
   const action = actions.get(event.key);
   if (action && action(event) !== false) event.preventDefault();
 }
 
+/** Listen for shortcuts, and for buttons that open and close a page's dialogs. */
 export function startKeyboard(): void {
   document.addEventListener('keydown', onKeyDown);
   document.addEventListener('click', (event) => {
@@ -48,5 +50,5 @@ export function startKeyboard(): void {
     const closer = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-closes]') : null;
     closer?.closest('dialog')?.close();
   });
-  onKey('?', () => openDialog('shortcuts'));
+  registerShortcut('?', () => openDialog('shortcuts'));
 }

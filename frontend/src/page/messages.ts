@@ -4,16 +4,11 @@ import { embeddedJson } from './embedded';
 
 const TOAST_MS = 8000;
 
-export function toast(text: string, tone: 'danger' | 'good' | 'plain' = 'plain'): void {
+function showFailure(text: string): void {
   const note = document.createElement('p');
-  note.className = tone === 'plain' ? 'notice' : `notice notice--${tone}`;
+  note.className = 'notice notice--danger';
   note.textContent = text;
-  show(note);
-}
-
-function show(note: HTMLElement): void {
-  const toasts = document.getElementById('toasts');
-  toasts?.append(note);
+  document.getElementById('toasts')?.append(note);
   window.setTimeout(() => note.remove(), TOAST_MS);
 }
 
@@ -25,13 +20,14 @@ interface SwapDetail {
 
 let lastFailure = 0;
 
-function sayUnreachable(): void {
+function reportUnreachable(): void {
   // A server that is down would otherwise be announced with every poll.
   if (Date.now() - lastFailure < 30_000) return;
   lastFailure = Date.now();
-  toast(embeddedJson<PageSettings>('page-settings')?.words.no_answer ?? '', 'danger');
+  showFailure(embeddedJson<PageSettings>('page-settings')?.words.no_answer ?? '');
 }
 
+/** React to what htmx reports of its requests: sign-in pages, refusals and failures. */
 export function startMessages(): void {
   document.addEventListener('htmx:beforeSwap', (event) => {
     const detail = (event as CustomEvent<SwapDetail>).detail;
@@ -47,9 +43,9 @@ export function startMessages(): void {
       detail.isError = false;
     }
   });
-  document.addEventListener('htmx:sendError', sayUnreachable);
-  document.addEventListener('htmx:timeout', sayUnreachable);
-  document.addEventListener('htmx:responseError', sayUnreachable);
+  document.addEventListener('htmx:sendError', reportUnreachable);
+  document.addEventListener('htmx:timeout', reportUnreachable);
+  document.addEventListener('htmx:responseError', reportUnreachable);
   document.addEventListener('htmx:afterSwap', (event) => {
     const target = (event as CustomEvent<{ target: HTMLElement }>).detail.target;
     if (target.id !== 'toasts') return;

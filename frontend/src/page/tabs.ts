@@ -1,10 +1,11 @@
 /** Tabs as the ARIA practices describe them: arrows move, the panel follows. */
 
-export interface Tabs {
+interface Tabs {
   show(index: number, focus?: boolean): void;
 }
 
-export function tabsOf(list: HTMLElement): Tabs {
+/** Make a `role=tablist` of buttons work; `show` opens a tab by its position. */
+export function bindTabs(list: HTMLElement): Tabs {
   const tabs = [...list.querySelectorAll<HTMLButtonElement>('[role=tab]')];
   const show = (index: number, focus = false): void => {
     tabs.forEach((tab, position) => {

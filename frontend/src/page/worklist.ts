@@ -1,10 +1,10 @@
 /** j and k walk the worklist's rows, / goes to the search. Enter opens, because each row is a link. */
-import { onKey } from './keyboard';
+import { registerShortcut } from './keyboard';
 
-const rows = (): HTMLAnchorElement[] => [...document.querySelectorAll<HTMLAnchorElement>('.worklist__link')];
+const worklistLinks = (): HTMLAnchorElement[] => [...document.querySelectorAll<HTMLAnchorElement>('.worklist__link')];
 
-function step(by: 1 | -1): boolean {
-  const all = rows();
+function focusNeighbour(by: 1 | -1): boolean {
+  const all = worklistLinks();
   if (all.length === 0) return false;
   const current = all.indexOf(document.activeElement as HTMLAnchorElement);
   const next = current === -1 ? (by === 1 ? 0 : all.length - 1) : Math.min(Math.max(current + by, 0), all.length - 1);
@@ -13,15 +13,16 @@ function step(by: 1 | -1): boolean {
   return true;
 }
 
+/** Add the worklist's shortcuts, on the page that has its search field. */
 export function startWorklist(): void {
   const search = document.getElementById('search');
   if (!search) return;
-  onKey('j', () => step(1));
-  onKey('k', () => step(-1));
-  onKey('/', () => search.focus());
+  registerShortcut('j', () => focusNeighbour(1));
+  registerShortcut('k', () => focusNeighbour(-1));
+  registerShortcut('/', () => search.focus());
   // From the search on into its results, or back to the list's own keys.
   search.addEventListener('keydown', (event) => {
-    if (event.key === 'ArrowDown' && step(1)) event.preventDefault();
+    if (event.key === 'ArrowDown' && focusNeighbour(1)) event.preventDefault();
     if (event.key === 'Escape') search.blur();
   });
 }

@@ -1,29 +1,30 @@
 /** A draft that saves itself, tells two writers of each other, and is signed. */
 import type { DraftPresence, DraftSaved, ProblemField, ReportWords, SigningReadiness, StaleDraft } from '../api_types';
-import { tell } from '../page/case_events';
-import { clock, filled } from '../page/embedded';
+import { dispatchCaseEvent } from '../page/case_events';
+import { fillPlaceholders, formatClockTime } from '../page/embedded';
 import { getFragment, getJson, NoAnswer, post, postJson, Refusal, SignedOut } from '../server/client';
-import { checkFields, followChoices } from './fields';
+import { bindDependentFields, showFieldErrors } from './fields';
 import { SignDialog } from './sign';
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
 export interface DraftHost extends HTMLElement {
   readonly words: ReportWords;
   refresh(): Promise<void>;
-  say(problem: unknown): void;
+  showProblem(problem: unknown): void;
 }
 
-const QUIET_MS = 900;
+const SAVE_DELAY_MS = 900;
 const RETRY_MS = 4000;
 const PRESENCE_MS = 8000;
 
+/** One draft in one form, from the moment that it is shown until `stop`. */
 export class Draft {
   private dirty = false;
   private saving: Promise<void> | null = null;
   private conflicting = false;
   private stopped = false;
-  private timer = 0;
-  private readonly heart: number;
+  private saveTimer = 0;
+  private readonly presenceTimer: number;
   private readonly words: ReportWords;
 
   constructor(
@@ -31,18 +32,18 @@ export class Draft {
     private readonly form: HTMLFormElement,
   ) {
     this.words = section.words;
-    followChoices(form, this.words);
+    bindDependentFields(form, this.words);
     form.addEventListener('input', this.onInput);
     window.addEventListener('beforeunload', this.onBeforeUnload);
     window.addEventListener('pagehide', this.onLeave);
-    this.heart = window.setInterval(() => void this.beat(), PRESENCE_MS);
+    this.presenceTimer = window.setInterval(() => void this.reportPresence(), PRESENCE_MS);
   }
 
   /** Stop saving and watching; what is not saved stays in the form until it goes. */
   stop(): void {
     this.stopped = true;
-    window.clearTimeout(this.timer);
-    window.clearInterval(this.heart);
+    window.clearTimeout(this.saveTimer);
+    window.clearInterval(this.presenceTimer);
     window.removeEventListener('beforeunload', this.onBeforeUnload);
     window.removeEventListener('pagehide', this.onLeave);
   }
@@ -51,11 +52,11 @@ export class Draft {
   async findingsChanged(): Promise<void> {
     await this.flush();
     await this.reloadLines();
-    this.touch();
+    this.markUnsaved();
   }
 
   /** A button of the form or of its dialogs. */
-  act(action: string, button: HTMLElement): void {
+  runAction(action: string, button: HTMLElement): void {
     if (action === 'sign') void this.openSigning();
     else if (action === 'discard') this.dialog('discard')?.showModal();
     else if (action === 'close') button.closest('dialog')?.close();
@@ -63,11 +64,12 @@ export class Draft {
     else if (action === 'keep-both') void this.save(true);
     else if (action === 'add-line') this.addLine();
     else if (action === 'show-finding') {
-      tell('cad:show-finding', { finding: button.dataset['finding'] ?? '' });
+      dispatchCaseEvent('cad:show-finding', { finding: button.dataset['finding'] ?? '' });
     }
   }
 
-  private part<T extends HTMLElement>(name: string): T | null {
+  /** The element of the form with the attribute `data-NAME`. */
+  private elementMarked<T extends HTMLElement>(name: string): T | null {
     return this.form.querySelector<T>(`[data-${name}]`);
   }
 
@@ -75,8 +77,8 @@ export class Draft {
     return this.section.querySelector<HTMLDialogElement>(`dialog[data-dialog="${name}"]`);
   }
 
-  private status(text: string): void {
-    const place = this.part('status');
+  private showStatus(text: string): void {
+    const place = this.elementMarked('status');
     if (place && place.textContent !== text) place.textContent = text;
   }
 
@@ -84,26 +86,26 @@ export class Draft {
     return this.form.elements.namedItem('revision') as HTMLInputElement;
   }
 
-  private body(): FormData {
+  private formData(): FormData {
     return new FormData(this.form);
   }
 
-  private readonly onInput = (): void => this.touch();
+  private readonly onInput = (): void => this.markUnsaved();
 
-  private touch(): void {
+  private markUnsaved(): void {
     this.dirty = true;
-    if (!this.conflicting) this.status(this.words.unsaved);
-    this.schedule(QUIET_MS);
+    if (!this.conflicting) this.showStatus(this.words.unsaved);
+    this.scheduleSave(SAVE_DELAY_MS);
   }
 
-  private schedule(delay: number): void {
-    window.clearTimeout(this.timer);
-    if (!this.stopped) this.timer = window.setTimeout(() => void this.save(), delay);
+  private scheduleSave(delay: number): void {
+    window.clearTimeout(this.saveTimer);
+    if (!this.stopped) this.saveTimer = window.setTimeout(() => void this.save(), delay);
   }
 
   /** Save until nothing is unsaved, or until saving is refused. */
   private async flush(): Promise<boolean> {
-    window.clearTimeout(this.timer);
+    window.clearTimeout(this.saveTimer);
     if (this.saving) await this.saving;
     if (this.dirty) await this.save();
     return !this.dirty;
@@ -116,33 +118,33 @@ export class Draft {
       if (!keepBoth) return;
     }
     if (this.stopped || (this.conflicting && !keepBoth)) return;
-    this.saving = this.send(keepBoth);
+    this.saving = this.sendDraft(keepBoth);
     try {
       await this.saving;
     } finally {
       this.saving = null;
     }
-    if (this.dirty && !this.conflicting && !this.stopped && !this.timer) this.schedule(QUIET_MS);
+    if (this.dirty && !this.conflicting && !this.stopped && !this.saveTimer) this.scheduleSave(SAVE_DELAY_MS);
   }
 
-  private async send(keepBoth: boolean): Promise<void> {
-    window.clearTimeout(this.timer);
-    this.timer = 0;
-    const body = this.body();
+  private async sendDraft(keepBoth: boolean): Promise<void> {
+    window.clearTimeout(this.saveTimer);
+    this.saveTimer = 0;
+    const body = this.formData();
     if (keepBoth) body.set('keep_both', '1');
     this.dirty = false;
-    this.status(this.words.saving);
+    this.showStatus(this.words.saving);
     try {
       const saved = await postJson<DraftSaved>(this.form.dataset['save'] ?? '', body);
       this.revision.value = String(saved.revision);
       this.form.removeAttribute('data-unsaved-lines');
       this.conflicting = false;
-      this.hide('conflict');
-      checkFields(this.form, []);
-      this.hide('errors');
-      this.status(`${this.words.saved} ${clock(saved.saved_at)}`);
+      this.hideMarked('conflict');
+      showFieldErrors(this.form, []);
+      this.hideMarked('errors');
+      this.showStatus(`${this.words.saved} ${formatClockTime(saved.saved_at)}`);
       if (keepBoth) await this.showJoined(saved);
-      else if (!this.sameLines(saved.lines, body)) await this.reloadLines();
+      else if (!this.keptLinesAsSent(saved.lines, body)) await this.reloadLines();
     } catch (problem) {
       this.dirty = true;
       this.failed(problem);
@@ -152,32 +154,32 @@ export class Draft {
   private failed(problem: unknown): void {
     if (problem instanceof Refusal && problem.code === 'stale_revision') {
       this.conflicting = true;
-      const text = this.part('conflict-text');
+      const text = this.elementMarked('conflict-text');
       if (text) {
         const { writer, saved_at } = problem.problem as StaleDraft;
-        text.textContent = filled(this.words.conflict, { writer, time: clock(saved_at) });
+        text.textContent = fillPlaceholders(this.words.conflict, { writer, time: formatClockTime(saved_at) });
       }
-      this.part('conflict')?.removeAttribute('hidden');
-      this.status(this.words.unsaved);
+      this.elementMarked('conflict')?.removeAttribute('hidden');
+      this.showStatus(this.words.unsaved);
     } else if (problem instanceof Refusal && problem.problem.errors?.length) {
-      this.status(this.words.refused);
-      checkFields(this.form, problem.problem.errors);
+      this.showStatus(this.words.refused);
+      showFieldErrors(this.form, problem.problem.errors);
     } else if (problem instanceof NoAnswer) {
-      this.status(this.words.retrying);
-      this.schedule(RETRY_MS);
+      this.showStatus(this.words.retrying);
+      this.scheduleSave(RETRY_MS);
     } else {
-      this.status(this.words.unsaved);
-      this.section.say(problem);
-      if (problem instanceof SignedOut) this.schedule(RETRY_MS);
+      this.showStatus(this.words.unsaved);
+      this.section.showProblem(problem);
+      if (problem instanceof SignedOut) this.scheduleSave(RETRY_MS);
     }
   }
 
-  private hide(name: string): void {
-    this.part(name)?.setAttribute('hidden', '');
+  private hideMarked(name: string): void {
+    this.elementMarked(name)?.setAttribute('hidden', '');
   }
 
   /** Whether the server kept the lines of findings that were sent. */
-  private sameLines(kept: (string | null)[], sent: FormData): boolean {
+  private keptLinesAsSent(kept: (string | null)[], sent: FormData): boolean {
     const own = sent
       .getAll('line_finding')
       .filter((finding): finding is string => typeof finding === 'string' && finding !== '');
@@ -185,7 +187,7 @@ export class Draft {
   }
 
   private async reloadLines(): Promise<void> {
-    const current = this.part('lines');
+    const current = this.elementMarked('lines');
     if (!current) return;
     try {
       const next = await getFragment(this.section.dataset['url'] ?? '', '[data-lines]');
@@ -198,7 +200,7 @@ export class Draft {
       }
       current.replaceWith(next);
     } catch (problem) {
-      this.section.say(problem);
+      this.section.showProblem(problem);
     }
   }
 
@@ -222,13 +224,13 @@ export class Draft {
     try {
       await this.section.refresh();
     } catch (problem) {
-      this.section.say(problem);
+      this.section.showProblem(problem);
     }
   }
 
   private async showJoined(saved: DraftSaved): Promise<void> {
     const fields = saved.chosen_theirs.join(', ');
-    const message = fields ? filled(this.words.joined, { fields }) : '';
+    const message = fields ? fillPlaceholders(this.words.joined, { fields }) : '';
     await this.reload();
     const place = this.section.querySelector<HTMLElement>('[data-joined]');
     if (place && message) {
@@ -237,16 +239,16 @@ export class Draft {
     }
   }
 
-  private async beat(): Promise<void> {
+  private async reportPresence(): Promise<void> {
     if (this.stopped || document.hidden) return;
     try {
-      const present = await postJson<DraftPresence>(this.form.dataset['presence'] ?? '', this.body());
-      const place = this.part('writers');
+      const present = await postJson<DraftPresence>(this.form.dataset['presence'] ?? '', this.formData());
+      const place = this.elementMarked('writers');
       if (place) {
         place.textContent = present.notice;
         place.hidden = !present.notice;
       }
-      if (present.revision > Number(this.revision.value) && !this.saving) await this.newer(present);
+      if (present.revision > Number(this.revision.value) && !this.saving) await this.showNewerRevision(present);
     } catch (problem) {
       // Discarded or signed by the other writer: show what is there now.
       if (problem instanceof Refusal && !this.dirty) await this.reload();
@@ -254,11 +256,15 @@ export class Draft {
   }
 
   /** The other writer has saved. Whoever is not writing just now simply sees it. */
-  private async newer(present: DraftPresence): Promise<void> {
+  private async showNewerRevision(present: DraftPresence): Promise<void> {
     if (!this.dirty && !this.form.contains(document.activeElement)) return this.reload();
-    const text = this.part('conflict-text');
-    if (text) text.textContent = filled(this.words.newer, { writer: present.saved_by, time: clock(present.saved_at) });
-    this.part('conflict')?.removeAttribute('hidden');
+    const text = this.elementMarked('conflict-text');
+    if (text)
+      text.textContent = fillPlaceholders(this.words.newer, {
+        writer: present.saved_by,
+        time: formatClockTime(present.saved_at),
+      });
+    this.elementMarked('conflict')?.removeAttribute('hidden');
   }
 
   private async openSigning(): Promise<void> {
@@ -268,25 +274,25 @@ export class Draft {
     if (!dialog || !(await this.flush())) return;
     try {
       const ready = await getJson<SigningReadiness>(this.form.dataset['readiness'] ?? '');
-      checkFields(this.form, ready.errors);
-      const place = this.part('errors');
+      showFieldErrors(this.form, ready.errors);
+      const place = this.elementMarked('errors');
       if (ready.errors.length && place) {
         this.listErrors(place, ready.errors);
         return;
       }
-      this.hide('errors');
+      this.hideMarked('errors');
       new SignDialog(
         dialog,
         this.form.dataset['sign'] ?? '',
         this.words,
-        () => this.body(),
+        () => this.formData(),
         async () => {
           this.stop();
           await this.section.refresh();
         },
       ).open(ready.warnings);
     } catch (problem) {
-      this.section.say(problem);
+      this.section.showProblem(problem);
     }
   }
 
@@ -316,7 +322,7 @@ export class Draft {
   };
 
   private readonly onLeave = (): void => {
-    const body = this.body();
+    const body = this.formData();
     body.set('leave', '1');
     post(this.form.dataset['presence'] ?? '', body, { keepalive: true }).catch(() => undefined);
   };

@@ -1,10 +1,11 @@
 /** `<report-section>`: shows what the server sends and keeps it current. The words come with the markup. */
 import type { ReportWords } from '../api_types';
-import { on } from '../page/case_events';
+import { onCaseEvent } from '../page/case_events';
 import { embeddedJson } from '../page/embedded';
 import { getFragment, Refusal, SignedOut } from '../server/client';
 import { Draft, type DraftHost } from './draft';
 
+/** The element of a report: replaces what is in it and keeps at most one draft alive. */
 export class ReportSection extends HTMLElement implements DraftHost {
   private draft: Draft | null = null;
   private stopListening = (): void => undefined;
@@ -13,7 +14,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
     this.addEventListener('submit', this.onSubmit);
     this.addEventListener('click', this.onClick);
     this.addEventListener('toggle', this.onToggle, true);
-    this.stopListening = on('cad:findings-changed', () => void this.draft?.findingsChanged());
+    this.stopListening = onCaseEvent('cad:findings-changed', () => void this.draft?.findingsChanged());
     this.start();
   }
 
@@ -33,7 +34,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
   }
 
   /** Say what went wrong, at the top of the section. */
-  say(problem: unknown): void {
+  showProblem(problem: unknown): void {
     const place = this.querySelector<HTMLElement>('[data-problem]');
     if (!place) return;
     if (problem instanceof Refusal) place.textContent = problem.message;
@@ -66,13 +67,13 @@ export class ReportSection extends HTMLElement implements DraftHost {
         this.replace(next);
         this.querySelector<HTMLElement>('form[data-draft] textarea, form[data-replaces] button')?.focus();
       },
-      (problem: unknown) => this.say(problem),
+      (problem: unknown) => this.showProblem(problem),
     );
   };
 
   private readonly onClick = (event: MouseEvent): void => {
     const button = (event.target as Element).closest<HTMLElement>('[data-action]');
-    if (button) this.draft?.act(button.dataset['action'] ?? '', button);
+    if (button) this.draft?.runAction(button.dataset['action'] ?? '', button);
   };
 
   private readonly onToggle = (event: Event): void => {
@@ -81,7 +82,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
     if (!url || !details.open) return;
     getFragment(url, 'table').then(
       (table) => details.querySelector('[data-loaded]')?.replaceChildren(table),
-      (problem: unknown) => this.say(problem),
+      (problem: unknown) => this.showProblem(problem),
     );
   };
 }

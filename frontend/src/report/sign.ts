@@ -2,6 +2,7 @@
 import type { ReportSigned, ReportWords } from '../api_types';
 import { postJson, Refusal } from '../server/client';
 
+/** One signing of a draft: shows the warnings, sends the password, and says why it failed. */
 export class SignDialog {
   private readonly form: HTMLFormElement;
   private readonly password: HTMLInputElement;
@@ -11,8 +12,8 @@ export class SignDialog {
     private readonly dialog: HTMLDialogElement,
     private readonly url: string,
     private readonly words: ReportWords,
-    private readonly body: () => FormData,
-    private readonly signed: () => Promise<void>,
+    private readonly formData: () => FormData,
+    private readonly onSigned: () => Promise<void>,
   ) {
     this.form = dialog.querySelector('form[data-sign-form]') as HTMLFormElement;
     this.password = this.form.elements.namedItem('password') as HTMLInputElement;
@@ -37,13 +38,13 @@ export class SignDialog {
         }),
       );
     }
-    this.say('');
+    this.showError('');
     this.password.value = '';
     this.dialog.showModal();
     this.password.focus();
   }
 
-  private say(text: string): void {
+  private showError(text: string): void {
     this.error.textContent = text;
     if (text) this.password.setAttribute('aria-invalid', 'true');
     else this.password.removeAttribute('aria-invalid');
@@ -51,26 +52,26 @@ export class SignDialog {
 
   private async submit(): Promise<void> {
     const button = this.form.querySelector<HTMLButtonElement>('.button--primary');
-    const word = button?.textContent ?? '';
-    const body = this.body();
+    const label = button?.textContent ?? '';
+    const body = this.formData();
     body.set('password', this.password.value);
     if (button) {
       button.disabled = true;
       button.textContent = this.words.signing;
     }
-    this.say('');
+    this.showError('');
     try {
       await postJson<ReportSigned>(this.url, body);
       this.dialog.close();
-      await this.signed();
+      await this.onSigned();
     } catch (problem) {
-      this.say(problem instanceof Refusal ? problem.message : this.words.failed);
+      this.showError(problem instanceof Refusal ? problem.message : this.words.failed);
       this.password.value = '';
       this.password.focus();
     } finally {
       if (button) {
         button.disabled = false;
-        button.textContent = word;
+        button.textContent = label;
       }
     }
   }

@@ -1,15 +1,25 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { HeldFetch } from '../testing/held_fetch';
-import { getBytes, getFragment, getJson, NoAnswer, PATIENCE_MS, post, postJson, Refusal, SignedOut } from './client';
+import { ControlledFetch } from '../testing/controlled_fetch';
+import {
+  getBytes,
+  getFragment,
+  getJson,
+  NoAnswer,
+  post,
+  postJson,
+  Refusal,
+  SignedOut,
+  SILENCE_TIMEOUT_MS,
+} from './client';
 
-let server: HeldFetch;
+let server: ControlledFetch;
 
 beforeEach(() => {
   document.body.innerHTML =
     '<script id="page-settings" type="application/json">{"csrf_cookie": "cad_csrf_80"}</script>';
   document.cookie = 'cad_csrf_8000=of another platform';
   document.cookie = 'cad_csrf_80=the token';
-  server = new HeldFetch();
+  server = new ControlledFetch();
 });
 
 afterEach(() => vi.useRealTimers());
@@ -96,7 +106,7 @@ describe('a request', () => {
   test('fails when nothing comes for the time of its patience', async () => {
     vi.useFakeTimers();
     const answer = failure(getJson('/slow'));
-    vi.advanceTimersByTime(PATIENCE_MS - 1);
+    vi.advanceTimersByTime(SILENCE_TIMEOUT_MS - 1);
     expect(server.requests[0]?.signal?.aborted).toBe(false);
     vi.advanceTimersByTime(1);
     expect(await answer).toBeInstanceOf(NoAnswer);
@@ -174,12 +184,12 @@ describe('bytes', () => {
     const answer = failure(getBytes('/pixels', 4, progress));
     server.requests[0]?.answer(streamed());
     for (let piece = 0; piece < 3; piece += 1) {
-      await vi.advanceTimersByTimeAsync(PATIENCE_MS - 1);
+      await vi.advanceTimersByTimeAsync(SILENCE_TIMEOUT_MS - 1);
       body.enqueue(Uint8Array.of(piece));
       await vi.advanceTimersByTimeAsync(0);
     }
     expect(server.requests[0]?.signal?.aborted).toBe(false);
-    await vi.advanceTimersByTimeAsync(PATIENCE_MS);
+    await vi.advanceTimersByTimeAsync(SILENCE_TIMEOUT_MS);
     expect(server.requests[0]?.signal?.aborted).toBe(true);
     body.error(new Error('aborted'));
     expect(await answer).toBeInstanceOf(NoAnswer);

@@ -24,7 +24,8 @@ export class NoAnswer extends ServerError {}
 /** The session has ended. */
 export class SignedOut extends ServerError {}
 
-export interface RequestOptions {
+/** What a request may carry besides its address. */
+interface RequestOptions {
   /** Makes it a POST. */
   body?: FormData | undefined;
   /** Ends the request; what waits for it is told the signal's reason. */
@@ -34,29 +35,34 @@ export interface RequestOptions {
 }
 
 /** A request fails when nothing of its answer has come for this long. */
-export const PATIENCE_MS = 60_000;
+export const SILENCE_TIMEOUT_MS = 60_000;
 
-type Read<T> = (response: Response, heard: () => void) => Promise<T>;
+type ReadAnswer<T> = (response: Response, restartTimeout: () => void) => Promise<T>;
 
 /**
  * Ask and read the answer.
  *
- * @param read - Reads an answer that is no refusal; calls `heard` with each part that comes, so that a large answer
- * may take its time while a connection that fell silent may not.
+ * @param read - Reads an answer that is no refusal; calls `restartTimeout` with each part that comes, so that a large
+ * answer may take its time while a connection that fell silent may not.
  * @throws Refusal, NoAnswer, SignedOut, or the reason of the signal that ended the request.
  */
-async function exchange<T>(address: string, accept: string, options: RequestOptions, read: Read<T>): Promise<T> {
+async function sendRequest<T>(
+  address: string,
+  accept: string,
+  options: RequestOptions,
+  read: ReadAnswer<T>,
+): Promise<T> {
   const { body, signal, keepalive = false } = options;
   signal?.throwIfAborted();
   const request = new AbortController();
-  const end = (): void => request.abort(signal?.reason);
-  signal?.addEventListener('abort', end);
+  const abort = (): void => request.abort(signal?.reason);
+  signal?.addEventListener('abort', abort);
   let timer = 0;
-  const heard = (): void => {
+  const restartTimeout = (): void => {
     window.clearTimeout(timer);
-    timer = window.setTimeout(() => request.abort(new NoAnswer()), PATIENCE_MS);
+    timer = window.setTimeout(() => request.abort(new NoAnswer()), SILENCE_TIMEOUT_MS);
   };
-  heard();
+  restartTimeout();
   try {
     const headers: Record<string, string> = { Accept: accept };
     if (body) headers['X-CSRFToken'] = csrfToken();
@@ -70,27 +76,27 @@ async function exchange<T>(address: string, accept: string, options: RequestOpti
       credentials: 'same-origin',
       signal: request.signal,
     });
-    heard();
+    restartTimeout();
     if (response.redirected && new URL(response.url).pathname.startsWith('/accounts/login')) throw new SignedOut();
-    if (!response.ok) throw await refusalOf(response);
-    return await read(response, heard);
+    if (!response.ok) throw await errorOf(response);
+    return await read(response, restartTimeout);
   } catch (error) {
     signal?.throwIfAborted();
     throw error instanceof ServerError ? error : new NoAnswer();
   } finally {
     window.clearTimeout(timer);
-    signal?.removeEventListener('abort', end);
+    signal?.removeEventListener('abort', abort);
   }
 }
 
 /** A failure of the server may pass, so that it is no refusal even where it comes with a sentence. */
-async function refusalOf(response: Response): Promise<ServerError> {
-  const said = await sentenceOf(response);
-  if (!said) return new NoAnswer();
-  return response.status >= 500 ? new NoAnswer(said.detail) : new Refusal(said);
+async function errorOf(response: Response): Promise<ServerError> {
+  const problem = await problemOf(response);
+  if (!problem) return new NoAnswer();
+  return response.status >= 500 ? new NoAnswer(problem.detail) : new Refusal(problem);
 }
 
-async function sentenceOf(response: Response): Promise<Refusal['problem'] | null> {
+async function problemOf(response: Response): Promise<Refusal['problem'] | null> {
   if (isJson(response)) {
     const problem = (await response.json()) as Partial<Problem>;
     return typeof problem.detail === 'string' ? { ...problem, detail: problem.detail } : null;
@@ -112,7 +118,7 @@ export function csrfToken(): string {
 
 /** A JSON answer; its type is the model's in `api_types.ts`. */
 export function getJson<T>(address: string, options: RequestOptions = {}): Promise<T> {
-  return exchange(address, 'application/json', options, async (response) => {
+  return sendRequest(address, 'application/json', options, async (response) => {
     if (!isJson(response)) throw new NoAnswer();
     return (await response.json()) as T;
   });
@@ -124,12 +130,12 @@ export const postJson = <T>(address: string, body: FormData, options: RequestOpt
 
 /** Send a form whose answer says nothing. */
 export function post(address: string, body: FormData, options: RequestOptions = {}): Promise<void> {
-  return exchange(address, 'application/json', { ...options, body }, () => Promise.resolve());
+  return sendRequest(address, 'application/json', { ...options, body }, () => Promise.resolve());
 }
 
 /** The element that a selector finds in a fragment of HTML. */
 export function getFragment(address: string, selector: string, options: RequestOptions = {}): Promise<Element> {
-  return exchange(address, 'text/html', options, async (response) => {
+  return sendRequest(address, 'text/html', options, async (response) => {
     const page = new DOMParser().parseFromString(await response.text(), 'text/html');
     const found = page.querySelector(selector);
     if (!found) throw new NoAnswer();
@@ -137,36 +143,42 @@ export function getFragment(address: string, selector: string, options: RequestO
   });
 }
 
+/** An answer of whatever type, such as a picture. */
 export function getBlob(address: string, options: RequestOptions = {}): Promise<Blob> {
-  return exchange(address, '*/*', options, (response) => response.blob());
+  return sendRequest(address, '*/*', options, (response) => response.blob());
 }
 
 /**
  * The bytes of an answer.
  *
  * @param size - How many there must be: half an image must never look like a whole one.
- * @param progress - Told the part that has come, from 0 to 1.
+ * @param onProgress - Told the part that has come, from 0 to 1.
  */
 export function getBytes(
   address: string,
   size: number,
-  progress: (fraction: number) => void,
+  onProgress: (fraction: number) => void,
   options: RequestOptions = {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  return exchange(address, 'application/octet-stream, application/json', options, async (response, heard) => {
-    const bytes = new Uint8Array(size);
-    let filled = 0;
-    const add = (piece: Uint8Array): void => {
-      if (filled + piece.length > size) throw new NoAnswer();
-      bytes.set(piece, filled);
-      filled += piece.length;
-      heard();
-      progress(filled / size);
-    };
-    const reader = response.body?.getReader();
-    if (!reader) add(new Uint8Array(await response.arrayBuffer()));
-    else for (let piece = await reader.read(); !piece.done; piece = await reader.read()) add(piece.value);
-    if (filled !== size) throw new NoAnswer();
-    return bytes;
-  });
+  return sendRequest(
+    address,
+    'application/octet-stream, application/json',
+    options,
+    async (response, restartTimeout) => {
+      const bytes = new Uint8Array(size);
+      let filled = 0;
+      const add = (piece: Uint8Array): void => {
+        if (filled + piece.length > size) throw new NoAnswer();
+        bytes.set(piece, filled);
+        filled += piece.length;
+        restartTimeout();
+        onProgress(filled / size);
+      };
+      const reader = response.body?.getReader();
+      if (!reader) add(new Uint8Array(await response.arrayBuffer()));
+      else for (let piece = await reader.read(); !piece.done; piece = await reader.read()) add(piece.value);
+      if (filled !== size) throw new NoAnswer();
+      return bytes;
+    },
+  );
 }

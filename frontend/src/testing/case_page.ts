@@ -16,6 +16,7 @@ const MARKUP = `
     <div class="stage__strip" id="strip" role="group" hidden></div>
   </section>`;
 
+/** The words of the page; tests look for these. */
 export const caseWords: CaseWords = {
   loading: 'Loading',
   retry: 'Try again',
@@ -44,6 +45,7 @@ export function openCasePage(findings: readonly CaseFinding[] = []): void {
   document.body.append(list);
 }
 
+/** An image by its name, such as `R CC`: side and view follow from it. */
 export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImage {
   const [laterality = '', view = ''] = name.split(' ');
   return {
@@ -72,6 +74,7 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
 /** A screening exam in the order of its hanging. */
 export const fourViews = (): CaseImage[] => ['R CC', 'L CC', 'R MLO', 'L MLO'].map((name) => caseImage(name));
 
+/** A case of these images, with the name of its hanging protocol. */
 export const caseOf = (hanging: string, images: CaseImage[]): CaseDescription => ({
   study: 'study',
   hanging,
@@ -79,6 +82,7 @@ export const caseOf = (hanging: string, images: CaseImage[]): CaseDescription =>
   words: caseWords,
 });
 
+/** An undecided finding of the model, with a box of one pixel. */
 export function findingIn(image: CaseImage, id: string): CaseFinding {
   return {
     id,

@@ -9,9 +9,10 @@ type Loader = (imageId: string) => { promise: Promise<Image> };
 
 const loaders = new Map<string, Loader>();
 const loads = new Map<string, Promise<Image>>();
-export const enabled = new Map<string, FakeViewport>();
+/** By viewport id, those that are enabled now. */
+export const enabledViewports = new Map<string, FakeViewport>();
 /** The width and height of every viewport. */
-export const size = { width: 2, height: 4 };
+export const viewportSize = { width: 2, height: 4 };
 
 export const imageLoader = {
   registerImageLoader: (scheme: string, loader: Loader): void => {
@@ -27,7 +28,7 @@ export const imageLoader = {
   },
 };
 
-export class FakeViewport {
+class FakeViewport {
   image: Image | undefined;
   zoom = 1;
   pan: [number, number] = [0, 0];
@@ -51,7 +52,7 @@ export class FakeViewport {
 
   worldToCanvas([x, y]: [number, number]): [number, number] {
     // Without a size there is no place on the screen.
-    const scale = size.width > 0 && size.height > 0 ? this.zoom : NaN;
+    const scale = viewportSize.width > 0 && viewportSize.height > 0 ? this.zoom : NaN;
     return [(x + 0.5) * scale + this.pan[0], (y + 0.5) * scale + this.pan[1]];
   }
 
@@ -75,12 +76,12 @@ export class FakeViewport {
 
 export class RenderingEngine {
   enableElement({ viewportId }: { viewportId: string }): void {
-    enabled.set(viewportId, new FakeViewport());
+    enabledViewports.set(viewportId, new FakeViewport());
   }
   disableElement(viewportId: string): void {
-    enabled.delete(viewportId);
+    enabledViewports.delete(viewportId);
   }
-  getViewport = (viewportId: string): FakeViewport | undefined => enabled.get(viewportId);
+  getViewport = (viewportId: string): FakeViewport | undefined => enabledViewports.get(viewportId);
   resize(): void {}
 }
 

@@ -3,6 +3,7 @@ import type { CaseImage, CaseWords } from '../api_types';
 import { Overlay, type OverlayEvents } from '../viewer/overlay';
 import type { Pane, PaneEvents } from '../viewer/pane';
 
+/** Stands in for both kinds of pane, and keeps what the stage asked of it. */
 export class FakePane implements Pane {
   /** Every pane made since the list was emptied, put away or not. */
   static readonly made: FakePane[] = [];
@@ -11,16 +12,16 @@ export class FakePane implements Pane {
   readonly ready: Promise<boolean>;
   readonly together = {
     hangTowards: (side: 'left' | 'right'): void => {
-      this.wall = side;
+      this.wallSide = side;
     },
-    fitScale: (): number => this.fits,
+    fitScale: (): number => this.fittingScale,
     setScale: (scale: number): void => {
       this.scale = scale;
     },
   };
   isColour: boolean | null = null;
-  wall = '';
-  fits = 2;
+  wallSide = '';
+  fittingScale = 2;
   scale: number | null = null;
   revealed = 0;
   resized = 0;
@@ -41,6 +42,7 @@ export class FakePane implements Pane {
     this.ready = new Promise((resolve) => {
       this.settle = resolve;
     });
+    this.element.addEventListener('focus', () => events.activated(this));
     hanging.addEventListener('abort', () => {
       this.element.remove();
       this.settle(false);
@@ -65,7 +67,7 @@ export class FakePane implements Pane {
     this.resized += 1;
   }
 
-  stateWords(): string {
+  stateText(): string {
     return this.isColour === null ? '' : `state of ${this.image.name}`;
   }
 

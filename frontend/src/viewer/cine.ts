@@ -4,18 +4,19 @@ import type { CaseWords } from '../api_types';
 
 const PERIOD_MS = 66;
 
+/** Asks for frames by number; its owner loads them and says with `show` which one is on the screen. */
 export class Cine {
   readonly element = document.createElement('div');
   private readonly button = document.createElement('button');
   private readonly slider = document.createElement('input');
-  private readonly place = document.createElement('output');
+  private readonly position = document.createElement('output');
   private current = 0;
   private timer: number | null = null;
 
   constructor(
     private readonly frames: number,
     private readonly words: CaseWords,
-    private readonly toFrame: (frame: number) => Promise<void>,
+    private readonly showFrame: (frame: number) => Promise<void>,
   ) {
     this.element.className = 'cine';
     Object.assign(this.button, { type: 'button', className: 'button button--small', textContent: words.play });
@@ -24,10 +25,10 @@ export class Cine {
     this.slider.setAttribute('aria-label', words.frame);
     this.slider.addEventListener('input', () => {
       this.stop();
-      void this.toFrame(Number(this.slider.value) - 1);
+      void this.showFrame(Number(this.slider.value) - 1);
     });
-    this.place.className = 'num';
-    this.element.append(this.button, this.slider, this.place);
+    this.position.className = 'num';
+    this.element.append(this.button, this.slider, this.position);
     this.element.addEventListener('pointerdown', (event) => event.stopPropagation());
     this.show(0);
   }
@@ -36,13 +37,13 @@ export class Cine {
   show(frame: number): void {
     this.current = frame;
     this.slider.value = String(frame + 1);
-    this.place.textContent = `${frame + 1} / ${this.frames}`;
+    this.position.textContent = `${frame + 1} / ${this.frames}`;
   }
 
   step(by: number): void {
     // Counted from the frame last asked for, so that quick steps add up while one still loads.
     this.current = (this.current + by + this.frames) % this.frames;
-    void this.toFrame(this.current);
+    void this.showFrame(this.current);
   }
 
   toggle(): void {
@@ -55,7 +56,7 @@ export class Cine {
       // A frame that is still loading is waited for, not skipped.
       if (busy) return;
       busy = true;
-      void this.toFrame((this.current + 1) % this.frames).finally(() => {
+      void this.showFrame((this.current + 1) % this.frames).finally(() => {
         busy = false;
       });
     }, PERIOD_MS);

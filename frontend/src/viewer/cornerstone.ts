@@ -30,7 +30,7 @@ interface Source {
 const sources = new Map<string, Source>();
 
 /** Keep a source until the function that is returned is called. */
-function hold(id: string, source: Source): () => void {
+function holdSource(id: string, source: Source): () => void {
   source.holders += 1;
   return () => {
     source.holders -= 1;
@@ -39,7 +39,7 @@ function hold(id: string, source: Source): () => void {
 }
 
 /** By frame, those who wait for it: panes of one image, some of them put away meanwhile, share one load. */
-const waiting = new Map<string, Set<Progress>>();
+const progressListeners = new Map<string, Set<Progress>>();
 let engine: RenderingEngine | null = null;
 
 /**
@@ -51,35 +51,35 @@ export function registerFrames(image: CaseImage, metadata: ImageMetadata, hangin
   hanging.throwIfAborted();
   const source = sources.get(image.id) ?? { pixels: image.urls.pixels ?? '', metadata, holders: 0 };
   sources.set(image.id, source);
-  hanging.addEventListener('abort', hold(image.id, source), { once: true });
+  hanging.addEventListener('abort', holdSource(image.id, source), { once: true });
   return Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) => `${SCHEME}:${image.id}/${frame}`);
 }
 
-const imageOf = (imageId: string): string => imageId.slice(SCHEME.length + 1, imageId.lastIndexOf('/'));
-const frameOf = (imageId: string): string => imageId.slice(imageId.lastIndexOf('/') + 1);
+const sourceIdOf = (imageId: string): string => imageId.slice(SCHEME.length + 1, imageId.lastIndexOf('/'));
+const frameNumberOf = (imageId: string): string => imageId.slice(imageId.lastIndexOf('/') + 1);
 
 /** Bring a frame's pixels into Cornerstone's cache, from which a viewport shows them at once. A pane that is put away
  * lets its load go on: the next hanging of the image finds it there.
  *
  * Raises why the frame cannot be had, which a viewport keeps to itself. */
-export async function loadFrame(imageId: string, progress: Progress = () => undefined): Promise<void> {
+export async function loadFrame(imageId: string, onProgress: Progress = () => undefined): Promise<void> {
   // Its start makes our loader known.
   renderingEngine();
-  const others = waiting.get(imageId) ?? new Set();
-  waiting.set(imageId, others.add(progress));
+  const others = progressListeners.get(imageId) ?? new Set();
+  progressListeners.set(imageId, others.add(onProgress));
   try {
     await imageLoader.loadAndCacheImage(imageId);
   } finally {
-    others.delete(progress);
-    if (others.size === 0) waiting.delete(imageId);
+    others.delete(onProgress);
+    if (others.size === 0) progressListeners.delete(imageId);
   }
 }
 
-function load(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () => void } {
+function loadImage(imageId: string): { promise: Promise<Types.IImage>; cancelFn: () => void } {
   const abort = new AbortController();
-  const source = sources.get(imageOf(imageId));
+  const source = sources.get(sourceIdOf(imageId));
   if (!source) throw new Error(`unknown image ${imageId}`);
-  const release = hold(imageOf(imageId), source);
+  const release = holdSource(sourceIdOf(imageId), source);
   return { promise: makeImage(imageId, source, abort.signal).finally(release), cancelFn: () => abort.abort() };
 }
 
@@ -88,8 +88,11 @@ async function makeImage(
   { pixels: address, metadata }: Source,
   signal: AbortSignal,
 ): Promise<Types.IImage> {
-  const progress = (fraction: number): void => waiting.get(imageId)?.forEach((tell) => tell(fraction));
-  const bytes = await getBytes(`${address}?frame=${frameOf(imageId)}`, bytesPerFrame(metadata), progress, { signal });
+  const onProgress = (fraction: number): void =>
+    progressListeners.get(imageId)?.forEach((listener) => listener(fraction));
+  const bytes = await getBytes(`${address}?frame=${frameNumberOf(imageId)}`, bytesPerFrame(metadata), onProgress, {
+    signal,
+  });
   const pixels = pixelArray(bytes, metadata);
   const isColour = metadata.samples === 3;
   const window = windowOf(metadata);
@@ -128,8 +131,8 @@ export function windowOf(metadata: ImageMetadata): { center: number; width: numb
   return { center: (low + high) / 2, width: high - low };
 }
 
-function describe(type: string, imageId: unknown): unknown {
-  const source = typeof imageId === 'string' ? sources.get(imageOf(imageId)) : undefined;
+function metadataFor(type: string, imageId: unknown): unknown {
+  const source = typeof imageId === 'string' ? sources.get(sourceIdOf(imageId)) : undefined;
   if (!source) return undefined;
   const { metadata } = source;
   const window = windowOf(metadata);
@@ -172,8 +175,8 @@ function describe(type: string, imageId: unknown): unknown {
 export function renderingEngine(): RenderingEngine {
   if (engine) return engine;
   init();
-  imageLoader.registerImageLoader(SCHEME, load);
-  metaData.addProvider(describe, 10_000);
+  imageLoader.registerImageLoader(SCHEME, loadImage);
+  metaData.addProvider(metadataFor, 10_000);
   cache.setMaxCacheSize(CACHE_BYTES);
   engine = new RenderingEngine('case');
   return engine;

@@ -1,7 +1,8 @@
 /** The frame around an image: labels, loading progress, an error with a way out, the scale bar. */
 import type { CaseImage, CaseWords } from '../api_types';
-import { lengthWords } from './geometry';
+import { formatLength } from './geometry';
 
+/** What is the same in every pane, whatever draws its image into `view`. */
 export class PaneFrame {
   readonly element = document.createElement('div');
   readonly view = document.createElement('div');
@@ -75,7 +76,7 @@ export class PaneFrame {
     const power = 10 ** Math.floor(Math.log10(wanted));
     const round = [5, 2, 1].map((step) => step * power).find((length) => length <= wanted) ?? power;
     this.bar.style.width = `${round / micrometresPerCssPixel}px`;
-    const text = round >= 1000 ? `${round / 1000} mm` : lengthWords(round);
+    const text = round >= 1000 ? `${round / 1000} mm` : formatLength(round);
     if (this.barText.textContent !== text) this.barText.textContent = text;
   }
 }

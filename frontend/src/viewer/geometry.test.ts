@@ -1,16 +1,25 @@
 import { describe, expect, test } from 'vitest';
-import { type Affine, affineFrom, apply, cssMatrix, invert, isRegular, lengthWords, scaleOf } from './geometry';
+import {
+  type Affine,
+  affineFrom,
+  cssMatrix,
+  formatLength,
+  imageToScreen,
+  isInvertible,
+  scaleOf,
+  screenToImage,
+} from './geometry';
 
 /** Mirrored, turned by a quarter, twice as large and moved. */
 const turned: Affine = { a: 0, b: 2, c: 2, d: 0, e: 30, f: -7 };
 
 describe('a transform', () => {
   test('is found again from where it takes three corners', () => {
-    expect(affineFrom((point) => apply(turned, point), 300, 500)).toEqual(turned);
+    expect(affineFrom((point) => imageToScreen(turned, point), 300, 500)).toEqual(turned);
   });
 
   test('and its inverse lead back to the point', () => {
-    expect(invert(turned, apply(turned, [12.5, 99]))).toEqual([12.5, 99]);
+    expect(screenToImage(turned, imageToScreen(turned, [12.5, 99]))).toEqual([12.5, 99]);
   });
 
   test('has the scale of a length along a row, mirrored or turned', () => {
@@ -19,9 +28,9 @@ describe('a transform', () => {
   });
 
   test('is irregular without a camera and without a size', () => {
-    expect(isRegular(turned)).toBe(true);
-    expect(isRegular(affineFrom(() => [NaN, NaN], 300, 500))).toBe(false);
-    expect(isRegular(affineFrom(() => [5, 5], 300, 500))).toBe(false);
+    expect(isInvertible(turned)).toBe(true);
+    expect(isInvertible(affineFrom(() => [NaN, NaN], 300, 500))).toBe(false);
+    expect(isInvertible(affineFrom(() => [5, 5], 300, 500))).toBe(false);
   });
 
   test('in CSS stretches a smaller picture over the image', () => {
@@ -35,5 +44,5 @@ test.each([
   [1000, '1.0 mm'],
   [12340, '12.3 mm'],
 ])('%d micrometres are said as %s', (micrometres, words) => {
-  expect(lengthWords(micrometres)).toBe(words);
+  expect(formatLength(micrometres)).toBe(words);
 });

@@ -13,6 +13,7 @@ export interface Affine {
   f: number;
 }
 
+/** The transform of an image of this size (in pixels), found by asking where three of its corners are on the screen. */
 export function affineFrom(toScreen: (point: Point) => Point, width: number, height: number): Affine {
   const [e, f] = toScreen([0, 0]);
   const [rightX, rightY] = toScreen([width, 0]);
@@ -20,11 +21,13 @@ export function affineFrom(toScreen: (point: Point) => Point, width: number, hei
   return { a: (rightX - e) / width, b: (rightY - f) / width, c: (downX - e) / height, d: (downY - f) / height, e, f };
 }
 
-export function apply(t: Affine, [x, y]: Point): Point {
+/** Where an image point is on the screen. */
+export function imageToScreen(t: Affine, [x, y]: Point): Point {
   return [t.a * x + t.c * y + t.e, t.b * x + t.d * y + t.f];
 }
 
-export function invert(t: Affine, [x, y]: Point): Point {
+/** Which image point is under a screen point; the transform must be invertible. */
+export function screenToImage(t: Affine, [x, y]: Point): Point {
   const determinant = t.a * t.d - t.b * t.c;
   const dx = x - t.e;
   const dy = y - t.f;
@@ -32,18 +35,19 @@ export function invert(t: Affine, [x, y]: Point): Point {
 }
 
 /** False while a pane has no size or its viewer no camera. */
-export const isRegular = (t: Affine): boolean => Object.values(t).every(Number.isFinite) && t.a * t.d !== t.b * t.c;
+export const isInvertible = (t: Affine): boolean => Object.values(t).every(Number.isFinite) && t.a * t.d !== t.b * t.c;
 
 /** CSS pixels per image pixel. */
 export function scaleOf(t: Affine): number {
   return Math.hypot(t.a, t.b);
 }
 
+/** The transform as CSS, for content that is itself `sx` by `sy` image pixels per unit. */
 export const cssMatrix = (t: Affine, sx = 1, sy = 1): string =>
   `matrix(${t.a * sx},${t.b * sx},${t.c * sy},${t.d * sy},${t.e},${t.f})`;
 
 /** A length in words: millimetres, micrometres below one millimetre. */
-export function lengthWords(micrometres: number): string {
+export function formatLength(micrometres: number): string {
   if (micrometres >= 1000) return `${(micrometres / 1000).toFixed(1)} mm`;
   return `${micrometres.toFixed(micrometres < 10 ? 1 : 0)} µm`;
 }

@@ -1,44 +1,81 @@
 import { describe, expect, test } from 'vitest';
+import type { CaseImage } from '../api_types';
 import { caseImage, fourViews } from '../testing/case_page';
-import { chestWallSide, hangingOf, mammographyHanging } from './hanging';
+import { chestWallSide, hangingOf } from './hanging';
 
-const names = (rows: (ReturnType<typeof caseImage> | null)[][] | undefined): (string | null)[][] | undefined =>
-  rows?.map((row) => row.map((image) => image && image.name));
+/** The names of the images that hang, by row; null where a place is empty. */
+const mammograms = (images: readonly CaseImage[]): (string | null)[][] | null =>
+  hangingOf('mammography', images)?.rows.map((row) => row.map((image) => image && image.name)) ?? null;
+const named = (...names: string[]): CaseImage[] => names.map((name) => caseImage(name));
 
 describe('mammograms', () => {
   test('hang right beside left and CC above MLO, in whatever order they came', () => {
-    expect(names(mammographyHanging(fourViews().reverse())?.rows)).toEqual([
+    expect(mammograms(fourViews().reverse())).toEqual([
       ['R CC', 'L CC'],
       ['R MLO', 'L MLO'],
     ]);
   });
 
   test('leave the place of a missing view empty', () => {
-    const images = fourViews().filter((image) => image.name !== 'L CC');
-    expect(names(mammographyHanging(images)?.rows)).toEqual([
+    expect(mammograms(named('R CC', 'R MLO', 'L MLO'))).toEqual([
       ['R CC', null],
       ['R MLO', 'L MLO'],
     ]);
   });
 
-  test('of one kind of view make one row, a true lateral in the place of an MLO', () => {
-    expect(names(mammographyHanging([caseImage('L ML'), caseImage('R ML')])?.rows)).toEqual([['R ML', 'L ML']]);
+  test.each([
+    [
+      'of one breast keep to its side',
+      ['L CC', 'L MLO'],
+      [
+        [null, 'L CC'],
+        [null, 'L MLO'],
+      ],
+    ],
+    [
+      'of different views and sides keep their places',
+      ['L CC', 'R MLO'],
+      [
+        [null, 'L CC'],
+        ['R MLO', null],
+      ],
+    ],
+    ['of one kind of view make one row', ['R MLO', 'L MLO'], [['R MLO', 'L MLO']]],
+    ['of a true lateral have it in the place of an MLO', ['L ML', 'R LM'], [['R LM', 'L ML']]],
+  ])('two %s', (_, names, rows) => {
+    expect(mammograms(named(...names))).toEqual(rows);
+  });
+
+  test('that repeat a view hang the one that came first', () => {
+    const again = caseImage('R CC', { id: 'again' });
+    const hanging = hangingOf('mammography', [...fourViews(), again]);
+    expect(hanging?.rows[0]?.[0]?.id).toBe('r-cc');
+    expect(hanging?.rows.flat()).not.toContain(again);
+  });
+
+  test('of other views have no place beside the four', () => {
+    expect(mammograms([...named('R XCCL', 'L AT'), ...fourViews()])).toEqual(mammograms(fourViews()));
   });
 
   test('hang alone where they are single or say no side', () => {
-    expect(mammographyHanging([caseImage('R CC')])).toBeNull();
-    expect(mammographyHanging([caseImage(' CC'), caseImage(' MLO')])).toBeNull();
+    expect(mammograms(named('R CC'))).toBeNull();
+    expect(mammograms(named(' CC', ' MLO'))).toBeNull();
+    expect(mammograms([])).toBeNull();
+  });
+
+  test('that repeat one view and have no other hang alone', () => {
+    expect(mammograms([caseImage('R CC'), caseImage('R CC', { id: 'again' })])).toBeNull();
   });
 });
 
 describe('a protocol', () => {
-  test('is found by the name that the modality gives it', () => {
-    expect(hangingOf('mammography', fourViews())).toEqual(mammographyHanging(fourViews()));
-  });
-
-  test('shows one image at a time where it says so, or is not known', () => {
-    expect(hangingOf('single', fourViews())).toBeNull();
-    expect(hangingOf('of a later platform', fourViews())).toBeNull();
+  test.each([
+    ['says so', 'single'],
+    ['is none', ''],
+    ['is not known', 'of a later platform'],
+    ['has the name of something that every object has', 'constructor'],
+  ])('shows one image at a time where it %s', (_, protocol) => {
+    expect(hangingOf(protocol, fourViews())).toBeNull();
   });
 });
 

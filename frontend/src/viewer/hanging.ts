@@ -1,6 +1,7 @@
 /** How images hang: the protocols that modalities name (`cad_platform/modalities`). */
 import type { CaseImage } from '../api_types';
 
+/** Which image hangs in which place. */
 export interface Hanging {
   /** Images by row; an empty place keeps the others where the eye expects them. */
   rows: (CaseImage | null)[][];
@@ -9,28 +10,28 @@ export interface Hanging {
 const CC = /CC$/i;
 const MLO = /^(MLO|ML|LM|LMO|SIO)$/i;
 
-function find(images: readonly CaseImage[], side: 'R' | 'L', view: RegExp): CaseImage | null {
+function findView(images: readonly CaseImage[], side: 'R' | 'L', view: RegExp): CaseImage | null {
   return images.find((image) => image.laterality === side && view.test(image.view)) ?? null;
 }
 
 /** Mammograms stand back to back, as the reader would face the patient: the right breast on the left, chest walls in
  * the middle, CC above MLO. None where the images do not make at least two of the four views. */
-export function mammographyHanging(images: readonly CaseImage[]): Hanging | null {
+function mammographyHanging(images: readonly CaseImage[]): Hanging | null {
   const rows = [CC, MLO]
-    .map((view) => [find(images, 'R', view), find(images, 'L', view)])
+    .map((view) => [findView(images, 'R', view), findView(images, 'L', view)])
     .filter((row) => row.some((image) => image !== null));
   const placed = rows.flat().filter((image) => image !== null);
   return placed.length >= 2 ? { rows } : null;
 }
 
-const PROTOCOLS: Record<string, (images: readonly CaseImage[]) => Hanging | null> = {
-  mammography: mammographyHanging,
-  single: () => null,
-};
+const PROTOCOLS = new Map<string, (images: readonly CaseImage[]) => Hanging | null>([
+  ['mammography', mammographyHanging],
+  ['single', () => null],
+]);
 
 /** What a protocol makes of the images; none where it shows one at a time, as one that is not known here does. */
 export function hangingOf(protocol: string, images: readonly CaseImage[]): Hanging | null {
-  return PROTOCOLS[protocol]?.(images) ?? null;
+  return PROTOCOLS.get(protocol)?.(images) ?? null;
 }
 
 /** Which border of a picture the chest wall is at: the one with more tissue beside it. None when unclear. */

@@ -41,17 +41,18 @@ function colourAt(stops: readonly Stop[], value: number): Stop {
 }
 
 /** On stained tissue, itself warm, the cool map stands out; on grey images the warm one. */
-const mapFor = (isColour: boolean): readonly Stop[] => (isColour ? VIRIDIS : INFERNO);
+const colourMapFor = (isColour: boolean): readonly Stop[] => (isColour ? VIRIDIS : INFERNO);
 
-function table(isColour: boolean): Uint8ClampedArray {
+function colourTable(isColour: boolean): Uint8ClampedArray {
   const entries = new Uint8ClampedArray(256 * 4);
   for (let value = 0; value < 256; value += 1) {
-    const [red, green, blue] = colourAt(mapFor(isColour), value / 255);
+    const [red, green, blue] = colourAt(colourMapFor(isColour), value / 255);
     entries.set([red, green, blue, Math.min(255, Math.max(0, (value - 12) * 3.2))], value * 4);
   }
   return entries;
 }
 
+/** Load the grey picture at an address and colour it, pixel by pixel. */
 export async function loadHeatmap(address: string, isColour: boolean): Promise<HTMLCanvasElement> {
   const picture = await createImageBitmap(await getBlob(address));
   const canvas = document.createElement('canvas');
@@ -62,7 +63,7 @@ export async function loadHeatmap(address: string, isColour: boolean): Promise<H
   context.drawImage(picture, 0, 0);
   picture.close();
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
-  const colours = table(isColour);
+  const colours = colourTable(isColour);
   for (let offset = 0; offset < pixels.data.length; offset += 4) {
     const entry = (pixels.data[offset] as number) * 4;
     pixels.data.set(colours.subarray(entry, entry + 4), offset);
@@ -71,11 +72,12 @@ export async function loadHeatmap(address: string, isColour: boolean): Promise<H
   return canvas;
 }
 
+/** Fill a canvas with the colours from 0 at its left border to 1 at its right. */
 export function drawLegend(canvas: HTMLCanvasElement, isColour: boolean): void {
   const context = canvas.getContext('2d');
   if (!context) return;
   for (let x = 0; x < canvas.width; x += 1) {
-    context.fillStyle = `rgb(${colourAt(mapFor(isColour), x / (canvas.width - 1)).join(' ')})`;
+    context.fillStyle = `rgb(${colourAt(colourMapFor(isColour), x / (canvas.width - 1)).join(' ')})`;
     context.fillRect(x, 0, 1, canvas.height);
   }
 }

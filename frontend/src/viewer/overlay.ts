@@ -2,14 +2,14 @@
  * and the box being drawn or edited. */
 import type { CaseFinding } from '../api_types';
 import type { Box } from '../page/case_events';
-import { type Affine, type Point, apply, cssMatrix, invert, lengthWords, scaleOf } from './geometry';
+import { type Affine, type Point, cssMatrix, formatLength, imageToScreen, scaleOf, screenToImage } from './geometry';
 
 const SVG = 'http://www.w3.org/2000/svg';
 const HANDLES = ['nw', 'n', 'ne', 'e', 'se', 's', 'sw', 'w'] as const;
 type Handle = (typeof HANDLES)[number];
 type Grip = Handle | 'move';
 
-function node<Name extends keyof SVGElementTagNameMap>(
+function svgElement<Name extends keyof SVGElementTagNameMap>(
   name: Name,
   attributes: Record<string, string | number> = {},
 ): SVGElementTagNameMap[Name] {
@@ -24,20 +24,22 @@ interface Mark {
   label: SVGGElement;
 }
 
+/** What the pointer did on an overlay, and the unit of lengths where the pixel spacing is unknown. */
 export interface OverlayEvents {
   selected(id: string): void;
   boxChanged(box: Box): void;
   noSpacing: string;
 }
 
+/** One overlay per pane, in stored pixels of its image. */
 export class Overlay {
   readonly element = document.createElement('div');
-  private readonly svg = node('svg', { 'aria-hidden': 'true', focusable: 'false' });
-  private readonly shapes = node('g');
-  private readonly labels = node('g');
-  private readonly lengths = node('g');
-  private readonly editing = node('g', { class: 'edit' });
-  private heat: HTMLCanvasElement | null = null;
+  private readonly svg = svgElement('svg', { 'aria-hidden': 'true', focusable: 'false' });
+  private readonly shapes = svgElement('g');
+  private readonly labels = svgElement('g');
+  private readonly lengths = svgElement('g');
+  private readonly editing = svgElement('g', { class: 'edit' });
+  private heatmapCanvas: HTMLCanvasElement | null = null;
   private marks: Mark[] = [];
   private lines: [Point, Point][] = [];
   private transform: Affine = { a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 };
@@ -66,7 +68,7 @@ export class Overlay {
     this.placeHeat();
     for (const mark of this.marks) this.placeLabel(mark);
     this.drawLengths();
-    this.drawEdit();
+    this.drawEditedBox();
   }
 
   showFindings(findings: readonly CaseFinding[], selected: string | null): void {
@@ -82,9 +84,9 @@ export class Overlay {
   }
 
   showHeat(canvas: HTMLCanvasElement | null, opacity: number): void {
-    if (this.heat !== canvas) {
-      this.heat?.remove();
-      this.heat = canvas;
+    if (this.heatmapCanvas !== canvas) {
+      this.heatmapCanvas?.remove();
+      this.heatmapCanvas = canvas;
       if (canvas) {
         canvas.className = 'overlay__heat';
         this.element.prepend(canvas);
@@ -95,9 +97,9 @@ export class Overlay {
   }
 
   private placeHeat(): void {
-    this.heat?.style.setProperty(
+    this.heatmapCanvas?.style.setProperty(
       'transform',
-      cssMatrix(this.transform, this.columns / this.heat.width, this.rows / this.heat.height),
+      cssMatrix(this.transform, this.columns / this.heatmapCanvas.width, this.rows / this.heatmapCanvas.height),
     );
   }
 
@@ -109,7 +111,7 @@ export class Overlay {
 
   editBox(box: Box | null): void {
     this.box = box;
-    this.drawEdit();
+    this.drawEditedBox();
   }
 
   get editedBox(): Box | null {
@@ -124,11 +126,11 @@ export class Overlay {
   private makeMark(finding: CaseFinding, selected: boolean): Mark {
     const state = finding.by_reader && finding.verdict === 'undecided' ? 'reader' : finding.verdict;
     const className = `mark mark--${state}${selected ? ' mark--selected' : ''}`;
-    const shape = node('g', { class: className, 'data-finding': finding.id });
+    const shape = svgElement('g', { class: className, 'data-finding': finding.id });
     const [x0, y0, x1, y1] = finding.box;
     const outline = finding.polygon
-      ? node('polygon', { points: finding.polygon.map((point) => point.join(',')).join(' ') })
-      : node('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0 });
+      ? svgElement('polygon', { points: finding.polygon.map((point) => point.join(',')).join(' ') })
+      : svgElement('rect', { x: x0, y: y0, width: x1 - x0, height: y1 - y0 });
     // A dark line under the bright one keeps marks visible on white and on black.
     const halo = outline.cloneNode() as SVGElement;
     halo.setAttribute('class', 'mark__halo');
@@ -136,11 +138,11 @@ export class Overlay {
     const hit = outline.cloneNode() as SVGElement;
     hit.setAttribute('class', 'mark__hit');
     shape.append(halo, outline, hit);
-    const label = node('g', { class: className });
-    const text = node('text', { x: 0, y: 0 });
+    const label = svgElement('g', { class: className });
+    const text = svgElement('text', { x: 0, y: 0 });
     text.textContent = finding.percent === null ? String(finding.number) : `${finding.number} · ${finding.percent}`;
     const width = 12 + 7.2 * (text.textContent?.length ?? 1);
-    label.append(node('rect', { class: 'mark__tag', x: 0, y: -18, width, height: 18, rx: 3 }), text);
+    label.append(svgElement('rect', { class: 'mark__tag', x: 0, y: -18, width, height: 18, rx: 3 }), text);
     text.setAttribute('x', '6');
     text.setAttribute('y', '-5');
     for (const target of [hit, label]) {
@@ -155,7 +157,7 @@ export class Overlay {
 
   private placeLabel({ finding, label }: Mark): void {
     const [x0, y0, x1, y1] = finding.box;
-    const corners = [apply(this.transform, [x0, y0]), apply(this.transform, [x1, y1])] as const;
+    const corners = [imageToScreen(this.transform, [x0, y0]), imageToScreen(this.transform, [x1, y1])] as const;
     const x = Math.min(corners[0][0], corners[1][0]);
     const y = Math.min(corners[0][1], corners[1][1]);
     label.setAttribute('transform', `translate(${x.toFixed(1)},${Math.max(y - 3, 19).toFixed(1)})`);
@@ -164,39 +166,41 @@ export class Overlay {
   private drawLengths(): void {
     const parts: SVGElement[] = [];
     for (const [from, to] of this.lines) {
-      const [x0, y0] = apply(this.transform, from);
-      const [x1, y1] = apply(this.transform, to);
+      const [x0, y0] = imageToScreen(this.transform, from);
+      const [x1, y1] = imageToScreen(this.transform, to);
       const pixels = Math.hypot(to[0] - from[0], to[1] - from[1]);
-      const words = this.spacing ? lengthWords(pixels * this.spacing) : `${pixels.toFixed(0)} ${this.events.noSpacing}`;
-      const text = node('text', { class: 'length__text', x: Math.max(x0, x1) + 8, y: (x1 > x0 ? y1 : y0) + 4 });
+      const words = this.spacing
+        ? formatLength(pixels * this.spacing)
+        : `${pixels.toFixed(0)} ${this.events.noSpacing}`;
+      const text = svgElement('text', { class: 'length__text', x: Math.max(x0, x1) + 8, y: (x1 > x0 ? y1 : y0) + 4 });
       text.textContent = words;
       parts.push(
-        node('line', { class: 'length__halo', x1: x0, y1: y0, x2: x1, y2: y1 }),
-        node('line', { class: 'length__line', x1: x0, y1: y0, x2: x1, y2: y1 }),
-        node('circle', { class: 'length__end', cx: x0, cy: y0, r: 3 }),
-        node('circle', { class: 'length__end', cx: x1, cy: y1, r: 3 }),
+        svgElement('line', { class: 'length__halo', x1: x0, y1: y0, x2: x1, y2: y1 }),
+        svgElement('line', { class: 'length__line', x1: x0, y1: y0, x2: x1, y2: y1 }),
+        svgElement('circle', { class: 'length__end', cx: x0, cy: y0, r: 3 }),
+        svgElement('circle', { class: 'length__end', cx: x1, cy: y1, r: 3 }),
         text,
       );
     }
     this.lengths.replaceChildren(...parts);
   }
 
-  private corners(): [number, number, number, number] | null {
+  private editedBoxOnScreen(): [number, number, number, number] | null {
     if (!this.box) return null;
-    const [ax, ay] = apply(this.transform, [this.box[0], this.box[1]]);
-    const [bx, by] = apply(this.transform, [this.box[2], this.box[3]]);
+    const [ax, ay] = imageToScreen(this.transform, [this.box[0], this.box[1]]);
+    const [bx, by] = imageToScreen(this.transform, [this.box[2], this.box[3]]);
     return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
   }
 
-  private drawEdit(): void {
-    const corners = this.corners();
+  private drawEditedBox(): void {
+    const corners = this.editedBoxOnScreen();
     if (!corners) {
       this.editing.replaceChildren();
       return;
     }
     const [x0, y0, x1, y1] = corners;
     const middle = { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
-    const body = node('rect', {
+    const body = svgElement('rect', {
       class: 'edit__box',
       'data-grip': 'move',
       x: x0,
@@ -207,7 +211,7 @@ export class Overlay {
     const handles = HANDLES.map((handle) => {
       const x = handle.includes('w') ? x0 : handle.includes('e') ? x1 : middle.x;
       const y = handle.includes('n') ? y0 : handle.includes('s') ? y1 : middle.y;
-      return node('rect', {
+      return svgElement('rect', {
         class: `edit__handle edit__handle--${handle}`,
         'data-grip': handle,
         x: x - 5,
@@ -229,13 +233,13 @@ export class Overlay {
   }
 
   /** Follow one drag of the pointer in image coordinates. */
-  private follow(event: PointerEvent, moved: (point: Point) => void, ended: () => void = () => undefined): void {
+  private trackDrag(event: PointerEvent, moved: (point: Point) => void, ended: () => void = () => undefined): void {
     event.preventDefault();
     event.stopPropagation();
     const bounds = this.svg.getBoundingClientRect();
     this.svg.setPointerCapture(event.pointerId);
     const onMove = (move: PointerEvent): void =>
-      moved(invert(this.transform, [move.clientX - bounds.left, move.clientY - bounds.top]));
+      moved(screenToImage(this.transform, [move.clientX - bounds.left, move.clientY - bounds.top]));
     const onEnd = (): void => {
       this.svg.removeEventListener('pointermove', onMove);
       this.svg.removeEventListener('pointerup', onEnd);
@@ -247,16 +251,16 @@ export class Overlay {
     this.svg.addEventListener('pointercancel', onEnd);
   }
 
-  private pointOf(event: PointerEvent): Point {
+  private imagePointOf(event: PointerEvent): Point {
     const bounds = this.svg.getBoundingClientRect();
-    return invert(this.transform, [event.clientX - bounds.left, event.clientY - bounds.top]);
+    return screenToImage(this.transform, [event.clientX - bounds.left, event.clientY - bounds.top]);
   }
 
   private dragLength(event: PointerEvent): void {
-    const start = this.pointOf(event);
+    const start = this.imagePointOf(event);
     const line: [Point, Point] = [start, start];
     this.lines.push(line);
-    this.follow(
+    this.trackDrag(
       event,
       (point) => {
         line[1] = point;
@@ -272,15 +276,15 @@ export class Overlay {
   }
 
   private dragNew(event: PointerEvent): void {
-    const [x, y] = this.pointOf(event);
-    this.follow(event, ([toX, toY]) => this.changeBox([x, y, toX, toY]));
+    const [x, y] = this.imagePointOf(event);
+    this.trackDrag(event, ([toX, toY]) => this.changeBox([x, y, toX, toY]));
   }
 
   private dragBox(event: PointerEvent, grip: Grip, start: Box): void {
-    const [fromX, fromY] = this.pointOf(event);
+    const [fromX, fromY] = this.imagePointOf(event);
     // On a mirrored image the handle that looks left is the box's right border.
     const mirrored = this.transform.a < 0;
-    this.follow(event, ([toX, toY]) => {
+    this.trackDrag(event, ([toX, toY]) => {
       const dx = toX - fromX;
       const dy = toY - fromY;
       const box: Box = [...start];
@@ -311,7 +315,7 @@ export class Overlay {
     const clampY = (value: number): number => Math.min(Math.max(value, 0), this.rows);
     this.box = [clampX(Math.min(x0, x1)), clampY(Math.min(y0, y1)), clampX(Math.max(x0, x1)), clampY(Math.max(y0, y1))];
     this.box = this.box.map((value) => Math.round(value * 10) / 10) as Box;
-    this.drawEdit();
+    this.drawEditedBox();
     this.events.boxChanged(this.box);
   }
 }

@@ -5,8 +5,10 @@ import type { CaseImage } from '../api_types';
 import type { Point } from './geometry';
 import type { Overlay } from './overlay';
 
+/** What dragging with the first mouse button does. */
 export type Tool = 'window' | 'pan' | 'zoom' | 'length';
 
+/** What the stage may ask of a pane. */
 export interface Pane {
   readonly image: CaseImage;
   /** The focusable frame: image, overlay and labels. */
@@ -30,7 +32,7 @@ export interface Pane {
   step(frames: number): void;
   togglePlay(): void;
   /** For the toolbar: "W 400 L 40 · 85 %". */
-  stateWords(): string;
+  stateText(): string;
   resize(): void;
   /** Of panes that hang beside each other: see `RasterPane`. */
   readonly together?: HangsTogether;

@@ -1,7 +1,7 @@
 /** What hangs on the stage. There is one hanging at a time, and it owns its panes: the next one ends it, whether its
  * images are drawn, still come, or wait for the code that draws them. */
 import type { CaseImage, CaseWords } from '../api_types';
-import { type Box, tell } from '../page/case_events';
+import { type Box, dispatchCaseEvent } from '../page/case_events';
 import type { OverlayEvents } from './overlay';
 import type { Pane, PaneEvents } from './pane';
 
@@ -14,17 +14,18 @@ type PaneClass = new (
 ) => Pane;
 
 /** The viewers are large, so that a page loads only the one that its images need. */
-async function viewerFor(image: CaseImage): Promise<PaneClass> {
+async function loadPaneClass(image: CaseImage): Promise<PaneClass> {
   return image.kind === 'slide' ? (await import('./slide_pane')).SlidePane : (await import('./raster_pane')).RasterPane;
 }
 
+/** Makes the panes of a hanging, places them by row, and puts those of the last one away. */
 export class PaneGrid {
   /** The panes that hang; none while their viewer loads. */
   panes: readonly Pane[] = [];
   /** What they show, known from the moment that it is asked for. */
   images: readonly CaseImage[] = [];
   private hanging = new AbortController();
-  private hung: Promise<boolean> = Promise.resolve(false);
+  private panesMade: Promise<boolean> = Promise.resolve(false);
   private areTogether = false;
 
   constructor(
@@ -47,12 +48,12 @@ export class PaneGrid {
     this.element.replaceChildren();
     this.element.style.setProperty('--rows', String(rows.length));
     this.element.style.setProperty('--columns', String(rows[0]?.length ?? 1));
-    this.hung = this.fill(places, this.hanging.signal);
-    return this.hung;
+    this.panesMade = this.makePanes(places, this.hanging.signal);
+    return this.panesMade;
   }
 
-  private async fill(places: readonly (CaseImage | null)[], hanging: AbortSignal): Promise<boolean> {
-    const viewers = await Promise.all(places.map((image) => (image ? viewerFor(image) : Promise.resolve(null))));
+  private async makePanes(places: readonly (CaseImage | null)[], hanging: AbortSignal): Promise<boolean> {
+    const viewers = await Promise.all(places.map((image) => (image ? loadPaneClass(image) : Promise.resolve(null))));
     if (hanging.aborted) return false;
     const made = places.map((image, place) => {
       const Viewer = viewers[place];
@@ -69,8 +70,8 @@ export class PaneGrid {
 
   private makePane(Viewer: PaneClass, image: CaseImage, hanging: AbortSignal): Pane {
     const overlayEvents = {
-      selected: (id: string) => tell('cad:finding-selected', { id, from: 'viewer' }),
-      boxChanged: (box: Box) => tell('cad:box-changed', { image: image.id, box, from: 'viewer' }),
+      selected: (id: string) => dispatchCaseEvent('cad:finding-selected', { id, from: 'viewer' }),
+      boxChanged: (box: Box) => dispatchCaseEvent('cad:box-changed', { image: image.id, box, from: 'viewer' }),
       noSpacing: this.words.no_spacing,
     };
     const pane = new Viewer(image, this.words, this.events, overlayEvents, hanging);
@@ -82,7 +83,7 @@ export class PaneGrid {
 
   /** The pane of an image, as soon as what was asked for hangs; none where the image is not part of it. */
   async paneOf(image: CaseImage): Promise<Pane | null> {
-    await this.hung;
+    await this.panesMade;
     return this.panes.find((pane) => pane.image === image) ?? null;
   }
 

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ImageMetadata } from '../api_types';
 import { NoAnswer, Refusal, SignedOut } from '../server/client';
 import { caseWords } from '../testing/case_page';
-import { bytesPerFrame, pixelArray, reasonOf } from './pixels';
+import { bytesPerFrame, errorText, pixelArray } from './pixels';
 
 const described = (facts: Partial<ImageMetadata>): ImageMetadata =>
   ({
@@ -43,5 +43,5 @@ test.each([
   [new Error('No memory.'), 'No memory.'],
   [null, ''],
 ])('why an image is not shown: %s', (error, reason) => {
-  expect(reasonOf(error, caseWords)).toBe(reason);
+  expect(errorText(error, caseWords)).toBe(reason);
 });

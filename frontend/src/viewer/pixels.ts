@@ -2,15 +2,16 @@
 import type { CaseWords, ImageMetadata } from '../api_types';
 import { ServerError, SignedOut } from '../server/client';
 
-export type PixelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Float32Array;
+type PixelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Float32Array;
 
 /** Why an image cannot be shown, as a sentence for the reader. */
-export function reasonOf(error: unknown, words: CaseWords): string {
+export function errorText(error: unknown, words: CaseWords): string {
   if (error instanceof SignedOut) return words.signed_out;
   if (error instanceof ServerError) return error.message || words.no_connection;
   return error instanceof Error ? error.message : '';
 }
 
+/** The size of one uncompressed frame, as the server sends it. */
 export function bytesPerFrame(metadata: ImageMetadata): number {
   return (metadata.rows * metadata.columns * metadata.samples * metadata.bits_allocated) / 8;
 }

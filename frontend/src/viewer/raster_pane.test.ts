@@ -2,23 +2,23 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaseImage } from '../api_types';
 import { caseImage, caseWords } from '../testing/case_page';
-import { enabled, metaData, size } from '../testing/fake_cornerstone';
-import { HeldFetch } from '../testing/held_fetch';
+import { enabledViewports, metaData, viewportSize } from '../testing/fake_cornerstone';
+import { ControlledFetch } from '../testing/controlled_fetch';
 import { settled } from '../testing/settled';
 import { RasterPane } from './raster_pane';
 
 vi.mock('@cornerstonejs/core', () => import('../testing/fake_cornerstone'));
 
-let server: HeldFetch;
+let server: ControlledFetch;
 let image: CaseImage;
 let count = 0;
 const events = { drawn: vi.fn(), changed: vi.fn(), activated: vi.fn(), panned: vi.fn(), zoomed: vi.fn() };
 
 beforeEach(() => {
   document.body.replaceChildren();
-  enabled.clear();
-  Object.assign(size, { width: 2, height: 4 });
-  server = new HeldFetch();
+  enabledViewports.clear();
+  Object.assign(viewportSize, { width: 2, height: 4 });
+  server = new ControlledFetch();
   vi.clearAllMocks();
   // Cornerstone's cache outlives a test.
   image = caseImage(`image ${(count += 1)}`, { frames: 3 });
@@ -85,18 +85,18 @@ describe('a hanging that ends', () => {
     end();
     await server.answer(frame(0), pixels());
     expect(await pane.ready).toBe(false);
-    expect(enabled.size).toBe(0);
+    expect(enabledViewports.size).toBe(0);
     expect(events.drawn).not.toHaveBeenCalled();
     expect(pane.element.dataset['ready']).toBeUndefined();
   });
 
   test('gives its viewport back', async () => {
     const { pane, end } = await hangDrawn();
-    expect(enabled.size).toBe(1);
+    expect(enabledViewports.size).toBe(1);
     end();
-    expect(enabled.size).toBe(0);
+    expect(enabledViewports.size).toBe(0);
     expect(pane.element.isConnected).toBe(false);
-    expect(pane.stateWords()).toBe('');
+    expect(pane.stateText()).toBe('');
     events.changed.mockClear();
     pane.resize();
     pane.fit();
@@ -126,7 +126,7 @@ describe('the next hanging of an image whose pixels still come', () => {
     body.close();
     expect(await second.pane.ready).toBe(true);
     expect(server.count(frame(0))).toBe(1);
-    expect(enabled.size).toBe(1);
+    expect(enabledViewports.size).toBe(1);
   });
 
   test('is told why they cannot be had, and comes back when asked again', async () => {
@@ -173,7 +173,7 @@ describe('what Cornerstone may ask about an image', () => {
 
 describe('frames', () => {
   const shown = (pane: RasterPane): string | null | undefined => pane.element.querySelector('output')?.textContent;
-  const onScreen = (): string | undefined => [...enabled.values()][0]?.image?.imageId;
+  const onScreen = (): string | undefined => [...enabledViewports.values()][0]?.image?.imageId;
 
   test('the number is that of the frame asked for last, in whatever order they come', async () => {
     const { pane } = await hangDrawn();
@@ -213,21 +213,21 @@ describe('a pane without an image or without room', () => {
     pane.panBy(1, 1);
     pane.reveal([0, 0, 1, 1]);
     pane.setScale(2);
-    expect(pane.stateWords()).toBe('');
+    expect(pane.stateText()).toBe('');
     expect(pane.overlay.element.hidden).toBe(true);
   });
 
   test('says no numbers, and its camera keeps its place', async () => {
     const { pane } = await hangDrawn();
-    expect(pane.stateWords()).toContain('100 %');
+    expect(pane.stateText()).toContain('100 %');
     expect(pane.overlay.element.hidden).toBe(false);
-    size.width = 0;
+    viewportSize.width = 0;
     pane.actualSize();
     pane.zoomBy(2);
     pane.reveal([0, 0, 1, 1]);
     pane.setScale(2);
-    expect(pane.stateWords()).toBe('');
-    const [viewport] = enabled.values();
+    expect(pane.stateText()).toBe('');
+    const [viewport] = enabledViewports.values();
     expect(viewport).toMatchObject({ zoom: 1, pan: [0, 0] });
   });
 });

@@ -5,31 +5,32 @@ import { getJson } from '../server/client';
 import { Cine } from './cine';
 import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf } from './cornerstone';
 import { PaneFrame } from './frame';
-import { type Affine, type Point, affineFrom, apply, invert, isRegular, scaleOf } from './geometry';
+import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf, screenToImage } from './geometry';
 import { chestWallSide } from './hanging';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
-import { reasonOf } from './pixels';
+import { errorText } from './pixels';
 
-let count = 0;
+let paneCount = 0;
 
+/** A pane with window and level, frames, mirroring, and a chest wall that can be turned to the middle. */
 export class RasterPane implements Pane, HangsTogether {
   readonly together: HangsTogether = this;
   readonly element: HTMLElement;
   readonly overlay: Overlay;
   ready: Promise<boolean>;
   private readonly frame: PaneFrame;
-  private readonly viewportId = `pane-${(count += 1)}`;
+  private readonly viewportId = `pane-${(paneCount += 1)}`;
   private viewport: StackViewport | null = null;
   private metadata: ImageMetadata | null = null;
   private tool: Tool = 'window';
   /** The frames as Cornerstone knows them, and the one asked for last. */
   private frames: string[] = [];
-  private frameAsked = 0;
+  private requestedFrame = 0;
   private cine: Cine | null = null;
   private mirrored = false;
   /** Where the chest wall belongs on the screen, for mammograms that hang together. */
-  private wall: 'left' | 'right' | null = null;
+  private wallSide: 'left' | 'right' | null = null;
 
   constructor(
     readonly image: CaseImage,
@@ -43,7 +44,7 @@ export class RasterPane implements Pane, HangsTogether {
     this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
     this.frame.view.after(this.overlay.element);
     this.bindPointer();
-    hanging.addEventListener('abort', () => this.leave());
+    hanging.addEventListener('abort', () => this.dispose());
     this.ready = this.load();
   }
 
@@ -58,22 +59,22 @@ export class RasterPane implements Pane, HangsTogether {
       this.frames = registerFrames(this.image, metadata, this.hanging);
       await loadFrame(this.frames[0] as string, (fraction) => this.frame.loading(fraction));
       this.hanging.throwIfAborted();
-      await this.show(metadata);
+      await this.drawFirstFrame(metadata);
     } catch (error) {
       if (this.hanging.aborted) return false;
-      this.frame.failed(reasonOf(error, this.words), () => {
+      this.frame.failed(errorText(error, this.words), () => {
         this.ready = this.load();
       });
       return false;
     }
     this.frame.done(drawsOnCpu() ? this.words.cpu : '');
     this.events.drawn(this);
-    this.changed();
+    this.viewChanged();
     return true;
   }
 
   /** Draw the first frame, which is loaded. */
-  private async show(metadata: ImageMetadata): Promise<void> {
+  private async drawFirstFrame(metadata: ImageMetadata): Promise<void> {
     const engine = renderingEngine();
     const element = this.frame.view;
     engine.enableElement({
@@ -90,13 +91,13 @@ export class RasterPane implements Pane, HangsTogether {
     this.metadata = metadata;
     viewport.setProperties({ voiRange: this.defaultRange(metadata) });
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
-      element.addEventListener(name, () => this.changed());
+      element.addEventListener(name, () => this.viewChanged());
     }
     if (metadata.frames > 1 && !this.cine) {
-      this.cine = new Cine(metadata.frames, this.words, (frame) => this.toFrame(frame));
+      this.cine = new Cine(metadata.frames, this.words, (frame) => this.showFrame(frame));
       this.element.append(this.cine.element);
     }
-    this.hang();
+    this.orientChestWall();
     viewport.render();
   }
 
@@ -105,7 +106,7 @@ export class RasterPane implements Pane, HangsTogether {
     return { lower: center - width / 2, upper: center + width / 2 };
   }
 
-  private changed(): void {
+  private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
     this.overlay.update(transform);
@@ -122,27 +123,27 @@ export class RasterPane implements Pane, HangsTogether {
       this.image.columns,
       this.image.rows,
     );
-    return isRegular(transform) ? transform : null;
+    return isInvertible(transform) ? transform : null;
   }
 
   // --- hanging ------------------------------------------------------------------------------------------
 
   /** Turn the chest wall towards `side` and put it at that border of the pane. */
   hangTowards(side: 'left' | 'right'): void {
-    this.wall = side;
-    this.hang();
+    this.wallSide = side;
+    this.orientChestWall();
   }
 
-  private hang(): void {
+  private orientChestWall(): void {
     const image = this.viewport?.getCornerstoneImage();
-    if (!this.viewport || !image || !this.wall || !this.metadata) return;
+    if (!this.viewport || !image || !this.wallSide || !this.metadata) return;
     const at = chestWallSide(
       image.getPixelData(),
       this.image.rows,
       this.image.columns,
       this.metadata.photometric === 'MONOCHROME1',
     );
-    this.setMirrored(at !== null && at !== this.wall);
+    this.setMirrored(at !== null && at !== this.wallSide);
     this.alignWall();
   }
 
@@ -162,10 +163,10 @@ export class RasterPane implements Pane, HangsTogether {
 
   private alignWall(): void {
     const transform = this.transform();
-    if (!this.wall || !transform) return;
+    if (!this.wallSide || !transform) return;
     const left = Math.min(transform.e, transform.e + transform.a * this.image.columns);
     const width = Math.abs(transform.a) * this.image.columns;
-    const wanted = this.wall === 'left' ? 0 : this.frame.view.clientWidth - width;
+    const wanted = this.wallSide === 'left' ? 0 : this.frame.view.clientWidth - width;
     const height = Math.abs(transform.d) * this.image.rows;
     this.panBy(wanted - left, (this.frame.view.clientHeight - height) / 2 - transform.f);
   }
@@ -204,7 +205,7 @@ export class RasterPane implements Pane, HangsTogether {
     this.viewport.setProperties({ voiRange: this.defaultRange(this.metadata) });
     this.viewport.resetCamera();
     this.setMirrored(false);
-    this.hang();
+    this.orientChestWall();
     this.overlay.clearLengths();
     this.viewport.render();
   }
@@ -240,21 +241,21 @@ export class RasterPane implements Pane, HangsTogether {
   zoomBy(factor: number, around?: Point): void {
     const before = this.transform();
     if (!this.viewport || !before) return;
-    const centre = around ?? this.restingPoint();
+    const centre = around ?? this.fixedPointOfZoom();
     const scale = scaleOf(before);
     const bounded = Math.min(Math.max(scale * factor, this.fitScale() / 4), 32) / scale;
-    const point = invert(before, centre);
+    const point = screenToImage(before, centre);
     this.viewport.setZoom(this.viewport.getZoom() * bounded);
     const zoomed = this.transform();
     if (!zoomed) return;
-    const [x, y] = apply(zoomed, point);
+    const [x, y] = imageToScreen(zoomed, point);
     this.panBy(centre[0] - x, centre[1] - y);
   }
 
   /** What a zoom without a pointer leaves in place: the chest wall where views hang, else the middle. */
-  private restingPoint(): Point {
+  private fixedPointOfZoom(): Point {
     const { clientWidth, clientHeight } = this.frame.view;
-    if (this.wall) return [this.wall === 'left' ? 0 : clientWidth, clientHeight / 2];
+    if (this.wallSide) return [this.wallSide === 'left' ? 0 : clientWidth, clientHeight / 2];
     return [clientWidth / 2, clientHeight / 2];
   }
 
@@ -262,12 +263,12 @@ export class RasterPane implements Pane, HangsTogether {
     const transform = this.transform();
     if (!transform) return;
     const { clientWidth, clientHeight } = this.frame.view;
-    const [x, y] = apply(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
+    const [x, y] = imageToScreen(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
     const seen = x > 0 && x < clientWidth && y > 0 && y < clientHeight;
     if (!seen) this.panBy(clientWidth / 2 - x, clientHeight / 2 - y);
   }
 
-  stateWords(): string {
+  stateText(): string {
     const transform = this.transform();
     if (!this.viewport || !transform || this.element.dataset['ready'] !== 'true') return '';
     const zoom = `${Math.round(scaleOf(transform) * 100)} %`;
@@ -280,12 +281,12 @@ export class RasterPane implements Pane, HangsTogether {
     if (!this.viewport) return;
     // The engine draws all panes and leaves alone those whose size did not change.
     renderingEngine().resize(true, true);
-    if (this.wall) this.alignWall();
-    this.changed();
+    if (this.wallSide) this.alignWall();
+    this.viewChanged();
   }
 
   /** The hanging has ended. */
-  private leave(): void {
+  private dispose(): void {
     this.cine?.stop();
     if (this.viewport) renderingEngine().disableElement(this.viewportId);
     this.viewport = null;
@@ -294,9 +295,9 @@ export class RasterPane implements Pane, HangsTogether {
 
   // --- frames -------------------------------------------------------------------------------------------
 
-  private async toFrame(frame: number): Promise<void> {
-    this.frameAsked = frame;
-    const isOvertaken = (): boolean => this.hanging.aborted || this.frameAsked !== frame;
+  private async showFrame(frame: number): Promise<void> {
+    this.requestedFrame = frame;
+    const isOvertaken = (): boolean => this.hanging.aborted || this.requestedFrame !== frame;
     try {
       // Loaded here: a viewport keeps quiet about a frame that cannot be had, and would stand under another's number.
       await loadFrame(this.frames[frame] as string);
@@ -306,9 +307,9 @@ export class RasterPane implements Pane, HangsTogether {
     } catch (error) {
       if (isOvertaken()) return;
       this.cine?.stop();
-      this.frame.failed(reasonOf(error, this.words), () => {
+      this.frame.failed(errorText(error, this.words), () => {
         this.frame.done();
-        void this.toFrame(frame);
+        void this.showFrame(frame);
       });
     }
   }

@@ -1,7 +1,7 @@
 /** A slide's pane lives as long as its hanging, wherever its load stands when that ends. */
 import { beforeEach, expect, test, vi } from 'vitest';
 import { caseImage, caseWords } from '../testing/case_page';
-import { HeldFetch } from '../testing/held_fetch';
+import { ControlledFetch } from '../testing/controlled_fetch';
 import { SlidePane } from './slide_pane';
 
 /** OpenSeadragon as far as a slide that opens: its handlers, called by the test, and none after it was destroyed. */
@@ -39,12 +39,12 @@ vi.mock('openseadragon', () => ({ default: () => new FakeViewer() }));
 const image = caseImage('slide', { kind: 'slide' });
 const metadata = (): Response => Response.json({ slide: { mpp_x: 0.5, objective_power: 20 } });
 const events = { drawn: vi.fn(), changed: vi.fn(), activated: vi.fn(), panned: vi.fn(), zoomed: vi.fn() };
-let server: HeldFetch;
+let server: ControlledFetch;
 
 beforeEach(() => {
   document.body.replaceChildren();
   FakeViewer.made.length = 0;
-  server = new HeldFetch();
+  server = new ControlledFetch();
   vi.clearAllMocks();
 });
 
@@ -86,11 +86,11 @@ test('a hanging that ends before the slide opens destroys the viewer and leaves 
 test('a slide that opens is drawn once and says its magnification', async () => {
   const { pane } = hang();
   await server.answer(image.urls.metadata, metadata());
-  expect(pane.stateWords()).toBe('');
+  expect(pane.stateText()).toBe('');
   FakeViewer.made[0]?.tell('open');
   expect(await pane.ready).toBe(true);
   expect(events.drawn).toHaveBeenCalledExactlyOnceWith(pane);
-  expect(pane.stateWords()).toBe('20×');
+  expect(pane.stateText()).toBe('20×');
 });
 
 test('a slide that cannot be opened says why', async () => {

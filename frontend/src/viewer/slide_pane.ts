@@ -3,11 +3,12 @@ import OpenSeadragon from 'openseadragon';
 import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
 import { PaneFrame } from './frame';
-import { type Affine, type Point, affineFrom, apply, isRegular, scaleOf } from './geometry';
+import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { Pane, PaneEvents, Tool } from './pane';
-import { reasonOf } from './pixels';
+import { errorText } from './pixels';
 
+/** A pane that shows a slide at any magnification; it has no window, mirroring or frames. */
 export class SlidePane implements Pane {
   readonly element: HTMLElement;
   readonly overlay: Overlay;
@@ -31,7 +32,7 @@ export class SlidePane implements Pane {
     this.frame.view.after(this.overlay.element);
     this.element.addEventListener('pointerdown', () => events.activated(this));
     this.element.addEventListener('focus', () => events.activated(this));
-    hanging.addEventListener('abort', () => this.leave());
+    hanging.addEventListener('abort', () => this.dispose());
     this.ready = this.load();
   }
 
@@ -44,14 +45,14 @@ export class SlidePane implements Pane {
       if (this.hanging.aborted) return false;
       this.viewer?.destroy();
       this.viewer = null;
-      this.frame.failed(reasonOf(error, this.words), () => {
+      this.frame.failed(errorText(error, this.words), () => {
         this.ready = this.load();
       });
       return false;
     }
     this.frame.done();
     this.events.drawn(this);
-    this.changed();
+    this.viewChanged();
     return true;
   }
 
@@ -86,7 +87,7 @@ export class SlidePane implements Pane {
     });
     viewer.canvas.tabIndex = -1;
     for (const name of ['update-viewport', 'animation', 'resize'] as const)
-      viewer.addHandler(name, () => this.changed());
+      viewer.addHandler(name, () => this.viewChanged());
     return new Promise((resolve, reject) => {
       viewer.addOnceHandler('open', () => resolve());
       viewer.addOnceHandler('open-failed', () => reject(new Error(this.words.slide_error)));
@@ -95,7 +96,7 @@ export class SlidePane implements Pane {
     });
   }
 
-  private changed(): void {
+  private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
     this.overlay.update(transform);
@@ -113,7 +114,7 @@ export class SlidePane implements Pane {
       return [place.x, place.y];
     };
     const transform = affineFrom(toScreen, this.image.columns, this.image.rows);
-    return isRegular(transform) ? transform : null;
+    return isInvertible(transform) ? transform : null;
   }
 
   setTool(tool: Tool): void {
@@ -158,8 +159,8 @@ export class SlidePane implements Pane {
     const viewport = this.viewer?.viewport;
     const transform = this.transform();
     if (!viewport || !transform) return;
-    const [ax, ay] = apply(transform, [x0, y0]);
-    const [bx, by] = apply(transform, [x1, y1]);
+    const [ax, ay] = imageToScreen(transform, [x0, y0]);
+    const [bx, by] = imageToScreen(transform, [x1, y1]);
     const { clientWidth, clientHeight } = this.frame.view;
     const inside =
       Math.min(ax, bx) > 0 && Math.max(ax, bx) < clientWidth && Math.min(ay, by) > 0 && Math.max(ay, by) < clientHeight;
@@ -179,7 +180,7 @@ export class SlidePane implements Pane {
     // A slide has one frame.
   }
 
-  stateWords(): string {
+  stateText(): string {
     const transform = this.transform();
     if (!transform) return '';
     const scale = scaleOf(transform);
@@ -188,11 +189,11 @@ export class SlidePane implements Pane {
   }
 
   resize(): void {
-    this.changed();
+    this.viewChanged();
   }
 
   /** The hanging has ended. */
-  private leave(): void {
+  private dispose(): void {
     this.viewer?.destroy();
     this.viewer = null;
     this.element.remove();

@@ -1,73 +1,24 @@
 /** The stage hangs what was asked for last, once, whatever was interrupted on the way. The viewers' chunks are held
  * back and let go by the tests. */
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { CaseDescription, CaseImage } from '../api_types';
-import { tell } from '../page/case_events';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
+import type { CaseImage } from '../api_types';
+import { dispatchCaseEvent } from '../page/case_events';
 import { caseImage, caseOf, findingIn, fourViews, openCasePage } from '../testing/case_page';
 import { FakePane } from '../testing/fake_pane';
 import { settled } from '../testing/settled';
+import {
+  chunksArrive,
+  closeStage,
+  expectHung,
+  livePanes,
+  openStage,
+  paneOf,
+  press,
+  releaseChunks,
+  testStages,
+} from '../testing/stage_page';
 
-const listeners: [string, EventListenerOrEventListenerObject][] = [];
-let releaseChunks: () => void;
-
-beforeEach(() => {
-  vi.resetModules();
-  FakePane.made.length = 0;
-  openCasePage();
-  const chunks = new Promise<void>((resolve) => {
-    releaseChunks = resolve;
-  });
-  for (const [path, name] of [
-    ['./raster_pane', 'RasterPane'],
-    ['./slide_pane', 'SlidePane'],
-  ] as const) {
-    vi.doMock(path, async () => {
-      await chunks;
-      return { [name]: FakePane };
-    });
-  }
-  // A stage lives as long as its page; here one document sees many.
-  const add = document.addEventListener.bind(document);
-  vi.spyOn(document, 'addEventListener').mockImplementation(
-    (name: string, listener: EventListenerOrEventListenerObject) => {
-      listeners.push([name, listener]);
-      add(name, listener);
-    },
-  );
-});
-
-afterEach(closeStage);
-
-function closeStage(): void {
-  for (const [name, listener] of listeners.splice(0)) document.removeEventListener(name, listener);
-}
-
-async function openStage(description: CaseDescription): Promise<void> {
-  const { Stage } = await import('./stage');
-  new Stage(description);
-}
-
-const press = (key: string): boolean =>
-  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
-
-async function chunksArrive(): Promise<void> {
-  releaseChunks();
-  await settled();
-}
-
-const hung = (): string[] =>
-  [...document.querySelectorAll<HTMLElement>('#panes > *')].map((element) => element.dataset['image'] ?? '');
-const alive = (): FakePane[] => FakePane.made.filter((pane) => !pane.hanging.aborted);
-const paneOf = (image: CaseImage): FakePane => alive().find((pane) => pane.image === image) as FakePane;
-const ids = (images: readonly CaseImage[]): string[] => images.map((image) => image.id);
-
-/** What hangs is exactly this, and nothing else is alive. */
-function expectHung(images: readonly CaseImage[]): void {
-  expect(hung()).toEqual(ids(images));
-  expect(ids(alive().map((pane) => pane.image))).toEqual(ids(images));
-  expect(document.querySelectorAll('.overlay')).toHaveLength(images.length);
-  expect(document.body.textContent).not.toContain('NaN');
-}
+testStages();
 
 describe('a hanging that is interrupted', () => {
   test('V twice while the viewer loads leaves the four views, each once and in order', async () => {
@@ -167,7 +118,7 @@ describe('a hanging that is interrupted', () => {
     vi.doMock('./slide_pane', () => new Promise(() => undefined));
     await openStage(caseOf('single', images));
     await chunksArrive();
-    alive().forEach((pane) => pane.draw());
+    livePanes().forEach((pane) => pane.draw());
     await settled();
     const words = document.getElementById('view-state');
     expect(words?.textContent).toBe('state of photograph');
@@ -186,7 +137,7 @@ describe('a finding that is chosen', () => {
 
   test('while the four views load is revealed in its view, and the four stay', async () => {
     await openStage(caseOf('mammography', images));
-    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     await chunksArrive();
     expectHung(images);
     paneOf(rightMlo).draw();
@@ -199,8 +150,8 @@ describe('a finding that is chosen', () => {
   test('is left alone when another was chosen while its view loaded', async () => {
     await openStage(caseOf('mammography', images));
     await chunksArrive();
-    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
-    tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
     paneOf(rightCc).draw();
     await settled();
     paneOf(rightMlo).draw();
@@ -212,19 +163,19 @@ describe('a finding that is chosen', () => {
   test('does not come back to the image that was left for another', async () => {
     const stack = [rightCc, leftCc, rightMlo].map((image) => ({ ...image, laterality: '' }));
     await openStage(caseOf('mammography', stack));
-    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
     document.querySelectorAll<HTMLElement>('#strip button')[1]?.click();
     await chunksArrive();
     expectHung([stack[1] as CaseImage]);
-    expect(alive()[0]?.revealed).toBe(0);
+    expect(livePanes()[0]?.revealed).toBe(0);
   });
 
   test('is marked at once in what hangs, and the mark before it is not', async () => {
     await openStage(caseOf('mammography', images));
     await chunksArrive();
-    alive().forEach((pane) => pane.draw());
-    tell('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
-    tell('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
+    livePanes().forEach((pane) => pane.draw());
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-mlo', from: 'panel' });
+    dispatchCaseEvent('cad:finding-selected', { id: 'in-right-cc', from: 'panel' });
     const chosen = [...document.querySelectorAll('[data-finding].mark--selected')].map((mark) =>
       mark.getAttribute('data-finding'),
     );
@@ -237,10 +188,10 @@ test('a box that is being edited hangs again where it was left', async () => {
   const [image] = images as [CaseImage];
   openCasePage([findingIn(image, 'edited')]);
   await openStage(caseOf('mammography', images));
-  tell('cad:edit-started', { id: 'edited' });
+  dispatchCaseEvent('cad:edit-started', { id: 'edited' });
   await chunksArrive();
   expect(paneOf(image).overlay.editedBox).toEqual([0, 0, 1, 1]);
-  tell('cad:box-changed', { image: image.id, box: [1, 1, 2, 3], from: 'panel' });
+  dispatchCaseEvent('cad:box-changed', { image: image.id, box: [1, 1, 2, 3], from: 'panel' });
   press('v');
   await settled();
   expect(paneOf(image).overlay.editedBox).toEqual([1, 1, 2, 3]);
@@ -250,7 +201,7 @@ describe('views that hang together', () => {
   test('turn their chest walls to the middle', async () => {
     await openStage(caseOf('mammography', fourViews()));
     await chunksArrive();
-    expect(alive().map((pane) => pane.wall)).toEqual(['right', 'left', 'right', 'left']);
+    expect(livePanes().map((pane) => pane.wallSide)).toEqual(['right', 'left', 'right', 'left']);
   });
 
   test("have one physical scale as each is drawn, and a view that is drawn already keeps the reader's zoom", async () => {
@@ -258,7 +209,7 @@ describe('views that hang together', () => {
     Object.assign(images[1] as CaseImage, { pixel_spacing_um: 50 });
     await openStage(caseOf('mammography', images));
     await chunksArrive();
-    const [first, second] = alive() as [FakePane, FakePane];
+    const [first, second] = livePanes() as [FakePane, FakePane];
     first.draw();
     expect(first.scale).toBe(2);
     first.scale = 7;
@@ -270,11 +221,11 @@ describe('views that hang together', () => {
   test('are not scaled to nothing while the stage has no size', async () => {
     await openStage(caseOf('mammography', fourViews()));
     await chunksArrive();
-    for (const pane of alive()) {
-      pane.fits = 0;
+    for (const pane of livePanes()) {
+      pane.fittingScale = 0;
       pane.draw();
     }
-    expect(alive().map((pane) => pane.scale)).toEqual([null, null, null, null]);
+    expect(livePanes().map((pane) => pane.scale)).toEqual([null, null, null, null]);
   });
 
   test('reset before any pane is there does nothing', async () => {
@@ -301,13 +252,13 @@ describe('views that hang together', () => {
     const resize = (): void => observed.forEach((callback) => callback([], {} as ResizeObserver));
     resize();
     await chunksArrive();
-    const before = alive();
+    const before = livePanes();
     press('v');
     resize();
     await settled();
     resize();
     expect(before.map((pane) => pane.resized)).toEqual([0, 0, 0, 0]);
-    expect(alive().map((pane) => pane.resized)).toEqual([1]);
+    expect(livePanes().map((pane) => pane.resized)).toEqual([1]);
     vi.unstubAllGlobals();
   });
 });
@@ -344,7 +295,7 @@ describe('a heat map', () => {
       ),
     );
     await chunksArrive();
-    alive()[0]?.draw();
+    livePanes()[0]?.draw();
     press('o');
   }
 
@@ -362,7 +313,7 @@ describe('a heat map', () => {
       'beforeend',
       '<script id="heatmaps-json" type="application/json">{"a": "/heat/new"}</script>',
     );
-    tell('cad:findings-updated', {});
+    dispatchCaseEvent('cad:findings-updated', {});
     await answer('/heat/new');
     await answer('/heat/old');
     expect(shown()).toEqual(['/heat/new']);
@@ -378,7 +329,7 @@ describe('a heat map', () => {
     await chunksArrive();
     press('o');
     expect(asked).toEqual([]);
-    const [pane] = alive() as [FakePane];
+    const [pane] = livePanes() as [FakePane];
     pane.draw();
     expect(asked).toEqual([['/heat/old', false]]);
   });

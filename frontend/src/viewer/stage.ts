@@ -1,7 +1,7 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
 import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
-import { type Box, caseFindings, caseHeatmaps, on, tell } from '../page/case_events';
+import { type Box, caseFindings, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, hangingOf } from './hanging';
@@ -10,8 +10,9 @@ import { PaneGrid } from './pane_grid';
 
 const PAN_STEP = 60;
 
+/** The one stage of a case page; it lives as long as the page. */
 export class Stage {
-  private active: Pane | null = null;
+  private activePane: Pane | null = null;
   private readonly hanging: Hanging | null;
   private hangsTogether: boolean;
   private current: CaseImage;
@@ -24,11 +25,11 @@ export class Stage {
   private selected: string | null = null;
   /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
   private editing: { id: string | null; image: string; box: Box | null } | null = null;
-  private readonly heat = new Map<string, Promise<HTMLCanvasElement>>();
+  private readonly heatmapCanvases = new Map<string, Promise<HTMLCanvasElement>>();
   private readonly root = document.getElementById('stage') as HTMLElement;
   private readonly strip = document.getElementById('strip') as HTMLElement;
   private readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
-  private readonly state = document.getElementById('view-state');
+  private readonly stateElement = document.getElementById('view-state');
   private stateFrame = 0;
   private readonly grid: PaneGrid;
 
@@ -40,7 +41,7 @@ export class Stage {
     this.hangsTogether = this.hanging !== null;
     this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, description.words, this.paneEvents);
     this.bindToolbar();
-    this.bindCase();
+    this.bindCaseEvents();
     document.addEventListener('keydown', (event) => this.onKey(event));
     void this.hang();
   }
@@ -55,33 +56,34 @@ export class Stage {
     drawn: (pane) => {
       this.grid.scaleTogether([pane]);
       this.refreshOverlay(pane);
-      this.showTools();
+      this.updateToolbar();
     },
     changed: (pane) => {
-      if (pane === this.active) this.showState();
+      if (pane === this.activePane) this.updateStateText();
     },
     activated: (pane) => this.activate(pane),
-    panned: (from, dx, dy) => this.others(from).forEach((pane) => pane.panBy(this.mirrors(from, pane) ? -dx : dx, dy)),
-    zoomed: (from, factor) => this.others(from).forEach((pane) => pane.zoomBy(factor)),
+    panned: (from, dx, dy) =>
+      this.linkedPanes(from).forEach((pane) => pane.panBy(this.isOtherSide(from, pane) ? -dx : dx, dy)),
+    zoomed: (from, factor) => this.linkedPanes(from).forEach((pane) => pane.zoomBy(factor)),
   };
 
-  private others(from: Pane): Pane[] {
+  private linkedPanes(from: Pane): Pane[] {
     return this.linked ? this.panes.filter((pane) => pane !== from) : [];
   }
 
   /** The two sides are mirror images of each other, so a linked pan is mirrored too. */
-  private mirrors(one: Pane, other: Pane): boolean {
+  private isOtherSide(one: Pane, other: Pane): boolean {
     return one.image.laterality !== other.image.laterality;
   }
 
   private async hang(): Promise<void> {
-    this.active = null;
-    this.showState();
+    this.activePane = null;
+    this.updateStateText();
     const rows: (CaseImage | null)[][] = this.hangsTogether && this.hanging ? this.hanging.rows : [[this.current]];
     this.drawStrip();
     if (!(await this.grid.hang(rows, this.hangsTogether))) return;
     this.activate(this.panes[0] ?? null);
-    this.showTools();
+    this.updateToolbar();
     this.setTool(this.tool);
   }
 
@@ -118,26 +120,26 @@ export class Stage {
   }
 
   private activate(pane: Pane | null): void {
-    if (this.active === pane) return;
-    this.active?.element.classList.remove('pane--active');
-    this.active = pane;
+    if (this.activePane === pane) return;
+    this.activePane?.element.classList.remove('pane--active');
+    this.activePane = pane;
     pane?.element.classList.add('pane--active');
     if (pane) this.current = pane.image;
-    this.showTools();
-    this.showState();
+    this.updateToolbar();
+    this.updateStateText();
   }
 
-  private showState(): void {
+  private updateStateText(): void {
     cancelAnimationFrame(this.stateFrame);
     this.stateFrame = requestAnimationFrame(() => {
-      if (this.state) this.state.textContent = this.active?.stateWords() ?? '';
+      if (this.stateElement) this.stateElement.textContent = this.activePane?.stateText() ?? '';
     });
   }
 
   // --- tools --------------------------------------------------------------------------------------------
 
-  private showTools(): void {
-    const isSlide = this.active?.image.kind === 'slide';
+  private updateToolbar(): void {
+    const isSlide = this.activePane?.image.kind === 'slide';
     const shows: Record<string, boolean> = {
       raster: !isSlide,
       slide: isSlide,
@@ -149,25 +151,25 @@ export class Stage {
     const legend = document.getElementById('heat-legend');
     const ramp = document.getElementById('heat-ramp');
     if (legend) legend.hidden = !(shows['heatmap'] && this.heatVisible);
-    if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, this.active?.isColour ?? false);
-    this.press('layout', this.hangsTogether);
-    this.press('link', this.linked);
-    this.press('marks', this.marksVisible);
-    this.press('heatmap', this.heatVisible);
-    this.press('draw', this.editing?.id === null);
+    if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, this.activePane?.isColour ?? false);
+    this.showPressed('layout', this.hangsTogether);
+    this.showPressed('link', this.linked);
+    this.showPressed('marks', this.marksVisible);
+    this.showPressed('heatmap', this.heatVisible);
+    this.showPressed('draw', this.editing?.id === null);
   }
 
-  private press(command: string, on: boolean): void {
-    this.root.querySelector(`[data-command=${command}][aria-pressed]`)?.setAttribute('aria-pressed', String(on));
+  private showPressed(command: string, pressed: boolean): void {
+    this.root.querySelector(`[data-command=${command}][aria-pressed]`)?.setAttribute('aria-pressed', String(pressed));
   }
 
   private setTool(tool: Tool): void {
     this.tool = tool;
     this.panes.forEach((pane) => pane.setTool(tool));
-    const shown = this.active?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
+    const shown = this.activePane?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
     for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]'))
       button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
-    this.applyEditing();
+    this.showEditedBox();
   }
 
   private bindToolbar(): void {
@@ -175,18 +177,18 @@ export class Stage {
       const button =
         event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
       if (button?.dataset['tool']) this.setTool(button.dataset['tool'] as Tool);
-      else if (button?.dataset['command']) this.command(button.dataset['command']);
+      else if (button?.dataset['command']) this.runCommand(button.dataset['command']);
     });
     this.slider?.addEventListener('input', () => this.setOpacity(Number(this.slider?.value) / 100));
     this.grid.element.addEventListener('dblclick', (event) => {
       const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
       if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input')))
-        this.command('layout');
+        this.runCommand('layout');
     });
   }
 
-  private command(name: string): void {
-    const pane = this.active;
+  private runCommand(name: string): void {
+    const pane = this.activePane;
     switch (name) {
       case 'fit':
         this.panes.filter((each) => each === pane || this.linked).forEach((each) => each.fit());
@@ -211,7 +213,7 @@ export class Stage {
         break;
       case 'link':
         this.linked = !this.linked;
-        this.showTools();
+        this.updateToolbar();
         break;
       case 'marks':
         this.marksVisible = !this.marksVisible;
@@ -222,7 +224,7 @@ export class Stage {
         this.refreshOverlays();
         break;
       case 'draw':
-        tell('cad:draw-asked', {});
+        dispatchCaseEvent('cad:draw-asked', {});
         break;
     }
   }
@@ -234,10 +236,10 @@ export class Stage {
     this.refreshOverlays();
   }
 
-  private neighbour(by: 1 | -1): void {
+  private showNeighbour(by: 1 | -1): void {
     const { images } = this.description;
-    if (this.active && this.active.image.frames > 1) {
-      this.active.step(by);
+    if (this.activePane && this.activePane.image.frames > 1) {
+      this.activePane.step(by);
       return;
     }
     const next = images[(images.indexOf(this.current) + by + images.length) % images.length];
@@ -251,10 +253,10 @@ export class Stage {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
     if (document.querySelector('dialog[open]:modal')) return;
     const inList = event.target instanceof Element && event.target.closest('.panel, .toolbar, .shell-header') !== null;
-    if (this.act(event.key, event.shiftKey, inList)) event.preventDefault();
+    if (this.runKey(event.key, event.shiftKey, inList)) event.preventDefault();
   }
 
-  private act(key: string, shift: boolean, inList: boolean): boolean {
+  private runKey(key: string, shift: boolean, inList: boolean): boolean {
     const arrows: Record<string, [number, number]> = {
       ArrowLeft: [-1, 0],
       ArrowRight: [1, 0],
@@ -270,8 +272,8 @@ export class Stage {
         const by = Math.max(1, Math.round(edited.image.columns / 400));
         edited.overlay.nudge(arrow[0] * by, arrow[1] * by, shift);
       } else {
-        this.active?.panBy(-arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
-        if (this.active) this.paneEvents.panned(this.active, -arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
+        this.activePane?.panBy(-arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
+        if (this.activePane) this.paneEvents.panned(this.activePane, -arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
       }
       return true;
     }
@@ -288,47 +290,48 @@ export class Stage {
       o: 'heatmap',
     };
     if (tools[key]) this.setTool(tools[key]);
-    else if (commands[key]) this.command(commands[key]);
+    else if (commands[key]) this.runCommand(commands[key]);
     else if (key === '+' || key === '=') this.zoom(1.25);
     else if (key === '-' || key === '_') this.zoom(0.8);
     else if (key === '[') this.setOpacity(this.opacity - 0.1);
     else if (key === ']') this.setOpacity(this.opacity + 0.1);
-    else if (key === ',') this.neighbour(-1);
-    else if (key === '.') this.neighbour(1);
-    else if (key === ' ' && !inList && this.active && this.active.image.frames > 1) this.active.togglePlay();
+    else if (key === ',') this.showNeighbour(-1);
+    else if (key === '.') this.showNeighbour(1);
+    else if (key === ' ' && !inList && this.activePane && this.activePane.image.frames > 1)
+      this.activePane.togglePlay();
     else return false;
     return true;
   }
 
   private zoom(factor: number): void {
-    if (!this.active) return;
-    this.active.zoomBy(factor);
-    this.paneEvents.zoomed(this.active, factor);
+    if (!this.activePane) return;
+    this.activePane.zoomBy(factor);
+    this.paneEvents.zoomed(this.activePane, factor);
   }
 
   // --- findings and heat maps ---------------------------------------------------------------------------
 
-  private bindCase(): void {
-    on('cad:findings-updated', () => {
+  private bindCaseEvents(): void {
+    onCaseEvent('cad:findings-updated', () => {
       this.findings = caseFindings();
       const heatmaps = caseHeatmaps();
       for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? null;
       this.refreshOverlays();
     });
-    on('cad:finding-selected', ({ id }) => void this.select(id));
-    on('cad:edit-started', ({ id }) => {
+    onCaseEvent('cad:finding-selected', ({ id }) => void this.selectFinding(id));
+    onCaseEvent('cad:edit-started', ({ id }) => {
       const finding = this.findings.find((candidate) => candidate.id === id);
       this.editing = { id, image: finding?.image ?? '', box: finding?.box ?? null };
-      this.applyEditing();
-      this.showTools();
+      this.showEditedBox();
+      this.updateToolbar();
     });
-    on('cad:edit-ended', () => {
+    onCaseEvent('cad:edit-ended', () => {
       this.editing = null;
       this.panes.forEach((pane) => pane.overlay.editBox(null));
       this.setTool(this.tool);
       this.refreshOverlays();
     });
-    on('cad:box-changed', ({ image, box, from }) => {
+    onCaseEvent('cad:box-changed', ({ image, box, from }) => {
       if (this.editing) Object.assign(this.editing, { image, box });
       for (const pane of this.panes) {
         if (pane.image.id !== image) pane.overlay.editBox(null);
@@ -337,7 +340,7 @@ export class Stage {
     });
   }
 
-  private async select(id: string): Promise<void> {
+  private async selectFinding(id: string): Promise<void> {
     this.selected = id;
     const finding = this.findings.find((candidate) => candidate.id === id);
     const image = this.description.images.find((candidate) => candidate.id === finding?.image);
@@ -351,7 +354,7 @@ export class Stage {
     pane.reveal(finding.box);
   }
 
-  private applyEditing(): void {
+  private showEditedBox(): void {
     if (!this.editing) return;
     const { id, image, box } = this.editing;
     for (const pane of this.panes) {
@@ -363,7 +366,7 @@ export class Stage {
 
   private refreshOverlays(): void {
     this.panes.forEach((pane) => this.refreshOverlay(pane));
-    this.showTools();
+    this.updateToolbar();
   }
 
   private refreshOverlay(pane: Pane): void {
@@ -380,15 +383,15 @@ export class Stage {
       pane.overlay.showHeat(null, 0);
       return;
     }
-    const loaded = this.heat.get(heatmap) ?? loadHeatmap(heatmap, pane.isColour);
-    this.heat.set(heatmap, loaded);
+    const loaded = this.heatmapCanvases.get(heatmap) ?? loadHeatmap(heatmap, pane.isColour);
+    this.heatmapCanvases.set(heatmap, loaded);
     loaded.then(
       (canvas) => {
         // Meanwhile the pane may have been put away, or a newer result have brought another map.
         if (this.heatVisible && pane.image.heatmap === heatmap && this.panes.includes(pane))
           pane.overlay.showHeat(canvas, this.opacity);
       },
-      () => this.heat.delete(heatmap),
+      () => this.heatmapCanvases.delete(heatmap),
     );
   }
 }

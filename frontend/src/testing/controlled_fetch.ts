@@ -9,7 +9,8 @@ interface Request {
   answer(response: Response): void;
 }
 
-export class HeldFetch {
+/** Takes the place of `fetch` as soon as it is made. */
+export class ControlledFetch {
   readonly requests: Request[] = [];
 
   constructor() {
