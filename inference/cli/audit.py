@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from pathlib import Path
 
 from inference.datasets import wdbc
@@ -11,6 +9,7 @@ from inference.datasets.audit.checks import audit
 from inference.datasets.audit.report import AuditReport, DatasetReport, Severity, as_json, as_text
 from inference.datasets.catalogue import DATASETS, LOOSE, recognise
 from inference.datasets.sample import DatasetError, Manifest
+from inference.progress import ProgressLine, StepProgress
 
 #: WDBC is a table inside a package: nothing of it lies on disk
 AUDITED = tuple(name for name in DATASETS if name != wdbc.NAME)
@@ -25,9 +24,8 @@ def run(path: Path, name: str | None = None, *, json: bool = False) -> tuple[int
         return 2, f"inference: {error}"
     reports: list[DatasetReport] = []
     for dataset, root, manifest in found:
-        progress = _Progress(dataset)
-        reports.append(audit(dataset, root, manifest, progress))
-        progress.end()
+        with ProgressLine(dataset) as line:
+            reports.append(audit(dataset, root, manifest, _shown_on(line)))
     report = AuditReport(str(path), tuple(reports), others)
     status = 1 if report.number(Severity.ERROR) else 0
     return status, as_json(report) if json else as_text(report)
@@ -66,24 +64,8 @@ def locate(path: Path, name: str | None = None) -> tuple[list[tuple[str, Path, M
     return below, others
 
 
-class _Progress:
-    """A line on stderr once a step has taken a second, and at most one a second; on a terminal it stays one."""
+def _shown_on(line: ProgressLine) -> StepProgress:
+    def progress(step: str, done: int, total: int) -> None:
+        line.show(f"{step} {done} of {total}")
 
-    def __init__(self, dataset: str) -> None:
-        self._dataset = dataset
-        self._said = time.monotonic()
-        self._open = False
-        self._every = 1.0 if sys.stderr.isatty() else 10.0
-
-    def __call__(self, step: str, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self._said < (self._every if self._open else 1.0):
-            return
-        self._said, self._open = now, True
-        end = "\r" if sys.stderr.isatty() else "\n"
-        sys.stderr.write(f"{self._dataset}: {step} {done} of {total}{end}")
-        sys.stderr.flush()
-
-    def end(self) -> None:
-        if self._open and sys.stderr.isatty():
-            sys.stderr.write("\n")
+    return progress

@@ -21,6 +21,7 @@ from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import Results, chosen_records, results_of, results_on_record
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
+from inference.progress import CountProgress, ProgressLine
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder, versions_of
 
@@ -89,7 +90,8 @@ def rerun(
                 refuse_training_samples(wanted, folder, tree, _REFUSED)
             samples += untrained(wanted, folder, tree) if skip_trained else wanted
     forward = OnnxForward(verified_weights(manifest, store))
-    measured = measuring.measure_samples(manifest, forward, samples, progress=_progress)
+    with ProgressLine(patience=0) as line:
+        measured = measuring.measure_samples(manifest, forward, samples, progress=_shown_on(line))
     for sentence in measured.failed:
         print(f"not measured: {sentence}", file=sys.stderr)
     records = measured.records
@@ -100,12 +102,12 @@ def rerun(
     return results_of(manifest, records, "the served weights")
 
 
-def _progress(done: int, whole: int) -> None:
-    """On stderr: a line that rewrites itself on a terminal, every twentieth image elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\r{done} of {whole} images", end="\n" if done == whole else "", file=sys.stderr, flush=True)
-    elif done == whole or done % max(1, whole // 20) == 0:
-        print(f"{done} of {whole} images", file=sys.stderr, flush=True)
+def _shown_on(line: ProgressLine) -> CountProgress:
+    def progress(done: int, whole: int) -> None:
+        say = line.keep if done == whole else line.show
+        say(f"{done} of {whole} images")
+
+    return progress
 
 
 def _mosaic(

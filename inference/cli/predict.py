@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 from imaging import sandbox
 from imaging.errors import ImagingError
 from inference.contract import AnalysisError, ImageReference, ModelManifest
+from inference.progress import ProgressLine
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward, ForwardOutput
 from inference.runtime.onnx_session import OnnxForward
@@ -74,17 +73,17 @@ def predict(
     maps = out.with_name(f"{out.name}.maps").absolute()
     files = files_of(paths, without=(out, maps))
     maps.mkdir(parents=True, exist_ok=True)  # and with it the folder of `out`
-    progress = Progress(len(files))
-    run = _Run(manifest, progress.watched(forward), maps, um_per_px)
     analysed = 0
-    with out.open("w", encoding="utf-8") as lines:
+    with out.open("w", encoding="utf-8") as lines, ProgressLine() as line:
+        progress = _FileProgress(len(files), line)
+        run = _Run(manifest, progress.watched(forward), maps, um_per_px)
         for number, path in enumerate(files):
             progress.begin(number)
             entry = run.entry(number, path)
             lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
             lines.flush()
             analysed += "error" not in entry
-    progress.done(analysed)
+        line.keep(f"{len(files)} files, {analysed} analysed")
     return 0 if analysed else 2
 
 
@@ -136,15 +135,11 @@ class _Run:
         return self.um_per_px if found.kind == "image" or own is None else None
 
 
-class Progress:
-    """On stderr once a run takes longer than `patience` seconds: a line that rewrites itself on a terminal,
-    one every ten seconds elsewhere."""
+class _FileProgress:
+    """How many files are done, and how many fields of a slide that takes long."""
 
-    def __init__(self, files: int, patience: float = 1.0) -> None:
-        self._files = files
-        self._began = time.monotonic()
-        self._patience = patience
-        self._next = self._began + patience
+    def __init__(self, files: int, line: ProgressLine) -> None:
+        self._files, self._line = files, line
         self._at = self._inputs = 0
 
     def begin(self, number: int) -> None:
@@ -163,21 +158,6 @@ class Progress:
 
         return run
 
-    def done(self, analysed: int) -> None:
-        """Once, at the end."""
-        if time.monotonic() - self._began >= self._patience:
-            self._say(f"{self._files} files, {analysed} analysed", last=True)
-
     def _show(self) -> None:
-        if time.monotonic() < self._next:
-            return
         within = f", {self._inputs} fields of this one" if self._inputs > 1 else ""
-        self._say(f"{self._at} of {self._files} files{within}", last=False)
-
-    def _say(self, what: str, *, last: bool) -> None:
-        terminal, now = sys.stderr.isatty(), time.monotonic()
-        self._next = now + (0.5 if terminal else 10.0)
-        # "\033[K" clears what a longer line left behind.
-        start, end = ("\r\033[K", "\n" if last else "") if terminal else ("", "\n")
-        sys.stderr.write(f"{start}{what}, {now - self._began:.0f} s{end}")
-        sys.stderr.flush()
+        self._line.show(f"{self._at} of {self._files} files{within}")

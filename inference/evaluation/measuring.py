@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -25,6 +25,7 @@ from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
 from inference.evaluation.records import Record
+from inference.progress import CountProgress
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward
 from inference.runtime.histopathology.preprocessing import FIELD_PX, UM_PER_PX
@@ -34,10 +35,6 @@ MOSAIC_PATIENT = "14082"
 #: The sets that the models' own figures are measured on.
 _FACTS = ("patient_id", "density", "view", "birads", "magnification", "centre")
 _EXTRA_FACTS = ("subtlety", "kinds", "slide")
-
-
-#: Called after every image with how many are done, and of how many.
-Progress = Callable[[int, int], None]
 
 
 @dataclass
@@ -89,7 +86,7 @@ def held_out(datasets: Sequence[str], data: Path) -> list[Sample]:
 
 def predict(
     manifest: ModelManifest, forward: Forward, samples: Sequence[Sample], *,
-    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: Progress | None = None,
+    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: CountProgress | None = None,
 ) -> list[Record]:  # fmt: skip
     """One record a sample, each image analysed as a study of its own by the serving pipeline.
 
@@ -106,7 +103,7 @@ def predict(
 
 def measure_samples(
     manifest: ModelManifest, forward: Forward, samples: Iterable[Sample], *,
-    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: Progress | None = None,
+    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: CountProgress | None = None,
 ) -> Measured:  # fmt: skip
     """As `predict`, but an image without a result is named and the others go on. Out-of-fold records keep the
     operating points of `manifest`, the fold's own, as facts: sensitivity is measured at those. Masks and heat maps are

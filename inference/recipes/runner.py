@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from torch import distributed as dist
 
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
+from inference.progress import ProgressLine
 from inference.recipes import training
 from inference.recipes.boundary import guard, joined, look_alikes
 from inference.recipes.pictures import Picture, read, read_file
@@ -83,9 +82,11 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
         identity, digests = place.open(recipe, order.source, facts, chosen, folds, declared)
         made: list[Record] = []
         for number, fold in enumerate(folds):
-            progress = Progress(f"{recipe.id} fold {number + 1}/{len(folds)}", quiet=order.quiet or rank > 0)
             guard(fold.train, fold.held_out, digests, twins)
-            made += _fold(recipe, fold, number, pictures, place, identity, order.seed, progress)
+            title = f"{recipe.id} fold {number + 1}/{len(folds)}"
+            # Away from a terminal every epoch leaves its line.
+            with ProgressLine(title, patience=0, elsewhere=0, quiet=order.quiet or rank > 0) as line:
+                made += _fold(recipe, fold, number, pictures, place, identity, order.seed, line)
         counted = {
             "dataset": recipe.data.dataset,
             "protocol": recipe.data.protocol,
@@ -101,7 +102,7 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
 
 def _fold(
     recipe: Recipe, fold: Fold, number: int, pictures: dict[Path, Picture], place: RunFolder, identity: str,
-    seed: int, progress: Progress,
+    seed: int, line: ProgressLine,
 ) -> list[Record]:  # fmt: skip
     """The fold's records: read where they are already, otherwise made."""
     folder = place.folder / f"fold-{number}"
@@ -116,7 +117,10 @@ def _fold(
 
     def report(step: str, epoch: int, of: int, values: dict[str, float]) -> None:
         place.log(f"fold-{number}/{step}", epoch, values)
-        progress(step, epoch, of, values)
+        filled = round(20 * epoch / of)
+        numbers = "".join(f" {name} {value:.3f}" for name, value in values.items())
+        say = line.keep if epoch == of else line.show
+        say(f"{step} [{'#' * filled}{'-' * (20 - filled)}] {epoch}/{of}{numbers}")
 
     train, held = (_rows(samples, pictures) for samples in (fold.train, fold.held_out))
     pipeline = Pipeline(recipe, seed)
@@ -170,21 +174,3 @@ def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]
     classes = pipeline.recipe.task.classes
     predicted = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
     return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in predicted]
-
-
-class Progress:
-    """A bar on stderr: redrawn on a terminal, a line an epoch elsewhere."""
-
-    def __init__(self, name: str, *, quiet: bool = False) -> None:
-        self.name, self.quiet, self.begun = name, quiet, time.monotonic()
-
-    def __call__(self, step: str, done: int, of: int, values: dict[str, float]) -> None:
-        if self.quiet:
-            return
-        filled = round(20 * done / of)
-        numbers = " ".join(f"{name} {value:.3f}" for name, value in values.items())
-        spent = time.monotonic() - self.begun
-        line = f"{self.name} {step} [{'#' * filled}{'-' * (20 - filled)}] {done}/{of} {numbers} {spent:.0f} s"
-        live = sys.stderr.isatty()
-        sys.stderr.write(f"\r{line}" if live and done < of else f"{line}\n")
-        sys.stderr.flush()

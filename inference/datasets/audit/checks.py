@@ -8,12 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inference.datasets.audit import near_duplicates
-from inference.datasets.audit.near_duplicates import RULES, Gray, Pair, Progress, Signature
+from inference.datasets.audit.near_duplicates import RULES, Gray, Pair, Signature
 from inference.datasets.audit.reading import Decoded, Undecodable, decode
 from inference.datasets.audit.report import DatasetReport, Finding, Severity
 from inference.datasets.catalogue import official_splits
 from inference.datasets.notes import Trouble
 from inference.datasets.sample import LeakError, Manifest, Sample, Split
+from inference.progress import StepProgress
 
 #: a split's name, and the indices of its two sides
 Side = tuple[str, frozenset[int], frozenset[int]]
@@ -29,7 +30,7 @@ _RESTRICTED = (
 _PICTURE_ENDINGS = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".svs", ".pgm", ".dcm"}
 
 
-def audit(name: str, root: Path, manifest: Manifest, progress: Progress) -> DatasetReport:
+def audit(name: str, root: Path, manifest: Manifest, progress: StepProgress) -> DatasetReport:
     """Check the set `name` at `root`. Every image and mask is decoded once, candidates for duplicates again.
 
     Nothing of the pictures is kept but their signatures, so that memory does not grow with their size."""
@@ -132,7 +133,7 @@ def _splits(name: str, root: Path, manifest: Manifest) -> tuple[list[Split], lis
 
 
 def _decode_all(
-    manifest: Manifest, here: _Names, signatures: dict[int, Signature], progress: Progress
+    manifest: Manifest, here: _Names, signatures: dict[int, Signature], progress: StepProgress
 ) -> list[Finding]:
     """Decode every image and mask; fills `signatures` by the sample's index."""
     findings: list[Finding] = []
@@ -203,7 +204,7 @@ def _duplicates(
     signatures: dict[int, Signature],
     sides: list[Side],
     here: _Names,
-    progress: Progress,
+    progress: StepProgress,
 ) -> list[Finding]:
     findings: list[Finding] = []
     for discipline in sorted({sample.discipline for sample in manifest.samples}):

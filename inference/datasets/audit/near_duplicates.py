@@ -35,11 +35,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.datasets.sample import HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND
+from inference.progress import StepProgress
 
 Gray = NDArray[np.uint8]
 Field = NDArray[np.float32]
 Kind = Literal["identical", "same_picture", "look_alike"]
-Progress = Callable[[str, int, int], None]
 
 FINE = 256
 _COARSE, _SHAPE, _THUMBNAIL = 16, 24, 32
@@ -123,7 +123,7 @@ def sign(gray: Gray, rules: Rules) -> Signature:
 
 
 def find(
-    signatures: Sequence[Signature], load: Callable[[int], Gray], rules: Rules, progress: Progress
+    signatures: Sequence[Signature], load: Callable[[int], Gray], rules: Rules, progress: StepProgress
 ) -> list[Pair]:
     """All pairs of near-duplicates, in order. `load` gives `fine` of the picture with that index; at most 512
     of them are kept at a time. Blank pictures are nobody's duplicates."""

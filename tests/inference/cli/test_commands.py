@@ -10,7 +10,6 @@ import pytest
 
 from imaging.phantoms import histology, ultrasound
 from inference.cli.main import main
-from inference.cli.predict import Progress
 from inference.contract import AnalysisRequest, AnalysisResult
 from inference.evaluation.folder import METRICS
 from inference.runtime.store import model_names, read_manifest, version_folder
@@ -137,15 +136,6 @@ def test_one_file_that_upsets_the_pipeline_does_not_stop_the_others(
     assert main(["predict", "ultrasound", str(tmp_path), "--out", str(out)]) == 0
     first, second = lines_of(out)
     assert "unexpectedly" in str(first["error"]) and "error" not in second
-
-
-def test_progress_is_shown_of_what_takes_long_and_of_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
-    for patience, shown in ((0.0, True), (60.0, False)):
-        progress = Progress(3, patience)
-        progress.begin(1)
-        progress.done(2)
-        said = capsys.readouterr().err
-        assert ("1 of 3 files" in said and "3 files, 2 analysed" in said) is shown
 
 
 @pytest.mark.parametrize("model", model_names())
