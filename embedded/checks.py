@@ -27,9 +27,10 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from embedded import bootstrap
+from embedded.package_managers import NODE, PYTHON, VENV
 from embedded.state import REPOSITORY, StateError
 
-_BIN = bootstrap.VENV / "bin"
+_BIN = VENV / "bin"
 _TYPED = ("cad_platform", "embedded", "imaging", "inference", "tests/imaging/sandbox_types.py")
 _STOP_SECONDS = 60
 #: For tools that read the settings and connect to nothing.
@@ -98,10 +99,10 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
     long
         Whether the drills and sweeps run as well.
     """
-    python = str(bootstrap.PYTHON)
+    python = str(PYTHON)
     pytest = [python, "-m", "pytest", "--durations=20", *(["--long"] if long else [])]
     elsewhere = [f"--ignore={folder}" for folder in (*_LABORATORY, *_INTERFACES)]
-    node = str(bootstrap.NODE / "bin" / "node")
+    node = str(NODE / "bin" / "node")
     typescript = [node, "frontend/node_modules/typescript/bin/tsc"]
     eslint = [node, "frontend/node_modules/eslint/bin/eslint.js"]
     prettier = [node, "frontend/node_modules/prettier/bin/prettier.cjs"]
@@ -145,7 +146,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
 
 def some_tests(paths: Sequence[str], pytest_arguments: Sequence[str], *, long: bool = False) -> Stage:
     """Only the tests of these paths, on the database that is kept between such runs."""
-    command = [str(bootstrap.PYTHON), "-m", "pytest", *(["--long"] if long else [])]
+    command = [str(PYTHON), "-m", "pytest", *(["--long"] if long else [])]
     return Stage("tests", [*command, *paths, *pytest_arguments], {"CAD_TEST_STATE": str(KEPT)}, live=True)
 
 

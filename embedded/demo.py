@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from embedded import bootstrap
+from embedded.package_managers import PYTHON
 from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment, read_json
 
 
@@ -28,7 +29,7 @@ def main(arguments: list[str]) -> int:
         port = port_in_environment()
         StateFolder(state_path)
         bootstrap.set_up()
-        command = [str(bootstrap.PYTHON), "-m", "embedded.supervisor", str(state_path), str(port)]
+        command = [str(PYTHON), "-m", "embedded.supervisor", str(state_path), str(port)]
         command += ["--reset"] if options.reset else []
         # The supervisor takes this process over, so that it gets the terminal's and systemd's signals itself.
         os.execv(command[0], command)  # noqa: S606

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from embedded import bootstrap
+from embedded.package_managers import NODE, PYTHON
 from embedded.process import Child, Command
 from embedded.state import REPOSITORY, StateError, StateFolder, port_in_environment
 
@@ -126,7 +127,7 @@ def built_front_end(state: StateFolder) -> Path:
 
 def front_end(state: StateFolder) -> Command:
     """Vite, building anew at every change."""
-    vite = [str(bootstrap.NODE / "bin" / "node"), "node_modules/vite/bin/vite.js", "build", "--watch"]
+    vite = [str(NODE / "bin" / "node"), "node_modules/vite/bin/vite.js", "build", "--watch"]
     return Command(
         "frontend",
         [*vite, "--outDir", str(built_front_end(state)), "--minify", "false", "--logLevel", "warn"],
@@ -146,7 +147,7 @@ def main(arguments: list[str]) -> int:
         state = StateFolder(Path(os.environ.get("CAD_STATE_DIR") or REPOSITORY / ".local"))
         port = port_in_environment()
         bootstrap.set_up()
-        command = [str(bootstrap.PYTHON), "-m", "embedded.supervisor", str(state.path), str(port), "--reload"]
+        command = [str(PYTHON), "-m", "embedded.supervisor", str(state.path), str(port), "--reload"]
         os.execv(command[0], command + (["--reset"] if options.reset else []))  # noqa: S606
     except StateError as error:
         print(error, file=sys.stderr)

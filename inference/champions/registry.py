@@ -55,7 +55,7 @@ def recipe_of(name: str) -> ChampionRecipe:
         Its recipe is not valid.
     """
     from inference.champions.recipe import parse
-    from inference.recipes.schema import read
+    from inference.recipes.recipe_file import read
 
     if name not in names():
         raise LookupError(f"{name} is none of the served models {', '.join(names())}")

@@ -50,8 +50,9 @@ def run(chosen: Namespace) -> int:
     from inference.champions.plan import PlanError
     from inference.champions.recipe import parse as parse_champion
     from inference.datasets.sample import DatasetError, LeakError
+    from inference.recipes.recipe_file import find, read
     from inference.recipes.runfolder import RunError
-    from inference.recipes.schema import RecipeError, changed, find, parse, read
+    from inference.recipes.schema import RecipeError, changed, parse
     from inference.recipes.training import CheckpointError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]

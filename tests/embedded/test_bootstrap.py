@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded import bootstrap
+from embedded import bootstrap, package_managers
 from embedded.bootstrap import Step
 from embedded.chromium import installed_chromium
 from embedded.state import REPOSITORY, StateError
@@ -36,7 +36,7 @@ class Work:
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
     setup = tmp_path / ".local-setup"
     monkeypatch.setattr(bootstrap, "SETUP", setup)
-    monkeypatch.setattr(bootstrap, "LOG", setup / "setup.log")
+    monkeypatch.setattr(package_managers, "LOG", setup / "setup.log")
     monkeypatch.setattr(bootstrap, "_check_machine", lambda: None)
     return Work(tmp_path)
 
@@ -65,7 +65,7 @@ def test_a_failed_step_says_what_to_do_and_is_tried_again(
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
-        bootstrap.run(["sh", "-c", "echo the index is away; exit 3"])
+        package_managers.run(["sh", "-c", "echo the index is away; exit 3"])
 
     with pytest.raises(StateError) as refused:
         set_up(monkeypatch, work.step(fail))

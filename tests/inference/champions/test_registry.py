@@ -11,7 +11,8 @@ from inference.champions import registry
 from inference.champions.recipe import parse
 from inference.datasets.catalogue import DATASETS
 from inference.evaluation.account import read_account
-from inference.recipes.schema import RecipeError, read
+from inference.recipes.recipe_file import read
+from inference.recipes.schema import RecipeError
 from inference.runtime import pipelines
 from inference.runtime.store import model_names, read_manifest, version_folder
 

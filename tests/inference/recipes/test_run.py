@@ -25,9 +25,10 @@ from inference.cli.main import main
 from inference.datasets.generated import write
 from inference.datasets.sample import DatasetError, LeakError
 from inference.recipes.events import EventFile, crc32c
+from inference.recipes.recipe_file import load
 from inference.recipes.runfolder import RunError
 from inference.recipes.runner import RunOptions, predict_files, run
-from inference.recipes.schema import Recipe, load
+from inference.recipes.schema import Recipe
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 
 ROOT = Path(__file__).parents[3]

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from inference.blocks import registry
-from inference.recipes.schema import FOLDER, Recipe, RecipeError, known, load, overlay
+from inference.recipes.recipe_file import FOLDER, known, load, overlay
+from inference.recipes.schema import Recipe, RecipeError
 
 REVIEW = known()
 TOY: dict[str, Any] = {
