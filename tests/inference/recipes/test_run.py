@@ -17,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image, PngImagePlugin
 
@@ -55,6 +56,12 @@ NEURAL: dict[str, Any] = {
     "streams": [{"network": "plain"}],
     "train": {"epochs": 3, "batch": 4, "learning_rate": 0.01, "augment": ["affine", "brightness"]},
 }
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """As in the processes that the tests start: sums over more threads end in other bits."""
+    torch.set_num_threads(1)
 
 
 def recipe_file(folder: Path, content: dict[str, Any]) -> Path:
