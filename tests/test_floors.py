@@ -44,6 +44,7 @@ PLANTS = {
     ("inference/datasets/bach.py", "import inference.recipes.schema"): "inference.recipes.schema",
     ("inference/datasets/busi.py", "import inference.evaluation.metrics"): "inference.evaluation.metrics",
     ("inference/runtime/wire.py", "import inference.blocks.registry"): "inference.blocks.registry",
+    ("inference/progress.py", "import inference.contract"): "inference.contract",
     ("imaging/errors.py", "import inference.contract"): "inference.contract",
     ("imaging/limits.py", "import imaging.reader"): "imaging.reader",
 }
