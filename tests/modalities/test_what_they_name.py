@@ -26,9 +26,9 @@ def test_the_roles_exist(modality: Modality) -> None:
 
 @each
 def test_the_viewer_carries_out_the_hanging(modality: Modality) -> None:
-    table = re.search(r"PROTOCOLS: [^{]*\{(.*?)\n\}", HANGING.read_text(), re.DOTALL)
+    table = re.search(r"const PROTOCOLS = (.*?)\n\]\);", HANGING.read_text(), re.DOTALL)
     assert table is not None
-    assert modality.hanging in re.findall(r"^  (\w+):", table[1], re.MULTILINE)
+    assert modality.hanging in re.findall(r"^  \['(\w+)',", table[1], re.MULTILINE)
 
 
 @each
