@@ -38,6 +38,7 @@ def new_page(chromium: Browser, platform: LivePlatform) -> Page:
     return context.new_page()
 
 
+@pytest.mark.long
 def test_studies_of_an_earlier_version_are_analysed_again_and_keep_their_history(
     own_platform: LivePlatform,
     own_store: Path,

@@ -152,6 +152,7 @@ def test_a_copy_with_a_store_of_its_own_serves_what_appears_in_it(tmp_path: Path
         assert process.wait(60) == 0
 
 
+@pytest.mark.long
 def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(
     second_platform: tuple[subprocess.Popen[bytes], Path],
 ) -> None:
