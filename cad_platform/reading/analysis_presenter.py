@@ -80,7 +80,7 @@ def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]
     UID."""
     views = [_analysis(job, case, names) for job in jobs]
     if not views and case.study.state == Study.State.COMPLETE:
-        cell = without_job(case.study.modality)
+        cell = without_job(case.awaits_job)
         views = [AnalysisView("", _("Analysis"), cell, cell.kind == "busy", [], [], [], None)]
     return views
 

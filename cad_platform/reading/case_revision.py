@@ -9,6 +9,7 @@ from django.db.models import Count, Max
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
+from cad_platform.reading.case_state import awaits_job
 from cad_platform.reading.models import ReportStanding
 from cad_platform.studies.selectors import study_by_uid
 
@@ -21,7 +22,7 @@ _OF_JOBS = (
 
 def revision_of(actor: Actor, uid: str) -> str:
     """Differs (32 hex digits) whenever something differs of what the actor sees change while a case is open: the study,
-    its jobs, which versions are in use, findings, decisions, the report's standing. Four small queries, whatever the
+    its jobs, which versions are in use, findings, decisions, the report's standing. A few small queries, whatever the
     results hold.
 
     Raises `NotFound` for another site's study and `NotPermitted`, as opening the case does.
@@ -29,12 +30,13 @@ def revision_of(actor: Actor, uid: str) -> str:
     require(actor, "study.view")
     study = study_by_uid(actor, uid)
     require(actor, "study.view", study)
-    jobs = AnalysisJob.objects.filter(study=study).order_by("pk").values_list(*_OF_JOBS)
+    jobs = list(AnalysisJob.objects.filter(study=study).order_by("pk").values_list(*_OF_JOBS))
     findings = Finding.objects.filter(study=study).aggregate(
         marks=Count("pk", distinct=True),
         decided=Count("decisions"),
         latest=Max("decisions__decided_at"),
     )
     standing = ReportStanding.objects.filter(study=study).values_list("has_draft", "signed_at").first()
-    facts = [actor.role, study.state, study.withdrawn_at, study.content_hash, list(jobs), findings, standing]
+    waits = not jobs and awaits_job(study)
+    facts = [actor.role, study.state, study.withdrawn_at, study.content_hash, jobs, waits, findings, standing]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

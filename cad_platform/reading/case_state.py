@@ -15,8 +15,10 @@ import uuid
 from collections.abc import Collection, Iterable
 
 from django.db.models import (
+    BooleanField,
     Case,
     Exists,
+    ExpressionWrapper,
     F,
     FloatField,
     IntegerField,
@@ -35,7 +37,7 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.report_standing import standing_of
-from cad_platform.registry.routing import is_routed
+from cad_platform.registry.routing import has_model, is_routed
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import lock_study
 
@@ -138,16 +140,27 @@ def _taken_over(finding: Finding) -> bool:
 
 
 def with_ai_state(studies: QuerySet[Study]) -> QuerySet[Study]:
-    """Annotate what the jobs that count amount to: `ai_score` (the highest), `has_job`, `has_open_job`."""
-    # Any job of the present content means that one of them counts.
+    """Annotate what the jobs that count amount to: `ai_score` (the highest), `has_open_job`, and `awaits_job`, where
+    there is none yet and a model that will be asked."""
     there = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
     jobs = only_current(AnalysisJob.objects.filter(study=OuterRef("pk")))
     highest = jobs.order_by().values("study").annotate(highest=Max("score")).values("highest")
     return studies.annotate(
         ai_score=Subquery(highest, output_field=FloatField()),
-        has_job=Exists(there),
+        awaits_job=ExpressionWrapper(_awaits_job(), output_field=BooleanField()),
         has_open_job=Exists(only_current(there.filter(state__in=AnalysisJob.OPEN))),
     )
+
+
+def awaits_job(study: Study) -> bool:
+    """Whether no model has been asked for a study yet and one will be."""
+    return Study.objects.filter(_awaits_job(), pk=study.pk).exists()
+
+
+def _awaits_job() -> Q:
+    """The same as a condition on studies. Any job of the present content means that one of them counts."""
+    there = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
+    return ~Q(Exists(there)) & has_model()
 
 
 def filter_analysed(studies: QuerySet[Study], wanted: bool = True) -> QuerySet[Study]:

@@ -93,9 +93,9 @@ def job_words(job: AnalysisJob, modality: str) -> AiCell:
     return AiCell("score", score.words, detail=score.reaches, tone=score.tone, score=score, flags=flags)
 
 
-def without_job(modality: str) -> AiCell:
+def without_job(awaits_job: bool) -> AiCell:
     """A complete study for which no model has been asked: it soon is, where there is one."""
-    if modalities.get(modality).champion:
+    if awaits_job:
         return AiCell("busy", _("Waiting for the model"))
     return AiCell("none", _("Not analysed"), detail=_("No model is in use for this kind of study."))
 
@@ -106,7 +106,7 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
     state = ReadingState(study.reading_state)  # type: ignore[attr-defined]
     cells = [ai_cell(job, study.modality) for job in study.current_jobs]  # type: ignore[attr-defined]
     if not cells and study.state == Study.State.COMPLETE:
-        cells = [without_job(study.modality)]
+        cells = [without_job(study.awaits_job)]  # type: ignore[attr-defined]
     waits = state not in {ReadingState.SIGNED, ReadingState.WITHDRAWN, ReadingState.QUARANTINED}
     return WorklistRow(
         uid=study.study_instance_uid,

@@ -27,6 +27,7 @@ from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.reading.case_state import (
+    awaits_job,
     current_findings,
     current_jobs,
     is_open_for_decisions,
@@ -120,11 +121,11 @@ class CaseRecord:
     artefacts: list[Artefact]
     other_studies: list[Study]
     is_locked: bool
+    awaits_job: bool
 
 
 def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
-    modelled = [modality.code for modality in modalities.registered() if modality.champion]
     return with_ai_state(studies).annotate(
         priority_rank=Case(
             When(priority=Study.Priority.STAT, then=0),
@@ -139,7 +140,7 @@ def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
             When(report_standing__has_draft=True, then=Value(ReadingState.DRAFT)),
             # A complete study without a job waits for the request that the outbox carries, where there is a model.
             When(
-                Q(has_open_job=True) | Q(has_job=False, modality__in=modelled),
+                Q(has_open_job=True) | Q(awaits_job=True),
                 then=Value(ReadingState.ANALYSING),
             ),
             default=Value(ReadingState.READY),
@@ -263,4 +264,5 @@ def case(actor: Actor, uid: str) -> CaseRecord:
         artefacts=list(Artefact.objects.filter(job__in=counts).select_related("instance", "job")),
         other_studies=list(others.order_by("-study_date", "-received_at")[:20]),
         is_locked=not is_open_for_decisions(study),
+        awaits_job=not jobs and awaits_job(study),
     )

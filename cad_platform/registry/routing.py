@@ -6,8 +6,9 @@ keep the version that they were made for; whether a job's version is still route
 
 from __future__ import annotations
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from cad_platform import modalities
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
 
@@ -30,6 +31,13 @@ def routed_versions(modality: str | None = None) -> QuerySet[ModelVersion]:
 def standby_versions() -> QuerySet[ModelVersion]:
     """The versions that are known and analyse nothing now."""
     return ModelVersion.objects.exclude(is_routed())
+
+
+def has_model() -> Q:
+    """As a condition on studies: a model analyses such studies. One is routed, or the platform brings one for the
+    modality, which becomes the default at the first start."""
+    brought = [modality.code for modality in modalities.registered() if modality.champion]
+    return Q(modality__in=brought) | Q(Exists(routed_versions().filter(modality=OuterRef("modality"))))
 
 
 def is_routed(prefix: str = "") -> Q:

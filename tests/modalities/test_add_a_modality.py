@@ -19,6 +19,7 @@ from django.urls import reverse
 from cad_platform import modalities
 from cad_platform.accounts.models import Role, Site
 from cad_platform.modalities.modality import Modality
+from cad_platform.reading.selectors import ReadingState, reading_state_of
 from cad_platform.registry.routing import route
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Instance, Study
@@ -119,6 +120,22 @@ class TestAStudyOfIt:
         answer = hospital.post(study, files)
         assert answer.status_code == 201, answer.content
         return Study.objects.get()
+
+    def test_waits_for_a_model_that_the_hospital_brings(self, reader: Client, study: Study) -> None:
+        addresses = [reverse(name, args=args) for name, args in (("worklist", []), ("case", ["2.25.77"]))]
+        without = [reader.get(address).content.decode() for address in addresses]
+        assert all("Not analysed" in page and "Waiting for the model" not in page for page in without)
+        assert reading_state_of(study) == ReadingState.READY
+        seen = re.search(r'name="seen" value="(\w+)"', without[1])
+        assert seen is not None
+        live = reverse("case-live", args=["2.25.77"])
+        assert reader.get(live, {"seen": seen[1]}).status_code == 204
+
+        factories.model_version("hospital-mri", CODE)
+        assert reading_state_of(study) == ReadingState.ANALYSING
+        waiting = [reader.get(address).content.decode() for address in addresses]
+        assert all("Waiting for the model" in page for page in waiting)
+        assert "Waiting for the model" in reader.get(live, {"seen": seen[1]}).content.decode()
 
     def test_is_posted_and_found_through_the_api(self, hospital: Hospital, study: Study) -> None:
         assert study.modality == CODE
