@@ -95,26 +95,27 @@ def test_too_much_time_is_refused_and_the_next_file_is_read(large_picture: Path,
         hasty.close()
 
 
-def test_a_crashed_decoder_is_an_error_of_that_file_only(
-    own: Sandbox, large_picture: Path, picture: Path, tmp_path: Path
-) -> None:
+def test_a_crashed_decoder_is_an_error_of_that_file_only(own: Sandbox, picture: Path, tmp_path: Path) -> None:
     fork_server = fork_server_of(own)
     with pytest.raises(
         ImagingError
     ):  # afterwards it is up, its imports' own children are gone, and it has none
         own.call(operations.describe, tmp_path / "no such file")
     assert eventually(lambda: not fork_server.children())
+    # A file that never gives a byte: the decoder is at work for as long as nobody kills it.
+    endless = tmp_path / "endless.png"
+    os.mkfifo(endless)
     outcome: list[ImagingError] = []
 
     def decode() -> None:
         try:
-            own.call(operations.rendered, large_picture)
+            own.call(operations.rendered, endless)
         except ImagingError as error:
             outcome.append(error)
 
     thread = threading.Thread(target=decode)
     thread.start()
-    assert eventually(fork_server.children)
+    assert eventually(fork_server.children, seconds=60)
     fork_server.children()[0].send_signal(signal.SIGSEGV)
     thread.join()
     assert isinstance(outcome[0], DamagedFile)
