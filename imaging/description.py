@@ -24,6 +24,49 @@ class Window(_Frozen):
     function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"] = "LINEAR"
 
 
+class Region(_Frozen):
+    """A part of an image with its own calibration (PS3.3 C.8.5.5): stored pixels, far edges exclusive."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    kind: Literal["2d", "m_mode", "doppler", "other"] = "2d"
+    spacing_um: Spacing | None = Field(default=None, description="None where lengths mean nothing here")
+
+
+class SideClaim(_Frozen):
+    """What one attribute says of the breast's side."""
+
+    source: str = Field(description="the attribute's keyword: ImageLaterality, PatientOrientation, …")
+    side: Literal["L", "R", "B"]
+
+
+class ImageFacts(_Frozen):
+    """What decides how an image hangs, whether it is scored, and how it is measured. Kept with the image as it is."""
+
+    view_modifiers: tuple[str, ...] = Field(
+        default=(), description="ACR abbreviations of CID 4015: ID, S, M, …"
+    )
+    side_claims: tuple[SideClaim, ...] = Field(
+        default=(), description="every attribute that names a side, the most trusted first"
+    )
+    patient_orientation: tuple[str, ...] = Field(
+        default=(), description="where rows and columns lead (0020,0020): ('A', 'R')"
+    )
+    chest_wall: Literal["left", "right", "top", "bottom"] | None = Field(
+        default=None,
+        description="the border of the stored pixels where the breast is cut, where it can be seen",
+    )
+    image_type: tuple[str, ...] = ()
+    specimen: bool = False
+    quality_control: bool = False
+    partial_view: bool = False
+    spacing_um: Spacing | None = Field(default=None, description="(x, y); None where one pair cannot be true")
+    regions: tuple[Region, ...] = ()
+    frame_time_ms: float | None = Field(default=None, gt=0)
+
+
 class DicomHeader(_Frozen):
     """What the platform needs of a DICOM header. Text has no control characters and is at most 256
     characters; dates are ISO (YYYY-MM-DD); a missing or unusable value is None and, where it matters, named
@@ -93,5 +136,6 @@ class Description(_Frozen):
     )
     window: Window | None = Field(default=None, description="the file's own window, None where it has none")
     header: DicomHeader | None = None
+    facts: ImageFacts = ImageFacts()
     slide: SlideGeometry | None = None
     remarks: tuple[str, ...] = Field(default=(), description="oddities that did not stop the reading")

@@ -92,6 +92,7 @@ class Finding(ContractModel):
     score: Probability
     box: Box
     polygon: tuple[Point, ...] | None = None
+    frame: int | None = Field(None, ge=0, description="of a clip, from 0; none where there is one frame")
     descriptors: dict[str, float] = Field(default_factory=dict, description="area_mm2, aspect_ratio, …")
 
     @model_validator(mode="after")
@@ -107,6 +108,7 @@ class ImageResult(ContractModel):
     line tool, an artefact's key inside the platform, a URL in the API's answer."""
 
     image_id: str
+    frames_read: tuple[int, ...] = Field((0,), description="numbers of the frames that were read, from 0")
     probabilities: dict[str, Probability]
     scores: dict[str, float] = Field(default_factory=dict, description="before calibration")
     findings: tuple[Finding, ...] = ()

@@ -145,6 +145,7 @@ class Finding(models.Model):
     score = models.FloatField(null=True)
     box = models.JSONField(help_text="[x0, y0, x1, y1] in stored pixels, level 0 for slides")
     polygon = models.JSONField(null=True)
+    frame = models.PositiveIntegerField(null=True, help_text="of a clip, from 0")
     descriptors = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
 

@@ -372,6 +372,7 @@ def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: Anal
             score=finding.score,
             box=list(finding.box),
             polygon=[list(point) for point in finding.polygon] if finding.polygon else None,
+            frame=finding.frame,
             descriptors=finding.descriptors,
         )
         for number, (finding, instance) in enumerate(marked, start=last + 1)

@@ -15,7 +15,7 @@ from cad_platform.reading import wording
 from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
 from cad_platform.reading.case_state import decision_of
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, case_words
+from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, CaseRegion, case_words
 from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
 from cad_platform.studies.addresses import image_urls
@@ -61,6 +61,7 @@ class FindingView:
     number: int
     image_id: str
     image_name: str
+    frame: int | None
     label: str
     label_words: str
     percent: int | None
@@ -114,6 +115,7 @@ class CasePage:
                 id=finding.id,
                 number=finding.number,
                 image=finding.image_id,
+                frame=finding.frame,
                 percent=finding.percent,
                 verdict=cast(Any, finding.verdict),
                 by_reader=finding.by_reader,
@@ -197,6 +199,7 @@ def _header(case: CaseRecord) -> CaseHeader:
 
 
 def _image(image: Instance, name: str, heatmap: str | None) -> CaseImage:
+    facts = image.image_facts
     return CaseImage(
         id=str(image.id),
         name=name,
@@ -206,7 +209,19 @@ def _image(image: Instance, name: str, heatmap: str | None) -> CaseImage:
         rows=image.rows,
         columns=image.columns,
         frames=image.frames,
+        view_modifiers=list(facts.view_modifiers),
+        roles=["hung", "scored"],
+        kept_aside_reason="",
+        turn=0,
+        mirror=False,
+        side_stop="",
         pixel_spacing_um=image.pixel_spacing_um,
+        spacing_um=facts.spacing_um,
+        regions=[
+            CaseRegion(box=(part.x0, part.y0, part.x1, part.y1), spacing_um=part.spacing_um)
+            for part in facts.regions
+        ],
+        frame_time_ms=facts.frame_time_ms,
         urls=image_urls(image),
         heatmap=heatmap,
     )
@@ -224,6 +239,7 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earli
         number=finding.number,
         image_id=str(finding.instance_id),
         image_name=image,
+        frame=finding.frame,
         label=label,
         label_words=wording.class_words(label),
         # The operating points are the study's; a mark's own score has none and is shown as a number.

@@ -9,6 +9,16 @@ from django.utils.translation import gettext as _
 from cad_platform.core.answers import Answer, Box
 from cad_platform.studies.addresses import ImageUrls
 
+Role = Literal["hung", "scored", "kept_aside"]
+
+
+class CaseRegion(Answer):
+    """A part of an image with its own calibration (`imaging.description.Region`)."""
+
+    box: Box
+    spacing_um: tuple[float, float] | None
+    """(x, y); none where lengths mean nothing."""
+
 
 class CaseImage(Answer):
     """One image for the viewer. Addresses name it by a random id, never a patient."""
@@ -21,7 +31,22 @@ class CaseImage(Answer):
     rows: int
     columns: int
     frames: int
+    view_modifiers: list[str]
+    roles: list[Role]
+    kept_aside_reason: str
+    """A sentence; empty where it is not kept aside."""
+    turn: Literal[0, 90, 180, 270]
+    """Degrees clockwise by which the stored picture is turned, before `mirror`, to hang as views hang."""
+    mirror: bool
+    """Whether it is mirrored left to right after the turn; said on the image in every layout."""
+    side_stop: str
+    """Why the side is not sure, a sentence; empty where nothing contradicts."""
     pixel_spacing_um: float | None
+    spacing_um: tuple[float, float] | None
+    """(x, y) of the whole picture; none where the regions speak, or nobody knows."""
+    regions: list[CaseRegion]
+    frame_time_ms: float | None
+    """How long a frame of a clip is shown; none where the file does not say."""
     urls: ImageUrls
     heatmap: str | None
     """The address of the newest result's heat map."""
@@ -33,6 +58,8 @@ class CaseFinding(Answer):
     id: str
     number: int
     image: str
+    frame: int | None
+    """Of a clip, from 0: the mark belongs to this frame only."""
     percent: int | None
     verdict: Literal["undecided", "accepted", "edited", "rejected"]
     by_reader: bool

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import DatabaseRights
+from imaging.description import ImageFacts
 
 
 class StoredFile(models.Model):
@@ -147,6 +148,7 @@ class Instance(models.Model):
     samples = models.PositiveSmallIntegerField(default=1)
     pixel_spacing_um = models.FloatField(null=True, help_text="µm per stored pixel along a row")
     pixel_spacing_source = models.CharField(max_length=40, blank=True)
+    facts = models.JSONField(default=dict, help_text="imaging.description.ImageFacts")
 
     class Meta:
         ordering = ["number", "id"]
@@ -158,6 +160,11 @@ class Instance(models.Model):
             ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+    @property
+    def image_facts(self) -> ImageFacts:
+        """What decides how it hangs, whether it is scored and how it is measured."""
+        return ImageFacts.model_validate(self.facts)
 
 
 class Slide(models.Model):

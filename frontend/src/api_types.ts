@@ -84,6 +84,11 @@ export interface components {
                 number,
                 number
             ][] | null;
+            /**
+             * @description of a clip, from 0; none where there is one frame
+             * @default null
+             */
+            frame?: number | null;
             /** @description area_mm2, aspect_ratio, … */
             descriptors?: {
                 [key: string]: number;
@@ -188,6 +193,13 @@ export interface components {
          */
         ImageResult: {
             image_id: string;
+            /**
+             * @description numbers of the frames that were read, from 0
+             * @default [
+             *       0
+             *     ]
+             */
+            frames_read?: number[];
             probabilities: {
                 [key: string]: number;
             };
@@ -562,6 +574,7 @@ export interface components {
             id: string;
             number: number;
             image: string;
+            frame: number | null;
             percent: number | null;
             /** @enum {string} */
             verdict: "undecided" | "accepted" | "edited" | "rejected";
@@ -588,9 +601,35 @@ export interface components {
             rows: number;
             columns: number;
             frames: number;
+            view_modifiers: string[];
+            roles: ("hung" | "scored" | "kept_aside")[];
+            kept_aside_reason: string;
+            /** @enum {integer} */
+            turn: 0 | 90 | 180 | 270;
+            mirror: boolean;
+            side_stop: string;
             pixel_spacing_um: number | null;
+            spacing_um: [
+                number,
+                number
+            ] | null;
+            regions: components["schemas"]["CaseRegion"][];
+            frame_time_ms: number | null;
             urls: components["schemas"]["ImageUrls"];
             heatmap: string | null;
+        };
+        /** @description A part of an image with its own calibration (`imaging.description.Region`). */
+        CaseRegion: {
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            spacing_um: [
+                number,
+                number
+            ] | null;
         };
         /** @description The words of viewers and panel, so that all translations live in one catalogue. */
         CaseWords: {
@@ -729,6 +768,7 @@ export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
 export type CaseDescription = components['schemas']['CaseDescription'];
 export type CaseFinding = components['schemas']['CaseFinding'];
 export type CaseImage = components['schemas']['CaseImage'];
+export type CaseRegion = components['schemas']['CaseRegion'];
 export type CaseWords = components['schemas']['CaseWords'];
 export type DraftPresence = components['schemas']['DraftPresence'];
 export type DraftSaved = components['schemas']['DraftSaved'];
