@@ -50,7 +50,8 @@ class NoSuchFrame(ImagingError, IndexError):
 
 
 class DecoderUnavailable(ImagingError):
-    """The decoding process could not be started: the machine's fault, not the file's. Worth a retry."""
+    """The decoding process could not be started, or was stopped for memory that others needed: the machine's fault,
+    not the file's. Worth a retry."""
 
     code = "decoder_unavailable"
 

@@ -26,7 +26,7 @@ from functools import partial
 from typing import Any
 
 from imaging import messages
-from imaging.errors import ImagingError, NoSuchFrame, only_imaging_errors
+from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame, only_imaging_errors
 from imaging.operations import OPERATIONS
 
 JOBS_PER_CHILD = 200
@@ -243,9 +243,29 @@ def _run_job(job: dict[str, Any]) -> tuple[Callable[[socket.socket], None], bool
         with only_imaging_errors():
             value, array = OPERATIONS[job["operation"]].run(job["arguments"])
     except ImagingError as error:
+        if isinstance(error.__cause__, MemoryError) and _machine_is_short():
+            error = DecoderUnavailable("The machine is short of memory at the moment.")
         # A frame that is not there says nothing against the file; anything else may have harmed a decoder.
         return partial(messages.send, message=messages.error_message(error)), isinstance(error, NoSuchFrame)
     return partial(messages.send_result, value=value, array=array), True
+
+
+def _machine_is_short() -> bool:
+    """Whether the machine could not have given what this process was still allowed: then a failed allocation says
+    nothing of the file. Where it cannot be told, the limit is believed."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            known = dict(line.split(":", 1) for line in lines)
+        available = int(known["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return False
+    return limit != resource.RLIM_INFINITY and available < limit - _mapped_bytes()
+
+
+def _mapped_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
 
 
 _memory_limited = False
@@ -262,11 +282,9 @@ def _apply_limits(limits: dict[str, Any]) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (cpu if hard == resource.RLIM_INFINITY else min(cpu, hard), hard))
     if _memory_limited:
         return
-    with open("/proc/self/statm", encoding="ascii") as statm:
-        mapped = int(statm.read().split()[0]) * resource.getpagesize()
     for which, value in (
         (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_AS, mapped + int(limits["memory_bytes"])),
+        (resource.RLIMIT_AS, _mapped_bytes() + int(limits["memory_bytes"])),
         (resource.RLIMIT_FSIZE, _MAX_OUTPUT_BYTES),
         (resource.RLIMIT_NOFILE, 64),
     ):

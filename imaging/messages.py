@@ -138,6 +138,9 @@ def _error_of(head: dict[str, Any]) -> ImagingError:
     died = head.get("died")
     if died in (-signal.SIGALRM, -signal.SIGXCPU):
         return errors.TooLarge("Decoding this file takes too long.", code="too_slow")
-    if died in (-signal.SIGKILL, -signal.SIGXFSZ):
+    if died == -signal.SIGXFSZ:
         return errors.TooLarge("Decoding this file needs more memory than one file may have.")
+    if died == -signal.SIGKILL:
+        # None of our own limits does this: the kernel wanted memory for somebody else, or a person ended it.
+        return errors.DecoderUnavailable("The decoder was stopped because the machine ran short of memory.")
     return errors.DamagedFile("The file is damaged: its decoder failed on it.", code="decoder_crashed")

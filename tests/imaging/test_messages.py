@@ -96,7 +96,7 @@ def test_an_answer_that_contradicts_itself_is_refused(pair: Any, head: Any) -> N
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        ({"died": -9}, TooLarge),
+        ({"died": -9}, DecoderUnavailable),
         ({"died": -14}, TooLarge),
         ({"died": -11}, DamagedFile),
         ({"unavailable": True}, DecoderUnavailable),

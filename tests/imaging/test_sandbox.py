@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,8 +19,8 @@ import pytest
 from PIL import Image
 
 from bench import decoding
-from imaging import operations, sandbox
-from imaging.errors import DamagedFile, ImagingError, NoSuchFrame, TooLarge
+from imaging import fork_server, messages, operations, sandbox
+from imaging.errors import DamagedFile, DecoderUnavailable, ImagingError, NoSuchFrame, TooLarge
 from imaging.operations import OPERATIONS, Operation
 from imaging.phantoms.phantom import Phantom
 from imaging.sandbox import Limits, Sandbox
@@ -95,7 +96,9 @@ def test_too_much_time_is_refused_and_the_next_file_is_read(large_picture: Path,
         hasty.close()
 
 
-def test_a_crashed_decoder_is_an_error_of_that_file_only(own: Sandbox, picture: Path, tmp_path: Path) -> None:
+def test_a_crashed_decoder_is_an_error_of_that_file_only_and_a_killed_one_of_the_machine(
+    own: Sandbox, picture: Path, tmp_path: Path
+) -> None:
     fork_server = fork_server_of(own)
     with pytest.raises(
         ImagingError
@@ -113,13 +116,19 @@ def test_a_crashed_decoder_is_an_error_of_that_file_only(own: Sandbox, picture: 
         except ImagingError as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=decode)
-    thread.start()
-    assert eventually(fork_server.children, seconds=60)
-    fork_server.children()[0].send_signal(signal.SIGSEGV)
-    thread.join()
-    assert isinstance(outcome[0], DamagedFile)
-    assert outcome[0].code == "decoder_crashed"
+    def killed_by(number: signal.Signals) -> ImagingError:
+        outcome.clear()
+        thread = threading.Thread(target=decode)
+        thread.start()
+        assert eventually(fork_server.children, seconds=60)
+        fork_server.children()[0].send_signal(number)
+        thread.join()
+        return outcome[0]
+
+    crashed = killed_by(signal.SIGSEGV)
+    assert isinstance(crashed, DamagedFile) and crashed.code == "decoder_crashed"
+    # what the kernel does when the machine runs short of memory says nothing of the file
+    assert isinstance(killed_by(signal.SIGKILL), DecoderUnavailable)
     assert own.call(operations.describe, picture).kind == "image"
     assert own._process is not None and own._process.pid == fork_server.pid
 
@@ -239,3 +248,24 @@ def test_strips_of_a_slide_come_one_by_one(section_file: Path) -> None:
     assert sum(strip.shape[0] for _, strip in strips) == whole.shape[0]
     with pytest.raises(NoSuchFrame):
         sandbox.SHARED.call(operations.slide_strip, section_file, 2.0, whole.shape[0], 64)
+
+
+@pytest.mark.parametrize(("short", "kind"), [(False, TooLarge), (True, DecoderUnavailable)])
+def test_memory_that_the_machine_lacks_is_not_the_files_fault(
+    monkeypatch: pytest.MonkeyPatch, short: bool, kind: type[ImagingError]
+) -> None:
+    """A failed allocation is the file's fault where the machine could have given what was still allowed."""
+
+    def read(path: str) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setitem(OPERATIONS, "read", Operation(read))
+    monkeypatch.setattr(fork_server, "_apply_limits", lambda limits: None)
+    monkeypatch.setattr(fork_server, "_machine_is_short", lambda: short)
+    answer, kept = fork_server._run_job({"operation": "read", "arguments": {"path": "x"}, "limits": {}})
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        answer(theirs)
+        with pytest.raises(kind):
+            messages.receive_result(ours)
+    assert not kept
