@@ -67,13 +67,26 @@ class ImageFacts(_Frozen):
     frame_time_ms: float | None = Field(default=None, gt=0)
 
 
+class AsSent(_Frozen):
+    """A value that says who or which, as the header has it, where it is not used, used otherwise, or not written as
+    the standard asks."""
+
+    field: str = Field(description="as the API names it: patient.birth_date, study_instance_uid, …")
+    sent: str = Field(description="bytes that could not be read are escaped: \\xcd\\xf5")
+    used: str | None = Field(default=None, description="None where it could not be used")
+    note: str
+
+
 class DicomHeader(_Frozen):
     """What the platform needs of a DICOM header. Text has no control characters and is at most 256
     characters; dates are ISO (YYYY-MM-DD); a missing or unusable value is None and, where it matters, named
     in `Description.remarks`."""
 
     patient_id: str | None = None
-    patient_name: str | None = Field(default=None, description="DICOM person name, components joined by ^")
+    patient_name: str | None = Field(
+        default=None, description="DICOM person name: components joined by ^, groups by ="
+    )
+    patient_id_issuer: str | None = None
     patient_birth_date: str | None = None
     patient_sex: Literal["F", "M", "O"] | None = None
     accession_number: str | None = None
@@ -98,6 +111,7 @@ class DicomHeader(_Frozen):
     institution: str | None = None
     burned_in_annotation: bool | None = None
     container_identifier: str | None = Field(default=None, description="slide barcode")
+    as_sent: tuple[AsSent, ...] = ()
 
 
 class SlideLevel(_Frozen):

@@ -11,13 +11,13 @@ from imaging.formats import MEDIA_TYPES
 from imaging.pixels import Pixels
 
 
-def describe(path: Path, *, prove: bool) -> Description:
+def describe(path: Path, *, prove: bool, charset: str | None = None) -> Description:
     """See `imaging.reader.describe`."""
     file = open_dicom(path)
     try:
         form = dicom_frames.pixel_format(file)
         dicom_frames.check_lengths(file, form)
-        header, remarks = dicom_header.header_of(file.header, file.transfer_syntax)
+        header, remarks = dicom_header.header_of(file.header, file.transfer_syntax, charset)
         if file.assumed_transfer_syntax:
             remarks.append("The file does not name its transfer syntax; it was told from its first element.")
         if dicom_slides.is_tiled(file.header):

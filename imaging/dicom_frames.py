@@ -24,7 +24,7 @@ from pydicom.uid import (
 
 from imaging import codestreams
 from imaging.dicom_file import DicomFile
-from imaging.dicom_header import integer, text
+from imaging.dicom_values import integer, text
 from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, UnsupportedEncoding
 from imaging.limits import MAX_FRAME_BYTES, MAX_FRAMES, check_frame
 

@@ -4,20 +4,15 @@ None, and one that the platform should hear of leaves a remark."""
 from __future__ import annotations
 
 import datetime
-import math
-import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
+from imaging import dicom_identity
 from imaging.description import DicomHeader, Spacing, Window
-
-_UID = re.compile(r"^[0-9]+(\.[0-9]+)+$")
-_PROPER_UID = re.compile(r"^[0-2](\.(0|[1-9][0-9]*))+$")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff\ud800-\udfff]+")
-_TEXT_LIMIT = 256
+from imaging.dicom_values import integer, items, number, numbers, text
 
 # DICOM PS3.16 CID 4014, SNOMED CT and the older SNOMED-RT codes.
 _VIEWS = {
@@ -38,77 +33,28 @@ _SIDES: dict[str, Literal["L", "R", "B"]] = {
 }  # fmt: skip
 
 
-def text(dataset: Dataset, keyword: str, limit: int = _TEXT_LIMIT) -> str | None:
-    """The value as one line of text without control or direction characters, None where empty."""
-    try:
-        value = dataset.get(keyword)
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        if not isinstance(value, str) and hasattr(value, "__iter__") and not hasattr(value, "components"):
-            value = "\\".join(str(item) for item in value)
-        cleaned = _CONTROL.sub(" ", str(value if value is not None else "")).strip()
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:
-        return None
-    return cleaned[:limit].strip() or None
-
-
-def number(dataset: Dataset, keyword: str) -> float | None:
-    """The first value as a finite number, else None."""
-    found = numbers(dataset, keyword)
-    return found[0] if found else None
-
-
-def numbers(dataset: Dataset, keyword: str) -> list[float]:
-    """All values as finite numbers; empty where any is not."""
-    try:
-        value = dataset.get(keyword)
-        if value is None or value == "":
-            return []
-        many = value if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
-        found = [float(item) for item in many]
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:
-        return []
-    return found if all(math.isfinite(item) for item in found) else []
-
-
-def integer(dataset: Dataset, keyword: str) -> int | None:
-    """The first value as an integer, else None."""
-    found = number(dataset, keyword)
-    return int(found) if found is not None and abs(found) < 2**31 else None
-
-
-def items(dataset: Dataset, keyword: str) -> list[Dataset]:
-    """The items of a sequence, empty where it is none."""
-    try:
-        value = dataset.get(keyword)
-        return [item for item in value or [] if isinstance(item, Dataset)]
-    except (MemoryError, RecursionError):
-        raise
-    except Exception:
-        return []
-
-
-def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list[str]]:
+def header_of(
+    dataset: Dataset, transfer_syntax: UID, charset: str | None = None
+) -> tuple[DicomHeader, list[str]]:
     """The facts of the header, and remarks on what is missing or unusable.
 
     Side and view come from where the object at hand keeps them: Image Laterality, Laterality, functional groups or
     anatomic region modifiers (PS3.3 10.5, C.7.6.16.2.8); View Code Sequence (CID 4014), else View Position.
+
+    `charset` is the site's default character set, for a header that names none.
     """
-    remarks: list[str] = []
+    who = dicom_identity.Identity(dataset, charset)
     header = DicomHeader(
-        patient_id=text(dataset, "PatientID"),
-        patient_name=_person_name(dataset),
-        patient_birth_date=_date(dataset, "PatientBirthDate", remarks),
+        patient_id=who.identifier("PatientID", "patient.id"),
+        patient_id_issuer=who.issuer(),
+        patient_name=who.person_name(),
+        patient_birth_date=who.birth_date(),
         patient_sex=_one_of(dataset, "PatientSex", ("F", "M", "O")),
-        accession_number=text(dataset, "AccessionNumber"),
-        study_instance_uid=_uid(dataset, "StudyInstanceUID", remarks),
-        series_instance_uid=_uid(dataset, "SeriesInstanceUID", remarks),
-        sop_instance_uid=_uid(dataset, "SOPInstanceUID", remarks),
-        sop_class_uid=_uid(dataset, "SOPClassUID", remarks),
+        accession_number=who.identifier("AccessionNumber", "accession_number"),
+        study_instance_uid=who.uid("StudyInstanceUID", "study_instance_uid"),
+        series_instance_uid=who.uid("SeriesInstanceUID", "series_instance_uid"),
+        sop_instance_uid=who.uid("SOPInstanceUID", "sop_instance_uid"),
+        sop_class_uid=who.uid("SOPClassUID", "sop_class_uid"),
         transfer_syntax_uid=str(transfer_syntax),
         modality=text(dataset, "Modality", 16),
         laterality=_laterality(dataset),
@@ -117,7 +63,7 @@ def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list
         presentation_intent=_one_of(
             dataset, "PresentationIntentType", ("FOR PRESENTATION", "FOR PROCESSING")
         ),
-        study_date=_date(dataset, "StudyDate", remarks),
+        study_date=who.study_date(),
         study_time=_time(dataset, "StudyTime"),
         study_description=text(dataset, "StudyDescription"),
         series_description=text(dataset, "SeriesDescription"),
@@ -128,8 +74,9 @@ def header_of(dataset: Dataset, transfer_syntax: UID) -> tuple[DicomHeader, list
         institution=text(dataset, "InstitutionName"),
         burned_in_annotation={"YES": True, "NO": False}.get(text(dataset, "BurnedInAnnotation") or ""),
         container_identifier=text(dataset, "ContainerIdentifier"),
+        as_sent=tuple(who.as_sent),
     )
-    return header, remarks
+    return header, who.remarks
 
 
 def window_of(dataset: Dataset) -> Window | None:
@@ -213,37 +160,6 @@ def _ultrasound_spacing(dataset: Dataset) -> Spacing | None:
 def _one_of(dataset: Dataset, keyword: str, allowed: tuple[str, ...]) -> Any:
     value = (text(dataset, keyword) or "").upper()
     return value if value in allowed else None
-
-
-def _person_name(dataset: Dataset) -> str | None:
-    """All components, trailing empty ones dropped; the alphabetic group where there are several."""
-    name = text(dataset, "PatientName", 1024)
-    if name is None:
-        return None
-    groups = [group.rstrip("^ ").strip() for group in name.split("=")]
-    return next((group[:_TEXT_LIMIT] for group in groups if group), None)
-
-
-def _uid(dataset: Dataset, keyword: str, remarks: list[str]) -> str | None:
-    value = (text(dataset, keyword) or "").replace(" ", "")
-    if len(value) <= 64 and _UID.match(value):
-        if not _PROPER_UID.match(value):
-            remarks.append(f"{keyword} is not written as the standard asks; it is kept as it is.")
-        return value
-    remarks.append(f"{keyword} is missing." if not value else f"{keyword} is not a valid UID.")
-    return None
-
-
-def _date(dataset: Dataset, keyword: str, remarks: list[str]) -> str | None:
-    value = text(dataset, keyword)
-    if value is None:
-        return None
-    try:
-        found = datetime.datetime.strptime(value.replace(".", "").replace("-", "")[:8], "%Y%m%d").date()
-    except ValueError:
-        remarks.append(f"{keyword} is not a date.")
-        return None
-    return found.isoformat() if found.year >= 1800 else None
 
 
 def _time(dataset: Dataset, keyword: str) -> str | None:

@@ -149,11 +149,11 @@ _CARRIERS: dict[Any, _Carrier[Any]] = {
 
 
 @operation
-def describe(path: str | Path, *, prove: bool = True) -> Description:
+def describe(path: str | Path, *, prove: bool = True, charset: str | None = None) -> Description:
     """See `imaging.reader.describe`."""
     from imaging import reader
 
-    return reader.describe(path, prove=prove)
+    return reader.describe(path, prove=prove, charset=charset)
 
 
 @operation

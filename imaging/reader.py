@@ -14,7 +14,7 @@ from imaging.errors import only_imaging_errors
 from imaging.pixels import Pixels
 
 
-def describe(path: str | Path, *, prove: bool = True) -> Description:
+def describe(path: str | Path, *, prove: bool = True, charset: str | None = None) -> Description:
     """Say what the file is.
 
     Parameters
@@ -24,6 +24,8 @@ def describe(path: str | Path, *, prove: bool = True) -> Description:
     prove
         Decode pixels too: the first frame completely, and every other frame's bytes are counted; of a slide the
         smallest level and a part in the middle of every level.
+    charset
+        The character set of the site's devices, as a DICOM defined term, for headers that name none.
 
     Raises
     ------
@@ -33,7 +35,7 @@ def describe(path: str | Path, *, prove: bool = True) -> Description:
     with only_imaging_errors():
         found = formats.sniff(Path(path))
         if found == "dicom":
-            return dicom.describe(Path(path), prove=prove)
+            return dicom.describe(Path(path), prove=prove, charset=charset)
         if found == "tiff" and slides.is_slide(Path(path)):
             return slides.describe(Path(path), prove=prove)
         return plain.describe(Path(path), found, prove=prove)

@@ -123,3 +123,13 @@ def reasons(response: Any) -> list[tuple[str | None, str | None]]:
     problem = response.json()
     assert problem["status"] == response.status_code
     return [(error.get("field"), error.get("file")) for error in problem["errors"]]
+
+
+def with_value(data: bytes, tag: tuple[int, int], vr: str, raw: bytes) -> bytes:
+    """A file of `dicom` with other bytes in one of its short values: what no library would write."""
+    group, element = tag
+    key = group.to_bytes(2, "little") + element.to_bytes(2, "little") + vr.encode()
+    at = data.index(key, 132)
+    old = int.from_bytes(data[at + 6 : at + 8], "little")
+    raw += b"\0" * (len(raw) % 2) if vr == "UI" else b" " * (len(raw) % 2)
+    return data[: at + 6] + len(raw).to_bytes(2, "little") + raw + data[at + 8 + old :]

@@ -18,7 +18,7 @@ from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import route
 from cad_platform.studies.models import Study
-from cad_platform.studies.post import is_uid
+from imaging.identity import is_uid, without_padding
 
 
 def jobs_of(actor: Actor, study: Study) -> QuerySet[AnalysisJob]:
@@ -152,9 +152,8 @@ def study_to_analyse(actor: Actor, study_instance_uid: str) -> Study:
         Several sites have it, and an administrator asks.
     """
     require(actor, "study.reanalyse")
-    found = (
-        Study.objects.filter(study_instance_uid=study_instance_uid) if is_uid(study_instance_uid) else None
-    )
+    uid = without_padding(study_instance_uid)
+    found = Study.objects.filter(study_instance_uid=uid) if is_uid(uid) else None
     if found is not None and actor.site_id is not None:
         found = found.filter(site_id=actor.site_id)
     # One that was withdrawn only where there is no other, as everywhere.

@@ -173,12 +173,14 @@ class QuarantinedFileAnswer(Answer):
 
 
 class DifferenceAnswer(Answer):
-    """The post overrode a header."""
+    """Something in a header is not used as it stands, contradicts something else, or is kept although it is not
+    written as the standard asks (`used` is then the same)."""
 
     file: str
     field: str
-    header: str
+    header: str = Field(description="As sent; bytes that cannot be read are escaped")
     used: str
+    note: str = Field("", description="Why, in a sentence, where the study part is not the reason")
 
 
 class StudySummary(Answer):
@@ -229,7 +231,7 @@ class ReceiptAnswer(Answer):
     state: StudyState
     created: bool
     images: list[ReceiptImage]
-    overridden: list[str] = Field(description="Fields in which the study part overrode a header")
+    overridden: list[str] = Field(description="Fields in which something else is used than a header says")
 
 
 class WithdrawRequest(BaseModel):

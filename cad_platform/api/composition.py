@@ -25,6 +25,7 @@ from cad_platform.reading.case_state import (
 from cad_platform.reporting import selectors as reports
 from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
+from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
 
 
@@ -100,7 +101,7 @@ def receipt(request: Request, actor: Actor, study: Study, *, created: bool) -> a
             )
             for image in studies.received_images(actor, study)
         ],
-        overridden=sorted({difference["field"] for difference in study.header_differences}),
+        overridden=changed_fields(study.header_differences),
     )
 
 

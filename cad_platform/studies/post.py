@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
@@ -20,15 +19,9 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.studies.typed_text import has_controls
+from imaging.identity import is_birth_date, is_uid, without_padding
 
-#: DICOM PS3.5 9.1; a component has no leading zero.
-_UID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _MAX_ERRORS = 20
-
-
-def is_uid(text: str) -> bool:
-    """Whether it is a DICOM unique identifier."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
 
 
 def trimmed(text: str) -> str:
@@ -48,6 +41,7 @@ def _refuse_controls(text: str, but: str = "") -> str:
 
 
 def _uid(text: str) -> str:
+    text = without_padding(text)
     if not is_uid(text):
         raise PydanticCustomError("uid", "is not a DICOM UID: digits and dots, at most 64 characters")
     return text
@@ -62,7 +56,7 @@ def _lower(value: Any) -> Any:
 
 
 def _born(value: date) -> date:
-    if not date(1850, 1, 1) <= value <= date.today():
+    if not is_birth_date(value):
         raise PydanticCustomError("birth_date", "is not a date of birth")
     return value
 

@@ -24,7 +24,8 @@ from cad_platform.core.errors import (
     UnsupportedMedia,
 )
 from cad_platform.patients.services import Demographics, same_name
-from cad_platform.studies.post import ImagePart, StudyPost, is_uid
+from cad_platform.studies import identity
+from cad_platform.studies.post import ImagePart, StudyPost
 from imaging import sandbox
 from imaging.description import Description, DicomHeader
 from imaging.errors import DecoderUnavailable, ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
@@ -211,7 +212,7 @@ class _Merge:
         study_uid = self._agreed_value(
             "study_instance_uid",
             post.study_instance_uid or "",
-            lambda header: header.study_instance_uid if is_uid(header.study_instance_uid or "") else None,
+            lambda header: header.study_instance_uid,
         )
         one_study = bool(post.study_instance_uid)
         accession = self._agreed_value(
@@ -228,6 +229,14 @@ class _Merge:
         images = self._images()
         if self.errors:
             raise Invalid("The post contradicts itself; nothing was stored.", errors=tuple(self.errors))
+        study_uid_used = study_uid or mint_uid()
+        for image in images:
+            minted = {
+                "study_instance_uid": study_uid_used,
+                "series_instance_uid": image.series_instance_uid,
+                "sop_instance_uid": image.sop_instance_uid,
+            }
+            self.differences += identity.sent_otherwise(image.file.name, image.header, minted)
         return ReceivedStudy(
             patient_id=patient_id,
             demographics=Demographics(name, date.fromisoformat(born) if born else None, sex),
@@ -235,11 +244,11 @@ class _Merge:
             modality=modality,
             procedure=procedure[:200],
             priority=post.priority,
-            study_instance_uid=study_uid or mint_uid(),
+            study_instance_uid=study_uid_used,
             uid_given=bool(study_uid),
             study_date=date.fromisoformat(dates[0]) if dates else None,
             images=tuple(images),
-            differences=tuple(self.differences),
+            differences=tuple(identity.without_repeats(self.differences)),
         )
 
     def _headers(self) -> list[DicomHeader]:
@@ -331,8 +340,6 @@ class _Merge:
         for file, description in self.files:
             header = description.header or DicomHeader()
             uid = header.sop_instance_uid or ""
-            if not is_uid(uid):
-                uid = ""
             if uid and uid in by_uid:
                 self._add_error(
                     "files", f"The file has the SOP Instance UID of {by_uid[uid].name}.", file.name
@@ -347,7 +354,7 @@ class _Merge:
                     description=description,
                     sop_instance_uid=uid or mint_uid(),
                     minted=not uid,
-                    series_instance_uid=series if is_uid(series) else plain_series,
+                    series_instance_uid=series or plain_series,
                     laterality=self._image_value(
                         file, "laterality", part.laterality, _one_side(header.laterality)
                     ),

@@ -12,7 +12,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
-from cad_platform.studies.post import is_uid
+from imaging.identity import is_uid, without_padding
 
 
 def studies_for(actor: Actor) -> QuerySet[Study]:
@@ -35,8 +35,9 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
     require(actor, "study.view")
     assert actor.site_id is not None
     # Whatever stands in an address: NUL, for one, is no question to ask a database.
-    study = is_uid(study_instance_uid) and (
-        Study.objects.filter(site_id=actor.site_id, study_instance_uid=study_instance_uid)
+    uid = without_padding(study_instance_uid)
+    study = is_uid(uid) and (
+        Study.objects.filter(site_id=actor.site_id, study_instance_uid=uid)
         .select_related("patient", "site", "withdrawn_by")
         .order_by(F("withdrawn_at").desc(nulls_first=True))
         .first()

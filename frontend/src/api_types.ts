@@ -62,12 +62,21 @@ export interface components {
              */
             reason?: string;
         };
-        /** @description The post overrode a header. */
+        /**
+         * @description Something in a header is not used as it stands, contradicts something else, or is kept although it is not
+         *     written as the standard asks (`used` is then the same).
+         */
         DifferenceAnswer: {
             file: string;
             field: string;
+            /** @description As sent; bytes that cannot be read are escaped */
             header: string;
             used: string;
+            /**
+             * @description Why, in a sentence, where the study part is not the reason
+             * @default
+             */
+            note?: string;
         };
         /** @description A place in an image that the model marks. */
         Finding: {
@@ -406,7 +415,7 @@ export interface components {
             state: "complete" | "analysed" | "quarantined";
             created: boolean;
             images: components["schemas"]["ReceiptImage"][];
-            /** @description Fields in which the study part overrode a header */
+            /** @description Fields in which something else is used than a header says */
             overridden: string[];
         };
         ReceiptImage: {

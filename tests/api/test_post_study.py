@@ -316,7 +316,7 @@ class TestTheStudyPart:
             ({"patient": "P"}, "study.patient"),
             ({"modality": "CT"}, "study.modality"),
             ({"priority": "now"}, "study.priority"),
-            ({"study_instance_uid": "1.02.3"}, "study.study_instance_uid"),
+            ({"study_instance_uid": "1.2.x"}, "study.study_instance_uid"),
             ({"study_instance_uid": "2.25." + "9" * 70}, "study.study_instance_uid"),
             ({"acession_number": "typo"}, "study.acession_number"),
             ({"images": [{"file": "a.png", "view": "C\0"}]}, "study.images[0].view"),
