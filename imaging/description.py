@@ -42,6 +42,37 @@ class SideClaim(_Frozen):
     side: Literal["L", "R", "B"]
 
 
+class Concatenation(_Frozen):
+    """Which part of an image that was cut into several files this one is (PS3.3 C.7.6.16.2.2.4)."""
+
+    uid: str
+    number: int = Field(ge=1, description="In-concatenation Number")
+    total: int | None = Field(default=None, ge=1, description="how many parts there are, where it is said")
+    offset: int | None = Field(default=None, ge=0, description="frames in the parts before it, where said")
+    frames: int = Field(ge=1, description="frames of this part")
+
+
+class SlidePart(_Frozen):
+    """What one file of a whole slide says of itself (PS3.3 C.8.12.4). `imaging.slide_parts` puts them together."""
+
+    role: Literal["volume", "thumbnail", "label", "overview"] = Field(
+        description="Image Type value 3; only volumes are levels of a slide"
+    )
+    tiled: bool = Field(default=True, description="whether its frames say where they lie")
+    columns: int = Field(ge=1, description="of the total pixel matrix")
+    rows: int = Field(ge=1)
+    um_per_px: Spacing | None = None
+    resampled: bool = Field(default=False, description="made from a finer level")
+    pyramid: str = Field(default="", description="Pyramid UID")
+    container: str = Field(default="", description="Container Identifier: the slide's barcode")
+    frame_of_reference: str = ""
+    focal_planes_um: tuple[float, ...] = Field(
+        default=(0.0,), description="heights above the slide's surface"
+    )
+    optical_paths: tuple[str, ...] = ("",)
+    concatenation: Concatenation | None = None
+
+
 class ImageFacts(_Frozen):
     """What decides how an image hangs, whether it is scored, and how it is measured. Kept with the image as it is."""
 
@@ -65,6 +96,7 @@ class ImageFacts(_Frozen):
     spacing_um: Spacing | None = Field(default=None, description="(x, y); None where one pair cannot be true")
     regions: tuple[Region, ...] = ()
     frame_time_ms: float | None = Field(default=None, gt=0)
+    slide_part: SlidePart | None = Field(default=None, description="of a DICOM whole-slide file")
 
 
 class AsSent(_Frozen):
@@ -123,13 +155,16 @@ class SlideLevel(_Frozen):
 
 
 class SlideGeometry(_Frozen):
-    """The pyramid of a whole-slide file."""
+    """The pyramid of a whole slide, in one file or in several."""
 
     vendor: str
     levels: tuple[SlideLevel, ...]
     mpp: Spacing | None = Field(default=None, description="µm per pixel at level 0, (x, y)")
     objective_power: float | None = None
     dzi_levels: int = Field(description="number of DeepZoom levels, 1×1 to full size")
+    focal_planes_um: tuple[float, ...] = Field(default=(0.0,), description="from the glass upwards")
+    optical_paths: tuple[str, ...] = Field(default=("",), description="their names; the first is shown")
+    missing: tuple[str, ...] = Field(default=(), description="sentences: what of the slide is not there")
 
 
 class Description(_Frozen):

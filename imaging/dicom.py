@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imaging import dicom_frames, dicom_header, dicom_pixels, dicom_slides, slides
-from imaging.description import Description
+from pydicom.dataset import Dataset
+
+from imaging import dicom_frames, dicom_header, dicom_pixels, dicom_slides, dicom_values, slides
+from imaging.description import Description, ImageFacts
 from imaging.dicom_file import open_dicom
+from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.formats import MEDIA_TYPES
 from imaging.pixels import Pixels
 
@@ -20,8 +23,19 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
         header, remarks = dicom_header.header_of(file.header, file.transfer_syntax, charset)
         if file.assumed_transfer_syntax:
             remarks.append("The file does not name its transfer syntax; it was told from its first element.")
-        if dicom_slides.is_tiled(file.header):
-            return dicom_slides.describe(file, form, header, remarks, prove=prove)
+        part = dicom_slides.part_of(file.header, form.frames)
+        if part is not None and part.tiled:
+            slide = slides.Slide(DicomLevels([open_tiles(file)]))
+            found = slides.description_of(slide, MEDIA_TYPES["dicom"], prove=prove)
+            return found.model_copy(
+                update={
+                    "header": header,
+                    "facts": ImageFacts(image_type=_image_type(file.header), slide_part=part),
+                    "pixel_spacing_source": dicom_header.spacing_of(file.header)[1],
+                    "encoded_photometric": form.photometric,
+                    "remarks": (*remarks, *found.remarks),
+                }
+            )
         if dicom_slides.lacks_positions(file.header) and form.frames > 1:
             remarks.append("The slide's tiles do not say where they lie; they are separate frames.")
         spacing, source = dicom_header.spacing_of(file.header)
@@ -42,6 +56,7 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             pixel_spacing_source=source,
             window=dicom_header.window_of(file.header) if photometric != "RGB" else None,
             header=header,
+            facts=ImageFacts(image_type=_image_type(file.header), slide_part=part),
             remarks=tuple(remarks),
         )
     finally:
@@ -59,3 +74,7 @@ def read(path: Path, frame: int) -> Pixels:
         return dicom_pixels.decode(file, form, frame)
     finally:
         file.close()
+
+
+def _image_type(header: Dataset) -> tuple[str, ...]:
+    return tuple(filter(None, (dicom_values.text(header, "ImageType") or "").split("\\")))

@@ -27,6 +27,7 @@ from typing import Any
 
 from imaging import messages
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame, only_imaging_errors
+from imaging.limits import MAX_SLIDE_FILES
 from imaging.operations import OPERATIONS
 
 JOBS_PER_CHILD = 200
@@ -35,6 +36,8 @@ RECYCLED_ABOVE_BYTES = 768 * 1024**2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _MAX_OUTPUT_BYTES = 2 * 1024**3
+#: Those of the two slides that stay open and of one that is being opened, and some.
+_MOST_OPEN_FILES = 64 + 3 * MAX_SLIDE_FILES
 
 
 def main() -> None:
@@ -286,7 +289,7 @@ def _apply_limits(limits: dict[str, Any]) -> None:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_AS, _mapped_bytes() + int(limits["memory_bytes"])),
         (resource.RLIMIT_FSIZE, _MAX_OUTPUT_BYTES),
-        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_NOFILE, _MOST_OPEN_FILES),
     ):
         _, hard = resource.getrlimit(which)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

@@ -12,6 +12,8 @@ MAX_INFLATED_BYTES = 512 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024 * 1024
 MAX_SLIDE_SIDE = 2_000_000
 MAX_TILE_SIDE = 8_192
+MAX_SLIDE_FILES = 200
+"""Files of one slide: levels, focal planes and parts of concatenations, all open at a time."""
 
 
 def check_frame(rows: int, columns: int, samples: int, bytes_per_sample: int) -> None:

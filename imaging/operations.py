@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
@@ -33,11 +33,14 @@ R = TypeVar("R")
 Box = tuple[float, float, float, float]
 """A part of a slide: `(x0, y0, x1, y1)` in level-0 pixels, x to the right, y down."""
 
+SlideFiles = str | Path | Sequence[str | Path]
+"""The file of a slide, or its files in any order."""
+
 Array = NDArray[Any] | bytes | None
 """What travels beside a JSON value, in shared memory."""
 
 _OPEN_SLIDES = 2
-_open_slides: dict[tuple[str, int, int, int], slides.Slide] = {}
+_open_slides: dict[tuple[tuple[str, int, int, int], ...], slides.Slide] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class Operation(Generic[P, R]):
     def arguments(self, *args: P.args, **kwargs: P.kwargs) -> dict[str, Any]:
         """The arguments by name, as JSON takes them. Raises `TypeError` for what the function does not take."""
         bound = self._signature.bind(*args, **kwargs).arguments
-        return {name: os.fspath(each) if isinstance(each, Path) else each for name, each in bound.items()}
+        return {name: _plain(each) for name, each in bound.items()}
 
     def run(self, arguments: dict[str, Any]) -> tuple[Any, Array]:
         """In the decoding process: do it. Returns the result as `result` takes it."""
@@ -72,6 +75,13 @@ class Operation(Generic[P, R]):
             return self._carrier.unpack(value, array)
         except (ValueError, TypeError) as error:
             raise DamagedFile("The decoder's answer is not what was asked for.") from error
+
+
+def _plain(value: Any) -> Any:
+    """Paths, alone or several, as JSON takes them."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return os.fspath(value) if isinstance(value, Path) else value
 
 
 OPERATIONS: dict[str, Operation[..., Any]] = {}
@@ -189,23 +199,45 @@ def rendered(
 
 
 @operation
-def slide_dzi(path: str | Path) -> str:
+def describe_slide(files: SlideFiles, *, prove: bool = True) -> Description:
+    """What all the files of a slide are together. Raises `NotAnImage` (code `not_a_slide`) for an image."""
+    from imaging import slides
+
+    return slides.describe(files, prove=prove)
+
+
+@operation
+def slide_dzi(files: SlideFiles) -> str:
     """The DeepZoom descriptor (XML) of a slide. Raises `NotAnImage` (code `not_a_slide`) for an image."""
     from imaging import slides
 
-    with slides.open_slide(path) as slide:
+    with slides.open_slide(files) as slide:
         return slide.dzi()
 
 
 @operation
-def slide_tile(path: str | Path, level: int, column: int, row: int) -> bytes:
-    """One DeepZoom tile (JPEG). Raises `NoSuchFrame` outside the slide."""
-    return _open_cached(Path(path)).tile(level, column, row)
+def slide_tile(
+    files: SlideFiles, level: int, column: int, row: int, *, plane: int | None = None, path: int | None = None
+) -> bytes:
+    """One DeepZoom tile (JPEG) of a focal plane and an optical path, by default those shown first.
+
+    Raises `NoSuchFrame` outside the slide.
+    """
+    return _open_cached(files).show(plane, path).tile(level, column, row)
+
+
+@operation
+def slide_thumbnail(files: SlideFiles, longest: int = 512) -> bytes:
+    """A JPEG of the whole section, at most `longest` pixels along its longer side."""
+    from imaging import slides
+
+    with slides.open_slide(files) as slide:
+        return slides.encode_jpeg(slide.overview(longest))
 
 
 @operation
 def read_slide(
-    path: str | Path,
+    files: SlideFiles,
     box: Box | None = None,
     *,
     um_per_px: float | None = None,
@@ -218,7 +250,7 @@ def read_slide(
     """
     from imaging import slides
 
-    with slides.open_slide(path) as slide:
+    with slides.open_slide(files) as slide:
         x0, y0, x1, y1 = box or (0.0, 0.0, float(slide.columns), float(slide.rows))
         if um_per_px is not None:
             downsample = slide.downsample_for(um_per_px)
@@ -231,7 +263,7 @@ def read_slide(
 
 @operation
 def slide_strip(
-    path: str | Path, um_per_px: float, top: int, rows: int, native_um_per_px: float | None = None
+    files: SlideFiles, um_per_px: float, top: int, rows: int, native_um_per_px: float | None = None
 ) -> Strip:
     """Rows `top` to `top + rows` of the slide at `um_per_px`.
 
@@ -240,19 +272,20 @@ def slide_strip(
     """
     from imaging import slides
 
-    with slides.open_slide(path) as slide:
+    with slides.open_slide(files) as slide:
         downsample = um_per_px / native_um_per_px if native_um_per_px else slide.downsample_for(um_per_px)
         return Strip(slide.strip(downsample, top, rows), max(1, round(slide.rows / downsample)))
 
 
-def _open_cached(path: Path) -> slides.Slide:
+def _open_cached(files: SlideFiles) -> slides.Slide:
     """Tiles come by the hundred from one slide; opening it costs more than a tile."""
     from imaging import slides
 
-    status = path.stat()
-    key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+    paths = slides.paths_of(files)
+    found = [(path, path.stat()) for path in paths]
+    key = tuple((str(path), each.st_ino, each.st_size, each.st_mtime_ns) for path, each in found)
     if key not in _open_slides:
-        _open_slides[key] = slides.open_slide(path)
+        _open_slides[key] = slides.open_slide(paths)
         if len(_open_slides) > _OPEN_SLIDES:
             _open_slides.pop(next(iter(_open_slides))).close()
     return _open_slides[key]

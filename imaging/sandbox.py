@@ -220,13 +220,18 @@ describe = SHARED.function(operations.describe)
 read = SHARED.function(operations.read)
 thumbnail = SHARED.function(operations.thumbnail)
 rendered = SHARED.function(operations.rendered)
+describe_slide = SHARED.function(operations.describe_slide)
 slide_dzi = SHARED.function(operations.slide_dzi)
 slide_tile = SHARED.function(operations.slide_tile)
+slide_thumbnail = SHARED.function(operations.slide_thumbnail)
 read_slide = SHARED.function(operations.read_slide)
 
 
 def slide_strips(
-    path: str | Path, um_per_px: float, rows_per_strip: int = 1024, native_um_per_px: float | None = None
+    files: operations.SlideFiles,
+    um_per_px: float,
+    rows_per_strip: int = 1024,
+    native_um_per_px: float | None = None,
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     """The whole slide at `um_per_px` from top to bottom, one strip in memory: (first row, H×W×3 uint8).
 
@@ -234,6 +239,6 @@ def slide_strips(
     """
     top, total = 0, 1
     while top < total:
-        strip = SHARED.call(operations.slide_strip, path, um_per_px, top, rows_per_strip, native_um_per_px)
+        strip = SHARED.call(operations.slide_strip, files, um_per_px, top, rows_per_strip, native_um_per_px)
         yield top, strip.values
         top, total = top + rows_per_strip, strip.total_rows

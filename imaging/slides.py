@@ -1,4 +1,5 @@
-"""Whole-slide files: any place at any resolution in bounded memory, and DeepZoom tiles for the browser.
+"""Whole slides, in one file or several: any place at any resolution in bounded memory, and DeepZoom tiles for the
+browser.
 
 Places are level-0 pixels, x to the right and y down; resolutions are µm per pixel. Everything is RGB uint8,
 white where the scanner saw nothing.
@@ -8,38 +9,55 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import deepzoom, formats
-from imaging.description import Description, SlideGeometry, SlideLevel, Spacing
-from imaging.dicom_file import open_dicom
-from imaging.dicom_slides import DicomTiles, is_tiled
+from imaging import deepzoom, formats, tiff_pages
+from imaging.description import Description, SlideGeometry, Spacing
+from imaging.dicom_file import DicomFile, open_dicom
+from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.errors import NoSuchFrame, NotAnImage, TooLarge
-from imaging.limits import MAX_FRAME_BYTES
+from imaging.limits import MAX_FRAME_BYTES, MAX_SLIDE_FILES
 from imaging.pixels import Pixels
-from imaging.tiff_levels import TiffLevels, open_tiff_levels
+from imaging.slide_source import Source
+from imaging.tiff_levels import open_tiff_levels
+from imaging.tiff_pages import SubIfdLevels
 
 OVERVIEW_SIDE = 4096
 _BAND_BYTES = 96 * 1024 * 1024
 _JPEG_QUALITY = 88
+_MOST_ENLARGED = 1 / 16
+#: A 40× scan has about 0.25 µm per pixel, a 20× one 0.5; a factor of more than this between the two is an error.
+_UM_TIMES_POWER, _CONTRADICTION = 10.0, 1.7
 
 Box = tuple[float, float, float, float]
 
 
+SlideFiles = str | Path | Sequence[str | Path]
+"""The file of a slide, or its files in any order."""
+
+
+def paths_of(files: SlideFiles) -> list[Path]:
+    """The files as paths."""
+    return [Path(files)] if isinstance(files, str | Path) else [Path(each) for each in files]
+
+
 def is_slide(path: Path) -> bool:
-    """Whether OpenSlide reads the TIFF as a scanner's file or as a pyramid. A plain TIFF, tiled or not, is an
-    image."""
+    """Whether the TIFF is a scanner's file or a pyramid. A plain TIFF, tiled or not, is an image."""
     import openslide
 
     vendor = openslide.OpenSlide.detect_format(str(path))
-    if vendor is None:
-        return False
-    if vendor != "generic-tiff":
+    if vendor is not None and vendor != "generic-tiff":
         return True
+    return _openslide_sees_levels(path) or tiff_pages.has_hidden_levels(path)
+
+
+def _openslide_sees_levels(path: Path) -> bool:
+    import openslide
+
     try:
         with openslide.OpenSlide(str(path)) as slide:
             return int(slide.level_count) > 1
@@ -47,45 +65,80 @@ def is_slide(path: Path) -> bool:
         return False
 
 
-def open_slide(path: str | Path) -> Slide:
-    """Open a whole-slide file, DICOM or TIFF. Close it, or use it as a context manager.
+def open_slide(files: SlideFiles) -> Slide:
+    """Open a whole slide, DICOM (one file or several) or TIFF. Close it, or use it as a context manager.
 
     Raises
     ------
     NotAnImage
-        The file is no slide (code `not_a_slide`), or nothing that is read here.
+        A file is no slide (code `not_a_slide`), or nothing that is read here.
     DamagedFile, TooLarge, UnsupportedEncoding
         It is one, and cannot be read.
     """
-    path = Path(path)
-    if formats.sniff(path) == "dicom":
-        file = open_dicom(path)
-        try:
-            if not is_tiled(file.header):
-                raise NotAnImage("The DICOM file is an image, not a whole slide.", code="not_a_slide")
-            return Slide(DicomTiles(file))
-        except BaseException:
-            file.close()
-            raise
-    if formats.sniff(path) != "tiff" or not is_slide(path):
+    paths = paths_of(files)
+    if not 0 < len(paths) <= MAX_SLIDE_FILES:
+        raise TooLarge(f"A slide has 1 to {MAX_SLIDE_FILES} files.")
+    if formats.sniff(paths[0]) == "dicom":
+        return Slide(_dicom_levels(paths))
+    if len(paths) > 1 or formats.sniff(paths[0]) != "tiff" or not is_slide(paths[0]):
         raise NotAnImage("The file is an image, not a whole slide.", code="not_a_slide")
-    return Slide(open_tiff_levels(path))
+    return Slide(_tiff_levels(paths[0]))
+
+
+def _dicom_levels(paths: Sequence[Path]) -> DicomLevels:
+    opened: list[DicomFile] = []
+    try:
+        tiles = []
+        for path in paths:
+            opened.append(open_dicom(path))
+            tiles.append(open_tiles(opened[-1]))
+        return DicomLevels(tiles)
+    except BaseException:
+        for file in opened:
+            file.close()
+        raise
+
+
+def _tiff_levels(path: Path) -> Source:
+    import openslide
+
+    vendor = openslide.OpenSlide.detect_format(str(path))
+    if vendor in (None, "generic-tiff") and tiff_pages.has_hidden_levels(path):
+        return SubIfdLevels(path)
+    return open_tiff_levels(path)
 
 
 class Slide:
-    """One open slide. `mpp` is µm per level-0 pixel, (x, y), or None; `levels` are from fine to coarse."""
+    """One open slide. `mpp` is µm per level-0 pixel, (x, y), or None; `levels` are from fine to coarse.
 
-    def __init__(self, source: DicomTiles | TiffLevels) -> None:
+    `plane` and `path` say what reading gives: the focal plane in the middle and the first optical path, until `show`
+    chooses others.
+    """
+
+    def __init__(self, source: Source) -> None:
         self._source = source
         self.columns = source.columns
         self.rows = source.rows
         self.mpp: Spacing | None = source.mpp
         self.objective_power = source.objective_power
-        if isinstance(source, TiffLevels):
-            self.vendor, self.levels = source.vendor, source.levels
-        else:
-            self.vendor = "dicom"
-            self.levels = (SlideLevel(columns=source.columns, rows=source.rows, downsample=1.0),)
+        self.vendor, self.levels = source.vendor, source.levels
+        self.plane, self.path = len(source.focal_planes_um) // 2, 0
+
+    def show(self, plane: int | None, path: int | None) -> Slide:
+        """Choose a focal plane and an optical path by number, None for those shown first.
+
+        Raises
+        ------
+        NoSuchFrame
+            The slide has no such plane or path.
+        """
+        planes, paths = len(self._source.focal_planes_um), len(self._source.optical_paths)
+        plane = planes // 2 if plane is None else plane
+        path = 0 if path is None else path
+        if not 0 <= plane < planes or not 0 <= path < paths:
+            raise NoSuchFrame(f"The slide has {planes} focal plane(s) and {paths} optical path(s), from 0.")
+        self.plane, self.path = plane, path
+        return self
 
     def __enter__(self) -> Slide:
         return self
@@ -104,7 +157,39 @@ class Slide:
             mpp=self.mpp,
             objective_power=self.objective_power,
             dzi_levels=deepzoom.level_count(self.columns, self.rows),
+            focal_planes_um=self._source.focal_planes_um,
+            optical_paths=self._source.optical_paths,
+            missing=self._source.missing,
         )
+
+    def prove(self) -> None:
+        """Decode the smallest level completely (where it is small), a place in the middle of every level, and of
+        every DICOM file its first frame. Raises what decoding raises."""
+        smallest = self.levels[-1]
+        if smallest.columns * smallest.rows <= 4_000_000:
+            everything = (0.0, 0.0, float(self.columns), float(self.rows))
+            self._resampled(len(self.levels) - 1, everything, smallest.columns, smallest.rows)
+        for number, level in enumerate(self.levels):
+            x, y = self.columns / 2, self.rows / 2
+            side = 64 * level.downsample
+            box = (x, y, min(self.columns, x + side), min(self.rows, y + side))
+            self._resampled(number, box, 64, 64)
+        self._source.prove()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Oddities that did not stop the reading."""
+        found = list(self._source.missing)
+        if self.mpp and self.objective_power:
+            # Cameras behind a 10× objective have pixels of about 1 µm on the section, and so on.
+            ratio = sum(self.mpp) / 2 * self.objective_power / _UM_TIMES_POWER
+            if not 1 / _CONTRADICTION < ratio < _CONTRADICTION:
+                found.append(
+                    f"The slide says {self.objective_power:g}× and {sum(self.mpp) / 2:.3g} µm per pixel; "
+                    f"{self.objective_power:g}× is usually {_UM_TIMES_POWER / self.objective_power:.3g}. "
+                    "One of the two is wrong, and lengths may be."
+                )
+        return tuple(found)
 
     def downsample_for(self, um_per_px: float) -> float:
         """Level-0 pixels per output pixel at a resolution in µm per pixel.
@@ -151,6 +236,11 @@ class Slide:
     def read_scaled(self, downsample: float, box: Box | None = None) -> NDArray[np.uint8]:
         """The region at `downsample` level-0 pixels per output pixel, averaged (area), not sampled."""
         x0, y0, x1, y1 = box or (0.0, 0.0, float(self.columns), float(self.rows))
+        if downsample < _MOST_ENLARGED:
+            raise TooLarge(
+                "The slide is said to be so coarse that it would be enlarged more than "
+                f"{round(1 / _MOST_ENLARGED)} times; its µm per pixel cannot be right."
+            )
         columns = max(1, round((x1 - x0) / downsample))
         rows = max(1, round((y1 - y0) / downsample))
         if not (x0 < x1 and y0 < y1) or columns * rows * 3 > MAX_FRAME_BYTES:
@@ -244,10 +334,7 @@ class Slide:
         high = max(1, math.ceil(y1 - 1e-6) - top)
         if wide * high * 4 > MAX_FRAME_BYTES:
             return self._resampled_in_pieces(level, box, columns, rows)
-        if isinstance(self._source, TiffLevels):
-            region = self._source.read_level(level, left, top, wide, high)
-        else:
-            region = self._source.read_region(left, top, wide, high)
+        region = self._source.read_level(level, left, top, wide, high, self.plane, self.path)
         if (wide, high) == (columns, rows) and abs(x0 - left) < 1e-3 and abs(y0 - top) < 1e-3:
             return region
         inner = (
@@ -277,31 +364,39 @@ class Slide:
         return np.concatenate(parts, axis=1)
 
 
-def describe(path: Path, *, prove: bool) -> Description:
-    """See `imaging.reader.describe`, for TIFF slides."""
-    with open_slide(path) as slide:
-        if prove:
-            _prove(slide)
-        return Description(
-            kind="slide",
-            media_type="image/tiff",
-            rows=slide.rows,
-            columns=slide.columns,
-            samples=3,
-            bits_stored=8,
-            photometric="RGB",
-            encoded_photometric="RGB",
-            pixel_spacing_um=slide.mpp,
-            pixel_spacing_source="slide properties" if slide.mpp else None,
-            slide=slide.geometry,
-        )
+def describe(files: SlideFiles, *, prove: bool) -> Description:
+    """See `imaging.reader.describe`, for a TIFF slide or for all the files of a DICOM slide. Its header and facts are
+    not repeated here: each DICOM file has its own."""
+    paths = paths_of(files)
+    with open_slide(paths) as slide:
+        return description_of(slide, formats.MEDIA_TYPES[formats.sniff(paths[0])], prove=prove)
 
 
-def read(path: Path, frame: int) -> Pixels:
+def description_of(slide: Slide, media_type: str, *, prove: bool) -> Description:
+    """What an open slide is."""
+    if prove:
+        slide.prove()
+    return Description(
+        kind="slide",
+        media_type=media_type,
+        rows=slide.rows,
+        columns=slide.columns,
+        samples=3,
+        bits_stored=8,
+        photometric="RGB",
+        encoded_photometric="RGB",
+        pixel_spacing_um=slide.mpp,
+        pixel_spacing_source="slide properties" if slide.mpp else None,
+        slide=slide.geometry,
+        remarks=slide.remarks,
+    )
+
+
+def read(files: SlideFiles, frame: int) -> Pixels:
     """The whole section as one picture, see `imaging.reader.read`."""
     if frame != 0:
         raise NoSuchFrame(f"A slide is one picture; there is no frame {frame}.")
-    with open_slide(path) as slide:
+    with open_slide(files) as slide:
         factor = max(1.0, max(slide.columns, slide.rows) / OVERVIEW_SIDE)
         values = slide.overview()
         spacing = (slide.mpp[0] * factor, slide.mpp[1] * factor) if slide.mpp else None
@@ -315,16 +410,3 @@ def encode_jpeg(values: NDArray[np.uint8], quality: int = _JPEG_QUALITY) -> byte
     out = io.BytesIO()
     Image.fromarray(values).save(out, "JPEG", quality=quality, subsampling=0)
     return out.getvalue()
-
-
-def _prove(slide: Slide) -> None:
-    """The smallest level completely (where it is small) and a place in the middle of every level."""
-    smallest = slide.levels[-1]
-    if smallest.columns * smallest.rows <= 4_000_000:
-        everything = (0.0, 0.0, float(slide.columns), float(slide.rows))
-        slide._resampled(len(slide.levels) - 1, everything, smallest.columns, smallest.rows)
-    for number, level in enumerate(slide.levels):
-        x, y = slide.columns / 2, slide.rows / 2
-        side = 64 * level.downsample
-        box = (x, y, min(slide.columns, x + side), min(slide.rows, y + side))
-        slide._resampled(number, box, 64, 64)

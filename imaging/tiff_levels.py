@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from imaging.description import SlideLevel, Spacing
 from imaging.errors import DamagedFile, TooLarge
 from imaging.limits import MAX_SLIDE_SIDE, MAX_TILE_SIDE
+from imaging.tiff_pages import Pages, open_tiff
 
-_CACHED_TILES = 96
 _JPEG = 7
 _YCBCR = 6
 
@@ -40,7 +39,11 @@ def open_tiff_levels(path: Path) -> TiffLevels:
 
 
 class TiffLevels:
-    """OpenSlide behind our own errors and limits."""
+    """OpenSlide behind our own errors and limits: see `imaging.slide_source.Source`. One focal plane."""
+
+    focal_planes_um: tuple[float, ...] = (0.0,)
+    optical_paths: tuple[str, ...] = ("",)
+    missing: tuple[str, ...] = ()
 
     def __init__(self, path: Path) -> None:
         import openslide
@@ -73,7 +76,12 @@ class TiffLevels:
     def close(self) -> None:
         self.handle.close()
 
-    def read_level(self, level: int, x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
+    def prove(self) -> None:
+        """What `imaging.slides` proves of every slide is enough."""
+
+    def read_level(
+        self, level: int, x: int, y: int, columns: int, rows: int, plane: int = 0, path: int = 0
+    ) -> NDArray[np.uint8]:
         """H×W×3 uint8 RGB from (`x`, `y`) in the level's own pixels, white where nothing was scanned.
 
         Raises
@@ -99,67 +107,40 @@ class RgbInYcbcrLevels(TiffLevels):
     magenta. The components are taken as they are."""
 
     def __init__(self, path: Path, plain: TiffLevels) -> None:
-        import tifffile
-
         plain.close()
         super().__init__(path)
-        self._tiff: Any = tifffile.TiffFile(path)
-        every: list[Any] = list(self._tiff.pages)
-        pages = {(int(page.imagewidth), int(page.imagelength)): page for page in every}
+        tiff = open_tiff(path)
+        pages = {(int(page.imagewidth), int(page.imagelength)): page for page in tiff.pages}
         try:
-            self._pages: list[Any] = [pages[level.columns, level.rows] for level in self.levels]
+            self._pages = _RawComponents(tiff, [[pages[each.columns, each.rows]] for each in self.levels])
         except KeyError as error:
+            tiff.close()
             self.close()
             raise DamagedFile("The slide's levels contradict each other.") from error
-        self._cache: OrderedDict[tuple[int, int], NDArray[np.uint8]] = OrderedDict()
 
     def close(self) -> None:
         super().close()
-        if hasattr(self, "_tiff"):
-            self._tiff.close()
+        if hasattr(self, "_pages"):
+            self._pages.close()
 
-    def read_level(self, level: int, x: int, y: int, columns: int, rows: int) -> NDArray[np.uint8]:
-        page = self._pages[level]
-        wide, high = int(page.tilewidth), int(page.tilelength)
-        across = -(-int(page.imagewidth) // wide)
-        right, bottom = min(x + columns, int(page.imagewidth)), min(y + rows, int(page.imagelength))
-        out = np.full((rows, columns, 3), 255, dtype=np.uint8)
-        for row in range(max(0, y) // high, -(-bottom // high)):
-            for column in range(max(0, x) // wide, -(-right // wide)):
-                tile = self._tile(level, row * across + column)
-                left, top = column * wide, row * high
-                x0, x1 = max(x, left), min(right, left + tile.shape[1])
-                y0, y1 = max(y, top), min(bottom, top + tile.shape[0])
-                if x0 < x1 and y0 < y1:
-                    out[y0 - y : y1 - y, x0 - x : x1 - x] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
-        return out
+    def read_level(
+        self, level: int, x: int, y: int, columns: int, rows: int, plane: int = 0, path: int = 0
+    ) -> NDArray[np.uint8]:
+        """See `imaging.slide_source.Source`."""
+        return self._pages.read(level, 0, x, y, columns, rows)
 
-    def _tile(self, level: int, number: int) -> NDArray[np.uint8]:
+
+class _RawComponents(Pages):
+    """JPEG tiles whose three components are given as they are stored."""
+
+    def _segment(self, page: Any, number: int) -> NDArray[np.uint8]:
         import imagecodecs
 
-        key = (level, number)
-        if key in self._cache:
-            self._cache.move_to_end(key)
-            return self._cache[key]
-        page = self._pages[level]
-        try:
-            self._tiff.filehandle.seek(page.dataoffsets[number])
-            data = self._tiff.filehandle.read(page.databytecounts[number])
-            tile = np.asarray(
-                imagecodecs.jpeg8_decode(
-                    data, tables=page.jpegtables, colorspace="ycbcr", outcolorspace="ycbcr"
-                )
-            )
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise DamagedFile("A part of the slide cannot be decoded: the file is damaged.") from error
-        if tile.ndim != 3 or tile.shape[2] != 3 or tile.dtype != np.uint8:
-            raise DamagedFile("A part of the slide decodes to another kind of picture.")
-        self._cache[key] = tile
-        if len(self._cache) > _CACHED_TILES:
-            self._cache.popitem(last=False)
-        return tile
+        self._tiff.filehandle.seek(page.dataoffsets[number])
+        data = self._tiff.filehandle.read(page.databytecounts[number])
+        return np.asarray(
+            imagecodecs.jpeg8_decode(data, tables=page.jpegtables, colorspace="ycbcr", outcolorspace="ycbcr")
+        )
 
 
 def _glass_is_magenta(levels: TiffLevels) -> bool:
