@@ -103,7 +103,7 @@ class Pages:
         decoded, _, _ = page.decode(data, number, jpegtables=page.jpegtables)
         if decoded is None:
             return np.full((high, wide, 3), 255, np.uint8)
-        return np.asarray(decoded)[0]
+        return np.asarray(np.asarray(decoded)[0], np.uint8)
 
 
 def segment_size(page: Any) -> tuple[int, int]:
