@@ -126,6 +126,11 @@ class AnalysisResult(ContractModel):
     probabilities: dict[str, Probability]
     breasts: dict[Literal["L", "R"], dict[str, Probability]] = Field(default_factory=dict)
     images: tuple[ImageResult, ...]
+    judged_images: tuple[str, ...] | None = Field(
+        None,
+        description="ids of the images that `probabilities` and `breasts` are of: those that are like what the model "
+        "has learnt from. Empty: no image is, and the probabilities, of all of them, are no verdict",
+    )
     flags: tuple[Flag, ...] = ()
     thresholds: dict[str, float] = Field(description="operating points that travel with the weights")
     timings: Timings
@@ -169,6 +174,16 @@ class ModelManifest(ContractModel):
     preprocessing: dict[str, object]
     preprocessing_sha256: Sha256
     thresholds: dict[str, float]
+    mark_thresholds: dict[str, Probability] = Field(
+        default_factory=dict,
+        exclude_if=lambda levels: not levels,
+        description='expected false marks an exam ("0.5", "1") → the least score of the marks that are shown then',
+    )
+    mark_class: str | None = Field(
+        None,
+        exclude_if=lambda name: name is None,
+        description="of what a finding's score is the probability, as a class; its label where it is not said",
+    )
     calibration: dict[str, float] = Field(
         default_factory=dict,
         description="from scores to probabilities and flags; names are the pipeline's own",

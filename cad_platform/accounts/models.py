@@ -39,6 +39,17 @@ class Site(models.Model):
 
     code = models.SlugField(max_length=40, unique=True)
     name = models.CharField(max_length=200)
+    false_marks_per_exam = models.FloatField(
+        default=1.0,
+        help_text="how many false marks an exam the site bears; fainter ones are shown when asked for",
+    )
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(false_marks_per_exam__gt=0), name="site_false_marks_positive"
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.name

@@ -53,7 +53,10 @@ class AnalysisJob(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     result = models.JSONField(null=True, help_text="inference.contract.AnalysisResult")
-    score = models.FloatField(null=True, help_text="calibrated probability of the positive class")
+    score = models.FloatField(
+        null=True,
+        help_text="calibrated probability of the positive class; none where the result is no verdict",
+    )
 
     class Meta:
         constraints = [

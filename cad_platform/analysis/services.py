@@ -22,6 +22,7 @@ from django.utils import timezone
 from cad_platform.analysis import requesting, transitions
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.analysis.transitions import REQUESTED_TOPIC, Outcome, State
+from cad_platform.analysis.verdict import score_of
 from cad_platform.core import outbox, proofs
 from cad_platform.registry.health import component_of
 from cad_platform.registry.routing import is_routed, routed_versions
@@ -30,7 +31,7 @@ from cad_platform.studies import storage
 from cad_platform.studies.models import Instance
 from cad_platform.studies.selectors import images_in_order
 from cad_platform.studies.services import lock_study
-from inference.contract import AnalysisResult
+from inference.contract import AnalysisResult, Flag
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
         _keep_findings(job, claim.instances, result)
         manifest = manifest_of(job.model_version)
         job.result = result.model_dump(mode="json")
-        job.score = result.probabilities.get(manifest.positive_class)
+        job.score = score_of(job.result, manifest.positive_class)
         transitions.end_attempt(job, Outcome.SUCCEEDED)
         transitions.end(job, State.SUCCEEDED)
         return True
@@ -354,11 +355,13 @@ def _job_of(claim: Claim) -> AnalysisJob | None:
 
 
 def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: AnalysisResult) -> None:
-    """Numbered on from the study's last, under the lock that readers' findings take too; the most suspicious first."""
+    """Numbered on from the study's last, under the lock that readers' findings take too; the most suspicious first. A
+    place in an image that the model cannot judge is no finding."""
     last = Finding.objects.filter(study=job.study_id).aggregate(last=Max("number"))["last"] or 0
     marked = [
         (finding, instance)
         for image, instance in zip(result.images, instances, strict=True)
+        if Flag.OUT_OF_DISTRIBUTION not in image.flags
         for finding in image.findings
     ]
     marked.sort(key=lambda entry: -entry[0].score)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.verdict import Verdict, verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
@@ -26,10 +27,10 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class SideScore:
-    """The score of one breast, or of one image."""
+    """The score of one breast, or of one image; no score of an image that the model cannot judge."""
 
     name: str
-    score: wording.Score
+    score: wording.Score | None
     flags: list[wording.Flag] = field(default_factory=list)
 
 
@@ -73,6 +74,7 @@ class EarlierView:
     words: str
     percent: int | None
     why: str
+    flags: list[wording.Flag] = field(default_factory=list)
 
 
 def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]) -> list[AnalysisView]:
@@ -99,6 +101,7 @@ def earlier(case: CaseRecord) -> list[EarlierView]:
                 words=cell.words,
                 percent=cell.score.percent if cell.score else None,
                 why=why,
+                flags=cell.flags,
             )
         )
     return views
@@ -111,31 +114,32 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
     thresholds = result.get("thresholds") or manifest.get("thresholds", {})
     positive = manifest.get("positive_class", "")
     cell = ai_cell(job, modality)
-    if result:
-        cell = replace(cell, flags=[wording.flag(code) for code in result.get("flags", [])])
+    verdict = verdict_of(job) or Verdict(is_given=False)
 
     def positive_score(probabilities: Mapping[str, float]) -> wording.Score | None:
         value = probabilities.get(positive)
-        return wording.score(value, thresholds, modality) if value is not None else None
+        return wording.score(value, thresholds, modality, of=positive) if value is not None else None
 
     breasts, images = [], []
     for side in ("R", "L"):
-        score = positive_score(result.get("breasts", {}).get(side, {}))
+        score = positive_score(verdict.breasts.get(side, {}))
         if score:
             breasts.append(SideScore(_("Right breast") if side == "R" else _("Left breast"), score))
     for image in result.get("images", []):
-        score = positive_score(image.get("probabilities", {}))
-        if score and len(result["images"]) > 1:
+        is_unlike = image["image_id"] in verdict.unlike
+        score = None if is_unlike else positive_score(image.get("probabilities", {}))
+        if (score or is_unlike) and len(result["images"]) > 1:
             flags = [wording.flag(code) for code in image.get("flags", [])]
             images.append(SideScore(names.get(image["image_id"], ""), score, flags))
     return AnalysisView(
         id=str(job.id),
-        model_title=manifest.get("title") or wording.class_words(job.model_version.name),
+        model_title=wording.model_title(manifest.get("title", ""))
+        or wording.class_words(job.model_version.name),
         cell=cell,
         is_open=job.state in AnalysisJob.OPEN,
         classes=[
-            ClassScore(wording.class_words(name), round(100 * value), value, name == positive)
-            for name, value in result.get("probabilities", {}).items()
+            ClassScore(wording.class_words(name), wording.percent_of(value), value, name == positive)
+            for name, value in verdict.probabilities.items()
         ],
         breasts=breasts,
         images=images,

@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.analysis.models import Finding
+from cad_platform.analysis.verdict import mark_class, verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
-from cad_platform.reading.case_state import decision_of
+from cad_platform.reading.case_state import decision_of, is_faint
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, CaseRegion, case_words
 from cad_platform.reading.presenters import age_at
@@ -65,6 +66,8 @@ class FindingView:
     label: str
     label_words: str
     percent: int | None
+    percent_of: str
+    is_faint: bool
     source: str
     by_reader: bool
     verdict: str
@@ -103,10 +106,21 @@ class CasePage:
     reject_reasons: list[str]
     edit_reasons: list[str]
     is_locked: bool
+    false_marks: str
+
+    @property
+    def shown(self) -> list[FindingView]:
+        """Those that the list begins with."""
+        return [finding for finding in self.findings if not finding.is_faint]
+
+    @property
+    def faint(self) -> list[FindingView]:
+        """Those below the operating point that the site chose: shown when asked for."""
+        return [finding for finding in self.findings if finding.is_faint]
 
     @property
     def undecided(self) -> int:
-        return sum(not finding.decided and not finding.by_reader for finding in self.findings)
+        return sum(not finding.decided and not finding.by_reader for finding in self.shown)
 
     def viewer_findings(self) -> list[dict[str, Any]]:
         """What the viewers draw, as JSON (`CaseFinding`)."""
@@ -116,6 +130,7 @@ class CasePage:
                 number=finding.number,
                 image=finding.image_id,
                 frame=finding.frame,
+                shown=not finding.is_faint,
                 percent=finding.percent,
                 verdict=cast(Any, finding.verdict),
                 by_reader=finding.by_reader,
@@ -142,10 +157,12 @@ class CasePage:
 def case_page(case: CaseRecord) -> CasePage:
     """Compose the page."""
     names = wording.image_names(case.images)
+    # What lights up in an image that the model cannot judge means nothing.
+    unlike = {uid for job in case.jobs if (verdict := verdict_of(job)) for uid in verdict.unlike}
     heatmaps = {
         artefact.instance_id: reverse("artefact", args=[artefact.id])
         for artefact in case.artefacts
-        if artefact.kind == "heatmap"
+        if artefact.kind == "heatmap" and artefact.instance.sop_instance_uid not in unlike
     }
     spacing = {image.id: image.pixel_spacing_um for image in case.images}
     current = {job.id for job in case.jobs}
@@ -172,6 +189,7 @@ def case_page(case: CaseRecord) -> CasePage:
         reject_reasons=[str(reason) for reason in modality.reject_reasons],
         edit_reasons=[str(reason) for reason in wording.EDIT_REASONS],
         is_locked=case.is_locked,
+        false_marks=f"{case.study.site.false_marks_per_exam:g}",
     )
 
 
@@ -242,8 +260,9 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earli
         frame=finding.frame,
         label=label,
         label_words=wording.class_words(label),
-        # The operating points are the study's; a mark's own score has none and is shown as a number.
-        percent=round(100 * finding.score) if finding.score is not None else None,
+        percent=wording.percent_of(finding.score) if finding.score is not None else None,
+        percent_of=wording.probability_of(mark_class(finding)),
+        is_faint=is_faint(finding),
         source=_source(finding, is_earlier),
         by_reader=finding.author_id is not None,
         verdict=verdict,

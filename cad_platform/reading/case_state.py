@@ -12,7 +12,7 @@ nothing else.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from django.db.models import (
     BooleanField,
@@ -34,6 +34,7 @@ from django.db.models import (
 from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob, Finding
+from cad_platform.analysis.verdict import is_of_unlike_image, least_score, verdict_of
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.report_standing import standing_of
@@ -97,15 +98,37 @@ def is_in_use(job: AnalysisJob) -> bool:
 
 
 def current_findings(study: Study, jobs: Collection[AnalysisJob] | None = None) -> list[Finding]:
-    """What is marked in a study as it counts now, as numbered: by the current jobs (`jobs` where they are known), by
-    readers, and what readers have taken over from earlier results. `seen_decisions` of each are its decisions, oldest
-    first: the last one counts."""
-    current = {job.pk for job in (current_jobs(study) if jobs is None else jobs)}
-    return [
+    """What is marked in a study as it counts now, as numbered: by the current jobs (`jobs` where they are known) in
+    images that they can judge, by readers, and what readers have taken over from earlier results. `seen_decisions` of
+    each are its decisions, oldest first: the last one counts. `is_faint` (see below) tells which are shown only when
+    asked for."""
+    current = {job.pk: job for job in (current_jobs(study) if jobs is None else jobs)}
+    verdicts = {key: verdict_of(job) for key, job in current.items()}
+    rate = study.site.false_marks_per_exam
+    levels = {key: least_score(job.model_version.manifest, rate) for key, job in current.items()}
+    found = [
         finding
         for finding in _findings_with_decisions(study)
-        if finding.job_id is None or finding.job_id in current or _taken_over(finding)
+        if _taken_over(finding)
+        or finding.job_id is None
+        or (finding.job_id in current and not is_of_unlike_image(finding, verdicts))
     ]
+    for finding in found:
+        finding.is_faint = _is_faint(finding, levels)  # type: ignore[attr-defined]
+    return found
+
+
+def is_faint(finding: Finding) -> bool:
+    """Whether a finding read by `current_findings` lies below the operating point that the site chose for marks, and no
+    reader has decided on it: shown when asked for, in no count and in no report."""
+    return bool(finding.is_faint)  # type: ignore[attr-defined]
+
+
+def _is_faint(finding: Finding, levels: Mapping[uuid.UUID, float]) -> bool:
+    if finding.job_id is None or finding.score is None or finding.score >= levels.get(finding.job_id, 0.0):
+        return False
+    decision = decision_of(finding)
+    return decision is None or decision.verdict == FindingDecision.Verdict.UNDECIDED
 
 
 def _findings_with_decisions(study: Study) -> list[Finding]:
@@ -117,7 +140,6 @@ def _findings_with_decisions(study: Study) -> list[Finding]:
         .defer(
             "job__result",
             "job__model_version__card",
-            "job__model_version__manifest",
             "job__model_version__metrics",
         )
         .prefetch_related(Prefetch("decisions", decisions, to_attr="seen_decisions"))

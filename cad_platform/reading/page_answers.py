@@ -60,6 +60,8 @@ class CaseFinding(Answer):
     image: str
     frame: int | None
     """Of a clip, from 0: the mark belongs to this frame only."""
+    shown: bool
+    """Unasked: at or above the operating point that the site chose for marks, or decided on, or a reader's."""
     percent: int | None
     verdict: Literal["undecided", "accepted", "edited", "rejected"]
     by_reader: bool

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.verdict import verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
 from cad_platform.reading.selectors import ReadingState, WorklistPage
@@ -27,8 +28,8 @@ _STATE_TONES = {
 
 @dataclass(frozen=True)
 class AiCell:
-    """What one model says of a study, or why it says nothing. `kind`: score, busy, none, failed. `stands_in`: the
-    version, where it is an earlier one than that in use."""
+    """What one model says of a study, or why it says nothing. `kind`: score, busy, withheld, none, failed. `stands_in`:
+    the version, where it is an earlier one than that in use."""
 
     kind: str
     words: str
@@ -86,11 +87,18 @@ def job_words(job: AnalysisJob, modality: str) -> AiCell:
         return AiCell("none", _("Not analysed"), detail=job.reason, tone="warn")
     if job.state == State.CANCELLED:
         return AiCell("none", _("Cancelled"), detail=job.reason)
-    flags = [wording.flag(code) for code in (getattr(job, "flags", None) or [])]
-    if job.score is None:
+    verdict = verdict_of(job)
+    assert verdict is not None  # it succeeded
+    if not verdict.is_given:
+        return AiCell("withheld", _("No verdict"), detail=wording.flag("out_of_distribution").explanation)
+    flags = wording.flags_of(verdict)
+    if verdict.score is None:
         return AiCell("score", _("Analysed"), flags=flags)
-    score = wording.score(job.score, job.model_version.manifest.get("thresholds", {}), modality)
-    return AiCell("score", score.words, detail=score.reaches, tone=score.tone, score=score, flags=flags)
+    manifest = job.model_version.manifest
+    score = wording.score(
+        verdict.score, manifest.get("thresholds", {}), modality, of=manifest.get("positive_class", "")
+    )
+    return AiCell("score", score.words, detail=score.meaning, tone=score.tone, score=score, flags=flags)
 
 
 def without_job(awaits_job: bool) -> AiCell:

@@ -24,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 from cad_platform import modalities
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
+from cad_platform.analysis.verdict import without_results
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.reading.case_state import (
@@ -187,9 +188,8 @@ def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
     """
     filters = filters.cleaned()
     jobs = (
-        only_current(AnalysisJob.objects.select_related("model_version"))
-        .defer("result", "model_version__card", "model_version__metrics")
-        .annotate(flags=F("result__flags"))
+        without_results(only_current(AnalysisJob.objects.select_related("model_version")))
+        .defer("model_version__card", "model_version__metrics")
         .order_by("model_version__name")
     )
     paginator = Paginator(
@@ -242,10 +242,9 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     counts = [job.pk for job in jobs]
     # Their results stay where they are: the history names them by version and score alone.
     earlier = (
-        AnalysisJob.objects.filter(study=study)
-        .exclude(pk__in=counts)
+        without_results(AnalysisJob.objects.filter(study=study).exclude(pk__in=counts))
         .select_related("model_version")
-        .defer("result", "model_version__card", "model_version__metrics")
+        .defer("model_version__card", "model_version__metrics")
     )
     standing = standing_of(study)
     others = (

@@ -12,9 +12,10 @@ from enum import IntEnum
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, gettext_noop
 
 from cad_platform import modalities
+from cad_platform.analysis.verdict import Verdict
 from cad_platform.studies.models import Instance
 from inference.contract import OPERATING_POINTS
 
@@ -32,6 +33,31 @@ class Band(IntEnum):
 #: In rising order; a score at or above a point belongs to the band.
 _BANDS = tuple(zip(OPERATING_POINTS, (Band.LOW, Band.MIDDLE, Band.HIGH), strict=True))
 
+#: What a score of each band meant when the model was tested.
+_MEANINGS: dict[Band, str | Promise] = {
+    Band.UNKNOWN: gettext_lazy("How often the model is right at this score was not measured."),
+    Band.BELOW: gettext_lazy("When the model was tested, few cases with the disease scored this low."),
+    Band.LOW: gettext_lazy(
+        "When the model was tested, most cases with the disease scored at least this high, and so did many without it."
+    ),
+    Band.MIDDLE: gettext_lazy(
+        "When the model was tested, scores from here on told cases with the disease best from those without it."
+    ),
+    Band.HIGH: gettext_lazy("When the model was tested, few cases without the disease scored this high."),
+}
+
+_PROBABILITY_OF: dict[str, str | Promise] = {
+    "abnormal": gettext_lazy("probability of an abnormality"),
+    "benign": gettext_lazy("probability of a benign lesion"),
+    "idc": gettext_lazy("probability of invasive ductal carcinoma"),
+    "invasive_carcinoma": gettext_lazy("probability of invasive carcinoma"),
+    "calcifications": gettext_lazy("probability of calcifications"),
+    "lesion": gettext_lazy("probability of a lesion"),
+    "malignancy": gettext_lazy("probability of malignancy"),
+    "malignant": gettext_lazy("probability of malignancy"),
+    "mass": gettext_lazy("probability of a mass"),
+}
+
 _POINT_WORDS: dict[str, str | Promise] = dict(
     zip(
         OPERATING_POINTS,
@@ -47,13 +73,23 @@ _CLASS_WORDS: dict[str, str | Promise] = {
     "malignant": gettext_lazy("Malignant"),
     "not_malignant": gettext_lazy("Not malignant"),
     "abnormal": gettext_lazy("Abnormal"),
-    "malignancy": gettext_lazy("Malignancy"),
+    # Learnt from films that all show a mass: it says nothing of whether there is one.
+    "malignancy": gettext_lazy("Malignant, if there is a mass"),
     "no_finding": gettext_lazy("No finding"),
     "suspicious": gettext_lazy("Suspicious"),
     "lesion": gettext_lazy("Lesion"),
     "calcification": gettext_lazy("Calcification"),
     "non_idc": gettext_lazy("Not IDC"),
 }
+
+#: Titles of the models that come with the platform, for the catalogue.
+_TITLES = frozenset(
+    {
+        gettext_noop("Mammography: abnormality of a view, masses and their malignancy"),
+        gettext_noop("Breast ultrasound: lesion and malignancy"),
+        gettext_noop("Histopathology: invasive ductal carcinoma in H&E"),
+    }
+)
 
 EDIT_REASONS: tuple[str | Promise, ...] = (
     gettext_lazy("Too large"),
@@ -64,12 +100,20 @@ EDIT_REASONS: tuple[str | Promise, ...] = (
 
 _FLAG_WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
     "out_of_distribution": (
-        gettext_lazy("Unlike the training images"),
-        gettext_lazy("The model has not learnt from images like this one. Its scores may mean nothing here."),
+        gettext_lazy("No verdict: unlike the images it has learnt from"),
+        gettext_lazy(
+            "The model has not learnt from images like this one, so nothing that it computes counts here."
+        ),
     ),
     "uncertain": (
         gettext_lazy("Uncertain"),
-        gettext_lazy("No class, or more than one, is likely enough to rule the others out."),
+        gettext_lazy("The model could not settle on one answer. Give its number little weight."),
+    ),
+    "partial": (
+        gettext_lazy("Not of every image"),
+        gettext_lazy(
+            "Some images are unlike those that the model has learnt from. The number is of the others."
+        ),
     ),
     "low_quality": (
         gettext_lazy("Poor image quality"),
@@ -82,8 +126,12 @@ _DESCRIPTOR_WORDS: dict[str, str | Promise] = {
     "area_mm2": gettext_lazy("area %(value)s mm²"),
     "aspect_ratio": gettext_lazy("height to width %(value)s"),
     "longest_mm": gettext_lazy("longest %(value)s mm"),
-    "malignancy": gettext_lazy("malignancy %(value)s"),
+    "malignancy": gettext_lazy("if it is a mass, %(value)s malignant"),
 }
+
+
+#: Descriptors that are probabilities, 0 to 1.
+_PROBABILITIES = frozenset({"malignancy"})
 
 
 @dataclass(frozen=True)
@@ -97,16 +145,18 @@ class Flag:
 
 @dataclass(frozen=True)
 class Score:
-    """A calibrated probability in words and numbers, and the operating point it reaches."""
+    """A calibrated probability in words and numbers, of what it is the probability, and what such a score meant when
+    the model was tested."""
 
     value: float
     band: Band
     words: str
-    reaches: str
+    of: str
+    meaning: str
 
     @property
     def percent(self) -> int:
-        return round(100 * self.value)
+        return percent_of(self.value)
 
     @property
     def tone(self) -> str:
@@ -122,7 +172,12 @@ def band_of(value: float, thresholds: Mapping[str, float]) -> Band:
     return max((band for threshold, band in known if value >= threshold), default=Band.BELOW)
 
 
-def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score:
+def percent_of(probability: float) -> int:
+    """As it stands on marks, in lists and in reports alike."""
+    return round(100 * probability)
+
+
+def score(value: float, thresholds: Mapping[str, float], modality: str, of: str = "") -> Score:
     """Word a probability of the positive class as the modality's bands say it.
 
     Parameters
@@ -133,22 +188,21 @@ def score(value: float, thresholds: Mapping[str, float], modality: str) -> Score
         The operating points that travel with the weights, by name.
     modality
         Code of the study's modality.
+    of
+        The positive class.
     """
     band = band_of(value, thresholds)
     words = getattr(modalities.get(modality).bands, band.name.lower())
-    reached = [name for name, of in _BANDS if name in thresholds and of <= band]
-    if band is Band.UNKNOWN:
-        reaches = _("The weights brought no operating point.")
-    elif reached:
-        reaches = _("At or above the operating point of %(point)s (%(threshold).2f).") % {
-            "point": _POINT_WORDS[reached[-1]],
-            "threshold": thresholds[reached[-1]],
-        }
-    else:
-        reaches = _("Below every operating point (lowest %(threshold).2f).") % {
-            "threshold": min(thresholds.values())
-        }
-    return Score(value, band, str(words), reaches)
+    return Score(value, band, str(words), probability_of(of), str(_MEANINGS[band]))
+
+
+def probability_of(name: str) -> str:
+    """What a number is, said in full: "probability of a mass". `name` is a class or a label."""
+    key = name.lower()
+    of = _PROBABILITY_OF.get(key)
+    if of is not None:
+        return str(of)
+    return _("probability of: %(class)s") % {"class": class_words(name)} if name else _("probability")
 
 
 def class_words(name: str) -> str:
@@ -157,6 +211,11 @@ def class_words(name: str) -> str:
     tables = (_CLASS_WORDS, *(modality.labels for modality in modalities.registered()))
     words = next((table[key] for table in tables if key in table), None)
     return str(words) if words else name.replace("_", " ").capitalize()
+
+
+def model_title(title: str) -> str:
+    """A model's title in the language in use, where it is one that comes with the platform."""
+    return _(title) if title in _TITLES else title
 
 
 def point_words(name: str) -> str:
@@ -171,7 +230,10 @@ def is_shown(descriptor_name: str) -> bool:
 
 def descriptor(name: str, value: float) -> str:
     """A descriptor of a finding's shape, with its unit."""
-    digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    if name in _PROBABILITIES:
+        digits = f"{percent_of(value)} %"
+    else:
+        digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return str(_DESCRIPTOR_WORDS[name]) % {"value": digits}
 
 
@@ -179,6 +241,11 @@ def flag(code: str) -> Flag:
     """A flag with its explanation."""
     name, explanation = _FLAG_WORDS.get(code, (code.replace("_", " "), ""))
     return Flag(code, str(name), str(explanation))
+
+
+def flags_of(verdict: Verdict) -> list[Flag]:
+    """What stands beside a verdict's number wherever it is shown."""
+    return [flag(code) for code in (*(["partial"] if verdict.is_partial else []), *verdict.flags)]
 
 
 def image_names(images: Iterable[Instance]) -> dict[uuid.UUID, str]:
@@ -190,6 +257,34 @@ def image_names(images: Iterable[Instance]) -> dict[uuid.UUID, str]:
 def _image_name(image: Instance, place: int) -> str:
     views = " ".join(part for part in (image.laterality, image.view_position) if part)
     return views or _("Image %(number)d") % {"number": place}
+
+
+def place_words(name: str, place: int | None) -> str:
+    """The name of an image as the record keeps it, in English, in the language in use."""
+    return _("Image %(number)d") % {"number": place} if place and name == f"Image {place}" else name
+
+
+def frames_words(frames_read: Sequence[int], frames: int) -> str:
+    """Which frames of an image a model read, counted from 1; empty for an image of one frame.
+
+    Parameters
+    ----------
+    frames_read
+        Their numbers, from 0, as in `ImageResult.frames_read`.
+    frames
+        How many the image has.
+    """
+    read = sorted(set(frames_read))
+    if frames <= 1 or not read:
+        return ""
+    if len(read) == frames:
+        return _("all %(frames)d frames") % {"frames": frames}
+    said = {"read": len(read), "frames": frames, "first": read[0] + 1, "last": read[-1] + 1}
+    if len(read) == 1:
+        return _("frame %(first)d of %(frames)d only") % said
+    if read[-1] - read[0] + 1 == len(read):
+        return _("frames %(first)d–%(last)d of %(frames)d") % said
+    return _("%(read)d of %(frames)d frames, between %(first)d and %(last)d") % said
 
 
 def box_size(box: Sequence[float], pixel_spacing_um: float | None) -> str:

@@ -4,14 +4,16 @@ it is written, and frozen into it at signing."""
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils import translation
 
 from cad_platform.analysis.models import AnalysisJob, Finding
-from cad_platform.reading.case_state import current_findings, current_jobs, decision_of
+from cad_platform.analysis.verdict import Verdict, mark_class, verdict_of
+from cad_platform.reading.case_state import current_findings, current_jobs, decision_of, is_faint
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.wording import box_size, image_names
+from cad_platform.reading.wording import box_size, class_words, image_names, place_words
 from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import images_in_order
@@ -24,19 +26,27 @@ _REPORTED = {_Verdict.ACCEPTED.value, _Verdict.EDITED.value}
 
 
 def summary_of(study: Study) -> dict[str, Any]:
-    """Jobs with their provenance, findings with the decision that counts, and how many are undecided."""
+    """Jobs with their provenance, findings with the decision that counts, and how many are undecided. Marks below the
+    operating point that the site chose are counted and not listed."""
     jobs = current_jobs(study)
+    images = list(images_in_order(study))
     with translation.override(_RECORD_LANGUAGE):
-        names = image_names(images_in_order(study))
+        names = image_names(images)
+    places = {image.pk: place for place, image in enumerate(images, start=1)}
+    marked = current_findings(study, jobs)
     findings = [
-        _finding(finding, names[finding.instance_id], decision_of(finding))
-        for finding in current_findings(study, jobs)
+        _finding(finding, names[finding.instance_id], places[finding.instance_id], decision_of(finding))
+        for finding in marked
+        if not is_faint(finding)
     ]
     undecided = [f["number"] for f in findings if f["source"] == "model" and not f["decision"]]
+    by_uid = {image.sop_instance_uid: (names[image.pk], image.frames) for image in images}
     return {
-        "jobs": [_job(job) for job in jobs],
+        "jobs": [_job(job, study.modality, by_uid) for job in jobs],
         "findings": findings,
         "undecided": undecided,
+        "fainter_marks": len(marked) - len(findings),
+        "false_marks_per_exam": study.site.false_marks_per_exam,
     }
 
 
@@ -84,6 +94,24 @@ def heading(finding: dict[str, Any]) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def heading_words(finding: dict[str, Any]) -> str:
+    """`heading` in the language in use, for a page or a document; the record keeps its own."""
+    decision, image = finding["decision"] or {}, finding["image"]
+    parts = [
+        str(finding["number"]),
+        place_words(image["name"], image.get("place")),
+        class_words(decision.get("label") or finding["label"]),
+    ]
+    if spacing_um := image["pixel_spacing_um"]:
+        parts.append(box_size(decision.get("box") or finding["box"], spacing_um))
+    return " · ".join(part for part in parts if part)
+
+
+def headings_of(summary: dict[str, Any]) -> dict[uuid.UUID | None, str]:
+    """`heading_words` of each finding, by its id."""
+    return {uuid.UUID(finding["id"]): heading_words(finding) for finding in summary.get("findings", [])}
+
+
 def _verdict(finding: dict[str, Any]) -> str:
     return str(finding["decision"]["verdict"]) if finding["decision"] else ""
 
@@ -92,12 +120,13 @@ def _withdrawn(finding: dict[str, Any]) -> bool:
     return _verdict(finding) == _Verdict.REJECTED.value
 
 
-def _job(job: AnalysisJob) -> dict[str, Any]:
+def _job(job: AnalysisJob, modality: str, images: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
     # Whether somebody works on it just now is no statement about the patient.
     is_open = job.state in AnalysisJob.OPEN
     result = job.result or {}
     model = result.get("model", {})
     manifest = job.model_version.manifest
+    verdict = verdict_of(job) or Verdict(is_given=False)
     return {
         "id": str(job.pk),
         "model": job.model_version.name,
@@ -106,9 +135,22 @@ def _job(job: AnalysisJob) -> dict[str, Any]:
         "state": str(AnalysisJob.State.REQUESTED) if is_open else job.state,
         "reason": "" if is_open else job.reason,
         "positive_class": manifest.get("positive_class", ""),
-        "probabilities": _rounded(result.get("probabilities", {})),
-        "breasts": {side: _rounded(values) for side, values in result.get("breasts", {}).items()},
-        "flags": list(result.get("flags", [])),
+        "modality": modality,
+        "has_verdict": verdict.is_given,
+        "is_partial": verdict.is_partial,
+        # Empty where there is no verdict: what is no statement about the patient is not signed.
+        "probabilities": _rounded(verdict.probabilities),
+        "breasts": {side: _rounded(values) for side, values in verdict.breasts.items()},
+        "flags": list(verdict.flags),
+        "images_read": [
+            {
+                "name": images.get(image["image_id"], ("", 1))[0],
+                "frames": images.get(image["image_id"], ("", 1))[1],
+                "frames_read": list(image.get("frames_read") or [0]),
+                "is_judged": image["image_id"] not in verdict.unlike,
+            }
+            for image in result.get("images", [])
+        ],
         "thresholds": _rounded(result.get("thresholds", {})),
         "weights_sha256": model.get("weights_sha256", job.model_version.weights_sha256),
         "preprocessing_sha256": model.get("preprocessing_sha256", ""),
@@ -116,7 +158,7 @@ def _job(job: AnalysisJob) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding, image: str, decision: FindingDecision | None) -> dict[str, Any]:
+def _finding(finding: Finding, image: str, place: int, decision: FindingDecision | None) -> dict[str, Any]:
     instance = finding.instance
     return {
         "id": str(finding.pk),
@@ -125,10 +167,13 @@ def _finding(finding: Finding, image: str, decision: FindingDecision | None) -> 
         "author": finding.author.printed_name if finding.author else "",
         "label": finding.label,
         "score": None if finding.score is None else round(finding.score, 4),
+        "score_of": mark_class(finding),
+        "frame": finding.frame,
         "box": [float(value) for value in finding.box],
         "image": {
             "sop_instance_uid": instance.sop_instance_uid,
             "name": image,
+            "place": place,
             "pixel_spacing_um": instance.pixel_spacing_um,
         },
         "decision": _decision(decision),

@@ -12,7 +12,7 @@ import uuid
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext_lazy
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from cad_platform import modalities
@@ -36,8 +36,8 @@ _CLEAN = BeforeValidator(lambda value: cleaned(value) if isinstance(value, str) 
 Text = Annotated[str, _CLEAN, Field(max_length=TEXT_LENGTH)]
 TextLine = Annotated[str, _CLEAN, Field(max_length=LINE_LENGTH)]
 
-FINDINGS = Group(gettext_lazy("Findings"))
-FINDINGS_PRINTED = FindingSection(gettext_lazy("Findings"))
+FINDINGS = Group(pgettext_lazy("report", "Findings"))
+FINDINGS_PRINTED = FindingSection(pgettext_lazy("report", "Findings"))
 
 
 class FindingLine(BaseModel):
@@ -70,7 +70,7 @@ class StudyContent(ReportContent):
 
     findings: Annotated[
         list[FindingLine],
-        FindingLines(label=gettext_lazy("Findings"), group=FINDINGS, prints=FINDINGS_PRINTED),
+        FindingLines(label=pgettext_lazy("report", "Findings"), group=FINDINGS, prints=FINDINGS_PRINTED),
     ] = Field(default_factory=list, max_length=200)
 
 

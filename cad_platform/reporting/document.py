@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
@@ -13,7 +15,8 @@ from cad_platform import modalities
 from cad_platform.accounts.models import Role
 from cad_platform.patients.models import Sex
 from cad_platform.patients.person_name import person_name
-from cad_platform.reading.wording import class_words
+from cad_platform.reading.wording import class_words, place_words
+from cad_platform.reporting.ai_summary import headings_of
 from cad_platform.reporting.content import ReportContent, StudyContent, fields_for, parse, profile_of
 from cad_platform.reporting.fields import (
     AssessmentSection,
@@ -25,7 +28,7 @@ from cad_platform.reporting.fields import (
 )
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.record import canonical_record
-from cad_platform.reporting.statements import decision_words, job_statement
+from cad_platform.reporting.statements import decision_words, fainter_words, job_statement, mark_words
 
 Pair = list[str]
 #: What a section says, by its kind; one that says none of it is not printed.
@@ -54,7 +57,7 @@ def document_of(report: Report, signature: Signature) -> dict[str, Any]:
         "patient": _patient(report),
         "study": _study(report),
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],
-        "sections": sections_of(content, report.study.modality),
+        "sections": sections_of(content, report.study.modality, headings_of(report.ai_summary)),
         "ai": _ai(report.ai_summary),
         "signature": _signature(signature),
         "hash_label": _("Content hash (SHA-256)"),
@@ -90,22 +93,34 @@ def _study(report: Report) -> list[Pair]:
     ]
 
 
-def sections_of(content: ReportContent, modality: str) -> list[dict[str, Any]]:
-    """What a content prints, section by section in the order of its document; without what says nothing."""
+def sections_of(
+    content: ReportContent, modality: str, headings: Mapping[uuid.UUID | None, str] | None = None
+) -> list[dict[str, Any]]:
+    """What a content prints, section by section in the order of its document; without what says nothing. `headings` of
+    finding lines in the language in use, by the finding; else the record's own is printed."""
     fields = fields_for(content, modality)
     composed = [
-        _section(section, content, [item for item in fields if item.section is section])
+        _section(section, content, [item for item in fields if item.section is section], headings or {})
         for section in type(content).DOCUMENT
     ]
     return [section for section in composed if any(section.get(key) for key in _SAYS)]
 
 
-def _section(section: Section, content: ReportContent, fields: list[DeclaredField]) -> dict[str, Any]:
+def _section(
+    section: Section,
+    content: ReportContent,
+    fields: list[DeclaredField],
+    headings: Mapping[uuid.UUID | None, str],
+) -> dict[str, Any]:
     words = {item.name: item.declaration.words(getattr(content, item.name)) for item in fields}
     title = str(section.title)
     if isinstance(section, FindingSection):
         lines = content.findings if isinstance(content, StudyContent) else []
-        said = [[line.heading, line.text.strip()] for line in lines if line.heading or line.text.strip()]
+        said = [
+            [headings.get(line.finding, line.heading), line.text.strip()]
+            for line in lines
+            if line.heading or line.text.strip()
+        ]
         return {"kind": "lines", "title": title, "lines": said}
     if isinstance(section, FactSection):
         return {"kind": "pairs", "title": title, "pairs": _rows(content, fields, words)}
@@ -139,9 +154,9 @@ def _ai(summary: dict[str, Any]) -> dict[str, Any]:
     rows = [
         [
             str(finding["number"]),
-            finding["image"]["name"],
+            place_words(finding["image"]["name"], finding["image"].get("place")),
             class_words((finding["decision"] or {}).get("label") or finding["label"]),
-            "—" if finding["score"] is None else f"{finding['score']:.2f}",
+            mark_words(finding),
             decision_words(finding),
         ]
         for finding in summary.get("findings", [])
@@ -150,8 +165,9 @@ def _ai(summary: dict[str, Any]) -> dict[str, Any]:
         "title": _("What the AI said"),
         "jobs": [job_statement(job) for job in summary.get("jobs", [])],
         "none": _("No model analysed this study."),
-        "columns": [_("No."), _("Image"), _("Finding"), _("Score"), _("Decision of the reader")],
+        "columns": [_("No."), _("Image"), _("Finding"), _("AI says"), _("Decision of the reader")],
         "rows": rows,
+        "note": fainter_words(summary),
         "table_title": _("Marks and decisions"),
     }
 

@@ -3,6 +3,7 @@ choices, for one template to draw."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,8 +46,10 @@ class FormGroup:
     closing: str = ""
 
 
-def form_groups(content: ReportContent, modality: str) -> list[FormGroup]:
-    """The form of a content for a modality, in reading order, filled in."""
+def form_groups(
+    content: ReportContent, modality: str, headings: Mapping[uuid.UUID | None, str] | None = None
+) -> list[FormGroup]:
+    """The form of a content for a modality, in reading order, filled in. `headings` as in `document.sections_of`."""
     fields = fields_for(content, modality)
     groups = []
     for group in type(content).FORM:
@@ -57,13 +60,22 @@ def form_groups(content: ReportContent, modality: str) -> list[FormGroup]:
                 FormGroup(
                     str(group.title),
                     tuple(_control(item, getattr(content, item.name)) for item in members if item.is_control),
-                    lines=tuple(content.findings)
-                    if has_lines and isinstance(content, StudyContent)
-                    else None,
+                    lines=_lines(content, headings or {}) if has_lines else None,
                     closing=group.closing,
                 )
             )
     return groups
+
+
+def _lines(
+    content: ReportContent, headings: Mapping[uuid.UUID | None, str]
+) -> tuple[FindingLine, ...] | None:
+    if not isinstance(content, StudyContent):
+        return None
+    return tuple(
+        line.model_copy(update={"heading": headings.get(line.finding, line.heading)})
+        for line in content.findings
+    )
 
 
 def _control(item: DeclaredField, value: Any) -> FormField:

@@ -5,16 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.wording import class_words, flag, point_words
+from cad_platform.reading.wording import (
+    class_words,
+    flag,
+    frames_words,
+    model_title,
+    percent_of,
+    place_words,
+    point_words,
+    probability_of,
+    score,
+)
 
 
 def job_statement(job: dict[str, Any]) -> dict[str, str]:
     """`title`, `statement` and `provenance` of one job of an AI summary."""
     return {
-        "title": f"{job['title']} {job['version']}",
+        "title": f"{model_title(job['title'])} {job['version']}",
         "statement": _statement(job),
         "provenance": _provenance(job),
     }
@@ -24,20 +35,80 @@ def _statement(job: dict[str, Any]) -> str:
     if job["state"] != AnalysisJob.State.SUCCEEDED:
         state = str(AnalysisJob.State(job["state"]).label)
         return f"{state}: {job['reason']}" if job["reason"] else state
-    said = _probabilities(job["probabilities"])
-    for side, values in sorted(job["breasts"].items(), reverse=True):
-        name = _("right breast") if side == "R" else _("left breast")
-        said += f"; {name}: {_probabilities(values)}"
-    if job["flags"]:
-        flags = ", ".join(flag(code).name for code in job["flags"])
-        said += ". " + _("Flags: %(flags)s") % {"flags": flags}
+    lines = [_verdict_words(job)]
+    if job.get("has_verdict", True):
+        # Beside the number, never after everything else.
+        codes = [*(["partial"] if job.get("is_partial") else []), *job["flags"]]
+        if codes:
+            lines[0] += " (" + _("; ").join(flag(code).name for code in codes) + ")"
+        lines += _sides(job)
+    if read := _read(job):
+        lines.append(read)
+    return "\n".join(lines)
+
+
+def _verdict_words(job: dict[str, Any]) -> str:
+    """ "Suspicious: probability of malignancy 56 %"; a record of before 2.3 lists its classes."""
+    if not job.get("has_verdict", True):
+        return flag("out_of_distribution").name
+    value = job["probabilities"].get(job["positive_class"])
+    if value is None:
+        return _("; ").join(
+            number_words(class_words(name), value)
+            for name, value in sorted(job["probabilities"].items(), key=lambda item: -item[1])
+        )
+    said = number_words(probability_of(job["positive_class"]), value)
+    if modality := job.get("modality", ""):
+        words = score(value, job["thresholds"], modality).words
+        return _("%(words)s: %(number)s") % {"words": words, "number": said}
     return said
 
 
-def _probabilities(values: dict[str, float]) -> str:
-    """ "Malignant 0.87, Benign 0.10": the likeliest first."""
-    ordered = sorted(values.items(), key=lambda item: -item[1])
-    return ", ".join(f"{class_words(name)} {value:.2f}" for name, value in ordered)
+def _sides(job: dict[str, Any]) -> list[str]:
+    said = []
+    for side, values in sorted(job["breasts"].items(), reverse=True):
+        value = values.get(job["positive_class"])
+        if value is not None:
+            name = _("Right breast") if side == "R" else _("Left breast")
+            said.append(number_words(name, value))
+    return [_("; ").join(said)] if said else []
+
+
+def _read(job: dict[str, Any]) -> str:
+    """Which images and frames the model read."""
+    said = []
+    for place, image in enumerate(job.get("images_read", []), start=1):
+        words = place_words(image["name"], place)
+        notes = [frames_words(image["frames_read"], image["frames"])]
+        if not image["is_judged"]:
+            notes.append(_("no verdict"))
+        notes = [note for note in notes if note]
+        said.append(f"{words} ({_('; ').join(notes)})" if notes else words)
+    return _("Images read: %(images)s") % {"images": _(", ").join(said)} if said else ""
+
+
+def number_words(name: str, probability: float) -> str:
+    """ "probability of a mass 84 %"."""
+    return _("%(name)s %(percent)d %%") % {"name": name, "percent": percent_of(probability)}
+
+
+def mark_words(finding: dict[str, Any]) -> str:
+    """The number of a mark, named; a dash for a reader's own."""
+    if finding["score"] is None:
+        return "—"
+    return number_words(probability_of(finding.get("score_of") or finding["label"]), finding["score"])
+
+
+def fainter_words(summary: dict[str, Any]) -> str:
+    """How many marks were not shown, and by whose choice; empty where there were none."""
+    count = summary.get("fainter_marks", 0)
+    if not count:
+        return ""
+    return ngettext(
+        "%(count)d fainter mark was not shown: this site shows as many as lead to %(rate)s false ones an exam.",
+        "%(count)d fainter marks were not shown: this site shows as many as lead to %(rate)s false ones an exam.",
+        count,
+    ) % {"count": count, "rate": f"{summary['false_marks_per_exam']:g}"}
 
 
 def _provenance(job: dict[str, Any]) -> str:
@@ -49,7 +120,7 @@ def _provenance(job: dict[str, Any]) -> str:
     if job["thresholds"]:
         thresholds = sorted(job["thresholds"].items())
         points = ", ".join(f"{point_words(name)} {value:g}" for name, value in thresholds)
-        parts.append(_("operating points %(points)s") % {"points": points})
+        parts.append(_("cut-offs %(points)s") % {"points": points})
     if job["finished_at"]:
         parts.append(job["finished_at"][:19].replace("T", " ") + " UTC")
     return " · ".join(parts)

@@ -25,6 +25,7 @@ from cad_platform.core.answers import Answer
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
 from cad_platform.reporting import answers, selectors, services, signing
+from cad_platform.reporting.ai_summary import headings_of, summary_of
 from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
@@ -73,7 +74,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
     if folder.draft is not None and folder.may_draft:
         content = selectors.draft_content(folder.draft)
         context |= {
-            "groups": form_groups(content, study.modality),
+            "groups": form_groups(content, study.modality, headings_of(summary_of(study))),
             "kind": content.kind,
             "unsaved_lines": dump(content) != folder.draft.content,
             "writers": selectors.other_writers(actor, folder.draft),

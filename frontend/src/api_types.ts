@@ -33,6 +33,11 @@ export interface components {
                 };
             };
             images: components["schemas"]["ImageResult"][];
+            /**
+             * @description ids of the images that `probabilities` and `breasts` are of: those that are like what the model has learnt from. Empty: no image is, and the probabilities, of all of them, are no verdict
+             * @default null
+             */
+            judged_images?: string[] | null;
             /** @default [] */
             flags?: components["schemas"]["Flag"][];
             /** @description operating points that travel with the weights */
@@ -584,6 +589,7 @@ export interface components {
             number: number;
             image: string;
             frame: number | null;
+            shown: boolean;
             percent: number | null;
             /** @enum {string} */
             verdict: "undecided" | "accepted" | "edited" | "rejected";

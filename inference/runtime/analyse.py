@@ -22,7 +22,7 @@ from inference.contract import (
 )
 from inference.runtime.forward import Forward, Save
 from inference.runtime.pipelines import pipeline_of
-from inference.runtime.study import Clock
+from inference.runtime.study import Clock, is_judged
 
 
 def analyse(
@@ -52,6 +52,7 @@ def analyse(
         probabilities=study.probabilities,
         breasts=study.breasts,
         images=study.images,
+        judged_images=tuple(image.image_id for image in study.images if is_judged(image)),
         flags=tuple(dict.fromkeys(flag for image in study.images for flag in image.flags)),
         thresholds={name: manifest.thresholds[name] for name in OPERATING_POINTS},
         timings=Timings(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +61,16 @@ class StudyFinding:
     probabilities: dict[str, float]
     images: tuple[ImageResult, ...]
     breasts: dict[Laterality, dict[str, float]] = field(default_factory=dict)
+
+
+def is_judged(image: ImageResult) -> bool:
+    """Whether what the network says of an image may stand as a verdict: it is like those that it has learnt from."""
+    return Flag.OUT_OF_DISTRIBUTION not in image.flags
+
+
+def judged(images: Sequence[ImageResult]) -> tuple[ImageResult, ...]:
+    """Those that a study's probabilities are of; all of them where none may be judged, for the laboratory's sake."""
+    return tuple(image for image in images if is_judged(image)) or tuple(images)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.utils import translation
 
@@ -10,6 +12,7 @@ from cad_platform.reading.wording import Band
 from cad_platform.reporting.ai_summary import heading
 from cad_platform.reporting.statements import job_statement
 from cad_platform.studies.models import Instance
+from inference.runtime.store import model_names, read_manifest
 
 POINTS = {"high_sensitivity": 0.2, "balanced": 0.5, "high_specificity": 0.8}
 
@@ -41,9 +44,19 @@ def test_a_single_operating_point_is_enough() -> None:
     assert wording.band_of(0.4, {"balanced": 0.5}) is Band.BELOW
 
 
-def test_the_operating_point_that_was_reached_is_named() -> None:
-    assert "balanced (0.50)" in wording.score(0.6, POINTS, "US").reaches
-    assert "0.20" in wording.score(0.1, POINTS, "US").reaches
+@pytest.mark.parametrize("value", [0.1, 0.3, 0.6, 0.9])
+def test_what_a_score_means_is_said_in_a_clinicians_words(value: float) -> None:
+    said = wording.score(value, POINTS, "US", of="malignant")
+    assert said.of == "probability of malignancy"
+    assert "cases with" in said.meaning or "cases without" in said.meaning
+    for word in ("operating point", "threshold", "conformal", "sensitivity"):
+        assert word not in said.meaning
+
+
+def test_a_probability_is_always_named() -> None:
+    assert wording.probability_of("mass") == "probability of a mass"
+    assert wording.probability_of("spiculated_mass") == "probability of: Spiculated mass"
+    assert wording.descriptor("malignancy", 0.2734) == "if it is a mass, 27 % malignant"
 
 
 def test_histopathology_below_every_point_is_not_idc_and_never_benign() -> None:
@@ -104,9 +117,39 @@ def test_a_report_says_flags_as_the_worklist_does() -> None:
             "state": "succeeded",
             "probabilities": {"malignant": 0.9},
             "breasts": {},
-            "thresholds": {},
-            "flags": ["out_of_distribution", "low_quality"],
+            "positive_class": "malignant",
+            "modality": "US",
+            "has_verdict": True,
+            "is_partial": True,
+            "thresholds": POINTS,
+            "flags": ["uncertain", "low_quality"],
+            "images_read": [
+                {"name": "L CC", "frames": 1, "frames_read": [0], "is_judged": True},
+                {"name": "Image 2", "frames": 120, "frames_read": list(range(60)), "is_judged": False},
+            ],
         }
     )["statement"]
-    names = [wording.flag(code).name for code in ("out_of_distribution", "low_quality")]
-    assert said == f"Malignant 0.90. Flags: {', '.join(names)}"
+    names = [wording.flag(code).name for code in ("partial", "uncertain", "low_quality")]
+    assert said.split("\n") == [
+        f"Highly suspicious: probability of malignancy 90 % ({'; '.join(names)})",
+        "Images read: L CC, Image 2 (frames 1–60 of 120; no verdict)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("read", "frames", "words"),
+    [
+        ([0], 1, ""),
+        ([0], 120, "frame 1 of 120 only"),
+        (range(120), 120, "all 120 frames"),
+        (range(60), 120, "frames 1–60 of 120"),
+        (range(0, 120, 17), 120, "8 of 120 frames, between 1 and 120"),
+    ],
+)
+def test_the_frames_that_were_read_are_said_and_no_more(read: Any, frames: int, words: str) -> None:
+    assert wording.frames_words(list(read), frames) == words
+
+
+def test_titles_of_the_platforms_models_can_be_translated() -> None:
+    for name in model_names():
+        assert read_manifest(name).title in wording._TITLES

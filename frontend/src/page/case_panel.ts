@@ -3,6 +3,7 @@ import htmx from 'htmx.org';
 import type { CaseDescription } from '../api_types';
 import { caseDescription, caseFindings, onCaseEvent, dispatchCaseEvent } from './case_events';
 import { EditForm } from './edit_form';
+import { followFaintMarks, restoreFaintMarks } from './faint_marks';
 import { registerShortcut } from './keyboard';
 import { bindTabs } from './tabs';
 
@@ -24,6 +25,7 @@ class FindingsPanel {
     const bar = document.getElementById('edit-bar');
     this.form = bar instanceof HTMLFormElement ? new EditForm(bar, words) : null;
     this.bindList();
+    followFaintMarks(live);
     this.bindSwaps();
     this.bindReject();
     this.bindKeys();
@@ -33,7 +35,8 @@ class FindingsPanel {
   }
 
   private listItems(): HTMLElement[] {
-    return [...this.live.querySelectorAll<HTMLElement>(ITEM)];
+    const items = [...this.live.querySelectorAll<HTMLElement>(ITEM)];
+    return items.filter((item) => !item.closest('details:not([open])'));
   }
 
   private selectedItem(): HTMLElement | null {
@@ -73,6 +76,7 @@ class FindingsPanel {
     document.addEventListener('htmx:afterSwap', (event) => {
       const detail = (event as CustomEvent).detail as { target: HTMLElement; requestConfig?: { verb?: string } };
       if (detail.target !== this.live) return;
+      restoreFaintMarks();
       this.markSelected();
       dispatchCaseEvent('cad:findings-updated', {});
       if (detail.requestConfig?.verb !== 'post') return;

@@ -98,6 +98,7 @@ export function findingIn(image: CaseImage, id: string): CaseFinding {
     number: 1,
     image: image.id,
     frame: null,
+    shown: true,
     percent: 80,
     verdict: 'undecided',
     by_reader: false,

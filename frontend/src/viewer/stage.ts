@@ -1,7 +1,8 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
 import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
-import { type Box, caseFindings, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
+import { type Box, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
+import { visibleFindings } from '../page/faint_marks';
 import { isTyping } from '../page/keyboard';
 import { drawLegend, loadHeatmap } from './heatmap';
 import { type Hanging, hangingOf } from './hanging';
@@ -21,7 +22,7 @@ export class Stage {
   private marksVisible = true;
   private heatVisible = false;
   private opacity = 0.45;
-  private findings: CaseFinding[] = caseFindings();
+  private findings: CaseFinding[] = visibleFindings();
   private selected: string | null = null;
   /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
   private editing: { id: string | null; image: string; box: Box | null } | null = null;
@@ -313,7 +314,7 @@ export class Stage {
 
   private bindCaseEvents(): void {
     onCaseEvent('cad:findings-updated', () => {
-      this.findings = caseFindings();
+      this.findings = visibleFindings();
       const heatmaps = caseHeatmaps();
       for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? null;
       this.refreshOverlays();

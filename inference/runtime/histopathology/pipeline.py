@@ -37,7 +37,16 @@ from inference.runtime.histopathology.preprocessing import (
     tissue_share,
 )
 from inference.runtime.regions import clipped_box, png_of, regions_above
-from inference.runtime.study import Clock, StudyFinding, absolute, decoding, describe, spacing_of, undecided
+from inference.runtime.study import (
+    Clock,
+    StudyFinding,
+    absolute,
+    decoding,
+    describe,
+    judged,
+    spacing_of,
+    undecided,
+)
 
 INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
 CLASSES = ("not_idc", "idc")
@@ -70,7 +79,7 @@ def analyse(
     images = tuple(
         _section(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
     )
-    worst = max(images, key=lambda image: image.probabilities["idc"])
+    worst = max(judged(images), key=lambda image: image.probabilities["idc"])
     return StudyFinding(dict(worst.probabilities), images)
 
 

@@ -41,6 +41,7 @@ from inference.runtime.study import (
     Laterality,
     StudyFinding,
     grey_values,
+    judged,
     read_still,
     spacing_of,
     undecided,
@@ -56,14 +57,17 @@ DENSITIES = ("fatty", "glandular", "dense")
 def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
-    """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views', the exam's are
-    the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
+    """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views' that may be judged, the
+    exam's are the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
     images = tuple(
         _view(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
     )
     by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)
     apart: list[dict[str, float]] = []
+    counting = judged(images)
     for reference, result in zip(request.images, images, strict=True):
+        if result not in counting:
+            continue
         if reference.laterality is None:
             apart.append(dict(result.probabilities))
         else:

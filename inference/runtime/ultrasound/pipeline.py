@@ -27,7 +27,7 @@ from inference.runtime.regions import (
     regions_above,
     shape_descriptors,
 )
-from inference.runtime.study import Clock, StudyFinding, read_still, spacing_of, undecided
+from inference.runtime.study import Clock, StudyFinding, judged, read_still, spacing_of, undecided
 from inference.runtime.ultrasound.preprocessing import (
     CLOSER_SIDE,
     SIDE,
@@ -99,7 +99,7 @@ def analyse(
     images = tuple(
         _frame(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
     )
-    worst = max(images, key=lambda image: image.probabilities["malignant"])
+    worst = max(judged(images), key=lambda image: image.probabilities["malignant"])
     return StudyFinding(dict(worst.probabilities), images)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from inference.contract import (
     OPERATING_POINTS,
     AnalysisResult,
     Flag,
+    ImageResult,
     ImageUnreadable,
     NotApplicable,
 )
@@ -266,3 +268,44 @@ def test_a_thumbnail_is_of_low_quality(served: Served, frame: Path, tmp_path: Pa
     small = cv2.resize(cv2.imread(str(frame), cv2.IMREAD_GRAYSCALE), (40, 30))
     cv2.imwrite(str(tmp_path / "small.png"), small)
     assert Flag.LOW_QUALITY in served("ultrasound").analyse(image(tmp_path / "small.png")).flags
+
+
+@pytest.mark.parametrize("model", ["ultrasound", "mammography", "histopathology"])
+def test_images_unlike_those_learnt_from_take_no_part_in_the_studys_answer(
+    served: Served,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    subject = served(model)
+    pipeline = importlib.import_module(f"inference.runtime.{model}.pipeline")
+    first, second = {
+        "ultrasound": lambda: (request.getfixturevalue("frame"), request.getfixturevalue("frame")),
+        "mammography": lambda: [request.getfixturevalue("exam")[view] for view in ("LCC", "LMLO")],
+        "histopathology": lambda: (request.getfixturevalue("slide"), request.getfixturevalue("slide")),
+    }[model]()
+    shutil.copy(first, tmp_path / f"a{first.suffix}")
+    shutil.copy(second, tmp_path / f"b{second.suffix}")
+    views = [
+        image(tmp_path / f"{name}{first.suffix}", laterality="L", pixel_spacing_um=1.0) for name in ("a", "b")
+    ]
+    one_each = {"ultrasound": "_frame", "mammography": "_view", "histopathology": "_section"}[model]
+    original = getattr(pipeline, one_each)
+
+    def flagged(unlike: set[int]) -> AnalysisResult:
+        def one(index: int, *rest: object) -> ImageResult:
+            flags = (Flag.OUT_OF_DISTRIBUTION,) if index in unlike else ()
+            scores = dict.fromkeys(subject.manifest.classes, 0.9 - 0.5 * index)
+            return original(index, *rest).model_copy(update={"flags": flags, "probabilities": scores})
+
+        monkeypatch.setattr(pipeline, one_each, one)
+        return subject.analyse(*views)
+
+    result = flagged({0})
+    positive = subject.manifest.positive_class
+    assert result.judged_images == (views[1].image_id,)
+    assert result.probabilities[positive] == pytest.approx(0.4)
+    assert all(scores[positive] == pytest.approx(0.4) for scores in result.breasts.values())
+    assert Flag.OUT_OF_DISTRIBUTION in result.flags
+    assert flagged({0, 1}).judged_images == ()
