@@ -9,6 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 """Micrometres per stored pixel, (x, y)."""
 
+
+def is_isotropic(spacing: Spacing) -> bool:
+    """Whether one number says it: both directions within one per cent."""
+    return abs(spacing[0] - spacing[1]) <= 0.01 * min(spacing)
+
+
 Photometric = Literal["MONOCHROME1", "MONOCHROME2", "RGB"]
 
 
@@ -40,6 +46,16 @@ class SideClaim(_Frozen):
 
     source: str = Field(description="the attribute's keyword: ImageLaterality, PatientOrientation, …")
     side: Literal["L", "R", "B"]
+    by_convention: bool = Field(
+        default=False, description="it follows from how such views are stored, not from geometry or a word"
+    )
+
+
+class ViewClaim(_Frozen):
+    """What one attribute says of the view."""
+
+    source: str = Field(description="ViewCodeSequence or ViewPosition")
+    view: str
 
 
 class Concatenation(_Frozen):
@@ -79,6 +95,9 @@ class ImageFacts(_Frozen):
     view_modifiers: tuple[str, ...] = Field(
         default=(), description="ACR abbreviations of CID 4015: ID, S, M, …"
     )
+    view_claims: tuple[ViewClaim, ...] = Field(
+        default=(), description="every attribute that names a view, the most trusted first"
+    )
     side_claims: tuple[SideClaim, ...] = Field(
         default=(), description="every attribute that names a side, the most trusted first"
     )
@@ -90,11 +109,18 @@ class ImageFacts(_Frozen):
         description="the border of the stored pixels where the breast is cut, where it can be seen",
     )
     image_type: tuple[str, ...] = ()
+    conversion_type: str = Field(default="", description="of a secondary capture (0008,0064): DF, WSD, …")
     specimen: bool = False
     quality_control: bool = False
     partial_view: bool = False
+    partial_view_sections: tuple[str, ...] = Field(default=(), description="Superior, Posterior, …")
     spacing_um: Spacing | None = Field(default=None, description="(x, y); None where one pair cannot be true")
-    regions: tuple[Region, ...] = ()
+    regions: tuple[Region, ...] = Field(
+        default=(), description="with a calibration of their own; of those that overlap the first counts"
+    )
+    pixel_aspect: float | None = Field(
+        default=None, gt=0, description="a pixel's height over its width, where only that is known"
+    )
     frame_time_ms: float | None = Field(default=None, gt=0)
     slide_part: SlidePart | None = Field(default=None, description="of a DICOM whole-slide file")
 

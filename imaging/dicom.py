@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
-from imaging import dicom_frames, dicom_header, dicom_pixels, dicom_slides, dicom_values, slides
-from imaging.description import Description, ImageFacts
+from imaging import dicom_facts, dicom_frames, dicom_header, dicom_pixels, dicom_slides, slides
+from imaging.chest_wall import chest_wall
+from imaging.description import Description
 from imaging.dicom_file import open_dicom
 from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.formats import MEDIA_TYPES
@@ -23,6 +22,8 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
         header, remarks = dicom_header.header_of(file.header, file.transfer_syntax, charset)
         if file.assumed_transfer_syntax:
             remarks.append("The file does not name its transfer syntax; it was told from its first element.")
+        said = dicom_facts.facts_of(file.header)
+        header = header.model_copy(update={"laterality": said.laterality, "view_position": said.view})
         part = dicom_slides.part_of(file.header, form.frames)
         if part is not None and part.tiled:
             slide = slides.Slide(DicomLevels([open_tiles(file)]))
@@ -30,18 +31,25 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             return found.model_copy(
                 update={
                     "header": header,
-                    "facts": ImageFacts(image_type=_image_type(file.header), slide_part=part),
-                    "pixel_spacing_source": dicom_header.spacing_of(file.header)[1],
+                    "facts": said.facts.model_copy(update={"slide_part": part}),
+                    "pixel_spacing_source": said.scale.source,
                     "encoded_photometric": form.photometric,
-                    "remarks": (*remarks, *found.remarks),
+                    "remarks": (*remarks, *said.remarks, *found.remarks),
                 }
             )
         if dicom_slides.lacks_positions(file.header) and form.frames > 1:
             remarks.append("The slide's tiles do not say where they lie; they are separate frames.")
-        spacing, source = dicom_header.spacing_of(file.header)
+        facts = said.facts.model_copy(update={"slide_part": part})
         photometric = dicom_pixels.photometric_after_reading(file, form)
         if prove:
-            dicom_pixels.decode(file, form, 0)
+            first = dicom_pixels.decode(file, form, 0)
+            if (
+                header.modality == "MG"
+                and form.frames == 1
+                and header.presentation_intent != "FOR PROCESSING"
+            ):
+                border = chest_wall(first.values, bright_is_dense=first.photometric == "MONOCHROME2")
+                facts = facts.model_copy(update={"chest_wall": border})
         return Description(
             kind="dicom",
             media_type=MEDIA_TYPES["dicom"],
@@ -52,12 +60,12 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             bits_stored=8 if photometric == "RGB" else min(form.bits_stored, 16),
             photometric=photometric,
             encoded_photometric=form.photometric,
-            pixel_spacing_um=spacing,
-            pixel_spacing_source=source,
+            pixel_spacing_um=said.scale.spacing_um,
+            pixel_spacing_source=said.scale.source,
             window=dicom_header.window_of(file.header) if photometric != "RGB" else None,
             header=header,
-            facts=ImageFacts(image_type=_image_type(file.header), slide_part=part),
-            remarks=tuple(remarks),
+            facts=facts,
+            remarks=(*remarks, *said.remarks),
         )
     finally:
         file.close()
@@ -74,7 +82,3 @@ def read(path: Path, frame: int) -> Pixels:
         return dicom_pixels.decode(file, form, frame)
     finally:
         file.close()
-
-
-def _image_type(header: Dataset) -> tuple[str, ...]:
-    return tuple(filter(None, (dicom_values.text(header, "ImageType") or "").split("\\")))

@@ -13,6 +13,7 @@ from imaging import dicom_frames, dicom_header
 from imaging.description import Photometric
 from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
+from imaging.dicom_spacing import scale_of
 from imaging.errors import DamagedFile
 from imaging.pixels import PixelArray, Pixels
 
@@ -55,13 +56,12 @@ def decode(file: DicomFile, form: PixelFormat, frame: int) -> Pixels:
         window = None if has_table else dicom_header.window_of(file.header)
     if values.shape[:2] != (form.rows, form.columns):
         raise DamagedFile("The pixel data decode to another size than the header says.")
-    spacing, _ = dicom_header.spacing_of(file.header)
     return Pixels(
         values=np.ascontiguousarray(values),
         photometric=photometric,
         bits_stored=bits,
         window=window,
-        pixel_spacing_um=spacing,
+        pixel_spacing_um=scale_of(file.header).spacing_um,
         frame=frame,
         frames=form.frames,
     )

@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydicom.dataset import Dataset
 
-from imaging import dicom_header, dicom_values
+from imaging import dicom_values
 from imaging.description import Concatenation, SlidePart
+from imaging.dicom_spacing import scale_of
 
 _SLIDE_STORAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _MOST_PLANES = 1_000
@@ -79,7 +80,7 @@ def part_of(header: Dataset, frames: int) -> SlidePart | None:
         tiled=is_tiled(header),
         columns=max(1, columns),
         rows=max(1, rows),
-        um_per_px=dicom_header.spacing_of(header)[0],
+        um_per_px=scale_of(header).spacing_um,
         resampled="RESAMPLED" in kinds,
         pyramid=dicom_values.text(header, "PyramidUID", 64) or "",
         container=dicom_values.text(header, "ContainerIdentifier") or "",

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.description import Description, Spacing
+from imaging.chest_wall import chest_wall
+from imaging.description import Description, ImageFacts, Spacing
 from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, UnsupportedEncoding
 from imaging.formats import MEDIA_TYPES, Format
 from imaging.limits import MAX_FRAME_BYTES, MAX_FRAMES, check_frame
@@ -25,13 +26,18 @@ only where it is finer than that, as a microscope's camera would say."""
 def describe(path: Path, found: Format, *, prove: bool) -> Description:
     """See `imaging.reader.describe`."""
     facts, spacing = _tiff_facts(path) if found == "tiff" else _pillow_facts(path, found)
+    border = None
     if prove:
-        read(path, found, 0)
+        first = read(path, found, 0)
+        # Of a film that was scanned; who sorts a study uses it for mammograms only.
+        if first.photometric != "RGB":
+            border = chest_wall(first.values, bright_is_dense=first.photometric == "MONOCHROME2")
     return Description(
         kind="image",
         media_type=MEDIA_TYPES[found],
         pixel_spacing_um=spacing,
         pixel_spacing_source=None if spacing is None else "resolution",
+        facts=ImageFacts(chest_wall=border, spacing_um=spacing),
         **facts,
     )
 

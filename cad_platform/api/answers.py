@@ -32,7 +32,18 @@ class WithdrawnAnswer(Answer):
     reason: str
 
 
+class RegionAnswer(Answer):
+    """A part of an image with a calibration of its own (DICOM PS3.3 C.8.5.5)."""
+
+    box: Box = Field(description="[x0, y0, x1, y1] in stored pixels, far edges exclusive")
+    kind: Literal["2d", "m_mode", "doppler", "other"]
+    pixel_spacing_row_um: float | None = Field(description="null where lengths mean nothing here")
+    pixel_spacing_column_um: float | None
+
+
 class ImageAnswer(Answer):
+    """One image. Images are listed in the order in which they hang; those that are kept aside come last."""
+
     id: uuid.UUID
     file: str = Field(description="The file's name as posted")
     kind: Literal["dicom", "image", "slide"]
@@ -42,15 +53,42 @@ class ImageAnswer(Answer):
     sop_instance_uid: str
     sop_instance_uid_minted: bool
     series_instance_uid: str
+    roles: list[Literal["hung", "scored", "kept_aside"]] = Field(
+        description="hung in the viewer's layouts, read by the models, or kept aside (it can still be opened)"
+    )
+    kept_aside_reason: str = Field(
+        description="Why it does not hang, or is not read by the models; empty else"
+    )
     laterality: str
-    view: str
+    view: str = Field(description="The plain abbreviation (CC, MLO, …); as sent where it is not understood")
+    view_modifiers: list[str] = Field(description="Of DICOM PS3.16 CID 4015: ID, S, M, RL, …")
+    patient_orientation: list[str] = Field(description="Where rows and columns lead; empty where not said")
     presentation_intent: str
     rows: int
     columns: int
     frames: int
-    pixel_spacing_um: float | None
+    pixel_spacing_um: float | None = Field(description="null wherever one number cannot be true")
+    pixel_spacing_row_um: float | None = Field(
+        description="From one row to the next (down); null where regions differ"
+    )
+    pixel_spacing_column_um: float | None = Field(
+        description="From one column to the next (to the right); null where regions differ"
+    )
     pixel_spacing_source: str
+    regions: list[RegionAnswer] = Field(description="Of those that overlap the first counts")
+    frame_time_ms: float | None = Field(description="How long a frame of a clip is shown")
+    focal_planes: list[float] = Field(description="Of a slide: heights in µm")
     urls: ImageUrls
+
+
+class KeptAsideAnswer(Answer):
+    """A file of the study that is no picture for us: stored, listed, neither shown nor analysed."""
+
+    file: str = Field(description="The file's name as posted")
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    reason: str
 
 
 class WindowAnswer(Answer):
@@ -131,6 +169,7 @@ class FindingAnswer(Answer):
     number: int
     image: uuid.UUID
     sop_instance_uid: str
+    frame: int | None = Field(description="Of a clip, from 0; the mark belongs to this frame only")
     source: Literal["model", "reader"]
     model: str | None
     model_version: str | None
@@ -203,7 +242,9 @@ class StudyAnswer(StudySummary):
     """The one composed answer about a study."""
 
     header_differences: list[DifferenceAnswer]
+    modalities: list[str] = Field(description="Of the study's images, the study's own first")
     images: list[ImageAnswer]
+    kept_aside: list[KeptAsideAnswer]
     jobs: list[JobAnswer]
     findings: list[FindingAnswer]
     reports: list[ReportAnswer]

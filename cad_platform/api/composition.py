@@ -27,6 +27,7 @@ from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
+from imaging.description import Region
 
 
 def study_url(request: Request, study: Study) -> str:
@@ -57,7 +58,9 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
         header_differences=[
             answers.DifferenceAnswer(**difference) for difference in study.header_differences
         ],
+        modalities=list(dict.fromkeys([study.modality, *sorted(image.series.modality for image in images)])),
         images=[_image(request, image) for image in images],
+        kept_aside=[],
         jobs=[
             answers.JobAnswer.model_validate(
                 analyses.job_answer(job, artefact_url, current=job.pk in current)
@@ -144,6 +147,8 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
 
 
 def _image(request: Request, image: Instance) -> answers.ImageAnswer:
+    facts = image.image_facts
+    column, row = image.spacing_um or (None, None)
     return answers.ImageAnswer(
         id=image.pk,
         file=image.file_name,
@@ -154,15 +159,34 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
         sop_instance_uid=image.sop_instance_uid,
         sop_instance_uid_minted=image.sop_instance_uid_minted,
         series_instance_uid=image.series.series_instance_uid,
+        roles=["hung", "scored"],
+        kept_aside_reason="",
         laterality=image.laterality,
         view=image.view_position,
+        view_modifiers=list(facts.view_modifiers),
+        patient_orientation=list(facts.patient_orientation),
         presentation_intent=image.presentation_intent,
         rows=image.rows,
         columns=image.columns,
         frames=image.frames,
         pixel_spacing_um=image.pixel_spacing_um,
+        pixel_spacing_row_um=row,
+        pixel_spacing_column_um=column,
         pixel_spacing_source=image.pixel_spacing_source,
+        regions=[_region(region) for region in facts.regions],
+        frame_time_ms=facts.frame_time_ms,
+        focal_planes=[],
         urls=image_urls(image, request.build_absolute_uri),
+    )
+
+
+def _region(region: Region) -> answers.RegionAnswer:
+    column, row = region.spacing_um or (None, None)
+    return answers.RegionAnswer(
+        box=(region.x0, region.y0, region.x1, region.y1),
+        kind=region.kind,
+        pixel_spacing_row_um=row,
+        pixel_spacing_column_um=column,
     )
 
 
@@ -173,6 +197,7 @@ def _finding(finding: Finding) -> answers.FindingAnswer:
         number=finding.number,
         image=finding.instance_id,
         sop_instance_uid=finding.instance.sop_instance_uid,
+        frame=finding.frame,
         source="model" if finding.job_id else "reader",
         model=finding.job.model_version.name if finding.job else None,
         model_version=finding.job.model_version.version if finding.job else None,

@@ -234,7 +234,7 @@ def _image(image: Instance, name: str, heatmap: str | None) -> CaseImage:
         mirror=False,
         side_stop="",
         pixel_spacing_um=image.pixel_spacing_um,
-        spacing_um=facts.spacing_um,
+        spacing_um=image.spacing_um,
         regions=[
             CaseRegion(box=(part.x0, part.y0, part.x1, part.y1), spacing_um=part.spacing_um)
             for part in facts.regions

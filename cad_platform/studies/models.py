@@ -166,6 +166,15 @@ class Instance(models.Model):
         """What decides how it hangs, whether it is scored and how it is measured."""
         return ImageFacts.model_validate(self.facts)
 
+    @property
+    def spacing_um(self) -> tuple[float, float] | None:
+        """µm per stored pixel (x, y) of the whole picture; None where regions differ or nobody knows. Rows of earlier
+        versions have one number."""
+        facts = self.image_facts
+        if facts.spacing_um or facts.regions or self.pixel_spacing_um is None:
+            return facts.spacing_um
+        return self.pixel_spacing_um, self.pixel_spacing_um
+
 
 class Slide(models.Model):
     """What only a whole-slide instance has. Levels: list of {width, height, downsample}."""

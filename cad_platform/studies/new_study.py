@@ -90,7 +90,7 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
         samples=description.samples,
         pixel_spacing_um=image.pixel_spacing_um,
         pixel_spacing_source=image.pixel_spacing_source,
-        facts=description.facts.model_dump(mode="json"),
+        facts=image.facts.model_dump(mode="json", exclude_defaults=True),
     )
     if description.slide is not None:
         _create_slide(instance, description.slide)

@@ -27,7 +27,7 @@ from cad_platform.patients.services import Demographics, same_name
 from cad_platform.studies import identity
 from cad_platform.studies.post import ImagePart, StudyPost
 from imaging import sandbox
-from imaging.description import Description, DicomHeader
+from imaging.description import Description, DicomHeader, ImageFacts, is_isotropic
 from imaging.errors import DecoderUnavailable, ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
 
 #: Files of one post that are decoded at a time; the sandbox bounds them over all posts.
@@ -57,6 +57,7 @@ class ReceivedImage:
     view: str
     pixel_spacing_um: float | None
     pixel_spacing_source: str
+    facts: ImageFacts
 
     @property
     def header(self) -> DicomHeader:
@@ -347,7 +348,7 @@ class _Merge:
             by_uid[uid] = file
             series = header.series_instance_uid or ""
             part = parts.get(file.name, ImagePart(file=file.name))
-            spacing, source = self._spacing(file, description, part)
+            facts, source = self._scale(file, description, part)
             images.append(
                 ReceivedImage(
                     file=file,
@@ -359,8 +360,9 @@ class _Merge:
                         file, "laterality", part.laterality, _one_side(header.laterality)
                     ),
                     view=self._image_value(file, "view", part.view, header.view_position)[:16],
-                    pixel_spacing_um=spacing,
+                    pixel_spacing_um=one_number(facts),
                     pixel_spacing_source=source,
+                    facts=facts,
                 )
             )
         return images
@@ -370,16 +372,27 @@ class _Merge:
             self._note_difference(file, name, header, given)
         return given or header or ""
 
-    def _spacing(
-        self, file: PostedFile, description: Description, part: ImagePart
-    ) -> tuple[float | None, str]:
-        read = description.pixel_spacing_um[0] if description.pixel_spacing_um else None
-        given = part.pixel_spacing_um
+    def _scale(self, file: PostedFile, description: Description, part: ImagePart) -> tuple[ImageFacts, str]:
+        """The image's facts with the spacing that counts, and where that is from: the sender's word stands for the
+        whole picture."""
+        facts, given = description.facts, part.pixel_spacing_um
+        if facts.spacing_um is None and not facts.regions:
+            facts = facts.model_copy(update={"spacing_um": description.pixel_spacing_um})
         if given is None:
-            return read, (description.pixel_spacing_source or "")[:40]
-        if read is not None and abs(read - given) > 0.01 * given:
-            self._note_difference(file, "pixel_spacing_um", f"{read:g}", f"{given:g}")
-        return given, "study part"
+            return facts, (description.pixel_spacing_source or "")[:40]
+        said = facts.spacing_um or next((each.spacing_um for each in facts.regions if each.spacing_um), None)
+        if said is not None and any(abs(each - given) > 0.01 * given for each in said):
+            self._note_difference(
+                file, "pixel_spacing_um", " × ".join(f"{each:g}" for each in said), f"{given:g}"
+            )
+        return facts.model_copy(update={"spacing_um": (given, given), "regions": ()}), "study part"
+
+
+def one_number(facts: ImageFacts) -> float | None:
+    """µm per stored pixel where one number is true of the whole picture: not where pixels are higher than wide, nor
+    where regions differ."""
+    spacing = facts.spacing_um
+    return sum(spacing) / 2 if spacing and is_isotropic(spacing) else None
 
 
 def _one_side(laterality: str | None) -> str:

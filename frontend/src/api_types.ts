@@ -119,6 +119,8 @@ export interface components {
             /** Format: uuid */
             image: string;
             sop_instance_uid: string;
+            /** @description Of a clip, from 0; the mark belongs to this frame only */
+            frame: number | null;
             /** @enum {string} */
             source: "model" | "reader";
             model: string | null;
@@ -145,6 +147,7 @@ export interface components {
          * @enum {string}
          */
         Flag: "out_of_distribution" | "uncertain" | "low_quality";
+        /** @description One image. Images are listed in the order in which they hang; those that are kept aside come last. */
         ImageAnswer: {
             /** Format: uuid */
             id: string;
@@ -158,14 +161,34 @@ export interface components {
             sop_instance_uid: string;
             sop_instance_uid_minted: boolean;
             series_instance_uid: string;
+            /** @description hung in the viewer's layouts, read by the models, or kept aside (it can still be opened) */
+            roles: ("hung" | "scored" | "kept_aside")[];
+            /** @description Why it does not hang, or is not read by the models; empty else */
+            kept_aside_reason: string;
             laterality: string;
+            /** @description The plain abbreviation (CC, MLO, …); as sent where it is not understood */
             view: string;
+            /** @description Of DICOM PS3.16 CID 4015: ID, S, M, RL, … */
+            view_modifiers: string[];
+            /** @description Where rows and columns lead; empty where not said */
+            patient_orientation: string[];
             presentation_intent: string;
             rows: number;
             columns: number;
             frames: number;
+            /** @description null wherever one number cannot be true */
             pixel_spacing_um: number | null;
+            /** @description From one row to the next (down); null where regions differ */
+            pixel_spacing_row_um: number | null;
+            /** @description From one column to the next (to the right); null where regions differ */
+            pixel_spacing_column_um: number | null;
             pixel_spacing_source: string;
+            /** @description Of those that overlap the first counts */
+            regions: components["schemas"]["RegionAnswer"][];
+            /** @description How long a frame of a clip is shown */
+            frame_time_ms: number | null;
+            /** @description Of a slide: heights in µm */
+            focal_planes: number[];
             urls: components["schemas"]["ImageUrls"];
         };
         /**
@@ -273,6 +296,15 @@ export interface components {
             requested_at: string;
             started_at: string | null;
             finished_at: string | null;
+        };
+        /** @description A file of the study that is no picture for us: stored, listed, neither shown nor analysed. */
+        KeptAsideAnswer: {
+            /** @description The file's name as posted */
+            file: string;
+            sop_instance_uid: string;
+            sop_class_uid: string;
+            modality: string;
+            reason: string;
         };
         /** @description One version of a model. */
         ModelAnswer: {
@@ -430,6 +462,21 @@ export interface components {
             sop_instance_uid: string;
             url: string;
         };
+        /** @description A part of an image with a calibration of its own (DICOM PS3.3 C.8.5.5). */
+        RegionAnswer: {
+            /** @description [x0, y0, x1, y1] in stored pixels, far edges exclusive */
+            box: [
+                number,
+                number,
+                number,
+                number
+            ];
+            /** @enum {string} */
+            kind: "2d" | "m_mode" | "doppler" | "other";
+            /** @description null where lengths mean nothing here */
+            pixel_spacing_row_um: number | null;
+            pixel_spacing_column_um: number | null;
+        };
         /** @description What came of reading the model store. */
         RegistrationAnswer: {
             /** @description Not known before */
@@ -521,7 +568,10 @@ export interface components {
             patient: components["schemas"]["PatientAnswer"] | null;
             withdrawn: components["schemas"]["WithdrawnAnswer"] | null;
             header_differences: components["schemas"]["DifferenceAnswer"][];
+            /** @description Of the study's images, the study's own first */
+            modalities: string[];
             images: components["schemas"]["ImageAnswer"][];
+            kept_aside: components["schemas"]["KeptAsideAnswer"][];
             jobs: components["schemas"]["JobAnswer"][];
             findings: components["schemas"]["FindingAnswer"][];
             reports: components["schemas"]["ReportAnswer"][];
@@ -754,6 +804,7 @@ export type ImageMetadata = components['schemas']['ImageMetadata'];
 export type ImageResult = components['schemas']['ImageResult'];
 export type ImageUrls = components['schemas']['ImageUrls'];
 export type JobAnswer = components['schemas']['JobAnswer'];
+export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
@@ -766,6 +817,7 @@ export type ReanalysisList = components['schemas']['ReanalysisList'];
 export type ReanalysisRequest = components['schemas']['ReanalysisRequest'];
 export type ReceiptAnswer = components['schemas']['ReceiptAnswer'];
 export type ReceiptImage = components['schemas']['ReceiptImage'];
+export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
 export type SearchRequest = components['schemas']['SearchRequest'];

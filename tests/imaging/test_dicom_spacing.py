@@ -1,0 +1,135 @@
+"""How large a pixel is: DICOM PS3.3 10.7 for radiographs, C.8.5.5 for ultrasound, and where nobody knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from imaging.dicom_spacing import scale_of
+from tests.imaging.dicom_headers import CC, MAGNIFICATION, header, region, view_code
+
+FACTOR = {"EstimatedRadiographicMagnificationFactor": "1.8"}
+DISTANCES = {"DistanceSourceToDetector": "660", "DistanceSourceToPatient": "366"}
+DETECTOR = {"ImagerPixelSpacing": ["0.1", "0.1"]}
+MAGNIFIED = pytest.approx(55.6, abs=0.2)
+
+
+@pytest.mark.parametrize(
+    ("tags", "micrometres"),
+    [
+        (DETECTOR, 100.0),
+        ({**DETECTOR, **FACTOR}, MAGNIFIED),
+        ({**DETECTOR, **DISTANCES}, MAGNIFIED),
+        ({**DETECTOR, "PixelSpacing": ["0.1", "0.1"], **FACTOR}, MAGNIFIED),
+        ({**DETECTOR, "PixelSpacing": ["0.1", "0.1"], **DISTANCES}, MAGNIFIED),
+        ({**DETECTOR, "PixelSpacing": ["0.0556", "0.0556"], **FACTOR}, MAGNIFIED),
+        (
+            {
+                **DETECTOR,
+                "PixelSpacing": ["0.0556", "0.0556"],
+                "PixelSpacingCalibrationType": "GEOMETRY",
+                **FACTOR,
+            },
+            MAGNIFIED,
+        ),
+        (
+            {"PixelSpacing": ["0.0556", "0.0556"], "PixelSpacingCalibrationType": "FIDUCIAL", **FACTOR},
+            MAGNIFIED,
+        ),
+        ({"PixelSpacing": ["0.1", "0.1"]}, 100.0),
+        ({"PixelSpacing": ["0.1", "0.1"], "EstimatedRadiographicMagnificationFactor": "1.05"}, 100.0),
+        ({"NominalScannedPixelSpacing": ["0.05", "0.05"]}, 50.0),
+        ({"NominalScannedPixelSpacing": ["0.1", "0.1"], **FACTOR}, MAGNIFIED),
+        ({**DETECTOR, "EstimatedRadiographicMagnificationFactor": "0"}, 100.0),
+        (
+            {
+                "SharedFunctionalGroupsSequence": [
+                    header(PixelMeasuresSequence=[header(PixelSpacing=["0.1", "0.1"])])
+                ]
+            },
+            100.0,
+        ),
+    ],
+)
+def test_a_radiographs_pixel(tags: dict[str, Any], micrometres: float) -> None:
+    assert scale_of(header(**tags)).spacing_um == (micrometres, micrometres)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"PixelSpacing": ["0.1", "0.1"], **FACTOR},
+        {**DETECTOR, "ViewCodeSequence": [view_code(CC, MAGNIFICATION)]},
+        {"ImagerPixelSpacing": ["0", "0"]},
+        {"ImagerPixelSpacing": ["70", "70"]},
+        {"PixelSpacing": ["1e-5", "1e-5"]},
+        {"PixelSpacing": ["nan", "0.1"]},
+        {"PixelSpacing": ["0.1"]},
+    ],
+)
+def test_what_is_ambiguous_or_absurd_gives_no_scale(tags: dict[str, Any]) -> None:
+    scale = scale_of(header(**tags))
+
+    assert scale.spacing_um is None
+    assert scale.remarks or "nan" in str(tags)
+
+
+def test_rows_and_columns_are_kept_apart() -> None:
+    assert scale_of(header(PixelSpacing=["0.05", "0.1"])).spacing_um == (100.0, 50.0)
+
+
+def test_a_shape_without_a_size_gives_no_millimetres() -> None:
+    scale = scale_of(header(PixelAspectRatio=["2", "1"]))
+
+    assert (scale.spacing_um, scale.pixel_aspect) == (None, 2.0)
+
+
+def ultrasound(*regions: Any, **tags: Any) -> Any:
+    return scale_of(header(Rows=240, Columns=320, SequenceOfUltrasoundRegions=list(regions), **tags))
+
+
+def test_two_regions_of_two_depths_have_no_common_spacing() -> None:
+    scale = ultrasound(
+        region(0, 0, 159, 239),
+        region(160, 0, 319, 239, PhysicalDeltaX=0.02, PhysicalDeltaY=0.02),
+    )
+
+    assert scale.spacing_um is None
+    assert [(part.x0, part.x1, part.spacing_um) for part in scale.regions] == [
+        (0, 160, (100.0, 100.0)),
+        (160, 320, (200.0, 200.0)),
+    ]
+
+
+def test_a_region_keeps_its_two_directions_apart() -> None:
+    scale = ultrasound(region(0, 0, 319, 239, PhysicalDeltaX=0.008, PhysicalDeltaY=-0.004))
+
+    assert scale.spacing_um == pytest.approx((80.0, 40.0))
+
+
+def test_a_doppler_trace_measures_no_lengths() -> None:
+    trace = region(
+        0, 120, 319, 239, RegionSpatialFormat=3, PhysicalUnitsXDirection=4, PhysicalUnitsYDirection=7
+    )
+    scale = ultrasound(trace, region(0, 0, 319, 119))
+
+    assert scale.spacing_um == (100.0, 100.0)
+    assert [(part.kind, part.spacing_um) for part in scale.regions] == [
+        ("doppler", None),
+        ("2d", (100.0, 100.0)),
+    ]
+
+
+def test_the_region_on_top_comes_first() -> None:
+    below = region(0, 0, 319, 239, RegionFlags=1)
+    above = region(10, 10, 50, 50, RegionFlags=0, PhysicalDeltaX=0.02, PhysicalDeltaY=0.02)
+
+    assert [part.x0 for part in ultrasound(below, above).regions] == [10, 0]
+
+
+def test_regions_are_cut_to_the_picture_and_those_outside_it_are_left_out() -> None:
+    scale = ultrasound(region(300, 200, 900, 900), region(400, 0, 500, 100))
+
+    assert [(part.x1, part.y1) for part in scale.regions] == [(320, 240)]
+    assert scale.remarks

@@ -1,0 +1,99 @@
+"""Views of mammograms as vendors write them: codes, and free spellings in View Position."""
+
+from __future__ import annotations
+
+import pytest
+from pydicom.sr.codedict import codes
+
+from imaging.dicom_views import MODIFIER_CODES, MODIFIERS, SPECIMEN_CODES, VIEW_CODES, SpelledView, spelled
+
+
+@pytest.mark.parametrize(
+    ("text", "view", "side", "modifiers"),
+    [
+        ("CC", "CC", None, ()),
+        ("mlo", "MLO", None, ()),
+        ("RCC", "CC", "R", ()),
+        ("LMLO", "MLO", "L", ()),
+        ("L MLO", "MLO", "L", ()),
+        ("MLO-R", "MLO", "R", ()),
+        ("R-MLO", "MLO", "R", ()),
+        ("MLO(L)", "MLO", "L", ()),
+        ("LEFT CC", "CC", "L", ()),
+        ("RT MLO", "MLO", "R", ()),
+        ("CCR", "CC", "R", ()),
+        ("LML", "ML", "L", ()),
+        ("RLM", "LM", "R", ()),
+        ("LLMO", "LMO", "L", ()),
+        ("RXCCL", "XCCL", "R", ()),
+        ("R XCC L", "XCCL", "R", ()),
+        ("XCC M", "XCCM", None, ()),
+        ("LSIO", "SIO", "L", ()),
+        ("LFB", "FB", "L", ()),
+        ("CC ID", "CC", None, ("ID",)),
+        ("MLOID", "MLO", None, ("ID",)),
+        ("RCCID", "CC", "R", ("ID",)),
+        ("L CC IMPLANT DISPLACED", "CC", "L", ("ID",)),
+        ("EKLUND RMLO", "MLO", "R", ("ID",)),
+        ("SPOT CC", "CC", None, ("S",)),
+        ("RMLO MAG", "MLO", "R", ("M",)),
+        ("RMCC", "CC", "R", ("M",)),
+        ("LSMLO", "MLO", "L", ("S",)),
+        ("L SPOT MAG CC", "CC", "L", ("S", "M")),
+        ("RCCRL", "CC", "R", ("RL",)),
+        ("LCC RM", "CC", "L", ("RM",)),
+        ("L CC ROLLED LATERAL", "CC", "L", ("RL",)),
+        ("CLEAVAGE", "", None, ("CV",)),
+        ("L AXILLARY TAIL", "", "L", ("AT",)),
+        ("L TAN", "", "L", ("TAN",)),
+        ("CRANIO-CAUDAL", "CC", None, ()),
+        ("MEDIO-LATERAL OBLIQUE", "MLO", None, ()),
+        ("MEDIOLATERAL", "ML", None, ()),
+        ("LCC_2", "CC", "L", ()),
+        ("RMLO TOMO", "MLO", "R", ()),
+        ("右乳头尾位", "CC", "R", ()),
+        ("左侧乳腺 MLO", "MLO", "L", ()),
+    ],
+)
+def test_a_spelling_is_read(text: str, view: str, side: str | None, modifiers: tuple[str, ...]) -> None:
+    assert spelled(text) == SpelledView(view=view, side=side, modifiers=modifiers)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "FOO",
+        "RCC FOO",
+        "RCC LMLO",
+        "CC/MLO",
+        "R CC L",
+        "XCC L",
+        "AP",
+        "LATERAL",
+        "L",
+        "M",
+        "S",
+        "RL",
+        "CCM",
+    ],
+)
+def test_what_is_not_understood_or_means_two_things_is_not_read(text: str) -> None:
+    assert spelled(text) is None
+
+
+def test_every_code_of_the_context_groups_is_known() -> None:
+    for group, known in ((codes.cid4014, VIEW_CODES), (codes.cid4015, MODIFIER_CODES)):
+        for name in group.dir():
+            value = getattr(group, name).value
+            assert value in known or value in SPECIMEN_CODES, name
+    assert set(MODIFIER_CODES.values()) <= set(MODIFIERS)
+
+
+def test_snomed_rt_names_the_same_as_snomed_ct() -> None:
+    from pydicom.sr._snomed_dict import mapping
+
+    for known in (VIEW_CODES, MODIFIER_CODES):
+        for code, name in known.items():
+            if code in mapping["SCT"]:
+                assert known[mapping["SCT"][code]] == name
