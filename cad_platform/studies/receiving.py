@@ -382,9 +382,8 @@ class _Merge:
             return facts, (description.pixel_spacing_source or "")[:40]
         said = facts.spacing_um or next((each.spacing_um for each in facts.regions if each.spacing_um), None)
         if said is not None and any(abs(each - given) > 0.01 * given for each in said):
-            self._note_difference(
-                file, "pixel_spacing_um", " × ".join(f"{each:g}" for each in said), f"{given:g}"
-            )
+            header = f"{said[0]:g}" if is_isotropic(said) else f"{said[0]:g} × {said[1]:g}"
+            self._note_difference(file, "pixel_spacing_um", header, f"{given:g}")
         return facts.model_copy(update={"spacing_um": (given, given), "regions": ()}), "study part"
 
 
