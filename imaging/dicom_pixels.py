@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
-from imaging import dicom_frames, dicom_header
+from imaging import dicom_frames, dicom_header, dicom_values
 from imaging.description import Photometric
 from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
@@ -71,7 +71,7 @@ def photometric_after_reading(file: DicomFile, form: PixelFormat) -> Photometric
     """Palettes and YBR become RGB; a falling rescale slope turns the gray scale round."""
     if form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return "RGB"
-    falls = (dicom_header.number(file.header, "RescaleSlope") or 1.0) < 0
+    falls = (dicom_values.number(file.header, "RescaleSlope") or 1.0) < 0
     return "MONOCHROME1" if (form.photometric == "MONOCHROME1") != falls else "MONOCHROME2"
 
 
@@ -103,8 +103,8 @@ def _with_tables(file: DicomFile, values: PixelArray, bits: int) -> tuple[PixelA
     for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
         if sequence == "VOILUTSequence" and dicom_header.window_of(file.header) is not None:
             break
-        for item in dicom_header.items(file.header, sequence)[:1]:
-            descriptor = dicom_header.numbers(item, "LUTDescriptor")
+        for item in dicom_values.items(file.header, sequence)[:1]:
+            descriptor = dicom_values.numbers(item, "LUTDescriptor")
             if len(descriptor) != 3:
                 raise DamagedFile("A look-up table of the DICOM header is damaged.")
             entries = int(descriptor[0]) or _LUT_LIMIT
