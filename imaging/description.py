@@ -23,7 +23,7 @@ class _Frozen(BaseModel):
 
 
 class Window(_Frozen):
-    """A value-of-interest window in the units of the pixel values (DICOM PS3.3 C.11.2)."""
+    """A value-of-interest window in the units of the modality transform (DICOM PS3.3 C.11.2)."""
 
     centre: float
     width: float = Field(gt=0)
@@ -209,7 +209,6 @@ class Description(_Frozen):
     pixel_spacing_source: str | None = Field(
         default=None, description="the attribute or tag it was taken from"
     )
-    window: Window | None = Field(default=None, description="the file's own window, None where it has none")
     header: DicomHeader | None = None
     facts: ImageFacts = ImageFacts()
     slide: SlideGeometry | None = None

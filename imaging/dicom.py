@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imaging import dicom_facts, dicom_frames, dicom_header, dicom_pixels, dicom_slides, slides
+from imaging import (
+    dicom_facts,
+    dicom_frames,
+    dicom_grayscale,
+    dicom_header,
+    dicom_pixels,
+    dicom_slides,
+    slides,
+)
 from imaging.chest_wall import chest_wall
 from imaging.description import Description
 from imaging.dicom_file import open_dicom
@@ -43,12 +51,15 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
         photometric = dicom_pixels.photometric_after_reading(file, form)
         if prove:
             first = dicom_pixels.decode(file, form, 0)
+            if first.shown is not None:
+                dicom_grayscale.check_frames(file.header, form)
+                remarks += [first.shown.remark] if first.shown.remark else []
             if (
                 header.modality == "MG"
                 and form.frames == 1
                 and header.presentation_intent != "FOR PROCESSING"
             ):
-                border = chest_wall(first.values, bright_is_dense=first.photometric == "MONOCHROME2")
+                border = chest_wall(first.display(), bright_is_dense=True)
                 facts = facts.model_copy(update={"chest_wall": border})
         return Description(
             kind="dicom",
@@ -62,7 +73,6 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             encoded_photometric=form.photometric,
             pixel_spacing_um=said.scale.spacing_um,
             pixel_spacing_source=said.scale.source,
-            window=dicom_header.window_of(file.header) if photometric != "RGB" else None,
             header=header,
             facts=facts,
             remarks=(*remarks, *said.remarks),

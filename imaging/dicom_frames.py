@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from imaging import codestreams
+from imaging import codestreams, stored_values
 from imaging.dicom_file import DicomFile
 from imaging.dicom_values import integer, text
 from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, UnsupportedEncoding
@@ -52,6 +52,7 @@ class PixelFormat:
     planar: int
     bits_allocated: int
     bits_stored: int
+    high_bit: int
     signed: bool
 
     @property
@@ -93,6 +94,9 @@ def pixel_format(file: DicomFile) -> PixelFormat:
         raise UnsupportedEncoding(f"Colour pixels of {allocated} allocated bits are not read here.")
     if not 0 < stored <= allocated:
         raise DamagedFile(f"The header says {stored} bits stored in {allocated} allocated, which cannot be.")
+    high = integer(header, "HighBit")
+    if high is None or not stored - 1 <= high < allocated:
+        high = stored - 1
     frames = integer(header, "NumberOfFrames")
     frames = 1 if frames is None or frames == 0 else frames
     if frames < 0:
@@ -109,6 +113,7 @@ def pixel_format(file: DicomFile) -> PixelFormat:
         planar=integer(header, "PlanarConfiguration") or 0,
         bits_allocated=allocated,
         bits_stored=stored,
+        high_bit=high,
         signed=integer(header, "PixelRepresentation") == 1,
     )
 
@@ -146,7 +151,7 @@ def decode_frame(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDArra
     Returns
     -------
     values
-        H×W or H×W×3 in the file's own number format: uint8, int8, uint16, int16, uint32 or int32. Not yet scaled,
+        H×W or H×W×3 stored values as `stored_values.native` gives them: uint8, uint16, int16, uint32 or int32. Not yet
         windowed or looked up in a palette.
     photometric
         The interpretation that the values now have: what was YBR is RGB.
@@ -164,6 +169,40 @@ def decode_frame(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDArra
     """
     if not 0 <= frame < form.frames:
         raise NoSuchFrame(f"The image has {form.frames} frame(s); there is no frame {frame}.")
+    cells = _cells(file, form, frame)
+    values, photometric = _decode(file, cells, frame)
+    return (
+        stored_values.native(
+            values,
+            allocated=form.bits_allocated,
+            stored=form.bits_stored,
+            high=cells.high_bit,
+            signed=form.signed,
+        ),
+        photometric,
+    )
+
+
+def _cells(file: DicomFile, form: PixelFormat, frame: int) -> PixelFormat:
+    """The format as the decoder must know it: with the bits of its cells up to High Bit where these were encoded, which
+    a codestream's precision tells, and not the values alone."""
+    syntax = file.transfer_syntax
+    right_aligned = replace(form, high_bit=form.bits_stored - 1)
+    if form.high_bit == right_aligned.high_bit:
+        return form
+    cells = replace(form, bits_stored=form.high_bit + 1)
+    if not syntax.is_encapsulated or syntax == RLELossless:
+        return cells
+    if syntax in JPEG2000TransferSyntaxes:
+        precision = codestreams.jpeg2000(_frame_bytes(file, form, frame)).precision
+    elif syntax in JPEGTransferSyntaxes or syntax in JPEGLSTransferSyntaxes:
+        precision = codestreams.jpeg(_frame_bytes(file, form, frame)).precision
+    else:
+        return right_aligned
+    return cells if precision > form.high_bit else right_aligned
+
+
+def _decode(file: DicomFile, form: PixelFormat, frame: int) -> tuple[NDArray[Any], str]:
     syntax = file.transfer_syntax
     if not syntax.is_encapsulated:
         return _decode_native(file, form, frame)

@@ -11,8 +11,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from imaging import dicom_identity
-from imaging.description import DicomHeader, Window
-from imaging.dicom_values import integer, items, number, text
+from imaging.description import DicomHeader
+from imaging.dicom_values import integer, items, text
 
 
 def header_of(
@@ -56,21 +56,6 @@ def header_of(
         as_sent=tuple(who.as_sent),
     )
     return header, who.remarks
-
-
-def window_of(dataset: Dataset) -> Window | None:
-    """The first window (PS3.3 C.11.2), moved from rescaled units (C.11.1) to stored ones; None without a usable one."""
-    centre, width = number(dataset, "WindowCenter"), number(dataset, "WindowWidth")
-    for group in functional_groups(dataset):
-        if centre is not None and width is not None:
-            break
-        for voi in items(group, "FrameVOILUTSequence"):
-            centre, width = number(voi, "WindowCenter"), number(voi, "WindowWidth")
-    if centre is None or width is None or not 0 < width < 1e9 or abs(centre) > 1e9:
-        return None
-    slope, intercept = number(dataset, "RescaleSlope") or 1.0, number(dataset, "RescaleIntercept") or 0.0
-    function: Any = _one_of(dataset, "VOILUTFunction", ("LINEAR", "LINEAR_EXACT", "SIGMOID")) or "LINEAR"
-    return Window(centre=(centre - intercept) / slope, width=width / abs(slope), function=function)
 
 
 def functional_groups(dataset: Dataset) -> Iterator[Dataset]:

@@ -1,27 +1,30 @@
-"""From a decoded DICOM frame to `Pixels`: look-up tables, palettes, unused bits, colour as RGB."""
+"""From a decoded DICOM frame to `Pixels`: greys with their table, palettes and colour as RGB."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.pixels.processing import apply_color_lut
 
-from imaging import dicom_frames, dicom_header, dicom_values
+from imaging import dicom_frames, dicom_grayscale
 from imaging.description import Photometric
 from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
 from imaging.dicom_spacing import scale_of
-from imaging.errors import DamagedFile
-from imaging.pixels import PixelArray, Pixels
+from imaging.errors import DamagedFile, UnsupportedEncoding
+from imaging.grayscale import Grayscale
+from imaging.pixels import PixelArray, Pixels, grey_pixels
 
-_LUT_LIMIT = 65_536
+_MAX_SCANNED_BYTES = 64 * 1024 * 1024
+"""Of 32-bit frames that are read to find one scale for all of them."""
 
 
 def decode(file: DicomFile, form: PixelFormat, frame: int) -> Pixels:
-    """One frame with its window and spacing.
+    """One frame with the table that shows it, and its spacing. The POST's proof and every viewer come by here.
 
     Parameters
     ----------
@@ -33,8 +36,7 @@ def decode(file: DicomFile, form: PixelFormat, frame: int) -> Pixels:
     Returns
     -------
     Pixels
-        Gray: H×W uint8, uint16 or int16 as stored, after the modality table (PS3.3 C.11.1) and, where the file has no
-        window, the first VOI table (C.11.2). Colour, palettes and YBR: H×W×3 uint8 RGB.
+        Gray: H×W uint8, uint16 or int16 as stored. Colour, palettes and YBR: H×W×3 uint8 RGB.
 
     Raises
     ------
@@ -42,37 +44,37 @@ def decode(file: DicomFile, form: PixelFormat, frame: int) -> Pixels:
     """
     values: Any
     values, decoded = dicom_frames.decode_frame(file, form, frame)
-    photometric = photometric_after_reading(file, form)
-    window = None
-    if form.photometric == "PALETTE COLOR":
-        values, bits = _palette(file, values), 8
-    elif photometric == "RGB":
-        if decoded != "RGB":
-            raise DamagedFile("The pixel data decode to another colour model than the header says.")
-        values, bits = _to_8_bit(values, form.bits_stored), 8
-    else:
-        values, bits = _to_16_bit(values, form)
-        values, bits, has_table = _with_tables(file, values, bits)
-        window = None if has_table else dicom_header.window_of(file.header)
     if values.shape[:2] != (form.rows, form.columns):
+        raise DamagedFile("The pixel data decode to another size than the header says.")
+    spacing = scale_of(file.header).spacing_um
+    if photometric_after_reading(file, form) != "RGB":
+        said = dicom_grayscale.grayscale_of(file.header, form, frame)
+        values, said = _to_16_bit(file, form, values, said)
+        bits = min(16, form.bits_stored)
+        return grey_pixels(values, bits, said, spacing=spacing, frame=frame, frames=form.frames)
+    if form.photometric == "PALETTE COLOR":
+        values = _palette(file, values)
+    elif decoded != "RGB":
+        raise DamagedFile("The pixel data decode to another colour model than the header says.")
+    else:
+        values = _to_8_bit(values, form.bits_stored)
+    if values.shape != (form.rows, form.columns, 3):
         raise DamagedFile("The pixel data decode to another size than the header says.")
     return Pixels(
         values=np.ascontiguousarray(values),
-        photometric=photometric,
-        bits_stored=bits,
-        window=window,
-        pixel_spacing_um=scale_of(file.header).spacing_um,
+        photometric="RGB",
+        bits_stored=8,
+        pixel_spacing_um=spacing,
         frame=frame,
         frames=form.frames,
     )
 
 
 def photometric_after_reading(file: DicomFile, form: PixelFormat) -> Photometric:
-    """Palettes and YBR become RGB; a falling rescale slope turns the gray scale round."""
+    """Palettes and YBR become RGB; grey is MONOCHROME1 where the lowest value is white."""
     if form.photometric not in ("MONOCHROME1", "MONOCHROME2"):
         return "RGB"
-    falls = (dicom_values.number(file.header, "RescaleSlope") or 1.0) < 0
-    return "MONOCHROME1" if (form.photometric == "MONOCHROME1") != falls else "MONOCHROME2"
+    return "MONOCHROME1" if dicom_grayscale.is_inverted(file.header, form) else "MONOCHROME2"
 
 
 def _to_8_bit(values: NDArray[Any], bits_stored: int) -> NDArray[np.uint8]:
@@ -81,49 +83,46 @@ def _to_8_bit(values: NDArray[Any], bits_stored: int) -> NDArray[np.uint8]:
     return values.astype(np.uint8)
 
 
-def _to_16_bit(values: NDArray[Any], form: PixelFormat) -> tuple[PixelArray, int]:
-    """Unused high bits cleared (old devices keep overlays there), 32-bit values brought into 16."""
-    if form.bits_allocated == 32:
-        low, high = int(values.min()), int(values.max())
-        if low >= 0 and high < 2**16:
-            return values.astype(np.uint16), min(16, form.bits_stored)
-        span = max(1, high - low)
-        return ((values.astype(np.float64) - low) * (65_535 / span)).astype(np.uint16), 16
-    unused = values.dtype.itemsize * 8 - form.bits_stored
-    if unused > 0 and form.bits_stored > 1:
-        values = (values << unused) >> unused
-    if form.bits_allocated == 8 and form.signed:
-        return values.astype(np.int16), 8
-    return values, form.bits_stored
+def _to_16_bit(
+    file: DicomFile, form: PixelFormat, values: NDArray[Any], said: Grayscale
+) -> tuple[PixelArray, Grayscale]:
+    """Values of more than 16 bits brought into 16: as they are where every frame's fit, else all by one scale."""
+    if values.dtype.itemsize <= 2:
+        return values, said
+    low, high = _range_of_all(file, form, said) if form.bits_stored > 16 else (said.lowest, said.highest)
+    if low >= 0 and high < 2**16:
+        return values.astype(np.uint16), replace(said, lowest=0, highest=2**16 - 1)
+    if low >= -(2**15) and high < 2**15:
+        return values.astype(np.int16), replace(said, lowest=-(2**15), highest=2**15 - 1)
+    if said.modality is not None:
+        raise UnsupportedEncoding("A modality table for values of more than 16 bits is not read here.")
+    # 0 is kept for padding.
+    step = (high - low) / 65_534
+    scaled = np.rint((values.astype(np.float64) - low) / step) + 1
+    scaled[said.is_padding(values)] = 0
+    return np.clip(scaled, 0, 65_535).astype(np.uint16), replace(
+        said,
+        lowest=0,
+        highest=65_535,
+        slope=said.slope * step,
+        intercept=said.intercept + said.slope * (low - step),
+        padding=None if said.padding is None else (0, 0),
+    )
 
 
-def _with_tables(file: DicomFile, values: PixelArray, bits: int) -> tuple[PixelArray, int, bool]:
-    """Apply a modality table (PS3.3 C.11.1) and, where no window is given, the first VOI table (C.11.2)."""
-    applied = False
-    for sequence in ("ModalityLUTSequence", "VOILUTSequence"):
-        if sequence == "VOILUTSequence" and dicom_header.window_of(file.header) is not None:
-            break
-        for item in dicom_values.items(file.header, sequence)[:1]:
-            descriptor = dicom_values.numbers(item, "LUTDescriptor")
-            if len(descriptor) != 3:
-                raise DamagedFile("A look-up table of the DICOM header is damaged.")
-            entries = int(descriptor[0]) or _LUT_LIMIT
-            table = _table(item.get("LUTData"), int(descriptor[2]))[:entries]
-            if len(table) < 1 or len(table) < entries:
-                raise DamagedFile("A look-up table of the DICOM header is shorter than it says.")
-            index = np.clip(values.astype(np.int32) - int(descriptor[1]), 0, entries - 1)
-            values, bits, applied = table[index], int(descriptor[2]), True
-    return values, bits, applied
-
-
-def _table(raw: Any, bits: int) -> NDArray[np.uint16]:
-    if isinstance(raw, bytes):
-        return (
-            np.frombuffer(raw[: len(raw) // 2 * 2], "<u2")
-            if bits > 8
-            else np.frombuffer(raw, np.uint8).astype(np.uint16)
+def _range_of_all(file: DicomFile, form: PixelFormat, said: Grayscale) -> tuple[int, int]:
+    """The lowest and the highest stored value of every frame, padding left out."""
+    if form.frames > 1 and form.frame_bytes * form.frames > _MAX_SCANNED_BYTES:
+        raise UnsupportedEncoding(
+            "So many frames of 32-bit values are not read here: they need one common scale."
         )
-    return np.atleast_1d(np.asarray(raw if raw is not None else [], dtype=np.int64)).astype(np.uint16)
+    lowest, highest = 2**32, -(2**32)
+    for frame in range(form.frames):
+        values, _ = dicom_frames.decode_frame(file, form, frame)
+        picture = values[~said.is_padding(values)] if said.padding is not None else values
+        if picture.size:
+            lowest, highest = min(lowest, int(picture.min())), max(highest, int(picture.max()))
+    return (lowest, highest) if highest >= lowest else (0, 0)
 
 
 def _palette(file: DicomFile, values: NDArray[Any]) -> NDArray[np.uint8]:

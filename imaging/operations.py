@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from imaging.description import Description, Photometric, Spacing, Window
 from imaging.errors import DamagedFile
+from imaging.grayscale import Display
 from imaging.pixels import Pixels
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class _PixelFacts(BaseModel):
 
     photometric: Photometric
     bits_stored: int
-    window: Window | None
+    shown: Display | None
     pixel_spacing_um: Spacing | None
     frame: int
     frames: int
@@ -128,6 +129,8 @@ def _unpack_pixels(value: Any, array: Array) -> Pixels:
     if not isinstance(array, np.ndarray):
         raise DamagedFile("The file gave no pixels.")
     facts = _PixelFacts.model_validate(value)
+    if array.ndim not in (2, 3) or (array.ndim == 2) != (facts.shown is not None):
+        raise DamagedFile("The file gave no pixels.")
     return Pixels(values=array, **{name: getattr(facts, name) for name in _PixelFacts.model_fields})
 
 
@@ -191,7 +194,8 @@ def rendered(
     width: float | None = None,
     longest: int | None = None,
 ) -> bytes:
-    """A PNG as a reader sees it: 8-bit gray or RGB, in the given window (stored values) or the file's own."""
+    """A PNG as a reader sees it: 8-bit gray or RGB. A window is in the units of the modality transform; by default
+    the frame is shown as the file asks."""
     from imaging import rendering
 
     window = Window(centre=centre, width=width) if centre is not None and width is not None else None

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging import grayscale
 from imaging.description import Photometric, Spacing, Window
+from imaging.errors import DamagedFile
+from imaging.grayscale import Display, Grayscale
 
 PixelArray = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.int16]
 
-_SAMPLE = 1_000_000
+DTYPES = ("|u1", "<u2", "<i2")
+"""The number formats of `Pixels.values`: native, whatever the file had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pixels:
     """One decoded frame.
 
-    `values` is H×W (uint8, uint16 or int16) for MONOCHROME1 and MONOCHROME2, H×W×3 uint8 for RGB.
-    MONOCHROME1 values are kept as stored (low is bright); `display` inverts them. `window` is the file's own,
-    in units of `values`, or None. `pixel_spacing_um` is (x, y).
+    `values` is H×W (uint8, uint16 or int16) for MONOCHROME1 and MONOCHROME2, H×W×3 uint8 for RGB: stored values, before
+    the modality transform. MONOCHROME1 means that low is bright, and is the header's presentation as a whole (PS3.3
+    C.7.6.3.1.2, C.11.6). `shown` is how grey values are shown, None for RGB. `pixel_spacing_um` is (x, y).
     """
 
     values: PixelArray
     photometric: Photometric
     bits_stored: int
-    window: Window | None = None
+    shown: Display | None = None
     pixel_spacing_um: Spacing | None = None
     frame: int = 0
     frames: int = 1
@@ -39,14 +44,17 @@ class Pixels:
     def columns(self) -> int:
         return int(self.values.shape[1])
 
-    def display_window(self) -> Window:
-        """The window to start with: the file's own where it is usable, the whole range of 8-bit pixels, or
-        the 0.1st to 99.9th percentile of the values."""
-        return _usable_window(self)
-
     def display(self, window: Window | None = None) -> NDArray[np.uint8]:
-        """8-bit pixels as a reader sees them: H×W (high is bright, whatever the photometric) or H×W×3."""
-        return display_8bit(self, window)
+        """8-bit pixels as a reader sees them: H×W (high is bright, whatever the photometric) or H×W×3.
+
+        `window` is in the units of the modality transform; by default what the file asks for.
+        """
+        if self.shown is None:
+            return np.asarray(self.values, dtype=np.uint8)
+        if window is None:
+            return self.shown.greys.of(self.values)
+        inverted = self.photometric == "MONOCHROME1"
+        return grayscale.greys_by(self.shown, window, inverted=inverted).of(self.values)
 
     def gray(self) -> NDArray[np.uint8]:
         """8-bit H×W: `display`, and for colour its luminance (ITU-R BT.601)."""
@@ -57,65 +65,41 @@ class Pixels:
         return np.asarray(np.rint(shown.astype(np.float32) @ weights), dtype=np.uint8)
 
 
-def display_8bit(pixels: Pixels, window: Window | None = None) -> NDArray[np.uint8]:
-    """Apply the window and the photometric interpretation.
+def grey_pixels(
+    values: PixelArray,
+    bits_stored: int,
+    said: Grayscale,
+    *,
+    spacing: Spacing | None,
+    frame: int = 0,
+    frames: int = 1,
+) -> Pixels:
+    """A frame of grey values with the table that shows it: made here for every format and by nobody else.
 
-    Parameters
-    ----------
-    pixels
-        Colour is given back as it is.
-    window
-        In stored values; by default the file's own where it is usable, else from the 0.1st to the 99.9th percentile.
-        Linear windows follow DICOM PS3.3 C.11.2.1.2.1, the others C.11.2.1.3.
-
-    Returns
-    -------
-    NDArray[np.uint8]
-        H×W or H×W×3; high is bright. Values go through a table of their whole range, so that a 12-megapixel film
-        takes a few milliseconds.
+    Raises
+    ------
+    DamagedFile
+        The values are in no number format that a viewer can be given.
     """
-    values = pixels.values
-    if pixels.photometric == "RGB":
-        return np.asarray(values, dtype=np.uint8)
-    chosen = window or _usable_window(pixels)
-    low, high = int(np.iinfo(values.dtype).min), int(np.iinfo(values.dtype).max)
-    table = _windowed_8_bit(np.arange(low, high + 1, dtype=np.float64), chosen)
-    if pixels.photometric == "MONOCHROME1":
-        table = 255 - table
-    if low:
-        table = np.roll(table, low)
-        values = values.view(np.uint16)
-    return np.take(table, values)
+    if values.ndim != 2 or values.dtype.str not in DTYPES:
+        raise DamagedFile("The pixel data decode to numbers that are not read here.")
+    return Pixels(
+        values=cast(PixelArray, np.ascontiguousarray(values)),
+        photometric="MONOCHROME1" if said.inverted else "MONOCHROME2",
+        bits_stored=bits_stored,
+        shown=grayscale.display_of(said, values),
+        pixel_spacing_um=spacing,
+        frame=frame,
+        frames=frames,
+    )
 
 
-def _windowed_8_bit(values: NDArray[np.float64], window: Window) -> NDArray[np.uint8]:
-    centre, width = window.centre, window.width
-    if window.function == "SIGMOID":
-        scaled = 1.0 / (1.0 + np.exp(np.clip(-4.0 * (values - centre) / width, -700, 700)))
-    elif window.function == "LINEAR_EXACT" or width <= 1:
-        scaled = (values - centre) / width + 0.5
-    else:
-        scaled = (values - (centre - 0.5)) / (width - 1) + 0.5
-    return np.asarray(np.rint(np.clip(scaled, 0.0, 1.0) * 255.0), dtype=np.uint8)
-
-
-def _usable_window(pixels: Pixels) -> Window:
-    values = pixels.values
-    if pixels.photometric == "RGB":
-        return Window(centre=128, width=256)
-    step = max(1, int(np.sqrt(values.size / _SAMPLE)))
-    sample = values[::step, ::step]
-    if pixels.window is not None:
-        lowest = pixels.window.centre - pixels.window.width / 2
-        highest = pixels.window.centre + pixels.window.width / 2
-        # A window that shows nothing but black or white was written for other pixels.
-        if highest > int(sample.min()) and lowest < int(sample.max()):
-            return pixels.window
-    if values.dtype == np.uint8:
-        return Window(centre=128, width=256) if pixels.bits_stored > 1 else Window(centre=1, width=2)
-    low, high = (float(value) for value in np.percentile(sample, [0.1, 99.9]))
-    if high <= low:
-        low, high = float(sample.min()), float(sample.max())
-    if high <= low:
-        high = low + 1
-    return Window(centre=(low + high + 1) / 2, width=high - low + 1)
+def plain_grayscale(values: PixelArray, bits_stored: int, *, inverted: bool, frames: int = 1) -> Grayscale:
+    """What there is to say of grey values without a header: how many bits they have."""
+    info = np.iinfo(values.dtype)
+    lowest, highest = int(info.min), int(info.max)
+    if values.dtype.kind == "u":
+        highest = min(highest, 2 ** max(1, bits_stored) - 1)
+    return Grayscale(
+        lowest, highest, inverted=inverted, whole_range=values.dtype == np.uint8, several_frames=frames > 1
+    )

@@ -14,7 +14,7 @@ from imaging.description import Description, ImageFacts, Spacing
 from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, UnsupportedEncoding
 from imaging.formats import MEDIA_TYPES, Format
 from imaging.limits import MAX_FRAME_BYTES, MAX_FRAMES, check_frame
-from imaging.pixels import Pixels
+from imaging.pixels import Pixels, grey_pixels, plain_grayscale
 
 _PILLOW_NAMES: dict[Format, str] = {"png": "PNG", "jpeg": "JPEG", "pnm": "PPM"}
 
@@ -128,11 +128,11 @@ def _read_pillow(path: Path, found: Format, frame: int) -> Pixels:
         spacing = None
         if isinstance(dpi, tuple) and len(dpi) == 2 and all(value and value > 0 for value in dpi):
             spacing = plausible_spacing(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
+    if gray:
+        said = plain_grayscale(values, bits, inverted=False)
+        return grey_pixels(values, bits, said, spacing=spacing)
     return Pixels(
-        values=np.ascontiguousarray(values),
-        photometric="MONOCHROME2" if gray else "RGB",
-        bits_stored=bits,
-        pixel_spacing_um=spacing,
+        values=np.ascontiguousarray(values), photometric="RGB", bits_stored=bits, pixel_spacing_um=spacing
     )
 
 
@@ -167,6 +167,10 @@ def _tiff_facts(path: Path) -> tuple[dict[str, Any], Spacing | None]:
         pages = _pages(tiff)
         page = pages[0]
         _check_page(page)
+        if len(pages) > 1 and page.dtype.itemsize > 2:
+            raise UnsupportedEncoding(
+                "The TIFF file's pages hold 32-bit values, which need one common scale and are not read here."
+            )
         gray = _is_gray(page)
         facts = {
             "rows": int(page.imagelength),
@@ -225,13 +229,18 @@ def _read_tiff(path: Path, frame: int) -> Pixels:
             raise DamagedFile("The TIFF file is cut off or damaged.") from error
         if any(not count for count in page.databytecounts):
             raise DamagedFile("The TIFF file is damaged: parts of the picture are missing.")
-        values = _to_picture(page, values)
-        gray = _is_gray(page)
+        values, spacing = _to_picture(page, values), _tiff_spacing(page)
+        if _is_gray(page):
+            bits = min(16, int(page.bitspersample))
+            said = plain_grayscale(
+                values, bits, inverted=_tiff_photometric(page) == "MONOCHROME1", frames=len(pages)
+            )
+            return grey_pixels(values, bits, said, spacing=spacing, frame=frame, frames=len(pages))
         return Pixels(
             values=np.ascontiguousarray(values),
-            photometric=_tiff_photometric(page),
-            bits_stored=(min(16, int(page.bitspersample)) if gray else 8),
-            pixel_spacing_um=_tiff_spacing(page),
+            photometric="RGB",
+            bits_stored=8,
+            pixel_spacing_um=spacing,
             frame=frame,
             frames=len(pages),
         )

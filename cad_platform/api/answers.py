@@ -92,8 +92,27 @@ class KeptAsideAnswer(Answer):
 
 
 class WindowAnswer(Answer):
+    """In the units of the modality transform (PS3.3 C.11.1): after `slope` and `intercept`, or `modality_table`."""
+
     center: float
     width: float
+
+
+class TableAnswer(Answer):
+    """One entry for each stored value from `first`; values outside take the nearest entry."""
+
+    first: int
+    table: str = Field(description="Base64: 8-bit greys, or in `modality_table` 16 bits, little endian")
+
+
+class OfferedWindowAnswer(Answer):
+    """A way of showing the frame that its header names: a window, or a VOI table with the greys that it gives."""
+
+    name: str
+    center: float | None
+    width: float | None
+    function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID", "LUT"]
+    display: TableAnswer | None
 
 
 class SlideLevelAnswer(Answer):
@@ -114,8 +133,11 @@ class SlideAnswer(Answer):
 
 
 class ImageMetadata(Answer):
-    """What a viewer starts from. `window`, `min` and `max` are of the first frame, after slope and intercept; null for
-    slides."""
+    """What a viewer starts from. All that concerns greys is of the frame that was asked for, and null for colour.
+
+    `display` is how the frame is shown at opening, everything that its header says included: a stored value `v` of
+    `pixels?frame=N` is the grey `table[clip(v − first, 0, len(table) − 1)]`, and `rendered?frame=N` is that picture.
+    """
 
     id: uuid.UUID
     kind: Literal["dicom", "image", "slide"]
@@ -132,8 +154,16 @@ class ImageMetadata(Answer):
     slope: float
     intercept: float
     window: WindowAnswer | None
-    min: float | None
+    window_function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID", "LUT"] | None = Field(
+        description="How `display` uses `window`; of a VOI table it is the range that the table maps"
+    )
+    min: float | None = Field(description="After the modality transform, padding left out")
     max: float | None
+    display: TableAnswer | None
+    frames_alike: bool = Field(description="Whether `display` is that of every frame")
+    windows: list[OfferedWindowAnswer]
+    modality_table: TableAnswer | None = Field(description="In the place of slope and intercept")
+    padding: tuple[int, int] | None = Field(description="Stored values that are no picture, both included")
     lossy: bool
     pixel_spacing_um: float | None
     pixel_spacing_source: str

@@ -5,6 +5,7 @@ Session or bearer token; another site's image answers 404. Who looks is recorded
 
 from __future__ import annotations
 
+import base64
 import unicodedata
 import uuid
 from collections.abc import Callable
@@ -23,7 +24,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cad_platform.analysis import selectors as analyses
-from cad_platform.api.answers import ImageMetadata, SlideAnswer, SlideLevelAnswer, WindowAnswer
+from cad_platform.api.answers import (
+    ImageMetadata,
+    OfferedWindowAnswer,
+    SlideAnswer,
+    SlideLevelAnswer,
+    TableAnswer,
+    WindowAnswer,
+)
 from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
@@ -31,6 +39,7 @@ from cad_platform.studies import opening, pixels, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
 from imaging import deepzoom
+from imaging.grayscale import Display, Greys, OfferedWindow
 
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
 _BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
@@ -52,12 +61,12 @@ class ImageView(APIView):
 
 
 class Metadata(ImageView):
-    """What the image is and how to show it."""
+    """What the image is and how to show a frame of it."""
 
-    @extend_schema(operation_id="image_metadata", responses=ImageMetadata)
+    @extend_schema(operation_id="image_metadata", parameters=[_FRAME], responses=ImageMetadata)
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
-        instance = opening.open_image(actor_of(request), image)
-        response = Response(metadata(instance, request.build_absolute_uri).as_json())
+        instance, frame = opening.open_image(actor_of(request), image), _frame(request)
+        response = Response(metadata(instance, request.build_absolute_uri, frame).as_json())
         response["Cache-Control"] = "private, no-cache"
         return response
 
@@ -162,8 +171,8 @@ class Artefact(ImageView):
             return _send_path(request, path, found.file_id, "image/png")
 
 
-def metadata(instance: Instance, absolute: Callable[[str], str] = str) -> ImageMetadata:
-    """The facts that a viewer starts from. Decodes the first frame, which the viewer asks for next."""
+def metadata(instance: Instance, absolute: Callable[[str], str] = str, frame: int = 0) -> ImageMetadata:
+    """The facts that a viewer starts from. Decodes the frame, which the viewer asks for next."""
     slide = getattr(instance, "slide", None) if instance.kind == Instance.Kind.SLIDE else None
     return ImageMetadata(
         id=instance.pk,
@@ -174,9 +183,6 @@ def metadata(instance: Instance, absolute: Callable[[str], str] = str) -> ImageM
         columns=instance.columns,
         frames=instance.frames,
         bits_stored=instance.bits_stored,
-        # Windows are given in stored values, so that nothing has to be rescaled on the way.
-        slope=1,
-        intercept=0,
         lossy=instance.transfer_syntax_uid in _LOSSY_TRANSFER_SYNTAXES
         or instance.file.media_type == "image/jpeg",
         pixel_spacing_um=instance.pixel_spacing_um,
@@ -186,9 +192,23 @@ def metadata(instance: Instance, absolute: Callable[[str], str] = str) -> ImageM
         body_part=instance.body_part,
         slide=_slide(instance) if slide else None,
         urls=image_urls(instance, absolute),
-        **(_COLOUR_8_BIT if slide else _first_frame(instance)),
+        **(_COLOUR_8_BIT if slide else _frame_facts(instance, frame)),
     )
 
+
+_COLOUR: dict[str, Any] = {
+    "slope": 1,
+    "intercept": 0,
+    "window": None,
+    "window_function": None,
+    "min": None,
+    "max": None,
+    "display": None,
+    "frames_alike": True,
+    "windows": [],
+    "modality_table": None,
+    "padding": None,
+}
 
 #: How the tiles of a slide are stored.
 _COLOUR_8_BIT: dict[str, Any] = {
@@ -196,25 +216,56 @@ _COLOUR_8_BIT: dict[str, Any] = {
     "signed": False,
     "photometric": "RGB",
     "samples": 3,
-    "window": None,
-    "min": None,
-    "max": None,
+    **_COLOUR,
 }
 
 
-def _first_frame(instance: Instance) -> dict[str, Any]:
-    opened = pixels.open_frame(instance, 0)
+def _frame_facts(instance: Instance, frame: int) -> dict[str, Any]:
+    opened = pixels.open_frame(instance, frame)
     opened.handle.close()
-    shown = opened.facts
+    facts = opened.facts
     return {
-        "bits_allocated": shown.bits_allocated,
-        "signed": shown.signed,
-        "photometric": shown.photometric,
-        "samples": shown.samples,
-        "window": WindowAnswer(center=shown.window_centre, width=shown.window_width),
+        "bits_allocated": facts.bits_allocated,
+        "signed": facts.signed,
+        "photometric": facts.photometric,
+        "samples": facts.samples,
+        **(_COLOUR if facts.shown is None else _display_facts(facts.shown)),
+    }
+
+
+def _display_facts(shown: Display) -> dict[str, Any]:
+    table = shown.modality_table
+    return {
+        "slope": shown.slope,
+        "intercept": shown.intercept,
+        "window": WindowAnswer(center=shown.window.centre, width=shown.window.width),
+        "window_function": "LUT" if shown.by_lut else shown.window.function,
         "min": shown.minimum,
         "max": shown.maximum,
+        "display": _greys(shown.greys),
+        "frames_alike": shown.alike,
+        "windows": [_offered(each) for each in shown.offered],
+        "modality_table": table and TableAnswer(first=table.first, table=_base64(table.table)),
+        "padding": shown.padding,
     }
+
+
+def _offered(offered: OfferedWindow) -> OfferedWindowAnswer:
+    return OfferedWindowAnswer(
+        name=offered.name,
+        center=offered.window and offered.window.centre,
+        width=offered.window and offered.window.width,
+        function=offered.window.function if offered.window else "LUT",
+        display=offered.greys and _greys(offered.greys),
+    )
+
+
+def _greys(greys: Greys) -> TableAnswer:
+    return TableAnswer(first=greys.first, table=_base64(greys.table))
+
+
+def _base64(table: bytes) -> str:
+    return base64.b64encode(table).decode()
 
 
 def _slide(instance: Instance) -> SlideAnswer:

@@ -6,20 +6,19 @@ Decoding happens in sandboxed child processes and its result is kept in the deri
 
 from __future__ import annotations
 
-import json
 import logging
 import struct
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import numpy as np
 from django.conf import settings
 from django.db.models import F
 from django.utils.translation import gettext as _
+from pydantic import BaseModel, ConfigDict
 
 from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
 from cad_platform.studies import storage
@@ -27,6 +26,7 @@ from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.models import Instance
 from imaging import sandbox
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
+from imaging.grayscale import Display
 from imaging.pixels import Pixels
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 #: Longest side of a thumbnail.
 THUMBNAIL_PIXELS = 320
 #: Names the way frames are derived: changed with it, so that no cache holds what an older version made.
-DERIVATION = "v1"
+DERIVATION = "v2"
 
 #: From about this size on decoding takes a time that a reader notices.
 _LARGE_PIXELS = 2_000_000
@@ -43,9 +43,10 @@ _LENGTH = struct.Struct("<Q")
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True)
-class FrameFacts:
-    """What a viewer must know to show a frame. `window`, `minimum` and `maximum` are in stored values."""
+class FrameFacts(BaseModel):
+    """What a viewer must know to show a frame. `shown` is None for colour."""
+
+    model_config = ConfigDict(frozen=True)
 
     rows: int
     columns: int
@@ -54,11 +55,8 @@ class FrameFacts:
     bits_stored: int
     signed: bool
     photometric: str
-    window_centre: float
-    window_width: float
-    minimum: int
-    maximum: int
     frames: int
+    shown: Display | None
 
 
 @dataclass
@@ -105,7 +103,7 @@ def open_frame(instance: Instance, frame: int) -> OpenFrame:
     handle = path.open("rb")
     try:
         (length,) = _LENGTH.unpack(handle.read(_LENGTH.size))
-        facts = FrameFacts(**json.loads(handle.read(length)))
+        facts = FrameFacts.model_validate_json(handle.read(length))
         size = facts.rows * facts.columns * facts.samples * facts.bits_allocated // 8
         return OpenFrame(facts, handle, _LENGTH.size + length, size)
     except BaseException:
@@ -187,9 +185,7 @@ def _require_frame(instance: Instance, frame: int) -> None:
 
 def _write_frame(pixels: Pixels, into: Path) -> None:
     """Facts as JSON behind their length, then the values row by row, little endian."""
-    values = np.ascontiguousarray(pixels.values)
-    values = values.astype(values.dtype.newbyteorder("<"), copy=False)
-    window = pixels.display_window()
+    values = pixels.values
     facts = FrameFacts(
         rows=pixels.rows,
         columns=pixels.columns,
@@ -198,13 +194,10 @@ def _write_frame(pixels: Pixels, into: Path) -> None:
         bits_stored=pixels.bits_stored,
         signed=values.dtype.kind == "i",
         photometric=pixels.photometric,
-        window_centre=window.centre,
-        window_width=window.width,
-        minimum=int(values.min()),
-        maximum=int(values.max()),
         frames=pixels.frames,
+        shown=pixels.shown,
     )
-    header = json.dumps(asdict(facts)).encode()
+    header = facts.model_dump_json().encode()
     with into.open("wb") as handle:
         handle.write(_LENGTH.pack(len(header)) + header)
         handle.write(values.data)

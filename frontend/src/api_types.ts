@@ -192,8 +192,10 @@ export interface components {
             urls: components["schemas"]["ImageUrls"];
         };
         /**
-         * @description What a viewer starts from. `window`, `min` and `max` are of the first frame, after slope and intercept; null for
-         *     slides.
+         * @description What a viewer starts from. All that concerns greys is of the frame that was asked for, and null for colour.
+         *
+         *     `display` is how the frame is shown at opening, everything that its header says included: a stored value `v` of
+         *     `pixels?frame=N` is the grey `table[clip(v − first, 0, len(table) − 1)]`, and `rendered?frame=N` is that picture.
          */
         ImageMetadata: {
             /** Format: uuid */
@@ -213,8 +215,22 @@ export interface components {
             slope: number;
             intercept: number;
             window: components["schemas"]["WindowAnswer"] | null;
+            /** @description How `display` uses `window`; of a VOI table it is the range that the table maps */
+            window_function: ("LINEAR" | "LINEAR_EXACT" | "SIGMOID" | "LUT") | null;
+            /** @description After the modality transform, padding left out */
             min: number | null;
             max: number | null;
+            display: components["schemas"]["TableAnswer"] | null;
+            /** @description Whether `display` is that of every frame */
+            frames_alike: boolean;
+            windows: components["schemas"]["OfferedWindowAnswer"][];
+            /** @description In the place of slope and intercept */
+            modality_table: components["schemas"]["TableAnswer"] | null;
+            /** @description Stored values that are no picture, both included */
+            padding: [
+                number,
+                number
+            ] | null;
             lossy: boolean;
             pixel_spacing_um: number | null;
             pixel_spacing_source: string;
@@ -333,6 +349,15 @@ export interface components {
         };
         ModelList: {
             results: components["schemas"]["ModelAnswer"][];
+        };
+        /** @description A way of showing the frame that its header names: a window, or a VOI table with the greys that it gives. */
+        OfferedWindowAnswer: {
+            name: string;
+            center: number | null;
+            width: number | null;
+            /** @enum {string} */
+            function: "LINEAR" | "LINEAR_EXACT" | "SIGMOID" | "LUT";
+            display: components["schemas"]["TableAnswer"] | null;
         };
         PatientAnswer: {
             /** @description The hospital's patient id */
@@ -600,6 +625,12 @@ export interface components {
             patient: components["schemas"]["PatientAnswer"] | null;
             withdrawn: components["schemas"]["WithdrawnAnswer"] | null;
         };
+        /** @description One entry for each stored value from `first`; values outside take the nearest entry. */
+        TableAnswer: {
+            first: number;
+            /** @description Base64: 8-bit greys, or in `modality_table` 16 bits, little endian */
+            table: string;
+        };
         /** @description Where the time went. `model_ms` is the timer around the network's own forward passes, nothing else. */
         Timings: {
             /** @default 0 */
@@ -613,6 +644,7 @@ export interface components {
             /** @default 0 */
             total_ms?: number;
         };
+        /** @description In the units of the modality transform (PS3.3 C.11.1): after `slope` and `intercept`, or `modality_table`. */
         WindowAnswer: {
             center: number;
             width: number;
@@ -808,6 +840,7 @@ export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
+export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
@@ -828,6 +861,7 @@ export type SlideLevelAnswer = components['schemas']['SlideLevelAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];
 export type StudyPage = components['schemas']['StudyPage'];
 export type StudySummary = components['schemas']['StudySummary'];
+export type TableAnswer = components['schemas']['TableAnswer'];
 export type Timings = components['schemas']['Timings'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import sandbox
+from imaging import grayscale, sandbox
 from imaging.description import Description
 from imaging.errors import DecoderUnavailable, ImagingError
 from imaging.pixels import Pixels
@@ -113,15 +113,36 @@ def read_still(image: ImageReference, manifest: ModelManifest) -> Pixels:
 
 
 def grey_values(pixels: Pixels) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """H×W in the file's own depth, high is bright, no window applied: windows are written for eyes."""
-    values = pixels.values
-    if values.ndim == 3:
+    """H×W in the file's own depth, high is bright, padding 0, no window applied: windows are written for eyes.
+
+    A modality table is applied. A rescale is not, but for its sign: networks look at greys relative to one another, and
+    an intercept would lift the air around the breast.
+    """
+    values, shown = pixels.values, pixels.shown
+    if shown is None:
         return pixels.gray()
+    if shown.modality_table is not None:
+        values = grayscale.after_modality(shown, values).astype(np.uint16)
+    inverted = (pixels.photometric == "MONOCHROME1") != (shown.slope < 0)
+    padding = None
+    if shown.padding is not None:
+        padding = (pixels.values >= shown.padding[0]) & (pixels.values <= shown.padding[1])
     if values.dtype == np.uint8:
         narrow = np.asarray(values, np.uint8)
-        return 255 - narrow if pixels.photometric == "MONOCHROME1" else narrow
-    wide = (values.astype(np.int32) - min(0, int(values.min()))).astype(np.uint16)
-    return wide.max() - wide if pixels.photometric == "MONOCHROME1" else wide
+        return _without(padding, 255 - narrow if inverted else narrow)
+    picture = values if padding is None or padding.all() else values[~padding]
+    low, high = min(0, int(picture.min())), int(picture.max())
+    wide = np.clip(values.astype(np.int32), low, high) - low
+    return _without(padding, (high - low - wide if inverted else wide).astype(np.uint16))
+
+
+def _without(
+    padding: NDArray[np.bool_] | None, values: NDArray[np.uint8] | NDArray[np.uint16]
+) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    if padding is not None and padding.any():
+        values = values.copy()
+        values[padding] = 0
+    return values
 
 
 def spacing_of(image: ImageReference, pixels: Pixels) -> float | None:

@@ -140,16 +140,20 @@ def test_a_window_maps_as_the_standard_says(tmp_path: Path) -> None:
     assert shown[pixels.values == 50][0] == pytest.approx(255 * (0.5 / 20 + 0.5), abs=1)
 
 
-def test_a_rescale_moves_the_window_to_stored_values(tmp_path: Path) -> None:
+def test_a_window_is_given_after_the_rescale(tmp_path: Path) -> None:
     def rescale(header: Any) -> None:
         header.RescaleSlope, header.RescaleIntercept = "2", "-100"
         header.WindowCenter, header.WindowWidth = "0", "80"
 
     path = tmp_path / "rescaled.dcm"
     path.write_bytes(dicom(rescale))
-    window = reader.describe(path).window
-    assert window is not None
-    assert (window.centre, window.width) == (50.0, 40.0)
+    pixels = reader.read(path)
+    assert pixels.shown is not None
+    assert (pixels.shown.window.centre, pixels.shown.window.width) == (0.0, 80.0)
+    shown = pixels.display()
+    # Black up to −40 and white from 40, which are the stored 30 and 70.
+    assert (shown[pixels.values <= 30] == 0).all() and (shown[pixels.values >= 70] == 255).all()
+    assert int(shown[pixels.values == 50][0]) == pytest.approx(128, abs=2)
 
 
 def test_overlay_bits_above_the_stored_ones_are_cleared(tmp_path: Path) -> None:
