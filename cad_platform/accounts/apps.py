@@ -10,10 +10,12 @@ class AccountsConfig(PlatformApp):
     label = "accounts"
     navigation = (
         NavigationEntry("users", _("Users"), "user.manage", position=60),
+        NavigationEntry("sites", _("Sites"), "user.manage", position=65),
         NavigationEntry("tokens", _("Tokens"), "token.manage", position=70),
     )
     audit_actions = {
         "site.create": _("Created a site"),
+        "site.update": _("Changed a site"),
         "token.issue": _("Issued a token"),
         "token.revoke": _("Revoked a token"),
         "user.activate": _("Activated a user"),

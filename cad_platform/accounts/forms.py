@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.accounts.models import Role, Scope, Site, User
+from cad_platform.accounts.models import CHARACTER_SETS, Role, Scope, Site, User
 from cad_platform.core.errors import PlatformError
 
 
@@ -79,6 +79,26 @@ class NewUserForm(UserForm):
 
 class PasswordForm(PlainForm):
     password = _new_password()
+
+
+class SiteForm(PlainForm):
+    """How a site's files are read where they do not say so themselves."""
+
+    name = forms.CharField(label=_("Name"), max_length=200)
+    default_issuer = forms.CharField(
+        label=_("Issuer of its patient ids"),
+        max_length=256,
+        required=False,
+        help_text=_(
+            "What the site's own files call it (0010,0021). The same number of another issuer is another patient."
+        ),
+    )
+    default_character_set = forms.ChoiceField(
+        label=_("Character set of its devices"),
+        choices=[("", _("None: unnamed ones are not read")), *CHARACTER_SETS.items()],
+        required=False,
+        help_text=_("For names that are not ASCII and come without a character set."),
+    )
 
 
 class TokenForm(PlainForm):

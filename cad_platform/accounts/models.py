@@ -31,6 +31,25 @@ class Scope(models.TextChoices):
     STUDIES_WRITE = "studies:write", _("Post studies")
 
 
+#: Defined terms (PS3.3 C.12.1.1.2) that may be a site's default: those that need no escapes within the text.
+CHARACTER_SETS = {
+    "GB18030": _("Chinese (GB 18030)"),
+    "GBK": _("Chinese (GBK)"),
+    "ISO_IR 192": _("Unicode (UTF-8)"),
+    "ISO_IR 100": _("Western European (Latin 1)"),
+    "ISO_IR 101": _("Central European (Latin 2)"),
+    "ISO_IR 109": _("Southern European (Latin 3)"),
+    "ISO_IR 110": _("Northern European (Latin 4)"),
+    "ISO_IR 144": _("Cyrillic"),
+    "ISO_IR 127": _("Arabic"),
+    "ISO_IR 126": _("Greek"),
+    "ISO_IR 138": _("Hebrew"),
+    "ISO_IR 148": _("Turkish (Latin 5)"),
+    "ISO_IR 13": _("Japanese (JIS X 0201)"),
+    "ISO_IR 166": _("Thai"),
+}
+
+
 @pghistory.track()
 class Site(models.Model):
     """A hospital or department. Patients, studies and UIDs are known within one site only."""
@@ -42,6 +61,16 @@ class Site(models.Model):
     false_marks_per_exam = models.FloatField(
         default=1.0,
         help_text="how many false marks an exam the site bears; fainter ones are shown when asked for",
+    )
+    default_issuer = models.CharField(
+        max_length=256,
+        blank=True,
+        help_text=_("What the site's own files call the issuer of its patient ids (0010,0021)"),
+    )
+    default_character_set = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text=_("DICOM defined term, for files that are not ASCII and name none: GB18030, ISO_IR 100, …"),
     )
 
     class Meta:

@@ -35,6 +35,14 @@ def sites(actor: Actor) -> QuerySet[Site]:
     return Site.objects.order_by("name")
 
 
+def site_by_id(actor: Actor, site_id: int) -> Site:
+    """One site. Raises `NotFound` or `NotPermitted`."""
+    site = sites(actor).filter(pk=site_id).first()
+    if site is None:
+        raise NotFound(_("There is no such site."))
+    return site
+
+
 def tokens(actor: Actor) -> QuerySet[ApiToken]:
     """Every token, the newest first; of a token itself only its first characters are known."""
     require(actor, "token.manage")

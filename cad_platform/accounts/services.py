@@ -15,12 +15,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts.models import Role, Site, User
+from cad_platform.accounts.models import CHARACTER_SETS, Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
 
 
 def _require_administrator(actor: Actor) -> None:
@@ -36,6 +36,38 @@ def create_site(actor: Actor, *, code: str, name: str) -> Site:
         raise Conflict(_("There is a site with this code already."))
     site = Site.objects.create(code=code, name=name)
     record(actor, "site.create", object_type="site", object_id=site.pk, code=code)
+    return site
+
+
+@transaction.atomic
+def update_site(
+    actor: Actor, site_id: int, *, name: str, default_issuer: str, default_character_set: str
+) -> Site:
+    """How a site's files are read where they do not say so themselves.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor is no administrator; there is no such site.
+    Invalid
+        There is no such character set.
+    """
+    _require_administrator(actor)
+    site = Site.objects.select_for_update().filter(pk=site_id).first()
+    if site is None:
+        raise NotFound(_("There is no such site."))
+    term = default_character_set.strip()
+    if term and term not in CHARACTER_SETS:
+        raise Invalid(
+            _("The site was not changed."),
+            errors=(FieldError(_("There is no such character set."), "default_character_set"),),
+        )
+    before = (site.name, site.default_issuer, site.default_character_set)
+    site.name = name.strip() or site.name
+    site.default_issuer, site.default_character_set = default_issuer.strip(), term
+    if before != (site.name, site.default_issuer, site.default_character_set):
+        site.save(update_fields=["name", "default_issuer", "default_character_set"])
+        record(actor, "site.update", object_type="site", object_id=site.pk, character_set=term)
     return site
 
 

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cad_platform.accounts import selectors, services
 from cad_platform.accounts import tokens as bearer_tokens
-from cad_platform.accounts.forms import NewUserForm, PasswordForm, TokenForm, UserForm
+from cad_platform.accounts.forms import NewUserForm, PasswordForm, SiteForm, TokenForm, UserForm
 from cad_platform.accounts.models import User
 from cad_platform.accounts.reauthentication import signing_is_locked
 from cad_platform.core.actor import actor_of
@@ -124,6 +124,35 @@ def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
         get_adapter().forget_failed_logins(request, person.username)
         messages.success(request, _("Unlocked."))
     return redirect("user", user_id)
+
+
+@login_required
+@never_cache
+@require_GET
+def sites(request: HttpRequest) -> HttpResponse:
+    found = selectors.sites(actor_of(request))
+    return render(request, "accounts/sites.html", {"nav": "sites", "sites": found})
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def site(request: HttpRequest, site_id: int) -> HttpResponse:
+    """One site: how its files are read where they do not say so themselves."""
+    actor = actor_of(request)
+    hospital = selectors.site_by_id(actor, site_id)
+    initial = {name: getattr(hospital, name) for name in SiteForm.base_fields}
+    form = SiteForm(request.POST or None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.update_site(actor, site_id, **form.cleaned_data)
+        except PlatformError as problem:
+            form.refuse(problem)
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("sites")
+    context = {"nav": "sites", "site": hospital, "form": form}
+    return render(request, "accounts/site.html", context, status=_status(form))
 
 
 @login_required

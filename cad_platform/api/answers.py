@@ -21,8 +21,12 @@ StudyState = Literal["complete", "analysed", "quarantined"]
 
 class PatientAnswer(Answer):
     id: str = Field(description="The hospital's patient id")
-    name: str
+    issuer: str = Field(description="Who gave the id; empty for the site itself, where it has no name for it")
+    name: str = Field(description="DICOM person name, one group: alphabetic, or the only one")
+    name_ideographic: str
+    name_phonetic: str
     birth_date: date | None
+    birth_date_sent: str = Field(description="What was sent in place of a date: `196112`")
     sex: str
 
 
@@ -317,7 +321,13 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     patient_id: PlainText | None = Field(None, min_length=1, max_length=256)
-    name: PlainText | None = Field(None, min_length=1, max_length=324, description="Every word, in any order")
+    issuer: PlainText | None = Field(None, max_length=256, description="Who gave the id; empty for the site")
+    name: PlainText | None = Field(
+        None,
+        min_length=1,
+        max_length=324,
+        description="Every word, in any order and script, with or without accents",
+    )
     birth_date: date | None = None
 
 

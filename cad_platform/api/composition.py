@@ -135,7 +135,14 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
         "received_at": study.received_at,
         "patient": patient
         and answers.PatientAnswer(
-            id=patient.patient_id, name=patient.name, birth_date=patient.birth_date, sex=patient.sex
+            id=patient.patient_id,
+            issuer=patient.issuer or study.site.default_issuer,
+            name=patient.name,
+            name_ideographic=patient.name_ideographic,
+            name_phonetic=patient.name_phonetic,
+            birth_date=patient.birth_date,
+            birth_date_sent=patient.birth_date_sent,
+            sex=patient.sex,
         ),
         "withdrawn": study.withdrawn_at
         and answers.WithdrawnAnswer(

@@ -25,6 +25,7 @@ from cad_platform.api.uploads import received_parts
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import as_problem
+from cad_platform.patients.services import issuers_at
 from cad_platform.reading import services as reading
 from cad_platform.studies import selectors, services
 from cad_platform.studies.models import Study
@@ -146,11 +147,12 @@ class StudySearch(ApiView):
         found = selectors.of_patient(
             _filtered(actor, request),
             patient_id=wanted.patient_id or "",
+            issuers=None if wanted.issuer is None else issuers_at(cast(int, actor.site_id), wanted.issuer),
             name=wanted.name or "",
             birth_date=wanted.birth_date,
         )
         fields = sorted(wanted.model_dump(exclude_none=True))
-        if not fields:
+        if not {"patient_id", "name", "birth_date"} & set(fields):
             raise Invalid("Say whom to look for: patient_id, name or birth_date.")
         return _page(self, request, actor, found, searched_by=fields)
 

@@ -62,6 +62,7 @@ def seed(path: Path, url: str) -> dict[str, Any]:
     known = read_demo_file(path)
     passwords = {user["username"]: user["password"] for user in known.get("users", ())}
     sites = {code: _site(actor, code, name) for code, name in (CLINIC, OTHER)}
+    _name_character_set(actor, sites[CLINIC[0]])
     for person in PEOPLE:
         passwords[person.username] = _person(actor, person, sites, passwords.get(person.username))
     content = {
@@ -92,6 +93,18 @@ def read_demo_file(path: Path) -> dict[str, Any]:
 
 def _site(actor: Actor, code: str, name: str) -> Site:
     return Site.objects.filter(code=code).first() or services.create_site(actor, code=code, name=name)
+
+
+def _name_character_set(actor: Actor, site: Site) -> None:
+    """A clinic whose devices write Chinese names as most there do, without saying so."""
+    if not site.default_character_set:
+        services.update_site(
+            actor,
+            site.pk,
+            name=site.name,
+            default_issuer=site.default_issuer,
+            default_character_set="GB18030",
+        )
 
 
 def _person(actor: Actor, person: Person, sites: dict[str, Site], password: str | None) -> str:

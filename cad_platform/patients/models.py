@@ -1,8 +1,10 @@
-"""A patient is known within one site by the id that the hospital gives."""
+"""A patient is known within one site by an id and by who gave it."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
+from typing import Any
 
 import pghistory
 from django.conf import settings
@@ -10,7 +12,9 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.accounts.models import Site
 from cad_platform.core.declarations import DatabaseRights
+from cad_platform.patients.person_name import NameGroups, groups_of, search_text
 
 
 class Sex(models.TextChoices):
@@ -30,17 +34,59 @@ class Patient(models.Model):
     site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="patients")
     #: DICOM allows 64 characters; anonymisers exceed it.
     patient_id = models.CharField(max_length=256, help_text="the hospital's identifier (0010,0020)")
-    name = models.CharField(
-        max_length=324, blank=True, help_text="DICOM PN: Family^Given^Middle^Prefix^Suffix"
+    issuer = models.CharField(
+        max_length=256,
+        blank=True,
+        help_text="who gave the identifier (0010,0021); blank for the site itself",
     )
+    name = models.CharField(
+        max_length=324,
+        blank=True,
+        help_text="DICOM PN: Family^Given^Middle^Prefix^Suffix; alphabetic, or the only one",
+    )
+    name_ideographic = models.CharField(max_length=324, blank=True)
+    name_phonetic = models.CharField(max_length=324, blank=True)
+    search_name = models.TextField(blank=True, help_text="what a search by name looks through")
     birth_date = models.DateField(null=True, blank=True)
+    birth_date_sent = models.CharField(
+        max_length=64, blank=True, help_text="what was sent in place of a date of birth"
+    )
     sex = models.CharField(max_length=1, choices=Sex, blank=True, default=Sex.UNKNOWN)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["site", "patient_id"], name="patient_unique_in_site"),
+            # Two hospitals of one archive number their patients alike.
+            models.UniqueConstraint(fields=["site", "issuer", "patient_id"], name="patient_unique_in_site"),
         ]
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """With the text that a search looks through, which always fits the name."""
+        self.search_name = search_text(self.full_name)
+        if update_fields is not None:
+            update_fields = {*update_fields, "search_name"}
+        super().save(*args, update_fields=update_fields, **kwargs)
+
+    def other_issuer(self, site: Site) -> str:
+        """Who gave the identifier, where it was not `site`, the patient's own."""
+        return "" if self.issuer == site.default_issuer else self.issuer
+
+    @property
+    def full_name(self) -> str:
+        """The name with all its groups, as DICOM writes it."""
+        return self.name_groups.joined()
+
+    @property
+    def name_groups(self) -> NameGroups:
+        """The name by scripts."""
+        first = groups_of(self.name)
+        return first.completed_by(NameGroups(ideographic=self.name_ideographic, phonetic=self.name_phonetic))
+
+    @name_groups.setter
+    def name_groups(self, groups: NameGroups) -> None:
+        self.name = groups.alphabetic or groups.ideographic or groups.phonetic
+        self.name_ideographic = groups.ideographic if groups.ideographic != self.name else ""
+        self.name_phonetic = groups.phonetic if groups.phonetic != self.name else ""
 
 
 @pghistory.track()

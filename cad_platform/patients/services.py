@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,12 +12,14 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.patients import selectors
 from cad_platform.patients.models import DemographicsReview, Patient
+from cad_platform.patients.person_name import groups_of
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,23 @@ class Demographics:
     name: str = ""
     birth_date: date | None = None
     sex: str = ""
+    #: Who gave the patient id, as it was sent; the site itself where it is empty.
+    issuer: str = ""
+    #: What was sent in place of a date of birth.
+    birth_date_sent: str = ""
 
     def as_json(self, field: str) -> str:
         value = getattr(self, field)
         return value.isoformat() if isinstance(value, date) else str(value or "")
 
 
-def same_name(one: str, other: str) -> bool:
-    """Whether two person names are the same but for case, spacing and trailing components."""
-    return _folded(one) == _folded(other)
-
-
-def _folded(name: str) -> str:
-    return re.sub(r"[\s^]+", " ", name).strip().casefold()
+def issuers_at(site_id: int, sent: str) -> tuple[str, ...]:
+    """The issuers that `sent` (or nothing sent) means at a site, as patients are stored with them, the first for a new
+    one. The site itself goes by no name and by its own."""
+    own = Site.objects.values_list("default_issuer", flat=True).get(pk=site_id)
+    if sent.strip().casefold() in {"", own.casefold()}:
+        return ("", own) if own else ("",)
+    return (sent.strip(),)
 
 
 def lock_patient(patient_id: uuid.UUID | None) -> Patient | None:
@@ -57,26 +63,30 @@ def receive_patient(
 
     What was unknown is filled in. What differs is not taken over: it goes to the review list.
     """
-    patient, created = Patient.objects.select_for_update().get_or_create(
-        site_id=site_id,
-        patient_id=patient_id,
-        defaults={"name": reported.name, "birth_date": reported.birth_date, "sex": reported.sex},
-    )
+    issuers = issuers_at(site_id, reported.issuer)
+    known = Patient.objects.select_for_update().filter(site_id=site_id, patient_id=patient_id)
+    patient = known.filter(issuer__in=issuers).order_by("issuer").first()
+    if patient is None:
+        # Another transaction may make the same patient now: of two, the second finds what the first made.
+        patient, created = Patient.objects.select_for_update().get_or_create(
+            site_id=site_id,
+            issuer=issuers[0],
+            patient_id=patient_id,
+            defaults={
+                "name_groups": groups_of(reported.name),
+                "birth_date": reported.birth_date,
+                "birth_date_sent": "" if reported.birth_date else reported.birth_date_sent,
+                "sex": reported.sex,
+            },
+        )
+    else:
+        created = False
     if created:
         record(actor, "patient.create", object_type="patient", object_id=patient.pk, site_id=site_id)
         return patient
-    filled, differing = [], {}
-    for field in ("name", "birth_date", "sex"):
-        stored, new = getattr(patient, field), getattr(reported, field)
-        if not new or stored == new:
-            continue
-        if not stored:
-            setattr(patient, field, new)
-            filled.append(field)
-        elif field != "name" or not same_name(stored, new):
-            differing[field] = reported.as_json(field)
+    filled, differing = _filled(patient, reported)
     if filled:
-        patient.save(update_fields=filled)
+        patient.save(update_fields=_columns(filled))
         record(
             actor,
             "patient.update",
@@ -88,6 +98,42 @@ def receive_patient(
     if differing:
         _ask_for_review(actor, patient, differing, study_instance_uid)
     return patient
+
+
+def _filled(patient: Patient, reported: Demographics) -> tuple[list[str], dict[str, str]]:
+    """Fill in what was unknown. Returns the fields that were, and those that differ with what was reported."""
+    filled, differing = [], {}
+    stored, new = patient.name_groups, groups_of(reported.name)
+    if new and stored and not stored.same_as(new):
+        differing["name"] = reported.as_json("name")
+    elif (completed := stored.completed_by(new)) != stored:
+        patient.name_groups = completed
+        filled.append("name")
+    for field in ("birth_date", "sex"):
+        value = getattr(reported, field)
+        if not value or getattr(patient, field) == value:
+            continue
+        if getattr(patient, field):
+            differing[field] = reported.as_json(field)
+        else:
+            setattr(patient, field, value)
+            filled.append(field)
+    if patient.birth_date and patient.birth_date_sent:
+        patient.birth_date_sent = ""
+        filled.append("birth_date_sent")
+    elif not patient.birth_date and not patient.birth_date_sent and reported.birth_date_sent:
+        patient.birth_date_sent = reported.birth_date_sent
+        filled.append("birth_date_sent")
+    return filled, differing
+
+
+def _columns(fields: Iterable[str]) -> list[str]:
+    """The columns of these fields: a name has one for each of its groups."""
+    return [
+        column
+        for field in fields
+        for column in ((field, "name_ideographic", "name_phonetic") if field == "name" else (field,))
+    ]
 
 
 def _ask_for_review(
@@ -147,8 +193,13 @@ def decide_review(actor: Actor, review_id: uuid.UUID, *, take_over: bool) -> Dem
     if take_over:
         patient = Patient.objects.select_for_update().get(pk=review.patient_id)
         for field, value in review.reported.items():
-            setattr(patient, field, date.fromisoformat(value) if field == "birth_date" else value)
-        patient.save(update_fields=list(review.reported))
+            if field == "name":
+                patient.name_groups = groups_of(value)
+            elif field == "birth_date":
+                patient.birth_date, patient.birth_date_sent = date.fromisoformat(value), ""
+            else:
+                setattr(patient, field, value)
+        patient.save(update_fields=[*_columns(review.reported), "birth_date_sent"])
     review.outcome = DemographicsReview.Outcome.UPDATED if take_over else DemographicsReview.Outcome.KEPT
     review.decided_by, review.decided_at = actor.user, timezone.now()
     review.save(update_fields=["outcome", "decided_by", "decided_at"])

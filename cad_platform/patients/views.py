@@ -26,7 +26,7 @@ def _differences(review: DemographicsReview) -> list[tuple[str, str, str]]:
     labels = {"name": _("Patient name"), "birth_date": _("Date of birth"), "sex": _("Sex")}
     rows = []
     for field, reported in sorted(review.reported.items()):
-        stored = getattr(review.patient, field)
+        stored = review.patient.full_name if field == "name" else getattr(review.patient, field)
         if isinstance(stored, date):
             stored = stored.isoformat()
         if field == "name":
@@ -46,7 +46,14 @@ def reviews(request: HttpRequest) -> HttpResponse:
     page = services.open_reviews(
         actor, only_open=not everything, page=request.GET.get("page"), size=PAGE_SIZE
     )
-    entries = [{"review": review, "differences": _differences(review)} for review in page]
+    entries = [
+        {
+            "review": review,
+            "differences": _differences(review),
+            "issuer": review.patient.other_issuer(review.patient.site),
+        }
+        for review in page
+    ]
     context = {
         "nav": "demographics-reviews",
         "page": page,

@@ -30,7 +30,9 @@ class CaseHeader:
     uid: str
     patient_name: str
     patient_id: str
+    issuer: str
     birth_date: Any
+    birth_date_sent: str
     sex: str
     age: int | None
     modality: str
@@ -197,9 +199,11 @@ def _header(case: CaseRecord) -> CaseHeader:
     study, patient = case.study, case.study.patient
     return CaseHeader(
         uid=study.study_instance_uid,
-        patient_name=patient.name if patient else "",
+        patient_name=patient.full_name if patient else "",
         patient_id=patient.patient_id if patient else "",
+        issuer=patient.other_issuer(study.site) if patient else "",
         birth_date=patient.birth_date if patient else None,
+        birth_date_sent=patient.birth_date_sent if patient else "",
         sex=str(patient.get_sex_display()) if patient and patient.sex else "",
         age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
         modality=study.modality,

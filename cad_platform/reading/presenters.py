@@ -46,6 +46,7 @@ class WorklistRow:
     url: str
     patient_name: str
     patient_id: str
+    issuer: str
     sex: str
     age: int | None
     modality: str
@@ -119,8 +120,9 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
     return WorklistRow(
         uid=study.study_instance_uid,
         url=reverse("case", args=[study.study_instance_uid]),
-        patient_name=patient.name if patient else "",
+        patient_name=patient.full_name if patient else "",
         patient_id=patient.patient_id if patient else "",
+        issuer=patient.other_issuer(study.site) if patient else "",
         sex=str(patient.get_sex_display()) if patient and patient.sex else "",
         age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
         modality=study.modality,

@@ -27,6 +27,8 @@ from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.analysis.verdict import without_results
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
+from cad_platform.patients.person_name import search_words
+from cad_platform.patients.selectors import named
 from cad_platform.reading.case_state import (
     awaits_job,
     current_findings,
@@ -170,10 +172,10 @@ def listed(actor: Actor, filters: WorklistFilters) -> QuerySet[Any]:
     require(actor, "study.list")
     studies = narrowed(studies_for(actor), filters.state, filters.modality, filters.priority)
     for word in filters.search.split()[:6]:
+        if not search_words(word):
+            continue  # a comma with spaces about it
         studies = studies.filter(
-            Q(patient__name__icontains=word)
-            | Q(patient__patient_id__icontains=word)
-            | Q(accession_number__icontains=word)
+            named(word) | Q(patient__patient_id__icontains=word) | Q(accession_number__icontains=word)
         )
     return studies
 

@@ -12,8 +12,8 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from cad_platform import modalities
-from cad_platform.accounts.models import Role
-from cad_platform.patients.models import Sex
+from cad_platform.accounts.models import Role, Site
+from cad_platform.patients.models import Patient, Sex
 from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words, place_words
 from cad_platform.reporting.ai_summary import headings_of
@@ -77,11 +77,26 @@ def _patient(report: Report) -> list[Pair]:
     if patient is None:  # a constraint keeps this from happening to a complete study
         return []
     return [
-        [_("Patient"), person_name(patient.name) or "—"],
-        [_("Patient ID"), patient.patient_id],
-        [_("Date of birth"), day(patient.birth_date)],
+        [_("Patient"), person_name(patient.full_name) or "—"],
+        [_("Patient ID"), _identifier(patient, report.study.site)],
+        [_("Date of birth"), _born(patient)],
         [_("Sex"), str(Sex(patient.sex).label)],
     ]
+
+
+def _identifier(patient: Patient, site: Site) -> str:
+    issuer = patient.other_issuer(site)
+    return (
+        _("%(id)s (of %(issuer)s)") % {"id": patient.patient_id, "issuer": issuer}
+        if issuer
+        else patient.patient_id
+    )
+
+
+def _born(patient: Patient) -> str:
+    if patient.birth_date is None and patient.birth_date_sent:
+        return _("Unknown, sent as “%(sent)s”") % {"sent": patient.birth_date_sent}
+    return day(patient.birth_date)
 
 
 def _study(report: Report) -> list[Pair]:

@@ -93,7 +93,12 @@ class PatientPart(_Part):
     """The patient as the hospital knows them."""
 
     id: _text(256) = Field("", description="The hospital's patient id (0010,0020)")  # type: ignore[valid-type]
-    name: _text(324) = Field("", description="DICOM person name: Family^Given")  # type: ignore[valid-type]
+    issuer: _text(256) = Field(  # type: ignore[valid-type]
+        "", description="Who gave the id (0010,0021), where it is not the site itself"
+    )
+    name: _text(324) = Field(  # type: ignore[valid-type]
+        "", description="DICOM person name: Family^Given; other scripts after ="
+    )
     birth_date: Annotated[date, AfterValidator(_born)] | None = None
     sex: Annotated[Literal["F", "M", "O", ""], BeforeValidator(_upper)] = ""
 

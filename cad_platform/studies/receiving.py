@@ -23,7 +23,8 @@ from cad_platform.core.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from cad_platform.patients.services import Demographics, same_name
+from cad_platform.patients.person_name import same_name
+from cad_platform.patients.services import Demographics
 from cad_platform.studies import identity
 from cad_platform.studies.post import ImagePart, StudyPost
 from imaging import sandbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from datetime import date, datetime
 
 from django.db.models import F, QuerySet
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
+from cad_platform.patients.selectors import named
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
 from imaging.identity import is_uid, without_padding
 
@@ -120,13 +122,21 @@ def matching(
 
 
 def of_patient(
-    studies: QuerySet[Study], *, patient_id: str = "", name: str = "", birth_date: date | None = None
+    studies: QuerySet[Study],
+    *,
+    patient_id: str = "",
+    issuers: Collection[str] | None = None,
+    name: str = "",
+    birth_date: date | None = None,
 ) -> QuerySet[Study]:
-    """Those of the patients with this id, born on this day, whose name has every one of these words."""
+    """Those of the patients with this id, of one of these issuers (`patients.services.issuers_at`), born on this day,
+    whose name has every one of these words."""
     if patient_id:
         studies = studies.filter(patient__patient_id=patient_id)
-    for word in name.replace("^", " ").split():
-        studies = studies.filter(patient__name__icontains=word)
+    if issuers is not None:
+        studies = studies.filter(patient__issuer__in=issuers)
+    if name:
+        studies = studies.filter(named(name))
     if birth_date is not None:
         studies = studies.filter(patient__birth_date=birth_date)
     return studies

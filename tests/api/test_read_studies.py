@@ -38,8 +38,12 @@ class TestTheComposedAnswer:
         )
         assert body["patient"] == {
             "id": "P-1",
+            "issuer": "",
             "name": "Okafor^Amara",
+            "name_ideographic": "",
+            "name_phonetic": "",
             "birth_date": "1961-04-02",
+            "birth_date_sent": "",
             "sex": "F",
         }
         (image,) = body["images"]

@@ -12,8 +12,9 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound, NotPermitted
 from cad_platform.patients.models import DemographicsReview, Patient
+from cad_platform.patients.person_name import same_name
 from cad_platform.patients.selectors import reviews_for
-from cad_platform.patients.services import Demographics, decide_review, receive_patient, same_name
+from cad_platform.patients.services import Demographics, decide_review, receive_patient
 from tests import factories
 
 pytestmark = pytest.mark.django_db
