@@ -362,8 +362,15 @@ export interface components {
         PatientAnswer: {
             /** @description The hospital's patient id */
             id: string;
+            /** @description Who gave the id; empty for the site itself, where it has no name for it */
+            issuer: string;
+            /** @description DICOM person name, one group: alphabetic, or the only one */
             name: string;
+            name_ideographic: string;
+            name_phonetic: string;
             birth_date: string | null;
+            /** @description What was sent in place of a date: `196112` */
+            birth_date_sent: string;
             sex: string;
         };
         /** @description Problem details (RFC 9457). */
@@ -534,7 +541,12 @@ export interface components {
             /** @default null */
             patient_id?: string | null;
             /**
-             * @description Every word, in any order
+             * @description Who gave the id; empty for the site
+             * @default null
+             */
+            issuer?: string | null;
+            /**
+             * @description Every word, in any order and script, with or without accents
              * @default null
              */
             name?: string | null;

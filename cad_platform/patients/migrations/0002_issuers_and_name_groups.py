@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0002_site_defaults'),
+        ("accounts", "0001_initial"),
         ('patients', '0001_initial'),
     ]
 
