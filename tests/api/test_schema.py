@@ -45,7 +45,7 @@ def test_every_operation_names_its_refusals_as_problem_details(schema: dict[str,
     assert {int(status) for status in post["responses"]} == {200, 201} | refusals
     assert [parameter["name"] for parameter in post["parameters"]] == ["Idempotency-Key"]
     part = post["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["study"]
-    assert set(part["properties"]["patient"]["properties"]) == {"id", "name", "birth_date", "sex"}
+    assert set(part["properties"]["patient"]["properties"]) == {"id", "issuer", "name", "birth_date", "sex"}
     assert post["security"] == [{"bearerToken": []}]
 
 
