@@ -83,6 +83,8 @@ class Modality:
         The report of a study.
     hanging
         The hanging protocol that the viewer carries out (`frontend/src/viewer/hanging.ts`).
+    photographs
+        Whether its pictures are photographs: read in their own colours, without a window.
     champion
         The model of the store that the platform brings for it; empty where it brings none, and a study then waits for
         no result.
@@ -107,6 +109,7 @@ class Modality:
     bands: BandWords
     report: ReportProfile
     hanging: str = "single"
+    photographs: bool = False
     champion: str = ""
     phantoms: tuple[str, ...] = ()
 

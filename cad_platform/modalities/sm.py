@@ -48,6 +48,7 @@ MODALITY = Modality(
     report=ReportProfile(
         kind="histopathology", title=_("Breast histopathology report"), has_assessment=False
     ),
+    photographs=True,
     champion="histopathology",
     phantoms=("tissue", "slide"),
 )

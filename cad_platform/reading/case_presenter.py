@@ -171,7 +171,7 @@ def case_page(case: CaseRecord) -> CasePage:
     modality = modalities.get(case.study.modality)
     return CasePage(
         header=_header(case),
-        images=[_image(image, names[image.id], heatmaps.get(image.id)) for image in case.images],
+        images=[_image(image, case.study, names[image.id], heatmaps.get(image.id)) for image in case.images],
         hanging=modality.hanging,
         analyses=analyses(
             case.jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}
@@ -220,12 +220,19 @@ def _header(case: CaseRecord) -> CaseHeader:
     )
 
 
-def _image(image: Instance, name: str, heatmap: str | None) -> CaseImage:
+def _modality_of(image: Instance, study: Study) -> modalities.Modality:
+    """Of an image's series, where it is one that we know; else of the study."""
+    code = image.series.modality
+    return modalities.get(code if code in modalities.codes() else study.modality)
+
+
+def _image(image: Instance, study: Study, name: str, heatmap: str | None) -> CaseImage:
     facts = image.image_facts
     return CaseImage(
         id=str(image.id),
         name=name,
         kind=cast(Any, image.kind),
+        is_photograph=image.kind != Instance.Kind.SLIDE and _modality_of(image, study).photographs,
         laterality=image.laterality,
         view=image.view_position,
         rows=image.rows,

@@ -26,6 +26,8 @@ class CaseImage(Answer):
     id: str
     name: str
     kind: Literal["dicom", "image", "slide"]
+    is_photograph: bool
+    """Whether its colours are read as they are: no window, no inversion, no left and right."""
     laterality: str
     view: str
     rows: int
@@ -78,7 +80,22 @@ class CaseWords(Answer):
     no_connection: str
     signed_out: str
     no_spacing: str
+    not_calibrated: str
+    no_scale: str
+    mirrored: str
+    turned: str
+    """With `{degrees}`."""
+    kept_aside: str
+    settle_side: str
+    more_images: str
+    no_view: str
+    """With `{view}`."""
+    previous_image: str
+    next_image: str
     frame: str
+    speed_assumed: str
+    slower_than: str
+    """With `{speed}`."""
     cpu: str
     slide_error: str
     play: str
@@ -110,7 +127,19 @@ def case_words() -> CaseWords:
         no_connection=_("The server did not answer."),
         signed_out=_("You are signed out. Please sign in again."),
         no_spacing=_("px (no pixel spacing known)"),
+        not_calibrated=_("px (not calibrated here)"),
+        no_scale=_("no scale"),
+        mirrored=_("mirrored"),
+        turned=_("turned {degrees}°"),
+        kept_aside=_("Kept aside"),
+        settle_side=_("Confirm the side…"),
+        more_images=_("More images than are shown"),
+        no_view=_("no {view}"),
+        previous_image=_("previous image of this view"),
+        next_image=_("next image of this view"),
         frame=_("Frame"),
+        speed_assumed=_("(assumed)"),
+        slower_than=_("(should be {speed})"),
         cpu=_("This browser draws without WebGL: slower, the same pixels."),
         slide_error=_("The slide could not be opened."),
         play=_("Play"),

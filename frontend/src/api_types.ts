@@ -705,6 +705,7 @@ export interface components {
             name: string;
             /** @enum {string} */
             kind: "dicom" | "image" | "slide";
+            is_photograph: boolean;
             laterality: string;
             view: string;
             rows: number;
@@ -748,7 +749,19 @@ export interface components {
             no_connection: string;
             signed_out: string;
             no_spacing: string;
+            not_calibrated: string;
+            no_scale: string;
+            mirrored: string;
+            turned: string;
+            kept_aside: string;
+            settle_side: string;
+            more_images: string;
+            no_view: string;
+            previous_image: string;
+            next_image: string;
             frame: string;
+            speed_assumed: string;
+            slower_than: string;
             cpu: string;
             slide_error: string;
             play: string;

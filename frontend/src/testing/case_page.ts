@@ -4,9 +4,11 @@ import type { CaseDescription, CaseFinding, CaseImage, CaseWords } from '../api_
 const MARKUP = `
   <section class="stage" id="stage">
     <div class="toolbar" role="toolbar">
-      <div data-for="raster"><button data-tool="window"></button><button data-tool="pan"></button><button data-tool="length"></button></div>
+      <div data-for="raster"><button data-for="radiology" data-tool="window"></button><button data-tool="pan"></button><button data-tool="length"></button></div>
       <div data-for="slide"><button data-tool="pan"></button><button data-tool="length"></button></div>
       <button data-for="hanging" data-command="layout" aria-pressed="true"></button>
+      <button data-for="radiology" data-command="flip" aria-pressed="false"></button>
+      <button data-for="radiology" data-command="invert" aria-pressed="false"></button>
       <button data-command="marks" aria-pressed="true"></button>
       <button data-for="heatmap" data-command="heatmap" aria-pressed="false"></button>
       <input type="range" id="opacity" min="0" max="100" value="45">
@@ -24,7 +26,19 @@ export const caseWords: CaseWords = {
   no_connection: 'No connection.',
   signed_out: 'Signed out.',
   no_spacing: 'px',
+  not_calibrated: 'px (not calibrated here)',
+  no_scale: 'no scale',
+  mirrored: 'mirrored',
+  turned: 'turned {degrees}°',
+  kept_aside: 'Kept aside',
+  settle_side: 'Confirm the side…',
+  more_images: 'More images than are shown',
+  no_view: 'no {view}',
+  previous_image: 'previous',
+  next_image: 'next',
   frame: 'Frame',
+  speed_assumed: '(assumed)',
+  slower_than: '(should be {speed})',
   cpu: '',
   slide_error: 'The slide cannot be opened.',
   play: 'Play',
@@ -52,6 +66,7 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
     id: name.toLowerCase().replace(' ', '-'),
     name,
     kind: 'dicom',
+    is_photograph: false,
     laterality,
     view,
     rows: 4,

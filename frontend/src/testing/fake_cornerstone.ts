@@ -69,8 +69,13 @@ class FakeViewport {
   }
   setProperties(): void {}
   resetProperties(): void {}
-  setCamera(): void {}
-  resetCamera(): void {}
+  camera: { flipHorizontal?: boolean } = {};
+  setCamera(camera: { flipHorizontal?: boolean }): void {
+    this.camera = { ...this.camera, ...camera };
+  }
+  resetCamera(): void {
+    this.camera = {};
+  }
   render(): void {}
 }
 

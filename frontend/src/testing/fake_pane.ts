@@ -11,8 +11,8 @@ export class FakePane implements Pane {
   readonly overlay: Overlay;
   readonly ready: Promise<boolean>;
   readonly together = {
-    hangTowards: (side: 'left' | 'right'): void => {
-      this.wallSide = side;
+    hangAt: (border: 'left' | 'right'): void => {
+      this.border = border;
     },
     fitScale: (): number => this.fittingScale,
     setScale: (scale: number): void => {
@@ -20,7 +20,10 @@ export class FakePane implements Pane {
     },
   };
   isColour: boolean | null = null;
-  wallSide = '';
+  border = '';
+  shownFrame = 0;
+  isFlipped = false;
+  isInverted = false;
   fittingScale = 2;
   scale: number | null = null;
   revealed = 0;
@@ -29,7 +32,7 @@ export class FakePane implements Pane {
 
   constructor(
     readonly image: CaseImage,
-    _words: CaseWords,
+    words: CaseWords,
     private readonly events: PaneEvents,
     overlayEvents: OverlayEvents,
     readonly hanging: AbortSignal,
@@ -37,7 +40,7 @@ export class FakePane implements Pane {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
     this.element.dataset['image'] = image.id;
-    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
+    this.overlay = new Overlay(image, words, overlayEvents);
     this.element.append(this.overlay.element);
     this.ready = new Promise((resolve) => {
       this.settle = resolve;
@@ -75,10 +78,18 @@ export class FakePane implements Pane {
   fit(): void {}
   actualSize(): void {}
   reset(): void {}
-  flip(): void {}
-  invert(): void {}
+  flip(): void {
+    this.isFlipped = !this.isFlipped;
+  }
+  invert(): void {
+    this.isInverted = !this.isInverted;
+  }
   panBy(): void {}
   zoomBy(): void {}
+  showFrame(frame: number): void {
+    this.shownFrame = frame;
+    this.events.frameShown(this);
+  }
   step(): void {}
   togglePlay(): void {}
 }

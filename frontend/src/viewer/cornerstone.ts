@@ -1,5 +1,5 @@
 /** Cornerstone3D, fed with raw pixels: its start, our image loader and the metadata that it asks for. World
- * coordinates are stored pixels (spacing 1), so that one transform serves image, marks and measurements. */
+ * coordinates are pixels of the turned picture, stretched where they are not square. */
 import {
   Enums,
   RenderingEngine,
@@ -12,6 +12,8 @@ import {
 } from '@cornerstonejs/core';
 import type { CaseImage, ImageMetadata } from '../api_types';
 import { getBytes } from '../server/client';
+import { pixelAspect } from './calibration';
+import { type Turn, turnedPixels, turnedSize, turnedSpacing } from './orientation';
 import { bytesPerFrame, pixelArray } from './pixels';
 
 const SCHEME = 'cad';
@@ -22,6 +24,9 @@ type Progress = (fraction: number) => void;
 interface Source {
   pixels: string;
   metadata: ImageMetadata;
+  turn: Turn;
+  /** Of the turned picture, (x, y); see `worldSpacing`. */
+  spacing: readonly [number, number];
   /** How many hangings and loads need it. */
   holders: number;
 }
@@ -49,10 +54,22 @@ let engine: RenderingEngine | null = null;
  */
 export function registerFrames(image: CaseImage, metadata: ImageMetadata, hanging: AbortSignal): string[] {
   hanging.throwIfAborted();
-  const source = sources.get(image.id) ?? { pixels: image.urls.pixels ?? '', metadata, holders: 0 };
+  const source = sources.get(image.id) ?? {
+    pixels: image.urls.pixels ?? '',
+    metadata,
+    turn: image.turn,
+    spacing: worldSpacing(image),
+    holders: 0,
+  };
   sources.set(image.id, source);
   hanging.addEventListener('abort', holdSource(image.id, source), { once: true });
   return Array.from({ length: Math.max(metadata.frames, 1) }, (_, frame) => `${SCHEME}:${image.id}/${frame}`);
+}
+
+/** How large a pixel of the turned picture is in the world, (x, y): the shorter side is 1. */
+export function worldSpacing(image: CaseImage): [number, number] {
+  const aspect = pixelAspect(image);
+  return turnedSpacing(aspect < 1 ? [1 / aspect, 1] : [1, aspect], image.turn);
 }
 
 const sourceIdOf = (imageId: string): string => imageId.slice(SCHEME.length + 1, imageId.lastIndexOf('/'));
@@ -85,7 +102,7 @@ function loadImage(imageId: string): { promise: Promise<Types.IImage>; cancelFn:
 
 async function makeImage(
   imageId: string,
-  { pixels: address, metadata }: Source,
+  { pixels: address, metadata, turn, spacing }: Source,
   signal: AbortSignal,
 ): Promise<Types.IImage> {
   const onProgress = (fraction: number): void =>
@@ -93,7 +110,8 @@ async function makeImage(
   const bytes = await getBytes(`${address}?frame=${frameNumberOf(imageId)}`, bytesPerFrame(metadata), onProgress, {
     signal,
   });
-  const pixels = pixelArray(bytes, metadata);
+  const pixels = turnedPixels(pixelArray(bytes, metadata), metadata, metadata.samples, turn);
+  const { rows, columns } = turnedSize(metadata, turn);
   const isColour = metadata.samples === 3;
   const window = windowOf(metadata);
   return {
@@ -106,15 +124,15 @@ async function makeImage(
     windowWidth: window.width,
     voiLUTFunction: Enums.VOILUTFunctionType.LINEAR_EXACT,
     getPixelData: () => pixels,
-    rows: metadata.rows,
-    columns: metadata.columns,
-    height: metadata.rows,
-    width: metadata.columns,
+    rows,
+    columns,
+    height: rows,
+    width: columns,
     color: isColour,
     rgba: false,
     numberOfComponents: metadata.samples,
-    columnPixelSpacing: 1,
-    rowPixelSpacing: 1,
+    columnPixelSpacing: spacing[0],
+    rowPixelSpacing: spacing[1],
     invert: metadata.photometric === 'MONOCHROME1',
     photometricInterpretation: metadata.photometric,
     sizeInBytes: pixels.byteLength,
@@ -151,15 +169,14 @@ function metadataFor(type: string, imageId: unknown): unknown {
       };
     case 'imagePlaneModule':
       return {
-        rows: metadata.rows,
-        columns: metadata.columns,
+        ...turnedSize(metadata, source.turn),
         imageOrientationPatient: [1, 0, 0, 0, 1, 0],
         rowCosines: [1, 0, 0],
         columnCosines: [0, 1, 0],
         imagePositionPatient: [0, 0, 0],
-        columnPixelSpacing: 1,
-        rowPixelSpacing: 1,
-        pixelSpacing: [1, 1],
+        columnPixelSpacing: source.spacing[0],
+        rowPixelSpacing: source.spacing[1],
+        pixelSpacing: [source.spacing[1], source.spacing[0]],
         frameOfReferenceUID: imageId,
       };
     case 'generalSeriesModule':

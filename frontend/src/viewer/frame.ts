@@ -1,17 +1,22 @@
-/** The frame around an image: labels, loading progress, an error with a way out, the scale bar. */
+/** The frame around an image: its name and what the reader must know of it, loading progress, an error with a way
+ * out, the scale bar. */
 import type { CaseImage, CaseWords } from '../api_types';
+import { dispatchCaseEvent } from '../page/case_events';
+import { isCalibrated } from './calibration';
 import { formatLength } from './geometry';
+import { isKeptAside } from './hanging';
 
 /** What is the same in every pane, whatever draws its image into `view`. */
 export class PaneFrame {
   readonly element = document.createElement('div');
   readonly view = document.createElement('div');
+  private readonly notes = Object.assign(document.createElement('p'), { className: 'pane__notes' });
   private readonly status = document.createElement('div');
   private readonly bar = document.createElement('div');
   private readonly barText = document.createElement('span');
 
   constructor(
-    image: CaseImage,
+    private readonly image: CaseImage,
     private readonly words: CaseWords,
   ) {
     this.element.className = 'pane';
@@ -20,16 +25,55 @@ export class PaneFrame {
     this.element.setAttribute('aria-label', image.name);
     this.element.dataset['image'] = image.id;
     this.view.className = 'pane__view';
-    const label = document.createElement('p');
-    label.className = 'pane__label';
-    label.textContent = image.name;
     this.status.className = 'pane__status';
     this.status.setAttribute('role', 'status');
     this.bar.className = 'scale-bar';
     this.bar.setAttribute('aria-hidden', 'true');
     this.bar.append(this.barText);
     this.bar.hidden = true;
-    this.element.append(this.view, label, this.bar, this.status);
+    this.element.append(this.view, this.makeHead(), this.bar, this.status);
+    this.showMirrored(image.mirror);
+  }
+
+  private makeHead(): HTMLElement {
+    const head = Object.assign(document.createElement('div'), { className: 'pane__head' });
+    const label = Object.assign(document.createElement('p'), {
+      className: 'pane__label',
+      textContent: this.image.name,
+    });
+    head.append(label, this.notes);
+    if (isKeptAside(this.image)) {
+      const aside = Object.assign(document.createElement('p'), { className: 'pane__aside' });
+      aside.textContent = `${this.words.kept_aside}. ${this.image.kept_aside_reason}`;
+      head.append(aside);
+    }
+    if (this.image.side_stop) head.append(this.makeSideStop());
+    return head;
+  }
+
+  /** Nobody may overlook that the side is not sure; the button leads to where a person settles it. */
+  private makeSideStop(): HTMLElement {
+    const stop = Object.assign(document.createElement('div'), { className: 'pane__stop' });
+    const text = Object.assign(document.createElement('p'), { textContent: this.image.side_stop });
+    const button = Object.assign(document.createElement('button'), {
+      type: 'button',
+      className: 'button button--small',
+      textContent: this.words.settle_side,
+    });
+    button.addEventListener('click', () => dispatchCaseEvent('cad:side-asked', { image: this.image.id }));
+    stop.addEventListener('pointerdown', (event) => event.stopPropagation());
+    stop.append(text, button);
+    return stop;
+  }
+
+  /** Say how what is seen differs from what is stored: film markers and letters in the picture turn with it. */
+  showMirrored(isMirrored: boolean): void {
+    const notes = [
+      isMirrored ? this.words.mirrored : '',
+      this.image.turn ? this.words.turned.replace('{degrees}', String(this.image.turn)) : '',
+      isCalibrated(this.image) ? '' : this.words.no_scale,
+    ];
+    this.notes.textContent = notes.filter(Boolean).join(' · ');
   }
 
   loading(fraction: number | null): void {
@@ -68,7 +112,7 @@ export class PaneFrame {
     this.element.dataset['ready'] = 'failed';
   }
 
-  /** A bar of a round length near 110 CSS pixels; hidden where the pixel spacing is unknown. */
+  /** A bar of a round length near 110 CSS pixels; hidden where no one scale holds. */
   showScale(micrometresPerCssPixel: number | null): void {
     this.bar.hidden = micrometresPerCssPixel === null;
     if (micrometresPerCssPixel === null) return;

@@ -1,11 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { CaseImage } from '../api_types';
 import { caseImage, fourViews } from '../testing/case_page';
-import { chestWallSide, hangingOf } from './hanging';
+import { hangingOf } from './hanging';
 
 /** The names of the images that hang, by row; null where a place is empty. */
 const mammograms = (images: readonly CaseImage[]): (string | null)[][] | null =>
-  hangingOf('mammography', images)?.rows.map((row) => row.map((image) => image && image.name)) ?? null;
+  hangingOf('mammography', images)?.rows.map((row) =>
+    row.map((place) => (place.hung > 0 ? (place.images[0]?.name ?? null) : null)),
+  ) ?? null;
+/** The ids of all that belong to a place, in order. */
+const placeIds = (images: readonly CaseImage[], name: string): string[] =>
+  hangingOf('mammography', images)
+    ?.rows.flat()
+    .find((place) => place.name === name)
+    ?.images.map((image) => image.id) ?? [];
 const named = (...names: string[]): CaseImage[] => names.map((name) => caseImage(name));
 
 describe('mammograms', () => {
@@ -46,15 +54,44 @@ describe('mammograms', () => {
     expect(mammograms(named(...names))).toEqual(rows);
   });
 
-  test('that repeat a view hang the one that came first', () => {
+  test('that repeat a view hang the one that came first, and the others follow it', () => {
     const again = caseImage('R CC', { id: 'again' });
-    const hanging = hangingOf('mammography', [...fourViews(), again]);
-    expect(hanging?.rows[0]?.[0]?.id).toBe('r-cc');
-    expect(hanging?.rows.flat()).not.toContain(again);
+    expect(placeIds([...fourViews(), again], 'R CC')).toEqual(['r-cc', 'again']);
+  });
+
+  test('of special exposures follow the plain ones, whatever order they came in', () => {
+    const displaced = caseImage('L CC', { id: 'displaced', view_modifiers: ['ID'] });
+    const spot = caseImage('L CC', { id: 'spot', view_modifiers: ['S', 'M'] });
+    expect(placeIds([displaced, spot, ...fourViews()], 'L CC')).toEqual(['l-cc', 'displaced', 'spot']);
+    expect(mammograms([displaced, ...named('R CC')])).toEqual([['R CC', 'L CC']]);
+  });
+
+  test('of a true lateral follow the MLO, and hang only where there is none', () => {
+    const images = named('L ML', 'L MLO', 'R ML', 'R CC');
+    expect(placeIds(images, 'L MLO')).toEqual(['l-mlo', 'l-ml']);
+    expect(mammograms(images)).toEqual([
+      ['R CC', null],
+      ['R ML', 'L MLO'],
+    ]);
+  });
+
+  test('that are kept aside come last, and never hang by themselves', () => {
+    const raw = (name: string): CaseImage =>
+      caseImage(name, { id: `raw ${name}`, roles: ['kept_aside'], kept_aside_reason: 'Raw.' });
+    expect(placeIds([raw('L CC'), ...fourViews()], 'L CC')).toEqual(['l-cc', 'raw L CC']);
+    expect(mammograms([raw('L CC'), ...named('R CC', 'R MLO')])).toEqual([
+      ['R CC', null],
+      ['R MLO', null],
+    ]);
+    expect(placeIds([raw('L CC'), ...named('R CC', 'R MLO')], 'L CC')).toEqual(['raw L CC']);
+  });
+
+  test('of exaggerated views belong to the CC', () => {
+    expect(placeIds([...named('R XCCL'), ...fourViews()], 'R CC')).toEqual(['r-cc', 'r-xccl']);
   });
 
   test('of other views have no place beside the four', () => {
-    expect(mammograms([...named('R XCCL', 'L AT'), ...fourViews()])).toEqual(mammograms(fourViews()));
+    expect(mammograms([...named('R AT', 'L AT'), ...fourViews()])).toEqual(mammograms(fourViews()));
   });
 
   test('hang alone where they are single or say no side', () => {
@@ -76,32 +113,5 @@ describe('a protocol', () => {
     ['has the name of something that every object has', 'constructor'],
   ])('shows one image at a time where it %s', (_, protocol) => {
     expect(hangingOf(protocol, fourViews())).toBeNull();
-  });
-});
-
-describe('the chest wall', () => {
-  const rows = 40;
-  const columns = 100;
-  /** Bright from the left border to `to`, dark beyond. */
-  const breast = (to: number, bright: number, dark: number): number[] =>
-    Array.from({ length: rows * columns }, (_, place) => (place % columns < to ? bright : dark));
-  const mirrored = (picture: number[]): number[] =>
-    picture.map((_, place) => picture[place - (place % columns) + columns - 1 - (place % columns)] as number);
-
-  test('is where there is tissue', () => {
-    expect(chestWallSide(breast(60, 900, 20), rows, columns, false)).toBe('left');
-    expect(chestWallSide(mirrored(breast(60, 900, 20)), rows, columns, false)).toBe('right');
-  });
-
-  test('is found where dark is stored as high', () => {
-    expect(chestWallSide(breast(60, 20, 900), rows, columns, true)).toBe('left');
-  });
-
-  test('is nowhere in an even picture or one that is the same from both sides', () => {
-    expect(chestWallSide(breast(100, 500, 500), rows, columns, false)).toBeNull();
-    const left = breast(20, 900, 20);
-    const right = mirrored(left);
-    const both = left.map((value, place) => Math.max(value, right[place] as number));
-    expect(chestWallSide(both, rows, columns, false)).toBeNull();
   });
 });

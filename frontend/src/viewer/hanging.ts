@@ -1,27 +1,65 @@
-/** How images hang: the protocols that modalities name (`cad_platform/modalities`). */
+/** Hanging protocols: which image hangs in which place, and which others belong to it. */
 import type { CaseImage } from '../api_types';
 
-/** Which image hangs in which place. */
-export interface Hanging {
-  /** Images by row; an empty place keeps the others where the eye expects them. */
-  rows: (CaseImage | null)[][];
+/** A place on the stage. */
+export interface Place {
+  /** Of the standard view that belongs here, "L CC". */
+  name: string;
+  side: 'R' | 'L';
+  /** All that belong here, the first to hang at the front. */
+  images: readonly CaseImage[];
+  /** How many of them hang by themselves; the rest is kept aside and shown only when asked for. */
+  hung: number;
 }
 
-const CC = /CC$/i;
-const MLO = /^(MLO|ML|LM|LMO|SIO)$/i;
+/** What hangs together, by row. */
+interface Hanging {
+  rows: Place[][];
+}
 
-function findView(images: readonly CaseImage[], side: 'R' | 'L', view: RegExp): CaseImage | null {
-  return images.find((image) => image.laterality === side && view.test(image.view)) ?? null;
+/** The views of a place, the one that it is named for first; others stand in for it where it is missing. */
+const ROWS: readonly (readonly [string, ...string[]])[] = [
+  ['CC', 'XCC', 'XCCL', 'XCCM', 'FB'],
+  ['MLO', 'ML', 'LM', 'LMO', 'SIO'],
+];
+
+export const isKeptAside = (image: CaseImage): boolean => image.roles.includes('kept_aside');
+
+/** Whether an image is the standard view of its place, taken in the usual way. */
+export const isStandard = (image: CaseImage, place: Place): boolean =>
+  image.view_modifiers.length === 0 && place.name === `${image.laterality} ${image.view.toUpperCase()}`;
+
+/** The smaller hangs before the larger: what is kept aside comes last, stand-ins after the view itself, and special
+ * exposures (implant displaced, spot, magnified) after plain ones. */
+function rank(image: CaseImage, views: readonly string[]): number[] {
+  return [
+    Number(isKeptAside(image)),
+    views.indexOf(image.view.toUpperCase()),
+    Number(image.view_modifiers.length > 0),
+    Number(!image.roles.includes('hung')),
+  ];
+}
+
+function isBefore(one: readonly number[], other: readonly number[]): number {
+  const at = one.findIndex((value, place) => value !== other[place]);
+  return at === -1 ? 0 : (one[at] as number) - (other[at] as number);
+}
+
+function placeOf(side: 'R' | 'L', views: readonly [string, ...string[]], images: readonly CaseImage[]): Place {
+  // Sorting is stable: what repeats keeps the order of the study's images.
+  const here = images
+    .filter((image) => image.laterality === side && views.includes(image.view.toUpperCase()))
+    .sort((one, other) => isBefore(rank(one, views), rank(other, views)));
+  return { name: `${side} ${views[0]}`, side, images: here, hung: here.filter((image) => !isKeptAside(image)).length };
 }
 
 /** Mammograms stand back to back, as the reader would face the patient: the right breast on the left, chest walls in
  * the middle, CC above MLO. None where the images do not make at least two of the four views. */
 function mammographyHanging(images: readonly CaseImage[]): Hanging | null {
-  const rows = [CC, MLO]
-    .map((view) => [findView(images, 'R', view), findView(images, 'L', view)])
-    .filter((row) => row.some((image) => image !== null));
-  const placed = rows.flat().filter((image) => image !== null);
-  return placed.length >= 2 ? { rows } : null;
+  const rows = ROWS.map((views) => [placeOf('R', views, images), placeOf('L', views, images)]).filter((row) =>
+    row.some((place) => place.hung > 0),
+  );
+  return rows.flat().filter((place) => place.hung > 0).length >= 2 ? { rows } : null;
 }
 
 const PROTOCOLS = new Map<string, (images: readonly CaseImage[]) => Hanging | null>([
@@ -32,33 +70,4 @@ const PROTOCOLS = new Map<string, (images: readonly CaseImage[]) => Hanging | nu
 /** What a protocol makes of the images; none where it shows one at a time, as one that is not known here does. */
 export function hangingOf(protocol: string, images: readonly CaseImage[]): Hanging | null {
   return PROTOCOLS.get(protocol)?.(images) ?? null;
-}
-
-/** Which border of a picture the chest wall is at: the one with more tissue beside it. None when unclear. */
-export function chestWallSide(
-  pixels: ArrayLike<number>,
-  rows: number,
-  columns: number,
-  darkIsHigh: boolean,
-): 'left' | 'right' | null {
-  const strip = Math.max(1, Math.round(columns * 0.12));
-  const step = Math.max(1, Math.floor(rows / 200));
-  let left = 0;
-  let right = 0;
-  let low = Infinity;
-  let high = -Infinity;
-  for (let y = 0; y < rows; y += step) {
-    for (let x = 0; x < strip; x += 3) {
-      const a = pixels[y * columns + x] ?? 0;
-      const b = pixels[y * columns + columns - 1 - x] ?? 0;
-      left += a;
-      right += b;
-      low = Math.min(low, a, b);
-      high = Math.max(high, a, b);
-    }
-  }
-  const count = Math.ceil(rows / step) * Math.ceil(strip / 3);
-  const difference = (left - right) / count / Math.max(high - low, 1);
-  if (Math.abs(difference) < 0.04) return null;
-  return difference > 0 !== darkIsHigh ? 'left' : 'right';
 }

@@ -1,21 +1,22 @@
 /** Boxes and lengths are in stored pixels, whatever the zoom, the pan and the side that the image is turned to. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { caseImage, findingIn } from '../testing/case_page';
+import { caseImage, caseWords, findingIn } from '../testing/case_page';
+import type { CaseImage } from '../api_types';
 import type { Affine } from './geometry';
 import { Overlay } from './overlay';
 
 /** Twice as large as stored and moved; and the same turned left to right. */
 const plain: Affine = { a: 2, b: 0, c: 0, d: 2, e: 10, f: 20 };
 const mirrored: Affine = { a: -2, b: 0, c: 0, d: 2, e: 210, f: 20 };
-const events = { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' };
+const events = { selected: vi.fn(), boxChanged: vi.fn() };
 let overlay: Overlay;
 
-function open(transform: Affine, spacing: number | null = 100): SVGSVGElement {
-  overlay = new Overlay(100, 50, spacing, events);
+function open(transform: Affine, more: Partial<CaseImage> = {}): SVGSVGElement {
+  overlay = new Overlay(caseImage('R CC', { columns: 100, rows: 50, ...more }), caseWords, events);
   document.body.replaceChildren(overlay.element);
   const svg = overlay.element.querySelector('svg') as SVGSVGElement;
   svg.setPointerCapture = (): void => undefined;
-  overlay.update(transform);
+  overlay.update(transform, [400, 300]);
   return svg;
 }
 
@@ -100,26 +101,64 @@ describe('a box that is edited', () => {
 describe('a length', () => {
   const words = (): string[] => [...overlay.element.querySelectorAll('.length__text')].map((text) => text.textContent);
 
-  function measure(spacing: number | null, from: [number, number], to: [number, number]): void {
-    const svg = open(plain, spacing);
+  function measure(more: Partial<CaseImage>, from: [number, number], to: [number, number]): void {
+    const svg = open(plain, more);
     overlay.setMode('length');
     drag(svg, svg, from, to);
   }
+  const unknown = { spacing_um: null, pixel_spacing_um: null };
+  const halves: Partial<CaseImage> = {
+    ...unknown,
+    regions: [
+      { box: [0, 0, 50, 50], spacing_um: [100, 100] },
+      { box: [50, 0, 100, 50], spacing_um: [200, 200] },
+    ],
+  };
 
   test('is said in millimetres by the pixel spacing', () => {
-    measure(100, [10, 20], [90, 80]);
+    measure({}, [10, 20], [90, 80]);
     expect(words()).toEqual(['5.0 mm']);
   });
 
+  test('goes by the spacing of rows and of columns', () => {
+    measure({ spacing_um: [80, 40], pixel_spacing_um: null }, [10, 20], [110, 20]);
+    expect(words()).toEqual(['4.0 mm']);
+    measure({ spacing_um: [80, 40], pixel_spacing_um: null }, [10, 20], [10, 120]);
+    expect(words()).toEqual(['2.0 mm']);
+  });
+
   test('is said in pixels where the spacing is not known', () => {
-    measure(null, [10, 20], [90, 80]);
+    measure(unknown, [10, 20], [90, 80]);
     expect(words()).toEqual(['50 px']);
   });
 
+  test('goes by the region that it lies in', () => {
+    measure(halves, [30, 40], [90, 40]);
+    expect(words()).toEqual(['3.0 mm']);
+    measure(halves, [130, 40], [190, 40]);
+    expect(words()).toEqual(['6.0 mm']);
+  });
+
+  test('has no millimetres across two regions, outside all, or where a region says that they mean nothing', () => {
+    measure(halves, [90, 40], [130, 40]);
+    expect(words()).toEqual(['20 px (not calibrated here)']);
+    measure({ ...halves, regions: halves.regions?.slice(0, 1) ?? [] }, [130, 40], [190, 40]);
+    expect(words()).toEqual(['30 px (not calibrated here)']);
+    measure({ ...unknown, regions: [{ box: [0, 0, 100, 50], spacing_um: null }] }, [130, 40], [190, 40]);
+    expect(words()).toEqual(['30 px']);
+  });
+
+  test('stays inside the pane with its words', () => {
+    measure({}, [10, 20], [399, 299]);
+    const text = overlay.element.querySelector('.length__text');
+    expect(Number(text?.getAttribute('x'))).toBeLessThan(350);
+    expect(Number(text?.getAttribute('y'))).toBeLessThan(300);
+  });
+
   test('of a click is none, and all go together', () => {
-    measure(100, [10, 20], [12, 20]);
+    measure({}, [10, 20], [12, 20]);
     expect(words()).toEqual([]);
-    measure(100, [10, 20], [90, 80]);
+    measure({}, [10, 20], [90, 80]);
     overlay.clearLengths();
     expect(words()).toEqual([]);
   });
@@ -138,5 +177,48 @@ describe('a mark', () => {
     overlay.setMode('none');
     hit.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
     expect(events.selected).toHaveBeenCalledExactlyOnceWith('mass');
+  });
+
+  test('says what was decided by a sign, not by colour alone', () => {
+    open(plain);
+    const finding = findingIn(caseImage('R CC'), 'mass');
+    const signs = (['undecided', 'accepted', 'edited', 'rejected'] as const).map((verdict) => {
+      overlay.showFindings([{ ...finding, verdict }], null);
+      return overlay.element.querySelector('.mark__sign')?.getAttribute('d') ?? '';
+    });
+    expect(signs[0]).toBe('');
+    expect(new Set(signs).size).toBe(4);
+  });
+
+  test('at the border of the pane has its whole label inside, joined by a line where it stands apart', () => {
+    open({ a: 2, b: 0, c: 0, d: 2, e: 200, f: 0 });
+    const finding = findingIn(caseImage('R CC'), 'mass');
+    overlay.showFindings([{ ...finding, number: 2, percent: 77, box: [98, 0, 100, 3] }], null);
+    const place = /translate\(([\d.]+),([\d.]+)\)/.exec(
+      overlay.element.querySelector('[data-state]')?.getAttribute('transform') ?? '',
+    );
+    const width = Number(overlay.element.querySelector('.mark__tag')?.getAttribute('width'));
+    expect(Number(place?.[1]) + width).toBeLessThanOrEqual(400);
+    expect(Number(place?.[2])).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('a box on an image that is turned by a quarter', () => {
+  /** The stored row leads down the screen, the stored column to the left. */
+  const turned: Affine = { a: 0, b: 2, c: -2, d: 0, e: 200, f: 0 };
+
+  test('follows the handle that the reader holds', () => {
+    const svg = open(turned);
+    overlay.editBox([10, 10, 30, 30]);
+    // On the screen from (140, 20) to (180, 60): its right border is the stored upper one.
+    drag(svg, overlay.element.querySelector('[data-grip="e"]') as Element, [180, 40], [190, 40]);
+    expect(overlay.editedBox).toEqual([10, 5, 30, 30]);
+  });
+
+  test('moves where the arrow points', () => {
+    open(turned);
+    overlay.editBox([10, 10, 30, 30]);
+    overlay.nudge(1, 0, false);
+    expect(overlay.editedBox).toEqual([10, 9, 30, 29]);
   });
 });

@@ -1,34 +1,36 @@
 /** What lies over an image and follows its zoom and pan: the heat map, findings with number and score, lengths,
  * and the box being drawn or edited. */
-import type { CaseFinding } from '../api_types';
+import type { CaseFinding, CaseImage, CaseWords } from '../api_types';
 import type { Box } from '../page/case_events';
-import { type Affine, type Point, cssMatrix, formatLength, imageToScreen, scaleOf, screenToImage } from './geometry';
+import { EditBox } from './edit_box';
+import { type Affine, type Point, cssMatrix, imageToScreen, scaleOf, screenToImage } from './geometry';
+import { type LabelPlace, type ScreenBox, placeLabels } from './label_layout';
+import { Lengths } from './lengths';
+import { svgElement, textWidth } from './svg';
 
-const SVG = 'http://www.w3.org/2000/svg';
-const HANDLES = ['nw', 'n', 'ne', 'e', 'se', 's', 'sw', 'w'] as const;
-type Handle = (typeof HANDLES)[number];
-type Grip = Handle | 'move';
+const LABEL_HEIGHT = 18;
 
-function svgElement<Name extends keyof SVGElementTagNameMap>(
-  name: Name,
-  attributes: Record<string, string | number> = {},
-): SVGElementTagNameMap[Name] {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
-  return element;
-}
+/** Beside the number, so that a decision is not told by colour alone: drawn in a square of 10. */
+const SIGNS: Readonly<Record<string, string>> = {
+  accepted: 'M1 5.5 4 8.5 9 1.5',
+  edited: 'M1 9 2 6 7 1 9 3 4 8Z',
+  rejected: 'M1.5 1.5 8.5 8.5M8.5 1.5 1.5 8.5',
+  reader: 'M5 1V9M1 5H9',
+};
 
 interface Mark {
   finding: CaseFinding;
+  isSelected: boolean;
   shape: SVGGElement;
   label: SVGGElement;
+  leader: SVGLineElement;
+  width: number;
 }
 
-/** What the pointer did on an overlay, and the unit of lengths where the pixel spacing is unknown. */
+/** What the pointer did on an overlay. */
 export interface OverlayEvents {
   selected(id: string): void;
   boxChanged(box: Box): void;
-  noSpacing: string;
 }
 
 /** One overlay per pane, in stored pixels of its image. */
@@ -37,45 +39,46 @@ export class Overlay {
   private readonly svg = svgElement('svg', { 'aria-hidden': 'true', focusable: 'false' });
   private readonly shapes = svgElement('g');
   private readonly labels = svgElement('g');
-  private readonly lengths = svgElement('g');
-  private readonly editing = svgElement('g', { class: 'edit' });
+  private readonly lengths: Lengths;
+  private readonly edit: EditBox;
   private heatmapCanvas: HTMLCanvasElement | null = null;
   private marks: Mark[] = [];
-  private lines: [Point, Point][] = [];
   private transform: Affine = { a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 };
-  private box: Box | null = null;
+  private size: readonly [number, number] = [0, 0];
   private mode: 'none' | 'length' | 'draw' = 'none';
 
   constructor(
-    private readonly columns: number,
-    private readonly rows: number,
-    private readonly spacing: number | null,
+    private readonly image: CaseImage,
+    words: CaseWords,
     private readonly events: OverlayEvents,
   ) {
     this.element.className = 'overlay';
     // Until the image is there, nothing can be said about a place in it.
     this.element.hidden = true;
-    this.svg.append(this.shapes, this.labels, this.lengths, this.editing);
+    this.lengths = new Lengths(image, words);
+    this.edit = new EditBox(image, (box) => events.boxChanged(box));
+    this.svg.append(this.shapes, this.labels, this.lengths.element, this.edit.element);
     this.element.append(this.svg);
     this.svg.addEventListener('pointerdown', (event) => this.onPointerDown(event));
   }
 
-  /** Follow the image; called with every change of zoom or pan. */
-  update(transform: Affine): void {
+  /** Follow the image on a pane of this size in CSS pixels; called with every change of zoom or pan. */
+  update(transform: Affine, size: readonly [number, number]): void {
     this.transform = transform;
+    this.size = size;
     this.element.hidden = false;
     this.shapes.setAttribute('transform', cssMatrix(transform));
     this.placeHeat();
-    for (const mark of this.marks) this.placeLabel(mark);
-    this.drawLengths();
-    this.drawEditedBox();
+    this.placeLabels();
+    this.lengths.draw(transform, size);
+    this.edit.follow(transform);
   }
 
   showFindings(findings: readonly CaseFinding[], selected: string | null): void {
     this.marks = findings.map((finding) => this.makeMark(finding, finding.id === selected));
     this.shapes.replaceChildren(...this.marks.map((mark) => mark.shape));
-    this.labels.replaceChildren(...this.marks.map((mark) => mark.label));
-    for (const mark of this.marks) this.placeLabel(mark);
+    this.labels.replaceChildren(...this.marks.map((mark) => mark.leader), ...this.marks.map((mark) => mark.label));
+    this.placeLabels();
   }
 
   setMarksVisible(visible: boolean): void {
@@ -97,9 +100,10 @@ export class Overlay {
   }
 
   private placeHeat(): void {
+    const { columns, rows } = this.image;
     this.heatmapCanvas?.style.setProperty(
       'transform',
-      cssMatrix(this.transform, this.columns / this.heatmapCanvas.width, this.rows / this.heatmapCanvas.height),
+      cssMatrix(this.transform, columns / this.heatmapCanvas.width, rows / this.heatmapCanvas.height),
     );
   }
 
@@ -110,22 +114,28 @@ export class Overlay {
   }
 
   editBox(box: Box | null): void {
-    this.box = box;
-    this.drawEditedBox();
+    this.edit.show(box);
   }
 
   get editedBox(): Box | null {
-    return this.box;
+    return this.edit.box;
+  }
+
+  /** Move (or with `resize` widen) the edited box on the screen by so many image pixels; for the arrow keys. */
+  nudge(dx: number, dy: number, resize: boolean): void {
+    this.edit.nudge(dx, dy, resize);
   }
 
   clearLengths(): void {
-    this.lines = [];
-    this.drawLengths();
+    this.lengths.clear();
+    this.lengths.draw(this.transform, this.size);
   }
 
-  private makeMark(finding: CaseFinding, selected: boolean): Mark {
+  // --- marks --------------------------------------------------------------------------------------------
+
+  private makeMark(finding: CaseFinding, isSelected: boolean): Mark {
     const state = finding.by_reader && finding.verdict === 'undecided' ? 'reader' : finding.verdict;
-    const className = `mark mark--${state}${selected ? ' mark--selected' : ''}`;
+    const className = `mark mark--${state}${isSelected ? ' mark--selected' : ''}`;
     const shape = svgElement('g', { class: className, 'data-finding': finding.id });
     const [x0, y0, x1, y1] = finding.box;
     const outline = finding.polygon
@@ -138,13 +148,8 @@ export class Overlay {
     const hit = outline.cloneNode() as SVGElement;
     hit.setAttribute('class', 'mark__hit');
     shape.append(halo, outline, hit);
-    const label = svgElement('g', { class: className });
-    const text = svgElement('text', { x: 0, y: 0 });
-    text.textContent = finding.percent === null ? String(finding.number) : `${finding.number} · ${finding.percent}`;
-    const width = 12 + 7.2 * (text.textContent?.length ?? 1);
-    label.append(svgElement('rect', { class: 'mark__tag', x: 0, y: -18, width, height: 18, rx: 3 }), text);
-    text.setAttribute('x', '6');
-    text.setAttribute('y', '-5');
+    const { label, width } = this.makeLabel(finding, state, className);
+    const leader = svgElement('line', { class: `${className} mark__leader` });
     for (const target of [hit, label]) {
       target.addEventListener('pointerdown', (event) => {
         if (this.mode !== 'none') return;
@@ -152,94 +157,82 @@ export class Overlay {
         this.events.selected(finding.id);
       });
     }
-    return { finding, shape, label };
+    return { finding, isSelected, shape, label, leader, width };
   }
 
-  private placeLabel({ finding, label }: Mark): void {
-    const [x0, y0, x1, y1] = finding.box;
-    const corners = [imageToScreen(this.transform, [x0, y0]), imageToScreen(this.transform, [x1, y1])] as const;
-    const x = Math.min(corners[0][0], corners[1][0]);
-    const y = Math.min(corners[0][1], corners[1][1]);
-    label.setAttribute('transform', `translate(${x.toFixed(1)},${Math.max(y - 3, 19).toFixed(1)})`);
+  private makeLabel(finding: CaseFinding, state: string, className: string): { label: SVGGElement; width: number } {
+    const label = svgElement('g', { class: className, 'data-state': state });
+    const text = svgElement('text', { x: 6, y: 13 });
+    text.textContent = finding.percent === null ? String(finding.number) : `${finding.number} · ${finding.percent}`;
+    const sign = SIGNS[state];
+    const textEnd = 6 + textWidth(text.textContent);
+    const width = textEnd + (sign ? 18 : 6);
+    label.append(svgElement('rect', { class: 'mark__tag', x: 0, y: 0, width, height: LABEL_HEIGHT, rx: 3 }), text);
+    if (sign)
+      label.append(svgElement('path', { class: 'mark__sign', d: sign, transform: `translate(${textEnd + 3},4)` }));
+    return { label, width };
   }
 
-  private drawLengths(): void {
-    const parts: SVGElement[] = [];
-    for (const [from, to] of this.lines) {
-      const [x0, y0] = imageToScreen(this.transform, from);
-      const [x1, y1] = imageToScreen(this.transform, to);
-      const pixels = Math.hypot(to[0] - from[0], to[1] - from[1]);
-      const words = this.spacing
-        ? formatLength(pixels * this.spacing)
-        : `${pixels.toFixed(0)} ${this.events.noSpacing}`;
-      const text = svgElement('text', { class: 'length__text', x: Math.max(x0, x1) + 8, y: (x1 > x0 ? y1 : y0) + 4 });
-      text.textContent = words;
-      parts.push(
-        svgElement('line', { class: 'length__halo', x1: x0, y1: y0, x2: x1, y2: y1 }),
-        svgElement('line', { class: 'length__line', x1: x0, y1: y0, x2: x1, y2: y1 }),
-        svgElement('circle', { class: 'length__end', cx: x0, cy: y0, r: 3 }),
-        svgElement('circle', { class: 'length__end', cx: x1, cy: y1, r: 3 }),
-        text,
-      );
-    }
-    this.lengths.replaceChildren(...parts);
-  }
-
-  private editedBoxOnScreen(): [number, number, number, number] | null {
-    if (!this.box) return null;
-    const [ax, ay] = imageToScreen(this.transform, [this.box[0], this.box[1]]);
-    const [bx, by] = imageToScreen(this.transform, [this.box[2], this.box[3]]);
+  private onScreen([x0, y0, x1, y1]: Box): ScreenBox {
+    const [ax, ay] = imageToScreen(this.transform, [x0, y0]);
+    const [bx, by] = imageToScreen(this.transform, [x1, y1]);
     return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
   }
 
-  private drawEditedBox(): void {
-    const corners = this.editedBoxOnScreen();
-    if (!corners) {
-      this.editing.replaceChildren();
-      return;
-    }
-    const [x0, y0, x1, y1] = corners;
-    const middle = { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
-    const body = svgElement('rect', {
-      class: 'edit__box',
-      'data-grip': 'move',
-      x: x0,
-      y: y0,
-      width: x1 - x0,
-      height: y1 - y0,
+  private placeLabels(): void {
+    // The chosen one has the first choice of place.
+    const inOrder = [...this.marks].sort((one, other) => Number(other.isSelected) - Number(one.isSelected));
+    const labelled = inOrder.map(({ finding, width }) => ({
+      box: this.onScreen(finding.box),
+      width,
+      height: LABEL_HEIGHT,
+    }));
+    placeLabels(labelled, this.size).forEach((place, index) => {
+      const mark = inOrder[index];
+      const box = labelled[index]?.box;
+      if (mark && box) this.placeLabel(mark, place, box);
     });
-    const handles = HANDLES.map((handle) => {
-      const x = handle.includes('w') ? x0 : handle.includes('e') ? x1 : middle.x;
-      const y = handle.includes('n') ? y0 : handle.includes('s') ? y1 : middle.y;
-      return svgElement('rect', {
-        class: `edit__handle edit__handle--${handle}`,
-        'data-grip': handle,
-        x: x - 5,
-        y: y - 5,
-        width: 10,
-        height: 10,
-        rx: 2,
-      });
-    });
-    this.editing.replaceChildren(body, ...handles);
   }
+
+  private placeLabel({ label, leader, width }: Mark, place: LabelPlace | null, [x0, y0, x1, y1]: ScreenBox): void {
+    label.style.display = place ? '' : 'none';
+    leader.style.display = place?.leader ? '' : 'none';
+    if (!place) return;
+    label.setAttribute('transform', `translate(${place.x.toFixed(1)},${place.y.toFixed(1)})`);
+    const middle: Point = [place.x + width / 2, place.y + LABEL_HEIGHT / 2];
+    const nearest: Point = [Math.min(Math.max(middle[0], x0), x1), Math.min(Math.max(middle[1], y0), y1)];
+    leader.setAttribute('x1', middle[0].toFixed(1));
+    leader.setAttribute('y1', middle[1].toFixed(1));
+    leader.setAttribute('x2', nearest[0].toFixed(1));
+    leader.setAttribute('y2', nearest[1].toFixed(1));
+  }
+
+  // --- pointer ------------------------------------------------------------------------------------------
 
   private onPointerDown(event: PointerEvent): void {
     if (event.button !== 0) return;
-    const grip = event.target instanceof Element ? (event.target.getAttribute('data-grip') as Grip | null) : null;
-    if (grip && this.box) this.dragBox(event, grip, this.box);
+    const drag = this.edit.dragFrom(event.target);
+    if (drag) this.trackDrag(event, drag);
     else if (this.mode === 'length') this.dragLength(event);
     else if (this.mode === 'draw') this.dragNew(event);
   }
 
-  /** Follow one drag of the pointer in image coordinates. */
-  private trackDrag(event: PointerEvent, moved: (point: Point) => void, ended: () => void = () => undefined): void {
+  private pointOf(event: PointerEvent, bounds: DOMRect): Point {
+    return [event.clientX - bounds.left, event.clientY - bounds.top];
+  }
+
+  private toImage(point: Point): Point {
+    return screenToImage(this.transform, point);
+  }
+
+  /** Follow one drag of the pointer, from and to points on the screen. */
+  private trackDrag(event: PointerEvent, moved: (to: Point, from: Point) => void, ended = (): void => undefined): void {
     event.preventDefault();
     event.stopPropagation();
     const bounds = this.svg.getBoundingClientRect();
+    const from = this.pointOf(event, bounds);
     this.svg.setPointerCapture(event.pointerId);
-    const onMove = (move: PointerEvent): void =>
-      moved(screenToImage(this.transform, [move.clientX - bounds.left, move.clientY - bounds.top]));
+    const onMove = (move: PointerEvent): void => moved(this.pointOf(move, bounds), from);
     const onEnd = (): void => {
       this.svg.removeEventListener('pointermove', onMove);
       this.svg.removeEventListener('pointerup', onEnd);
@@ -251,71 +244,24 @@ export class Overlay {
     this.svg.addEventListener('pointercancel', onEnd);
   }
 
-  private imagePointOf(event: PointerEvent): Point {
-    const bounds = this.svg.getBoundingClientRect();
-    return screenToImage(this.transform, [event.clientX - bounds.left, event.clientY - bounds.top]);
-  }
-
   private dragLength(event: PointerEvent): void {
-    const start = this.imagePointOf(event);
-    const line: [Point, Point] = [start, start];
-    this.lines.push(line);
+    const line = this.lengths.begin(this.toImage(this.pointOf(event, this.svg.getBoundingClientRect())));
     this.trackDrag(
       event,
-      (point) => {
-        line[1] = point;
-        this.drawLengths();
+      (to) => {
+        line[1] = this.toImage(to);
+        this.lengths.draw(this.transform, this.size);
       },
       () => {
         // A click without a drag measures nothing.
-        const tooShort = Math.hypot(line[1][0] - start[0], line[1][1] - start[1]) * scaleOf(this.transform) < 3;
-        if (tooShort) this.lines = this.lines.filter((other) => other !== line);
-        this.drawLengths();
+        const [[x0, y0], [x1, y1]] = line;
+        if (Math.hypot(x1 - x0, y1 - y0) * scaleOf(this.transform) < 3) this.lengths.remove(line);
+        this.lengths.draw(this.transform, this.size);
       },
     );
   }
 
   private dragNew(event: PointerEvent): void {
-    const [x, y] = this.imagePointOf(event);
-    this.trackDrag(event, ([toX, toY]) => this.changeBox([x, y, toX, toY]));
-  }
-
-  private dragBox(event: PointerEvent, grip: Grip, start: Box): void {
-    const [fromX, fromY] = this.imagePointOf(event);
-    // On a mirrored image the handle that looks left is the box's right border.
-    const mirrored = this.transform.a < 0;
-    this.trackDrag(event, ([toX, toY]) => {
-      const dx = toX - fromX;
-      const dy = toY - fromY;
-      const box: Box = [...start];
-      if (grip === 'move') {
-        box[0] += dx;
-        box[1] += dy;
-        box[2] += dx;
-        box[3] += dy;
-      } else {
-        if (grip.includes(mirrored ? 'e' : 'w')) box[0] += dx;
-        if (grip.includes(mirrored ? 'w' : 'e')) box[2] += dx;
-        if (grip.includes('n')) box[1] += dy;
-        if (grip.includes('s')) box[3] += dy;
-      }
-      this.changeBox(box);
-    });
-  }
-
-  /** Move (or with `resize` widen) the edited box by image pixels; for the arrow keys. */
-  nudge(dx: number, dy: number, resize: boolean): void {
-    if (!this.box) return;
-    const [x0, y0, x1, y1] = this.box;
-    this.changeBox(resize ? [x0, y0, x1 + dx, y1 + dy] : [x0 + dx, y0 + dy, x1 + dx, y1 + dy]);
-  }
-
-  private changeBox([x0, y0, x1, y1]: Box): void {
-    const clampX = (value: number): number => Math.min(Math.max(value, 0), this.columns);
-    const clampY = (value: number): number => Math.min(Math.max(value, 0), this.rows);
-    this.box = [clampX(Math.min(x0, x1)), clampY(Math.min(y0, y1)), clampX(Math.max(x0, x1)), clampY(Math.max(y0, y1))];
-    this.box = this.box.map((value) => Math.round(value * 10) / 10) as Box;
-    this.drawEditedBox();
-    this.events.boxChanged(this.box);
+    this.trackDrag(event, (to, from) => this.edit.change([...this.toImage(from), ...this.toImage(to)]));
   }
 }

@@ -18,6 +18,11 @@ export interface Pane {
   readonly ready: Promise<boolean>;
   /** Unknown until the image has come. */
   readonly isColour: boolean | null;
+  /** The frame that is on the screen, from 0. */
+  readonly shownFrame: number;
+  /** Whether the reader flipped or inverted it. */
+  readonly isFlipped: boolean;
+  readonly isInverted: boolean;
   setTool(tool: Tool): void;
   fit(): void;
   /** One image pixel to one CSS pixel. */
@@ -29,6 +34,8 @@ export interface Pane {
   zoomBy(factor: number, around?: Point): void;
   /** Bring an image box into view, without moving when it is seen well. */
   reveal(box: readonly [number, number, number, number]): void;
+  /** Of a clip: go to a frame, by so many frames, or play them. */
+  showFrame(frame: number): void;
   step(frames: number): void;
   togglePlay(): void;
   /** For the toolbar: "W 400 L 40 · 85 %". */
@@ -38,10 +45,11 @@ export interface Pane {
   readonly together?: HangsTogether;
 }
 
-/** Mammograms turn their chest walls to the middle and share one physical scale. */
+/** Mammograms stand with their chest walls in the middle and share one physical scale. */
 export interface HangsTogether {
-  hangTowards(side: 'left' | 'right'): void;
-  /** CSS pixels per image pixel at which the whole image fits. */
+  /** Put the image at this border of its pane. How it is turned and mirrored is its own and the same everywhere. */
+  hangAt(border: 'left' | 'right'): void;
+  /** CSS pixels per stored pixel of a row at which the whole image fits. */
   fitScale(): number;
   setScale(scale: number): void;
 }
@@ -51,6 +59,8 @@ export interface PaneEvents {
   /** The image is there, at first or after a failure. */
   drawn(pane: Pane): void;
   changed(pane: Pane): void;
+  /** Another frame of a clip is on the screen. */
+  frameShown(pane: Pane): void;
   activated(pane: Pane): void;
   panned(pane: Pane, dx: number, dy: number): void;
   zoomed(pane: Pane, factor: number): void;

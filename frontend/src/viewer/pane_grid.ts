@@ -2,6 +2,7 @@
  * images are drawn, still come, or wait for the code that draws them. */
 import type { CaseImage, CaseWords } from '../api_types';
 import { type Box, dispatchCaseEvent } from '../page/case_events';
+import { wholeSpacing } from './calibration';
 import type { OverlayEvents } from './overlay';
 import type { Pane, PaneEvents } from './pane';
 
@@ -13,6 +14,24 @@ type PaneClass = new (
   hanging: AbortSignal,
 ) => Pane;
 
+/** One place of a hanging. */
+export interface Cell {
+  /** None where nothing hangs; the place keeps the others where the eye expects them. */
+  image: CaseImage | null;
+  /** The border at which the chest wall meets the other breast's. */
+  wall: 'left' | 'right' | null;
+  /** Add to the pane, or to the empty place, what belongs to the place. */
+  furnish(element: HTMLElement): void;
+}
+
+/** A cell, what fills it, and the end of that alone. */
+interface Filled {
+  cell: Cell;
+  element: HTMLElement;
+  pane: Pane | null;
+  end: AbortController;
+}
+
 /** The viewers are large, so that a page loads only the one that its images need. */
 async function loadPaneClass(image: CaseImage): Promise<PaneClass> {
   return image.kind === 'slide' ? (await import('./slide_pane')).SlidePane : (await import('./raster_pane')).RasterPane;
@@ -20,10 +39,9 @@ async function loadPaneClass(image: CaseImage): Promise<PaneClass> {
 
 /** Makes the panes of a hanging, places them by row, and puts those of the last one away. */
 export class PaneGrid {
-  /** The panes that hang; none while their viewer loads. */
-  panes: readonly Pane[] = [];
-  /** What they show, known from the moment that it is asked for. */
-  images: readonly CaseImage[] = [];
+  private cells: Cell[] = [];
+  /** By place; none while their viewer loads. */
+  private filled: Filled[] = [];
   private hanging = new AbortController();
   private panesMade: Promise<boolean> = Promise.resolve(false);
   private areTogether = false;
@@ -36,49 +54,77 @@ export class PaneGrid {
     new ResizeObserver(() => this.panes.forEach((pane) => pane.resize())).observe(element);
   }
 
-  /** Hang images by row in place of what hangs; an empty place stays empty. `together` turns chest walls to the
-   * middle and gives all images one physical scale. False when another hanging took over before the panes were made. */
-  hang(rows: readonly (readonly (CaseImage | null)[])[], together: boolean): Promise<boolean> {
+  /** The panes that hang; none while their viewer loads. */
+  get panes(): readonly Pane[] {
+    return this.filled.map(({ pane }) => pane).filter((pane) => pane !== null);
+  }
+
+  /** What they show, known from the moment that it is asked for. */
+  get images(): readonly CaseImage[] {
+    return this.cells.map(({ image }) => image).filter((image) => image !== null);
+  }
+
+  /** Hang cells by row in place of what hangs. `together` gives all images one physical scale. False when another
+   * hanging took over before the panes were made. */
+  hang(rows: readonly (readonly Cell[])[], together: boolean): Promise<boolean> {
     this.hanging.abort();
     this.hanging = new AbortController();
-    const places = rows.flat();
-    this.panes = [];
-    this.images = places.filter((image) => image !== null);
+    this.filled = [];
+    this.cells = rows.flat();
     this.areTogether = together;
     this.element.replaceChildren();
     this.element.style.setProperty('--rows', String(rows.length));
     this.element.style.setProperty('--columns', String(rows[0]?.length ?? 1));
-    this.panesMade = this.makePanes(places, this.hanging.signal);
+    this.panesMade = this.makePanes(this.hanging.signal);
     return this.panesMade;
   }
 
-  private async makePanes(places: readonly (CaseImage | null)[], hanging: AbortSignal): Promise<boolean> {
-    const viewers = await Promise.all(places.map((image) => (image ? loadPaneClass(image) : Promise.resolve(null))));
-    if (hanging.aborted) return false;
-    const made = places.map((image, place) => {
-      const Viewer = viewers[place];
-      return image && Viewer ? this.makePane(Viewer, image, hanging) : null;
+  /** Show another image in one place, and leave the others as the reader has them. False when it was overtaken. */
+  replace(place: number, image: CaseImage): Promise<boolean> {
+    const old = this.cells[place];
+    if (!old) return Promise.resolve(false);
+    const cell = { ...old, image };
+    this.cells[place] = cell;
+    const hanging = this.hanging.signal;
+    this.panesMade = this.panesMade.then(async () => {
+      const Viewer = await loadPaneClass(image);
+      if (hanging.aborted || this.cells[place] !== cell) return false;
+      const before = this.filled[place];
+      this.filled[place] = this.fill(cell, Viewer, hanging);
+      before?.element.replaceWith(this.filled[place].element);
+      before?.end.abort();
+      cell.furnish(this.filled[place].element);
+      return true;
     });
-    this.panes = made.filter((pane) => pane !== null);
-    this.element.append(
-      ...made.map(
-        (pane) => pane?.element ?? Object.assign(document.createElement('div'), { className: 'pane pane--empty' }),
-      ),
-    );
+    return this.panesMade;
+  }
+
+  private async makePanes(hanging: AbortSignal): Promise<boolean> {
+    const cells = [...this.cells];
+    const viewers = await Promise.all(cells.map(({ image }) => (image ? loadPaneClass(image) : Promise.resolve(null))));
+    if (hanging.aborted) return false;
+    this.filled = cells.map((cell, place) => this.fill(cell, viewers[place] ?? null, hanging));
+    this.element.append(...this.filled.map(({ element }) => element));
+    for (const { cell, element } of this.filled) cell.furnish(element);
     return true;
   }
 
-  private makePane(Viewer: PaneClass, image: CaseImage, hanging: AbortSignal): Pane {
+  private fill(cell: Cell, Viewer: PaneClass | null, hanging: AbortSignal): Filled {
+    const end = new AbortController();
+    const { image } = cell;
+    if (!image || !Viewer) {
+      const element = Object.assign(document.createElement('div'), { className: 'pane pane--empty' });
+      return { cell, element, pane: null, end };
+    }
+    hanging.addEventListener('abort', () => end.abort(), { signal: end.signal });
     const overlayEvents = {
       selected: (id: string) => dispatchCaseEvent('cad:finding-selected', { id, from: 'viewer' }),
       boxChanged: (box: Box) => dispatchCaseEvent('cad:box-changed', { image: image.id, box, from: 'viewer' }),
-      noSpacing: this.words.no_spacing,
     };
-    const pane = new Viewer(image, this.words, this.events, overlayEvents, hanging);
-    // The right breast hangs on the left with its chest wall towards the middle, and the other way round.
-    if (this.areTogether) pane.together?.hangTowards(image.laterality === 'R' ? 'right' : 'left');
+    const pane = new Viewer(image, this.words, this.events, overlayEvents, end.signal);
+    if (this.areTogether && cell.wall) pane.together?.hangAt(cell.wall);
     pane.element.dataset['laterality'] = image.laterality;
-    return pane;
+    return { cell, element: pane.element, pane, end };
   }
 
   /** The pane of an image, as soon as what was asked for hangs; none where the image is not part of it. */
@@ -87,12 +133,21 @@ export class PaneGrid {
     return this.panes.find((pane) => pane.image === image) ?? null;
   }
 
-  /** Give panes that hang together the one physical scale, the largest at which each image fits. */
+  /** Give panes that hang together the one physical scale, the largest at which each image fits. An image of unknown
+   * scale is shown as large as its own pane allows. */
   scaleTogether(panes: readonly Pane[]): void {
     if (!this.areTogether) return;
-    const spacing = (pane: Pane): number => pane.image.pixel_spacing_um ?? 1;
-    const scale = Math.min(...this.panes.map((pane) => (pane.together?.fitScale() ?? Infinity) / spacing(pane)));
-    // Nothing fits while the stage has no size.
-    if (Number.isFinite(scale) && scale > 0) panes.forEach((pane) => pane.together?.setScale(scale * spacing(pane)));
+    const spacing = (pane: Pane): number | null => wholeSpacing(pane.image)?.[0] ?? null;
+    const fitting = this.panes.map((pane) => {
+      const micrometres = spacing(pane);
+      return micrometres && pane.together ? pane.together.fitScale() / micrometres : Infinity;
+    });
+    const scale = Math.min(...fitting);
+    for (const pane of panes) {
+      const micrometres = spacing(pane);
+      const wanted = micrometres ? scale * micrometres : (pane.together?.fitScale() ?? 0);
+      // Nothing fits while the stage has no size.
+      if (Number.isFinite(wanted) && wanted > 0) pane.together?.setScale(wanted);
+    }
   }
 }

@@ -12,7 +12,14 @@ vi.mock('@cornerstonejs/core', () => import('../testing/fake_cornerstone'));
 let server: ControlledFetch;
 let image: CaseImage;
 let count = 0;
-const events = { drawn: vi.fn(), changed: vi.fn(), activated: vi.fn(), panned: vi.fn(), zoomed: vi.fn() };
+const events = {
+  drawn: vi.fn(),
+  changed: vi.fn(),
+  frameShown: vi.fn(),
+  activated: vi.fn(),
+  panned: vi.fn(),
+  zoomed: vi.fn(),
+};
 
 beforeEach(() => {
   document.body.replaceChildren();
@@ -26,13 +33,7 @@ beforeEach(() => {
 
 function hang(): { pane: RasterPane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new RasterPane(
-    image,
-    caseWords,
-    events,
-    { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
-    hanging.signal,
-  );
+  const pane = new RasterPane(image, caseWords, events, { selected: vi.fn(), boxChanged: vi.fn() }, hanging.signal);
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }

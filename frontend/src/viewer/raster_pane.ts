@@ -3,18 +3,20 @@ import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
 import { Cine } from './cine';
-import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf } from './cornerstone';
+import { pixelAspect, scaleBarSpacing } from './calibration';
+import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf, worldSpacing } from './cornerstone';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf, screenToImage } from './geometry';
-import { chestWallSide } from './hanging';
+import { turnedPoint, turnedSize } from './orientation';
 import { Overlay, type OverlayEvents } from './overlay';
-import type { HangsTogether, Pane, PaneEvents, Tool } from './pane';
+import type { HangsTogether, PaneEvents, Tool } from './pane';
 import { errorText } from './pixels';
+import { type Pointed, bindPointer } from './raster_pointer';
 
 let paneCount = 0;
 
-/** A pane with window and level, frames, mirroring, and a chest wall that can be turned to the middle. */
-export class RasterPane implements Pane, HangsTogether {
+/** A pane with window and level and frames; the image is turned and mirrored as its description says. */
+export class RasterPane implements Pointed, HangsTogether {
   readonly together: HangsTogether = this;
   readonly element: HTMLElement;
   readonly overlay: Overlay;
@@ -23,14 +25,15 @@ export class RasterPane implements Pane, HangsTogether {
   private readonly viewportId = `pane-${(paneCount += 1)}`;
   private viewport: StackViewport | null = null;
   private metadata: ImageMetadata | null = null;
-  private tool: Tool = 'window';
+  tool: Tool = 'window';
   /** The frames as Cornerstone knows them, and the one asked for last. */
   private frames: string[] = [];
   private requestedFrame = 0;
+  shownFrame = 0;
   private cine: Cine | null = null;
-  private mirrored = false;
-  /** Where the chest wall belongs on the screen, for mammograms that hang together. */
-  private wallSide: 'left' | 'right' | null = null;
+  isFlipped = false;
+  /** The border at which the image stands, for mammograms that hang together. */
+  private border: 'left' | 'right' | null = null;
 
   constructor(
     readonly image: CaseImage,
@@ -41,15 +44,23 @@ export class RasterPane implements Pane, HangsTogether {
   ) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
-    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
+    this.overlay = new Overlay(image, words, overlayEvents);
     this.frame.view.after(this.overlay.element);
-    this.bindPointer();
+    bindPointer(this, this.frame.view, events);
     hanging.addEventListener('abort', () => this.dispose());
     this.ready = this.load();
   }
 
   get isColour(): boolean | null {
     return this.metadata && this.metadata.samples === 3;
+  }
+
+  get isDrawn(): boolean {
+    return this.viewport !== null && this.metadata !== null;
+  }
+
+  get isInverted(): boolean {
+    return this.viewport?.getProperties().invert === true;
   }
 
   private async load(): Promise<boolean> {
@@ -94,10 +105,11 @@ export class RasterPane implements Pane, HangsTogether {
       element.addEventListener(name, () => this.viewChanged());
     }
     if (metadata.frames > 1 && !this.cine) {
-      this.cine = new Cine(metadata.frames, this.words, (frame) => this.showFrame(frame));
+      this.cine = new Cine(metadata.frames, this.image.frame_time_ms, this.words, (frame) => this.drawFrame(frame));
       this.element.append(this.cine.element);
     }
-    this.orientChestWall();
+    this.applyMirror();
+    this.alignAtBorder();
     viewport.render();
   }
 
@@ -109,71 +121,77 @@ export class RasterPane implements Pane, HangsTogether {
   private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
-    this.overlay.update(transform);
-    this.frame.showScale(this.image.pixel_spacing_um ? this.image.pixel_spacing_um / scaleOf(transform) : null);
+    this.overlay.update(transform, [this.frame.view.clientWidth, this.frame.view.clientHeight]);
+    const spacing = scaleBarSpacing(this.image);
+    this.frame.showScale(spacing ? spacing[0] / scaleOf(transform) : null);
     this.events.changed(this);
   }
 
-  /** From image to screen; none while there is no image or no room for it. */
+  /** From the stored image to the screen; none while there is no image or no room for it. */
   private transform(): Affine | null {
-    const { viewport } = this;
+    const { viewport, image } = this;
     if (!viewport) return null;
+    const [width, height] = worldSpacing(image);
     const transform = affineFrom(
-      ([x, y]) => viewport.worldToCanvas([x - 0.5, y - 0.5, 0]),
-      this.image.columns,
-      this.image.rows,
+      (stored) => {
+        const [x, y] = turnedPoint(stored, image, image.turn);
+        return viewport.worldToCanvas([(x - 0.5) * width, (y - 0.5) * height, 0]);
+      },
+      image.columns,
+      image.rows,
     );
     return isInvertible(transform) ? transform : null;
   }
 
   // --- hanging ------------------------------------------------------------------------------------------
 
-  /** Turn the chest wall towards `side` and put it at that border of the pane. */
-  hangTowards(side: 'left' | 'right'): void {
-    this.wallSide = side;
-    this.orientChestWall();
+  hangAt(border: 'left' | 'right'): void {
+    this.border = border;
+    this.alignAtBorder();
   }
 
-  private orientChestWall(): void {
-    const image = this.viewport?.getCornerstoneImage();
-    if (!this.viewport || !image || !this.wallSide || !this.metadata) return;
-    const at = chestWallSide(
-      image.getPixelData(),
-      this.image.rows,
-      this.image.columns,
-      this.metadata.photometric === 'MONOCHROME1',
-    );
-    this.setMirrored(at !== null && at !== this.wallSide);
-    this.alignWall();
-  }
-
-  /** CSS pixels per image pixel at which the whole image fits. */
   fitScale(): number {
     const { clientWidth, clientHeight } = this.frame.view;
-    return Math.min(clientWidth / this.image.columns, clientHeight / this.image.rows);
+    const size = turnedSize(this.image, this.image.turn);
+    const [width, height] = worldSpacing(this.image);
+    const scale = Math.min(clientWidth / (size.columns * width), clientHeight / (size.rows * height));
+    // That is of the shorter side of a pixel; what is asked for is of a stored row.
+    return scale * Math.max(1, 1 / pixelAspect(this.image));
   }
 
   setScale(scale: number): void {
     const transform = this.transform();
     if (!this.viewport || !transform) return;
     this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(transform));
-    this.alignWall();
+    this.alignAtBorder();
     this.viewport.render();
   }
 
-  private alignWall(): void {
-    const transform = this.transform();
-    if (!this.wallSide || !transform) return;
-    const left = Math.min(transform.e, transform.e + transform.a * this.image.columns);
-    const width = Math.abs(transform.a) * this.image.columns;
-    const wanted = this.wallSide === 'left' ? 0 : this.frame.view.clientWidth - width;
-    const height = Math.abs(transform.d) * this.image.rows;
-    this.panBy(wanted - left, (this.frame.view.clientHeight - height) / 2 - transform.f);
+  /** Where the image is on the screen: x0, y0, x1, y1. */
+  private bounds(transform: Affine): [number, number, number, number] {
+    const [ax, ay] = imageToScreen(transform, [0, 0]);
+    const [bx, by] = imageToScreen(transform, [this.image.columns, this.image.rows]);
+    return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
   }
 
-  private setMirrored(mirrored: boolean): void {
-    this.mirrored = mirrored;
-    this.viewport?.setCamera({ flipHorizontal: mirrored });
+  private alignAtBorder(): void {
+    const transform = this.transform();
+    if (!this.border || !transform) return;
+    const [left, top, right, bottom] = this.bounds(transform);
+    const { clientWidth, clientHeight } = this.frame.view;
+    // Flipped by the reader, the chest wall is at the image's other border.
+    const atLeft = (this.border === 'left') !== this.isFlipped;
+    const wanted = atLeft ? 0 : clientWidth - (right - left);
+    this.panBy(wanted - left, (clientHeight - (bottom - top)) / 2 - top);
+  }
+
+  private get isMirrored(): boolean {
+    return this.image.mirror !== this.isFlipped;
+  }
+
+  private applyMirror(): void {
+    this.viewport?.setCamera({ flipHorizontal: this.isMirrored });
+    this.frame.showMirrored(this.isMirrored);
     this.viewport?.render();
   }
 
@@ -187,10 +205,9 @@ export class RasterPane implements Pane, HangsTogether {
 
   fit(): void {
     if (!this.viewport) return;
-    const mirrored = this.mirrored;
     this.viewport.resetCamera();
-    this.setMirrored(mirrored);
-    this.alignWall();
+    this.applyMirror();
+    this.alignAtBorder();
     this.viewport.render();
   }
 
@@ -204,14 +221,17 @@ export class RasterPane implements Pane, HangsTogether {
     this.viewport.resetProperties();
     this.viewport.setProperties({ voiRange: this.defaultRange(this.metadata) });
     this.viewport.resetCamera();
-    this.setMirrored(false);
-    this.orientChestWall();
+    this.isFlipped = false;
+    this.applyMirror();
+    this.alignAtBorder();
     this.overlay.clearLengths();
     this.viewport.render();
   }
 
   flip(): void {
-    if (this.viewport) this.setMirrored(!this.mirrored);
+    if (!this.viewport) return;
+    this.isFlipped = !this.isFlipped;
+    this.applyMirror();
   }
 
   invert(): void {
@@ -255,7 +275,7 @@ export class RasterPane implements Pane, HangsTogether {
   /** What a zoom without a pointer leaves in place: the chest wall where views hang, else the middle. */
   private fixedPointOfZoom(): Point {
     const { clientWidth, clientHeight } = this.frame.view;
-    if (this.wallSide) return [this.wallSide === 'left' ? 0 : clientWidth, clientHeight / 2];
+    if (this.border) return [this.border === 'left' ? 0 : clientWidth, clientHeight / 2];
     return [clientWidth / 2, clientHeight / 2];
   }
 
@@ -281,7 +301,7 @@ export class RasterPane implements Pane, HangsTogether {
     if (!this.viewport) return;
     // The engine draws all panes and leaves alone those whose size did not change.
     renderingEngine().resize(true, true);
-    if (this.wallSide) this.alignWall();
+    this.alignAtBorder();
     this.viewChanged();
   }
 
@@ -295,7 +315,7 @@ export class RasterPane implements Pane, HangsTogether {
 
   // --- frames -------------------------------------------------------------------------------------------
 
-  private async showFrame(frame: number): Promise<void> {
+  private async drawFrame(frame: number): Promise<void> {
     this.requestedFrame = frame;
     const isOvertaken = (): boolean => this.hanging.aborted || this.requestedFrame !== frame;
     try {
@@ -303,82 +323,38 @@ export class RasterPane implements Pane, HangsTogether {
       await loadFrame(this.frames[frame] as string);
       if (isOvertaken()) return;
       await this.viewport?.setImageIdIndex(frame);
-      if (!isOvertaken()) this.cine?.show(frame);
+      if (isOvertaken()) return;
+      this.shownFrame = frame;
+      this.cine?.show(frame);
+      this.events.frameShown(this);
     } catch (error) {
       if (isOvertaken()) return;
       this.cine?.stop();
       this.frame.failed(errorText(error, this.words), () => {
         this.frame.done();
-        void this.showFrame(frame);
+        void this.drawFrame(frame);
       });
     }
+  }
+
+  showFrame(frame: number): void {
+    this.cine?.goTo(frame);
   }
 
   step(frames: number): void {
     this.cine?.step(frames);
   }
 
+  scrollFrames(by: number): void {
+    this.cine?.scroll(by);
+  }
+
   togglePlay(): void {
     this.cine?.toggle();
   }
 
-  // --- pointer ------------------------------------------------------------------------------------------
-
-  private bindPointer(): void {
-    this.element.addEventListener('pointerdown', (event) => {
-      this.events.activated(this);
-      if (event.target instanceof Element && event.target.closest('button, input')) return;
-      const tool: Tool = event.button === 1 ? 'pan' : event.button === 2 ? 'zoom' : this.tool;
-      this.drag(event, tool);
-    });
-    this.element.addEventListener('focus', () => this.events.activated(this));
-    this.element.addEventListener('contextmenu', (event) => event.preventDefault());
-    this.element.addEventListener(
-      'wheel',
-      (event) => {
-        event.preventDefault();
-        const bounds = this.frame.view.getBoundingClientRect();
-        const factor = Math.exp(-event.deltaY * 0.0015);
-        this.zoomBy(factor, [event.clientX - bounds.left, event.clientY - bounds.top]);
-        this.events.zoomed(this, factor);
-      },
-      { passive: false },
-    );
-  }
-
-  private drag(start: PointerEvent, tool: Tool): void {
-    if (!this.viewport || !this.metadata || tool === 'length') return;
-    start.preventDefault();
-    this.element.focus({ preventScroll: true });
-    this.element.setPointerCapture(start.pointerId);
-    const bounds = this.frame.view.getBoundingClientRect();
-    const anchor: Point = [start.clientX - bounds.left, start.clientY - bounds.top];
-    let { clientX: x, clientY: y } = start;
-    const onMove = (event: PointerEvent): void => {
-      const dx = event.clientX - x;
-      const dy = event.clientY - y;
-      ({ clientX: x, clientY: y } = event);
-      if (tool === 'pan') {
-        this.panBy(dx, dy);
-        this.events.panned(this, dx, dy);
-      } else if (tool === 'zoom') {
-        const factor = Math.exp(-dy * 0.006);
-        this.zoomBy(factor, anchor);
-        this.events.zoomed(this, factor);
-      } else this.changeWindow(dx, dy);
-    };
-    const onEnd = (): void => {
-      this.element.removeEventListener('pointermove', onMove);
-      this.element.removeEventListener('pointerup', onEnd);
-      this.element.removeEventListener('pointercancel', onEnd);
-    };
-    this.element.addEventListener('pointermove', onMove);
-    this.element.addEventListener('pointerup', onEnd);
-    this.element.addEventListener('pointercancel', onEnd);
-  }
-
   /** Left and right change the width, up and down the level: a full range in about 600 CSS pixels. */
-  private changeWindow(dx: number, dy: number): void {
+  changeWindow(dx: number, dy: number): void {
     const range = this.viewport?.getProperties().voiRange;
     if (!this.viewport || !this.metadata || !range) return;
     const full = Math.max((this.metadata.max ?? 255) - (this.metadata.min ?? 0), 1);

@@ -38,7 +38,14 @@ vi.mock('openseadragon', () => ({ default: () => new FakeViewer() }));
 
 const image = caseImage('slide', { kind: 'slide' });
 const metadata = (): Response => Response.json({ slide: { mpp_x: 0.5, objective_power: 20 } });
-const events = { drawn: vi.fn(), changed: vi.fn(), activated: vi.fn(), panned: vi.fn(), zoomed: vi.fn() };
+const events = {
+  drawn: vi.fn(),
+  changed: vi.fn(),
+  frameShown: vi.fn(),
+  activated: vi.fn(),
+  panned: vi.fn(),
+  zoomed: vi.fn(),
+};
 let server: ControlledFetch;
 
 beforeEach(() => {
@@ -50,13 +57,7 @@ beforeEach(() => {
 
 function hang(): { pane: SlidePane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new SlidePane(
-    image,
-    caseWords,
-    events,
-    { selected: vi.fn(), boxChanged: vi.fn(), noSpacing: 'px' },
-    hanging.signal,
-  );
+  const pane = new SlidePane(image, caseWords, events, { selected: vi.fn(), boxChanged: vi.fn() }, hanging.signal);
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }

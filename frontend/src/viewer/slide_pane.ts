@@ -2,6 +2,7 @@
 import OpenSeadragon from 'openseadragon';
 import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
+import { scaleBarSpacing } from './calibration';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
@@ -13,6 +14,10 @@ export class SlidePane implements Pane {
   readonly element: HTMLElement;
   readonly overlay: Overlay;
   readonly isColour = true;
+  // A slide has one frame, no left and right, and its colours are read as they are.
+  readonly shownFrame = 0;
+  readonly isFlipped = false;
+  readonly isInverted = false;
   ready: Promise<boolean>;
   private readonly frame: PaneFrame;
   private viewer: OpenSeadragon.Viewer | null = null;
@@ -28,7 +33,7 @@ export class SlidePane implements Pane {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
     this.element.classList.add('pane--slide');
-    this.overlay = new Overlay(image.columns, image.rows, image.pixel_spacing_um, overlayEvents);
+    this.overlay = new Overlay(image, words, overlayEvents);
     this.frame.view.after(this.overlay.element);
     this.element.addEventListener('pointerdown', () => events.activated(this));
     this.element.addEventListener('focus', () => events.activated(this));
@@ -99,9 +104,9 @@ export class SlidePane implements Pane {
   private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
-    this.overlay.update(transform);
-    const spacing = this.image.pixel_spacing_um ?? this.metadata?.slide?.mpp_x ?? null;
-    this.frame.showScale(spacing ? spacing / scaleOf(transform) : null);
+    this.overlay.update(transform, [this.frame.view.clientWidth, this.frame.view.clientHeight]);
+    const spacing = scaleBarSpacing(this.image);
+    this.frame.showScale(spacing ? spacing[0] / scaleOf(transform) : null);
     this.events.changed(this);
   }
 
@@ -170,6 +175,10 @@ export class SlidePane implements Pane {
     viewport.fitBoundsWithConstraints(
       viewport.imageToViewportRectangle(x0 - margin, y0 - margin, x1 - x0 + 2 * margin, y1 - y0 + 2 * margin),
     );
+  }
+
+  showFrame(): void {
+    // A slide has one frame.
   }
 
   step(): void {

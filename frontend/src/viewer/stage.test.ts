@@ -198,15 +198,15 @@ test('a box that is being edited hangs again where it was left', async () => {
 });
 
 describe('views that hang together', () => {
-  test('turn their chest walls to the middle', async () => {
+  test('stand with their chest walls in the middle', async () => {
     await openStage(caseOf('mammography', fourViews()));
     await chunksArrive();
-    expect(livePanes().map((pane) => pane.wallSide)).toEqual(['right', 'left', 'right', 'left']);
+    expect(livePanes().map((pane) => pane.border)).toEqual(['right', 'left', 'right', 'left']);
   });
 
   test("have one physical scale as each is drawn, and a view that is drawn already keeps the reader's zoom", async () => {
     const images = fourViews();
-    Object.assign(images[1] as CaseImage, { pixel_spacing_um: 50 });
+    Object.assign(images[1] as CaseImage, { spacing_um: [50, 50] });
     await openStage(caseOf('mammography', images));
     await chunksArrive();
     const [first, second] = livePanes() as [FakePane, FakePane];

@@ -4,44 +4,63 @@ import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
 import { type Box, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
 import { visibleFindings } from '../page/faint_marks';
 import { isTyping } from '../page/keyboard';
-import { drawLegend, loadHeatmap } from './heatmap';
-import { type Hanging, hangingOf } from './hanging';
+import { isOnFrame } from './findings';
+import { hangingOf } from './hanging';
+import { HeatLayer } from './heat_layer';
 import type { Pane, PaneEvents, Tool } from './pane';
-import { PaneGrid } from './pane_grid';
+import { type Cell, PaneGrid } from './pane_grid';
+import { PlaceSwitch } from './place_switch';
+import { ARROW_KEYS, COMMAND_KEYS, TOOL_KEYS } from './shortcuts';
+import { Strip } from './strip';
+import { Toolbar, toolFor } from './toolbar';
 
 const PAN_STEP = 60;
 
 /** The one stage of a case page; it lives as long as the page. */
 export class Stage {
   private activePane: Pane | null = null;
-  private readonly hanging: Hanging | null;
+  private readonly canHangTogether: boolean;
+  /** Of the places of the hanging, by row. */
+  private readonly rows: readonly (readonly PlaceSwitch[])[];
   private hangsTogether: boolean;
   private current: CaseImage;
   private tool: Tool = 'window';
   private linked = false;
   private marksVisible = true;
-  private heatVisible = false;
-  private opacity = 0.45;
   private findings: CaseFinding[] = visibleFindings();
   private selected: string | null = null;
   /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
   private editing: { id: string | null; image: string; box: Box | null } | null = null;
-  private readonly heatmapCanvases = new Map<string, Promise<HTMLCanvasElement>>();
   private readonly root = document.getElementById('stage') as HTMLElement;
-  private readonly strip = document.getElementById('strip') as HTMLElement;
-  private readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
   private readonly stateElement = document.getElementById('view-state');
   private stateFrame = 0;
   private readonly grid: PaneGrid;
+  private readonly strip: Strip;
+  private readonly toolbar: Toolbar;
+  private readonly heat: HeatLayer;
 
   constructor(private readonly description: CaseDescription) {
-    const [first] = description.images;
+    const { images, words } = description;
+    const hanging = hangingOf(description.hanging, images);
+    this.canHangTogether = hanging !== null;
+    this.hangsTogether = this.canHangTogether;
+    this.rows = (hanging?.rows ?? []).map((row) =>
+      row.map((place) => new PlaceSwitch(place, words, (image) => this.showImage(image))),
+    );
+    const first = this.switches.find(({ shown }) => shown)?.shown ?? images.find(isHung) ?? images[0];
     if (!first) throw new Error('a stage needs an image');
     this.current = first;
-    this.hanging = hangingOf(description.hanging, description.images);
-    this.hangsTogether = this.hanging !== null;
-    this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, description.words, this.paneEvents);
-    this.bindToolbar();
+    this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, words, this.paneEvents);
+    this.strip = new Strip(document.getElementById('strip') as HTMLElement, images, words, (image) =>
+      this.showImage(image),
+    );
+    this.toolbar = new Toolbar(this.root, {
+      tool: (tool) => this.setTool(tool),
+      command: (name) => this.runCommand(name),
+      opacity: (opacity) => this.setOpacity(opacity),
+    });
+    this.heat = new HeatLayer(this.toolbar.slider, (pane) => this.panes.includes(pane));
+    this.grid.element.addEventListener('dblclick', (event) => this.onDoubleClick(event));
     this.bindCaseEvents();
     document.addEventListener('keydown', (event) => this.onKey(event));
     void this.hang();
@@ -62,6 +81,7 @@ export class Stage {
     changed: (pane) => {
       if (pane === this.activePane) this.updateStateText();
     },
+    frameShown: (pane) => this.refreshOverlay(pane),
     activated: (pane) => this.activate(pane),
     panned: (from, dx, dy) =>
       this.linkedPanes(from).forEach((pane) => pane.panBy(this.isOtherSide(from, pane) ? -dx : dx, dy)),
@@ -77,47 +97,58 @@ export class Stage {
     return one.image.laterality !== other.image.laterality;
   }
 
+  private get switches(): PlaceSwitch[] {
+    return this.rows.flat();
+  }
+
+  private switchOf(image: CaseImage): PlaceSwitch | undefined {
+    return this.switches.find(({ place }) => place.images.includes(image));
+  }
+
+  private cellOf(image: CaseImage | null, place: PlaceSwitch | undefined): Cell {
+    return {
+      image,
+      // The right breast hangs on the left with its chest wall towards the middle, and the other way round.
+      wall: place ? (place.place.side === 'R' ? 'right' : 'left') : null,
+      furnish: (element) => place?.furnish(element),
+    };
+  }
+
   private async hang(): Promise<void> {
     this.activePane = null;
     this.updateStateText();
-    const rows: (CaseImage | null)[][] = this.hangsTogether && this.hanging ? this.hanging.rows : [[this.current]];
-    this.drawStrip();
-    if (!(await this.grid.hang(rows, this.hangsTogether))) return;
-    this.activate(this.panes[0] ?? null);
-    this.updateToolbar();
+    const cells = this.hangsTogether
+      ? this.rows.map((row) => row.map((place) => this.cellOf(place.shown, place)))
+      : [[this.cellOf(this.current, this.switchOf(this.current))]];
+    const hung = this.grid.hang(cells, this.hangsTogether);
+    this.strip.show(this.grid.images);
+    if (await hung) this.afterHanging(this.panes[0] ?? null);
+  }
+
+  private afterHanging(active: Pane | null): void {
+    this.activate(active);
     this.setTool(this.tool);
   }
 
-  private drawStrip(): void {
-    const shown = this.description.images.length > 1 && !this.hangsTogether;
-    this.strip.hidden = !shown;
-    if (!shown) return;
-    this.strip.replaceChildren(
-      ...this.description.images.map((image) => {
-        const button = document.createElement('button');
-        button.type = 'button';
-        button.className = 'strip__image';
-        button.setAttribute('aria-pressed', String(image === this.current));
-        const picture = Object.assign(document.createElement('img'), {
-          src: image.urls.thumbnail,
-          alt: '',
-          loading: 'lazy',
-        });
-        const name = document.createElement('span');
-        name.textContent = image.name;
-        button.append(picture, name);
-        button.addEventListener('click', () => this.showImage(image));
-        return button;
-      }),
-    );
-  }
-
-  /** Show an image alone, unless it is part of what hangs or is about to. */
+  /** Show an image, unless it is part of what hangs or is about to: in its place, or alone where it has none. */
   private showImage(image: CaseImage): void {
     if (this.grid.images.includes(image)) return;
     this.current = image;
-    this.hangsTogether = false;
-    void this.hang();
+    const place = this.switchOf(image);
+    if (place) place.shown = image;
+    if (place && this.hangsTogether) void this.replace(this.switches.indexOf(place), image);
+    else {
+      this.hangsTogether = false;
+      void this.hang();
+    }
+  }
+
+  private async replace(place: number, image: CaseImage): Promise<void> {
+    const replaced = this.grid.replace(place, image);
+    this.strip.show(this.grid.images);
+    if (!(await replaced)) return;
+    const pane = this.panes.find((each) => each.image === image);
+    if (pane) this.afterHanging(pane);
   }
 
   private activate(pane: Pane | null): void {
@@ -140,52 +171,34 @@ export class Stage {
   // --- tools --------------------------------------------------------------------------------------------
 
   private updateToolbar(): void {
-    const isSlide = this.activePane?.image.kind === 'slide';
-    const shows: Record<string, boolean> = {
-      raster: !isSlide,
-      slide: isSlide,
-      hanging: this.hanging !== null,
-      heatmap: this.panes.some((pane) => pane.image.heatmap !== null),
-    };
-    for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]'))
-      part.hidden = !shows[part.dataset['for'] ?? ''];
-    const legend = document.getElementById('heat-legend');
-    const ramp = document.getElementById('heat-ramp');
-    if (legend) legend.hidden = !(shows['heatmap'] && this.heatVisible);
-    if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, this.activePane?.isColour ?? false);
-    this.showPressed('layout', this.hangsTogether);
-    this.showPressed('link', this.linked);
-    this.showPressed('marks', this.marksVisible);
-    this.showPressed('heatmap', this.heatVisible);
-    this.showPressed('draw', this.editing?.id === null);
-  }
-
-  private showPressed(command: string, pressed: boolean): void {
-    this.root.querySelector(`[data-command=${command}][aria-pressed]`)?.setAttribute('aria-pressed', String(pressed));
+    this.toolbar.show({
+      active: this.activePane,
+      panes: this.panes,
+      tool: this.tool,
+      canHangTogether: this.canHangTogether,
+      pressed: {
+        layout: this.hangsTogether,
+        link: this.linked,
+        marks: this.marksVisible,
+        heatmap: this.heat.visible,
+        draw: this.editing?.id === null,
+        flip: this.activePane?.isFlipped ?? false,
+        invert: this.activePane?.isInverted ?? false,
+      },
+    });
   }
 
   private setTool(tool: Tool): void {
     this.tool = tool;
-    this.panes.forEach((pane) => pane.setTool(tool));
-    const shown = this.activePane?.image.kind === 'slide' && tool !== 'length' ? 'pan' : tool;
-    for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]'))
-      button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
+    this.panes.forEach((pane) => pane.setTool(toolFor(pane, tool)));
     this.showEditedBox();
+    this.updateToolbar();
   }
 
-  private bindToolbar(): void {
-    this.root.querySelector('.toolbar')?.addEventListener('click', (event) => {
-      const button =
-        event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
-      if (button?.dataset['tool']) this.setTool(button.dataset['tool'] as Tool);
-      else if (button?.dataset['command']) this.runCommand(button.dataset['command']);
-    });
-    this.slider?.addEventListener('input', () => this.setOpacity(Number(this.slider?.value) / 100));
-    this.grid.element.addEventListener('dblclick', (event) => {
-      const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
-      if (this.hanging && pane && !(event.target instanceof Element && event.target.closest('button, input')))
-        this.runCommand('layout');
-    });
+  private onDoubleClick(event: Event): void {
+    const pane = this.panes.find((candidate) => candidate.element.contains(event.target as Node));
+    if (this.canHangTogether && pane && !(event.target instanceof Element && event.target.closest('button, input, a')))
+      this.runCommand('layout');
   }
 
   private runCommand(name: string): void {
@@ -202,52 +215,58 @@ export class Stage {
         this.grid.scaleTogether(this.panes);
         break;
       case 'flip':
-        pane?.flip();
+        if (!pane?.image.is_photograph) pane?.flip();
         break;
       case 'invert':
-        (this.hangsTogether ? this.panes : [pane]).forEach((each) => each?.invert());
+        (this.hangsTogether ? this.panes : [pane])
+          .filter((each) => !each?.image.is_photograph)
+          .forEach((each) => each?.invert());
         break;
       case 'layout':
-        if (!this.hanging) return;
+        if (!this.canHangTogether) return;
         this.hangsTogether = !this.hangsTogether;
         void this.hang();
         break;
       case 'link':
         this.linked = !this.linked;
-        this.updateToolbar();
         break;
       case 'marks':
         this.marksVisible = !this.marksVisible;
         this.refreshOverlays();
         break;
       case 'heatmap':
-        this.heatVisible = !this.heatVisible;
+        this.heat.visible = !this.heat.visible;
         this.refreshOverlays();
         break;
       case 'draw':
         dispatchCaseEvent('cad:draw-asked', {});
         break;
     }
+    this.updateToolbar();
   }
 
   private setOpacity(opacity: number): void {
-    this.opacity = Math.min(Math.max(opacity, 0), 1);
-    if (this.slider) this.slider.value = String(Math.round(this.opacity * 100));
-    this.heatVisible = true;
+    this.heat.setOpacity(opacity);
     this.refreshOverlays();
   }
 
   private showNeighbour(by: 1 | -1): void {
+    if (this.activePane && this.activePane.image.frames > 1) this.activePane.step(by);
+    else this.showNextImage(by);
+  }
+
+  private showNextImage(by: 1 | -1): void {
     const { images } = this.description;
-    if (this.activePane && this.activePane.image.frames > 1) {
-      this.activePane.step(by);
-      return;
-    }
     const next = images[(images.indexOf(this.current) + by + images.length) % images.length];
     if (!next) return;
     const shown = this.panes.find((pane) => pane.image === next);
     if (shown) shown.element.focus();
     else this.showImage(next);
+  }
+
+  /** Another image in the place of the active one; where the place has no other, the study's next. */
+  private showOther(by: 1 | -1): void {
+    if (!this.switchOf(this.current)?.step(by)) this.showNextImage(by);
   }
 
   private onKey(event: KeyboardEvent): void {
@@ -258,49 +277,36 @@ export class Stage {
   }
 
   private runKey(key: string, shift: boolean, inList: boolean): boolean {
-    const arrows: Record<string, [number, number]> = {
-      ArrowLeft: [-1, 0],
-      ArrowRight: [1, 0],
-      ArrowUp: [0, -1],
-      ArrowDown: [0, 1],
-    };
-    const arrow = arrows[key];
-    if (arrow) {
-      // In tabs, sliders and lists the arrows keep their own meaning.
-      if (inList && !this.editing) return false;
-      const edited = this.panes.find((pane) => pane.overlay.editedBox);
-      if (edited) {
-        const by = Math.max(1, Math.round(edited.image.columns / 400));
-        edited.overlay.nudge(arrow[0] * by, arrow[1] * by, shift);
-      } else {
-        this.activePane?.panBy(-arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
-        if (this.activePane) this.paneEvents.panned(this.activePane, -arrow[0] * PAN_STEP, -arrow[1] * PAN_STEP);
-      }
-      return true;
-    }
-    const tools: Record<string, Tool> = { w: 'window', h: 'pan', z: 'zoom', m: 'length' };
-    const commands: Record<string, string> = {
-      f: 'fit',
-      '9': 'actual',
-      '0': 'reset',
-      x: 'flip',
-      i: 'invert',
-      v: 'layout',
-      l: 'link',
-      b: 'marks',
-      o: 'heatmap',
-    };
-    if (tools[key]) this.setTool(tools[key]);
-    else if (commands[key]) this.runCommand(commands[key]);
+    const arrow = ARROW_KEYS[key];
+    // In tabs, sliders and lists the arrows keep their own meaning.
+    if (arrow) return (!inList || this.editing !== null) && this.runArrow(arrow, shift);
+    const tool = TOOL_KEYS[key];
+    const command = COMMAND_KEYS[key];
+    if (tool) this.setTool(tool);
+    else if (command) this.runCommand(command);
     else if (key === '+' || key === '=') this.zoom(1.25);
     else if (key === '-' || key === '_') this.zoom(0.8);
-    else if (key === '[') this.setOpacity(this.opacity - 0.1);
-    else if (key === ']') this.setOpacity(this.opacity + 0.1);
+    else if (key === '[') this.setOpacity(this.heat.opacity - 0.1);
+    else if (key === ']') this.setOpacity(this.heat.opacity + 0.1);
     else if (key === ',') this.showNeighbour(-1);
     else if (key === '.') this.showNeighbour(1);
+    else if (key === 'PageUp' && !inList) this.showOther(-1);
+    else if (key === 'PageDown' && !inList) this.showOther(1);
     else if (key === ' ' && !inList && this.activePane && this.activePane.image.frames > 1)
       this.activePane.togglePlay();
     else return false;
+    return true;
+  }
+
+  private runArrow([x, y]: readonly [number, number], shift: boolean): boolean {
+    const edited = this.panes.find((pane) => pane.overlay.editedBox);
+    if (edited) {
+      const by = Math.max(1, Math.round(edited.image.columns / 400));
+      edited.overlay.nudge(x * by, y * by, shift);
+    } else if (this.activePane) {
+      this.activePane.panBy(-x * PAN_STEP, -y * PAN_STEP);
+      this.paneEvents.panned(this.activePane, -x * PAN_STEP, -y * PAN_STEP);
+    }
     return true;
   }
 
@@ -310,7 +316,7 @@ export class Stage {
     this.paneEvents.zoomed(this.activePane, factor);
   }
 
-  // --- findings and heat maps ---------------------------------------------------------------------------
+  // --- findings -----------------------------------------------------------------------------------------
 
   private bindCaseEvents(): void {
     onCaseEvent('cad:findings-updated', () => {
@@ -352,6 +358,7 @@ export class Stage {
     // Another may have been chosen while this one's image came.
     if (!pane || !(await pane.ready) || this.selected !== id) return;
     this.activate(pane);
+    if (finding.frame !== null) pane.showFrame(finding.frame);
     pane.reveal(finding.box);
   }
 
@@ -371,28 +378,11 @@ export class Stage {
   }
 
   private refreshOverlay(pane: Pane): void {
-    const shown = this.findings.filter((finding) => finding.image === pane.image.id && finding.id !== this.editing?.id);
+    const shown = this.findings.filter((finding) => isOnFrame(finding, pane) && finding.id !== this.editing?.id);
     pane.overlay.showFindings(shown, this.selected);
     pane.overlay.setMarksVisible(this.marksVisible);
-    this.showHeat(pane);
-  }
-
-  private showHeat(pane: Pane): void {
-    const { heatmap } = pane.image;
-    // Before its image has come, a pane does not know which colours stand out on it.
-    if (!heatmap || !this.heatVisible || pane.isColour === null) {
-      pane.overlay.showHeat(null, 0);
-      return;
-    }
-    const loaded = this.heatmapCanvases.get(heatmap) ?? loadHeatmap(heatmap, pane.isColour);
-    this.heatmapCanvases.set(heatmap, loaded);
-    loaded.then(
-      (canvas) => {
-        // Meanwhile the pane may have been put away, or a newer result have brought another map.
-        if (this.heatVisible && pane.image.heatmap === heatmap && this.panes.includes(pane))
-          pane.overlay.showHeat(canvas, this.opacity);
-      },
-      () => this.heatmapCanvases.delete(heatmap),
-    );
+    this.heat.refresh(pane);
   }
 }
+
+const isHung = (image: CaseImage): boolean => image.roles.includes('hung');

@@ -1,0 +1,46 @@
+/** The heat maps of the stage: whether they are shown, how strongly, and each loaded once. */
+import { loadHeatmap } from './heatmap';
+import type { Pane } from './pane';
+
+export class HeatLayer {
+  visible = false;
+  private strength = 0.45;
+  private readonly canvases = new Map<string, Promise<HTMLCanvasElement>>();
+
+  constructor(
+    private readonly slider: HTMLInputElement | null,
+    /** Whether a pane still hangs. */
+    private readonly hangs: (pane: Pane) => boolean,
+  ) {}
+
+  get opacity(): number {
+    return this.strength;
+  }
+
+  /** Show heat maps with this opacity, between 0 and 1. */
+  setOpacity(opacity: number): void {
+    this.strength = Math.min(Math.max(opacity, 0), 1);
+    if (this.slider) this.slider.value = String(Math.round(this.strength * 100));
+    this.visible = true;
+  }
+
+  /** Show a pane's heat map, or take it away. */
+  refresh(pane: Pane): void {
+    const { heatmap } = pane.image;
+    // Before its image has come, a pane does not know which colours stand out on it.
+    if (!heatmap || !this.visible || pane.isColour === null) {
+      pane.overlay.showHeat(null, 0);
+      return;
+    }
+    const loaded = this.canvases.get(heatmap) ?? loadHeatmap(heatmap, pane.isColour);
+    this.canvases.set(heatmap, loaded);
+    loaded.then(
+      (canvas) => {
+        // Meanwhile the pane may have been put away, or a newer result have brought another map.
+        if (this.visible && pane.image.heatmap === heatmap && this.hangs(pane))
+          pane.overlay.showHeat(canvas, this.strength);
+      },
+      () => this.canvases.delete(heatmap),
+    );
+  }
+}

@@ -1,0 +1,62 @@
+/** The stage's toolbar: which tools there are for the active image, and which are on. */
+import { drawLegend } from './heatmap';
+import type { Pane, Tool } from './pane';
+
+/** What the toolbar shows of the stage. */
+interface StageState {
+  active: Pane | null;
+  panes: readonly Pane[];
+  tool: Tool;
+  canHangTogether: boolean;
+  /** Of the buttons that stay pressed, by command. */
+  pressed: Readonly<Record<'layout' | 'link' | 'marks' | 'heatmap' | 'draw' | 'flip' | 'invert', boolean>>;
+}
+
+export class Toolbar {
+  readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
+  private readonly legend = document.getElementById('heat-legend');
+
+  constructor(
+    private readonly root: HTMLElement,
+    events: { tool(tool: Tool): void; command(name: string): void; opacity(opacity: number): void },
+  ) {
+    root.querySelector('.toolbar')?.addEventListener('click', (event) => {
+      const button =
+        event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
+      if (button?.dataset['tool']) events.tool(button.dataset['tool'] as Tool);
+      else if (button?.dataset['command']) events.command(button.dataset['command']);
+    });
+    this.slider?.addEventListener('input', () => events.opacity(Number(this.slider?.value) / 100));
+  }
+
+  show({ active, panes, tool, canHangTogether, pressed }: StageState): void {
+    const isSlide = active?.image.kind === 'slide';
+    const isPhotograph = active?.image.is_photograph === true;
+    const shows: Record<string, boolean> = {
+      raster: !isSlide,
+      slide: isSlide,
+      // The colours of a photograph are read as they are, and it has no left and right.
+      radiology: !isSlide && !isPhotograph,
+      hanging: canHangTogether,
+      heatmap: panes.some((pane) => pane.image.heatmap !== null),
+    };
+    for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]'))
+      part.hidden = !shows[part.dataset['for'] ?? ''];
+    const ramp = document.getElementById('heat-ramp');
+    if (this.legend) this.legend.hidden = !(shows['heatmap'] && pressed.heatmap);
+    if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, active?.isColour ?? false);
+    for (const [command, isPressed] of Object.entries(pressed))
+      this.root
+        .querySelector(`[data-command=${command}][aria-pressed]`)
+        ?.setAttribute('aria-pressed', String(isPressed));
+    const shown = toolFor(active, tool);
+    for (const button of this.root.querySelectorAll<HTMLElement>('.toolbar [data-tool]'))
+      button.setAttribute('aria-pressed', String(button.dataset['tool'] === shown));
+  }
+}
+
+/** What the chosen tool is on this image: where there is no window to change, dragging pans. */
+export function toolFor(pane: Pane | null, tool: Tool): Tool {
+  if (pane?.image.kind === 'slide') return tool === 'length' ? 'length' : 'pan';
+  return pane?.image.is_photograph && tool === 'window' ? 'pan' : tool;
+}
