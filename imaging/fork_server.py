@@ -142,8 +142,13 @@ class _ForkServer:
         return child
 
     def _note_idle(self, child: _Child) -> None:
-        """An empty message is the child's end; `_reap` learns how it ended."""
-        if not child.channel.recv(16):
+        """An empty message is the child's end; `_reap` learns how it ended. One that was killed before it read its job
+        resets the channel."""
+        try:
+            said = child.channel.recv(16)
+        except ConnectionResetError:
+            said = b""
+        if not said:
             self.selector.unregister(child.channel)
             return
         if child.reply_socket is not None:

@@ -31,6 +31,7 @@ from cad_platform.studies import storage
 from inference.contract import (
     AnalysisError,
     AnalysisResult,
+    DecodingUnavailable,
     ImageReference,
     ModelServerUnavailable,
     NotApplicable,
@@ -81,6 +82,10 @@ def _attempt(claim: Claim) -> str:
         return _conclude(claim, AnalysisJob.State.NOT_APPLICABLE, str(error))
     except (ModelServerUnavailable, Unavailable, StorageFull) as error:
         return _give_back(claim, _sentence(error), away=True)
+    except (DecodingUnavailable, MemoryError) as error:
+        # The machine's want, which no other job's success disproves: never a statement about the images.
+        words = str(error) or "the machine was short of memory"
+        return _give_back(claim, words, away=True, may_be_job=False)
     except AnalysisError as error:
         if error.retryable:
             return _give_back(claim, str(error), away=False)
@@ -131,9 +136,9 @@ def _conclude(claim: Claim, state: AnalysisJob.State, reason: str) -> str:
     return str(state)
 
 
-def _give_back(claim: Claim, reason: str, *, away: bool) -> str:
+def _give_back(claim: Claim, reason: str, *, away: bool, may_be_job: bool = True) -> str:
     logger.warning("job %s attempt %d given back: %s", claim.job.pk, claim.attempt, reason)
-    _through_outages(lambda: services.give_back(claim, reason, away=away))
+    _through_outages(lambda: services.give_back(claim, reason, away=away, may_be_job=may_be_job))
     return "given back"
 
 

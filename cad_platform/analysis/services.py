@@ -196,7 +196,7 @@ def conclude(claim: Claim, state: str, reason: str) -> bool:
 
 
 @transaction.atomic
-def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
+def give_back(claim: Claim, reason: str, *, away: bool, may_be_job: bool = True) -> bool:
     """The attempt gave no result, another one may: wait a while, or fail when there were enough.
 
     Parameters
@@ -218,7 +218,12 @@ def give_back(claim: Claim, reason: str, *, away: bool) -> bool:
         return False
     if _replaced(job):
         return True
-    if away and job.started_at and proofs.proven_since(component_of(job.model_version), job.started_at):
+    if (
+        away
+        and may_be_job
+        and job.started_at
+        and proofs.proven_since(component_of(job.model_version), job.started_at)
+    ):
         away = False
     transitions.end_attempt(job, Outcome.AWAY if away else Outcome.FAILED, reason)
     transitions.try_again(job, reason, away=away)

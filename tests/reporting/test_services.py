@@ -178,7 +178,7 @@ def test_the_pdf_says_everything_and_carries_the_record(study: Study, radiologis
         study.study_instance_uid,
         "4B – moderate suspicion",
         "Tissue diagnosis",
-        "Malignant 0.87",
+        "probability of malignancy 87 %",
         "weights abababababab",
         "Accepted by",
         radiologist.user.printed_name,
