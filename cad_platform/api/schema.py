@@ -119,6 +119,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="Belongs to the token, kept for 7 days: the same key and body get the first answer, the same "
     "key and another body 422, a key that is still running 409.",
 )
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of the answer that you have: 304 as long as nothing has changed since.",
+)
 STUDY_UID = OpenApiParameter("uid", str, OpenApiParameter.PATH, description="Study Instance UID")
 MODEL_VERSION = [
     OpenApiParameter("model", str, OpenApiParameter.PATH, description="The model's name, such as ultrasound"),

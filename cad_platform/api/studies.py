@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from drf_spectacular.utils import OpenApiExample, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
-from cad_platform.api import answers, composition, schema
+from cad_platform.api import answers, composition, revision, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
@@ -161,19 +161,30 @@ class StudyDetail(ApiView):
     @extend_schema(
         operation_id="get_study",
         summary="Get everything about a study",
-        parameters=[schema.STUDY_UID],
-        responses={200: answers.StudyAnswer, **schema.problems(401, 403, 404, 429, 503)},
+        parameters=[schema.STUDY_UID, schema.IF_NONE_MATCH],
+        responses={
+            200: answers.StudyAnswer,
+            304: OpenApiResponse(description="Nothing has changed since the answer with that `ETag`"),
+            **schema.problems(401, 403, 404, 429, 503),
+        },
     )
     def get(self, request: Request, uid: str) -> Response:
         """Images with their addresses, the models' jobs and results, findings with what readers decided, and
-        signed reports. `analysed` means that every job has ended, failed ones included."""
+        signed reports. `analysed` means that every job has ended, failed ones included.
+
+        While polling, send the last answer's `ETag` as `If-None-Match`: 304 as long as nothing has changed."""
         actor = actor_of(request)
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
+            # Before the answer: what changes in between is told by the next one.
+            tag = revision.entity_tag(request, actor, study)
+            if revision.is_known(request, tag):
+                # It discloses nothing that the audited answer with this tag did not.
+                return Response(status=304, headers={"ETag": tag})
             body = composition.compose(request, actor, study)
             shown = {str(job.id): job.state for job in body.jobs if job.current}
             reading.show_study(actor, study, shown, findings=len(body.findings))
-        return Response(body.as_json())
+        return Response(body.as_json(), headers={"ETag": tag})
 
 
 class StudyWithdraw(ApiView):

@@ -1,0 +1,81 @@
+"""Which revision of a study's answer a reader has: told from the rows that it is composed of, without composing it.
+
+PostgreSQL marks every version of a row with the transaction that wrote it (`xmin`), so nobody has to list what may
+change. A table that the answer reads and that is not watched here fails a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.db.models import QuerySet, TextField
+from django.db.models.expressions import RawSQL
+from django.utils.translation import get_language
+from rest_framework.request import Request
+
+from cad_platform.accounts.models import Site
+from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
+from cad_platform.core.actor import Actor
+from cad_platform.patients.models import Patient
+from cad_platform.reading.models import FindingDecision, ReportStanding
+from cad_platform.registry.models import ModelVersion
+from cad_platform.reporting.models import Report, Signature
+from cad_platform.studies.models import Instance, QuarantinedFile, Series, Slide, Study
+
+#: What of a job an answer tells. A worker that merely holds on to a job writes its row every few seconds.
+_OF_JOBS = (
+    *("pk", "state", "reason", "retryable", "attempt", "content_hash", "score", "requested_at"),
+    *("restarted_at", "available_at", "started_at", "finished_at"),
+)
+#: Written once, and named by rows that are looked at: files, people's names.
+WRITTEN_ONCE = {"studies_storedfile", "accounts_user"}
+
+
+def entity_tag(request: Request, actor: Actor, study: Study) -> str:
+    """A strong entity tag of what the actor would be answered about the study (RFC 9110 8.8.3)."""
+    facts = [request.build_absolute_uri("/"), get_language(), actor.role, _rows(study), _jobs(study)]
+    return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the reader has that revision (`If-None-Match`, RFC 9110 13.1.2)."""
+    known = request.headers.get("If-None-Match", "")
+    return any(each.strip().removeprefix("W/") in {tag, "*"} for each in known.split(","))
+
+
+def watched(study: Study) -> list[QuerySet[Any]]:
+    """The rows that an answer about the study is composed of, but for its jobs."""
+    instances = Instance.objects.filter(series__study=study)
+    return [
+        Study.objects.filter(pk=study.pk),
+        Site.objects.filter(pk=study.site_id),
+        Patient.objects.filter(pk=study.patient_id),
+        Series.objects.filter(study=study),
+        instances,
+        Slide.objects.filter(instance__in=instances),
+        QuarantinedFile.objects.filter(study=study),
+        ModelVersion.objects.all(),
+        Artefact.objects.filter(job__study=study),
+        Finding.objects.filter(study=study),
+        FindingDecision.objects.filter(finding__study=study),
+        ReportStanding.objects.filter(study=study),
+        Report.objects.filter(study=study, signature__isnull=False),
+        Signature.objects.filter(report__study=study),
+    ]
+
+
+def _rows(study: Study) -> list[list[tuple[Any, ...]]]:
+    return [
+        list(rows.annotate(written_by=_written_by(rows)).order_by("pk").values_list("pk", "written_by"))
+        for rows in watched(study)
+    ]
+
+
+def _written_by(rows: QuerySet[Any]) -> RawSQL:
+    # The name is a model's own table, nobody's input.
+    return RawSQL(f'"{rows.model._meta.db_table}"."xmin"::text', (), output_field=TextField())  # noqa: S611
+
+
+def _jobs(study: Study) -> list[tuple[Any, ...]]:
+    return list(AnalysisJob.objects.filter(study=study).order_by("pk").values_list(*_OF_JOBS))
