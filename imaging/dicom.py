@@ -39,8 +39,10 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             return found.model_copy(
                 update={
                     "header": header,
-                    "facts": said.facts.model_copy(update={"slide_part": part}),
-                    "pixel_spacing_source": said.scale.source,
+                    "facts": said.facts.model_copy(
+                        update={"slide_part": part, "spacing_um": found.pixel_spacing_um}
+                    ),
+                    "pixel_spacing_source": said.scale.source if found.pixel_spacing_um else None,
                     "encoded_photometric": form.photometric,
                     "remarks": (*remarks, *said.remarks, *found.remarks),
                 }

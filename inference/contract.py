@@ -49,7 +49,10 @@ class ImageReference(ContractModel):
 
     image_id: str = Field(description="SOP Instance UID on the platform; the path in the command line tool")
     path: str = Field(description="A file that this process can open")
-    sha256: Sha256 | None = None
+    parts: tuple[str, ...] = Field(
+        (), description="the other files of a slide that has several, in any order"
+    )
+    sha256: Sha256 | None = Field(None, description="of the file; of a slide's files, over all of theirs")
     laterality: Literal["L", "R"] | None = None
     view: str | None = Field(None, description="DICOM View Position: CC, MLO, …")
     pixel_spacing_um: float | None = Field(None, gt=0, description="µm per stored pixel (level 0 of a slide)")

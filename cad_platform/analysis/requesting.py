@@ -51,7 +51,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
             continue
         job = known.get(version.pk)
         if job is None or job.state == State.NOT_APPLICABLE:
-            images = images or list(images_in_order(study))
+            images = images or images_in_order(study)
         if job is None:
             job = _made(study, version, images)
         else:

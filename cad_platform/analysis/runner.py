@@ -27,7 +27,7 @@ from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.registry.health import component_of
 from cad_platform.registry.selectors import manifest_of
-from cad_platform.studies import storage
+from cad_platform.studies.slides import slide_of
 from inference.contract import (
     AnalysisError,
     AnalysisResult,
@@ -115,17 +115,21 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
         return str(image.id)
 
     with ExitStack() as files:
-        images = [
-            ImageReference(
-                image_id=instance.sop_instance_uid,
-                path=str(files.enter_context(storage.open(instance.file_id))),
-                sha256=instance.file_id,
-                laterality=instance.laterality or None,
-                view=instance.view_position or None,
-                pixel_spacing_um=spacing_um(instance),
+        images = []
+        for instance in claim.instances:
+            slide = slide_of(instance)
+            first, *others = files.enter_context(slide.opened())
+            images.append(
+                ImageReference(
+                    image_id=instance.sop_instance_uid,
+                    path=str(first),
+                    parts=tuple(map(str, others)),
+                    sha256=slide.tag,
+                    laterality=instance.laterality or None,
+                    view=instance.view_position or None,
+                    pixel_spacing_um=spacing_um(instance),
+                )
             )
-            for instance in claim.instances
-        ]
         request = manifest.request(f"{job.pk}:{claim.attempt}", *images)
         return get_model_server().analyse(request, manifest, save, deadline)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cad_platform.studies import slides
 from cad_platform.studies.models import Instance
 from inference.contract import InputContract
 
@@ -22,6 +23,8 @@ def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
         return "not analysed: the study has no images"
     if len(instances) > contract.max_images:
         return f"not analysed: {len(instances)} images, at most {contract.max_images} are read together"
+    if incomplete := slides.missing(instances):
+        return f"not analysed: {incomplete}"
     for number, instance in enumerate(instances, start=1):
         is_slide = instance.kind == Instance.Kind.SLIDE
         if ("slide" if is_slide else "image") not in contract.kinds:

@@ -134,6 +134,12 @@ class SlideAnswer(Answer):
     tile_size: int
     overlap: int
     levels: list[SlideLevelAnswer]
+    focal_planes: list[float] = Field(description="µm above the glass; `?plane=N` of a tile chooses one")
+    shown_plane: int = Field(description="The one that is shown where none is asked for")
+    optical_paths: list[str] = Field(
+        description="Names; `?path=N` of a tile chooses one, the first by default"
+    )
+    missing: list[str] = Field(description="Sentences: parts of the slide that have not arrived")
 
 
 class ImageMetadata(Answer):

@@ -27,6 +27,7 @@ from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.slides import slide_of
 from imaging.description import Region
 
 
@@ -182,7 +183,7 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
         pixel_spacing_source=image.pixel_spacing_source,
         regions=[_region(region) for region in facts.regions],
         frame_time_ms=facts.frame_time_ms,
-        focal_planes=[],
+        focal_planes=slide_of(image).focal_planes_um if image.kind == Instance.Kind.SLIDE else [],
         urls=image_urls(image, request.build_absolute_uri),
     )
 

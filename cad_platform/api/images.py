@@ -35,13 +35,15 @@ from cad_platform.api.answers import (
 from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
-from cad_platform.studies import opening, pixels, storage
+from cad_platform.studies import opening, pixels, slides, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
 from imaging import deepzoom
 from imaging.grayscale import Display, Greys, OfferedWindow
 
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
+_PLANE = OpenApiParameter("plane", int, description="Focal plane, from 0; the middle one when left out.")
+_PATH = OpenApiParameter("path", int, description="Optical path, from 0; the first when left out.")
 _BINARY = {(200, "application/octet-stream"): OpenApiTypes.BINARY}
 
 
@@ -97,7 +99,7 @@ class Thumbnail(ImageView):
     @extend_schema(operation_id="image_thumbnail", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
         instance = opening.open_image(actor_of(request), image)
-        tag = f"{instance.file_id}-thumbnail-{pixels.DERIVATION}"
+        tag = f"{pixels.slide_tag(instance)}-thumbnail"
         return unchanged(request, tag) or _send_path(request, pixels.thumbnail(instance), tag, "image/jpeg")
 
 
@@ -139,7 +141,7 @@ class SlideDzi(ImageView):
     @extend_schema(operation_id="slide_dzi", responses={(200, "application/xml"): OpenApiTypes.STR})
     def get(self, request: Request, image: uuid.UUID) -> HttpResponseBase:
         instance = opening.open_image(actor_of(request), image)
-        tag = f"{instance.file_id}-dzi-{pixels.DERIVATION}"
+        tag = f"{pixels.slide_tag(instance)}-dzi"
         return unchanged(request, tag) or private(
             HttpResponse(pixels.slide_dzi(instance), content_type="application/xml"), tag
         )
@@ -148,13 +150,19 @@ class SlideDzi(ImageView):
 class SlideTile(ImageView):
     """One Deep Zoom tile, JPEG."""
 
-    @extend_schema(operation_id="slide_tile", responses={(200, "image/jpeg"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="slide_tile",
+        parameters=[_PLANE, _PATH],
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
     def get(self, request: Request, image: uuid.UUID, level: int, column: int, row: int) -> HttpResponseBase:
         instance = opening.open_image(actor_of(request), image)
-        tag = f"{instance.file_id}-{level}-{column}-{row}-{pixels.DERIVATION}"
-        return unchanged(request, tag) or private(
-            HttpResponse(pixels.slide_tile(instance, level, column, row), content_type="image/jpeg"), tag
-        )
+        plane, path = _number(request, "plane"), _number(request, "path")
+        tag = f"{pixels.slide_tag(instance)}-{level}-{column}-{row}-{plane}-{path}"
+        if same := unchanged(request, tag):
+            return same
+        tile = pixels.slide_tile(instance, level, column, row, plane=plane, path=path)
+        return private(HttpResponse(tile, content_type="image/jpeg"), tag)
 
 
 class Artefact(ImageView):
@@ -269,7 +277,7 @@ def _base64(table: bytes) -> str:
 
 
 def _slide(instance: Instance) -> SlideAnswer:
-    slide = instance.slide
+    slide, whole = instance.slide, slides.slide_of(instance)
     return SlideAnswer(
         width=instance.columns,
         height=instance.rows,
@@ -278,7 +286,11 @@ def _slide(instance: Instance) -> SlideAnswer:
         objective_power=slide.objective_power,
         tile_size=deepzoom.TILE_SIDE,
         overlap=deepzoom.OVERLAP,
-        levels=[SlideLevelAnswer.model_validate(level) for level in slide.levels],
+        levels=[SlideLevelAnswer.model_validate(level) for level in whole.levels],
+        focal_planes=whole.focal_planes_um,
+        shown_plane=len(whole.focal_planes_um) // 2,
+        optical_paths=whole.optical_paths,
+        missing=list(whole.missing),
     )
 
 
@@ -289,9 +301,15 @@ _LOSSY_TRANSFER_SYNTAXES = frozenset(
 
 
 def _frame(request: HttpRequest) -> int:
-    given = request.GET.get("frame", "0")
+    return _number(request, "frame") or 0
+
+
+def _number(request: HttpRequest, name: str) -> int | None:
+    given = request.GET.get(name)
+    if given is None:
+        return None
     if not given.isascii() or not given.isdigit() or len(given) > 9:
-        raise Invalid(_("`frame` is a number from 0."))
+        raise Invalid(_("`%(name)s` is a number from 0.") % {"name": name})
     return int(given)
 
 

@@ -257,7 +257,7 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     return CaseRecord(
         study=study,
         reading_state=reading_state_of(study),
-        images=list(images_in_order(study)),
+        images=images_in_order(study),
         jobs=jobs,
         earlier_jobs=list(earlier.order_by("-requested_at", "pk")),
         signed_jobs=standing.signed_jobs if standing else None,

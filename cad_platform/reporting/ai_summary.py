@@ -35,7 +35,12 @@ def summary_of(study: Study) -> dict[str, Any]:
     places = {image.pk: place for place, image in enumerate(images, start=1)}
     marked = current_findings(study, jobs)
     findings = [
-        _finding(finding, names[finding.instance_id], places[finding.instance_id], decision_of(finding))
+        _finding(
+            finding,
+            names.get(finding.instance_id, ""),
+            places.get(finding.instance_id, 0),
+            decision_of(finding),
+        )
         for finding in marked
         if not is_faint(finding)
     ]

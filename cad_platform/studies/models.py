@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 import pghistory
 import pgtrigger
@@ -13,6 +14,9 @@ from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import DatabaseRights
 from imaging.description import ImageFacts
+
+if TYPE_CHECKING:
+    from cad_platform.studies.slides import StudySlide
 
 
 class StoredFile(models.Model):
@@ -160,6 +164,9 @@ class Instance(models.Model):
             ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+    #: The slide whose head it is (`studies.slides.arrange`), where that was asked.
+    whole_slide: StudySlide | None = None
 
     @property
     def image_facts(self) -> ImageFacts:

@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from pydantic import BaseModel, ConfigDict
 
 from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
-from cad_platform.studies import storage
+from cad_platform.studies import slides, storage
 from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.models import Instance
 from imaging import sandbox
@@ -134,11 +134,17 @@ def prepare(instance_id: str) -> bool:
 def thumbnail(instance: Instance) -> Path:
     """A JPEG of the first frame (of a slide: the section), at most 320 pixels along its longer side."""
 
-    def make(into: Path) -> None:
-        with storage.open(instance.file_id) as path, _as_platform_errors():
-            into.write_bytes(sandbox.thumbnail(path, longest=THUMBNAIL_PIXELS))
+    _require_not_kept_back(instance)
+    slide = slides.slide_of(instance)
 
-    return cache().file(f"{instance.file_id}-{DERIVATION}.thumbnail.jpeg", make)
+    def make(into: Path) -> None:
+        with slide.opened() as paths, _as_platform_errors():
+            if instance.kind == Instance.Kind.SLIDE:
+                into.write_bytes(sandbox.slide_thumbnail(paths, longest=THUMBNAIL_PIXELS))
+            else:
+                into.write_bytes(sandbox.thumbnail(paths[0], longest=THUMBNAIL_PIXELS))
+
+    return cache().file(f"{slide.tag}-{DERIVATION}.thumbnail.jpeg", make)
 
 
 def rendered(instance: Instance, frame: int) -> Path:
@@ -153,24 +159,47 @@ def rendered(instance: Instance, frame: int) -> Path:
     return cache().file(f"{frame_tag(instance, frame)}.rendered.png", make)
 
 
+def slide_tag(instance: Instance) -> str:
+    """A name that changes with the bytes of any file of a slide: its strong ETag."""
+    return f"{slides.slide_of(instance).tag}-{DERIVATION}"
+
+
 def slide_dzi(instance: Instance) -> str:
     """The Deep Zoom description of a slide (XML)."""
     return _of_slide(instance, sandbox.slide_dzi)
 
 
-def slide_tile(instance: Instance, level: int, column: int, row: int) -> bytes:
-    """One Deep Zoom tile (JPEG). Raises `NotFound` outside the slide, and for an image that is none."""
-    return _of_slide(instance, lambda path: sandbox.slide_tile(path, level, column, row))
+def slide_tile(
+    instance: Instance,
+    level: int,
+    column: int,
+    row: int,
+    *,
+    plane: int | None = None,
+    path: int | None = None,
+) -> bytes:
+    """One Deep Zoom tile (JPEG) of a focal plane and an optical path, by default those that are shown first. Raises
+    `NotFound` outside the slide, and for an image that is none."""
+    return _of_slide(
+        instance, lambda files: sandbox.slide_tile(files, level, column, row, plane=plane, path=path)
+    )
 
 
-def _of_slide(instance: Instance, ask: Callable[[Path], _Answer]) -> _Answer:
+def _of_slide(instance: Instance, ask: Callable[[list[Path]], _Answer]) -> _Answer:
+    _require_not_kept_back(instance)
     if instance.kind != Instance.Kind.SLIDE:
         raise NotFound(_("This image is not a slide."))
-    with storage.open(instance.file_id) as path, _as_platform_errors():
-        return ask(path)
+    with slides.slide_of(instance).opened() as paths, _as_platform_errors():
+        return ask(paths)
+
+
+def _require_not_kept_back(instance: Instance) -> None:
+    if slides.is_kept_back(instance):
+        raise NotFound(_("A slide's label and overview carry names: they are kept, and not shown."))
 
 
 def _require_plain(instance: Instance) -> None:
+    _require_not_kept_back(instance)
     if instance.kind == Instance.Kind.SLIDE:
         raise NotFound(_("A slide has no single frame of pixels: read it in tiles (slide.dzi)."))
 

@@ -13,6 +13,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.patients.selectors import named
+from cad_platform.studies import slides
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
 from imaging.identity import is_uid, without_padding
 
@@ -49,20 +50,22 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
     return study
 
 
-def images_in_order(study: Study) -> QuerySet[Instance]:
+def images_in_order(study: Study) -> list[Instance]:
     """The images of a study in the one order in which models, pages, answers and reports count them: by series
-    number, then by instance number, then as they were posted. What has no number comes after what has one."""
-    return (
+    number, then by instance number, then as they were posted. What has no number comes after what has one. A slide is
+    one image, whatever number of files it has (`studies.slides`)."""
+    found = (
         Instance.objects.filter(series__study=study)
-        .select_related("series", "slide")
+        .select_related("series", "slide", "file")
         .order_by(F("series__number").asc(nulls_last=True), "number", "series_id", "sop_instance_uid")
     )
+    return slides.arrange(found)
 
 
 def images_of(actor: Actor, study: Study) -> list[Instance]:
     """The study's images in order, with series, slide and file."""
     require(actor, "study.view", study)
-    return list(images_in_order(study).select_related("file"))
+    return images_in_order(study)
 
 
 def image(actor: Actor, image_id: uuid.UUID) -> Instance:

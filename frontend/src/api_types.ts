@@ -581,6 +581,14 @@ export interface components {
             tile_size: number;
             overlap: number;
             levels: components["schemas"]["SlideLevelAnswer"][];
+            /** @description µm above the glass; `?plane=N` of a tile chooses one */
+            focal_planes: number[];
+            /** @description The one that is shown where none is asked for */
+            shown_plane: number;
+            /** @description Names; `?path=N` of a tile chooses one, the first by default */
+            optical_paths: string[];
+            /** @description Sentences: parts of the slide that have not arrived */
+            missing: string[];
         };
         SlideLevelAnswer: {
             width: number;

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from inference.contract import AnalysisError, AnalysisRequest, ImageReference, ModelManifest
 from inference.runtime import wire
 from inference.runtime.forward import Forward, ForwardOutput
+from inference.runtime.study import files_of
 
 SUFFIX = ".partial"
 #: Smaller batches cost less to compute again than to keep: photographs and single fields leave no file.
@@ -135,8 +136,8 @@ def file_of(folder: Path, image: ImageReference, manifest: ModelManifest) -> Pat
     if image.sha256 is not None:
         identity = image.sha256
     else:
-        status = Path(image.path).stat()
-        identity = f"{Path(image.path).absolute()} {status.st_size} {status.st_mtime_ns}"
+        found = [(path, path.stat()) for path in files_of(image)]
+        identity = " ".join(f"{path} {each.st_size} {each.st_mtime_ns}" for path, each in sorted(found))
     parts = (
         identity,
         str(image.pixel_spacing_um),

@@ -89,9 +89,16 @@ def absolute(image: ImageReference) -> Path:
     return Path(image.path).absolute()
 
 
+def files_of(image: ImageReference) -> list[Path]:
+    """All files of the image: of a slide there may be several."""
+    return [absolute(image), *(Path(part).absolute() for part in image.parts)]
+
+
 def describe(image: ImageReference) -> Description:
-    """What the file is. Raises `ImageUnreadable` with the reader's own sentence."""
+    """What the file is, or the slide of several files. Raises `ImageUnreadable` with the reader's own sentence."""
     with decoding():
+        if image.parts:
+            return sandbox.describe_slide(files_of(image), prove=False)
         return sandbox.describe(absolute(image), prove=False)
 
 

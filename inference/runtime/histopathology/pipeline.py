@@ -43,6 +43,7 @@ from inference.runtime.study import (
     absolute,
     decoding,
     describe,
+    files_of,
     judged,
     spacing_of,
     undecided,
@@ -144,7 +145,7 @@ def _open(image: ImageReference) -> _Source:
         own = None if found.slide.mpp is None else sum(found.slide.mpp) / 2
         um_per_px = _stated(image.pixel_spacing_um or own)
         strips = sandbox.slide_strips(
-            absolute(image), UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
+            files_of(image), UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
         )
         return _Source(found.columns, found.rows, um_per_px, strips)
     with decoding():

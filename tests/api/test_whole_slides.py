@@ -1,0 +1,164 @@
+"""A DICOM slide is one image of its study, whatever number of files it has; its label and overview are none."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from PIL import Image
+
+from cad_platform.accounts.models import Role
+from cad_platform.analysis.suitability import why_not
+from cad_platform.studies import opening, slides
+from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.selectors import images_in_order
+from inference.contract import InputContract
+from tests import factories
+from tests.posted_files import Hospital
+from tests.whole_slides import WholeSlide, section, smaller
+
+pytestmark = pytest.mark.django_db
+CONTRACT = InputContract(modality="SM", kinds=("slide", "image"), max_images=8)
+
+
+@pytest.fixture(autouse=True)
+def _private_cache(tmp_path: Path, settings: LazySettings) -> Iterator[None]:
+    settings.DERIVED_CACHE_DIR = tmp_path / "derived"
+    yield
+    opening._recent_views._seen.clear()
+
+
+@pytest.fixture
+def hospital() -> Hospital:
+    return Hospital()
+
+
+@pytest.fixture
+def pathologist(hospital: Hospital) -> Client:
+    client = Client()
+    client.force_login(factories.user(Role.PATHOLOGIST, hospital.site))
+    return client
+
+
+def post(hospital: Hospital, made: WholeSlide, contents: Sequence[bytes]) -> tuple[Study, dict[str, Any]]:
+    files = {f"{number}.dcm": content for number, content in enumerate(contents)}
+    response = hospital.post(None, files)
+    assert response.status_code == 201, response.content
+    return Study.objects.get(study_instance_uid=made.study), hospital.get(f"/{made.study}").json()
+
+
+def picture(response: Any) -> Any:
+    assert response.status_code == 200, response
+    content = b"".join(response.streaming_content) if response.streaming else response.content
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+def series(made: WholeSlide) -> list[bytes]:
+    """Level 1, label, level 0, overview, thumbnail."""
+    pixels = section()
+    return [
+        made.file(smaller(pixels, 2), 2.0, ImageType=["DERIVED", "PRIMARY", "VOLUME", "RESAMPLED"]),
+        made.file(np.zeros((128, 128, 3), np.uint8), 40.0, "LABEL", SpecimenLabelInImage="YES"),
+        made.file(pixels, 1.0),
+        made.file(smaller(pixels, 4), 40.0, "OVERVIEW", SpecimenLabelInImage="YES"),
+        made.file(smaller(pixels, 4), 4.0, "THUMBNAIL"),
+    ]
+
+
+def test_a_series_is_one_image(hospital: Hospital) -> None:
+    made = WholeSlide()
+    study, answer = post(hospital, made, series(made))
+    (image,) = answer["images"]
+    assert (image["kind"], image["rows"], image["columns"], image["pixel_spacing_um"]) == (
+        "slide",
+        384,
+        512,
+        1.0,
+    )
+    assert image["focal_planes"] == [0.0]
+    (head,) = images_in_order(study)
+    assert why_not([head], CONTRACT) == ""
+    assert len(slides.slide_of(head).files) == 2
+
+
+def test_in_whatever_order_the_files_come_it_is_the_same_image(hospital: Hospital) -> None:
+    uids = set()
+    for order in itertools.islice(itertools.permutations(range(3)), 0, 6, 2):
+        made, pixels = WholeSlide(), section()
+        contents = [made.file(smaller(pixels, 2**level), float(2**level)) for level in range(3)]
+        _, answer = post(hospital, made, [contents[place] for place in order])
+        (image,) = answer["images"]
+        uids.add((image["rows"], image["file"] == f"{order.index(0)}.dcm"))
+    assert uids == {(384, True)}
+
+
+def test_its_tiles_come_from_all_levels_and_its_thumbnail_is_no_label(
+    hospital: Hospital, pathologist: Client
+) -> None:
+    made = WholeSlide()
+    _, answer = post(hospital, made, series(made))
+    urls = answer["images"][0]["urls"]
+    slide = pathologist.get(urls["metadata"]).json()["slide"]
+    assert [level["downsample"] for level in slide["levels"]] == [1.0, 2.0]
+    assert (slide["width"], slide["mpp_x"], slide["focal_planes"]) == (512, 1.0, [0.0])
+    base = urls["tiles"].removesuffix(".dzi") + "_files"
+    pixels = section()
+    assert np.abs(picture(pathologist.get(f"{base}/9/0_0.jpeg")).astype(int) - pixels[:255, :255]).mean() < 4
+    coarse = smaller(pixels, 2)[:192, :255]
+    assert np.abs(picture(pathologist.get(f"{base}/8/0_0.jpeg")).astype(int) - coarse).mean() < 4
+    assert picture(pathologist.get(urls["thumbnail"])).mean() > 100
+
+
+@pytest.mark.parametrize("kind", ["LABEL", "OVERVIEW", "THUMBNAIL"])
+def test_what_is_kept_back_is_not_shown(kind: str, hospital: Hospital, pathologist: Client) -> None:
+    made = WholeSlide()
+    study, _ = post(hospital, made, [made.file(section()), made.file(section(128, 128), 9.0, kind)])
+    for image in Instance.objects.filter(series__study=study, rows=128):
+        for name in ("thumbnail", "slide.dzi", "slide_files/3/0_0.jpeg", "rendered", "pixels"):
+            assert pathologist.get(f"/api/v1/images/{image.pk}/{name}").status_code == 404, name
+
+
+def test_focal_planes_are_named_and_chosen(hospital: Hospital, pathologist: Client) -> None:
+    made, sheets = WholeSlide(), [section(seed=seed) for seed in (1, 2, 3)]
+    _, answer = post(hospital, made, [made.file(sheets, planes_um=(0.0, 1.5, 3.0))])
+    image = answer["images"][0]
+    assert image["focal_planes"] == [0.0, 1.5, 3.0]
+    slide = pathologist.get(image["urls"]["metadata"]).json()["slide"]
+    assert (slide["focal_planes"], slide["shown_plane"]) == ([0.0, 1.5, 3.0], 1)
+    tile = image["urls"]["tiles"].removesuffix(".dzi") + "_files/9/0_0.jpeg"
+    for query, expected in (("", 1), ("?plane=0", 0), ("?plane=2", 2), ("?plane=1&path=0", 1)):
+        shown = picture(pathologist.get(tile + query)).astype(int)
+        errors = [np.abs(shown - sheet[:255, :255]).mean() for sheet in sheets]
+        assert int(np.argmin(errors)) == expected
+    assert pathologist.get(tile + "?plane=3").status_code == 404
+    assert pathologist.get(tile + "?plane=x").status_code == 422
+
+
+def test_a_concatenation_is_one_image_and_a_missing_part_is_said(
+    hospital: Hospital, pathologist: Client
+) -> None:
+    made = WholeSlide()
+    parts = made.concatenation(section(), 3)
+    study, answer = post(hospital, made, [parts[2], parts[0], parts[1]])
+    assert len(answer["images"]) == 1 and why_not(images_in_order(study), CONTRACT) == ""
+    made = WholeSlide(patient_id="SLIDE-2")
+    study, answer = post(hospital, made, made.concatenation(section(), 3)[:2])
+    (image,) = answer["images"]
+    said = "The slide is incomplete: of its 3 parts number 3 is missing."
+    assert pathologist.get(image["urls"]["metadata"]).json()["slide"]["missing"] == [said]
+    assert why_not(images_in_order(study), CONTRACT) == f"not analysed: {said}"
+
+
+def test_two_slides_of_one_study_are_two_images(hospital: Hospital) -> None:
+    one = WholeSlide()
+    other = WholeSlide(study=one.study, container="S26-1-A2")
+    contents = [each.file(smaller(section(), 2**k), float(2**k)) for each in (one, other) for k in (1, 0)]
+    _, answer = post(hospital, one, contents)
+    assert [image["rows"] for image in answer["images"]] == [384, 384]
