@@ -1,6 +1,7 @@
 /** A picture's pane lives as long as its hanging, wherever its load stands when that ends. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
 import type { CaseImage } from '../api_types';
+import { onCaseEvent } from '../page/case_events';
 import { caseImage, caseWords } from '../testing/case_page';
 import { enabledViewports, metaData, viewportSize } from '../testing/fake_cornerstone';
 import { ControlledFetch } from '../testing/controlled_fetch';
@@ -231,4 +232,86 @@ describe('a pane without an image or without room', () => {
     const [viewport] = enabledViewports.values();
     expect(viewport).toMatchObject({ zoom: 1, pan: [0, 0] });
   });
+});
+
+describe('an image that is turned and mirrored', () => {
+  const flipped = (): boolean | undefined => [...enabledViewports.values()][0]?.camera.flipHorizontal;
+  const notes = (pane: RasterPane): string | null | undefined =>
+    pane.element.querySelector('.pane__notes')?.textContent;
+
+  test('says so, and is as it is wherever it hangs', async () => {
+    image = { ...image, mirror: true, turn: 90 };
+    const { pane } = await hangDrawn();
+    expect(flipped()).toBe(true);
+    expect(notes(pane)).toBe('mirrored · turned 90°');
+    pane.hangAt('left');
+    expect(flipped()).toBe(true);
+    const [viewport] = enabledViewports.values();
+    expect(viewport?.image).toMatchObject({ rows: 2, columns: 4 });
+  });
+
+  test('that the reader flips is as it is stored, and comes back with a reset', async () => {
+    image = { ...image, mirror: true };
+    const { pane } = await hangDrawn();
+    pane.flip();
+    expect(flipped()).toBe(false);
+    expect(pane.isFlipped).toBe(true);
+    expect(notes(pane)).toBe('');
+    pane.reset();
+    expect(flipped()).toBe(true);
+    expect(pane.isFlipped).toBe(false);
+  });
+
+  test('that the reader mirrors says so', async () => {
+    const { pane } = await hangDrawn();
+    expect(notes(pane)).toBe('');
+    pane.flip();
+    expect(notes(pane)).toBe('mirrored');
+  });
+});
+
+describe('the scale', () => {
+  const bar = (pane: RasterPane): HTMLElement => pane.element.querySelector('.scale-bar') as HTMLElement;
+
+  test('of an image without spacing is none, and is said to be', async () => {
+    image = { ...image, spacing_um: null, pixel_spacing_um: null };
+    const { pane } = await hangDrawn();
+    expect(bar(pane).hidden).toBe(true);
+    expect(pane.element.querySelector('.pane__notes')?.textContent).toBe('no scale');
+  });
+
+  test('of two regions that differ has no bar', async () => {
+    const regions: CaseImage['regions'] = [
+      { box: [0, 0, 1, 4], spacing_um: [100, 100] },
+      { box: [1, 0, 2, 4], spacing_um: [200, 200] },
+    ];
+    image = { ...image, spacing_um: null, pixel_spacing_um: null, regions };
+    const { pane } = await hangDrawn();
+    expect(bar(pane).hidden).toBe(true);
+    expect(pane.element.querySelector('.pane__notes')?.textContent).toBe('');
+  });
+
+  test('of pixels that are not square stretches the longer side', async () => {
+    image = { ...image, spacing_um: [80, 40] };
+    await hangDrawn();
+    const [viewport] = enabledViewports.values();
+    expect(viewport?.image).toMatchObject({ columnPixelSpacing: 2, rowPixelSpacing: 1 });
+  });
+});
+
+test('a side that is not sure is a stop that leads to where it is settled', async () => {
+  image = { ...image, side_stop: 'Side unconfirmed: the header says L.' };
+  const { pane } = await hangDrawn();
+  const stop = pane.element.querySelector('.pane__stop');
+  expect(stop?.textContent).toContain('the header says L');
+  const asked: string[] = [];
+  const stopListening = onCaseEvent('cad:side-asked', (detail) => void asked.push(detail.image));
+  stop?.querySelector('button')?.click();
+  stopListening();
+  expect(asked).toEqual([image.id]);
+});
+
+test('an image that is kept aside says why', () => {
+  image = { ...image, roles: ['kept_aside'], kept_aside_reason: 'FOR PROCESSING.' };
+  expect(hang().pane.element.querySelector('.pane__aside')?.textContent).toBe('Kept aside. FOR PROCESSING.');
 });

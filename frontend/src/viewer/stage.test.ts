@@ -183,6 +183,39 @@ describe('a finding that is chosen', () => {
   });
 });
 
+describe('findings of a clip', () => {
+  const clip = caseImage('A', { frames: 8 });
+  const findings = [
+    { ...findingIn(clip, 'on-5'), frame: 5 },
+    { ...findingIn(clip, 'of-an-older-result'), frame: null },
+    { ...findingIn(clip, 'of-the-reader'), frame: null, by_reader: true },
+  ];
+  const seen = (): (string | null)[] =>
+    [...document.querySelectorAll('[data-finding]')].map((mark) => mark.getAttribute('data-finding'));
+
+  beforeEach(async () => {
+    openCasePage(findings);
+    await openStage(caseOf('single', [clip]));
+    await chunksArrive();
+    livePanes()[0]?.draw();
+  });
+
+  test('are drawn on their frame only', () => {
+    expect(seen()).toEqual(['of-an-older-result', 'of-the-reader']);
+    livePanes()[0]?.showFrame(5);
+    expect(seen()).toEqual(['on-5', 'of-the-reader']);
+    livePanes()[0]?.showFrame(6);
+    expect(seen()).toEqual(['of-the-reader']);
+  });
+
+  test('bring their frame to the screen when they are chosen', async () => {
+    dispatchCaseEvent('cad:finding-selected', { id: 'on-5', from: 'panel' });
+    await settled();
+    expect(livePanes()[0]?.shownFrame).toBe(5);
+    expect(seen()).toContain('on-5');
+  });
+});
+
 test('a box that is being edited hangs again where it was left', async () => {
   const images = fourViews();
   const [image] = images as [CaseImage];
@@ -216,6 +249,24 @@ describe('views that hang together', () => {
     second.draw();
     expect(second.scale).toBe(1);
     expect(first.scale).toBe(7);
+  });
+
+  test('one of which has no spacing is as large as its pane allows, and the others share their scale', async () => {
+    const images = fourViews();
+    Object.assign(images[1] as CaseImage, { spacing_um: null, pixel_spacing_um: null });
+    await openStage(caseOf('mammography', images));
+    await chunksArrive();
+    (livePanes()[1] as FakePane).fittingScale = 0.5;
+    for (const pane of livePanes()) pane.draw();
+    expect(livePanes().map((pane) => pane.scale)).toEqual([2, 0.5, 2, 2]);
+  });
+
+  test('none of which has a spacing are each as large as its pane allows', async () => {
+    const images = fourViews().map((image) => ({ ...image, spacing_um: null, pixel_spacing_um: null }));
+    await openStage(caseOf('mammography', images));
+    await chunksArrive();
+    for (const pane of livePanes()) pane.draw();
+    expect(livePanes().map((pane) => pane.scale)).toEqual([2, 2, 2, 2]);
   });
 
   test('are not scaled to nothing while the stage has no size', async () => {
