@@ -125,7 +125,7 @@ def _windows(source: Dataset) -> tuple[tuple[str, Window], ...]:
     function = _FUNCTIONS.get((text(source, "VOILUTFunction") or "").upper(), "LINEAR")
     found = []
     for index, (centre, width) in enumerate(zip(centres, widths, strict=False)):
-        if 0 < width < 1e9 and abs(centre) < 1e9:
+        if 0 < width < 1e12 and abs(centre) < 1e12:
             name = names[index] if index < len(names) and names[index] else str(index + 1)
             found.append((name, Window(centre=centre, width=width, function=function)))
     return tuple(found[:MAX_OFFERED])
