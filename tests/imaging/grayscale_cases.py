@@ -164,13 +164,15 @@ def features() -> Iterator[Case]:
     ):  # fmt: skip
         yield Case(f"window-{centre}-{width}", file_of(grey, WindowCenter=centre, WindowWidth=width))
     for width in ("200", "1400", "5000"):
-        elements = {"WindowCenter": "2000", "WindowWidth": width, "VOILUTFunction": "SIGMOID"}
+        elements: dict[str, Any] = {
+            "WindowCenter": "2000", "WindowWidth": width, "VOILUTFunction": "SIGMOID"
+        }  # fmt: skip
         yield Case(f"sigmoid-{width}", file_of(grey, **elements))
         inverse = file_of(
             grey, photometric="MONOCHROME1", RescaleSlope="2", RescaleIntercept="-2000", **elements
         )
         yield Case(f"sigmoid-{width}-rescaled-inverse", inverse)
-    windows = {
+    windows: dict[str, Any] = {
         "WindowCenter": ["1000", "2000", "3000"],
         "WindowWidth": ["500", "2500", "900"],
         "WindowCenterWidthExplanation": ["HARDER", "NORMAL", "SOFTER"],
@@ -206,7 +208,7 @@ def features() -> Iterator[Case]:
 
 
 def _modality_tables(grey: NDArray[np.int64], dark: NDArray[np.int64]) -> Iterator[Case]:
-    window = {"WindowCenter": "30000", "WindowWidth": "20000"}
+    window: dict[str, Any] = {"WindowCenter": "30000", "WindowWidth": "20000"}
     tables: dict[str, tuple[NDArray[np.int64], bool, Dataset]] = {
         "whole": (grey, False, lut(0, curve(4096, 16), 16)),
         "part": (grey, False, lut(500, curve(2000, 16), 16)),

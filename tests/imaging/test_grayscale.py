@@ -17,12 +17,13 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEGLSLossless, RLELossless
 
 from imaging import grayscale, reader, sandbox
+from imaging.description import Window
 from imaging.errors import DamagedFile, UnsupportedEncoding
 from imaging.pixels import Pixels
 from inference.runtime.study import grey_values
 from tests.imaging.grayscale_cases import COLUMNS, ROWS, curve, file_of, lut, noise
 
-WINDOW = {"WindowCenter": "2000", "WindowWidth": "2400"}
+WINDOW: dict[str, Any] = {"WindowCenter": "2000", "WindowWidth": "2400"}
 
 
 def linear(values: NDArray[Any], centre: float, width: float) -> NDArray[np.float64]:
@@ -55,7 +56,7 @@ def near(shown: NDArray[np.uint8], right: NDArray[Any]) -> bool:
     ],
 )
 def test_padding_is_black_and_in_no_statistic(
-    photometric: str, window: dict[str, str], padding: dict[str, int], signed: bool, tmp_path: Path
+    photometric: str, window: dict[str, Any], padding: dict[str, Any], signed: bool, tmp_path: Path
 ) -> None:
     values = np.clip(noise(12, signed), -1500, 3500)
     values[:, :, 12:] = padding["PixelPaddingValue"]
@@ -77,7 +78,7 @@ def test_padding_is_black_through_any_other_window_too(tmp_path: Path) -> None:
     path = tmp_path / "case.dcm"
     path.write_bytes(data)
     pixels = reader.read(path)
-    assert (pixels.display(grayscale.Window(centre=100, width=200))[:, 12:] == 0).all()
+    assert (pixels.display(Window(centre=100, width=200))[:, 12:] == 0).all()
 
 
 def test_padding_that_a_sender_wrote_with_the_other_sign_is_the_same_value(tmp_path: Path) -> None:
@@ -147,7 +148,7 @@ def test_the_second_window_serves_where_the_first_shows_nothing(tmp_path: Path) 
     [({}, "MONOCHROME2"), ({"RescaleSlope": "-2", "RescaleIntercept": "9"}, "MONOCHROME1")],
 )
 def test_without_a_window_nearly_all_values_are_shown(
-    rescale: dict[str, str], photometric: str, tmp_path: Path
+    rescale: dict[str, Any], photometric: str, tmp_path: Path
 ) -> None:
     values = noise(12, False)
     pixels = read(tmp_path, file_of(values, photometric=photometric, **rescale))
@@ -177,7 +178,7 @@ def group(**macros: dict[str, Any]) -> Dataset:
     return found
 
 
-RESCALE = {"RescaleSlope": "2", "RescaleIntercept": "2000", "RescaleType": "US"}
+RESCALE: dict[str, Any] = {"RescaleSlope": "2", "RescaleIntercept": "2000", "RescaleType": "US"}
 
 
 def test_rescale_and_window_of_the_shared_groups_count_for_every_frame(tmp_path: Path) -> None:
@@ -316,13 +317,14 @@ def test_so_much_that_one_scale_cannot_be_found_is_refused_in_a_sentence(
 def test_models_get_padding_as_black_and_the_right_end_as_bright(tmp_path: Path) -> None:
     values = np.clip(noise(12, False), 100, 3000)
     values[:, :, 12:] = 4095
-    for elements, falls in (
+    kinds: list[tuple[dict[str, Any], bool]] = [
         ({}, False),
         ({"photometric": "MONOCHROME1"}, True),
         ({"RescaleSlope": "-1", "RescaleIntercept": "4095"}, True),
         ({"photometric": "MONOCHROME1", "RescaleSlope": "-1", "RescaleIntercept": "4095"}, False),
         ({"photometric": "MONOCHROME1", "PresentationLUTShape": "IDENTITY"}, False),
-    ):
+    ]
+    for elements, falls in kinds:
         grey = grey_values(read(tmp_path, file_of(values, PixelPaddingValue=4095, **elements))).astype(int)
         assert (grey[:, 12:] == 0).all()
         body = values[0, :, :12]
