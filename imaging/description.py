@@ -213,3 +213,11 @@ class Description(_Frozen):
     facts: ImageFacts = ImageFacts()
     slide: SlideGeometry | None = None
     remarks: tuple[str, ...] = Field(default=(), description="oddities that did not stop the reading")
+
+
+class ObjectDescription(_Frozen):
+    """A file that shows no picture: what its header says, pixels or not."""
+
+    media_type: str = Field(description="application/dicom, application/pdf")
+    header: DicomHeader | None = None
+    has_matrix: bool = Field(default=False, description="the header promises rows and columns of pixels")

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from imaging.description import Description, Photometric, Spacing, Window
+from imaging.description import Description, ObjectDescription, Photometric, Spacing, Window
 from imaging.errors import DamagedFile
 from imaging.grayscale import Display
 from imaging.pixels import Pixels
@@ -90,7 +90,7 @@ OPERATIONS: dict[str, Operation[..., Any]] = {}
 
 
 def operation(function: Callable[P, R]) -> Operation[P, R]:
-    """Declare an operation. Its result is a `Description`, `Pixels`, a `Strip`, bytes or text."""
+    """Declare an operation. Its result is a description, `Pixels`, a `Strip`, bytes or text."""
     declared = Operation(function)
     OPERATIONS[declared.name] = declared
     return declared
@@ -151,6 +151,10 @@ _CARRIERS: dict[Any, _Carrier[Any]] = {
         lambda found: (found.model_dump(mode="json"), None),
         lambda value, _: Description.model_validate(value),
     ),
+    ObjectDescription: _Carrier(
+        lambda found: (found.model_dump(mode="json"), None),
+        lambda value, _: ObjectDescription.model_validate(value),
+    ),
     Pixels: _Carrier(_pack_pixels, _unpack_pixels),
     Strip: _Carrier(lambda strip: (strip.total_rows, strip.values), _unpack_strip),
     bytes: _Carrier(lambda data: (None, data), _unpack_bytes),
@@ -167,6 +171,14 @@ def describe(path: str | Path, *, prove: bool = True, charset: str | None = None
     from imaging import reader
 
     return reader.describe(path, prove=prove, charset=charset)
+
+
+@operation
+def describe_object(path: str | Path) -> ObjectDescription:
+    """See `imaging.objects.describe`: of a file that shows no picture."""
+    from imaging import objects
+
+    return objects.describe(Path(path))
 
 
 @operation

@@ -217,6 +217,7 @@ def start() -> None:
 
 
 describe = SHARED.function(operations.describe)
+describe_object = SHARED.function(operations.describe_object)
 read = SHARED.function(operations.read)
 thumbnail = SHARED.function(operations.thumbnail)
 rendered = SHARED.function(operations.rendered)

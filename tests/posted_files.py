@@ -103,9 +103,11 @@ class Hospital:
 
     def post(self, study: Any = STUDY, files: dict[str, bytes] | None = None, **headers: str) -> Any:
         """POST /api/v1/studies. `study` None leaves the part out, bytes are sent as they are."""
-        body: dict[str, Any] = {
-            "files": [SimpleUploadedFile(name, data) for name, data in (files or {"a.png": png()}).items()]
-        }
+        return self.post_files(study, list((files or {"a.png": png()}).items()), **headers)
+
+    def post_files(self, study: Any, files: list[tuple[str, bytes]], **headers: str) -> Any:
+        """The same with names that may be the same."""
+        body: dict[str, Any] = {"files": [SimpleUploadedFile(name, data) for name, data in files]}
         if study is not None:
             body["study"] = study if isinstance(study, str | bytes) else json.dumps(study)
         return self.client.post("/api/v1/studies", body, headers=headers)

@@ -10,13 +10,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from cad_platform import modalities
 from cad_platform.core.answers import Answer, Box
+from cad_platform.core.errors import FileStatus
 from cad_platform.studies.addresses import ImageUrls
 from cad_platform.studies.post import ModalityCode, trimmed, trimmed_lines
 from inference.contract import AnalysisResult
 
 PlainText = Annotated[str, AfterValidator(trimmed)]
 ReasonableDay = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2999, 12, 31))]
-StudyState = Literal["complete", "analysed", "quarantined"]
+StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
 class PatientAnswer(Answer):
@@ -83,16 +84,6 @@ class ImageAnswer(Answer):
     frame_time_ms: float | None = Field(description="How long a frame of a clip is shown")
     focal_planes: list[float] = Field(description="Of a slide: heights in µm")
     urls: ImageUrls
-
-
-class KeptAsideAnswer(Answer):
-    """A file of the study that is no picture for us: stored, listed, neither shown nor analysed."""
-
-    file: str = Field(description="The file's name as posted")
-    sop_instance_uid: str
-    sop_class_uid: str
-    modality: str
-    reason: str
 
 
 class WindowAnswer(Answer):
@@ -251,6 +242,39 @@ class QuarantinedFileAnswer(Answer):
     received_at: datetime
 
 
+class KeptAsideAnswer(Answer):
+    """A file of the study that is no image here: stored, and neither shown nor analysed."""
+
+    file: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    what: str = Field(description="In words", examples=["structured report"])
+    reason: Literal["no_image", "other_modality"]
+    sha256: str
+    received_at: datetime
+
+
+class ChangeAnswer(Answer):
+    """One value that was put right."""
+
+    field: str
+    file: str
+    old: str
+    new: str
+
+
+class CorrectionAnswer(Answer):
+    """Something that was stored was wrong and was put right, or a withdrawn study came back."""
+
+    kind: Literal["corrected", "brought_back"]
+    version: int = Field(description="Of the study, which it made")
+    changes: list[ChangeAnswer]
+    reason: str
+    at: datetime
+    by: str | None
+
+
 class DifferenceAnswer(Answer):
     """Something in a header is not used as it stands, contradicts something else, or is kept although it is not
     written as the standard asks (`used` is then the same)."""
@@ -268,7 +292,9 @@ class StudySummary(Answer):
     study_instance_uid: str
     url: str
     state: StudyState
-    modality: ModalityCode
+    modality: ModalityCode = Field(description="The one that its report is of")
+    modalities: list[ModalityCode] = Field(description="Of all of its images")
+    version: int = Field(description="One more with every image, correction or return after it was complete")
     accession_number: str
     procedure: str
     priority: Literal["routine", "urgent", "stat"]
@@ -282,13 +308,16 @@ class StudyAnswer(StudySummary):
     """The one composed answer about a study."""
 
     header_differences: list[DifferenceAnswer]
-    modalities: list[str] = Field(description="Of the study's images, the study's own first")
     images: list[ImageAnswer]
-    kept_aside: list[KeptAsideAnswer]
     jobs: list[JobAnswer]
     findings: list[FindingAnswer]
     reports: list[ReportAnswer]
     quarantined_files: list[QuarantinedFileAnswer]
+    kept_aside: list[KeptAsideAnswer]
+    corrections: list[CorrectionAnswer]
+    changed_after_signing: list[Literal["images", "correction"]] = Field(
+        description="What came after the last report was signed, and is not in it"
+    )
 
 
 class StudyPage(Answer):
@@ -304,14 +333,30 @@ class ReceiptImage(Answer):
     url: str
 
 
+class ReceiptFile(Answer):
+    """What became of one file of the post."""
+
+    file: str
+    status: FileStatus = Field(
+        description="stored: an image of the study; kept_aside: stored, and no image here; duplicate: it was there; "
+        "refused: not stored; quarantined: set aside, because its UID is another's"
+    )
+    reason: str = Field(description="Why it is not simply stored; empty where it is")
+    sop_instance_uid: str
+    id: uuid.UUID | None = Field(description="Of the image")
+    url: str | None = Field(description="Of the image")
+
+
 class ReceiptAnswer(Answer):
     """What was stored. It holds no patient data: it is kept for repeated requests."""
 
     study_instance_uid: str
     url: str
     state: StudyState
-    created: bool
-    images: list[ReceiptImage]
+    created: bool = Field(description="Whether the study is new")
+    version: int
+    files: list[ReceiptFile] = Field(description="Every file of the post, in its order")
+    images: list[ReceiptImage] = Field(description="Every image of the study")
     overridden: list[str] = Field(description="Fields in which something else is used than a header says")
 
 

@@ -16,6 +16,7 @@ from cad_platform.api import answers
 from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import (
     analysed,
+    changed_after_signing,
     current_findings,
     current_jobs,
     decision_of,
@@ -27,6 +28,7 @@ from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import slide_of
 from imaging.description import Region
 
@@ -59,9 +61,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
         header_differences=[
             answers.DifferenceAnswer(**difference) for difference in study.header_differences
         ],
-        modalities=list(dict.fromkeys([study.modality, *sorted(image.series.modality for image in images)])),
         images=[_image(request, image) for image in images],
-        kept_aside=[],
         jobs=[
             answers.JobAnswer.model_validate(
                 analyses.job_answer(job, artefact_url, current=job.pk in current)
@@ -86,24 +86,64 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
             )
             for kept in studies.quarantined_files_of(actor, study)
         ],
+        kept_aside=[
+            answers.KeptAsideAnswer(
+                file=kept.file_name,
+                sop_instance_uid=kept.sop_instance_uid,
+                sop_class_uid=kept.sop_class_uid,
+                modality=kept.modality,
+                what=kept.what,
+                reason=cast(Any, kept.reason),
+                sha256=kept.file_id,
+                received_at=kept.received_at,
+            )
+            for kept in studies.kept_aside_of(actor, study)
+        ],
+        corrections=[
+            answers.CorrectionAnswer(
+                kind=cast(Any, each.kind),
+                version=each.version,
+                changes=[answers.ChangeAnswer(**change) for change in each.changes],
+                reason=each.reason,
+                at=each.at,
+                by=each.by.printed_name if each.by else None,
+            )
+            for each in studies.corrections_of(actor, study)
+        ],
+        changed_after_signing=cast(Any, changed_after_signing(study)),
     )
 
 
-def receipt(request: Request, actor: Actor, study: Study, *, created: bool) -> answers.ReceiptAnswer:
+def receipt(request: Request, actor: Actor, receipt: Receipt) -> answers.ReceiptAnswer:
     """What the sender of a study is told. It names no patient, because it is kept for repeated requests."""
+    study = receipt.study
+    images = {image.pk: image for image in studies.received_images(actor, study)}
+    urls = {key: image_urls(image, request.build_absolute_uri).metadata for key, image in images.items()}
     return answers.ReceiptAnswer(
         study_instance_uid=study.study_instance_uid,
         url=study_url(request, study),
         state=_state(study, done=study.pk in analysed([study])),
-        created=created,
+        created=receipt.created,
+        version=study.version,
+        files=[
+            answers.ReceiptFile(
+                file=each.file,
+                status=each.status,
+                reason=each.reason,
+                sop_instance_uid=each.sop_instance_uid,
+                id=each.image,
+                url=urls.get(each.image) if each.image else None,
+            )
+            for each in receipt.files
+        ],
         images=[
             answers.ReceiptImage(
                 id=image.pk,
                 file=image.file_name,
                 sop_instance_uid=image.sop_instance_uid,
-                url=image_urls(image, request.build_absolute_uri).metadata,
+                url=urls[image.pk],
             )
-            for image in studies.received_images(actor, study)
+            for image in images.values()
         ],
         overridden=changed_fields(study.header_differences),
     )
@@ -129,6 +169,8 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
         "url": study_url(request, study),
         "state": _state(study, done=done),
         "modality": study.modality,
+        "modalities": study.modalities or [study.modality],
+        "version": study.version,
         "accession_number": study.accession_number,
         "procedure": study.procedure,
         "priority": study.priority,

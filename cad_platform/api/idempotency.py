@@ -16,7 +16,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import ApiToken
 from cad_platform.api.models import IdempotentAnswer
 from cad_platform.core.errors import Conflict, FieldError, Invalid
-from cad_platform.studies.receiving import PostedFile
+from cad_platform.studies.describing import PostedFile
 
 KEPT_FOR = timedelta(days=7)
 
@@ -38,7 +38,9 @@ class Key:
                 errors=(FieldError("1 to 255 printable characters.", "Idempotency-Key"),),
             )
         digest = hashlib.sha256(_canonical(study))
-        for file in sorted(files, key=lambda file: (file.name, file.sha256)):
+        # Where two have one name, the study part may tell them apart by their order.
+        named_once = len({file.name for file in files}) == len(files)
+        for file in sorted(files, key=lambda file: (file.name, file.sha256)) if named_once else files:
             digest.update(f"\0{file.name}\0{file.sha256}".encode())
         return cls(token, key, digest.hexdigest())
 

@@ -69,9 +69,12 @@ class Studies(ApiView):
     )
     def post(self, request: Request) -> Response:
         """One part `study` (JSON, may be left out where DICOM headers say everything) and any number of parts
-        `files`: DICOM Part 10, PNG, JPEG, TIFF, PGM or a whole-slide file. All are accepted or none.
+        `files`: DICOM Part 10, PNG, JPEG, TIFF, PGM or a whole-slide file. Each file is answered by itself in `files`;
+        what is no image here (reports, presentation states, other modalities) is kept aside.
 
-        201: stored. 200: the same was stored before. What the study part says overrides the headers."""
+        201: something new was stored. 200: nothing was new. A study may come in several posts: those of one study UID
+        add to each other. What the study part says overrides the headers; where it says something else than is stored,
+        it must say that it is a `correction`."""
         actor = actor_of(request)
         require(actor, "study.receive")
         _let_go_of_the_database(request._request)
@@ -108,10 +111,10 @@ class Studies(ApiView):
 
     @staticmethod
     def _answer(request: Request, actor: Actor, receipt: services.Receipt) -> Response:
-        body = composition.receipt(request, actor, receipt.study, created=receipt.created)
+        body = composition.receipt(request, actor, receipt)
         return Response(
             body.as_json(),
-            status=201 if receipt.created else 200,
+            status=201 if receipt.stored_something else 200,
             headers={"Location": body.url},
         )
 
@@ -185,6 +188,44 @@ class StudyDetail(ApiView):
             shown = {str(job.id): job.state for job in body.jobs if job.current}
             reading.show_study(actor, study, shown, findings=len(body.findings))
         return Response(body.as_json(), headers={"ETag": tag})
+
+
+class StudyComplete(ApiView):
+    @extend_schema(
+        operation_id="complete_study",
+        summary="Say that a study is complete",
+        parameters=[schema.STUDY_UID],
+        request=None,
+        responses={200: answers.StudySummary, **schema.problems(401, 403, 404, 409, 429, 503)},
+    )
+    def post(self, request: Request, uid: str) -> Response:
+        """Nothing more of it comes, and it is analysed now. Otherwise a study that was posted with `"complete": false`,
+        or to which something was added, is complete when nothing has come for a while."""
+        actor = actor_of(request)
+        with transaction.atomic():
+            study = services.complete(actor, selectors.study_to_complete(actor, uid))
+            (body,) = composition.summaries(request, [study])
+        return Response(body.as_json())
+
+
+class StudyBringBack(ApiView):
+    @extend_schema(
+        operation_id="bring_back_study",
+        summary="Bring a withdrawn study back",
+        parameters=[schema.STUDY_UID],
+        request=answers.WithdrawRequest,
+        responses={200: answers.StudyAnswer, **schema.problems(400, 401, 403, 404, 409, 422, 429, 503)},
+    )
+    def post(self, request: Request, uid: str) -> Response:
+        """For clinicians with a session. It counts again, as a new version; posting its files again does the same."""
+        actor = actor_of(request)
+        study = selectors.study_by_uid(actor, uid)
+        require(actor, "study.withdraw", study)
+        reason = parse_model(answers.WithdrawRequest, json_of(request)).reason
+        with transaction.atomic():
+            back = services.bring_back(actor, study, reason)
+            body = composition.compose(request, actor, back)
+        return Response(body.as_json())
 
 
 class StudyWithdraw(ApiView):

@@ -24,8 +24,8 @@ from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParser, MultiPartParserError
 
 from cad_platform.core.errors import FieldError, Invalid, PayloadTooLarge, UnsupportedMedia
+from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.objects import disk_errors
-from cad_platform.studies.receiving import PostedFile
 from cad_platform.studies.typed_text import has_controls
 
 #: What is read, hashed and written at a time.

@@ -3,7 +3,9 @@ to pages (`web.middleware`) and to the outcome of a job."""
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
+from typing import Literal
 
 
 def gettext_noop(message: str) -> str:
@@ -20,17 +22,42 @@ class FieldError:
     file: str = ""
 
 
+FileStatus = Literal["stored", "kept_aside", "duplicate", "refused", "quarantined"]
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of one file that was sent: stored as an image, kept aside since it shows none, there already,
+    refused, or set aside in quarantine. `reason` says why it is not simply stored; `image` is the image's id where
+    there is one."""
+
+    file: str
+    status: FileStatus
+    reason: str = ""
+    sop_instance_uid: str = ""
+    image: uuid.UUID | None = None
+
+
 class PlatformError(Exception):
-    """A refusal. `detail` is shown to people; it never holds patient data."""
+    """A refusal. `detail` is shown to people; it never holds patient data. `files` says what became of each file,
+    where files were sent."""
 
     status = 400
     code = "bad_request"
     title = gettext_noop("The request cannot be carried out")
 
-    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), code: str = "") -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        errors: tuple[FieldError, ...] = (),
+        code: str = "",
+        files: tuple[FileOutcome, ...] = (),
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = errors
+        self.files = files
         if code:
             self.code = code
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from cad_platform.core.answers import Answer
-from cad_platform.core.errors import FieldError, PlatformError
+from cad_platform.core.errors import FieldError, FileStatus, PlatformError
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -21,6 +21,15 @@ class ProblemField(Answer):
     file: str | None = Field(None, examples=["right-mlo.dcm"])
 
 
+class ProblemFile(Answer):
+    """What became of one file of the post."""
+
+    file: str
+    status: FileStatus
+    reason: str | None = None
+    sop_instance_uid: str | None = None
+
+
 class Problem(Answer):
     """Problem details (RFC 9457)."""
 
@@ -29,6 +38,7 @@ class Problem(Answer):
     status: int
     detail: str
     errors: list[ProblemField] = []
+    files: list[ProblemFile] | None = Field(None, description="Every file of a post, in its order")
     request_id: str | None = Field(None, description="Stands in the server's log beside what happened")
 
 
@@ -47,5 +57,15 @@ def as_problem(problem: PlatformError, request_id: str | None = None) -> dict[st
         status=problem.status,
         detail=str(problem.detail),
         errors=problem_fields(problem.errors),
+        files=[
+            ProblemFile(
+                file=outcome.file,
+                status=outcome.status,
+                reason=outcome.reason or None,
+                sop_instance_uid=outcome.sop_instance_uid or None,
+            )
+            for outcome in problem.files
+        ]
+        or None,
         request_id=request_id,
     ).model_dump(exclude_none=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+from collections.abc import Iterable
 
 from cad_platform.modalities.modality import Modality, Words
 from cad_platform.modalities.other_objects import OTHER_SOP_CLASSES
@@ -39,6 +40,12 @@ def registered() -> tuple[Modality, ...]:
 def codes() -> tuple[str, ...]:
     """Their codes, in the order of lists."""
     return tuple(modality.code for modality in registered())
+
+
+def in_order(some: Iterable[str]) -> list[str]:
+    """Registered codes in the order of lists; others are left out."""
+    wanted = set(some)
+    return [code for code in codes() if code in wanted]
 
 
 def choices() -> list[tuple[str, Words]]:

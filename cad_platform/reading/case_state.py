@@ -39,7 +39,7 @@ from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.report_standing import standing_of
 from cad_platform.registry.routing import has_model, is_routed
-from cad_platform.studies.models import Study
+from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import lock_study
 
 #: Verdicts by which a reader has made a model's mark his own; it outlives the result that it came from.
@@ -196,6 +196,19 @@ def analysed(studies: Iterable[Study]) -> set[uuid.UUID]:
     """The keys of those studies that are analysed."""
     found = filter_analysed(Study.objects.filter(pk__in=[study.pk for study in studies]))
     return set(found.values_list("pk", flat=True))
+
+
+def changed_after_signing(study: Study) -> list[str]:
+    """What came after the latest report was signed and is not in it: `images`, `correction`, or both."""
+    standing = standing_of(study)
+    if standing is None or standing.signed_at is None:
+        return []
+    if study.changed_at is None or study.changed_at <= standing.signed_at:
+        return []
+    late = Instance.objects.filter(series__study=study, received_at__gt=standing.signed_at)
+    corrected = study.corrections.filter(at__gt=standing.signed_at)
+    found = (("images", late), ("correction", corrected))
+    return [name for name, rows in found if rows.exists()]
 
 
 # --- may it be changed -----------------------------------------------------------------------------------

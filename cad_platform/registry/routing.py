@@ -1,10 +1,13 @@
 """Which versions of the models run for a study, and which of them count: the one place that says so.
 
-For now that is the default version of every model of the study's modality, for every site and patient alike. Jobs
-keep the version that they were made for; whether a job's version is still routed is asked here too.
+For now that is the default version of every model of the study's modalities, each for its own images, for every site
+and patient alike. Jobs keep the version that they were made for; whether a job's version is still routed is asked here
+too.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -19,13 +22,13 @@ ROUTED_TOPIC = "model.routed"
 def route(study: Study) -> list[ModelVersion]:
     """The versions that analyse this study now, by name, without their long texts. Their results are the ones that
     count."""
-    return list(routed_versions(study.modality).defer("card", "metrics"))
+    return list(routed_versions(study.modalities or [study.modality]).defer("card", "metrics"))
 
 
-def routed_versions(modality: str | None = None) -> QuerySet[ModelVersion]:
-    """The versions that analyse studies of a modality (of any where None), by name."""
+def routed_versions(of: Collection[str] | None = None) -> QuerySet[ModelVersion]:
+    """The versions that analyse images of some modalities (of any where None), by name."""
     found = ModelVersion.objects.filter(is_routed()).order_by("name")
-    return found if modality is None else found.filter(modality=modality)
+    return found if of is None else found.filter(modality__in=of)
 
 
 def standby_versions() -> QuerySet[ModelVersion]:

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 from django.core import checks
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import PlatformApp
+from cad_platform.core.declarations import Loop, PlatformApp
 
 
 class StudiesConfig(PlatformApp):
@@ -10,6 +14,10 @@ class StudiesConfig(PlatformApp):
     audit_actions = {
         "image.download": _("Downloaded an image file"),
         "image.view": _("Looked at an image"),
+        "study.add": _("Received more of the study"),
+        "study.bring_back": _("Brought the study back"),
+        "study.complete": _("Said that the study is complete"),
+        "study.correct": _("Corrected the study"),
         "study.quarantine": _("Set a file of the study aside"),
         "study.receive": _("Received the study"),
         "study.receive_again": _("Received the same study again"),
@@ -24,3 +32,8 @@ class StudiesConfig(PlatformApp):
 
         # Once the models have spoken: before that the workers are theirs.
         outbox.subscribe("analysis.ended", "studies.prepare_images")
+
+    def loops(self) -> Iterable[Loop]:
+        from cad_platform.studies import services
+
+        return (Loop("studies that are still arriving", services.complete_quiet),)

@@ -37,6 +37,7 @@ class Study(models.Model):
     database_rights = DatabaseRights.UPDATABLE
 
     class State(models.TextChoices):
+        RECEIVING = "receiving", _("Still arriving")
         COMPLETE = "complete", _("Complete")
         QUARANTINED = "quarantined", _("Quarantined")
 
@@ -58,12 +59,27 @@ class Study(models.Model):
     )
     study_instance_uid = models.CharField(max_length=64)
     accession_number = models.CharField(max_length=256, blank=True)
-    modality = models.CharField(max_length=16, help_text="code of a registered modality")
+    modality = models.CharField(
+        max_length=16,
+        help_text="code of a registered modality: the first of the study's, which its report is of",
+    )
+    modalities = models.JSONField(default=list, help_text="codes of all of its images' modalities, in order")
     procedure = models.CharField(max_length=200, blank=True)
     priority = models.CharField(max_length=10, choices=Priority, default=Priority.ROUTINE)
     study_date = models.DateField(null=True)
     state = models.CharField(max_length=12, choices=State)
-    content_hash = models.CharField(max_length=64, blank=True, help_text="over the sorted file hashes")
+    content_hash = models.CharField(
+        max_length=64, blank=True, help_text="over the sorted file hashes and the number of corrections"
+    )
+    version = models.PositiveIntegerField(
+        default=1, help_text="one more with every change after it was complete"
+    )
+    changed_at = models.DateTimeField(
+        null=True, help_text="when images were last added, or something corrected, after it was complete"
+    )
+    quiet_at = models.DateTimeField(
+        null=True, help_text="when a study that is still arriving is complete if nothing more comes"
+    )
     header_differences = models.JSONField(
         default=list, help_text="where the post overrode a header: file, field, header, used"
     )
@@ -96,6 +112,9 @@ class Study(models.Model):
         indexes = [
             models.Index(fields=["site", "-received_at"], name="study_site_received"),
             models.Index(fields=["site", "accession_number"], name="study_accession"),
+            models.Index(
+                fields=["quiet_at"], condition=models.Q(state="receiving"), name="study_still_arriving"
+            ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
 
@@ -113,7 +132,9 @@ class Series(models.Model):
     class Meta:
         verbose_name_plural = "series"
         constraints = [
-            models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_unique_in_study"),
+            models.UniqueConstraint(
+                fields=["study", "series_instance_uid", "modality"], name="series_unique_in_study"
+            ),
         ]
 
 
@@ -134,6 +155,9 @@ class Instance(models.Model):
     sop_instance_uid = models.CharField(max_length=64)
     sop_instance_uid_minted = models.BooleanField(default=False, help_text="the file brought none")
     active = models.BooleanField(default=True, help_text="false once its study was withdrawn")
+    received_at = models.DateTimeField(
+        null=True, default=timezone.now, help_text="none of those that came before it was kept"
+    )
     sop_class_uid = models.CharField(max_length=64, blank=True)
     number = models.IntegerField(default=1)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -218,4 +242,60 @@ class QuarantinedFile(models.Model):
             models.UniqueConstraint(
                 fields=["site", "sop_instance_uid", "file"], name="quarantined_once_in_site"
             ),
+        ]
+
+
+class KeptAside(models.Model):
+    """A file of a study that is no image here: a report, a presentation state, raw data, another modality's image. It
+    is neither shown nor analysed, and changes nothing of what is."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="kept_aside")
+    sop_instance_uid = models.CharField(max_length=64, blank=True)
+    sop_class_uid = models.CharField(max_length=64, blank=True)
+    modality = models.CharField(max_length=16, blank=True)
+    what = models.CharField(max_length=100, help_text="in words")
+    reason = models.CharField(max_length=40, help_text="a word for programs: no_image, other_modality")
+    file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="+")
+    file_name = models.CharField(max_length=255, help_text="as posted")
+    received_at = models.DateTimeField(default=timezone.now)
+    received_from = models.ForeignKey("accounts.ApiToken", null=True, on_delete=models.PROTECT)
+
+    class Meta:
+        verbose_name_plural = "files kept aside"
+        ordering = ["received_at", "id"]
+        constraints = [
+            models.UniqueConstraint(fields=["study", "file"], name="kept_aside_once_in_study"),
+        ]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+
+class StudyCorrection(models.Model):
+    """Something that was stored of a study was wrong and was put right, or a withdrawn study came back: appended, never
+    changed."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    class Kind(models.TextChoices):
+        CORRECTED = "corrected", _("Corrected")
+        BROUGHT_BACK = "brought_back", _("Brought back")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="corrections")
+    kind = models.CharField(max_length=12, choices=Kind)
+    version = models.PositiveIntegerField(help_text="of the study, which it made")
+    changes = models.JSONField(help_text="list of {field, file, old, new}")
+    reason = models.TextField()
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    received_from = models.ForeignKey(
+        "accounts.ApiToken", null=True, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        ordering = ["at", "id"]
+        triggers = [
+            pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete),
         ]

@@ -104,9 +104,14 @@ class PatientPart(_Part):
 
 
 class ImagePart(_Part):
-    """What the hospital knows of one file."""
+    """What the hospital knows of one file, which it names, or counts where two files have one name."""
 
-    file: Annotated[str, Field(min_length=1, max_length=255, description="The file's name in this post")]
+    file: (
+        Annotated[str, Field(min_length=1, max_length=255, description="The file's name in this post")] | None
+    ) = None
+    index: (
+        Annotated[int, Field(ge=0, lt=10_000, description="The file's place in this post, from 0")] | None
+    ) = None
     laterality: Annotated[Literal["L", "R"], BeforeValidator(_upper)] | None = None
     view: (
         Annotated[
@@ -121,6 +126,16 @@ class ImagePart(_Part):
     ) = None
 
 
+class CorrectionPart(_Part):
+    """Says that what this post tells of a stored study is right, and what is stored is wrong."""
+
+    reason: Annotated[
+        str,
+        AfterValidator(trimmed_lines),
+        Field(min_length=1, max_length=2000, description="Why; readers see it"),
+    ]
+
+
 class StudyPost(_Part):
     """Everything is optional: what is left out comes from the files' headers."""
 
@@ -130,6 +145,12 @@ class StudyPost(_Part):
     procedure: _text(200) = ""  # type: ignore[valid-type]
     priority: Annotated[Literal["routine", "urgent", "stat"], BeforeValidator(_lower)] = "routine"
     study_instance_uid: Annotated[str, AfterValidator(_uid)] | None = None
+    complete: bool = Field(
+        True, description="false: more of the study follows; it is analysed when it is complete"
+    )
+    correction: CorrectionPart | None = Field(
+        None, description="Needed where side, view, spacing, patient or a field of a stored study changes"
+    )
     images: tuple[ImagePart, ...] = Field((), max_length=2000)
 
 

@@ -6,43 +6,20 @@ it is silent the headers speak, and must agree.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 
 from cad_platform import modalities
-from cad_platform.core.errors import (
-    FieldError,
-    Invalid,
-    PayloadTooLarge,
-    PlatformError,
-    Unavailable,
-    UnsupportedMedia,
-)
+from cad_platform.core.errors import FieldError, FileOutcome, Invalid
 from cad_platform.patients.person_name import same_name
 from cad_platform.patients.services import Demographics
-from cad_platform.studies import identity
+from cad_platform.studies import identity, kept_aside
+from cad_platform.studies.describing import Found, NoImage, PostedFile, describe_each, refusal
 from cad_platform.studies.post import ImagePart, StudyPost
-from imaging import sandbox
-from imaging.description import Description, DicomHeader, ImageFacts, is_isotropic
-from imaging.errors import DecoderUnavailable, ImagingError, NotAnImage, TooLarge, UnsupportedEncoding
-
-#: Files of one post that are decoded at a time; the sandbox bounds them over all posts.
-_DECODERS = 2
-
-
-@dataclass(frozen=True)
-class PostedFile:
-    """A file as it was received: complete on disk in `path`, hashed while it was written."""
-
-    name: str
-    path: Path
-    sha256: str
-    size: int
+from imaging.description import Description, DicomHeader, ImageFacts, ObjectDescription, is_isotropic
+from imaging.errors import ImagingError
 
 
 @dataclass(frozen=True)
@@ -50,7 +27,12 @@ class ReceivedImage:
     """One file with what it is and what it is called from now on."""
 
     file: PostedFile
+    place: int
+    """In the post, from 0."""
+    part: ImagePart
+    """What the study part says of it."""
     description: Description
+    modality: str
     sop_instance_uid: str
     minted: bool
     series_instance_uid: str
@@ -66,27 +48,41 @@ class ReceivedImage:
 
 
 @dataclass(frozen=True)
-class ReceivedStudy:
-    """A post in which everything agrees."""
+class ReceivedObject:
+    """One file that is no image here, and what it is called; `reason` is a word for programs."""
 
+    file: PostedFile
+    place: int
+    media_type: str
+    header: DicomHeader
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReceivedStudy:
+    """A post in which everything agrees: its images, what is kept aside, and the files that cannot be taken."""
+
+    post: StudyPost
+    files: tuple[PostedFile, ...]
     patient_id: str
     demographics: Demographics
     accession_number: str
-    modality: str
     procedure: str
     priority: str
     study_instance_uid: str
     uid_given: bool
     study_date: date | None
     images: tuple[ReceivedImage, ...]
+    objects: tuple[ReceivedObject, ...]
+    refused: dict[int, ImagingError]
+    """By place: damaged, unknown, or of another study."""
     differences: tuple[dict[str, str], ...]
 
     @property
-    def content_hash(self) -> str:
-        """Over the sorted file hashes: the same files are the same content, whatever their names."""
-        return hashlib.sha256(
-            "\n".join(sorted(image.file.sha256 for image in self.images)).encode()
-        ).hexdigest()
+    def modalities(self) -> list[str]:
+        """Of its images, in the order of lists."""
+        return modalities.in_order({image.modality for image in self.images})
 
 
 def mint_uid() -> str:
@@ -102,78 +98,71 @@ def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
     post
         What the sender says; it overrides the headers.
     files
-        Complete on disk.
+        Complete on disk. Two may have the same name.
 
     Raises
     ------
     UnsupportedMedia
-        A file is no image that is read here (415).
+        No file can be taken, and the first is no image that is read here (415).
     PayloadTooLarge
-        A file decodes to more than one image may have (413).
+        No file can be taken, and the first decodes to more than one image may have (413).
     Invalid
-        Anything else is wrong with a file or a field; each is named (422).
+        No file can be taken, or something is wrong with a field, or the files that can be taken contradict each
+        other; each is named (422).
     Unavailable
         The decoders are busy or away (503).
     """
-    _check_names(post, files)
-    descriptions = _describe(files)
-    return _Merge(post, list(zip(files, descriptions, strict=True))).result()
+    parts = _parts(post, files)
+    found = describe_each(files)
+    refused = {place: each for place, each in enumerate(found) if isinstance(each, ImagingError)}
+    if len(refused) == len(files):
+        raise refusal(
+            [outcome_of_refusal(file, refused[place]) for place, file in enumerate(files)],
+            [(file, refused[place]) for place, file in enumerate(files)],
+        )
+    return _Merge(post, tuple(files), parts, found, refused=refused).result()
 
 
-def _check_names(post: StudyPost, files: Sequence[PostedFile]) -> None:
+def outcome_of_refusal(file: PostedFile, error: ImagingError) -> FileOutcome:
+    return FileOutcome(file.name, "refused", error.reason)
+
+
+def _parts(post: StudyPost, files: Sequence[PostedFile]) -> dict[int, ImagePart]:
+    """What the study part says of each file, by the file's place.
+
+    Raises
+    ------
+    Invalid
+        There is no file, or a part that means none of them, or several, or one that another part means too.
+    """
     if not files:
         raise Invalid("The post has no file.", errors=(FieldError("At least one file is needed.", "files"),))
-    names = [file.name for file in files]
-    errors = [
-        FieldError("Two files of the post have this name.", "files", name)
-        for name in sorted({name for name in names if names.count(name) > 1})
-    ]
-    described: set[str] = set()
-    for number, image in enumerate(post.images):
-        where = f"study.images[{number}].file"
-        if image.file not in names:
-            errors.append(FieldError("The post has no file of this name.", where, image.file))
-        elif image.file in described:
-            errors.append(FieldError("This file is described twice.", where, image.file))
-        described.add(image.file)
+    parts: dict[int, ImagePart] = {}
+    errors: list[FieldError] = []
+    for number, part in enumerate(post.images):
+        meant = [
+            place
+            for place, file in enumerate(files)
+            if part.file in (None, file.name) and part.index in (None, place)
+        ]
+        why, where = "", "file"
+        if part.file is None and part.index is None:
+            why = "Say which file is meant: `file` or `index`."
+        elif not meant:
+            why, where = "The post has no such file.", "index"
+            if part.file is not None and part.index is None:
+                why, where = "The post has no file of this name.", "file"
+        elif len(meant) > 1:
+            why = "Two files of the post have this name: say by `index` which is meant."
+        elif meant[0] in parts:
+            why = "This file is described twice."
+        if why:
+            errors.append(FieldError(why, f"study.images[{number}].{where}", part.file or ""))
+        else:
+            parts[meant[0]] = part
     if errors:
         raise Invalid("The files and the study part do not match.", errors=tuple(errors))
-
-
-def _describe(files: Sequence[PostedFile]) -> list[Description]:
-    """What every file is, its pixels decoded once. One answer names all that is wrong."""
-    with ThreadPoolExecutor(max_workers=min(len(files), _DECODERS)) as decoders:
-        outcomes = list(decoders.map(_describe_one, files))
-    failures = [
-        (file, outcome)
-        for file, outcome in zip(files, outcomes, strict=True)
-        if isinstance(outcome, ImagingError)
-    ]
-    if failures:
-        raise _refusal(failures)
-    return [outcome for outcome in outcomes if isinstance(outcome, Description)]
-
-
-def _describe_one(file: PostedFile) -> Description | ImagingError:
-    if not file.size:
-        return NotAnImage("The file is empty.")
-    try:
-        return sandbox.describe(file.path)
-    except DecoderUnavailable as error:
-        raise Unavailable("The decoders are busy or away. Nothing was stored; please try again.") from error
-    except ImagingError as error:
-        return error
-
-
-def _refusal(failures: Sequence[tuple[PostedFile, ImagingError]]) -> PlatformError:
-    errors = tuple(FieldError(error.reason, "files", file.name) for file, error in failures)
-    first = failures[0][1]
-    sentence = f"{len(errors)} of the files cannot be accepted; nothing was stored."
-    if isinstance(first, TooLarge):
-        return PayloadTooLarge(sentence, errors=errors, code=first.code)
-    if isinstance(first, NotAnImage | UnsupportedEncoding):
-        return UnsupportedMedia(sentence, errors=errors, code=first.code)
-    return Invalid(sentence, errors=errors, code=first.code)
+    return parts
 
 
 @dataclass
@@ -181,12 +170,23 @@ class _Merge:
     """The post over the headers, with the differences that it overrode and the errors that it found."""
 
     post: StudyPost
-    files: list[tuple[PostedFile, Description]]
+    posted: tuple[PostedFile, ...]
+    parts: dict[int, ImagePart]
+    found: list[Found]
+    refused: dict[int, ImagingError]
     differences: list[dict[str, str]] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
+    #: Those whose headers must agree: the images, or where there is none, what is kept aside.
+    files: list[tuple[PostedFile, Description | ObjectDescription]] = field(default_factory=list)
 
     def result(self) -> ReceivedStudy:
         post = self.post
+        modality_of = self._modalities()
+        self.files = [
+            (self.posted[place], each)
+            for place, each in enumerate(self.found)
+            if place in modality_of and isinstance(each, Description)
+        ] or [(self.posted[place], each) for place, each, _, _ in self._no_images(modality_of)]
         patient_id = self._agreed_value("patient.id", post.patient.id, lambda header: header.patient_id)
         if not patient_id and not self.errors:
             self._add_error(
@@ -226,9 +226,8 @@ class _Merge:
         procedure = self._agreed_value(
             "procedure", post.procedure, lambda header: header.study_description, lenient=True
         )
-        modality = self._modality()
         dates = sorted(h.study_date for h in self._headers() if h.study_date)
-        images = self._images()
+        images = self._images(modality_of)
         if self.errors:
             raise Invalid("The post contradicts itself; nothing was stored.", errors=tuple(self.errors))
         study_uid_used = study_uid or mint_uid()
@@ -240,16 +239,19 @@ class _Merge:
             }
             self.differences += identity.sent_otherwise(image.file.name, image.header, minted)
         return ReceivedStudy(
+            post=post,
+            files=self.posted,
             patient_id=patient_id,
             demographics=Demographics(name, date.fromisoformat(born) if born else None, sex),
             accession_number=accession,
-            modality=modality,
             procedure=procedure[:200],
             priority=post.priority,
             study_instance_uid=study_uid_used,
             uid_given=bool(study_uid),
             study_date=date.fromisoformat(dates[0]) if dates else None,
             images=tuple(images),
+            objects=tuple(self._objects(modality_of, patient_id, study_uid)),
+            refused=self.refused,
             differences=tuple(identity.without_repeats(self.differences)),
         )
 
@@ -302,58 +304,106 @@ class _Merge:
                 self._note_difference(file, name, value, used)
         return used
 
-    def _modality(self) -> str:
-        """What kind of study it is: as posted, as the headers say, or as the kind of file tells."""
-        modality: str = self.post.modality or ""
-        for file, description in self.files:
+    def _modalities(self) -> dict[int, str]:
+        """What kind of image each file is, by its place: as its kind or SOP class tells, as posted, or as its header
+        says. A file that is no image here has none."""
+        posted = self.post.modality or ""
+        told: dict[int, str] = {}
+        certain_of: dict[int, str] = {}
+        silent: list[int] = []
+        for place, description in enumerate(self.found):
+            if not isinstance(description, Description):
+                continue
             header = description.header or DicomHeader()
             by_kind = modalities.of_file_kind(description.kind)
             certain = by_kind or modalities.of_sop_class(header.sop_class_uid or "")
             stated = by_kind or header.modality or ""
-            if not modality and modalities.is_registered(stated):
-                modality = stated
-            elif not modality and stated:
+            if certain:
+                certain_of[place] = certain
+            code = certain or posted or stated
+            if not code:
+                silent.append(place)
+            elif kept_aside.is_read_here(code):
+                told[place] = code
+                if not certain and stated and stated != code:
+                    self._note_difference(self.posted[place], "modality", stated, code)
+        # What says nothing of itself is of the kind that the others are.
+        first = modalities.in_order(set(told.values()))[:1]
+        for place in silent:
+            if first:
+                told[place] = first[0]
+        if posted and posted not in told.values():
+            for place, certain in certain_of.items():
                 self._add_error(
-                    "study.modality", f"The modality {stated} is not one of {_listed('and')}.", file.name
+                    "study.modality", f"The file is {certain}, the study {posted}.", self.posted[place].name
                 )
-                return ""
-            if certain and modality and certain != modality:
-                self._add_error("study.modality", f"The file is {certain}, the study {modality}.", file.name)
-            elif modality and description.kind not in modalities.get(modality).file_kinds:
+        for place, code in list(told.items()):
+            description = self.found[place]
+            assert isinstance(description, Description)
+            if description.kind not in modalities.get(code).file_kinds:
                 self._add_error(
-                    "study.modality", f"A study of {modality} holds no {description.kind}.", file.name
+                    "study.modality",
+                    f"A study of {code} holds no {description.kind}.",
+                    self.posted[place].name,
                 )
-            elif stated and modality and stated != modality:
-                if self.post.modality:
-                    self._note_difference(file, "modality", stated, modality)
-                else:
-                    self._add_error(
-                        "study.modality", f"The file is {stated}, another is {modality}.", file.name
-                    )
-        if not modality and not self.errors:
+        if silent and not first:
             self._add_error("study.modality", f"Neither the study part nor a header says {_listed('or')}.")
-        return modality
+        return told
 
-    def _images(self) -> list[ReceivedImage]:
-        parts = {part.file: part for part in self.post.images}
+    def _no_images(
+        self, modality_of: dict[int, str]
+    ) -> Iterator[tuple[int, Description | ObjectDescription, str, str]]:
+        """Place, description, what it is called and the word for it, of every file that is no image here."""
+        for place, found in enumerate(self.found):
+            if isinstance(found, NoImage):
+                yield place, found.description, found.what, "no_image"
+            elif isinstance(found, Description) and place not in modality_of:
+                header = found.header or DicomHeader()
+                known = kept_aside.object_name(header.sop_class_uid or "")
+                if known:
+                    yield place, found, known, "no_image"
+                else:
+                    yield place, found, kept_aside.other_image(header.modality or ""), "other_modality"
+
+    def _objects(
+        self, modality_of: dict[int, str], patient_id: str, study_uid: str
+    ) -> Iterator[ReceivedObject]:
+        """Those that belong to the study; one that says that it belongs elsewhere is refused alone."""
+        for place, found, what, reason in self._no_images(modality_of):
+            header = found.header or DicomHeader()
+            elsewhere = ""
+            if not self.post.patient.id and header.patient_id and header.patient_id != patient_id:
+                elsewhere = "The file is of another patient than the study's images."
+            elif (
+                not self.post.study_instance_uid
+                and header.study_instance_uid
+                and study_uid
+                and header.study_instance_uid != study_uid
+            ):
+                elsewhere = "The file belongs to another study than the images."
+            if elsewhere:
+                self.refused[place] = ImagingError(elsewhere, code="other_study")
+            else:
+                yield ReceivedObject(self.posted[place], place, found.media_type, header, what, reason)
+
+    def _images(self, modality_of: dict[int, str]) -> list[ReceivedImage]:
         plain_series = mint_uid()
         images: list[ReceivedImage] = []
-        by_uid: dict[str, PostedFile] = {}
-        for file, description in self.files:
+        for place, modality in sorted(modality_of.items()):
+            file, description = self.posted[place], self.found[place]
+            assert isinstance(description, Description)
             header = description.header or DicomHeader()
             uid = header.sop_instance_uid or ""
-            if uid and uid in by_uid:
-                self._add_error(
-                    "files", f"The file has the SOP Instance UID of {by_uid[uid].name}.", file.name
-                )
-            by_uid[uid] = file
             series = header.series_instance_uid or ""
-            part = parts.get(file.name, ImagePart(file=file.name))
+            part = self.parts.get(place, ImagePart())
             facts, source = self._scale(file, description, part)
             images.append(
                 ReceivedImage(
                     file=file,
+                    place=place,
+                    part=part,
                     description=description,
+                    modality=modality,
                     sop_instance_uid=uid or mint_uid(),
                     minted=not uid,
                     series_instance_uid=series or plain_series,

@@ -14,7 +14,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.patients.selectors import named
 from cad_platform.studies import slides
-from cad_platform.studies.models import Instance, QuarantinedFile, Study
+from cad_platform.studies.models import Instance, KeptAside, QuarantinedFile, Study, StudyCorrection
 from imaging.identity import is_uid, without_padding
 
 
@@ -36,6 +36,16 @@ def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
         The role or token may not read studies.
     """
     require(actor, "study.view")
+    return _by_uid(actor, study_instance_uid)
+
+
+def study_to_complete(actor: Actor, study_instance_uid: str) -> Study:
+    """The same for who sends studies, and may not be allowed to read them."""
+    require(actor, "study.receive")
+    return _by_uid(actor, study_instance_uid)
+
+
+def _by_uid(actor: Actor, study_instance_uid: str) -> Study:
     assert actor.site_id is not None
     # Whatever stands in an address: NUL, for one, is no question to ask a database.
     uid = without_padding(study_instance_uid)
@@ -94,6 +104,18 @@ def quarantined_files_of(actor: Actor, study: Study) -> list[QuarantinedFile]:
     """Files set aside because they claimed the UID of one of the study's images with other bytes."""
     require(actor, "study.view", study)
     return list(study.quarantined_files.select_related("file").order_by("received_at"))
+
+
+def kept_aside_of(actor: Actor, study: Study) -> list[KeptAside]:
+    """The study's files that are no images here, as they came."""
+    require(actor, "study.view", study)
+    return list(study.kept_aside.all())
+
+
+def corrections_of(actor: Actor, study: Study) -> list[StudyCorrection]:
+    """What was put right of the study, and its returns after a withdrawal, oldest first."""
+    require(actor, "study.view", study)
+    return list(study.corrections.select_related("by"))
 
 
 def received_images(actor: Actor, study: Study) -> list[Instance]:

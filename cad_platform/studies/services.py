@@ -1,4 +1,5 @@
-"""What may happen to a study: it is received, or withdrawn with a reason. Nothing deletes one.
+"""What may happen to a study: files of it arrive, it is complete, something of it is corrected, it is withdrawn with a
+reason and brought back with one. Nothing deletes one.
 
 A study's row is the lock of its whole case: whoever writes anything of a case (a result, a decision, a report)
 calls `lock_study` first and looks at the rest afterwards.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -18,17 +19,30 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
-from cad_platform.studies import storage
-from cad_platform.studies.models import Instance, QuarantinedFile, Series, Study
-from cad_platform.studies.new_study import create_study
+from cad_platform.core.errors import (
+    Conflict,
+    FieldError,
+    FileOutcome,
+    Invalid,
+    NotFound,
+    PlatformError,
+    UnsupportedMedia,
+)
+from cad_platform.patients.models import Patient
+from cad_platform.patients.services import receive_patient
+from cad_platform.studies import corrections, growth, matching, quarantine, storage
+from cad_platform.studies.describing import PostedFile
+from cad_platform.studies.matching import Verdict
+from cad_platform.studies.models import Instance, KeptAside, Study
 from cad_platform.studies.post import StudyPost
-from cad_platform.studies.receiving import PostedFile, ReceivedImage, ReceivedStudy, assemble
+from cad_platform.studies.receiving import ReceivedStudy, assemble, outcome_of_refusal
 from cad_platform.studies.storage import Deposit
 from cad_platform.studies.typed_text import reason_of
 
 #: First key of the advisory locks that put posts in a row, and how many second keys there are.
 _LOCK, _LOCK_KEYS = 0x0CAD0002, 1024
+
+NO_IMAGE_YET = "There is no image of this study here yet. Send it with its images or after them."
 
 
 def lock_study(study_id: uuid.UUID | str) -> Study | None:
@@ -43,10 +57,15 @@ def lock_study(study_id: uuid.UUID | str) -> Study | None:
 
 @dataclass(frozen=True)
 class Receipt:
-    """A post's outcome: the study, and whether it is new or was there already."""
+    """A post's outcome: the study, whether it is new, and what became of each file, in the post's order."""
 
     study: Study
     created: bool
+    files: tuple[FileOutcome, ...]
+
+    @property
+    def stored_something(self) -> bool:
+        return any(each.status in {"stored", "kept_aside"} for each in self.files)
 
 
 def receive(
@@ -56,7 +75,10 @@ def receive(
     *,
     note: Callable[[Receipt], None] | None = None,
 ) -> Receipt:
-    """Take in a study: files into the storage, then rows, audit and the event, in one short transaction.
+    """Take in files of a study: into the storage, then rows, audit and the event, in one short transaction.
+
+    A study is not a post: files of one that is known are added to it, and a study that was complete is open again until
+    nothing has come for a while. Each file is answered by itself.
 
     Parameters
     ----------
@@ -70,8 +92,8 @@ def receive(
     NotPermitted, UnsupportedMedia, PayloadTooLarge, Invalid
         Nothing was stored.
     Conflict
-        A SOP Instance UID is known with other bytes (those files are in quarantine, nothing was overwritten), or the
-        UID belongs to another patient or other images.
+        Nothing was stored but what is in quarantine: a SOP Instance UID is known with other bytes or for another
+        patient; or the post says something else of a stored study, and not that it is a correction.
     StorageFull, Unavailable
         There is no study; the same post may be sent again.
     """
@@ -82,7 +104,7 @@ def receive(
         outcome = _receive(actor, received, deposits)
         if isinstance(outcome, Receipt) and note:
             note(outcome)
-    if isinstance(outcome, Conflict):
+    if isinstance(outcome, PlatformError):
         raise outcome
     return outcome
 
@@ -90,47 +112,112 @@ def receive(
 def _deposit(received: ReceivedStudy) -> dict[str, Deposit]:
     """The files' bytes in the storage, by hash. Before the transaction, which others of the same patient wait for:
     two thousand files on their way to a bucket take minutes. What the post's rows do not name is collected."""
-    hashes = [image.file.sha256 for image in received.images]
-    # An image is never deleted, so its bytes stay: a study that comes again sends none of them anywhere.
-    kept = set(Instance.objects.filter(file__in=hashes).values_list("file_id", flat=True))
+    arrived = [(image.file, image.description.media_type) for image in received.images]
+    arrived += [(each.file, each.media_type) for each in received.objects]
+    hashes = [file.sha256 for file, _ in arrived]
+    # Neither an image nor what is kept aside is ever deleted, so its bytes stay; a study that comes again sends none of
+    # them anywhere, unless the storage has lost them.
+    named = set(Instance.objects.filter(file__in=hashes).values_list("file_id", flat=True))
+    named |= set(KeptAside.objects.filter(file__in=hashes).values_list("file_id", flat=True))
     deposits: dict[str, Deposit] = {}
-    for image in received.images:
-        file, media_type = image.file, image.description.media_type
+    for file, media_type in arrived:
         if file.sha256 in deposits:
             continue
-        if file.sha256 in kept:
+        if file.sha256 in named and storage.exists(file.sha256):
             deposits[file.sha256] = Deposit(file.sha256, file.size, media_type)
         else:
             deposits[file.sha256] = storage.deposit(file.path, media_type, sha256=file.sha256)
     return deposits
 
 
-def _receive(actor: Actor, received: ReceivedStudy, deposits: Mapping[str, Deposit]) -> Receipt | Conflict:
-    """In the transaction. A conflict is returned, not raised, because its quarantine has to be committed."""
+def _receive(
+    actor: Actor, received: ReceivedStudy, deposits: Mapping[str, Deposit]
+) -> Receipt | PlatformError:
+    """In the transaction. A refusal is returned, not raised, because a quarantine has to be committed."""
     assert actor.site_id is not None  # `study.receive` admits nobody without a site
     _queue_behind_others(actor.site_id, received)
-    known = {
-        instance.sop_instance_uid: instance
-        for instance in Instance.objects.filter(
-            site_id=actor.site_id,
-            active=True,
-            sop_instance_uid__in=[image.sop_instance_uid for image in received.images if not image.minted],
-        ).select_related("series__study__patient")
-    }
-    clashing = [
-        image
-        for image in received.images
-        if image.sop_instance_uid in known and known[image.sop_instance_uid].file_id != image.file.sha256
-    ]
+    known = matching.known_images(actor.site_id, received)
+    study = matching.same_study(actor.site_id, received, known)
+    was_withdrawn = False
+    if study is None and not known:
+        study = matching.withdrawn_study(actor.site_id, received)
+        was_withdrawn = study is not None
+    study = lock_study(study.pk) if study is not None else None
+    is_known = study is not None and study.state != Study.State.QUARANTINED
+    corrects = was_withdrawn or received.post.correction is not None
+    if study is not None and is_known and not corrects and not matching.is_same_patient(study, received):
+        return _of_another_patient(received)
+    verdicts = matching.judge(received, study if is_known else None, known)
+    return _carry_out(actor, received, deposits, study, verdicts, was_withdrawn=was_withdrawn)
+
+
+def _carry_out(
+    actor: Actor,
+    received: ReceivedStudy,
+    deposits: Mapping[str, Deposit],
+    study: Study | None,
+    verdicts: list[Verdict],
+    *,
+    was_withdrawn: bool,
+) -> Receipt | PlatformError:
+    """Store what is new, correct what is said to be wrong, set aside what clashes."""
+    assert actor.site_id is not None
+    is_known = study is not None and study.state != Study.State.QUARANTINED
+    new = [verdict for verdict in verdicts if verdict.is_new]
+    new_images = [verdict for verdict in new if verdict.image is not None]
+    clashing = [verdict for verdict in verdicts if verdict.status == "quarantined"]
+    there = [verdict for verdict in verdicts if verdict.status == "duplicate"]
+    if new and not is_known and not new_images and not clashing:
+        return _no_image_yet(received, verdicts)
+    if not is_known and not new_images:
+        for verdict in new:
+            verdict.status, verdict.reason = "refused", NO_IMAGE_YET
+        new = []
+    storage.name(deposits[verdict.sha256] for verdict in new + clashing)
+    if not new and not there:
+        if clashing:
+            quarantine.keep(actor, received, clashing, study)
+        return _nothing_stored(received, verdicts)
+    changes = (
+        corrections.changes(received, study, [verdict for verdict in there if verdict.image is not None])
+        if study is not None and is_known
+        else []
+    )
+    takes_changes = received.post.correction is not None or was_withdrawn
+    if changes and not takes_changes:
+        if not new:
+            return corrections.refusal(changes, _outcomes(received, verdicts))
+        corrections.refuse_each(changes, verdicts)
+    created = not is_known
+    if study is None or not is_known:
+        patient = receive_patient(
+            actor, actor.site_id, received.patient_id, received.demographics, received.study_instance_uid
+        )
+        study = growth.create(actor, received, new, patient, taking_over=study)
+    else:
+        if was_withdrawn:
+            _return(actor, study, "posted again")
+        if new_images or takes_changes:
+            patient = _patient_of(actor, study, received)
+            if changes and takes_changes:
+                corrections.apply(actor, study, received, changes, patient)
+        if new:
+            growth.add(actor, study, received, new)
+        if not new:
+            record(actor, "study.receive_again", object_type="study", object_id=study.pk)
+        if study.state == Study.State.RECEIVING and study.completed_at is None and received.post.complete:
+            growth.complete(study)
     if clashing:
-        storage.name(deposits[image.file.sha256] for image in clashing)
-        return _quarantine(actor, received, clashing, known)
-    study = _same_study(actor.site_id, received, known)
-    if study is not None and study.state != Study.State.QUARANTINED:
-        return _repeated(actor, study, received)
-    _refuse_withdrawn(actor.site_id, received)
-    storage.name(deposits.values())
-    return Receipt(create_study(actor, received, taking_over=study), created=True)
+        quarantine.keep(actor, received, clashing, study)
+    return Receipt(study, created, _outcomes(received, verdicts))
+
+
+def _patient_of(actor: Actor, study: Study, received: ReceivedStudy) -> Patient:
+    """The patient of a known study with what the post says of them: the stored one, unless it says another."""
+    patient_id, reported = received.patient_id, received.demographics
+    if study.patient is not None and matching.is_same_patient(study, received):
+        patient_id, reported = study.patient.patient_id, replace(reported, issuer=study.patient.issuer)
+    return receive_patient(actor, study.site_id, patient_id, reported, study.study_instance_uid)
 
 
 def _queue_behind_others(site_id: int, received: ReceivedStudy) -> None:
@@ -153,118 +240,119 @@ def _lock_key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % _LOCK_KEYS
 
 
-# --- the same again --------------------------------------------------------------------------------------
+# --- how it is answered ----------------------------------------------------------------------------------
 
 
-def _same_study(site_id: int, received: ReceivedStudy, known: dict[str, Instance]) -> Study | None:
-    """The stored study that this post speaks of: by its images, by its UID, or, where the post brings no UIDs
-    at all, by patient, accession number and files."""
-    if known and len(known) == len(received.images):
-        return next(iter(known.values())).series.study
-    here = Study.objects.filter(site_id=site_id, withdrawn_at__isnull=True).select_related("patient")
-    if received.uid_given:
-        found = here.filter(study_instance_uid=received.study_instance_uid).first()
-        if found is not None:
-            return found
-    if known:
-        return next(iter(known.values())).series.study
-    if received.uid_given or not all(image.minted for image in received.images):
-        return None
-    return here.filter(
-        patient__patient_id=received.patient_id,
-        accession_number=received.accession_number,
-        content_hash=received.content_hash,
-    ).first()
-
-
-def _repeated(actor: Actor, study: Study, received: ReceivedStudy) -> Receipt | Conflict:
-    """The same again is a success; anything else about a known study is a conflict and changes nothing."""
-    if study.patient is None or study.patient.patient_id != received.patient_id:
-        return _conflict("These images are stored for another patient.", "study.patient.id", "other_patient")
-    stored = {
-        (instance.sop_instance_uid, instance.file_id)
-        for instance in Instance.objects.filter(series__study=study)
+def _outcomes(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> tuple[FileOutcome, ...]:
+    """What became of every file, in the post's order."""
+    by_place = {
+        place: outcome_of_refusal(received.files[place], why) for place, why in received.refused.items()
     }
-    hashes = {sha256 for _, sha256 in stored}
-    for image in received.images:
-        if image.minted:
-            same = image.file.sha256 in hashes
-        else:
-            same = (image.sop_instance_uid, image.file.sha256) in stored
-        if not same:
-            return _conflict(
-                "A study with these images or this UID is stored already, without this file.",
-                "files",
-                "study_exists",
-                image.file.name,
-            )
-    record(actor, "study.receive_again", object_type="study", object_id=study.pk)
-    return Receipt(study, created=False)
+    by_place |= {verdict.place: verdict.outcome for verdict in verdicts}
+    return tuple(by_place[place] for place in sorted(by_place))
 
 
-def _conflict(reason: str, field: str, code: str, file: str = "") -> Conflict:
-    return Conflict(f"{reason} Nothing was changed.", errors=(FieldError(reason, field, file),), code=code)
-
-
-def _refuse_withdrawn(site_id: int, received: ReceivedStudy) -> None:
-    """A sender that repeats itself must not bring back what a person withdrew; for another patient it may."""
-    uids = [image.sop_instance_uid for image in received.images if not image.minted]
-    withdrawn = Study.objects.filter(
-        site_id=site_id, withdrawn_at__isnull=False, patient__patient_id=received.patient_id
+def _nothing_stored(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> PlatformError:
+    outcomes = _outcomes(received, verdicts)
+    errors = tuple(
+        FieldError(each.reason, "files", each.file)
+        for each in outcomes
+        if each.status in {"refused", "quarantined"}
     )
-    same = withdrawn.filter(content_hash=received.content_hash) | withdrawn.filter(
-        pk__in=Series.objects.filter(instances__sop_instance_uid__in=uids).values("study")
-    )
-    if same.exists():
-        raise _conflict("These images were withdrawn for this patient.", "files", "withdrawn")
-
-
-# --- quarantine ------------------------------------------------------------------------------------------
-
-
-def _quarantine(
-    actor: Actor, received: ReceivedStudy, clashing: Sequence[ReceivedImage], known: dict[str, Instance]
-) -> Conflict:
-    """Keep the clashing files aside. A study UID that is new is kept as a quarantined study, to be found."""
-    assert actor.site_id is not None
-    study = known[clashing[0].sop_instance_uid].series.study
-    if received.uid_given:
-        study = Study.objects.filter(
-            site_id=actor.site_id, study_instance_uid=received.study_instance_uid, withdrawn_at__isnull=True
-        ).first() or Study.objects.create(
-            site_id=actor.site_id,
-            study_instance_uid=received.study_instance_uid,
-            modality=received.modality,
-            state=Study.State.QUARANTINED,
-            received_from=actor.token,
+    if any(verdict.status == "quarantined" for verdict in verdicts):
+        return Conflict(
+            "A file has the UID of a stored image, and other bytes or another patient. It is in quarantine; nothing "
+            "was overwritten.",
+            errors=errors,
+            code="sop_instance_uid_conflict",
+            files=outcomes,
         )
-    reason = "The SOP Instance UID is known with other bytes."
-    for image in clashing:
-        QuarantinedFile.objects.get_or_create(
-            site_id=actor.site_id,
-            sop_instance_uid=image.sop_instance_uid,
-            file_id=image.file.sha256,
-            defaults={
-                "study": study,
-                "existing": known[image.sop_instance_uid],
-                "file_name": image.file.name,
-                "reason": reason,
-                "received_from": actor.token,
-            },
-        )
-    record(
-        actor,
-        "study.quarantine",
-        object_type="study",
-        object_id=study.pk,
-        outcome="refused",
-        files=[image.file.sha256 for image in clashing],
+    return Conflict("Nothing was stored.", errors=errors, code="stored_elsewhere", files=outcomes)
+
+
+def _no_image_yet(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> PlatformError:
+    """A study is not begun by a report or another modality's image: nobody here could read it."""
+    outcomes = tuple(
+        FileOutcome(each.file, "refused", NO_IMAGE_YET, each.sop_instance_uid)
+        for each in _outcomes(received, verdicts)
     )
+    others = [each for each in received.objects if each.reason == "other_modality"]
+    if others:
+        return Invalid(
+            "No file is of a modality that is read here; nothing was stored.",
+            errors=tuple(
+                FieldError(f"The file is an {each.what}.", "study.modality", each.file.name)
+                for each in others
+            ),
+            files=outcomes,
+        )
+    return UnsupportedMedia(
+        "No file holds an image; nothing was stored.",
+        errors=tuple(
+            FieldError(f"The file holds no image: {each.what}.", "files", each.file.name)
+            for each in received.objects
+        ),
+        code="no_pixel_data",
+        files=outcomes,
+    )
+
+
+def _of_another_patient(received: ReceivedStudy) -> Conflict:
+    reason = "The study is stored for another patient."
     return Conflict(
-        "A file has the UID of a stored image and other bytes. It is in quarantine; nothing was overwritten.",
-        errors=tuple(FieldError(reason, "files", image.file.name) for image in clashing),
-        code="sop_instance_uid_conflict",
+        f"{reason} Nothing was changed. {corrections.HOW_TO}",
+        errors=(FieldError(reason, "study.patient.id"),),
+        code="other_patient",
+        files=tuple(FileOutcome(file.name, "refused", reason) for file in received.files),
     )
+
+
+# --- completion ------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def complete(actor: Actor, study: Study) -> Study:
+    """Nothing more of the study comes: have it analysed now. One that is complete stays as it is.
+
+    Raises
+    ------
+    NotPermitted
+        The actor may not send studies.
+    NotFound
+        There is no such study at the actor's site.
+    Conflict
+        It is withdrawn, or nothing of it could be accepted.
+    """
+    require(actor, "study.receive", study)
+    locked = lock_study(study.pk)
+    if locked is None:
+        raise NotFound(_("There is no such study at your site."))
+    if locked.withdrawn_at is not None:
+        raise Conflict(_("The study is withdrawn."))
+    if locked.state == Study.State.QUARANTINED:
+        raise Conflict(_("No image of the study was accepted yet."))
+    if locked.state == Study.State.RECEIVING:
+        growth.complete(locked)
+        record(actor, "study.complete", object_type="study", object_id=locked.pk)
+    return locked
+
+
+def complete_quiet(limit: int = 100) -> int:
+    """Complete the studies of which nothing has come for `STUDY_QUIET_SECONDS`; returns how many. Any process may do
+    it, at any time and twice at once."""
+    due = Study.objects.filter(state=Study.State.RECEIVING, quiet_at__lte=timezone.now())
+    done = 0
+    for study_id in list(due.order_by("quiet_at").values_list("pk", flat=True)[:limit]):
+        with transaction.atomic():
+            study = lock_study(study_id)
+            # Asked again under the lock: an image may have come.
+            if study is None or study.state != Study.State.RECEIVING or study.withdrawn_at is not None:
+                continue
+            if study.quiet_at is None or study.quiet_at > timezone.now():
+                continue
+            growth.complete(study)
+            done += 1
+    return done
 
 
 # --- withdrawal ------------------------------------------------------------------------------------------
@@ -273,7 +361,7 @@ def _quarantine(
 @transaction.atomic
 def withdraw(actor: Actor, study: Study, reason: str) -> Study:
     """Take a study out of reading, for example when it was posted for the wrong patient. It stays on record,
-    and its images may be posted again for another patient.
+    and its images may be posted again for another patient; for the same patient they bring it back.
 
     Raises
     ------
@@ -306,3 +394,46 @@ def withdraw(actor: Actor, study: Study, reason: str) -> Study:
         instance.save(update_fields=["active"])
     record(actor, "study.withdraw", object_type="study", object_id=study.pk)
     return study
+
+
+@transaction.atomic
+def bring_back(actor: Actor, study: Study, reason: str) -> Study:
+    """Take a withdrawn study into reading again, as a new version.
+
+    Raises
+    ------
+    NotPermitted
+        The role may not withdraw or bring back this study.
+    Invalid
+        No reason, or one that is no plain text of at most 2000 characters.
+    NotFound
+        There is no such study.
+    Conflict
+        It is not withdrawn, or its images have been posted anew since.
+    """
+    require(actor, "study.withdraw", study)
+    reason = reason_of(reason, longest=2000)
+    if not reason:
+        raise Invalid(
+            _("Say in at most 2000 characters why the study comes back."),
+            errors=(FieldError(_("A reason is needed."), "reason"),),
+        )
+    locked = lock_study(study.pk)
+    if locked is None:
+        raise NotFound(_("There is no such study at your site."))
+    if locked.withdrawn_at is None:
+        raise Conflict(_("The study is not withdrawn."))
+    if matching.has_successor(locked):
+        raise Conflict(_("Its images have been sent anew since; this study stays withdrawn."))
+    _return(actor, locked, reason)
+    return locked
+
+
+def _return(actor: Actor, study: Study, reason: str) -> None:
+    """In the transaction that holds the study's row: it counts again, as a new version."""
+    study.withdrawn_at, study.withdrawn_by, study.withdrawn_reason = None, None, ""
+    for instance in Instance.objects.filter(series__study=study, active=False):
+        instance.active = True
+        instance.save(update_fields=["active"])
+    corrections.brought_back(actor, study, reason)
+    record(actor, "study.bring_back", object_type="study", object_id=study.pk)

@@ -55,6 +55,25 @@ export interface components {
             /** @enum {string} */
             state: "requested" | "running";
         };
+        /** @description One value that was put right. */
+        ChangeAnswer: {
+            field: string;
+            file: string;
+            old: string;
+            new: string;
+        };
+        /** @description Something that was stored was wrong and was put right, or a withdrawn study came back. */
+        CorrectionAnswer: {
+            /** @enum {string} */
+            kind: "corrected" | "brought_back";
+            /** @description Of the study, which it made */
+            version: number;
+            changes: components["schemas"]["ChangeAnswer"][];
+            reason: string;
+            /** Format: date-time */
+            at: string;
+            by: string | null;
+        };
         DefaultAnswer: {
             model: components["schemas"]["ModelAnswer"];
             /** @description The version that was the default until now, if another was */
@@ -313,14 +332,22 @@ export interface components {
             started_at: string | null;
             finished_at: string | null;
         };
-        /** @description A file of the study that is no picture for us: stored, listed, neither shown nor analysed. */
+        /** @description A file of the study that is no image here: stored, and neither shown nor analysed. */
         KeptAsideAnswer: {
-            /** @description The file's name as posted */
             file: string;
             sop_instance_uid: string;
             sop_class_uid: string;
             modality: string;
-            reason: string;
+            /**
+             * @description In words
+             * @example structured report
+             */
+            what: string;
+            /** @enum {string} */
+            reason: "no_image" | "other_modality";
+            sha256: string;
+            /** Format: date-time */
+            received_at: string;
         };
         /** @description One version of a model. */
         ModelAnswer: {
@@ -383,6 +410,11 @@ export interface components {
             /** @default [] */
             errors?: components["schemas"]["ProblemField"][];
             /**
+             * @description Every file of a post, in its order
+             * @default null
+             */
+            files?: components["schemas"]["ProblemFile"][] | null;
+            /**
              * @description Stands in the server's log beside what happened
              * @default null
              */
@@ -401,6 +433,16 @@ export interface components {
              * @example right-mlo.dcm
              */
             file?: string | null;
+        };
+        /** @description What became of one file of the post. */
+        ProblemFile: {
+            file: string;
+            /** @enum {string} */
+            status: "stored" | "kept_aside" | "duplicate" | "refused" | "quarantined";
+            /** @default null */
+            reason?: string | null;
+            /** @default null */
+            sop_instance_uid?: string | null;
         };
         QuarantinedFileAnswer: {
             file: string;
@@ -481,11 +523,32 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "complete" | "analysed" | "quarantined";
+            state: "receiving" | "complete" | "analysed" | "quarantined";
+            /** @description Whether the study is new */
             created: boolean;
+            version: number;
+            /** @description Every file of the post, in its order */
+            files: components["schemas"]["ReceiptFile"][];
+            /** @description Every image of the study */
             images: components["schemas"]["ReceiptImage"][];
             /** @description Fields in which something else is used than a header says */
             overridden: string[];
+        };
+        /** @description What became of one file of the post. */
+        ReceiptFile: {
+            file: string;
+            /**
+             * @description stored: an image of the study; kept_aside: stored, and no image here; duplicate: it was there; refused: not stored; quarantined: set aside, because its UID is another's
+             * @enum {string}
+             */
+            status: "stored" | "kept_aside" | "duplicate" | "refused" | "quarantined";
+            /** @description Why it is not simply stored; empty where it is */
+            reason: string;
+            sop_instance_uid: string;
+            /** @description Of the image */
+            id: string | null;
+            /** @description Of the image */
+            url: string | null;
         };
         ReceiptImage: {
             /** Format: uuid */
@@ -600,9 +663,16 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "complete" | "analysed" | "quarantined";
-            /** @enum {string} */
+            state: "receiving" | "complete" | "analysed" | "quarantined";
+            /**
+             * @description The one that its report is of
+             * @enum {string}
+             */
             modality: "MG" | "US" | "SM";
+            /** @description Of all of its images */
+            modalities: ("MG" | "US" | "SM")[];
+            /** @description One more with every image, correction or return after it was complete */
+            version: number;
             accession_number: string;
             procedure: string;
             /** @enum {string} */
@@ -613,14 +683,15 @@ export interface components {
             patient: components["schemas"]["PatientAnswer"] | null;
             withdrawn: components["schemas"]["WithdrawnAnswer"] | null;
             header_differences: components["schemas"]["DifferenceAnswer"][];
-            /** @description Of the study's images, the study's own first */
-            modalities: string[];
             images: components["schemas"]["ImageAnswer"][];
-            kept_aside: components["schemas"]["KeptAsideAnswer"][];
             jobs: components["schemas"]["JobAnswer"][];
             findings: components["schemas"]["FindingAnswer"][];
             reports: components["schemas"]["ReportAnswer"][];
             quarantined_files: components["schemas"]["QuarantinedFileAnswer"][];
+            kept_aside: components["schemas"]["KeptAsideAnswer"][];
+            corrections: components["schemas"]["CorrectionAnswer"][];
+            /** @description What came after the last report was signed, and is not in it */
+            changed_after_signing: ("images" | "correction")[];
         };
         StudyPage: {
             next: string | null;
@@ -632,9 +703,16 @@ export interface components {
             study_instance_uid: string;
             url: string;
             /** @enum {string} */
-            state: "complete" | "analysed" | "quarantined";
-            /** @enum {string} */
+            state: "receiving" | "complete" | "analysed" | "quarantined";
+            /**
+             * @description The one that its report is of
+             * @enum {string}
+             */
             modality: "MG" | "US" | "SM";
+            /** @description Of all of its images */
+            modalities: ("MG" | "US" | "SM")[];
+            /** @description One more with every image, correction or return after it was complete */
+            version: number;
             accession_number: string;
             procedure: string;
             /** @enum {string} */
@@ -840,6 +918,11 @@ export interface components {
             /** @default [] */
             errors?: components["schemas"]["ProblemField"][];
             /**
+             * @description Every file of a post, in its order
+             * @default null
+             */
+            files?: components["schemas"]["ProblemFile"][] | null;
+            /**
              * @description Stands in the server's log beside what happened
              * @default null
              */
@@ -858,6 +941,8 @@ export interface components {
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
 export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
+export type ChangeAnswer = components['schemas']['ChangeAnswer'];
+export type CorrectionAnswer = components['schemas']['CorrectionAnswer'];
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
 export type DefaultRequest = components['schemas']['DefaultRequest'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];
@@ -877,11 +962,13 @@ export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
+export type ProblemFile = components['schemas']['ProblemFile'];
 export type QuarantinedFileAnswer = components['schemas']['QuarantinedFileAnswer'];
 export type ReanalysisAnswer = components['schemas']['ReanalysisAnswer'];
 export type ReanalysisList = components['schemas']['ReanalysisList'];
 export type ReanalysisRequest = components['schemas']['ReanalysisRequest'];
 export type ReceiptAnswer = components['schemas']['ReceiptAnswer'];
+export type ReceiptFile = components['schemas']['ReceiptFile'];
 export type ReceiptImage = components['schemas']['ReceiptImage'];
 export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -190,12 +191,11 @@ class TestTheSameAgain:
         assert Hospital().post(None, files).status_code == 201
         assert StoredFile.objects.count() == 1  # one content, stored once
 
-    def test_a_known_uid_with_other_images_is_409(self, hospital: Hospital) -> None:
+    def test_a_known_uid_with_other_images_adds_them(self, hospital: Hospital) -> None:
         hospital.post({**STUDY, "study_instance_uid": "2.25.5"}, {"a.png": png(1)})
         answer = hospital.post({**STUDY, "study_instance_uid": "2.25.5"}, {"b.png": png(2)})
-        assert answer.status_code == 409
-        assert reasons(answer) == [("files", "b.png")]
-        assert Instance.objects.count() == 1
+        assert (answer.status_code, answer.json()["created"]) == (201, False)
+        assert Instance.objects.filter(series__study__study_instance_uid="2.25.5").count() == 2
 
     def test_known_images_for_another_patient_are_409(self, hospital: Hospital) -> None:
         files = {"cc.dcm": dicom()}
@@ -212,10 +212,11 @@ class TestQuarantine:
         hospital.post(None, {"cc.dcm": dicom(1, SOPInstanceUID=sop)})
         kept = Instance.objects.get()
         other = dicom(2, SOPInstanceUID=sop)
-        answer = hospital.post(None, {"cc.dcm": other, "new.dcm": dicom(3)})
+        answer = hospital.post(None, {"cc.dcm": other})
         assert answer.status_code == 409
         assert reasons(answer) == [("files", "cc.dcm")]
         assert answer.json()["type"] == "urn:cad:problem:sop_instance_uid_conflict"
+        assert [each["status"] for each in answer.json()["files"]] == ["quarantined"]
         quarantined = QuarantinedFile.objects.get()
         assert quarantined.existing == kept
         with storage.open(quarantined.file_id) as path:
@@ -225,6 +226,16 @@ class TestQuarantine:
         read = hospital.get("/2.25.1000").json()
         assert [file["sop_instance_uid"] for file in read["quarantined_files"]] == [sop]
         assert read["state"] == "complete"
+
+    def test_the_other_files_of_the_post_are_stored(self, hospital: Hospital) -> None:
+        sop = uid()
+        hospital.post(None, {"cc.dcm": dicom(1, SOPInstanceUID=sop)})
+        files = {"cc.dcm": dicom(2, SOPInstanceUID=sop), "new.dcm": dicom(3)}
+        for status, new in ((201, "stored"), (200, "duplicate")):
+            answer = hospital.post(None, files)
+            assert answer.status_code == status
+            assert [each["status"] for each in answer.json()["files"]] == ["quarantined", new]
+        assert Instance.objects.count() == 2
 
     def test_repeating_it_adds_nothing(self, hospital: Hospital) -> None:
         sop = uid()
@@ -295,11 +306,20 @@ class TestContradictions:
         assert field in [where for where, _ in reasons(answer)]
         assert nothing_was_stored()
 
-    def test_two_files_with_one_sop_uid_are_422(self, hospital: Hospital) -> None:
+    def test_of_two_files_with_one_sop_uid_the_second_is_set_aside(self, hospital: Hospital) -> None:
         sop = uid()
         files = {"a.dcm": dicom(1, SOPInstanceUID=sop), "b.dcm": dicom(2, SOPInstanceUID=sop)}
         answer = hospital.post(None, files)
-        assert (answer.status_code, reasons(answer)) == (422, [("files", "b.dcm")])
+        assert answer.status_code == 201
+        assert [each["status"] for each in answer.json()["files"]] == ["stored", "quarantined"]
+        assert QuarantinedFile.objects.get().existing == Instance.objects.get()
+
+    def test_the_same_dicom_file_twice_in_a_post_is_stored_once(self, hospital: Hospital) -> None:
+        data = dicom(1)
+        answer = hospital.post(None, {"a.dcm": data, "b.dcm": data})
+        assert answer.status_code == 201
+        assert [each["status"] for each in answer.json()["files"]] == ["stored", "duplicate"]
+        assert Instance.objects.count() == 1
 
 
 class TestTheStudyPart:
@@ -362,32 +382,73 @@ class TestFiles:
             ("no-pixels.dcm", dicom(PixelData=None), 415),
         ],
     )
-    def test_one_bad_file_rejects_the_whole_post_and_is_named(
+    def test_one_bad_file_is_refused_and_the_others_are_stored(
         self, hospital: Hospital, name: str, data: bytes, status: int
     ) -> None:
         answer = hospital.post({**STUDY, "modality": None}, {"good.dcm": dicom(), name: data})
+        assert answer.status_code == 201, answer.content
+        good, bad = answer.json()["files"]
+        assert (good["status"], bad["status"], bad["file"]) == ("stored", "refused", name)
+        assert bad["reason"] and good["url"] and bad["url"] is None
+        assert Instance.objects.count() == 1
+
+    @pytest.mark.parametrize(
+        ("name", "data", "status"),
+        [
+            ("empty.dcm", b"", 415),
+            ("text.dcm", b"this is no image, only text\n" * 20, 415),
+            ("half.dcm", dicom()[:2500], 422),
+            ("half.png", png(1)[: len(png(1)) // 2], 422),
+            ("no-pixels.dcm", dicom(PixelData=None), 415),
+        ],
+    )
+    def test_a_post_of_nothing_but_a_bad_file_is_refused(
+        self, hospital: Hospital, name: str, data: bytes, status: int
+    ) -> None:
+        answer = hospital.post({**STUDY, "modality": None}, {name: data})
         assert answer.status_code == status, answer.content
         assert reasons(answer) == [("files", name)]
         assert answer.json()["errors"][0]["reason"]
         assert nothing_was_stored()
 
     def test_all_bad_files_are_named_at_once(self, hospital: Hospital) -> None:
-        answer = hospital.post(files={"a.png": b"x", "b.png": png(), "c.png": b""})
+        answer = hospital.post(files={"a.png": b"x", "c.png": b""})
         assert sorted(reasons(answer)) == [("files", "a.png"), ("files", "c.png")]
+        assert [each["status"] for each in answer.json()["files"]] == ["refused", "refused"]
 
     def test_no_file_at_all_is_422(self, hospital: Hospital) -> None:
         answer = hospital.client.post("/api/v1/studies", {"study": json.dumps(STUDY)})
         assert (answer.status_code, reasons(answer)) == (422, [("files", None)])
 
-    def test_two_files_of_one_name_are_422(self, hospital: Hospital) -> None:
-        answer = hospital.client.post(
-            "/api/v1/studies",
-            {
-                "study": json.dumps(STUDY),
-                "files": [SimpleUploadedFile("a.png", png(1)), SimpleUploadedFile("a.png", png(2))],
-            },
-        )
-        assert (answer.status_code, reasons(answer)) == (422, [("files", "a.png")])
+    def test_two_files_of_one_name_are_accepted(self, hospital: Hospital) -> None:
+        answer = hospital.post_files(STUDY, [("a.png", png(1)), ("a.png", png(2))])
+        assert answer.status_code == 201, answer.content
+        assert [each["status"] for each in answer.json()["files"]] == ["stored", "stored"]
+
+    def test_a_part_that_names_two_files_has_to_say_which(self, hospital: Hospital) -> None:
+        files = [("a.png", png(1)), ("a.png", png(2))]
+        answer = hospital.post_files({**STUDY, "images": [{"file": "a.png", "laterality": "L"}]}, files)
+        assert (answer.status_code, reasons(answer)) == (422, [("study.images[0].file", "a.png")])
+        parts = [{"index": 1, "file": "a.png", "laterality": "L"}, {"index": 0, "laterality": "R"}]
+        answer = hospital.post_files({**STUDY, "images": parts}, files)
+        assert answer.status_code == 201
+        sides = {each.file_id: each.laterality for each in Instance.objects.all()}
+        assert sides == {sha256(png(1)).hexdigest(): "R", sha256(png(2)).hexdigest(): "L"}
+
+    @pytest.mark.parametrize(
+        ("part", "field"),
+        [
+            ({"index": 2}, "study.images[0].index"),
+            ({"index": 0, "file": "b.png"}, "study.images[0].index"),
+            ({"laterality": "L"}, "study.images[0].file"),
+        ],
+    )
+    def test_a_part_that_names_no_file_is_422(
+        self, hospital: Hospital, part: dict[str, Any], field: str
+    ) -> None:
+        answer = hospital.post_files({**STUDY, "images": [part]}, [("a.png", png(1)), ("b.png", png(2))])
+        assert answer.status_code == 422
+        assert [where for where, _ in reasons(answer)] == [field]
 
     def test_a_part_that_is_not_known_is_named(self, hospital: Hospital) -> None:
         body = {"files": SimpleUploadedFile("a.png", png()), "fils": SimpleUploadedFile("b.png", png())}

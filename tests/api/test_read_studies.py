@@ -142,14 +142,18 @@ class TestWithdrawal:
         assert hospital.get("/2.25.1000").json()["patient"]["id"] == "P-2"
         assert Study.objects.count() == 2
 
-    def test_a_sender_that_repeats_itself_does_not_bring_it_back(self, hospital: Hospital) -> None:
+    def test_posting_it_again_brings_it_back_as_a_new_version(self, hospital: Hospital) -> None:
         files = {"cc.dcm": dicom()}
         hospital.post(None, files)
         browser = signed_in(Role.RADIOLOGIST, hospital)
         browser.post("/api/v1/studies/2.25.1000/withdraw", {"reason": "x"}, "application/json")
         again = hospital.post(None, files)
-        assert again.status_code == 409
-        assert again.json()["type"] == "urn:cad:problem:withdrawn"
+        assert again.status_code == 200, again.content
+        assert (again.json()["version"], again.json()["created"]) == (2, False)
+        read = hospital.get("/2.25.1000").json()
+        assert read["withdrawn"] is None
+        assert [(each["kind"], each["version"]) for each in read["corrections"]] == [("brought_back", 2)]
+        assert Study.objects.count() == 1
 
     @pytest.mark.parametrize(
         "body", [{}, {"reason": ""}, {"reason": " "}, {"reason": "a\0"}, {"why": "x"}, []]

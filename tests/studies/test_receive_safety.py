@@ -115,7 +115,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.studies import services, storage
 from imaging.digest import sha256_of
 from cad_platform.studies.post import StudyPost
-from cad_platform.studies.receiving import PostedFile
+from cad_platform.studies.describing import PostedFile
 
 path, flag, point, username = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 
@@ -214,7 +214,8 @@ def test_bytes_of_a_refused_post_are_collected(settings: Any) -> None:
     hospital = Hospital()
     stored, other = dicom(1), dicom(3)
     assert hospital.post(None, {"a.dcm": stored}).status_code == 201
-    assert hospital.post(None, {"a.dcm": stored, "b.dcm": other}).status_code == 409
+    post = {"patient": {"id": "P-2"}}
+    assert hospital.post(post, {"a.dcm": stored, "b.dcm": other}).status_code == 409
     left = hashlib.sha256(other).hexdigest()
     assert storage.exists(left) and not StoredFile.objects.filter(pk=left).exists()
     settings.COLLECT_AFTER_SECONDS = -1

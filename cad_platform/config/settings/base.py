@@ -173,6 +173,8 @@ USE_TZ = True
 STORAGE_URL = os.environ.get("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
 #: How much of a bucket may be kept on the local disk.
 STORAGE_CACHE_BYTES = int(os.environ.get("CAD_STORAGE_CACHE_BYTES", str(20 * 1024**3)))
+#: A study that is still arriving is complete when nothing of it has come for so long.
+STUDY_QUIET_SECONDS = float(os.environ.get("CAD_STUDY_QUIET_SECONDS", "10"))
 #: A file that no row names is left alone for so long: somebody may be about to name it.
 COLLECT_AFTER_SECONDS = int(os.environ.get("CAD_COLLECT_AFTER_SECONDS", "3600"))
 #: Uploads are received here; on the same file system as local storage, so that moving is a rename.

@@ -1,0 +1,188 @@
+"""What is stored of a study was wrong and is put right: by a post that says so. Every correction is a new version of
+the study, kept with what it changed, who said so and why; the study is analysed again and its readers are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils import timezone
+
+from cad_platform.audit.services import record
+from cad_platform.core import outbox
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import Conflict, FieldError, FileOutcome
+from cad_platform.patients.models import Patient
+from cad_platform.studies import growth
+from cad_platform.studies.matching import Verdict, is_same_patient
+from cad_platform.studies.models import Instance, Study, StudyCorrection
+from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
+
+#: What has happened to a study that others are told of. Payload: `study_id`.
+CORRECTED_TOPIC = "study.corrected"
+
+HOW_TO = 'If the post is right, send it again with "correction": {"reason": "…"} in its study part.'
+
+
+@dataclass(frozen=True)
+class Change:
+    """One value that the post says otherwise than it is stored; of one image, or of the study."""
+
+    field: str
+    old: str
+    new: str
+    instance: Instance | None = None
+    image: ReceivedImage | None = None
+
+    def as_json(self) -> dict[str, str]:
+        file = self.instance.file_name if self.instance else ""
+        return {"field": self.field, "file": file, "old": self.old, "new": self.new}
+
+
+def changes(received: ReceivedStudy, study: Study, there: Sequence[Verdict]) -> list[Change]:
+    """What the post says otherwise than it is stored, of the study and of the images that are there already. Where the
+    post is silent it changes nothing: the headers are the same as before."""
+    found: list[Change] = []
+    post = received.post
+    assert study.patient is not None
+    if not is_same_patient(study, received):
+        found.append(Change("patient.id", study.patient.patient_id, received.patient_id))
+    said = {"accession_number": post.accession_number, "procedure": post.procedure}
+    if "priority" in post.model_fields_set:
+        said["priority"] = post.priority
+    for name, new in said.items():
+        if new and new != getattr(study, name):
+            found.append(Change(name, getattr(study, name), new))
+    for verdict in there:
+        if verdict.existing is not None and verdict.image is not None:
+            found += _changes_of_image(received, verdict.existing, verdict.image)
+    return found
+
+
+def _changes_of_image(received: ReceivedStudy, instance: Instance, image: ReceivedImage) -> list[Change]:
+    part, found = image.part, []
+    stored_modality = instance.series.modality
+    if received.post.modality and image.modality != stored_modality:
+        found.append(Change("modality", stored_modality, image.modality, instance, image))
+    if part.laterality and part.laterality != instance.laterality:
+        found.append(Change("laterality", instance.laterality, part.laterality, instance, image))
+    if part.view and part.view != instance.view_position:
+        found.append(Change("view", instance.view_position, part.view, instance, image))
+    if (new := part.pixel_spacing_um) is not None:
+        old = instance.pixel_spacing_um
+        if old is None or abs(new - old) > 1e-6 * new:
+            found.append(
+                Change("pixel_spacing_um", "" if old is None else f"{old:g}", f"{new:g}", instance, image)
+            )
+    return found
+
+
+def refusal(changed: Sequence[Change], outcomes: tuple[FileOutcome, ...]) -> Conflict:
+    """The post says something else, and not that it is a correction."""
+    return Conflict(
+        f"The post says something else than is stored of this study. Nothing was changed. {HOW_TO}",
+        errors=tuple(_error(change) for change in changed),
+        code="differs_from_stored",
+        files=outcomes,
+    )
+
+
+def refuse_each(changed: Sequence[Change], verdicts: Sequence[Verdict]) -> None:
+    """In a post that brings something new, each image of which it says something else is refused by itself."""
+    by_image = {change.instance.pk: change for change in changed if change.instance is not None}
+    for verdict in verdicts:
+        if verdict.status == "duplicate" and verdict.existing and verdict.existing.pk in by_image:
+            verdict.status = "refused"
+            verdict.reason = f"{_sentence(by_image[verdict.existing.pk])} {HOW_TO}"
+
+
+def _error(change: Change) -> FieldError:
+    file = change.image.file.name if change.image else ""
+    where = "study.images" if change.image else "study"
+    return FieldError(_sentence(change), f"{where}.{change.field}", file)
+
+
+def _sentence(change: Change) -> str:
+    if change.instance is None:  # names a patient, or may
+        return f"Another {change.field} is stored."
+    return f"Stored is {change.field} {change.old or 'unknown'}, the post says {change.new}."
+
+
+def apply(
+    actor: Actor, study: Study, received: ReceivedStudy, changed: Sequence[Change], patient: Patient
+) -> StudyCorrection:
+    """Take over what the post says. Call in the transaction that holds the study's row."""
+    for change in changed:
+        if change.field == "patient.id":
+            study.patient = patient
+        elif change.instance is None:
+            setattr(study, change.field, change.new)
+        else:
+            _apply_to_image(change, change.instance)
+    files = {change.image.file.name for change in changed if change.image is not None}
+    growth.note_differences(study, received, files)
+    growth.take_modalities(study)
+    reason = received.post.correction.reason if received.post.correction else "posted again"
+    correction = _new_version(actor, study, StudyCorrection.Kind.CORRECTED, changed, reason)
+    record(
+        actor,
+        "study.correct",
+        object_type="study",
+        object_id=study.pk,
+        fields=sorted({change.field for change in changed}),
+        version=study.version,
+    )
+    return correction
+
+
+def brought_back(actor: Actor, study: Study, reason: str) -> StudyCorrection:
+    """A withdrawn study counts again. Call in the transaction that holds the study's row."""
+    return _new_version(actor, study, StudyCorrection.Kind.BROUGHT_BACK, (), reason)
+
+
+def _apply_to_image(change: Change, instance: Instance) -> None:
+    values: dict[str, Any] = {}
+    assert change.image is not None
+    if change.field == "modality":
+        instance.series.modality = change.new
+        instance.series.save(update_fields=["modality"])
+        return
+    if change.field == "laterality":
+        values = {"laterality": change.new}
+    elif change.field == "view":
+        values = {"view_position": change.new}
+    elif change.field == "pixel_spacing_um":
+        values = {
+            "pixel_spacing_um": change.image.pixel_spacing_um,
+            "pixel_spacing_source": change.image.pixel_spacing_source,
+            "facts": change.image.facts.model_dump(mode="json", exclude_defaults=True),
+        }
+    for name, value in values.items():
+        setattr(instance, name, value)
+    instance.save(update_fields=list(values))
+
+
+def _new_version(
+    actor: Actor, study: Study, kind: str, changed: Sequence[Change], reason: str
+) -> StudyCorrection:
+    now = timezone.now()
+    study.version += 1
+    study.changed_at = now
+    correction = StudyCorrection.objects.create(
+        study=study,
+        kind=kind,
+        version=study.version,
+        changes=[change.as_json() for change in changed],
+        reason=reason,
+        at=now,
+        by=actor.user,
+        received_from=actor.token,
+    )
+    growth.take_content(study)
+    if study.state == Study.State.COMPLETE:
+        growth.complete(study)
+    else:
+        study.save()
+    outbox.publish(CORRECTED_TOPIC, study_id=str(study.pk))
+    return correction

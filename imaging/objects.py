@@ -1,0 +1,51 @@
+"""Files that show no picture, described by their headers: reports, presentation states, raw data, documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import UID
+
+from imaging import dicom_header, dicom_values
+from imaging.description import ObjectDescription
+from imaging.errors import DamagedFile, NotAnImage, only_imaging_errors
+from imaging.formats import MEDIA_TYPES, sniff
+from imaging.limits import MAX_HEADER_BYTES
+
+#: What a header may hold of one value; longer ones are left on the disk unread.
+_LONGEST_VALUE = 64 * 1024
+
+
+def describe(path: Path) -> ObjectDescription:
+    """Say whose a file is and what it is, without a look at pixels.
+
+    Raises
+    ------
+    NotAnImage
+        It is neither DICOM nor PDF.
+    DamagedFile
+        It ends early, or does not say what it is.
+    """
+    with only_imaging_errors():
+        with path.open("rb") as stream:
+            if stream.read(5) == b"%PDF-":
+                return ObjectDescription(media_type="application/pdf")
+        if sniff(path) != "dicom":
+            raise NotAnImage("The file is neither DICOM nor PDF.")
+        if path.stat().st_size < MAX_HEADER_BYTES:
+            # Parsed to its end: a report that was cut off is damaged, not kept.
+            dataset = dcmread(path, force=True)
+            for element in dataset:
+                _ = element.value
+        else:
+            dataset = dcmread(path, force=True, stop_before_pixels=True, defer_size=_LONGEST_VALUE)
+        syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "").strip("\0 "))
+        header, _ = dicom_header.header_of(dataset, syntax)
+        if not (header.sop_class_uid and header.sop_instance_uid):
+            raise DamagedFile("The DICOM file does not say what it is.")
+        return ObjectDescription(
+            media_type=MEDIA_TYPES["dicom"],
+            header=header,
+            has_matrix=bool(dicom_values.integer(dataset, "Rows")),
+        )
