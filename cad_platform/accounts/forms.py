@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.accounts.models import CHARACTER_SETS, Role, Scope, Site, User
+from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Scope, Site, User
 from cad_platform.core.errors import PlatformError
 
 
@@ -82,7 +82,7 @@ class PasswordForm(PlainForm):
 
 
 class SiteForm(PlainForm):
-    """How a site's files are read where they do not say so themselves."""
+    """How a site's files are read where they do not say so themselves, and how many marks its readers see."""
 
     name = forms.CharField(label=_("Name"), max_length=200)
     default_issuer = forms.CharField(
@@ -98,6 +98,15 @@ class SiteForm(PlainForm):
         choices=[("", _("None: unnamed ones are not read")), *CHARACTER_SETS.items()],
         required=False,
         help_text=_("For names that are not ASCII and come without a character set."),
+    )
+    false_marks_per_exam = forms.TypedChoiceField(
+        label=_("False marks in an exam"),
+        coerce=float,
+        choices=[(rate, f"{rate:g}") for rate in FALSE_MARK_RATES],
+        help_text=_(
+            "How many marks of the models that turn out to be nothing the readers bear, on average. Fewer hide more of "
+            "the faint marks until they are asked for."
+        ),
     )
 
 

@@ -50,6 +50,10 @@ CHARACTER_SETS = {
 }
 
 
+#: How many false marks an exam a site may choose to bear; the rates that models are measured at.
+FALSE_MARK_RATES = (0.25, 0.5, 1.0, 2.0)
+
+
 @pghistory.track()
 class Site(models.Model):
     """A hospital or department. Patients, studies and UIDs are known within one site only."""

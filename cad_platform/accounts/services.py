@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts.models import CHARACTER_SETS, Role, Site, User
+from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
@@ -41,16 +41,27 @@ def create_site(actor: Actor, *, code: str, name: str) -> Site:
 
 @transaction.atomic
 def update_site(
-    actor: Actor, site_id: int, *, name: str, default_issuer: str, default_character_set: str
+    actor: Actor,
+    site_id: int,
+    *,
+    name: str,
+    default_issuer: str,
+    default_character_set: str,
+    false_marks_per_exam: float | str,
 ) -> Site:
-    """How a site's files are read where they do not say so themselves.
+    """How a site's files are read where they do not say so themselves, and how many marks its readers are shown.
+
+    Parameters
+    ----------
+    false_marks_per_exam
+        One of `FALSE_MARK_RATES`.
 
     Raises
     ------
     NotPermitted, NotFound
         The actor is no administrator; there is no such site.
     Invalid
-        There is no such character set.
+        There is no such character set, or no such rate.
     """
     _require_administrator(actor)
     site = Site.objects.select_for_update().filter(pk=site_id).first()
@@ -62,12 +73,27 @@ def update_site(
             _("The site was not changed."),
             errors=(FieldError(_("There is no such character set."), "default_character_set"),),
         )
-    before = (site.name, site.default_issuer, site.default_character_set)
-    site.name = name.strip() or site.name
-    site.default_issuer, site.default_character_set = default_issuer.strip(), term
-    if before != (site.name, site.default_issuer, site.default_character_set):
-        site.save(update_fields=["name", "default_issuer", "default_character_set"])
-        record(actor, "site.update", object_type="site", object_id=site.pk, character_set=term)
+    rate = float(false_marks_per_exam)
+    if rate not in FALSE_MARK_RATES:
+        raise Invalid(
+            _("The site was not changed."),
+            errors=(FieldError(_("No model is measured at this rate."), "false_marks_per_exam"),),
+        )
+    wanted = {
+        "name": name.strip() or site.name,
+        "default_issuer": default_issuer.strip(),
+        "default_character_set": term,
+        "false_marks_per_exam": rate,
+    }
+    changed = [field for field, value in wanted.items() if getattr(site, field) != value]
+    for field in changed:
+        setattr(site, field, wanted[field])
+    if changed:
+        site.save(update_fields=changed)
+        record(
+            actor, "site.update", object_type="site", object_id=site.pk,
+            changed=changed, character_set=term, false_marks_per_exam=rate,
+        )  # fmt: skip
     return site
 
 

@@ -13,12 +13,14 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Artefact, ReanalysedStudy, Reanalysis
+from cad_platform.analysis.verdict import verdict_of
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import route
 from cad_platform.studies.models import Study
 from imaging.identity import is_uid, without_padding
+from inference.contract import Flag
 
 
 def jobs_of(actor: Actor, study: Study) -> QuerySet[AnalysisJob]:
@@ -234,5 +236,22 @@ def job_answer(
         "requested_at": job.requested_at,
         "started_at": job.started_at,
         "finished_at": job.finished_at,
+        "verdict": _verdict_answer(job),
         "result": result,
+    }
+
+
+def _verdict_answer(job: AnalysisJob) -> dict[str, Any] | None:
+    verdict = verdict_of(job)
+    if verdict is None:
+        return None
+    images = [image["image_id"] for image in (job.result or {}).get("images", [])]
+    return {
+        "given": verdict.is_given,
+        "probability": verdict.score,
+        "probability_of": job.model_version.manifest.get("positive_class", ""),
+        "reason": "" if verdict.is_given else Flag.OUT_OF_DISTRIBUTION.value,
+        "flags": list(verdict.flags),
+        "images": [uid for uid in images if uid not in verdict.unlike] if verdict.is_given else [],
+        "images_left_out": [uid for uid in images if uid in verdict.unlike],
     }

@@ -175,6 +175,20 @@ class ImageMetadata(Answer):
     urls: ImageUrls
 
 
+class VerdictAnswer(Answer):
+    """What a succeeded job may be said to have found. A model says nothing of images unlike those that it has learnt
+    from (`out_of_distribution`): of such images alone there is no verdict, whatever numbers `result` holds for the
+    laboratory. What is shown to readers, and ordered by, is this."""
+
+    given: bool = Field(description="Whether there is a verdict; without one there is no probability")
+    probability: float | None = Field(description="Calibrated probability of `probability_of`")
+    probability_of: str = Field(examples=["malignant"])
+    reason: Literal["", "out_of_distribution"] = Field(description="Why there is none")
+    flags: list[str] = Field(description="Why to trust it less: `uncertain`, `low_quality`")
+    images: list[str] = Field(description="SOP Instance UIDs of the images that it is of")
+    images_left_out: list[str] = Field(description="Of those that the model cannot judge")
+
+
 class JobAnswer(Answer):
     """One model version's look at the study. Exactly the succeeded ones have a `result`, the failed and the not
     applicable ones a `reason`. Those that are not `current` are history."""
@@ -185,6 +199,7 @@ class JobAnswer(Answer):
     state: Literal["requested", "running", "succeeded", "not_applicable", "failed", "cancelled"]
     current: bool = Field(description="Whether this is the result that counts: one for each model")
     reason: str
+    verdict: VerdictAnswer | None = Field(description="Of a succeeded job")
     result: AnalysisResult | None = Field(description="`mask` and `heatmap` are addresses of PNG images")
     attempts: int
     requested_at: datetime
@@ -205,7 +220,12 @@ class FindingAnswer(Answer):
     model: str | None
     model_version: str | None
     label: str
-    score: float | None
+    score: float | None = Field(description="Calibrated probability of `score_of`, for a model's mark")
+    score_of: str | None = Field(description="A class of the model, or the label", examples=["mass"])
+    shown: bool = Field(
+        description="Whether readers see it unasked: by the operating point that the site chose, or since it was "
+        "decided on"
+    )
     box: Box = Field(description="[x0, y0, x1, y1] in stored pixels, origin top left")
     polygon: list[list[float]] | None
     descriptors: dict[str, float]

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis.models import Finding
+from cad_platform.analysis.verdict import mark_class
 from cad_platform.api import answers
 from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import (
@@ -22,6 +23,7 @@ from cad_platform.reading.case_state import (
     decision_of,
     filter_analysed,
     have_ended,
+    is_faint,
 )
 from cad_platform.reporting import selectors as reports
 from cad_platform.studies import selectors as studies
@@ -253,6 +255,8 @@ def _finding(finding: Finding) -> answers.FindingAnswer:
         model_version=finding.job.model_version.version if finding.job else None,
         label=finding.label,
         score=finding.score,
+        score_of=mark_class(finding) if finding.score is not None else None,
+        shown=not is_faint(finding),
         box=finding.box,
         polygon=finding.polygon,
         descriptors=finding.descriptors,

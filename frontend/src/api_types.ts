@@ -145,7 +145,15 @@ export interface components {
             model: string | null;
             model_version: string | null;
             label: string;
+            /** @description Calibrated probability of `score_of`, for a model's mark */
             score: number | null;
+            /**
+             * @description A class of the model, or the label
+             * @example mass
+             */
+            score_of: string | null;
+            /** @description Whether readers see it unasked: by the operating point that the site chose, or since it was decided on */
+            shown: boolean;
             /** @description [x0, y0, x1, y1] in stored pixels, origin top left */
             box: [
                 number,
@@ -324,6 +332,8 @@ export interface components {
             /** @description Whether this is the result that counts: one for each model */
             current: boolean;
             reason: string;
+            /** @description Of a succeeded job */
+            verdict: components["schemas"]["VerdictAnswer"] | null;
             /** @description `mask` and `heatmap` are addresses of PNG images */
             result: components["schemas"]["AnalysisResult"] | null;
             attempts: number;
@@ -742,6 +752,30 @@ export interface components {
             /** @default 0 */
             total_ms?: number;
         };
+        /**
+         * @description What a succeeded job may be said to have found. A model says nothing of images unlike those that it has learnt
+         *     from (`out_of_distribution`): of such images alone there is no verdict, whatever numbers `result` holds for the
+         *     laboratory. What is shown to readers, and ordered by, is this.
+         */
+        VerdictAnswer: {
+            /** @description Whether there is a verdict; without one there is no probability */
+            given: boolean;
+            /** @description Calibrated probability of `probability_of` */
+            probability: number | null;
+            /** @example malignant */
+            probability_of: string;
+            /**
+             * @description Why there is none
+             * @enum {string}
+             */
+            reason: "" | "out_of_distribution";
+            /** @description Why to trust it less: `uncertain`, `low_quality` */
+            flags: string[];
+            /** @description SOP Instance UIDs of the images that it is of */
+            images: string[];
+            /** @description Of those that the model cannot judge */
+            images_left_out: string[];
+        };
         /** @description In the units of the modality transform (PS3.3 C.11.1): after `slope` and `intercept`, or `modality_table`. */
         WindowAnswer: {
             center: number;
@@ -983,6 +1017,7 @@ export type StudyPage = components['schemas']['StudyPage'];
 export type StudySummary = components['schemas']['StudySummary'];
 export type TableAnswer = components['schemas']['TableAnswer'];
 export type Timings = components['schemas']['Timings'];
+export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];

@@ -12,6 +12,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import Role, Site
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.analysis.verdict import least_score, score_of, verdict_of
+from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.reading import selectors
 from cad_platform.reading.case_presenter import CasePage, case_page
@@ -21,6 +22,7 @@ from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.reporting.statements import job_statement
 from cad_platform.studies.models import Instance, Study
 from tests import factories as make
+from tests.posted_files import Hospital
 
 pytestmark = pytest.mark.django_db
 UNLIKE, WELL = "out_of_distribution", "low_quality"
@@ -188,3 +190,49 @@ def test_the_page_offers_the_fainter_marks(reader: Actor, study: Study, client: 
     text = client.get(reverse("case", args=[study.study_instance_uid])).content.decode()
     assert "1 fainter mark not shown" in text and "probability of a mass" in text
     assert "1 to decide" in text
+
+
+# --- the API and the site's setting -----------------------------------------------------------------------
+
+
+def test_the_api_says_whether_there_is_a_verdict_and_of_which_images() -> None:
+    hospital = Hospital()
+    study = make.study(hospital.site)
+    good, bad = make.instance(study, "L", "CC"), make.instance(study, "L", "MLO")
+    job = analysed(study, result_of({good: [], bad: [UNLIKE]}, [good]), {"mark_thresholds": LEVELS})
+    make.finding(good, job, score=0.9)
+    make.finding(good, job, score=0.1)
+    make.finding(bad, job)
+    body = hospital.get(f"/{study.study_instance_uid}").json()
+    (answered,) = body["jobs"]
+    assert answered["verdict"] == {
+        "given": True,
+        "probability": 0.97,
+        "probability_of": "malignant",
+        "reason": "",
+        "flags": [],
+        "images": [good.sop_instance_uid],
+        "images_left_out": [bad.sop_instance_uid],
+    }
+    assert [(found["score"], found["score_of"], found["shown"]) for found in body["findings"]] == [
+        (0.9, "mass", True),
+        (0.1, "mass", False),
+    ]
+    heart = make.study(hospital.site)
+    analysed(heart, result_of({make.instance(heart): [UNLIKE]}, []))
+    (answered,) = hospital.get(f"/{heart.study_instance_uid}").json()["jobs"]
+    verdict = answered["verdict"]
+    assert (verdict["given"], verdict["probability"], verdict["reason"]) == (False, None, UNLIKE)
+    assert answered["result"]["flags"] == [UNLIKE] and answered["result"]["probabilities"]
+
+
+def test_an_administrator_chooses_the_rate_and_it_is_on_record(client: Client) -> None:
+    site = make.site()
+    client.force_login(make.user(Role.ADMINISTRATOR))
+    address = reverse("site", args=[site.pk])
+    assert client.post(address, {"name": site.name, "false_marks_per_exam": "3"}).status_code == 422
+    assert client.post(address, {"name": site.name, "false_marks_per_exam": "0.5"}).status_code == 302
+    site.refresh_from_db()
+    assert site.false_marks_per_exam == 0.5
+    event = AuditEvent.objects.get(action="site.update")
+    assert event.detail["changed"] == ["false_marks_per_exam"]
