@@ -26,10 +26,11 @@ def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
     if incomplete := slides.missing(instances):
         return f"not analysed: {incomplete}"
     for number, instance in enumerate(instances, start=1):
+        where = f" (image {number})" if len(instances) > 1 else ""
         is_slide = instance.kind == Instance.Kind.SLIDE
         if ("slide" if is_slide else "image") not in contract.kinds:
             what = "whole slides are" if is_slide else "single images are"
-            return f"not analysed: {what} not read by this model (image {number})"
+            return f"not analysed: {what} not read by this model{where}"
         if contract.needs_pixel_spacing and spacing_um(instance) is None:
-            return f"not analysed: µm per pixel missing (image {number})"
+            return f"not analysed: µm per pixel missing{where}"
     return ""

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.reasons import reason_words
 from cad_platform.analysis.verdict import verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
@@ -78,16 +79,20 @@ def ai_cell(job: AnalysisJob, modality: str) -> AiCell:
 def job_words(job: AnalysisJob, modality: str) -> AiCell:
     """Any job in words, whether it counts or not."""
     if job.state == State.REQUESTED:
-        again = _("Waiting for another try: %(reason)s") % {"reason": job.reason} if job.reason else ""
+        again = (
+            _("Waiting for another try: %(reason)s") % {"reason": reason_words(job.reason)}
+            if job.reason
+            else ""
+        )
         return AiCell("busy", _("Waiting for the model"), detail=again)
     if job.state == State.RUNNING:
         return AiCell("busy", _("Running"))
     if job.state == State.FAILED:
-        return AiCell("failed", _("Analysis failed"), detail=job.reason, tone="danger")
+        return AiCell("failed", _("Analysis failed"), detail=reason_words(job.reason), tone="danger")
     if job.state == State.NOT_APPLICABLE:
-        return AiCell("none", _("Not analysed"), detail=job.reason, tone="warn")
+        return AiCell("none", _("Not analysed"), detail=reason_words(job.reason), tone="warn")
     if job.state == State.CANCELLED:
-        return AiCell("none", _("Cancelled"), detail=job.reason)
+        return AiCell("none", _("Cancelled"), detail=reason_words(job.reason))
     verdict = verdict_of(job)
     assert verdict is not None  # it succeeded
     if not verdict.is_given:

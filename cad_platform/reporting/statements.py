@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.reasons import reason_words
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import (
     class_words,
@@ -34,7 +35,9 @@ def job_statement(job: dict[str, Any]) -> dict[str, str]:
 def _statement(job: dict[str, Any]) -> str:
     if job["state"] != AnalysisJob.State.SUCCEEDED:
         state = str(AnalysisJob.State(job["state"]).label)
-        return f"{state}: {job['reason']}" if job["reason"] else state
+        if not job["reason"]:
+            return state
+        return _("%(state)s: %(reason)s") % {"state": state, "reason": reason_words(job["reason"])}
     lines = [_verdict_words(job)]
     if job.get("has_verdict", True):
         # Beside the number, never after everything else.

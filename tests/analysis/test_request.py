@@ -99,7 +99,7 @@ class TestContract:
         study = factories.study(factories.site(), "SM")
         instance = factories.instance(study, pixel_spacing_um=None)
         needing = contract(needs_pixel_spacing=True)
-        assert why_not([instance], needing) == "not analysed: µm per pixel missing (image 1)"
+        assert why_not([instance], needing) == "not analysed: µm per pixel missing"
 
     def test_a_slides_own_resolution_is_enough(self) -> None:
         study = factories.study(factories.site(), "SM")

@@ -61,4 +61,4 @@ def test_a_slide_with_a_part_missing_is_not_analysed(models: Any, pixels: Any) -
 def test_a_slide_with_an_absurd_spacing_is_not_analysed(models: Any, pixels: Any) -> None:
     made = WholeSlide()
     _, job = analysed(made, [made.file(pixels, 900.0)])
-    assert (job.state, job.reason) == ("not_applicable", "not analysed: µm per pixel missing (image 1)")
+    assert (job.state, job.reason) == ("not_applicable", "not analysed: µm per pixel missing")
