@@ -47,14 +47,14 @@ def update_site(
     name: str,
     default_issuer: str,
     default_character_set: str,
-    false_marks_per_exam: float | str,
+    false_marks_per_exam: float | None = None,
 ) -> Site:
     """How a site's files are read where they do not say so themselves, and how many marks its readers are shown.
 
     Parameters
     ----------
     false_marks_per_exam
-        One of `FALSE_MARK_RATES`.
+        One of `FALSE_MARK_RATES`; none leaves it.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def update_site(
             _("The site was not changed."),
             errors=(FieldError(_("There is no such character set."), "default_character_set"),),
         )
-    rate = float(false_marks_per_exam)
+    rate = site.false_marks_per_exam if false_marks_per_exam is None else false_marks_per_exam
     if rate not in FALSE_MARK_RATES:
         raise Invalid(
             _("The site was not changed."),
