@@ -82,6 +82,11 @@ class FindingView:
     history: list[DecisionView]
 
     @property
+    def frame_words(self) -> str:
+        """Of a clip: the frame that it was seen on, counted from 1."""
+        return "" if self.frame is None else _("frame %(frame)d") % {"frame": self.frame + 1}
+
+    @property
     def decided(self) -> bool:
         return self.verdict != Verdict.UNDECIDED
 

@@ -88,6 +88,8 @@ class CaseWords(Answer):
     kept_aside: str
     settle_side: str
     more_images: str
+    faint_marks: str
+    """With `{count}`."""
     no_view: str
     """With `{view}`."""
     previous_image: str
@@ -134,6 +136,7 @@ def case_words() -> CaseWords:
         kept_aside=_("Kept aside"),
         settle_side=_("Confirm the side…"),
         more_images=_("More images than are shown"),
+        faint_marks=_("{count} fainter"),
         no_view=_("no {view}"),
         previous_image=_("previous image of this view"),
         next_image=_("next image of this view"),

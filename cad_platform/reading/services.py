@@ -181,7 +181,9 @@ def decide(
 
 
 @transaction.atomic
-def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: str) -> Finding:
+def add_finding(
+    actor: Actor, study: Study, image: Instance, box: Box, label: str, frame: int | None = None
+) -> Finding:
     """Record a place that the reader marks and no model did.
 
     Parameters
@@ -190,13 +192,16 @@ def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: st
         `(x0, y0, x1, y1)` in stored pixels of the image; cut to it.
     label
         One of the modality's labels.
+    frame
+        Of a clip, from 0: the mark belongs to this frame. None where it belongs to them all.
 
     Raises
     ------
     NotPermitted
         The actor marks no findings in this study.
     Invalid
-        The image is another study's, the label unknown, or the box outside the image or too small.
+        The image is another study's, the label unknown, the frame not one of the image's, or the box outside the
+        image or too small.
     Conflict
         The report is signed and no addendum begun, or the study is withdrawn or quarantined.
     """
@@ -205,11 +210,14 @@ def add_finding(actor: Actor, study: Study, image: Instance, box: Box, label: st
     study = lock_open_case(study.pk)
     if image.series.study_id != study.pk:
         raise Invalid(_("The image belongs to another study."))
+    if frame is not None and not 0 <= frame < image.frames:
+        raise Invalid(_("The image has no such frame."))
     highest = Finding.objects.filter(study=study).aggregate(highest=Max("number"))["highest"] or 0
     finding = Finding.objects.create(
         study=study,
         instance=image,
         author=actor.user,
+        frame=frame if image.frames > 1 else None,
         number=highest + 1,
         label=_known_label(label, study),
         box=list(_box_in_image(box, image)),

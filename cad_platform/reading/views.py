@@ -224,8 +224,18 @@ def add_finding(request: HttpRequest, uid: str) -> HttpResponse:
         image_of(actor, _uuid(request.POST.get("image", ""))),
         _box(request.POST.get("box", "")) or (),
         request.POST.get("label", ""),
+        _frame(request.POST.get("frame", "")),
     )
     return _fragment(request, uid)
+
+
+def _frame(text: str) -> int | None:
+    """Of a clip, from 0; none where nothing was given."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 7):
+        raise Invalid(_("The image has no such frame."))
+    return int(text)
 
 
 def _uuid(text: str) -> uuid.UUID:

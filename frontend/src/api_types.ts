@@ -876,6 +876,7 @@ export interface components {
             kept_aside: string;
             settle_side: string;
             more_images: string;
+            faint_marks: string;
             no_view: string;
             previous_image: string;
             next_image: string;

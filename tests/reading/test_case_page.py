@@ -153,6 +153,12 @@ def test_findings_of_earlier_content_are_not_shown_but_a_readers_own_are(reader:
     assert view.verdict_words == "Added by a reader"
 
 
+def test_a_finding_of_a_clip_says_its_frame_counted_from_one(reader: Actor, study: Study) -> None:
+    clip = make.instance(study, frames=8)
+    make.finding(clip, analysed(study), frame=5)
+    assert page_of(reader, study).findings[0].frame_words == "frame 6"
+
+
 def test_heat_maps_of_the_current_result_reach_the_viewer(reader: Actor, study: Study) -> None:
     image = make.instance(study)
     done = analysed(study)

@@ -199,6 +199,16 @@ def test_a_reader_adds_a_finding_of_their_own(reader: Actor, finding: Finding) -
         )
 
 
+def test_a_finding_of_a_clip_belongs_to_the_frame_that_it_was_drawn_on(reader: Actor, study: Study) -> None:
+    clip, still = make.instance(study, frames=8), make.instance(study)
+    box = [10, 20, 90, 80]
+    assert services.add_finding(reader, study, clip, box, "mass", 5).frame == 5
+    assert services.add_finding(reader, study, clip, box, "mass").frame is None
+    assert services.add_finding(reader, study, still, box, "mass", 0).frame is None
+    with pytest.raises(Invalid):
+        services.add_finding(reader, study, clip, box, "mass", 8)
+
+
 def test_opening_a_case_is_audited_with_what_was_shown(reader: Actor, finding: Finding) -> None:
     services.open_case(reader, finding.study.study_instance_uid)
     event = AuditEvent.objects.get(action="study.view")

@@ -14,8 +14,8 @@ interface CaseEvents {
   /** The panel opened the form for a finding (`id`) or for a new one (none). */
   'cad:edit-started': { id: string | null };
   'cad:edit-ended': Record<string, never>;
-  /** The box was changed, by the pointer (viewer) or by numbers (panel). */
-  'cad:box-changed': { image: string; box: Box; from: 'panel' | 'viewer' };
+  /** The box was changed, by the pointer (viewer) or by numbers (panel); of a clip, on which frame. */
+  'cad:box-changed': { image: string; frame: number | null; box: Box; from: 'panel' | 'viewer' };
   /** The list was replaced by the server's newest. */
   'cad:findings-updated': Record<string, never>;
   /** The reader asked to draw a new finding. */

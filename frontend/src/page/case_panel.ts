@@ -32,6 +32,7 @@ class FindingsPanel {
     onCaseEvent('cad:finding-selected', ({ id, from }) => from === 'viewer' && this.select(id, 'viewer'));
     onCaseEvent('cad:show-finding', ({ finding }) => this.select(finding, 'panel'));
     onCaseEvent('cad:draw-asked', () => this.openAddForm());
+    onCaseEvent('cad:side-asked', ({ image }) => this.showSide(image));
   }
 
   private listItems(): HTMLElement[] {
@@ -49,6 +50,22 @@ class FindingsPanel {
     this.markSelected();
     this.selectedItem()?.scrollIntoView({ block: 'nearest' });
     if (from === 'panel') dispatchCaseEvent('cad:finding-selected', { id, from });
+  }
+
+  /** Go to where the side of an image is settled. */
+  private showSide(image: string): void {
+    const place = document.getElementById(`side-${image}`);
+    const panel = place?.closest('[role=tabpanel]');
+    const tab = [...document.querySelectorAll('.tabs[role=tablist] [role=tab]')].findIndex(
+      (each) => each.getAttribute('aria-controls') === panel?.id,
+    );
+    if (!place || tab === -1) return;
+    this.tabs.show(tab);
+    for (let fold = place.closest('details'); fold; fold = fold.parentElement?.closest('details') ?? null)
+      fold.open = true;
+    place.scrollIntoView({ block: 'nearest' });
+    const first = place.querySelector<HTMLElement>('input, select, textarea, button, a, summary');
+    (first ?? place).focus();
   }
 
   /** Show the selection on whatever list is there now. */

@@ -12,6 +12,7 @@ function inputById(id: string): HTMLInputElement {
 /** The form of the case page: at most one is open, for a finding of the list or for a new one. */
 export class EditForm {
   private image = '';
+  private frame: number | null = null;
   private isNew = false;
   private readonly numbers = ['edit-x', 'edit-y', 'edit-width', 'edit-height'].map(inputById);
   /** What gets the focus back when the form closes. */
@@ -23,8 +24,8 @@ export class EditForm {
   ) {
     inputById('edit-cancel').addEventListener('click', () => this.close());
     for (const number of this.numbers) number.addEventListener('input', () => this.applyTypedNumbers());
-    onCaseEvent('cad:box-changed', ({ image, box, from }) => {
-      if (from === 'viewer' && !this.form.hidden) this.showBox(image, box);
+    onCaseEvent('cad:box-changed', ({ image, frame, box, from }) => {
+      if (from === 'viewer' && !this.form.hidden) this.showBox(image, frame, box);
     });
     form.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.close();
@@ -44,7 +45,7 @@ export class EditForm {
   edit(finding: CaseFinding): void {
     this.isNew = false;
     this.open((this.form.dataset['decideUrl'] ?? '').replace(NO_FINDING, finding.id), this.words.edit_title);
-    this.showBox(finding.image, finding.box);
+    this.showBox(finding.image, finding.frame, finding.box);
     inputById('edit-box').value = '';
     dispatchCaseEvent('cad:edit-started', { id: finding.id });
     document.getElementById('edit-label')?.focus();
@@ -83,11 +84,15 @@ export class EditForm {
     (document.getElementById('edit-reason-field') as HTMLElement).hidden = this.isNew;
     inputById('edit-reason').required = !this.isNew;
     inputById('edit-image').value = '';
+    inputById('edit-frame').value = '';
     inputById('edit-box').value = '';
+    this.frame = null;
   }
 
-  private showBox(image: string, box: Box): void {
+  private showBox(image: string, frame: number | null, box: Box): void {
     this.image = image;
+    this.frame = frame;
+    inputById('edit-frame').value = frame === null ? '' : String(frame);
     inputById('edit-image').value = image;
     inputById('edit-box').value = JSON.stringify(box);
     const [x0, y0, x1, y1] = box;
@@ -106,6 +111,6 @@ export class EditForm {
     const image = this.image || caseDescription()?.images[0]?.id || '';
     inputById('edit-image').value = image;
     inputById('edit-box').value = JSON.stringify(box);
-    dispatchCaseEvent('cad:box-changed', { image, box, from: 'panel' });
+    dispatchCaseEvent('cad:box-changed', { image, frame: this.frame, box, from: 'panel' });
   }
 }

@@ -1,7 +1,14 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { caseImage, findingIn, openCasePage } from '../testing/case_page';
 import { onCaseEvent } from './case_events';
-import { followFaintMarks, hiddenCount, restoreFaintMarks, showFaintMarks, visibleFindings } from './faint_marks';
+import {
+  areFaintMarksShown,
+  faintCount,
+  followFaintMarks,
+  restoreFaintMarks,
+  showFaintMarks,
+  visibleFindings,
+} from './faint_marks';
 
 const image = caseImage('L CC');
 const names = (): string[] => visibleFindings().map((finding) => finding.id);
@@ -20,10 +27,11 @@ describe('marks below the operating point of the site', () => {
   it('are not drawn until they are asked for', () => {
     open();
     expect(names()).toEqual(['strong']);
-    expect(hiddenCount()).toBe(1);
+    expect(faintCount()).toBe(1);
+    expect(areFaintMarksShown()).toBe(false);
     showFaintMarks(true);
     expect(names()).toEqual(['strong', 'faint']);
-    expect(hiddenCount()).toBe(0);
+    expect(areFaintMarksShown()).toBe(true);
   });
 
   it('follow the fold of the list, and tell the viewers', () => {

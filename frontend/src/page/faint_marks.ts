@@ -8,8 +8,11 @@ let wanted = false;
 /** The findings to draw and to walk through: without the faint ones unless they were asked for. */
 export const visibleFindings = (): CaseFinding[] => caseFindings().filter((finding) => wanted || finding.shown);
 
-/** How many findings are not drawn now. */
-export const hiddenCount = (): number => caseFindings().length - visibleFindings().length;
+/** How many faint marks there are, drawn or not. */
+export const faintCount = (): number => caseFindings().filter((finding) => !finding.shown).length;
+
+/** Whether the reader asked for them. */
+export const areFaintMarksShown = (): boolean => wanted;
 
 /** Show the faint marks, in the list and in the images, or fold them away. */
 export function showFaintMarks(shown: boolean): void {

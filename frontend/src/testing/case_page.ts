@@ -10,6 +10,7 @@ const MARKUP = `
       <button data-for="radiology" data-command="flip" aria-pressed="false"></button>
       <button data-for="radiology" data-command="invert" aria-pressed="false"></button>
       <button data-command="marks" aria-pressed="true"></button>
+      <button data-for="faint" data-command="faint" aria-pressed="false"><span id="faint-count"></span></button>
       <button data-for="heatmap" data-command="heatmap" aria-pressed="false"></button>
       <input type="range" id="opacity" min="0" max="100" value="45">
       <span id="heat-legend" hidden><canvas id="heat-ramp" width="64" height="6"></canvas></span>
@@ -33,6 +34,7 @@ export const caseWords: CaseWords = {
   kept_aside: 'Kept aside',
   settle_side: 'Confirm the side…',
   more_images: 'More images than are shown',
+  faint_marks: '{count} fainter',
   no_view: 'no {view}',
   previous_image: 'previous',
   next_image: 'next',

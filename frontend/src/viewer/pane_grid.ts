@@ -119,9 +119,12 @@ export class PaneGrid {
     hanging.addEventListener('abort', () => end.abort(), { signal: end.signal });
     const overlayEvents = {
       selected: (id: string) => dispatchCaseEvent('cad:finding-selected', { id, from: 'viewer' }),
-      boxChanged: (box: Box) => dispatchCaseEvent('cad:box-changed', { image: image.id, box, from: 'viewer' }),
+      boxChanged: (box: Box) => {
+        const frame = image.frames > 1 ? pane.shownFrame : null;
+        dispatchCaseEvent('cad:box-changed', { image: image.id, frame, box, from: 'viewer' });
+      },
     };
-    const pane = new Viewer(image, this.words, this.events, overlayEvents, end.signal);
+    const pane: Pane = new Viewer(image, this.words, this.events, overlayEvents, end.signal);
     if (this.areTogether && cell.wall) pane.together?.hangAt(cell.wall);
     pane.element.dataset['laterality'] = image.laterality;
     return { cell, element: pane.element, pane, end };

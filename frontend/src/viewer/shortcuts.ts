@@ -13,6 +13,7 @@ export const COMMAND_KEYS: Readonly<Record<string, string>> = {
   v: 'layout',
   l: 'link',
   b: 'marks',
+  B: 'faint',
   o: 'heatmap',
 };
 

@@ -224,7 +224,7 @@ test('a box that is being edited hangs again where it was left', async () => {
   dispatchCaseEvent('cad:edit-started', { id: 'edited' });
   await chunksArrive();
   expect(paneOf(image).overlay.editedBox).toEqual([0, 0, 1, 1]);
-  dispatchCaseEvent('cad:box-changed', { image: image.id, box: [1, 1, 2, 3], from: 'panel' });
+  dispatchCaseEvent('cad:box-changed', { image: image.id, frame: null, box: [1, 1, 2, 3], from: 'panel' });
   press('v');
   await settled();
   expect(paneOf(image).overlay.editedBox).toEqual([1, 1, 2, 3]);
@@ -384,4 +384,23 @@ describe('a heat map', () => {
     pane.draw();
     expect(asked).toEqual([['/heat/old', false]]);
   });
+});
+
+test('marks below the operating point of the site are counted, and drawn when they are asked for', async () => {
+  const images = fourViews();
+  const [image] = images as [CaseImage];
+  openCasePage([findingIn(image, 'strong'), { ...findingIn(image, 'faint'), shown: false }]);
+  await openStage(caseOf('mammography', images));
+  await chunksArrive();
+  livePanes().forEach((pane) => pane.draw());
+  const seen = (): (string | null)[] =>
+    [...document.querySelectorAll('[data-finding]')].map((mark) => mark.getAttribute('data-finding'));
+  const toggle = document.querySelector<HTMLElement>('[data-command=faint]');
+  expect(seen()).toEqual(['strong']);
+  expect(toggle?.textContent).toBe('1 fainter');
+  toggle?.click();
+  expect(seen()).toEqual(['strong', 'faint']);
+  expect(toggle?.getAttribute('aria-pressed')).toBe('true');
+  press('B');
+  expect(seen()).toEqual(['strong']);
 });

@@ -2,7 +2,7 @@
  * lies over them. */
 import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
 import { type Box, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
-import { visibleFindings } from '../page/faint_marks';
+import { areFaintMarksShown, faintCount, showFaintMarks, visibleFindings } from '../page/faint_marks';
 import { isTyping } from '../page/keyboard';
 import { isOnFrame } from './findings';
 import { hangingOf } from './hanging';
@@ -54,7 +54,7 @@ export class Stage {
     this.strip = new Strip(document.getElementById('strip') as HTMLElement, images, words, (image) =>
       this.showImage(image),
     );
-    this.toolbar = new Toolbar(this.root, {
+    this.toolbar = new Toolbar(this.root, words, {
       tool: (tool) => this.setTool(tool),
       command: (name) => this.runCommand(name),
       opacity: (opacity) => this.setOpacity(opacity),
@@ -176,10 +176,12 @@ export class Stage {
       panes: this.panes,
       tool: this.tool,
       canHangTogether: this.canHangTogether,
+      faint: faintCount(),
       pressed: {
         layout: this.hangsTogether,
         link: this.linked,
         marks: this.marksVisible,
+        faint: areFaintMarksShown(),
         heatmap: this.heat.visible,
         draw: this.editing?.id === null,
         flip: this.activePane?.isFlipped ?? false,
@@ -233,6 +235,9 @@ export class Stage {
       case 'marks':
         this.marksVisible = !this.marksVisible;
         this.refreshOverlays();
+        break;
+      case 'faint':
+        showFaintMarks(!areFaintMarksShown());
         break;
       case 'heatmap':
         this.heat.visible = !this.heat.visible;

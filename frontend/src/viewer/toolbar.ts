@@ -1,4 +1,5 @@
 /** The stage's toolbar: which tools there are for the active image, and which are on. */
+import type { CaseWords } from '../api_types';
 import { drawLegend } from './heatmap';
 import type { Pane, Tool } from './pane';
 
@@ -8,16 +9,20 @@ interface StageState {
   panes: readonly Pane[];
   tool: Tool;
   canHangTogether: boolean;
+  /** How many marks lie below the site's operating point. */
+  faint: number;
   /** Of the buttons that stay pressed, by command. */
-  pressed: Readonly<Record<'layout' | 'link' | 'marks' | 'heatmap' | 'draw' | 'flip' | 'invert', boolean>>;
+  pressed: Readonly<Record<'layout' | 'link' | 'marks' | 'faint' | 'heatmap' | 'draw' | 'flip' | 'invert', boolean>>;
 }
 
 export class Toolbar {
   readonly slider = document.getElementById('opacity') as HTMLInputElement | null;
+  private readonly faintCount = document.getElementById('faint-count');
   private readonly legend = document.getElementById('heat-legend');
 
   constructor(
     private readonly root: HTMLElement,
+    private readonly words: CaseWords,
     events: { tool(tool: Tool): void; command(name: string): void; opacity(opacity: number): void },
   ) {
     root.querySelector('.toolbar')?.addEventListener('click', (event) => {
@@ -29,7 +34,7 @@ export class Toolbar {
     this.slider?.addEventListener('input', () => events.opacity(Number(this.slider?.value) / 100));
   }
 
-  show({ active, panes, tool, canHangTogether, pressed }: StageState): void {
+  show({ active, panes, tool, canHangTogether, faint, pressed }: StageState): void {
     const isSlide = active?.image.kind === 'slide';
     const isPhotograph = active?.image.is_photograph === true;
     const shows: Record<string, boolean> = {
@@ -38,10 +43,12 @@ export class Toolbar {
       // The colours of a photograph are read as they are, and it has no left and right.
       radiology: !isSlide && !isPhotograph,
       hanging: canHangTogether,
+      faint: faint > 0,
       heatmap: panes.some((pane) => pane.image.heatmap !== null),
     };
     for (const part of this.root.querySelectorAll<HTMLElement>('[data-for]'))
       part.hidden = !shows[part.dataset['for'] ?? ''];
+    if (this.faintCount) this.faintCount.textContent = this.words.faint_marks.replace('{count}', String(faint));
     const ramp = document.getElementById('heat-ramp');
     if (this.legend) this.legend.hidden = !(shows['heatmap'] && pressed.heatmap);
     if (ramp instanceof HTMLCanvasElement) drawLegend(ramp, active?.isColour ?? false);
