@@ -199,7 +199,10 @@ def test_a_reader_adds_a_finding_of_their_own(reader: Actor, finding: Finding) -
         )
 
 
-def test_a_finding_of_a_clip_belongs_to_the_frame_that_it_was_drawn_on(reader: Actor, study: Study) -> None:
+def test_a_finding_of_a_clip_belongs_to_the_frame_that_it_was_drawn_on(
+    reader: Actor, finding: Finding
+) -> None:
+    study: Study = finding.study
     clip, still = make.instance(study, frames=8), make.instance(study)
     box = [10, 20, 90, 80]
     assert services.add_finding(reader, study, clip, box, "mass", 5).frame == 5
