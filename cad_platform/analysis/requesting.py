@@ -11,14 +11,15 @@ from django.utils import timezone
 
 from cad_platform.analysis import transitions
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.analysis.suitability import why_not
+from cad_platform.analysis.suitability import none_to_read, why_not
 from cad_platform.analysis.transitions import ENDED_TOPIC, State
 from cad_platform.core import outbox
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import route
 from cad_platform.registry.selectors import manifest_of
-from cad_platform.studies.models import Instance, Study
-from cad_platform.studies.selectors import images_in_order
+from cad_platform.studies.models import Study
+from cad_platform.studies.selectors import sorted_images
+from cad_platform.studies.sorting import SortedImage, scored
 
 
 def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[AnalysisJob]:
@@ -37,7 +38,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
     """
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
-    images: list[Instance] = []
+    images: list[SortedImage] = []
     known = {
         job.model_version_id: job
         for job in AnalysisJob.objects.select_for_update(of=("self",)).filter(
@@ -51,7 +52,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
             continue
         job = known.get(version.pk)
         if job is None or job.state == State.NOT_APPLICABLE:
-            images = images or images_in_order(study)
+            images = images or sorted_images(study)
         if job is None:
             job = _made(study, version, images)
         else:
@@ -89,7 +90,7 @@ def replace(job: AnalysisJob) -> AnalysisJob | None:
     return found
 
 
-def _made(study: Study, version: ModelVersion, images: Sequence[Instance]) -> AnalysisJob:
+def _made(study: Study, version: ModelVersion, images: Sequence[SortedImage]) -> AnalysisJob:
     reason = _unmet_requirement(version, images)
     job = AnalysisJob.objects.create(
         study=study,
@@ -105,5 +106,9 @@ def _made(study: Study, version: ModelVersion, images: Sequence[Instance]) -> An
     return job
 
 
-def _unmet_requirement(version: ModelVersion, images: Sequence[Instance]) -> str:
-    return why_not(images, manifest_of(version).input)
+def _unmet_requirement(version: ModelVersion, images: Sequence[SortedImage]) -> str:
+    """Why the version says nothing of these images; empty where it does."""
+    read = scored(images, version.modality)
+    if images and not read:
+        return none_to_read(images)
+    return why_not([image.instance for image in read], manifest_of(version).input)

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
@@ -116,18 +116,18 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
 
     with ExitStack() as files:
         images = []
-        for instance in claim.instances:
-            slide = slide_of(instance)
+        for image in claim.images:
+            slide = slide_of(image.instance)
             first, *others = files.enter_context(slide.opened())
             images.append(
                 ImageReference(
-                    image_id=instance.sop_instance_uid,
+                    image_id=image.instance.sop_instance_uid,
                     path=str(first),
                     parts=tuple(map(str, others)),
                     sha256=slide.tag,
-                    laterality=instance.laterality or None,
-                    view=instance.view_position or None,
-                    pixel_spacing_um=spacing_um(instance),
+                    laterality=cast(Any, image.side.laterality or None),
+                    view=image.view or None,
+                    pixel_spacing_um=spacing_um(image.instance),
                 )
             )
         request = manifest.request(f"{job.pk}:{claim.attempt}", *images)

@@ -29,19 +29,24 @@ from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
 from cad_platform.studies.models import Instance
-from cad_platform.studies.selectors import images_in_order
+from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.services import lock_study
+from cad_platform.studies.sorting import SortedImage, scored
 from inference.contract import AnalysisResult, Flag
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on a job until the lease ends: the job as it was then, the attempt's number, and the
-    study's images in the order in which the model sees them."""
+    """The right to work on a job until the lease ends: the job as it was then, the attempt's number, and those of the
+    study's images that the model reads, in the order in which it sees them."""
 
     job: AnalysisJob
     attempt: int
-    instances: tuple[Instance, ...]
+    images: tuple[SortedImage, ...]
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        return tuple(image.instance for image in self.images)
 
 
 @dataclass(frozen=True)
@@ -318,7 +323,7 @@ def _take(job: AnalysisJob, worker: str) -> Claim:
     job.reason = ""
     transitions.move(job, State.RUNNING, lease_expires_at=Now() + _lease())
     JobAttempt.objects.create(job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at)
-    return Claim(job, job.attempt, tuple(images_in_order(job.study)))
+    return Claim(job, job.attempt, tuple(scored(sorted_images(job.study), job.model_version.modality)))
 
 
 def _lease() -> timedelta:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.utils import translation
+
 from cad_platform.studies import slides
 from cad_platform.studies.models import Instance
+from cad_platform.studies.sorting import SortedImage
 from inference.contract import InputContract
 
 
@@ -15,6 +18,14 @@ def spacing_um(instance: Instance) -> float | None:
         return instance.pixel_spacing_um
     slide = getattr(instance, "slide", None)
     return slide.mpp_x if slide is not None else None
+
+
+def none_to_read(images: Sequence[SortedImage]) -> str:
+    """The sentence for a study of which no image is one that models read."""
+    with translation.override("en"):
+        reasons = dict.fromkeys(image.reason for image in images if image.reason)
+    because = f": {'; '.join(reasons)}" if reasons else ""
+    return f"not analysed: the study has no image that this model reads{because}"
 
 
 def why_not(instances: Sequence[Instance], contract: InputContract) -> str:

@@ -64,7 +64,9 @@ class ImageAnswer(Answer):
     kept_aside_reason: str = Field(
         description="Why it does not hang, or is not read by the models; empty else"
     )
-    laterality: str
+    laterality: str = Field(description="The side that counts: L, R or empty")
+    side_stop: str = Field(description="Why the side is not sure, until a person confirms it; empty else")
+    side_confirmed: bool = Field(description="Whether a person said so")
     view: str = Field(description="The plain abbreviation (CC, MLO, …); as sent where it is not understood")
     view_modifiers: list[str] = Field(description="Of DICOM PS3.16 CID 4015: ID, S, M, RL, …")
     patient_orientation: list[str] = Field(description="Where rows and columns lead; empty where not said")

@@ -32,6 +32,7 @@ from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import slide_of
+from cad_platform.studies.sorting import SortedImage
 from imaging.description import Region
 
 
@@ -198,8 +199,8 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
     }
 
 
-def _image(request: Request, image: Instance) -> answers.ImageAnswer:
-    facts = image.image_facts
+def _image(request: Request, sorted_image: SortedImage) -> answers.ImageAnswer:
+    image, facts = sorted_image.instance, sorted_image.facts
     column, row = image.spacing_um or (None, None)
     return answers.ImageAnswer(
         id=image.pk,
@@ -211,11 +212,13 @@ def _image(request: Request, image: Instance) -> answers.ImageAnswer:
         sop_instance_uid=image.sop_instance_uid,
         sop_instance_uid_minted=image.sop_instance_uid_minted,
         series_instance_uid=image.series.series_instance_uid,
-        roles=["hung", "scored"],
-        kept_aside_reason="",
-        laterality=image.laterality,
-        view=image.view_position,
-        view_modifiers=list(facts.view_modifiers),
+        roles=list(sorted_image.roles),
+        kept_aside_reason=sorted_image.reason,
+        laterality=sorted_image.side.laterality,
+        side_stop=sorted_image.side.stop,
+        side_confirmed=sorted_image.side.confirmed,
+        view=sorted_image.view,
+        view_modifiers=list(sorted_image.modifiers),
         patient_orientation=list(facts.patient_orientation),
         presentation_intent=image.presentation_intent,
         rows=image.rows,

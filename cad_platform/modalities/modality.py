@@ -54,6 +54,25 @@ class ReportProfile:
     has_assessment: bool = True
 
 
+@dataclass(frozen=True)
+class ImageRules:
+    """How the images of a study are sorted (`studies.sorting`).
+
+    Attributes
+    ----------
+    views
+        In the order in which they hang; images of others come after them, in the order of acquisition.
+    unread_modifiers
+        View modifiers (DICOM PS3.16 CID 4015, ACR abbreviations) of exposures that the models were not taught.
+    has_chest_wall
+        Whether a picture shows one breast, cut at the chest wall: its orientation and its side tell of each other.
+    """
+
+    views: tuple[str, ...] = ()
+    unread_modifiers: frozenset[str] = frozenset()
+    has_chest_wall: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Modality:
     """One kind of study.
@@ -81,6 +100,8 @@ class Modality:
         How scores are worded.
     report
         The report of a study.
+    images
+        How the images of a study are sorted into those that hang, are read by the models, and are kept aside.
     hanging
         The hanging protocol that the viewer carries out (`frontend/src/viewer/hanging.ts`).
     photographs
@@ -108,6 +129,7 @@ class Modality:
     reject_reasons: tuple[Words, ...]
     bands: BandWords
     report: ReportProfile
+    images: ImageRules = ImageRules()
     hanging: str = "single"
     photographs: bool = False
     champion: str = ""

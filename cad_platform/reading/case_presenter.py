@@ -21,6 +21,7 @@ from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.sorting import SortedImage
 
 Verdict = FindingDecision.Verdict
 
@@ -171,22 +172,24 @@ def case_page(case: CaseRecord) -> CasePage:
         for artefact in case.artefacts
         if artefact.kind == "heatmap" and artefact.instance.sop_instance_uid not in unlike
     }
-    spacing = {image.id: image.pixel_spacing_um for image in case.images}
     current = {job.id for job in case.jobs}
     modality = modalities.get(case.study.modality)
     return CasePage(
         header=_header(case),
-        images=[_image(image, case.study, names[image.id], heatmaps.get(image.id)) for image in case.images],
+        images=[
+            _image(image, names[image.instance.pk], heatmaps.get(image.instance.pk)) for image in case.images
+        ],
         hanging=modality.hanging,
         analyses=analyses(
-            case.jobs, case, {image.sop_instance_uid: names[image.id] for image in case.images}
+            case.jobs,
+            case,
+            {image.instance.sop_instance_uid: names[image.instance.pk] for image in case.images},
         ),
         earlier=earlier(case),
         findings=[
             _finding(
                 finding,
                 names.get(finding.instance_id, ""),
-                spacing.get(finding.instance_id),
                 is_earlier=finding.job_id is not None and finding.job_id not in current,
             )
             for finding in case.findings
@@ -225,43 +228,39 @@ def _header(case: CaseRecord) -> CaseHeader:
     )
 
 
-def _modality_of(image: Instance, study: Study) -> modalities.Modality:
-    """Of an image's series, where it is one that we know; else of the study."""
-    code = image.series.modality
-    return modalities.get(code if code in modalities.codes() else study.modality)
-
-
-def _image(image: Instance, study: Study, name: str, heatmap: str | None) -> CaseImage:
-    facts = image.image_facts
+def _image(image: SortedImage, name: str, heatmap: str | None) -> CaseImage:
+    instance, facts = image.instance, image.facts
     return CaseImage(
-        id=str(image.id),
+        id=str(instance.pk),
         name=name,
-        kind=cast(Any, image.kind),
-        is_photograph=image.kind != Instance.Kind.SLIDE and _modality_of(image, study).photographs,
-        laterality=image.laterality,
-        view=image.view_position,
-        rows=image.rows,
-        columns=image.columns,
-        frames=image.frames,
-        view_modifiers=list(facts.view_modifiers),
-        roles=["hung", "scored"],
-        kept_aside_reason="",
-        turn=0,
-        mirror=False,
-        side_stop="",
-        pixel_spacing_um=image.pixel_spacing_um,
-        spacing_um=image.spacing_um,
+        kind=cast(Any, instance.kind),
+        is_photograph=instance.kind != Instance.Kind.SLIDE and modalities.get(image.modality).photographs,
+        laterality=image.side.laterality,
+        view=image.view,
+        rows=instance.rows,
+        columns=instance.columns,
+        frames=instance.frames,
+        view_modifiers=list(image.modifiers),
+        roles=list(image.roles),
+        kept_aside_reason=image.reason,
+        turn=image.turned.turn,
+        mirror=image.turned.mirror,
+        turned_by=image.turned.source,
+        side_stop=image.side.stop,
+        pixel_spacing_um=instance.pixel_spacing_um,
+        spacing_um=instance.spacing_um,
+        pixel_aspect=facts.pixel_aspect,
         regions=[
             CaseRegion(box=(part.x0, part.y0, part.x1, part.y1), spacing_um=part.spacing_um)
             for part in facts.regions
         ],
         frame_time_ms=facts.frame_time_ms,
-        urls=image_urls(image),
+        urls=image_urls(instance),
         heatmap=heatmap,
     )
 
 
-def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earlier: bool) -> FindingView:
+def _finding(finding: Finding, image: str, *, is_earlier: bool) -> FindingView:
     decisions: list[FindingDecision] = finding.seen_decisions  # type: ignore[attr-defined]
     last = decision_of(finding)
     verdict = last.verdict if last else Verdict.UNDECIDED
@@ -286,7 +285,7 @@ def _finding(finding: Finding, image: str, spacing_um: float | None, *, is_earli
         box=box,
         model_box=finding.box,
         polygon=None if edited and edited.box else finding.polygon,
-        size=wording.box_size(box, spacing_um),
+        size=wording.box_size(box, finding.instance.spacing_in(box)),
         descriptors=[
             wording.descriptor(name, value)
             for name, value in (finding.descriptors or {}).items()

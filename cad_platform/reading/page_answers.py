@@ -36,17 +36,22 @@ class CaseImage(Answer):
     view_modifiers: list[str]
     roles: list[Role]
     kept_aside_reason: str
-    """A sentence; empty where it is not kept aside."""
+    """Why it does not hang, or is not read by the models: a sentence; empty else."""
     turn: Literal[0, 90, 180, 270]
     """Degrees clockwise by which the stored picture is turned, before `mirror`, to hang as views hang."""
     mirror: bool
     """Whether it is mirrored left to right after the turn; said on the image in every layout."""
+    turned_by: Literal["", "header", "picture"]
+    """Who says so: the header's orientation, or where it has none the chest wall in the picture, which is said too."""
     side_stop: str
     """Why the side is not sure, a sentence; empty where nothing contradicts."""
     pixel_spacing_um: float | None
     spacing_um: tuple[float, float] | None
     """(x, y) of the whole picture; none where the regions speak, or nobody knows."""
+    pixel_aspect: float | None
+    """The height of a pixel over its width, where only that is known."""
     regions: list[CaseRegion]
+    """With a spacing of their own; of those that overlap the first counts."""
     frame_time_ms: float | None
     """How long a frame of a clip is shown; none where the file does not say."""
     urls: ImageUrls

@@ -38,8 +38,9 @@ from cad_platform.reading.case_state import (
     with_ai_state,
 )
 from cad_platform.reading.report_standing import standing_of
-from cad_platform.studies.models import Instance, Study
-from cad_platform.studies.selectors import images_in_order, studies_for, study_by_uid
+from cad_platform.studies.models import Study
+from cad_platform.studies.selectors import sorted_images, studies_for, study_by_uid
+from cad_platform.studies.sorting import SortedImage
 
 PAGE_SIZE = 25
 
@@ -116,7 +117,7 @@ class CaseRecord:
 
     study: Study
     reading_state: str
-    images: list[Instance]
+    images: list[SortedImage]
     jobs: list[AnalysisJob]
     earlier_jobs: list[AnalysisJob]
     signed_jobs: dict[str, str] | None
@@ -257,7 +258,7 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     return CaseRecord(
         study=study,
         reading_state=reading_state_of(study),
-        images=images_in_order(study),
+        images=sorted_images(study),
         jobs=jobs,
         earlier_jobs=list(earlier.order_by("-requested_at", "pk")),
         signed_jobs=standing.signed_jobs if standing else None,

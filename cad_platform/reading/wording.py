@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 from cad_platform import modalities
 from cad_platform.analysis.verdict import Verdict
-from cad_platform.studies.models import Instance
+from cad_platform.studies.sorting import SortedImage
 from inference.contract import OPERATING_POINTS
 
 
@@ -248,15 +248,13 @@ def flags_of(verdict: Verdict) -> list[Flag]:
     return [flag(code) for code in (*(["partial"] if verdict.is_partial else []), *verdict.flags)]
 
 
-def image_names(images: Iterable[Instance]) -> dict[uuid.UUID, str]:
-    """What each image of a study is called, by its key: "R CC" where side and view are known, else its place among the
-    study's images. `images` are all of them, in order (`studies.selectors.images_in_order`)."""
-    return {image.pk: _image_name(image, place) for place, image in enumerate(images, start=1)}
-
-
-def _image_name(image: Instance, place: int) -> str:
-    views = " ".join(part for part in (image.laterality, image.view_position) if part)
-    return views or _("Image %(number)d") % {"number": place}
+def image_names(images: Iterable[SortedImage]) -> dict[uuid.UUID, str]:
+    """What each image of a study is called, by its key: "R CC", "L CC ID" where side and view are known, else its place
+    among the study's images. `images` are all of them, in order (`studies.selectors.sorted_images`)."""
+    return {
+        image.instance.pk: image.place_name or _("Image %(number)d") % {"number": place}
+        for place, image in enumerate(images, start=1)
+    }
 
 
 def place_words(name: str, place: int | None) -> str:
@@ -287,13 +285,13 @@ def frames_words(frames_read: Sequence[int], frames: int) -> str:
     return _("%(read)d of %(frames)d frames, between %(first)d and %(last)d") % said
 
 
-def box_size(box: Sequence[float], pixel_spacing_um: float | None) -> str:
-    """Width × height of a box `(x0, y0, x1, y1)` in pixels: in millimetres where the pixel spacing (micrometres) is
-    known, else in pixels."""
+def box_size(box: Sequence[float], spacing_um: tuple[float, float] | None) -> str:
+    """Width × height of a box `(x0, y0, x1, y1)` in pixels: in millimetres where a spacing (µm, x and y) holds for all
+    of it, else in pixels."""
     width, height = box[2] - box[0], box[3] - box[1]
-    if not pixel_spacing_um:
+    if spacing_um is None:
         return _("%(width)d × %(height)d px") % {"width": width, "height": height}
     return _("%(width).1f × %(height).1f mm") % {
-        "width": width * pixel_spacing_um / 1000,
-        "height": height * pixel_spacing_um / 1000,
+        "width": width * spacing_um[0] / 1000,
+        "height": height * spacing_um[1] / 1000,
     }

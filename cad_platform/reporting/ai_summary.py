@@ -16,7 +16,7 @@ from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import box_size, class_words, image_names, place_words
 from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
 from cad_platform.studies.models import Study
-from cad_platform.studies.selectors import images_in_order
+from cad_platform.studies.selectors import sorted_images
 
 _Verdict = FindingDecision.Verdict
 #: What becomes part of the signed record reads the same whatever language its reader works in.
@@ -29,10 +29,10 @@ def summary_of(study: Study) -> dict[str, Any]:
     """Jobs with their provenance, findings with the decision that counts, and how many are undecided. Marks below the
     operating point that the site chose are counted and not listed."""
     jobs = current_jobs(study)
-    images = list(images_in_order(study))
+    images = sorted_images(study)
     with translation.override(_RECORD_LANGUAGE):
         names = image_names(images)
-    places = {image.pk: place for place, image in enumerate(images, start=1)}
+    places = {image.instance.pk: place for place, image in enumerate(images, start=1)}
     marked = current_findings(study, jobs)
     findings = [
         _finding(
@@ -45,7 +45,9 @@ def summary_of(study: Study) -> dict[str, Any]:
         if not is_faint(finding)
     ]
     undecided = [f["number"] for f in findings if f["source"] == "model" and not f["decision"]]
-    by_uid = {image.sop_instance_uid: (names[image.pk], image.frames) for image in images}
+    by_uid = {
+        image.instance.sop_instance_uid: (names[image.instance.pk], image.instance.frames) for image in images
+    }
     return {
         "jobs": [_job(job, study.modality, by_uid) for job in jobs],
         "findings": findings,
@@ -93,7 +95,7 @@ def heading(finding: dict[str, Any]) -> str:
     decision = finding["decision"] or {}
     label = decision.get("label") or finding["label"]
     parts = [str(finding["number"]), finding["image"]["name"], label.replace("_", " ")]
-    if spacing_um := finding["image"]["pixel_spacing_um"]:
+    if spacing_um := _spacing(finding["image"]):
         with translation.override(_RECORD_LANGUAGE):
             parts.append(box_size(decision.get("box") or finding["box"], spacing_um))
     return " · ".join(part for part in parts if part)
@@ -107,9 +109,17 @@ def heading_words(finding: dict[str, Any]) -> str:
         place_words(image["name"], image.get("place")),
         class_words(decision.get("label") or finding["label"]),
     ]
-    if spacing_um := image["pixel_spacing_um"]:
+    if spacing_um := _spacing(image):
         parts.append(box_size(decision.get("box") or finding["box"], spacing_um))
     return " · ".join(part for part in parts if part)
+
+
+def _spacing(image: dict[str, Any]) -> tuple[float, float] | None:
+    """µm per pixel (x, y) where the mark is. Records of before 2.3 have one number for the image."""
+    if "spacing_um" in image:
+        return tuple(image["spacing_um"]) if image["spacing_um"] else None
+    both = image["pixel_spacing_um"]
+    return (both, both) if both else None
 
 
 def headings_of(summary: dict[str, Any]) -> dict[uuid.UUID | None, str]:
@@ -165,6 +175,7 @@ def _job(job: AnalysisJob, modality: str, images: Mapping[str, tuple[str, int]])
 
 def _finding(finding: Finding, image: str, place: int, decision: FindingDecision | None) -> dict[str, Any]:
     instance = finding.instance
+    spacing_um = instance.spacing_in((decision.box if decision else None) or finding.box)
     return {
         "id": str(finding.pk),
         "number": finding.number,
@@ -180,6 +191,7 @@ def _finding(finding: Finding, image: str, place: int, decision: FindingDecision
             "name": image,
             "place": place,
             "pixel_spacing_um": instance.pixel_spacing_um,
+            "spacing_um": list(spacing_um) if spacing_um else None,
         },
         "decision": _decision(decision),
     }

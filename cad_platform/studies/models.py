@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pghistory
@@ -205,6 +206,27 @@ class Instance(models.Model):
         if facts.spacing_um or facts.regions or self.pixel_spacing_um is None:
             return facts.spacing_um
         return self.pixel_spacing_um, self.pixel_spacing_um
+
+    def spacing_in(self, box: Sequence[float]) -> tuple[float, float] | None:
+        """µm per stored pixel (x, y) that holds for all of a box `(x0, y0, x1, y1)`; None where it lies across regions,
+        or outside all of them."""
+        regions = self.image_facts.regions
+        if not regions:
+            return self.spacing_um
+        x0, y0, x1, y1 = box
+        over: tuple[float, float] | None = None
+        for region in regions:
+            if x0 >= region.x1 or x1 <= region.x0 or y0 >= region.y1 or y1 <= region.y0:
+                continue
+            if over is not None and over != region.spacing_um:
+                return None
+            if region.x0 <= x0 and x1 <= region.x1 and region.y0 <= y0 and y1 <= region.y1:
+                return region.spacing_um
+            # It hides a part of what lies below it.
+            over = region.spacing_um
+            if over is None:
+                return None
+        return None
 
 
 class Slide(models.Model):

@@ -15,6 +15,7 @@ from cad_platform.core.errors import NotFound
 from cad_platform.patients.selectors import named
 from cad_platform.studies import slides
 from cad_platform.studies.models import Instance, KeptAside, QuarantinedFile, Study, StudyCorrection
+from cad_platform.studies.sorting import SortedImage, sort_images
 from imaging.identity import is_uid, without_padding
 
 
@@ -60,22 +61,27 @@ def _by_uid(actor: Actor, study_instance_uid: str) -> Study:
     return study
 
 
-def images_in_order(study: Study) -> list[Instance]:
-    """The images of a study in the one order in which models, pages, answers and reports count them: by series
-    number, then by instance number, then as they were posted. What has no number comes after what has one. A slide is
-    one image, whatever number of files it has (`studies.slides`)."""
+def sorted_images(study: Study) -> list[SortedImage]:
+    """The images of a study in hanging order, each with what is to be done with it (`studies.sorting`): the one order
+    in which models, pages, answers and reports count them. A slide is one image, whatever number of files it has
+    (`studies.slides`)."""
     found = (
         Instance.objects.filter(series__study=study)
         .select_related("series", "slide", "file")
         .order_by(F("series__number").asc(nulls_last=True), "number", "series_id", "sop_instance_uid")
     )
-    return slides.arrange(found)
+    return sort_images(study.modalities or [study.modality], slides.arrange(found))
 
 
-def images_of(actor: Actor, study: Study) -> list[Instance]:
-    """The study's images in order, with series, slide and file."""
+def images_in_order(study: Study) -> list[Instance]:
+    """`sorted_images` without what is said of them."""
+    return [image.instance for image in sorted_images(study)]
+
+
+def images_of(actor: Actor, study: Study) -> list[SortedImage]:
+    """The study's images in hanging order, with series, slide and file."""
     require(actor, "study.view", study)
-    return images_in_order(study)
+    return sorted_images(study)
 
 
 def image(actor: Actor, image_id: uuid.UUID) -> Instance:

@@ -192,7 +192,12 @@ export interface components {
             roles: ("hung" | "scored" | "kept_aside")[];
             /** @description Why it does not hang, or is not read by the models; empty else */
             kept_aside_reason: string;
+            /** @description The side that counts: L, R or empty */
             laterality: string;
+            /** @description Why the side is not sure, until a person confirms it; empty else */
+            side_stop: string;
+            /** @description Whether a person said so */
+            side_confirmed: boolean;
             /** @description The plain abbreviation (CC, MLO, …); as sent where it is not understood */
             view: string;
             /** @description Of DICOM PS3.16 CID 4015: ID, S, M, RL, … */
@@ -837,12 +842,15 @@ export interface components {
             /** @enum {integer} */
             turn: 0 | 90 | 180 | 270;
             mirror: boolean;
+            /** @enum {string} */
+            turned_by: "" | "header" | "picture";
             side_stop: string;
             pixel_spacing_um: number | null;
             spacing_um: [
                 number,
                 number
             ] | null;
+            pixel_aspect: number | null;
             regions: components["schemas"]["CaseRegion"][];
             frame_time_ms: number | null;
             urls: components["schemas"]["ImageUrls"];
