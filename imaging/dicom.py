@@ -56,11 +56,8 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
             if first.shown is not None:
                 dicom_grayscale.check_frames(file.header, form)
                 remarks += [first.shown.remark] if first.shown.remark else []
-            if (
-                header.modality == "MG"
-                and form.frames == 1
-                and header.presentation_intent != "FOR PROCESSING"
-            ):
+            # Who sorts a study uses it for images of a breast only.
+            if form.frames == 1 and photometric != "RGB" and header.presentation_intent != "FOR PROCESSING":
                 border = chest_wall(first.display(), bright_is_dense=True)
                 facts = facts.model_copy(update={"chest_wall": border})
         return Description(

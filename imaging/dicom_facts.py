@@ -212,9 +212,7 @@ def _image_type(dataset: Dataset) -> tuple[str, ...]:
 def _is_specimen(
     dataset: Dataset, views: list[_CodedView], written: SpelledView | None, image_type: tuple[str, ...]
 ) -> bool:
-    """A radiograph of tissue that was taken out. A slide is one by its nature, and none of it is said here."""
-    if text(dataset, "Modality", 16) == "SM":
-        return False
+    """Tissue that was taken out: a radiograph of it, or a slide, which is one by its nature."""
     body_part = (text(dataset, "BodyPartExamined", 32) or "").upper()
     regions = [text(region, "CodeValue") or "" for region in items(dataset, "AnatomicRegionSequence")[:4]]
     return (

@@ -291,8 +291,8 @@ class TestOrder:
         assert claim is not None
         expected = [made[n].pk for n in (1, 2, 3)]
         assert [image.pk for image in claim.instances] == expected
-        assert [image.pk for image in case(reader, study.study_instance_uid).images] == expected
-        assert [image.pk for image in images_of(reader, study)] == expected
+        assert [image.instance.pk for image in case(reader, study.study_instance_uid).images] == expected
+        assert [image.instance.pk for image in images_of(reader, study)] == expected
         assert summary_of(study)["findings"][0]["image"]["name"] == "Image 3"
 
     def test_series_numbers_come_first_and_what_has_none_comes_last(self) -> None:

@@ -131,7 +131,6 @@ def test_contradictions_within_a_header_are_remarked() -> None:
 )
 def test_a_specimen_is_told(tags: dict[str, Any]) -> None:
     assert facts_of(header(Modality="MG", **tags)).facts.specimen
-    assert not facts_of(header(Modality="SM", **tags)).facts.specimen
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from cad_platform.reading import wording
 from cad_platform.reading.wording import Band
 from cad_platform.reporting.ai_summary import heading
 from cad_platform.reporting.statements import job_statement
-from cad_platform.studies.models import Instance
+from cad_platform.studies.models import Instance, Series
+from cad_platform.studies.sorting import sort_images
 from inference.runtime.store import model_names, read_manifest
 
 POINTS = {"high_sensitivity": 0.2, "balanced": 0.5, "high_specificity": 0.8}
@@ -85,13 +86,28 @@ def test_descriptors_have_units() -> None:
 
 
 def test_a_box_is_measured_where_the_spacing_is_known() -> None:
-    assert wording.box_size((10, 10, 130, 100), 100) == "12.0 × 9.0 mm"
+    assert wording.box_size((10, 10, 130, 100), (100, 100)) == "12.0 × 9.0 mm"
+    assert wording.box_size((10, 10, 130, 100), (100, 50)) == "12.0 × 4.5 mm"
     assert wording.box_size((10, 10, 130, 100), None) == "120 × 90 px"
 
 
 def test_an_image_is_called_by_its_view_else_by_its_place() -> None:
-    images = [Instance(laterality="R", view_position="CC"), Instance(), Instance(laterality="L")]
-    assert list(wording.image_names(images).values()) == ["R CC", "Image 2", "L"]
+    images = [
+        _image(laterality="R", view_position="CC"),
+        _image(laterality="R", view_position="CC", facts={"view_modifiers": ["ID"]}),
+        _image(laterality="L"),
+        _image(),
+    ]
+    assert list(wording.image_names(sort_images(["MG"], images)).values()) == [
+        "R CC",
+        "R CC ID",
+        "L",
+        "Image 4",
+    ]
+
+
+def _image(**fields: Any) -> Instance:
+    return Instance(series=Series(modality="MG"), **fields)
 
 
 def test_the_record_is_written_in_one_language() -> None:
@@ -103,7 +119,7 @@ def test_the_record_is_written_in_one_language() -> None:
         "image": {"name": "Image 3", "pixel_spacing_um": 100},
     }
     with translation.override("zh-hans"):
-        assert wording.image_names([Instance()]).popitem()[1] == "图像 1"
+        assert wording.image_names(sort_images(["MG"], [_image()])).popitem()[1] == "图像 1"
         assert heading(finding) == "2 · Image 3 · mass · 12.0 × 9.0 mm"
 
 
