@@ -136,9 +136,9 @@ def _walls(facts: ImageFacts, used: str) -> str:
             "seen": _border(seen),
         }
     if orientation.from_picture(seen, used):
-        return _("the picture shows the chest wall %(seen)s, as of a %(breast)s breast") % {
+        return _("the picture shows the chest wall %(seen)s, as of %(breast)s") % {
             "seen": _border(seen),
-            "breast": _("left") if seen == "left" else _("right"),
+            "breast": _("a left breast") if seen == "left" else _("a right breast"),
         }
     return ""
 
@@ -162,9 +162,9 @@ def _words(claim: SideClaim, facts: ImageFacts) -> str:
     if claim.source == POST:
         return _("the post says %(side)s") % {"side": claim.side}
     if claim.source == _ORIENTATION:
-        return _("the orientation %(letters)s is that of a %(breast)s breast") % {
+        return _("the orientation %(letters)s is that of %(breast)s") % {
             "letters": "\\".join(facts.patient_orientation),
-            "breast": _("left") if claim.side == "L" else _("right"),
+            "breast": _("a left breast") if claim.side == "L" else _("a right breast"),
         }
     return _("the header says %(side)s (%(source)s)") % {
         "side": claim.side,
