@@ -122,7 +122,7 @@ class ImageFacts(_Frozen):
         default=None, gt=0, description="a pixel's height over its width, where only that is known"
     )
     frame_time_ms: float | None = Field(default=None, gt=0)
-    slide_part: SlidePart | None = Field(default=None, description="of a DICOM whole-slide file")
+    slide_part: SlidePart | None = Field(default=None, description="of a file of a whole slide")
 
 
 class AsSent(_Frozen):

@@ -15,6 +15,7 @@ from imaging.description import SlideLevel, SlidePart, Spacing
 from imaging.dicom_file import DicomFile
 from imaging.dicom_frames import PixelFormat
 from imaging.errors import DamagedFile, NotAnImage, TooLarge, UnsupportedEncoding
+from imaging.grayscale import Greys
 from imaging.limits import MAX_SLIDE_SIDE
 from imaging.slide_parts import SlideFile, SlideImage, images_of
 
@@ -117,7 +118,11 @@ class TiledImage:
         if any((f.form.rows, f.form.columns) != (first.form.rows, first.form.columns) for f in self._files):
             raise DamagedFile("The parts of the slide have tiles of different sizes.")
         self._across = -(-self.columns // self._tile_columns)
-        self._tiles = self._across * -(-self.rows // self._tile_rows)
+        self._down = -(-self.rows // self._tile_rows)
+        self._tiles = self._across * self._down
+        self._greys: dict[str, Greys] = {}
+        self.coarsest: TiledImage | None = None
+        """Of the same slide, where one of the same optical paths is there."""
         self._planes = {height: number for number, height in enumerate(first.part.focal_planes_um)}
         self._paths = {name: number for number, name in enumerate(first.part.optical_paths)}
         self._starts = self._frame_offsets()
@@ -161,6 +166,25 @@ class TiledImage:
                     out[y0 - y : y1 - y, x0 - x : x1 - x] = tile[y0 - top : y1 - top, x0 - left : x1 - left]
         return out
 
+    def greys_of(self, sheet: tuple[float, str]) -> Greys:
+        """One table for all tiles of a grey slide without a window: that of the tile in the middle of its coarsest
+        level, which shows the most of it. By its own values each tile would have a brightness of its own."""
+        if self.coarsest is not None and self.coarsest is not self and sheet[1] in self._paths:
+            return self.coarsest.greys_of((self.coarsest.part.focal_planes_um[0], sheet[1]))
+        if sheet[1] not in self._greys:
+            places = sorted(
+                ((row - self._down // 2) ** 2 + (column - self._across // 2) ** 2, row, column)
+                for row in range(self._down)
+                for column in range(self._across)
+            )
+            there = (found for _, row, column in places if (found := self._frame_at(row, column, sheet)))
+            found = next(there, (0, 0))
+            opened = self._files[found[0]]
+            middle = dicom_pixels.decode(opened.file, opened.form, found[1])
+            assert middle.shown is not None  # asked of grey slides only
+            self._greys[sheet[1]] = middle.shown.greys
+        return self._greys[sheet[1]]
+
     def prove(self) -> None:
         """Decode the first frame of every file. Raises what decoding raises."""
         for opened in self._files:
@@ -174,7 +198,10 @@ class TiledImage:
             self._cache.move_to_end(found)
             return self._cache[found]
         opened = self._files[found[0]]
-        shown = dicom_pixels.decode(opened.file, opened.form, found[1]).display()
+        pixels = dicom_pixels.decode(opened.file, opened.form, found[1])
+        shown = pixels.display()
+        if pixels.shown is not None and not pixels.shown.alike:
+            shown = self.greys_of(sheet).of(pixels.values)
         tile = shown if shown.ndim == 3 else np.repeat(shown[..., None], 3, axis=2)
         self._cache[found] = tile
         if len(self._cache) > _CACHED_TILES:
@@ -216,6 +243,9 @@ class DicomLevels:
         found = images_of([SlideFile(number, "", each.part) for number, each in enumerate(files)])
         images = [TiledImage(image, self._files) for image in found]
         finest = images[0]
+        for image in images:
+            alike = [other for other in images if other.part.optical_paths == image.part.optical_paths]
+            image.coarsest = alike[-1]
         self.columns, self.rows = finest.columns, finest.rows
         self._levels: list[list[TiledImage]] = []
         for image in images:

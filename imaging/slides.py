@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import deepzoom, formats, tiff_pages
-from imaging.description import Description, SlideGeometry, Spacing
+from imaging.description import Description, ImageFacts, SlideGeometry, SlidePart, Spacing
 from imaging.dicom_file import DicomFile, open_dicom
 from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.errors import NoSuchFrame, NotAnImage, TooLarge
@@ -387,6 +387,17 @@ def description_of(slide: Slide, media_type: str, *, prove: bool) -> Description
         encoded_photometric="RGB",
         pixel_spacing_um=slide.mpp,
         pixel_spacing_source="slide properties" if slide.mpp else None,
+        facts=ImageFacts(
+            spacing_um=slide.mpp,
+            slide_part=SlidePart(
+                role="volume",
+                columns=slide.columns,
+                rows=slide.rows,
+                um_per_px=slide.mpp,
+                focal_planes_um=slide.geometry.focal_planes_um,
+                optical_paths=slide.geometry.optical_paths,
+            ),
+        ),
         slide=slide.geometry,
         remarks=slide.remarks,
     )

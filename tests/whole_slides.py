@@ -133,7 +133,7 @@ class WholeSlide:
 def tiles_of(pixels: Rgb) -> list[tuple[int, int, Rgb]]:
     """(row, column, tile) of every tile, row by row; the edge is filled with white."""
     rows, columns = (-(-side // TILE) for side in pixels.shape[:2])
-    padded = np.full((rows * TILE, columns * TILE, 3), 255, np.uint8)
+    padded = np.full((rows * TILE, columns * TILE, *pixels.shape[2:]), 255, pixels.dtype)
     padded[: pixels.shape[0], : pixels.shape[1]] = pixels
     return [
         (
@@ -182,7 +182,7 @@ def _written(header: Any, frames: list[bytes]) -> bytes:
 
     header.NumberOfFrames = len(frames)
     header.PixelData = b"".join(frames)
-    header["PixelData"].VR = "OB"
+    header["PixelData"].VR = "OB" if header.BitsAllocated == 8 else "OW"
     header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
     header.file_meta.MediaStorageSOPInstanceUID = header.SOPInstanceUID
     out = io.BytesIO()

@@ -251,3 +251,14 @@ def test_magnification_and_spacing_that_contradict_each_other_leave_a_word(folde
 def test_facts_of_an_older_version_have_no_part() -> None:
     assert ImageFacts.model_validate({}).slide_part is None
     assert SlidePart(role="volume", columns=1, rows=1).concatenation is None
+
+
+def test_tiles_of_a_grey_slide_without_a_window_share_one_brightness(folder: Any) -> None:
+    """Fluorescence: 16 bits, and a tile with little in it must stay dark beside one with much."""
+    ramp = np.broadcast_to(np.linspace(0, 4000, 512).astype(np.uint16), (384, 512))
+    grey: dict[str, Any] = {"SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2"}
+    grey |= {"BitsAllocated": 16, "BitsStored": 12, "HighBit": 11}
+    made = WholeSlide()
+    contents = [made.file(ramp, 1.0, **grey), made.file(np.ascontiguousarray(ramp[::4, ::4]), 4.0, **grey)]
+    shown = whole(folder(*contents))[..., 0].astype(int)
+    assert (np.diff(shown[100]) >= -1).all() and shown[0, 0] < 5 and shown[0, -1] > 250
