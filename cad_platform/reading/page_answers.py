@@ -87,6 +87,8 @@ class CaseWords(Answer):
     no_spacing: str
     not_calibrated: str
     no_scale: str
+    focal_plane: str
+    optical_path: str
     mirrored: str
     turned: str
     """With `{degrees}`."""
@@ -136,6 +138,8 @@ def case_words() -> CaseWords:
         no_spacing=_("px (no pixel spacing known)"),
         not_calibrated=_("px (not calibrated here)"),
         no_scale=_("no scale"),
+        focal_plane=_("Focal plane"),
+        optical_path=_("Optical path"),
         mirrored=_("mirrored"),
         turned=_("turned {degrees}°"),
         kept_aside=_("Kept aside"),

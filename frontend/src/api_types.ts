@@ -879,6 +879,8 @@ export interface components {
             no_spacing: string;
             not_calibrated: string;
             no_scale: string;
+            focal_plane: string;
+            optical_path: string;
             mirrored: string;
             turned: string;
             kept_aside: string;

@@ -29,6 +29,8 @@ export const caseWords: CaseWords = {
   no_spacing: 'px',
   not_calibrated: 'px (not calibrated here)',
   no_scale: 'no scale',
+  focal_plane: 'Focal plane',
+  optical_path: 'Optical path',
   mirrored: 'mirrored',
   turned: 'turned {degrees}°',
   kept_aside: 'Kept aside',

@@ -76,6 +76,30 @@ export class PaneFrame {
     this.notes.textContent = notes.filter(Boolean).join(' · ');
   }
 
+  /** Say what of the image is not there, in sentences. */
+  warn(sentences: readonly string[]): void {
+    for (const sentence of sentences) {
+      const text = Object.assign(document.createElement('p'), { className: 'pane__aside', textContent: sentence });
+      this.element.querySelector('.pane__head')?.append(text);
+    }
+  }
+
+  /** A choice under the image's name, such as a slide's focal plane; `chosen` is told the place of the option. */
+  offer(label: string, options: readonly string[], shown: number, chosen: (place: number) => void): HTMLSelectElement {
+    const select = document.createElement('select');
+    options.forEach((option, place) => {
+      select.add(new Option(option, String(place), place === shown, place === shown));
+    });
+    select.addEventListener('change', () => chosen(Number(select.value)));
+    const field = Object.assign(document.createElement('label'), { className: 'pane__choice' });
+    field.append(`${label} `, select);
+    // Neither the drag of a tool nor a key of the stage.
+    for (const name of ['pointerdown', 'keydown'] as const)
+      field.addEventListener(name, (event) => event.stopPropagation());
+    this.element.querySelector('.pane__head')?.append(field);
+    return select;
+  }
+
   loading(fraction: number | null): void {
     this.status.className = 'pane__status pane__status--loading';
     if (!this.status.firstElementChild?.classList.contains('progress')) {

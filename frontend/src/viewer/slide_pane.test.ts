@@ -9,6 +9,7 @@ class FakeViewer {
   static readonly made: FakeViewer[] = [];
   readonly canvas = document.createElement('div');
   isDestroyed = false;
+  readonly opened: string[] = [];
   items = 0;
   readonly world = { getItemCount: (): number => this.items };
   readonly viewport = {
@@ -19,8 +20,13 @@ class FakeViewer {
   readonly addHandler = (name: string, handler: () => void): void => void this.handlers.set(name, handler);
   readonly addOnceHandler = this.addHandler;
 
-  constructor() {
+  constructor({ tileSources }: { tileSources: string }) {
     FakeViewer.made.push(this);
+    this.opened.push(tileSources);
+  }
+
+  open({ tileSource }: { tileSource: string }): void {
+    this.opened.push(tileSource);
   }
 
   tell(name: 'open' | 'open-failed'): void {
@@ -34,10 +40,21 @@ class FakeViewer {
   }
 }
 
-vi.mock('openseadragon', () => ({ default: () => new FakeViewer() }));
+vi.mock('openseadragon', () => ({ default: (options: { tileSources: string }) => new FakeViewer(options) }));
 
 const image = caseImage('slide', { kind: 'slide' });
-const metadata = (): Response => Response.json({ slide: { mpp_x: 0.5, objective_power: 20 } });
+const metadata = (more: object = {}): Response =>
+  Response.json({
+    slide: {
+      mpp_x: 0.5,
+      objective_power: 20,
+      focal_planes: [0],
+      shown_plane: 0,
+      optical_paths: [''],
+      missing: [],
+      ...more,
+    },
+  });
 const events = {
   drawn: vi.fn(),
   changed: vi.fn(),
@@ -100,4 +117,37 @@ test('a slide that cannot be opened says why', async () => {
   FakeViewer.made[0]?.tell('open-failed');
   expect(await pane.ready).toBe(false);
   expect(pane.element.textContent).toContain('The slide cannot be opened.');
+});
+
+test('focal planes and optical paths are chosen by name, and the tiles follow', async () => {
+  const { pane } = hang();
+  const several = { focal_planes: [0, 1.5, 3], shown_plane: 1, optical_paths: ['H', 'E'] };
+  await server.answer(image.urls.metadata, metadata(several));
+  FakeViewer.made[0]?.tell('open');
+  await pane.ready;
+  const [plane, path] = [...pane.element.querySelectorAll('select')];
+  expect([...(plane?.children ?? [])].map((option) => option.textContent)).toEqual(['0 µm', '1.5 µm', '3 µm']);
+  expect(plane?.value).toBe('1');
+  pane.step(1);
+  expect(plane?.value).toBe('2');
+  pane.step(1);
+  if (path) path.value = '1';
+  path?.dispatchEvent(new Event('change'));
+  const tiles = image.urls.tiles ?? '';
+  expect(FakeViewer.made[0]?.opened).toEqual(
+    ['?plane=1&path=0', '?plane=2&path=0', '?plane=2&path=1'].map((query) => tiles + query),
+  );
+});
+
+test('a slide of one plane offers no choice', async () => {
+  const { pane } = hang();
+  await server.answer(image.urls.metadata, metadata());
+  expect(pane.element.querySelector('select')).toBeNull();
+  expect(FakeViewer.made[0]?.opened).toEqual([image.urls.tiles]);
+});
+
+test('what of a slide has not arrived is said on it', async () => {
+  const { pane } = hang();
+  await server.answer(image.urls.metadata, metadata({ missing: ['Part 2 is missing.'] }));
+  expect(pane.element.textContent).toContain('Part 2 is missing.');
 });

@@ -22,6 +22,9 @@ export class SlidePane implements Pane {
   private readonly frame: PaneFrame;
   private viewer: OpenSeadragon.Viewer | null = null;
   private metadata: ImageMetadata | null = null;
+  private plane = 0;
+  private path = 0;
+  private planes: HTMLSelectElement | null = null;
 
   constructor(
     readonly image: CaseImage,
@@ -44,7 +47,9 @@ export class SlidePane implements Pane {
   private async load(): Promise<boolean> {
     this.frame.loading(null);
     try {
+      const isFirst = !this.metadata;
       this.metadata = await getJson<ImageMetadata>(this.image.urls.metadata, { signal: this.hanging });
+      if (isFirst) this.offerSheets();
       await this.open();
     } catch (error) {
       if (this.hanging.aborted) return false;
@@ -61,10 +66,48 @@ export class SlidePane implements Pane {
     return true;
   }
 
+  /** What the slide was scanned at more than once can be chosen; what of it is missing is said. */
+  private offerSheets(): void {
+    const slide = this.metadata?.slide;
+    if (!slide) return;
+    this.frame.warn(slide.missing);
+    this.plane = slide.shown_plane;
+    if (slide.focal_planes.length > 1)
+      this.planes = this.frame.offer(
+        this.words.focal_plane,
+        slide.focal_planes.map((height) => `${height} µm`),
+        this.plane,
+        (place) => this.showPlane(place),
+      );
+    if (slide.optical_paths.length > 1)
+      this.frame.offer(this.words.optical_path, slide.optical_paths, this.path, (place) => {
+        this.path = place;
+        this.reopen();
+      });
+  }
+
+  private showPlane(plane: number): void {
+    this.plane = plane;
+    this.reopen();
+  }
+
+  /** The other plane or path at the same place and magnification. */
+  private reopen(): void {
+    this.viewer?.open({ tileSource: this.tiles() });
+  }
+
+  /** The chosen plane and path go with the address to every tile. */
+  private tiles(): string {
+    const slide = this.metadata?.slide;
+    const address = this.image.urls.tiles ?? '';
+    if (!slide || (slide.focal_planes.length < 2 && slide.optical_paths.length < 2)) return address;
+    return `${address}?plane=${this.plane}&path=${this.path}`;
+  }
+
   private open(): Promise<void> {
     const viewer = OpenSeadragon({
       element: this.frame.view,
-      tileSources: this.image.urls.tiles ?? '',
+      tileSources: this.tiles(),
       drawer: 'canvas',
       showNavigationControl: false,
       showNavigator: true,
@@ -181,8 +224,13 @@ export class SlidePane implements Pane {
     // A slide has one frame.
   }
 
-  step(): void {
-    // A slide has one frame.
+  /** Through the focal planes, as a microscope's fine focus. */
+  step(planes: number): void {
+    const plane = this.plane + planes;
+    const count = this.metadata?.slide?.focal_planes.length ?? 0;
+    if (!this.planes || plane < 0 || plane >= count) return;
+    this.planes.value = String(plane);
+    this.showPlane(plane);
   }
 
   togglePlay(): void {
