@@ -111,7 +111,7 @@ def pixels_to_result(manifest: ModelManifest, forward: OnnxForward, repeat: int)
 
 def _phantom(model: str, folder: Path) -> ImageReference:
     path = folder / "phantom.png"
-    spacing: float | None = None
+    spacing: tuple[float, float] | None = None
     if model == "ultrasound":
         ultrasound.write_png(ultrasound.phantom(1, "malignant"), path)
     elif model == "mammography":
@@ -121,8 +121,8 @@ def _phantom(model: str, folder: Path) -> ImageReference:
     else:
         field = histology.photograph(1, "malignant", shape=(400, 400))
         histology.write_image(field, path)
-        spacing = field.um_per_px
-    return ImageReference(image_id="phantom", path=str(path), pixel_spacing_um=spacing)
+        spacing = (field.um_per_px, field.um_per_px)
+    return ImageReference(image_id="phantom", path=str(path), spacing_um=spacing)
 
 
 def _measured(action: Callable[[np.ndarray], object], inputs: Sequence[np.ndarray]) -> Latency:

@@ -11,6 +11,7 @@ milliseconds of wall clock. Probabilities are calibrated; scores are what the ne
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -22,6 +23,8 @@ Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Box = tuple[float, float, float, float]
 Point = tuple[float, float]
+#: Micrometres per stored pixel, (x, y).
+Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 #: DICOM Modality (0008,0060): a code string of up to 16 characters. Which codes there are is not decided here.
 ModalityCode = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 _]+$")]
 
@@ -44,8 +47,18 @@ class Flag(StrEnum):
     LOW_QUALITY = "low_quality"
 
 
+class CalibratedRegion(ContractModel):
+    """A part of an image in which lengths have a measure of their own (DICOM PS3.3 C.8.5.5), as ultrasound machines
+    write them."""
+
+    box: Box
+    kind: Literal["2d", "m_mode", "doppler", "other"] = "2d"
+    spacing_um: Spacing | None = Field(None, description="None where lengths mean nothing here")
+
+
 class ImageReference(ContractModel):
-    """One image of a study, where to read it and what the study says of it."""
+    """One image of a study, where to read it and what the study says of it. Where it says nothing of the scale, the
+    file is asked."""
 
     image_id: str = Field(description="SOP Instance UID on the platform; the path in the command line tool")
     path: str = Field(description="A file that this process can open")
@@ -55,7 +68,13 @@ class ImageReference(ContractModel):
     sha256: Sha256 | None = Field(None, description="of the file; of a slide's files, over all of theirs")
     laterality: Literal["L", "R"] | None = None
     view: str | None = Field(None, description="DICOM View Position: CC, MLO, …")
-    pixel_spacing_um: float | None = Field(None, gt=0, description="µm per stored pixel (level 0 of a slide)")
+    spacing_um: Spacing | None = Field(None, description="of the whole image (level 0 of a slide)")
+    regions: tuple[CalibratedRegion, ...] = Field(
+        (), description="each with its own scale; outside of them and across two there is none"
+    )
+    pixel_aspect: float | None = Field(
+        None, gt=0, description="a pixel's height over its width, where only that is known"
+    )
 
 
 class AnalysisRequest(ContractModel):
@@ -117,6 +136,9 @@ class ImageResult(ContractModel):
     findings: tuple[Finding, ...] = ()
     mask: str | None = Field(None, description="the input's size; 255 inside the outline")
     heatmap: str | None = Field(None, description="the whole field, 0–255 for 0–1; scales to the image")
+    map_frame: int = Field(
+        0, ge=0, description="the frame that probabilities, mask and heat map are of, from 0"
+    )
     flags: tuple[Flag, ...] = ()
     descriptors: dict[str, float] = Field(default_factory=dict)
 
@@ -150,6 +172,35 @@ class InputContract(ContractModel):
     max_images: int = Field(gt=0)
     needs_pixel_spacing: bool = False
     working_um_per_px: float | None = Field(None, gt=0, description="resampled to this before the network")
+    min_um_per_px: float | None = Field(None, gt=0, description="a finer image is refused")
+    max_um_per_px: float | None = Field(None, gt=0, description="a coarser image is refused")
+    max_pixels: int | None = Field(None, gt=0, description="of one image; of a slide no bound")
+
+    def why_not_spacing(self, spacing_um: Spacing | None) -> str:
+        """Why an image of this scale is not analysed; empty where it is, and where its scale is not known."""
+        low, high = self.min_um_per_px or 0.0, self.max_um_per_px or math.inf
+        if spacing_um is None or all(low <= each <= high for each in spacing_um):
+            return ""
+        x, y = (f"{each:.4g}" for each in spacing_um)
+        return (
+            f"not analysed: {x if x == y else f'{x} × {y}'} µm per pixel; "
+            f"this model reads {_range(self.min_um_per_px, self.max_um_per_px)}"
+        )
+
+    def why_not_size(self, columns: int, rows: int) -> str:
+        """Why an image of so many pixels is not analysed; empty where it is. Slides come in parts and are not asked."""
+        if self.max_pixels is None or columns * rows <= self.max_pixels:
+            return ""
+        return (
+            f"not analysed: an image of {columns} × {rows} pixels; "
+            f"this model reads up to {self.max_pixels / 1e6:g} million"
+        )
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"up to {high:g}"
+    return f"{low:g} or more" if high is None else f"{low:g} to {high:g}"
 
 
 class WeightsFile(ContractModel):

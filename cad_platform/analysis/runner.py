@@ -20,7 +20,7 @@ from cad_platform.analysis import services
 from cad_platform.analysis.lease import LeaseRenewal
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.services import Claim, MadeImage
-from cad_platform.analysis.suitability import spacing_um
+from cad_platform.analysis.suitability import regions, spacing_um
 from cad_platform.core import proofs
 from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
 from cad_platform.modelserver.configured import get_model_server
@@ -127,7 +127,9 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
                     sha256=slide.tag,
                     laterality=cast(Any, image.side.laterality or None),
                     view=image.view or None,
-                    pixel_spacing_um=spacing_um(image.instance),
+                    spacing_um=spacing_um(image.instance),
+                    regions=regions(image.instance),
+                    pixel_aspect=image.instance.image_facts.pixel_aspect,
                 )
             )
         request = manifest.request(f"{job.pk}:{claim.attempt}", *images)

@@ -9,15 +9,23 @@ from django.utils import translation
 from cad_platform.studies import slides
 from cad_platform.studies.models import Instance
 from cad_platform.studies.sorting import SortedImage
-from inference.contract import InputContract
+from inference.contract import CalibratedRegion, InputContract, Spacing
 
 
-def spacing_um(instance: Instance) -> float | None:
-    """µm per stored pixel: of the image, or of a slide's level 0."""
-    if instance.pixel_spacing_um is not None:
-        return instance.pixel_spacing_um
+def spacing_um(instance: Instance) -> Spacing | None:
+    """µm per stored pixel, (x, y): of the whole image, or of a slide's level 0. None where no one pair is true."""
     slide = getattr(instance, "slide", None)
-    return slide.mpp_x if slide is not None else None
+    if instance.spacing_um is not None or slide is None or slide.mpp_x is None:
+        return instance.spacing_um
+    return slide.mpp_x, slide.mpp_y or slide.mpp_x
+
+
+def regions(instance: Instance) -> tuple[CalibratedRegion, ...]:
+    """The parts of the image with a scale of their own, as a model is told of them."""
+    return tuple(
+        CalibratedRegion(box=(each.x0, each.y0, each.x1, each.y1), kind=each.kind, spacing_um=each.spacing_um)
+        for each in instance.image_facts.regions
+    )
 
 
 def none_to_read(images: Sequence[SortedImage]) -> str:
@@ -44,4 +52,10 @@ def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
             return f"not analysed: {what} not read by this model{where}"
         if contract.needs_pixel_spacing and spacing_um(instance) is None:
             return f"not analysed: µm per pixel missing{where}"
+        outside = [contract.why_not_spacing(spacing_um(instance))]
+        outside += [contract.why_not_spacing(region.spacing_um) for region in regions(instance)]
+        if not is_slide:
+            outside.append(contract.why_not_size(instance.columns, instance.rows))
+        for reason in filter(None, outside):
+            return f"{reason}{where}"
     return ""

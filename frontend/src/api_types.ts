@@ -304,6 +304,11 @@ export interface components {
              * @default null
              */
             heatmap?: string | null;
+            /**
+             * @description the frame that probabilities, mask and heat map are of, from 0
+             * @default 0
+             */
+            map_frame?: number;
             /** @default [] */
             flags?: components["schemas"]["Flag"][];
             descriptors?: {

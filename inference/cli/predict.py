@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from imaging.errors import ImagingError
-from inference.contract import AnalysisError, ImageReference, ModelManifest
+from inference.contract import AnalysisError, ImageReference, ModelManifest, Spacing
 from inference.progress import ProgressLine
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward, ForwardOutput
@@ -116,23 +116,24 @@ class _Run:
             target.write_bytes(png)
             return str(target)
 
-        image = ImageReference(image_id=str(path), path=str(path), pixel_spacing_um=self._spacing_of(path))
+        image = ImageReference(image_id=str(path), path=str(path), spacing_um=self._spacing_of(path))
         request = self.manifest.request(str(path), image)
         with resumable(self.forward, request, self.manifest, self.maps) as forward:
             result = analyse(request, self.manifest, forward, save).images[0]
         return result.model_dump(mode="json")
 
-    def _spacing_of(self, path: Path) -> float | None:
+    def _spacing_of(self, path: Path) -> Spacing | None:
         """`--mpp`, unless the file is a slide or DICOM that knows its own; a plain image's dots per inch are
         a scanner's or a camera's guess."""
         if self.um_per_px is None:
             return None
+        stated = (self.um_per_px, self.um_per_px)
         try:
             found = sandbox.describe(path.absolute(), prove=False)
         except ImagingError:
-            return self.um_per_px  # the pipeline says what is wrong with it
-        own = found.slide.mpp if found.slide is not None else found.pixel_spacing_um
-        return self.um_per_px if found.kind == "image" or own is None else None
+            return stated  # the pipeline says what is wrong with it
+        own = found.slide.mpp if found.slide is not None else found.facts.regions or found.pixel_spacing_um
+        return stated if found.kind == "image" or not own else None
 
 
 class _FileProgress:

@@ -189,7 +189,9 @@ def analyse_alone(
         return str(folder / name)
 
     image = ImageReference(
-        image_id=path.name, path=str(path), laterality=None, view=None, pixel_spacing_um=spacing_um
+        image_id=path.name,
+        path=str(path),
+        spacing_um=None if spacing_um is None else (spacing_um, spacing_um),
     )
     request = manifest.request("evaluate", image)
     return analyse(request, manifest, forward, save).images[0]

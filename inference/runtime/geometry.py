@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
@@ -12,6 +13,8 @@ from inference.contract import Box, Point
 
 Gray = NDArray[np.uint8]
 Map = NDArray[np.float32]
+Stored = TypeVar("Stored", NDArray[np.uint8], NDArray[np.uint8] | NDArray[np.uint16])
+_MOST_SQUARED = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,18 @@ class Placement:
             height=round((self.top + self.height) * factor) - top,
         )  # fmt: skip
 
+    def onto(self, width: int, height: int) -> Placement:
+        """The same canvas over the image as stored, `width`×`height`, of which this one's image is a resampling."""
+        across, down = width / self.image_width, height / self.image_height
+        if (across, down) == (1.0, 1.0):
+            return self
+        x0, y0 = round(self.crop[0] * across), round(self.crop[1] * down)
+        x1, y1 = max(x0 + 1, round(self.crop[2] * across)), max(y0 + 1, round(self.crop[3] * down))
+        return replace(
+            self, image_width=width, image_height=height, crop=(x0, y0, x1, y1),
+            scale_x=self.width / (x1 - x0), scale_y=self.height / (y1 - y0),
+        )  # fmt: skip
+
     def map_to_image(self, canvas: Map, *, longest: int | None = None) -> Map:
         """A map over the canvas (H×W, any resolution of it) as a map over the whole stored image, zero
         outside the crop. `longest` bounds the longer side of what is returned; None keeps the image's size.
@@ -82,6 +97,20 @@ def resize(image: Gray, width: int, height: int) -> Gray:
     shrinking = width < image.shape[1] and height < image.shape[0]
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
+
+
+def square_pixels(values: Stored, aspect: float) -> Stored:
+    """`values` H×W, whose pixels are `aspect` times as high as wide, with square pixels: the coarser direction is
+    enlarged, or the finer one averaged where the result would have more than `_MOST_SQUARED` pixels."""
+    if aspect == 1.0:
+        return values
+    height, width = values.shape
+    larger = (width, round(height * aspect)) if aspect > 1 else (round(width / aspect), height)
+    smaller = (round(width / aspect), height) if aspect > 1 else (width, round(height * aspect))
+    grows = larger[0] * larger[1] <= _MOST_SQUARED
+    size = larger if grows else (max(1, smaller[0]), max(1, smaller[1]))
+    how = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
+    return cast(Stored, cv2.resize(values, size, interpolation=how))
 
 
 def lay_out(

@@ -140,7 +140,7 @@ def file_of(folder: Path, image: ImageReference, manifest: ModelManifest) -> Pat
         identity = " ".join(f"{path} {each.st_size} {each.st_mtime_ns}" for path, each in sorted(found))
     parts = (
         identity,
-        str(image.pixel_spacing_um),
+        str(image.spacing_um),
         manifest.weights.sha256,
         manifest.preprocessing_sha256,
         manifest.contract_version,

@@ -65,6 +65,8 @@ def described(
         input=InputContract(
             modality=plan.modality, kinds=("image", "slide"), max_images=16, needs_pixel_spacing=True,
             working_um_per_px=tissue.UM_PER_PX,
+            # from a × 100 objective's camera to an enlargement of four times
+            min_um_per_px=0.05, max_um_per_px=16.0, max_pixels=128_000_000,
         ),
         weights=plan.unwritten_weights, preprocessing=tissue.PREPROCESSING,
         preprocessing_sha256=plan.digest(tissue.PREPROCESSING),

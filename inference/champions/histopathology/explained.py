@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from inference.champions.explained import Canvas, Explained, Method, Reading, flat
 from inference.contract import ImageReference, ModelManifest, NotApplicable
 from inference.runtime.geometry import Map, Placement
+from inference.runtime.histopathology.pipeline import um_per_px_of
 from inference.runtime.histopathology.preprocessing import (
     FIELD_PX,
     MIN_TISSUE,
@@ -17,7 +18,7 @@ from inference.runtime.histopathology.preprocessing import (
     resample,
     tissue_share,
 )
-from inference.runtime.study import read_still, spacing_of
+from inference.runtime.study import open_image
 
 #: Attributions of a section are made field by field; beyond so many the map says it all in less time.
 MOST_FIELDS = 64
@@ -40,11 +41,9 @@ def _every_field(
     image: ImageReference, manifest: ModelManifest, method: Method
 ) -> tuple[NDArray[np.uint8], Map]:
     """Every field of a photograph by itself; the values have 4 µm per pixel."""
-    pixels = read_still(image, manifest)
-    um_per_px = spacing_of(image, pixels)
-    if um_per_px is None:
-        raise NotApplicable("not analysed: the image's resolution (µm per pixel) is missing")
-    shown = pixels.display()
+    opened = open_image(image, manifest)
+    um_per_px = um_per_px_of(image, opened.found, manifest)
+    shown = opened.read().display()
     rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
     small = resample(np.ascontiguousarray(rgb), um_per_px)
     places = [(y, x) for y in field_origins(small.shape[0]) for x in field_origins(small.shape[1])]

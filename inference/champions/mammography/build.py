@@ -216,7 +216,11 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
         name="mammography", version=plan.version,
         title="Mammography: abnormality of a view, masses and their malignancy",
         classes=("normal", "abnormal", "malignancy"), positive_class="abnormal",
-        input=InputContract(modality=plan.modality, kinds=("image",), max_images=16, working_um_per_px=None),
+        input=InputContract(
+            modality=plan.modality, kinds=("image",), max_images=16, working_um_per_px=None,
+            # a film of 24 × 30 cm, read at 25 µm, has 115 million pixels; thumbnails of films have 1 mm
+            min_um_per_px=10.0, max_um_per_px=1200.0, max_pixels=120_000_000,
+        ),
         weights=plan.unwritten_weights, preprocessing=film.PREPROCESSING,
         preprocessing_sha256=plan.digest(film.PREPROCESSING), thresholds=operating_points(chances, abnormal),
         calibration={

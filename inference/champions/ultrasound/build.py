@@ -189,7 +189,10 @@ def described(plan: Plan, held: Sequence[HeldOutReadings]) -> ModelManifest:
     return ModelManifest(
         name="ultrasound", version=plan.version, title="Breast ultrasound: lesion and malignancy",
         classes=CLASSES, positive_class="malignant",
-        input=InputContract(modality=plan.modality, kinds=("image",), max_images=64, working_um_per_px=None),
+        input=InputContract(
+            modality=plan.modality, kinds=("image",), max_images=64, working_um_per_px=None,
+            min_um_per_px=5.0, max_um_per_px=2000.0, max_pixels=36_000_000,
+        ),
         weights=plan.unwritten_weights, preprocessing=frame.PREPROCESSING,
         preprocessing_sha256=plan.digest(frame.PREPROCESSING),
         thresholds=operating_points(shares[lesions, MALIGNANT], labels[lesions] == MALIGNANT),

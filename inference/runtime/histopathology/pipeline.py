@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import sandbox
+from imaging.description import Description
 from inference.contract import (
     AnalysisRequest,
     Finding,
@@ -37,6 +38,7 @@ from inference.runtime.histopathology.preprocessing import (
     tissue_share,
 )
 from inference.runtime.regions import clipped_box, png_of, regions_above
+from inference.runtime.scale import scale_of
 from inference.runtime.study import (
     Clock,
     StudyFinding,
@@ -45,7 +47,7 @@ from inference.runtime.study import (
     describe,
     files_of,
     judged,
-    spacing_of,
+    refuse,
     undecided,
 )
 
@@ -53,6 +55,12 @@ INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
 CLASSES = ("not_idc", "idc")
 FIELDS_PER_CALL = 256
 STRIP_ROWS = 20 * FIELD_PX
+_STRIP_BYTES = 96 * 1024**2
+#: What a stated resolution may make of an image: the largest sections are on slides of 150 × 100 mm. A photograph is in
+#: memory as a whole, 256 MB of it at 4 µm.
+_SLIDE_MM2, _STILL_MM2, _LONGEST_MM = 20_000.0, 1_400.0, 250.0
+#: x and y of scanners differ in the third digit.
+_SQUARE_WITHIN = 0.05
 #: The heat map has one pixel for 40 µm: whole fields are 5×5, and fields pulled inward keep their place.
 HEAT_PX = 10
 _MIRROR_UP_TO = 64
@@ -88,7 +96,7 @@ def _section(
     index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> ImageResult:
     with clock.measure("decode_ms"):
-        source = _open(image)
+        source = _open(image, manifest)
     fields, height, width = _read_fields(source, manifest, forward, clock)
     if not fields.logits:
         raise NotApplicable("not analysed: no stained tissue was found in the image")
@@ -107,16 +115,18 @@ def _section(
         if source.pale or source.um_per_px > 2 * UM_PER_PX:
             flags.append(Flag.LOW_QUALITY)  # hardly stained, or enlarged more than twofold
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
-        reference = save(f"image-{index}.heatmap.png", png_of(heat))
-        # more likely than not, and never below the balanced operating point
-        findings = _findings(heat, max(manifest.thresholds["balanced"], 0.5), source)
+        heatmap, findings = None, ()
+        if Flag.OUT_OF_DISTRIBUTION not in flags:
+            heatmap = save(f"image-{index}.heatmap.png", png_of(heat))
+            # more likely than not, and never below the balanced operating point
+            findings = _findings(heat, max(manifest.thresholds["balanced"], 0.5), source)
     return ImageResult(
         image_id=image.image_id,
         probabilities=probabilities,
         scores={"idc": round(score, 5)},
         findings=findings,
         mask=None,
-        heatmap=reference,
+        heatmap=heatmap,
         flags=tuple(flags),
         descriptors={
             "fields": float(len(fields.logits)),
@@ -139,18 +149,18 @@ class _Source:
     colour: float = 0.0
 
 
-def _open(image: ImageReference) -> _Source:
+def _open(image: ImageReference, manifest: ModelManifest) -> _Source:
+    """Raises `NotApplicable` before anything is allocated whose size follows from the stated resolution."""
     found = describe(image)
-    if found.kind == "slide" and found.slide is not None:
-        own = None if found.slide.mpp is None else sum(found.slide.mpp) / 2
-        um_per_px = _stated(image.pixel_spacing_um or own)
+    um_per_px = um_per_px_of(image, found, manifest)
+    if found.kind == "slide":
+        width = round(found.columns * um_per_px / UM_PER_PX)
         strips = sandbox.slide_strips(
-            files_of(image), UM_PER_PX, rows_per_strip=STRIP_ROWS, native_um_per_px=um_per_px
+            files_of(image), UM_PER_PX, rows_per_strip=_rows_of_a_strip(width), native_um_per_px=um_per_px
         )
         return _Source(found.columns, found.rows, um_per_px, strips)
     with decoding():
         pixels = sandbox.read(absolute(image))
-    um_per_px = _stated(spacing_of(image, pixels))
     shown = pixels.display()
     rgb = shown if shown.ndim == 3 else np.repeat(shown[:, :, None], 3, axis=2)
     small = resample(np.ascontiguousarray(rgb), um_per_px)
@@ -158,10 +168,38 @@ def _open(image: ImageReference) -> _Source:
     return _Source(rgb.shape[1], rgb.shape[0], um_per_px, iter([(0, small)]), one_field)
 
 
-def _stated(um_per_px: float | None) -> float:
-    if um_per_px is None:
+def um_per_px_of(image: ImageReference, found: Description, manifest: ModelManifest) -> float:
+    """One number for both directions, since tissue is read with square pixels, after what it makes of the image.
+
+    Raises
+    ------
+    NotApplicable
+        Nothing is said of the resolution, it is outside the model's range, the pixels are not square, or the image
+        has more pixels than are read, as stored or at 4 µm.
+    """
+    spacing = scale_of(image, found).spacing_um
+    if spacing is None:
         raise NotApplicable("not analysed: the image's resolution (µm per pixel) is missing")
-    return um_per_px
+    refuse(manifest.input.why_not_spacing(spacing))
+    x, y = spacing
+    if abs(x - y) > _SQUARE_WITHIN * min(x, y):
+        raise NotApplicable(f"not analysed: its pixels are not square ({x:.4g} × {y:.4g} µm)")
+    if found.kind != "slide":
+        refuse(manifest.input.why_not_size(found.columns, found.rows))
+    width, height = (side * (x + y) / 2000 for side in (found.columns, found.rows))
+    most = _SLIDE_MM2 if found.kind == "slide" else _STILL_MM2
+    if width * height > most or max(width, height) > _LONGEST_MM:
+        raise NotApplicable(
+            f"not analysed: at {x:.4g} µm per pixel it would be {width:.0f} × {height:.0f} mm, "
+            f"more than this model reads ({most:.0f} mm²)"
+        )
+    return (x + y) / 2
+
+
+def _rows_of_a_strip(width: int) -> int:
+    """Whole fields, as many as `_STRIP_BYTES` hold, at least one and at most `STRIP_ROWS`."""
+    fitting = _STRIP_BYTES // (3 * max(1, width)) // FIELD_PX * FIELD_PX
+    return max(FIELD_PX, min(STRIP_ROWS, fitting))
 
 
 def _read_fields(

@@ -1,4 +1,4 @@
-"""Mammography: each view by itself, then views to breasts, breasts to the exam.
+"""Mammography: each view by itself (of a tomosynthesis each slice), then views to breasts, breasts to the exam.
 
 Two tasks stay apart: `normal`/`abnormal` (learned from films with and without findings) and `malignancy`
 (of a mass, if there is one; learned from films that all show one).
@@ -25,7 +25,8 @@ from inference.contract import (
 from inference.runtime import quality
 from inference.runtime.calibration import Platt, sigmoid, softmax
 from inference.runtime.forward import Forward, Save
-from inference.runtime.geometry import Gray, Map, Placement, resize
+from inference.runtime.frames import Frames
+from inference.runtime.geometry import Gray, Map, Placement, resize, square_pixels
 from inference.runtime.mammography.preprocessing import (
     HALF,
     HEIGHT,
@@ -36,14 +37,15 @@ from inference.runtime.mammography.preprocessing import (
     working_canvas,
 )
 from inference.runtime.regions import clipped_box, outline_of, png_of, shape_descriptors
+from inference.runtime.scale import Scale
 from inference.runtime.study import (
     Clock,
     Laterality,
+    OpenedImage,
     StudyFinding,
     grey_values,
     judged,
-    read_still,
-    spacing_of,
+    open_image,
     undecided,
 )
 
@@ -51,6 +53,8 @@ INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
 #: Marks this certain are outlined in the mask; fainter ones are marks only.
 _OUTLINED_FROM = 0.3
 _HEATMAP_LONGEST = 1024
+#: Of a view: as many as there are places that the network looks at closer, over all slices of a tomosynthesis.
+_MOST_FINDINGS = 6
 DENSITIES = ("fatty", "glandular", "dense")
 
 
@@ -59,14 +63,16 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views' that may be judged, the
     exam's are the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
+    together = len(request.images)
     images = tuple(
-        _view(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
+        _view(index, image, manifest, forward, save, clock, together)
+        for index, image in enumerate(request.images)
     )
+    counting = {id(result) for result in judged(images)}
     by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)
     apart: list[dict[str, float]] = []
-    counting = judged(images)
     for reference, result in zip(request.images, images, strict=True):
-        if result not in counting:
+        if id(result) not in counting:
             continue
         if reference.laterality is None:
             apart.append(dict(result.probabilities))
@@ -96,13 +102,62 @@ def _mean_of(results: list[ImageResult]) -> dict[str, float]:
     return {"normal": round(1 - means["abnormal"], 6), **means}
 
 
+@dataclass(frozen=True, eq=False)
+class _Slice:
+    """What the view's answer needs of one frame, maps included: `heat` over the canvas, `outlined` too, `breast` over
+    the image with square pixels (H×W, 0 or 255)."""
+
+    probabilities: dict[str, float]
+    scores: dict[str, float]
+    descriptors: dict[str, float]
+    heat: Map
+    outlined: Map
+    breast: Gray
+    placement: Placement
+
+
 def _view(
-    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
-) -> ImageResult:
+    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock,
+    together: int,
+) -> ImageResult:  # fmt: skip
     with clock.measure("decode_ms"):
-        pixels = read_still(image, manifest)
+        opened = open_image(image, manifest, together)
+    slices: Frames[_Slice] = Frames(is_clip=opened.is_clip)
+    for number in opened.frames:
+        _read(number, opened, manifest, forward, clock, slices)
+    with clock.measure("postprocess_ms"):
+        chosen = slices.chosen
+        mask = heatmap = None
+        if not slices.has_no_verdict:
+            full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
+            mask = save(f"image-{index}.mask.png", png_of(full))
+            shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
+            heatmap = save(f"image-{index}.heatmap.png", png_of(shown))
+    return ImageResult(
+        image_id=image.image_id,
+        frames_read=tuple(slices.read),
+        probabilities=chosen.probabilities,
+        scores=chosen.scores,
+        findings=slices.findings(_MOST_FINDINGS),
+        mask=mask,
+        heatmap=heatmap,
+        map_frame=slices.number,
+        flags=slices.flags,
+        descriptors=chosen.descriptors,
+    )
+
+
+def _read(
+    number: int, opened: OpenedImage, manifest: ModelManifest, forward: Forward, clock: Clock,
+    slices: Frames[_Slice],
+) -> None:  # fmt: skip
+    """Read one frame and add it to `slices`."""
+    with clock.measure("decode_ms"):
+        pixels = opened.read(number)
     with clock.measure("preprocess_ms"):
-        canvas, breast, placement = working_canvas(grey_values(pixels))
+        values = square_pixels(grey_values(pixels), opened.scale.pixel_aspect)
+        canvas, breast, placement = working_canvas(values)
+        placement = placement.onto(pixels.columns, pixels.rows)
         # at the mass network's resolution, which the coarsest films have too: sharpness compares only there
         seen = quality.appearance(quarter(canvas))
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
@@ -124,7 +179,7 @@ def _view(
         # a mass that looks malignant, or a place that looks abnormal for whatever reason
         heat = np.maximum(masses * _enlarged(sigmoid(output["place"][0, 0])), _enlarged(places))
         marks = marks_of(output["candidates"][0], masses, calibration)
-        findings, outlined = _findings(marks, malign, placement, spacing_of(image, pixels))
+        findings, outlined = _findings(marks, malign, placement, opened.scale)
         density = softmax(output["density"][0].astype(np.float64))
         flags = quality.flags_of(
             seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
@@ -134,23 +189,27 @@ def _view(
         if (colour > calibration["colour_high"] or unlike_a_breast) and Flag.OUT_OF_DISTRIBUTION not in flags:
             flags.append(Flag.OUT_OF_DISTRIBUTION)
         flags += undecided(probabilities, ("normal", "abnormal"), calibration["conformal_level"])
-        mask_reference = save(f"image-{index}.mask.png", png_of(_full_mask(outlined, placement, breast)))
-        shown = placement.map_to_image(heat, longest=_HEATMAP_LONGEST)
-        heat_reference = save(f"image-{index}.heatmap.png", png_of(shown))
-    return ImageResult(
-        image_id=image.image_id,
-        probabilities=probabilities,
-        scores={"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)},
-        findings=findings,
-        mask=mask_reference,
-        heatmap=heat_reference,
-        flags=tuple(flags),
-        descriptors={**{name: round(value, 4) for name, value in seen.items()},
-                     "novelty": round(float(output["distance"][0]), 4),
-                     "breast_share": round(covered, 4),
-                     **{f"density_{name}": round(float(p), 4)
-                        for name, p in zip(DENSITIES, density, strict=True)}},
-    )  # fmt: skip
+        descriptors = {
+            **{name: round(value, 4) for name, value in seen.items()},
+            "novelty": round(float(output["distance"][0]), 4),
+            "breast_share": round(covered, 4),
+            **{f"density_{name}": round(float(p), 4) for name, p in zip(DENSITIES, density, strict=True)},
+        }
+        slices.add(
+            number,
+            (abnormal,),
+            flags,
+            findings,
+            _Slice(
+                probabilities,
+                {"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)},
+                descriptors,
+                heat,
+                outlined,
+                breast,
+                placement,
+            ),
+        )
 
 
 def _enlarged(probabilities: Map) -> Map:
@@ -206,7 +265,7 @@ def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDA
 
 
 def _findings(
-    marks: list[MassMark], malign: Platt, placement: Placement, spacing_um: float | None
+    marks: list[MassMark], malign: Platt, placement: Placement, scale: Scale
 ) -> tuple[tuple[Finding, ...], Map]:
     findings, outlined = [], np.zeros((HEIGHT, WIDTH), np.float32)
     for mark in marks:
@@ -223,7 +282,7 @@ def _findings(
                 box=box,
                 polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
                 descriptors={
-                    **shape_descriptors(polygon, spacing_um),
+                    **shape_descriptors(polygon, scale),
                     "malignancy": round(malign(mark.malignancy), 4),
                 },
             )
@@ -233,4 +292,6 @@ def _findings(
 
 def _full_mask(outlined: Map, placement: Placement, breast: Gray) -> NDArray[np.bool_]:
     full = placement.map_to_image(outlined)
+    if breast.shape != full.shape:
+        breast = np.asarray(cv2.resize(breast, full.shape[::-1], interpolation=cv2.INTER_NEAREST), np.uint8)
     return np.asarray((full >= 0.5) & (breast > 0))

@@ -97,8 +97,10 @@ def _stretch(
     )
     if top <= bottom:
         return np.zeros(pixels.shape, np.uint8)
-    scaled = (pixels.astype(np.float32) - bottom) * (255.0 / (top - bottom))
-    return np.asarray(np.clip(scaled, 0, 255), np.uint8)
+    # through a table: a large film in float32 would take four times its own memory, and more time
+    every = np.arange(np.iinfo(pixels.dtype).max + 1, dtype=np.float32)
+    scaled = (every - bottom) * (255.0 / (top - bottom))
+    return np.take(np.asarray(np.clip(scaled, 0, 255), np.uint8), pixels)
 
 
 def network_input(canvas: Gray) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Ultrasound: every frame by itself; the study is as suspicious as its most suspicious frame.
+"""Ultrasound: every frame by itself, of clips too; the study is as suspicious as its most suspicious frame.
 
 A frame is read twice by the same network: whole, then closer at what it outlined. The answers are averaged, the
 outlines where the closer look lies.
@@ -7,8 +7,8 @@ outlines where the closer look lies.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -18,16 +18,17 @@ from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, I
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
-from inference.runtime.geometry import Gray, Map, Placement
+from inference.runtime.frames import Frames
+from inference.runtime.geometry import Gray, Map, Placement, square_pixels
 from inference.runtime.regions import (
     Region,
     clipped_box,
-    outline_of,
     png_of,
     regions_above,
     shape_descriptors,
 )
-from inference.runtime.study import Clock, StudyFinding, judged, read_still, spacing_of, undecided
+from inference.runtime.scale import Scale
+from inference.runtime.study import Clock, OpenedImage, StudyFinding, judged, open_image, undecided
 from inference.runtime.ultrasound.preprocessing import (
     CLOSER_SIDE,
     SIDE,
@@ -96,57 +97,109 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
+    together = len(request.images)
     images = tuple(
-        _frame(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
+        _image(index, image, manifest, forward, save, clock, together)
+        for index, image in enumerate(request.images)
     )
-    worst = max(judged(images), key=lambda image: image.probabilities["malignant"])
+    worst = max(judged(images), key=lambda image: suspicion(image.probabilities, manifest))
     return StudyFinding(dict(worst.probabilities), images)
 
 
-def _frame(
-    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
-) -> ImageResult:
+def suspicion(probabilities: Mapping[str, float], manifest: ModelManifest) -> tuple[float, ...]:
+    """What orders frames and images. Below every operating point of `malignant`, one that shows a lesion comes before
+    one that shows none: a benign lesion on three frames of a clip is not lost among those that are normal."""
+    malignant = probabilities["malignant"]
+    if malignant >= manifest.thresholds["high_sensitivity"]:
+        return 2.0, malignant
+    return float(probabilities["normal"] < 0.5), malignant
+
+
+@dataclass(frozen=True, eq=False)
+class _Frame:
+    """What the image's answer needs of one frame, maps included."""
+
+    probabilities: dict[str, float]
+    seen: dict[str, float]
+    reading: Reading
+    regions: list[Region]
+
+
+def _image(
+    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock,
+    together: int,
+) -> ImageResult:  # fmt: skip
     with clock.measure("decode_ms"):
-        pixels = read_still(image, manifest)
+        opened = open_image(image, manifest, together)
+    frames: Frames[_Frame] = Frames(is_clip=opened.is_clip)
+    for number in opened.frames:
+        _read(number, opened, manifest, forward, clock, frames)
+    with clock.measure("postprocess_ms"):
+        chosen = frames.chosen
+        mask = heatmap = None
+        if not frames.has_no_verdict:
+            mask, heatmap = _maps(index, chosen, save)
+    return ImageResult(
+        image_id=image.image_id,
+        frames_read=tuple(frames.read),
+        probabilities=chosen.probabilities,
+        scores=dict(
+            zip(CLASSES, (round(float(v), 5) for v in chosen.reading.logits), strict=True)
+        ),
+        findings=frames.findings(_MOST_FINDINGS),
+        mask=mask,
+        heatmap=heatmap,
+        map_frame=frames.number,
+        flags=frames.flags,
+        descriptors={**{name: round(value, 4) for name, value in chosen.seen.items()},
+                     "novelty": round(chosen.reading.distance, 4)},
+    )  # fmt: skip
+
+
+def _read(
+    number: int, opened: OpenedImage, manifest: ModelManifest, forward: Forward, clock: Clock,
+    frames: Frames[_Frame],
+) -> None:  # fmt: skip
+    """Read one frame and add it to `frames`."""
+    with clock.measure("decode_ms"):
+        pixels = opened.read(number)
     with clock.measure("preprocess_ms"):
-        gray = pixels.gray()
+        gray = square_pixels(pixels.gray(), opened.scale.pixel_aspect)
         canvas, placement = working_canvas(gray)
         seen = quality.appearance(canvas)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
     reading = read_frame(gray, canvas, placement, lambda each: clock.run(forward, network_input(each)))
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
-        logits, placement = reading.logits, reading.placement
-        shares = softmax(logits / calibration["temperature"])
+        reading = replace(reading, placement=reading.placement.onto(pixels.columns, pixels.rows))
+        shares = softmax(reading.logits / calibration["temperature"])
         probabilities = dict(zip(CLASSES, (round(float(p), 6) for p in shares), strict=True))
-        outline, malignancy = reading.outline, reading.malignancy
-        flags = quality.flags_of(seen, reading.distance, min(gray.shape), calibration)
+        flags = quality.flags_of(seen, reading.distance, min(pixels.values.shape[:2]), calibration)
         if colour > calibration["colour_high"] and Flag.OUT_OF_DISTRIBUTION not in flags:
             flags.append(Flag.OUT_OF_DISTRIBUTION)
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
-        regions = [] if probabilities["normal"] >= 0.5 else _regions(outline, calibration["outline_level"])
-        findings = _findings(
-            regions, malignancy, logits, calibration["temperature"], placement, spacing_of(image, pixels)
+        has_lesion = probabilities["normal"] < 0.5
+        regions = _regions(reading.outline, calibration["outline_level"]) if has_lesion else []
+        frames.add(
+            number,
+            suspicion(probabilities, manifest),
+            flags,
+            _findings(regions, reading, calibration["temperature"], opened.scale),
+            _Frame(probabilities, seen, reading, regions),
         )
-        kept = np.zeros(outline.shape, np.float32)
-        for region in regions:
-            kept[region.inside] = 1.0
-        full = placement.map_to_image(kept) >= 0.5
-        # malignancy is taught inside lesions only: it colours the outline, it does not find it
-        heat = placement.map_to_image(outline * (0.5 + 0.5 * malignancy), longest=_HEATMAP_LONGEST)
-        mask_reference = save(f"image-{index}.mask.png", png_of(full))
-        heat_reference = save(f"image-{index}.heatmap.png", png_of(heat))
-    return ImageResult(
-        image_id=image.image_id,
-        probabilities=probabilities,
-        scores=dict(zip(CLASSES, (round(float(v), 5) for v in logits), strict=True)),
-        findings=findings,
-        mask=mask_reference,
-        heatmap=heat_reference,
-        flags=tuple(flags),
-        descriptors={**{name: round(value, 4) for name, value in seen.items()},
-                     "novelty": round(reading.distance, 4)},
-    )  # fmt: skip
+
+
+def _maps(index: int, frame: _Frame, save: Save) -> tuple[str, str]:
+    """Mask and heat map of a frame, saved."""
+    reading = frame.reading
+    kept = np.zeros(reading.outline.shape, np.float32)
+    for region in frame.regions:
+        region.paint(kept)
+    full = reading.placement.map_to_image(kept) >= 0.5
+    # malignancy is taught inside lesions only: it colours the outline, it does not find it
+    shown = reading.outline * (0.5 + 0.5 * reading.malignancy)
+    heat = reading.placement.map_to_image(shown, longest=_HEATMAP_LONGEST)
+    return save(f"image-{index}.mask.png", png_of(full)), save(f"image-{index}.heatmap.png", png_of(heat))
 
 
 def _regions(outline: Map, level: float) -> list[Region]:
@@ -159,20 +212,20 @@ def _regions(outline: Map, level: float) -> list[Region]:
 
 
 def _findings(
-    regions: list[Region], malignancy: Map, logits: np.ndarray, temperature: float, placement: Placement,
-    spacing_um: float | None,
-) -> tuple[Finding, ...]:  # fmt: skip
+    regions: list[Region], reading: Reading, temperature: float, scale: Scale
+) -> tuple[Finding, ...]:
     """A finding's score is the frame's odds of malignant against benign, moved by how much more or less
     malignant this region looks than the frame's regions together."""
     if not regions:
         return ()
-    means = [float(malignancy[region.inside].mean()) for region in regions]
+    placement, logits = reading.placement, reading.logits
+    means = [float(region.of(reading.malignancy).mean()) for region in regions]
     weights = np.array([region.area for region in regions], np.float64)
     overall = float(np.average(means, weights=weights))
     frame_odds = float(logits[MALIGNANT] - logits[BENIGN]) / temperature
     findings = []
     for region, mean in zip(regions, means, strict=True):
-        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(region.inside))
+        polygon = tuple(placement.point_to_image(x, y) for x, y in region.outline())
         box = clipped_box(placement.box_to_image(region.box), placement.image_width, placement.image_height)
         if box is None:
             continue
@@ -183,7 +236,7 @@ def _findings(
                 score=round(score, 6),
                 box=box,
                 polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
-                descriptors=shape_descriptors(polygon, spacing_um),
+                descriptors=shape_descriptors(polygon, scale),
             )
         )
     return tuple(sorted(findings, key=lambda finding: -finding.score))

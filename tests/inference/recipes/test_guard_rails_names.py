@@ -25,7 +25,7 @@ def pictures(model: str, folder: Path) -> list[tuple[Path, dict[str, object]]]:
     if model == "histopathology":
         path = folder / "10253_idx5_x1001_y751_class1.png"
         Image.fromarray(histology.photograph(1, "malignant", shape=(300, 300)).pixels).save(path)
-        return [(path, {"pixel_spacing_um": 0.5})]
+        return [(path, {"spacing_um": (0.5, 0.5)})]
     tree = write("cbis_mass_256", folder / "cbis")
     return [(path, {}) for path in sorted((tree / "images").glob("*MALIGNANT*.png"))[:2]] or [
         (path, {}) for path in sorted((tree / "images").glob("*.png"))[:2]

@@ -85,7 +85,7 @@ def test_a_tensor_of_another_shape_is_refused(served: Served, model: str) -> Non
 
 def test_an_ultrasound_frame_gets_classes_outline_and_heat_map(served: Served, frame: Path) -> None:
     subject = served("ultrasound")
-    result = subject.analyse(image(frame, pixel_spacing_um=80.0))
+    result = subject.analyse(image(frame, spacing_um=(80.0, 80.0)))
     (entry,) = result.images
     assert set(entry.probabilities) == {"benign", "malignant", "normal"}
     assert sum(entry.probabilities.values()) == pytest.approx(1, abs=1e-4)
@@ -156,7 +156,7 @@ def test_four_views_become_two_breasts_and_one_exam(served: Served, exam: dict[s
 
 
 def test_one_view_without_a_side_is_read_too(served: Served, exam: dict[str, Path]) -> None:
-    result = served("mammography").analyse(image(exam["RMLO"]))
+    result = served("mammography").taking_phantoms_for_patients().analyse(image(exam["RMLO"]))
     assert result.breasts == {} and result.probabilities == result.images[0].probabilities
     mask = cv2.imread(str(result.images[0].mask), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (900, 700)
@@ -167,9 +167,10 @@ def test_a_mirrored_film_gets_mirrored_findings(served: Served, tmp_path: Path) 
     shown = (made.pixels / made.pixels.max() * 255).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), shown)
     cv2.imwrite(str(tmp_path / "b.png"), shown[:, ::-1])
-    subject = served("mammography")
+    subject = served("mammography").taking_phantoms_for_patients()
     straight, mirrored = (subject.analyse(image(tmp_path / name)).images[0] for name in ("a.png", "b.png"))
     assert straight.probabilities == pytest.approx(mirrored.probabilities, abs=0.02)
+    assert straight.findings
     for ours, theirs in zip(straight.findings, mirrored.findings, strict=True):
         assert ours.box[0] == pytest.approx(700 - theirs.box[2], abs=8)
 
@@ -202,7 +203,7 @@ def test_strips_do_not_change_what_is_read(
 def test_the_stated_resolution_wins(served: Served, slide: Path) -> None:
     subject = served("histopathology")
     own = subject.analyse(image(slide)).images[0].descriptors["tissue_mm2"]
-    halved = subject.analyse(image(slide, pixel_spacing_um=0.5)).images[0].descriptors["tissue_mm2"]
+    halved = subject.analyse(image(slide, spacing_um=(0.5, 0.5))).images[0].descriptors["tissue_mm2"]
     assert halved == pytest.approx(own / 4, rel=0.35)
 
 
@@ -212,18 +213,18 @@ def test_a_photograph_without_resolution_is_not_analysed(served: Served, tmp_pat
     subject = served("histopathology")
     with pytest.raises(NotApplicable, match=r"not analysed: .*µm per pixel"):
         subject.analyse(image(path))
-    assert subject.analyse(image(path, pixel_spacing_um=0.5)).images[0].probabilities["idc"] >= 0
+    assert subject.analyse(image(path, spacing_um=(0.5, 0.5))).images[0].probabilities["idc"] >= 0
 
 
 def test_empty_glass_is_not_analysed(served: Served, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "glass.png"), np.full((300, 300, 3), 240, np.uint8))
     with pytest.raises(NotApplicable, match="no stained tissue"):
-        served("histopathology").analyse(image(tmp_path / "glass.png", pixel_spacing_um=4.0))
+        served("histopathology").analyse(image(tmp_path / "glass.png", spacing_um=(4.0, 4.0)))
 
 
 def test_a_pale_patch_is_answered_with_a_warning(served: Served, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "fat.png"), np.full((50, 50, 3), 240, np.uint8))
-    (entry,) = served("histopathology").analyse(image(tmp_path / "fat.png", pixel_spacing_um=4.0)).images
+    (entry,) = served("histopathology").analyse(image(tmp_path / "fat.png", spacing_um=(4.0, 4.0))).images
     assert Flag.LOW_QUALITY in entry.flags and entry.descriptors["fields"] == 1
 
 
@@ -287,10 +288,11 @@ def test_images_unlike_those_learnt_from_take_no_part_in_the_studys_answer(
     }[model]()
     shutil.copy(first, tmp_path / f"a{first.suffix}")
     shutil.copy(second, tmp_path / f"b{second.suffix}")
+    spacing = (1.0, 1.0) if model == "histopathology" else None
     views = [
-        image(tmp_path / f"{name}{first.suffix}", laterality="L", pixel_spacing_um=1.0) for name in ("a", "b")
+        image(tmp_path / f"{name}{first.suffix}", laterality="L", spacing_um=spacing) for name in ("a", "b")
     ]
-    one_each = {"ultrasound": "_frame", "mammography": "_view", "histopathology": "_section"}[model]
+    one_each = {"ultrasound": "_image", "mammography": "_view", "histopathology": "_section"}[model]
     original = getattr(pipeline, one_each)
 
     def flagged(unlike: set[int]) -> AnalysisResult:

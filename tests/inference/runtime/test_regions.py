@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from inference.runtime.regions import clipped_box, outline_of, png_of, regions_above, shape_descriptors
+from inference.runtime.scale import Scale
 
 
 def disc(radius_x: float, radius_y: float) -> np.ndarray:
@@ -25,7 +26,7 @@ def test_two_lesions_are_two_regions_in_order_of_their_peaks() -> None:
 
 
 def test_a_round_mass_is_round_and_smooth_and_has_its_area() -> None:
-    found = shape_descriptors(outline_of(disc(40, 40)), spacing_um=100.0)
+    found = shape_descriptors(outline_of(disc(40, 40)), Scale((100.0, 100.0)))
     assert found["area_mm2"] == pytest.approx(np.pi * 4**2, rel=0.06)
     assert found["aspect_ratio"] == pytest.approx(1, abs=0.05)
     assert found["margin_irregularity"] < 0.05 and found["roundness"] > 0.85
@@ -33,8 +34,8 @@ def test_a_round_mass_is_round_and_smooth_and_has_its_area() -> None:
 
 
 def test_orientation_is_told_from_the_skin() -> None:
-    parallel = shape_descriptors(outline_of(disc(60, 25)), None)
-    upright = shape_descriptors(outline_of(disc(25, 60)), None)
+    parallel = shape_descriptors(outline_of(disc(60, 25)), Scale())
+    upright = shape_descriptors(outline_of(disc(25, 60)), Scale())
     assert parallel["orientation_degrees"] < 10 and parallel["aspect_ratio"] < 0.5
     assert upright["orientation_degrees"] > 80 and upright["aspect_ratio"] > 2
     assert "area_mm2" not in parallel
@@ -42,14 +43,15 @@ def test_orientation_is_told_from_the_skin() -> None:
 
 def test_a_star_is_more_irregular_than_a_disc() -> None:
     star = disc(30, 30) | disc(80, 6) | disc(6, 80)
-    smooth = shape_descriptors(outline_of(disc(40, 40)), None)
+    smooth = shape_descriptors(outline_of(disc(40, 40)), Scale())
     assert (
-        shape_descriptors(outline_of(star), None)["margin_irregularity"] > smooth["margin_irregularity"] + 0.3
+        shape_descriptors(outline_of(star), Scale())["margin_irregularity"]
+        > smooth["margin_irregularity"] + 0.3
     )
 
 
 def test_nothing_has_no_outline_and_no_shape() -> None:
-    assert outline_of(np.zeros((5, 5), bool)) == () and shape_descriptors((), 100.0) == {}
+    assert outline_of(np.zeros((5, 5), bool)) == () and shape_descriptors((), Scale()) == {}
 
 
 def test_boxes_are_cut_to_the_image() -> None:

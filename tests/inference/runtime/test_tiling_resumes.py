@@ -152,7 +152,7 @@ def test_other_bytes_weights_or_resolutions_have_another_file(tmp_path: Path, im
     files = {
         file_of(tmp_path, plain, MANIFEST),
         file_of(tmp_path, request(image, sha256="a" * 64).images[0], MANIFEST),
-        file_of(tmp_path, request(image, pixel_spacing_um=0.5).images[0], MANIFEST),
+        file_of(tmp_path, request(image, spacing_um=(0.5, 0.5)).images[0], MANIFEST),
         file_of(tmp_path, plain, MANIFEST.model_copy(update={"weights": weights})),
     }
     image.write_bytes(b"other pixels")
