@@ -32,7 +32,7 @@ class Verdict:
     is_partial
         Whether some images of the study take no part in it.
     flags
-        Other reasons to trust it less.
+        Other reasons to trust it less; none without a verdict.
     probabilities, breasts
         By class; by side and class. Empty without a verdict, and for a job read by `without_results`.
     unlike
@@ -85,7 +85,7 @@ def _verdict(result: Mapping[str, Any], score: float | None) -> Verdict:
     flags = tuple(code for code in result.get("flags", ()) if code != _UNLIKE)
     unlike = unlike_images(result)
     if not _is_given(result):
-        return Verdict(is_given=False, flags=flags, unlike=unlike)
+        return Verdict(is_given=False, unlike=unlike)
     return Verdict(
         is_given=True,
         score=score,

@@ -100,7 +100,7 @@ EDIT_REASONS: tuple[str | Promise, ...] = (
 
 _FLAG_WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
     "out_of_distribution": (
-        gettext_lazy("No verdict: unlike the images it has learnt from"),
+        gettext_lazy("No verdict"),
         gettext_lazy(
             "The model has not learnt from images like this one, so nothing that it computes counts here."
         ),
@@ -173,8 +173,8 @@ def band_of(value: float, thresholds: Mapping[str, float]) -> Band:
 
 
 def percent_of(probability: float) -> int:
-    """As it stands on marks, in lists and in reports alike."""
-    return round(100 * probability)
+    """As it stands on marks, in lists and in reports alike: 1 to 99, since no model is certain."""
+    return min(99, max(1, round(100 * probability)))
 
 
 def score(value: float, thresholds: Mapping[str, float], modality: str, of: str = "") -> Score:

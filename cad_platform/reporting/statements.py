@@ -53,7 +53,8 @@ def _statement(job: dict[str, Any]) -> str:
 def _verdict_words(job: dict[str, Any]) -> str:
     """ "Suspicious: probability of malignancy 56 %"; a record of before 2.3 lists its classes."""
     if not job.get("has_verdict", True):
-        return flag("out_of_distribution").name
+        unlike = flag("out_of_distribution")
+        return _("%(words)s: %(number)s") % {"words": unlike.name, "number": unlike.explanation}
     value = job["probabilities"].get(job["positive_class"])
     if value is None:
         return _("; ").join(
