@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from imaging import dicom_header, dicom_values
@@ -15,6 +17,7 @@ from imaging.limits import MAX_HEADER_BYTES
 
 #: What a header may hold of one value; longer ones are left on the disk unread.
 _LONGEST_VALUE = 64 * 1024
+_UNDEFINED = 0xFFFFFFFF
 
 
 def describe(path: Path) -> ObjectDescription:
@@ -36,8 +39,7 @@ def describe(path: Path) -> ObjectDescription:
         if path.stat().st_size < MAX_HEADER_BYTES:
             # Parsed to its end: a report that was cut off is damaged, not kept.
             dataset = dcmread(path, force=True)
-            for element in dataset:
-                _ = element.value
+            _check_lengths(dataset)
         else:
             dataset = dcmread(path, force=True, stop_before_pixels=True, defer_size=_LONGEST_VALUE)
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "").strip("\0 "))
@@ -49,3 +51,13 @@ def describe(path: Path) -> ObjectDescription:
             header=header,
             has_matrix=bool(dicom_values.integer(dataset, "Rows")),
         )
+
+
+def _check_lengths(dataset: Dataset) -> None:
+    """Raises `DamagedFile` where a value is shorter than the header says: the file ends in its middle."""
+    for tag in list(dataset.keys()):
+        element = dataset.get_item(tag)
+        value = element.value if isinstance(element, RawDataElement) else None
+        if value is not None and len(value) < element.length != _UNDEFINED:
+            raise DamagedFile("The file is cut off.")
+        _ = dataset[tag].value

@@ -39,6 +39,8 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
     images: list[SortedImage] = []
+    _cancel_superseded(study)
+    images: list[Instance] = []
     known = {
         job.model_version_id: job
         for job in AnalysisJob.objects.select_for_update(of=("self",)).filter(
@@ -86,8 +88,21 @@ def replace(job: AnalysisJob) -> AnalysisJob | None:
     if successor is None or successor.pk == job.model_version_id:
         return None
     transitions.cancel(job, f"{successor} is used now")
-    (found,) = jobs_for(job.study, model=successor.name)
-    return found
+    return next(iter(jobs_for(job.study, model=successor.name)), None)
+
+
+def is_superseded(job: AnalysisJob) -> bool:
+    """Whether the study is not any more what the job was to look at: images came, or something was corrected."""
+    return job.content_hash != job.study.content_hash
+
+
+def _cancel_superseded(study: Study) -> None:
+    open_jobs = AnalysisJob.objects.select_for_update(of=("self",)).filter(
+        study=study, state__in=AnalysisJob.OPEN
+    )
+    for job in open_jobs.exclude(content_hash=study.content_hash).select_related("model_version"):
+        job.study = study
+        transitions.cancel(job, transitions.SUPERSEDED)
 
 
 def _made(study: Study, version: ModelVersion, images: Sequence[SortedImage]) -> AnalysisJob:

@@ -119,6 +119,9 @@ def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
     if job.study.withdrawn_at is not None:
         transitions.cancel(job)
         return None
+    if requesting.is_superseded(job):
+        transitions.cancel(job, transitions.SUPERSEDED)
+        return None
     if not requesting.is_routed(job):
         job = requesting.replace(job) or job
     return _take(job, worker) if job.state == State.REQUESTED else None

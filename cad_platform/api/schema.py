@@ -132,7 +132,7 @@ MODEL_VERSION = [
 ]
 LIST_PARAMETERS = [
     OpenApiParameter("modality", str, enum=modalities.codes()),
-    OpenApiParameter("state", str, enum=["complete", "analysed", "quarantined"]),
+    OpenApiParameter("state", str, enum=["receiving", "complete", "analysed", "quarantined"]),
     OpenApiParameter("priority", str, enum=["routine", "urgent", "stat"]),
     OpenApiParameter("accession_number", str),
     OpenApiParameter("received_after", {"type": "string", "format": "date-time"}),

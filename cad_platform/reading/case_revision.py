@@ -38,5 +38,6 @@ def revision_of(actor: Actor, uid: str) -> str:
     )
     standing = ReportStanding.objects.filter(study=study).values_list("has_draft", "signed_at").first()
     waits = not jobs and awaits_job(study)
-    facts = [actor.role, study.state, study.withdrawn_at, study.content_hash, jobs, waits, findings, standing]
+    of_study = (study.state, study.withdrawn_at, study.content_hash, study.version)
+    facts = [actor.role, of_study, jobs, waits, findings, standing]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -22,6 +22,7 @@ State = AnalysisJob.State
 _STATE_TONES = {
     ReadingState.READY: "accent",
     ReadingState.SIGNED: "good",
+    ReadingState.CHANGED: "warn",
     ReadingState.QUARANTINED: "warn",
     ReadingState.WITHDRAWN: "warn",
 }

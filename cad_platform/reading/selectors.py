@@ -48,15 +48,23 @@ PAGE_SIZE = 25
 class ReadingState(TextChoices):
     """Where a study stands for its readers. Derived from study, jobs and the report's standing; never stored."""
 
+    RECEIVING = "receiving", _("Still arriving")
     ANALYSING = "analysing", _("Being analysed")
     READY = "ready", _("Ready to read")
     DRAFT = "draft", _("Report begun")
     SIGNED = "signed", _("Signed")
+    CHANGED = "changed", _("Changed after signing")
     QUARANTINED = "quarantined", _("Quarantined")
     WITHDRAWN = "withdrawn", _("Withdrawn")
 
 
-UNREAD = (ReadingState.ANALYSING, ReadingState.READY, ReadingState.DRAFT)
+UNREAD = (
+    ReadingState.RECEIVING,
+    ReadingState.ANALYSING,
+    ReadingState.READY,
+    ReadingState.DRAFT,
+    ReadingState.CHANGED,
+)
 
 
 class WorklistOrder(TextChoices):
@@ -140,8 +148,15 @@ def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
         reading_state=Case(
             When(withdrawn_at__isnull=False, then=Value(ReadingState.WITHDRAWN)),
             When(state=Study.State.QUARANTINED, then=Value(ReadingState.QUARANTINED)),
+            # What came after the signature is in no report: somebody has to look, and an addendum settles it.
+            When(
+                report_standing__has_draft=False,
+                changed_at__gt=F("report_standing__signed_at"),
+                then=Value(ReadingState.CHANGED),
+            ),
             When(report_standing__signed_at__isnull=False, then=Value(ReadingState.SIGNED)),
             When(report_standing__has_draft=True, then=Value(ReadingState.DRAFT)),
+            When(state=Study.State.RECEIVING, then=Value(ReadingState.RECEIVING)),
             # A complete study without a job waits for the request that the outbox carries, where there is a model.
             When(
                 Q(has_open_job=True) | Q(awaits_job=True),

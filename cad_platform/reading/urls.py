@@ -10,6 +10,7 @@ urlpatterns = [
     path("studies/<str:uid>/findings/add", views.add_finding, name="finding-add"),
     path("studies/<str:uid>/analyse-again", views.reanalyse, name="study-reanalyse"),
     path("studies/<str:uid>/withdraw", views.withdraw_study, name="study-withdraw"),
+    path("studies/<str:uid>/bring-back", views.bring_back_study, name="study-bring-back"),
     path("reanalyses/", reanalysis_views.reanalyses, name="reanalyses"),
     path("reanalyses/progress", reanalysis_views.progress, name="reanalyses-progress"),
     path("reanalyses/offer/<int:version_id>", reanalysis_views.offer, name="reanalyses-offer"),

@@ -26,15 +26,16 @@ from cad_platform.analysis.again import reanalyse as analyse_again
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.reading import selectors, services
+from cad_platform.reading.case_news import correction_rows, news, opened_with, who_and_which
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.case_revision import revision_of
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
 from cad_platform.studies.models import Study
+from cad_platform.studies.selectors import corrections_of, kept_aside_of, study_by_uid
 from cad_platform.studies.selectors import image as image_of
-from cad_platform.studies.selectors import study_by_uid
-from cad_platform.studies.services import withdraw
+from cad_platform.studies.services import bring_back, withdraw
 
 
 def fingerprint_of(text: str) -> str:
@@ -114,8 +115,8 @@ def worklist(request: HttpRequest) -> HttpResponse:
 # --- case -----------------------------------------------------------------------------------------------
 
 
-def _live(request: HttpRequest, record: CaseRecord, page: CasePage) -> dict[str, Any]:
-    """What the fragment shows that changes while the case is open."""
+def _live(request: HttpRequest, record: CaseRecord, page: CasePage, opened: str) -> dict[str, Any]:
+    """What the fragment shows that changes while the case is open. `opened`: the version that the page shows."""
     actor = actor_of(request)
     complete = record.study.state == Study.State.COMPLETE and record.study.withdrawn_at is None
     return {
@@ -124,6 +125,7 @@ def _live(request: HttpRequest, record: CaseRecord, page: CasePage) -> dict[str,
         "can_decide": not record.is_locked and allowed(actor, "finding.decide", record.study),
         "can_reanalyse": complete and allowed(actor, "study.reanalyse", record.study),
         "is_locked": record.is_locked,
+        "news": news(record, opened),
     }
 
 
@@ -138,7 +140,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
     )  # first: what changes meanwhile is seen by the next poll
     record = services.open_case(actor, uid)
     page = case_page(record)
-    context = _live(request, record, page)
+    context = _live(request, record, page, opened_with(record))
     live = render_to_string("reading/case_live.html", context, request)
     context |= {
         "nav": "worklist",
@@ -146,6 +148,12 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
         "fingerprint": revision + fingerprint_of(record.reading_state + live),
         "viewer": page.description(),
         "has_images": bool(page.images),
+        "opened": opened_with(record),
+        "kept_aside": kept_aside_of(actor, record.study),
+        "corrections": correction_rows(corrections_of(actor, record.study)),
+        "differences": who_and_which(record.study),
+        "can_bring_back": record.study.withdrawn_at is not None
+        and allowed(actor, "study.withdraw", record.study),
         "can_withdraw": record.study.withdrawn_at is None and allowed(actor, "study.withdraw", record.study),
     }
     return render(request, "reading/case.html", context)
@@ -157,7 +165,8 @@ def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
     if seen.startswith(revision):
         return HttpResponse(status=204)
     record = selectors.case(actor, uid)
-    context = _live(request, record, case_page(record))
+    opened = request.GET.get("opened", "") or request.POST.get("opened", "")
+    context = _live(request, record, case_page(record), opened)
     live = render_to_string("reading/case_live.html", context, request)
     content = fingerprint_of(record.reading_state + live)
     if seen.endswith(content):
@@ -253,3 +262,13 @@ def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
     withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", ""))
     messages.success(request, _("The study is withdrawn. It stays on record, under “Withdrawn”."))
     return redirect("worklist")
+
+
+@login_required
+@require_POST
+def bring_back_study(request: HttpRequest, uid: str) -> HttpResponse:
+    """A study that was withdrawn counts again, with a reason and as a new version."""
+    actor = actor_of(request)
+    bring_back(actor, study_by_uid(actor, uid), request.POST.get("reason", ""))
+    messages.success(request, _("The study is back, as a new version."))
+    return redirect("case", uid=uid)

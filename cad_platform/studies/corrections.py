@@ -121,6 +121,8 @@ def apply(
         else:
             _apply_to_image(change, change.instance)
     files = {change.image.file.name for change in changed if change.image is not None}
+    if any(change.image is None for change in changed):
+        files = {file.name for file in received.files}
     growth.note_differences(study, received, files)
     growth.take_modalities(study)
     reason = received.post.correction.reason if received.post.correction else "posted again"
