@@ -74,6 +74,9 @@ _SENTENCES: dict[str, str] = {
     "an unexpected error (%(kind)s)": gettext_noop("An unexpected error (%(kind)s)."),
     "the worker stopped answering": gettext_noop("The analysis was interrupted."),
     "the study was withdrawn": gettext_noop("The study was withdrawn."),
+    "the study was changed: images arrived, or something was corrected": gettext_noop(
+        "The study was changed: images arrived, or something was corrected."
+    ),
     "%(version)s is used now": gettext_noop("%(version)s is used now."),
 }
 _IMAGE = re.compile(r" \(image (?P<number>\d+)\)$")

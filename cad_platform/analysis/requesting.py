@@ -40,7 +40,6 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
         return []
     images: list[SortedImage] = []
     _cancel_superseded(study)
-    images: list[Instance] = []
     known = {
         job.model_version_id: job
         for job in AnalysisJob.objects.select_for_update(of=("self",)).filter(
