@@ -19,6 +19,22 @@ _SAME_EXTENT = 0.03
 _EDGE_PIXELS = 2
 
 
+#: A 40× scan has about 0.25 µm per pixel, a 20× one 0.5; a factor of more than this between the two is an error.
+_UM_TIMES_POWER, _CONTRADICTION = 10.0, 1.7
+
+
+def magnification_remark(um_per_px: float | None, power: float | None) -> str:
+    """A sentence where µm per pixel and the objective's magnification contradict each other, else empty."""
+    if not um_per_px or not power:
+        return ""
+    if 1 / _CONTRADICTION < um_per_px * power / _UM_TIMES_POWER < _CONTRADICTION:
+        return ""
+    return (
+        f"The slide says {power:g}× and {um_per_px:.3g} µm per pixel; {power:g}× is usually "
+        f"{_UM_TIMES_POWER / power:.3g}. One of the two is wrong, and lengths may be."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SlideFile(Generic[K]):
     """One file: the caller's `key`, the series that it came in, and what it says of itself."""

@@ -22,6 +22,7 @@ from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.errors import NoSuchFrame, NotAnImage, TooLarge
 from imaging.limits import MAX_FRAME_BYTES, MAX_SLIDE_FILES
 from imaging.pixels import Pixels
+from imaging.slide_parts import magnification_remark
 from imaging.slide_source import Source
 from imaging.tiff_levels import open_tiff_levels
 from imaging.tiff_pages import SubIfdLevels
@@ -30,8 +31,6 @@ OVERVIEW_SIDE = 4096
 _BAND_BYTES = 96 * 1024 * 1024
 _JPEG_QUALITY = 88
 _MOST_ENLARGED = 1 / 16
-#: A 40× scan has about 0.25 µm per pixel, a 20× one 0.5; a factor of more than this between the two is an error.
-_UM_TIMES_POWER, _CONTRADICTION = 10.0, 1.7
 
 Box = tuple[float, float, float, float]
 
@@ -179,17 +178,9 @@ class Slide:
     @property
     def remarks(self) -> tuple[str, ...]:
         """Oddities that did not stop the reading."""
-        found = list(self._source.missing)
-        if self.mpp and self.objective_power:
-            # Cameras behind a 10× objective have pixels of about 1 µm on the section, and so on.
-            ratio = sum(self.mpp) / 2 * self.objective_power / _UM_TIMES_POWER
-            if not 1 / _CONTRADICTION < ratio < _CONTRADICTION:
-                found.append(
-                    f"The slide says {self.objective_power:g}× and {sum(self.mpp) / 2:.3g} µm per pixel; "
-                    f"{self.objective_power:g}× is usually {_UM_TIMES_POWER / self.objective_power:.3g}. "
-                    "One of the two is wrong, and lengths may be."
-                )
-        return tuple(found)
+        um_per_px = sum(self.mpp) / 2 if self.mpp else None
+        contradiction = magnification_remark(um_per_px, self.objective_power)
+        return (*self._source.missing, *filter(None, [contradiction]))
 
     def downsample_for(self, um_per_px: float) -> float:
         """Level-0 pixels per output pixel at a resolution in µm per pixel.

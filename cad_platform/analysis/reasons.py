@@ -50,6 +50,9 @@ _SENTENCES: dict[str, str] = {
         "This model does not read whole slides."
     ),
     # imaging
+    "The slide is incomplete: of its %(total)s parts number %(numbers)s is missing.": gettext_noop(
+        "The slide is incomplete: of its %(total)s parts number %(numbers)s is missing."
+    ),
     "The decoder was stopped because the machine ran short of memory.": gettext_noop(
         "The server was short of memory."
     ),

@@ -132,7 +132,9 @@ class SlideAnswer(Answer):
     optical_paths: list[str] = Field(
         description="Names; `?path=N` of a tile chooses one, the first by default"
     )
-    missing: list[str] = Field(description="Sentences: parts of the slide that have not arrived")
+    remarks: list[str] = Field(
+        description="Sentences: parts that have not arrived; a magnification and a scale that contradict each other"
+    )
 
 
 class ImageMetadata(Answer):
@@ -272,7 +274,9 @@ class KeptAsideAnswer(Answer):
     sop_class_uid: str
     modality: str
     what: str = Field(description="In words", examples=["structured report"])
-    reason: Literal["no_image", "other_modality"]
+    reason: Literal["no_image", "other_modality", "label", "overview", "thumbnail"] = Field(
+        description="The last three are of slides: they carry names, or are shown in the slide"
+    )
     sha256: str
     received_at: datetime
 

@@ -290,7 +290,7 @@ def _slide(instance: Instance) -> SlideAnswer:
         focal_planes=whole.focal_planes_um,
         shown_plane=len(whole.focal_planes_um) // 2,
         optical_paths=whole.optical_paths,
-        missing=list(whole.missing),
+        remarks=whole.remarks,
     )
 
 

@@ -76,6 +76,12 @@ def refusal(outcomes: Sequence[FileOutcome], why: Sequence[tuple[PostedFile, Ima
 def _describe(file: PostedFile) -> Found:
     if not file.size:
         return NotAnImage("The file is empty.")
+    if file.name.lower().endswith(".mrxs"):
+        # By its bytes it is a JPEG, and would pass for a photograph.
+        return UnsupportedEncoding(
+            "A MIRAX slide is a folder of files, and the .mrxs file alone holds a preview: export the slide as DICOM, "
+            "TIFF or SVS."
+        )
     try:
         return sandbox.describe(file.path)
     except DecoderUnavailable as error:

@@ -12,6 +12,7 @@ from django.db.models import Q, QuerySet
 
 from cad_platform.core.errors import FileOutcome, FileStatus
 from cad_platform.patients.services import issuers_at
+from cad_platform.studies import slides
 from cad_platform.studies.models import Instance, KeptAside, Series, Study
 from cad_platform.studies.receiving import ReceivedImage, ReceivedObject, ReceivedStudy
 
@@ -49,6 +50,10 @@ class Verdict:
             uid = self.existing.sop_instance_uid if self.existing else self.image.sop_instance_uid
         elif self.object is not None:
             uid = self.object.header.sop_instance_uid or ""
+        if self.image is not None and self.status == "stored":
+            role = slides.kept_back_role(self.image.facts)
+            if role:
+                return FileOutcome(self.name, "kept_aside", f"{role} of a slide", uid)
         of_image = self.existing is not None and self.status in {"stored", "duplicate"}
         return FileOutcome(
             self.name, self.status, self.reason, uid, self.existing.pk if of_image and self.existing else None

@@ -118,6 +118,16 @@ def kept_aside_of(actor: Actor, study: Study) -> list[KeptAside]:
     return list(study.kept_aside.all())
 
 
+def kept_back_of(actor: Actor, study: Study) -> list[Instance]:
+    """Labels, overviews and thumbnails of the study's slides, as they came."""
+    require(actor, "study.view", study)
+    return [
+        each
+        for each in Instance.objects.filter(series__study=study).select_related("series")
+        if slides.is_kept_back(each)
+    ]
+
+
 def corrections_of(actor: Actor, study: Study) -> list[StudyCorrection]:
     """What was put right of the study, and its returns after a withdrawal, oldest first."""
     require(actor, "study.view", study)

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from cad_platform.studies import storage
 from cad_platform.studies.models import Instance
-from imaging.description import SlidePart
-from imaging.slide_parts import SlideFile, slides_of
+from imaging.description import ImageFacts, SlidePart
+from imaging.slide_parts import SlideFile, magnification_remark, slides_of
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,14 @@ class StudySlide:
     def optical_paths(self) -> list[str]:
         """Names of the finest level's optical paths, in order."""
         return list(dict.fromkeys(name for part in self._finest() for name in part.optical_paths)) or [""]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Sentences that a reader should know: what is missing, and a scale that contradicts the magnification."""
+        own = getattr(self.head, "slide", None)
+        power = own.objective_power if own is not None else None
+        contradiction = magnification_remark(self.head.pixel_spacing_um, power)
+        return [*self.missing, *filter(None, [contradiction])]
 
     def _finest(self) -> list[SlidePart]:
         parts = [part for file in self.files if (part := file.image_facts.slide_part) is not None]
@@ -122,10 +130,16 @@ def slide_of(instance: Instance) -> StudySlide:
     return StudySlide((instance,))
 
 
+def kept_back_role(facts: ImageFacts) -> str:
+    """`label`, `overview` or `thumbnail` where the file is that of a slide, pictures that carry names and are no tissue
+    to read; else empty."""
+    part = facts.slide_part
+    return part.role if part is not None and part.role != "volume" else ""
+
+
 def is_kept_back(instance: Instance) -> bool:
-    """Whether the file is a slide's label, overview or thumbnail: pictures that carry names, and no tissue to read."""
-    part = instance.image_facts.slide_part
-    return part is not None and part.role != "volume"
+    """Whether the file is a slide's label, overview or thumbnail."""
+    return bool(kept_back_role(instance.image_facts))
 
 
 def missing(instances: Iterable[Instance]) -> str:

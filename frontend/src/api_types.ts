@@ -363,8 +363,11 @@ export interface components {
              * @example structured report
              */
             what: string;
-            /** @enum {string} */
-            reason: "no_image" | "other_modality";
+            /**
+             * @description The last three are of slides: they carry names, or are shown in the slide
+             * @enum {string}
+             */
+            reason: "no_image" | "other_modality" | "label" | "overview" | "thumbnail";
             sha256: string;
             /** Format: date-time */
             received_at: string;
@@ -670,8 +673,8 @@ export interface components {
             shown_plane: number;
             /** @description Names; `?path=N` of a tile chooses one, the first by default */
             optical_paths: string[];
-            /** @description Sentences: parts of the slide that have not arrived */
-            missing: string[];
+            /** @description Sentences: parts that have not arrived; a magnification and a scale that contradict each other */
+            remarks: string[];
         };
         SlideLevelAnswer: {
             width: number;

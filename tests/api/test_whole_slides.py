@@ -83,6 +83,12 @@ def test_a_series_is_one_image(hospital: Hospital) -> None:
         1.0,
     )
     assert image["focal_planes"] == [0.0]
+    kept = {each["reason"]: (each["file"], each["what"]) for each in answer["kept_aside"]}
+    assert kept == {
+        "label": ("1.dcm", "label of a slide"),
+        "overview": ("3.dcm", "overview of a slide"),
+        "thumbnail": ("4.dcm", "thumbnail of a slide"),
+    }
     (head,) = images_in_order(study)
     assert why_not([head], CONTRACT) == ""
     assert len(slides.slide_of(head).files) == 2
@@ -152,7 +158,7 @@ def test_a_concatenation_is_one_image_and_a_missing_part_is_said(
     study, answer = post(hospital, made, made.concatenation(section(), 3)[:2])
     (image,) = answer["images"]
     said = "The slide is incomplete: of its 3 parts number 3 is missing."
-    assert pathologist.get(image["urls"]["metadata"]).json()["slide"]["missing"] == [said]
+    assert pathologist.get(image["urls"]["metadata"]).json()["slide"]["remarks"] == [said]
     assert why_not(images_in_order(study), CONTRACT) == f"not analysed: {said}"
 
 
@@ -162,3 +168,48 @@ def test_two_slides_of_one_study_are_two_images(hospital: Hospital) -> None:
     contents = [each.file(smaller(section(), 2**k), float(2**k)) for each in (one, other) for k in (1, 0)]
     _, answer = post(hospital, one, contents)
     assert [image["rows"] for image in answer["images"]] == [384, 384]
+
+
+def test_the_receipt_says_of_every_file_what_became_of_it(hospital: Hospital) -> None:
+    made = WholeSlide()
+    files = {f"{number}.dcm": content for number, content in enumerate(series(made))}
+    answer = hospital.post(None, files).json()
+    assert [each["status"] for each in answer["files"]] == [
+        "stored",
+        "kept_aside",
+        "stored",
+        "kept_aside",
+        "kept_aside",
+    ]
+    assert hospital.post(None, files).status_code == 200
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_image_by_image_it_becomes_the_same_slide(
+    first: int, hospital: Hospital, settings: LazySettings
+) -> None:
+    made = WholeSlide()
+    contents = series(made)[:4]
+    for content in contents[first:] + contents[:first]:
+        assert hospital.post(None, {"same.dcm": content}).status_code == 201
+    answer = hospital.get(f"/{made.study}").json()
+    (image,) = answer["images"]
+    assert (image["rows"], image["columns"], image["pixel_spacing_um"]) == (384, 512, 1.0)
+    assert sorted(each["reason"] for each in answer["kept_aside"]) == ["label", "overview"]
+
+
+def test_magnification_and_scale_that_contradict_each_other_are_said(
+    hospital: Hospital, pathologist: Client
+) -> None:
+    made = WholeSlide()
+    _, answer = post(hospital, made, [made.file(section(), 0.25, paths=("1",))])  # its objective says 20×
+    slide = pathologist.get(answer["images"][0]["urls"]["metadata"]).json()["slide"]
+    assert "20× and 0.25 µm" in slide["remarks"][0]
+
+
+def test_the_preview_of_a_mirax_slide_is_no_photograph(hospital: Hospital) -> None:
+    with io.BytesIO() as buffer:
+        Image.fromarray(section()).save(buffer, "JPEG")
+        preview = buffer.getvalue()
+    response = hospital.post({"patient": {"id": "P-1"}, "modality": "SM"}, {"slide.mrxs": preview})
+    assert response.status_code == 415 and "MIRAX" in response.json()["errors"][0]["reason"]

@@ -51,7 +51,7 @@ const metadata = (more: object = {}): Response =>
       focal_planes: [0],
       shown_plane: 0,
       optical_paths: [''],
-      missing: [],
+      remarks: [],
       ...more,
     },
   });
@@ -148,6 +148,6 @@ test('a slide of one plane offers no choice', async () => {
 
 test('what of a slide has not arrived is said on it', async () => {
   const { pane } = hang();
-  await server.answer(image.urls.metadata, metadata({ missing: ['Part 2 is missing.'] }));
+  await server.answer(image.urls.metadata, metadata({ remarks: ['Part 2 is missing.'] }));
   expect(pane.element.textContent).toContain('Part 2 is missing.');
 });

@@ -70,7 +70,7 @@ export class SlidePane implements Pane {
   private offerSheets(): void {
     const slide = this.metadata?.slide;
     if (!slide) return;
-    this.frame.warn(slide.missing);
+    this.frame.warn(slide.remarks);
     this.plane = slide.shown_plane;
     if (slide.focal_planes.length > 1)
       this.planes = this.frame.offer(
