@@ -91,7 +91,7 @@ def earlier(case: CaseRecord) -> list[EarlierView]:
     """The results that no longer count, newest first, each with the reason why."""
     views = []
     for job in case.earlier_jobs:
-        cell = job_words(job, case.study.modality)
+        cell = job_words(job, job.model_version.modality)
         changed = job.content_hash != case.study.content_hash
         why = _("of earlier images of the study") if changed else _("another version is in use")
         views.append(
@@ -108,7 +108,7 @@ def earlier(case: CaseRecord) -> list[EarlierView]:
 
 
 def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> AnalysisView:
-    modality = case.study.modality
+    modality = job.model_version.modality
     manifest = job.model_version.manifest
     result = job.result or {}
     thresholds = result.get("thresholds") or manifest.get("thresholds", {})

@@ -119,7 +119,7 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
     """One row; `study` as `selectors.worklist` annotates it."""
     patient = study.patient
     state = ReadingState(study.reading_state)  # type: ignore[attr-defined]
-    cells = [ai_cell(job, study.modality) for job in study.current_jobs]  # type: ignore[attr-defined]
+    cells = [ai_cell(job, job.model_version.modality) for job in study.current_jobs]  # type: ignore[attr-defined]
     if not cells and study.state == Study.State.COMPLETE:
         cells = [without_job(study.awaits_job)]  # type: ignore[attr-defined]
     waits = state not in {ReadingState.SIGNED, ReadingState.WITHDRAWN, ReadingState.QUARANTINED}

@@ -39,7 +39,7 @@ from cad_platform.reading.case_state import (
 )
 from cad_platform.reading.report_standing import standing_of
 from cad_platform.studies.models import Study
-from cad_platform.studies.selectors import sorted_images, studies_for, study_by_uid
+from cad_platform.studies.selectors import of_modality, sorted_images, studies_for, study_by_uid
 from cad_platform.studies.sorting import SortedImage
 
 PAGE_SIZE = 25
@@ -177,7 +177,7 @@ def narrowed(studies: QuerySet[Study], state: str, modality: str = "", priority:
     elif state != "all":
         found = found.filter(reading_state=state)
     if modality:
-        found = found.filter(modality=modality)
+        found = found.filter(of_modality(modality))
     if priority:
         found = found.filter(priority=priority)
     return found

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection
 from datetime import date, datetime
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
@@ -140,6 +140,11 @@ def received_images(actor: Actor, study: Study) -> list[Instance]:
     return list(Instance.objects.filter(series__study=study).order_by("file_name", "id"))
 
 
+def of_modality(code: str) -> Q:
+    """As a condition on studies: one of their images is of this modality."""
+    return Q(modality=code) | Q(modalities__contains=[code])
+
+
 def matching(
     studies: QuerySet[Study],
     *,
@@ -151,8 +156,10 @@ def matching(
     withdrawn: bool | None = None,
 ) -> QuerySet[Study]:
     """Those that match every criterion given. `received_before` is exclusive."""
-    equal = {"modality": modality, "priority": priority, "accession_number": accession_number}
+    equal = {"priority": priority, "accession_number": accession_number}
     studies = studies.filter(**{name: value for name, value in equal.items() if value is not None})
+    if modality is not None:
+        studies = studies.filter(of_modality(modality))
     if received_after is not None:
         studies = studies.filter(received_at__gte=received_after)
     if received_before is not None:

@@ -172,6 +172,8 @@ class TestFiles:
         assert [job.model_version.name for job in jobs] == ["mammography", "ultrasound"]
         read = [analyses.claim(job.pk, "worker") for job in jobs]
         assert [claim and len(claim.instances) for claim in read] == [4, 1]
+        assert len(hospital.get(modality="US").json()["results"]) == 1
+        assert len(hospital.get(modality="MG").json()["results"]) == 1
 
     def test_the_mammogram_that_comes_after_the_ultrasound_gives_the_report_its_kind(
         self, hospital: Hospital
