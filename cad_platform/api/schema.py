@@ -17,11 +17,12 @@ _WHY = {
     403: "The role or the token's scopes do not permit this.",
     404: "Not found, or at another site.",
     408: "The body stopped arriving or arrives too slowly.",
-    409: "A UID is known with other bytes (kept in quarantine), for another patient or with other images; "
-    "or a request with this Idempotency-Key is still running.",
+    409: "Nothing was stored: a UID is known with other bytes or for another patient (kept in quarantine), or the post "
+    "says something else than is stored and not that it is a correction; or a request with this Idempotency-Key is "
+    "still running.",
     413: "The body, a part or a decoded image is too large.",
-    415: "Not multipart, or a file is no image that is read here.",
-    422: "A field or a file is wrong, or they contradict each other. Each is named.",
+    415: "Not multipart, or no file is an image that is read here.",
+    422: "A field is wrong, or every file, or they contradict each other. Each is named.",
     429: "Too many requests with this token; see Retry-After.",
     503: "The database or the storage is away; see Retry-After. Nothing was stored.",
     507: "The disk is full. Nothing was stored.",
@@ -78,6 +79,27 @@ POST_EXAMPLES = [
         },
     ),
     OpenApiExample(
+        "One image of several, more follow",
+        request_only=True,
+        media_type="multipart/form-data",
+        value={
+            "study": {"patient": {"id": "P-1001"}, "study_instance_uid": "2.25.1234", "complete": False},
+            "files": ["right-cc.dcm"],
+        },
+    ),
+    OpenApiExample(
+        "The side was wrong",
+        request_only=True,
+        media_type="multipart/form-data",
+        value={
+            "study": {
+                "images": [{"file": "right-cc.dcm", "laterality": "L"}],
+                "correction": {"reason": "Wrong side entered at the device"},
+            },
+            "files": ["right-cc.dcm"],
+        },
+    ),
+    OpenApiExample(
         "A UID with other bytes",
         response_only=True,
         status_codes=["409"],
@@ -86,8 +108,8 @@ POST_EXAMPLES = [
             "type": "urn:cad:problem:sop_instance_uid_conflict",
             "title": "Conflicts with what is stored",
             "status": 409,
-            "detail": "A file has the UID of a stored image and other bytes. It is in quarantine; nothing "
-            "was overwritten.",
+            "detail": "A file has the UID of a stored image, and other bytes or another patient. It is in "
+            "quarantine; nothing was overwritten.",
             "errors": [
                 {
                     "reason": "The SOP Instance UID is known with other bytes.",
