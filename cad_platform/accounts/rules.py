@@ -98,6 +98,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "model.manage": _manages_models,
     "user.manage": _administers,
     "token.manage": _administers,
+    "webhook.manage": _administers,
     "audit.view": _administers,
     "audit.view_object": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),
 }

@@ -11,6 +11,7 @@ urlpatterns = [
     path("jobs/", include("cad_platform.analysis.urls")),
     path("", include("cad_platform.reading.urls")),
     path("reports/", include("cad_platform.reporting.urls")),
+    path("webhooks/", include("cad_platform.delivery.urls")),
     path("api/", include("cad_platform.api.urls")),
 ]
 

@@ -48,6 +48,7 @@ INSTALLED_APPS = [
     "cad_platform.analysis",
     "cad_platform.reading",
     "cad_platform.reporting",
+    "cad_platform.delivery",
     "cad_platform.web",
     "cad_platform.api",
     "cad_platform.operations",
@@ -247,6 +248,16 @@ JOB_MAX_ATTEMPTS = int(os.environ.get("CAD_JOB_MAX_ATTEMPTS", "8"))
 JOB_DEADLINE_SECONDS = float(os.environ.get("CAD_JOB_DEADLINE_SECONDS", "3000"))
 #: For so long a job waits for a model server that is away.
 JOB_PATIENCE = timedelta(hours=float(os.environ.get("CAD_JOB_PATIENCE_HOURS", "48")))
+
+# --- other systems ------------------------------------------------------------------------------------
+#: Where others reach the platform, for addresses in what is sent to them.
+PUBLIC_URL = os.environ.get("CAD_PUBLIC_URL") or f"http://127.0.0.1:{os.environ.get('CAD_PORT', '8000')}"
+#: `host[:port]` over https, `http://host[:port]` without: the only ones that webhooks may lead to.
+WEBHOOK_ALLOWED_HOSTS = [
+    host for each in os.environ.get("CAD_WEBHOOK_ALLOWED_HOSTS", "").split(",") if (host := each.strip())
+]
+#: Tries before an event is given up; with the pauses in between the last is after about 15 hours.
+WEBHOOK_MAX_ATTEMPTS = int(os.environ.get("CAD_WEBHOOK_MAX_ATTEMPTS", "10"))
 
 # --- API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

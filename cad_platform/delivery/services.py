@@ -1,0 +1,119 @@
+"""What may happen to webhooks: administrators add, pause and resume them and have events sent again; what happens to
+studies makes deliveries."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.models import Site
+from cad_platform.accounts.rules import require
+from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.delivery import destination
+from cad_platform.delivery.models import Delivery, Event, Webhook
+from cad_platform.delivery.signature import secret_of
+from cad_platform.studies.models import Study
+
+
+@transaction.atomic
+def add_webhook(actor: Actor, *, site: Site, url: str, events: Collection[str]) -> tuple[Webhook, str]:
+    """A place to tell a site's events. Returns it with its secret, which is shown this once.
+
+    Raises
+    ------
+    NotPermitted
+        The actor is no administrator.
+    Invalid
+        The address is not allowed, or there is no such event.
+    """
+    require(actor, "webhook.manage")
+    destination.check(url)
+    wanted = [event for event in Event.values if event in events]
+    if not wanted:
+        raise Invalid(
+            _("The webhook was not added."), errors=(FieldError(_("Choose at least one event."), "events"),)
+        )
+    webhook = Webhook.objects.create(site=site, url=url, topics=wanted, created_by=actor.user)
+    record(
+        actor, "webhook.create", object_type="webhook", object_id=webhook.pk, site_id=site.pk, events=wanted
+    )
+    return webhook, secret_of(webhook.pk)
+
+
+@transaction.atomic
+def set_paused(actor: Actor, webhook_id: uuid.UUID, *, paused: bool) -> Webhook:
+    """Stop or go on sending. What happens meanwhile waits. Raises `NotPermitted` or `NotFound`."""
+    webhook = _locked(actor, webhook_id)
+    if (webhook.paused_at is not None) != paused:
+        webhook.paused_at = timezone.now() if paused else None
+        webhook.save(update_fields=["paused_at"])
+        action = "webhook.pause" if paused else "webhook.resume"
+        record(actor, action, object_type="webhook", object_id=webhook.pk, site_id=webhook.site_id)
+    return webhook
+
+
+@transaction.atomic
+def send_again(actor: Actor, webhook_id: uuid.UUID, delivery_id: uuid.UUID | None = None) -> int:
+    """Send one event again, or all that were given up: the same messages with the same ids. Returns how many.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor is no administrator; there is no such webhook or event.
+    Conflict
+        The event waits to be sent already.
+    """
+    webhook = _locked(actor, webhook_id)
+    chosen = Delivery.objects.select_for_update().filter(webhook=webhook)
+    if delivery_id is None:
+        chosen = chosen.filter(state=Delivery.State.DEAD)
+    else:
+        chosen = chosen.filter(pk=delivery_id)
+        if not chosen.exists():
+            raise NotFound(_("There is no such event."))
+        chosen = chosen.exclude(state=Delivery.State.WAITING)
+        if not chosen.exists():
+            raise Conflict(_("The event waits to be sent already."))
+    count = 0
+    for delivery in chosen:
+        delivery.state, delivery.attempts, delivery.due_at = Delivery.State.WAITING, 0, timezone.now()
+        delivery.delivered_at = None
+        delivery.save(update_fields=["state", "attempts", "due_at", "delivered_at"])
+        count += 1
+    record(
+        actor,
+        "webhook.replay",
+        object_type="webhook",
+        object_id=webhook.pk,
+        site_id=webhook.site_id,
+        deliveries=count,
+    )
+    return count
+
+
+def _locked(actor: Actor, webhook_id: uuid.UUID) -> Webhook:
+    require(actor, "webhook.manage")
+    webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
+    if webhook is None:
+        raise NotFound(_("There is no such webhook."))
+    return webhook
+
+
+@transaction.atomic
+def announce(study: Study, event: Event, occurrence: str) -> int:
+    """Have every webhook of the study's site that wants such events told of this one, once however often it is
+    announced. Returns how many are."""
+    wanted = Webhook.objects.filter(site_id=study.site_id, topics__contains=[event])
+    made = 0
+    for webhook in wanted:
+        _delivery, created = Delivery.objects.get_or_create(
+            webhook=webhook, event=event, occurrence=occurrence, defaults={"study": study}
+        )
+        made += created
+    return made
