@@ -20,8 +20,8 @@ _LONGEST_VALUE = 64 * 1024
 _UNDEFINED = 0xFFFFFFFF
 
 
-def describe(path: Path) -> ObjectDescription:
-    """Say whose a file is and what it is, without a look at pixels.
+def describe(path: Path, charset: str | None = None) -> ObjectDescription:
+    """Say whose a file is and what it is, without a look at pixels. `charset` as in `imaging.reader.describe`.
 
     Raises
     ------
@@ -36,14 +36,19 @@ def describe(path: Path) -> ObjectDescription:
                 return ObjectDescription(media_type="application/pdf")
         if sniff(path) != "dicom":
             raise NotAnImage("The file is neither DICOM nor PDF.")
-        if path.stat().st_size < MAX_HEADER_BYTES:
-            # Parsed to its end: a report that was cut off is damaged, not kept.
+        is_small = path.stat().st_size < MAX_HEADER_BYTES
+        if is_small:
             dataset = dcmread(path, force=True)
             _check_lengths(dataset)
         else:
             dataset = dcmread(path, force=True, stop_before_pixels=True, defer_size=_LONGEST_VALUE)
         syntax = UID(str(dataset.file_meta.get("TransferSyntaxUID") or "").strip("\0 "))
-        header, _ = dicom_header.header_of(dataset, syntax)
+        # First, while no text has been read in a wrong character set.
+        header, _ = dicom_header.header_of(dataset, syntax, charset)
+        if is_small:
+            # Parsed to its end: a report that was cut off is damaged, not kept.
+            for element in dataset:
+                _ = element.value
         if not (header.sop_class_uid and header.sop_instance_uid):
             raise DamagedFile("The DICOM file does not say what it is.")
         return ObjectDescription(

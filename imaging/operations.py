@@ -174,11 +174,11 @@ def describe(path: str | Path, *, prove: bool = True, charset: str | None = None
 
 
 @operation
-def describe_object(path: str | Path) -> ObjectDescription:
+def describe_object(path: str | Path, *, charset: str | None = None) -> ObjectDescription:
     """See `imaging.objects.describe`: of a file that shows no picture."""
     from imaging import objects
 
-    return objects.describe(Path(path))
+    return objects.describe(Path(path), charset)
 
 
 @operation

@@ -35,6 +35,11 @@ def sites(actor: Actor) -> QuerySet[Site]:
     return Site.objects.order_by("name")
 
 
+def site_of(actor: Actor) -> Site:
+    """The actor's own site; only for those who have one."""
+    return Site.objects.get(pk=actor.site_id)
+
+
 def site_by_id(actor: Actor, site_id: int) -> Site:
     """One site. Raises `NotFound` or `NotPermitted`."""
     site = sites(actor).filter(pk=site_id).first()

@@ -26,9 +26,9 @@ from cad_platform.reading.case_state import (
     is_faint,
 )
 from cad_platform.reporting import selectors as reports
+from cad_platform.studies import identity
 from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
-from cad_platform.studies.identity import changed_fields
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import kept_back_role, slide_of
@@ -62,7 +62,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     return answers.StudyAnswer(
         **summary,
         header_differences=[
-            answers.DifferenceAnswer(**difference) for difference in study.header_differences
+            answers.DifferenceAnswer(**difference) for difference in identity.standing(study)
         ],
         images=[_image(request, image) for image in images],
         jobs=[
@@ -164,7 +164,7 @@ def receipt(request: Request, actor: Actor, receipt: Receipt) -> answers.Receipt
             )
             for image in images.values()
         ],
-        overridden=changed_fields(study.header_differences),
+        overridden=identity.changed_fields(identity.standing(study)),
     )
 
 

@@ -34,6 +34,12 @@ def report_signed(report_id: str, **_: str) -> int:
 
 
 @shared_task(name="delivery.study_corrected")
-def study_corrected(study_id: str, correction_id: str, **_: str) -> int:
+def study_corrected(study_id: str, **_: str) -> int:
+    """Each correction of the study, and each time that it was brought back; those that were told are not told again."""
     study = Study.objects.filter(pk=study_id).first()
-    return announce(study, Event.STUDY_CORRECTED, correction_id) if study is not None else 0
+    if study is None:
+        return 0
+    return sum(
+        announce(study, Event.STUDY_CORRECTED, str(pk))
+        for pk in study.corrections.order_by("version").values_list("pk", flat=True)
+    )

@@ -15,6 +15,7 @@ from cad_platform.analysis.verdict import mark_class, verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
 from cad_platform.reading.case_state import decision_of, is_faint
+from cad_platform.reading.identity_words import about_patient
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, CaseRegion, case_words
 from cad_platform.reading.presenters import age_at
@@ -34,6 +35,7 @@ class CaseHeader:
     issuer: str
     birth_date: Any
     birth_date_sent: str
+    contradictions: list[str]
     sex: str
     age: int | None
     modality: str
@@ -212,6 +214,7 @@ def _header(case: CaseRecord) -> CaseHeader:
         issuer=patient.other_issuer(study.site) if patient else "",
         birth_date=patient.birth_date if patient else None,
         birth_date_sent=patient.birth_date_sent if patient else "",
+        contradictions=about_patient(study),
         sex=str(patient.get_sex_display()) if patient and patient.sex else "",
         age=age_at(patient.birth_date, study.study_date or study.received_at.date()) if patient else None,
         modality=study.modality,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from cad_platform.core.errors import (
@@ -48,8 +49,8 @@ class NoImage:
 Found = Description | NoImage | ImagingError
 
 
-def describe_each(files: Sequence[PostedFile]) -> list[Found]:
-    """What every file is, in their order; an image's pixels were decoded once.
+def describe_each(files: Sequence[PostedFile], charset: str = "") -> list[Found]:
+    """What every file is, in their order; an image's pixels were decoded once. `charset`: of the site's devices.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def describe_each(files: Sequence[PostedFile]) -> list[Found]:
         The decoders are busy or away: nothing can be said of any file now.
     """
     with ThreadPoolExecutor(max_workers=min(len(files), _DECODERS)) as decoders:
-        return list(decoders.map(_describe, files))
+        return list(decoders.map(partial(_describe, charset=charset or None), files))
 
 
 def refusal(outcomes: Sequence[FileOutcome], why: Sequence[tuple[PostedFile, ImagingError]]) -> PlatformError:
@@ -73,7 +74,7 @@ def refusal(outcomes: Sequence[FileOutcome], why: Sequence[tuple[PostedFile, Ima
     return kind(sentence, errors=errors, code=first.code, files=tuple(outcomes))
 
 
-def _describe(file: PostedFile) -> Found:
+def _describe(file: PostedFile, charset: str | None) -> Found:
     if not file.size:
         return NotAnImage("The file is empty.")
     if file.name.lower().endswith(".mrxs"):
@@ -83,19 +84,19 @@ def _describe(file: PostedFile) -> Found:
             "TIFF or SVS."
         )
     try:
-        return sandbox.describe(file.path)
+        return sandbox.describe(file.path, charset=charset)
     except DecoderUnavailable as error:
         raise _away(error) from error
     except TooLarge as error:
         return error
     except ImagingError as error:
-        return _no_image(file) or error
+        return _no_image(file, charset) or error
 
 
-def _no_image(file: PostedFile) -> NoImage | None:
+def _no_image(file: PostedFile, charset: str | None) -> NoImage | None:
     """The file as an object that never was to show an image; None where it is damaged or unknown."""
     try:
-        found = sandbox.describe_object(file.path)
+        found = sandbox.describe_object(file.path, charset=charset)
     except DecoderUnavailable as error:
         raise _away(error) from error
     except ImagingError:

@@ -16,6 +16,7 @@ from cad_platform.audit.services import record
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
+from cad_platform.studies import identity
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Series, Slide, Study, StudyCorrection
 from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
@@ -40,7 +41,8 @@ def create(
     study.priority = received.priority
     study.study_date = received.study_date
     study.state = Study.State.RECEIVING
-    study.header_differences = list(received.differences)
+    study.header_differences = []
+    note_differences(study, received, {image.file.name for image in received.images})
     study.received_at = timezone.now()
     study.received_from = actor.token
     study.content_hash = _content([each.sha256 for each in new if each.image is not None], 0)
@@ -119,22 +121,25 @@ def note_differences(study: Study, received: ReceivedStudy, files: Collection[st
     it is stored. The latest word on a file and field stands."""
     noted = [each for each in received.differences if each["file"] in files]
     stored = {"accession_number": study.accession_number, "study_instance_uid": study.study_instance_uid}
-    if study.patient is not None:
-        stored["patient.id"] = study.patient.patient_id
     noted_already = {(each["file"], each["field"]) for each in noted}
     for image in received.images:
         said = {
             "accession_number": image.header.accession_number,
             "study_instance_uid": image.header.study_instance_uid,
-            "patient.id": image.header.patient_id,
         }
+        if image.file.name in files and study.patient is not None:
+            noted += [
+                each
+                for each in identity.against(study.patient, image.file.name, image.header)
+                if (image.file.name, each["field"]) not in noted_already
+            ]
         for name, used in stored.items():
             value, key = said[name], (image.file.name, name)
             if image.file.name in files and value and used and value != used and key not in noted_already:
                 noted.append({"file": image.file.name, "field": name, "header": value, "used": used})
     again = {(each["file"], each["field"]) for each in noted}
     kept = [each for each in study.header_differences if (each["file"], each["field"]) not in again]
-    study.header_differences = kept + noted
+    study.header_differences = identity.without_repeats(kept + noted)
 
 
 def _mark_complete(study: Study) -> None:

@@ -83,7 +83,7 @@ def same_study(site_id: int, received: ReceivedStudy, known: Known) -> Study | N
         return here.filter(study_instance_uid=received.study_instance_uid).first()
     if len(of_images) == 1:
         return next(iter(of_images.values()))
-    return None if known else _with_all_files(here, received)
+    return None if known else _with_all_files(site_id, here, received)
 
 
 def _is_the_same(image: ReceivedImage, stored: Instance | None) -> bool:
@@ -95,7 +95,10 @@ def withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     there are none by its files. For another patient the post is another study."""
     withdrawn = (
         Study.objects.filter(
-            site_id=site_id, withdrawn_at__isnull=False, patient__patient_id=received.patient_id
+            site_id=site_id,
+            withdrawn_at__isnull=False,
+            patient__patient_id=received.patient_id,
+            patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
         )
         .select_related("patient")
         .order_by("-withdrawn_at")
@@ -104,7 +107,7 @@ def withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     same = Q(pk__in=Series.objects.filter(instances__sop_instance_uid__in=uids).values("study"))
     if received.uid_given:
         same |= Q(study_instance_uid=received.study_instance_uid)
-    study = withdrawn.filter(same).first() or _with_all_files(withdrawn, received)
+    study = withdrawn.filter(same).first() or _with_all_files(site_id, withdrawn, received)
     return None if study is None or has_successor(study) else study
 
 
@@ -120,12 +123,14 @@ def has_successor(study: Study) -> bool:
     )
 
 
-def _with_all_files(studies: QuerySet[Study], received: ReceivedStudy) -> Study | None:
+def _with_all_files(site_id: int, studies: QuerySet[Study], received: ReceivedStudy) -> Study | None:
     """Pictures bring no UIDs: the study of the same patient and accession number that has all of the post's files."""
     if received.uid_given or not received.images or not all(image.minted for image in received.images):
         return None
     found = studies.filter(
-        patient__patient_id=received.patient_id, accession_number=received.accession_number
+        patient__patient_id=received.patient_id,
+        patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
+        accession_number=received.accession_number,
     )
     for sha256 in {image.file.sha256 for image in received.images}:
         found = found.filter(pk__in=Series.objects.filter(instances__file=sha256).values("study"))

@@ -90,7 +90,7 @@ def mint_uid() -> str:
     return f"2.25.{uuid.uuid4().int}"
 
 
-def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
+def assemble(post: StudyPost, files: Sequence[PostedFile], charset: str = "") -> ReceivedStudy:
     """Describe every file in the sandbox and merge the post over the headers.
 
     Parameters
@@ -99,6 +99,8 @@ def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
         What the sender says; it overrides the headers.
     files
         Complete on disk. Two may have the same name.
+    charset
+        Of the site's devices, for headers that name none; empty where nobody has said.
 
     Raises
     ------
@@ -113,7 +115,7 @@ def assemble(post: StudyPost, files: Sequence[PostedFile]) -> ReceivedStudy:
         The decoders are busy or away (503).
     """
     parts = _parts(post, files)
-    found = describe_each(files)
+    found = describe_each(files, charset)
     refused = {place: each for place, each in enumerate(found) if isinstance(each, ImagingError)}
     if len(refused) == len(files):
         raise refusal(
@@ -192,6 +194,7 @@ class _Merge:
             self._add_error(
                 "study.patient.id", "Neither the study part nor a header says who the patient is."
             )
+        issuer = self._agreed_value("patient.issuer", post.patient.issuer, self._issuer)
         # A post that names the patient has settled whose images these are; one that does not leaves the
         # headers to agree on every detail.
         settled = bool(post.patient.id)
@@ -202,6 +205,7 @@ class _Merge:
             lenient=settled,
             is_same=same_name,
         )
+        name = identity.completed_name(name, self._headers()) if name else ""
         born = self._agreed_value(
             "patient.birth_date",
             post.patient.birth_date.isoformat() if post.patient.birth_date else "",
@@ -231,18 +235,28 @@ class _Merge:
         if self.errors:
             raise Invalid("The post contradicts itself; nothing was stored.", errors=tuple(self.errors))
         study_uid_used = study_uid or mint_uid()
+        used = {
+            "patient.id": patient_id,
+            "patient.issuer": issuer,
+            "patient.name": name,
+            "patient.birth_date": born,
+            "accession_number": accession,
+            "study_instance_uid": study_uid_used,
+        }
         for image in images:
-            minted = {
-                "study_instance_uid": study_uid_used,
+            of_image = {
                 "series_instance_uid": image.series_instance_uid,
                 "sop_instance_uid": image.sop_instance_uid,
             }
-            self.differences += identity.sent_otherwise(image.file.name, image.header, minted)
+            self.differences += identity.sent_otherwise(image.file.name, image.header, used | of_image)
+        born_as_sent = "" if born else identity.birth_date_as_sent(self._headers())
         return ReceivedStudy(
             post=post,
             files=self.posted,
             patient_id=patient_id,
-            demographics=Demographics(name, date.fromisoformat(born) if born else None, sex),
+            demographics=Demographics(
+                name, date.fromisoformat(born) if born else None, sex, issuer, born_as_sent
+            ),
             accession_number=accession,
             procedure=procedure[:200],
             priority=post.priority,
@@ -257,6 +271,10 @@ class _Merge:
 
     def _headers(self) -> list[DicomHeader]:
         return [description.header for _, description in self.files if description.header]
+
+    def _issuer(self, header: DicomHeader) -> str | None:
+        """Of the id that is used: a header's issuer says nothing of another one that the post gives."""
+        return header.patient_id_issuer if self.post.patient.id in {"", header.patient_id} else None
 
     def _add_error(self, where: str, reason: str, file: str = "") -> None:
         self.errors.append(FieldError(reason, where, file))

@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
+from cad_platform.accounts.selectors import site_of
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import (
@@ -98,7 +99,7 @@ def receive(
         There is no study; the same post may be sent again.
     """
     require(actor, "study.receive")
-    received = assemble(post, files)
+    received = assemble(post, files, site_of(actor).default_character_set)
     deposits = _deposit(received)
     with transaction.atomic():
         outcome = _receive(actor, received, deposits)
