@@ -61,6 +61,9 @@ class NameGroups:
 
 def groups_of(value: str) -> NameGroups:
     """The groups of a DICOM person name, each by its script rather than by its place: the first may hold any."""
+    if value.startswith("=") and not _EAST_ASIAN.search(value):
+        # No group of another script: somebody's plain text.
+        return NameGroups(alphabetic=value)
     found = {"alphabetic": "", "ideographic": "", "phonetic": ""}
     for place, part in zip(found, value.split("="), strict=False):
         group = part.strip("^ ") and part.rstrip("^ ").strip()
