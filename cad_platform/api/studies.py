@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 
 from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
-from cad_platform.api import answers, composition, revision, schema
+from cad_platform.api import answers, composition, entity_tags, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
@@ -180,8 +180,8 @@ class StudyDetail(ApiView):
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
             # Before the answer: what changes in between is told by the next one.
-            tag = revision.entity_tag(request, actor, study)
-            if revision.is_known(request, tag):
+            tag = entity_tags.entity_tag(request, actor, study)
+            if entity_tags.is_known(request, tag):
                 # It discloses nothing that the audited answer with this tag did not.
                 return Response(status=304, headers={"ETag": tag})
             body = composition.compose(request, actor, study)

@@ -3,6 +3,7 @@ studies makes deliveries."""
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Collection
 
@@ -18,6 +19,8 @@ from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
 from cad_platform.delivery import destination
 from cad_platform.delivery.models import Delivery, Event, Webhook
 from cad_platform.delivery.signature import secret_of
+from cad_platform.reading.case_state import current_jobs, have_ended
+from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 
 
@@ -117,3 +120,33 @@ def announce(study: Study, event: Event, occurrence: str) -> int:
         )
         made += created
     return made
+
+
+def announce_analysed(study_id: str) -> int:
+    """Where every job that counts has ended; once for these jobs."""
+    study = Study.objects.filter(pk=study_id).first()
+    if study is None:
+        return 0
+    counting = current_jobs(study)
+    if not counting or not have_ended(counting):
+        return 0
+    ended = sorted(f"{job.pk} {job.finished_at}" for job in counting)
+    occurrence = hashlib.sha256("\n".join([study.content_hash, *ended]).encode()).hexdigest()
+    return announce(study, Event.STUDY_ANALYSED, occurrence)
+
+
+def announce_signed(report_id: str) -> int:
+    """A signed report or addendum, once."""
+    report = Report.objects.select_related("study").filter(pk=report_id).first()
+    return announce(report.study, Event.REPORT_SIGNED, str(report.pk)) if report is not None else 0
+
+
+def announce_corrections(study_id: str) -> int:
+    """Each correction of a study, and each time that it was brought back, that was not told yet."""
+    study = Study.objects.filter(pk=study_id).first()
+    if study is None:
+        return 0
+    return sum(
+        announce(study, Event.STUDY_CORRECTED, str(pk))
+        for pk in study.corrections.order_by("version").values_list("pk", flat=True)
+    )

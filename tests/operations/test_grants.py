@@ -33,9 +33,11 @@ APPEND_ONLY = {
     "analysis_finding",
     "audit_auditevent",
     "audit_auditseal",
+    "delivery_deliveryattempt",
     "django_migrations",
     "reading_findingdecision",
     "reporting_signature",
+    "studies_studycorrection",
 }
 
 

@@ -1,4 +1,5 @@
-"""Which revision of a study's answer a reader has: told from the rows that it is composed of, without composing it.
+"""Which revision a study is, with all that is said of it: told from the rows that an answer is composed of, without
+composing it.
 
 PostgreSQL marks every version of a row with the transaction that wrote it (`xmin`), so nobody has to list what may
 change. A table that the answer reads and that is not watched here fails a test.
@@ -11,17 +12,22 @@ from typing import Any
 
 from django.db.models import QuerySet, TextField
 from django.db.models.expressions import RawSQL
-from django.utils.translation import get_language
-from rest_framework.request import Request
 
 from cad_platform.accounts.models import Site
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
-from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
 from cad_platform.reading.models import FindingDecision, ReportStanding
 from cad_platform.registry.models import ModelVersion
 from cad_platform.reporting.models import Report, Signature
-from cad_platform.studies.models import Instance, QuarantinedFile, Series, Slide, Study
+from cad_platform.studies.models import (
+    Instance,
+    KeptAside,
+    QuarantinedFile,
+    Series,
+    Slide,
+    Study,
+    StudyCorrection,
+)
 
 #: What of a job an answer tells. A worker that merely holds on to a job writes its row every few seconds.
 _OF_JOBS = (
@@ -32,16 +38,9 @@ _OF_JOBS = (
 WRITTEN_ONCE = {"studies_storedfile", "accounts_user"}
 
 
-def entity_tag(request: Request, actor: Actor, study: Study) -> str:
-    """A strong entity tag of what the actor would be answered about the study (RFC 9110 8.8.3)."""
-    facts = [request.build_absolute_uri("/"), get_language(), actor.role, _rows(study), _jobs(study)]
-    return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
-
-
-def is_known(request: Request, tag: str) -> bool:
-    """Whether the reader has that revision (`If-None-Match`, RFC 9110 13.1.2)."""
-    known = request.headers.get("If-None-Match", "")
-    return any(each.strip().removeprefix("W/") in {tag, "*"} for each in known.split(","))
+def revision_of(study: Study) -> str:
+    """Differs (32 hex digits) whenever something differs of what the API answers about the study."""
+    return hashlib.sha256(repr([_rows(study), _jobs(study)]).encode()).hexdigest()[:32]
 
 
 def watched(study: Study) -> list[QuerySet[Any]]:
@@ -55,6 +54,8 @@ def watched(study: Study) -> list[QuerySet[Any]]:
         instances,
         Slide.objects.filter(instance__in=instances),
         QuarantinedFile.objects.filter(study=study),
+        KeptAside.objects.filter(study=study),
+        StudyCorrection.objects.filter(study=study),
         ModelVersion.objects.all(),
         Artefact.objects.filter(job__study=study),
         Finding.objects.filter(study=study),
