@@ -46,7 +46,7 @@ def describe(path: Path, charset: str | None = None) -> ObjectDescription:
         # First, while no text has been read in a wrong character set.
         header, _ = dicom_header.header_of(dataset, syntax, charset)
         if is_small:
-            # Parsed to its end: a report that was cut off is damaged, not kept.
+            # Its sequences too: a report that was cut off is damaged, not kept.
             for element in dataset:
                 _ = element.value
         if not (header.sop_class_uid and header.sop_instance_uid):
@@ -65,4 +65,3 @@ def _check_lengths(dataset: Dataset) -> None:
         value = element.value if isinstance(element, RawDataElement) else None
         if value is not None and len(value) < element.length != _UNDEFINED:
             raise DamagedFile("The file is cut off.")
-        _ = dataset[tag].value
