@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.studies.models import Study
+from cad_platform.studies.sorting import SortedImage
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,24 @@ def analyses(jobs: list[AnalysisJob], case: CaseRecord, names: Mapping[str, str]
         cell = without_job(case.awaits_job)
         views = [AnalysisView("", _("Analysis"), cell, cell.kind == "busy", [], [], [], None)]
     return views
+
+
+def frames_read(jobs: Iterable[AnalysisJob], images: Iterable[SortedImage]) -> dict[str, str]:
+    """Which frames of each clip the models read, in words, by the image's id."""
+    frames = {
+        image.instance.sop_instance_uid: image.instance for image in images if image.instance.frames > 1
+    }
+    said: dict[str, list[str]] = {}
+    for job in jobs:
+        for image in (job.result or {}).get("images", []):
+            if instance := frames.get(image["image_id"]):
+                # Results of before say nothing: the models read the first frame then.
+                words = wording.frames_words(image.get("frames_read") or [0], instance.frames)
+                said.setdefault(str(instance.pk), []).append(words)
+    return {
+        image: _("AI read %(frames)s") % {"frames": "; ".join(dict.fromkeys(words))}
+        for image, words in said.items()
+    }
 
 
 def earlier(case: CaseRecord) -> list[EarlierView]:

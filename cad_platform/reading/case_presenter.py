@@ -13,7 +13,7 @@ from cad_platform import modalities
 from cad_platform.analysis.models import Finding
 from cad_platform.analysis.verdict import mark_class, verdict_of
 from cad_platform.reading import wording
-from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier
+from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, analyses, earlier, frames_read
 from cad_platform.reading.case_state import decision_of, is_faint
 from cad_platform.reading.identity_words import about_patient
 from cad_platform.reading.models import FindingDecision
@@ -117,6 +117,8 @@ class CasePage:
     edit_reasons: list[str]
     is_locked: bool
     false_marks: str
+    frames_read: dict[str, str]
+    """Image id → which of its frames the models read."""
 
     @property
     def shown(self) -> list[FindingView]:
@@ -202,6 +204,7 @@ def case_page(case: CaseRecord) -> CasePage:
         edit_reasons=[str(reason) for reason in wording.EDIT_REASONS],
         is_locked=case.is_locked,
         false_marks=f"{case.study.site.false_marks_per_exam:g}",
+        frames_read=frames_read(case.jobs, case.images),
     )
 
 

@@ -90,6 +90,7 @@ class CaseWords(Answer):
     focal_plane: str
     optical_path: str
     mirrored: str
+    mirrored_by_picture: str
     turned: str
     """With `{degrees}`."""
     kept_aside: str
@@ -141,6 +142,7 @@ def case_words() -> CaseWords:
         focal_plane=_("Focal plane"),
         optical_path=_("Optical path"),
         mirrored=_("mirrored"),
+        mirrored_by_picture=_("mirrored by what the picture shows"),
         turned=_("turned {degrees}°"),
         kept_aside=_("Kept aside"),
         settle_side=_("Confirm the side…"),

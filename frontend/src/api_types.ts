@@ -890,6 +890,7 @@ export interface components {
             focal_plane: string;
             optical_path: string;
             mirrored: string;
+            mirrored_by_picture: string;
             turned: string;
             kept_aside: string;
             settle_side: string;

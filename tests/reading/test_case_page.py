@@ -159,6 +159,16 @@ def test_a_finding_of_a_clip_says_its_frame_counted_from_one(reader: Actor, stud
     assert page_of(reader, study).findings[0].frame_words == "frame 6"
 
 
+def test_a_clip_says_which_frames_were_read(reader: Actor, study: Study) -> None:
+    clip, still = make.instance(study, frames=8), make.instance(study)
+    images: list[dict[str, Any]] = [{"image_id": image.sop_instance_uid} for image in (clip, still)]
+    job = analysed(study, images=images)
+    assert page_of(reader, study).frames_read == {str(clip.id): "AI read frame 1 of 8 only"}
+    job.result = {**(job.result or {}), "images": [{**images[0], "frames_read": list(range(8))}, images[1]]}
+    job.save()
+    assert page_of(reader, study).frames_read == {str(clip.id): "AI read all 8 frames"}
+
+
 def test_heat_maps_of_the_current_result_reach_the_viewer(reader: Actor, study: Study) -> None:
     image = make.instance(study)
     done = analysed(study)

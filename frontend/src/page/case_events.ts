@@ -51,5 +51,9 @@ export const caseDescription = (): CaseDescription | null => embeddedJson<CaseDe
 /** Image id → address of its heat map, as the newest result brought them. */
 export const caseHeatmaps = (): Record<string, string> => embeddedJson<Record<string, string>>('heatmaps-json') ?? {};
 
+/** Image id → which of its frames the models read, in words, as the newest result brought them. */
+export const caseFramesRead = (): Record<string, string> =>
+  embeddedJson<Record<string, string>>('frames-read-json') ?? {};
+
 /** The findings as the newest list brought them. */
 export const caseFindings = (): CaseFinding[] => embeddedJson<CaseFinding[]>('findings-json') ?? [];

@@ -32,6 +32,7 @@ export const caseWords: CaseWords = {
   focal_plane: 'Focal plane',
   optical_path: 'Optical path',
   mirrored: 'mirrored',
+  mirrored_by_picture: 'mirrored by the picture',
   turned: 'turned {degrees}°',
   kept_aside: 'Kept aside',
   settle_side: 'Confirm the side…',

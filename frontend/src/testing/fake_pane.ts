@@ -90,6 +90,10 @@ export class FakePane implements Pane {
     this.shownFrame = frame;
     this.events.frameShown(this);
   }
+  framesRead = '';
+  showFramesRead(words: string): void {
+    this.framesRead = words;
+  }
   step(): void {}
   togglePlay(): void {}
 }

@@ -16,8 +16,13 @@ export function wholeSpacing(image: CaseImage): Spacing | null {
   return image.pixel_spacing_um ? [image.pixel_spacing_um, image.pixel_spacing_um] : null;
 }
 
-const holds = ({ box: [x0, y0, x1, y1] }: CaseRegion, [x, y]: Point): boolean =>
-  x >= x0 && x <= x1 && y >= y0 && y <= y1;
+type Extent = CaseRegion['box'];
+
+const isApart = (one: Extent, other: Extent): boolean =>
+  one[2] < other[0] || other[2] < one[0] || one[3] < other[1] || other[3] < one[1];
+
+const holds = (outer: Extent, inner: Extent): boolean =>
+  outer[0] <= inner[0] && outer[1] <= inner[1] && inner[2] <= outer[2] && inner[3] <= outer[3];
 
 const isSame = (one: Spacing | null, other: Spacing | null): boolean =>
   one === other || (one !== null && other !== null && one[0] === other[0] && one[1] === other[1]);
@@ -28,12 +33,22 @@ function agreed(spacings: readonly (Spacing | null)[]): Spacing | null {
   return others.every((other) => isSame(first, other)) ? first : null;
 }
 
-/** The calibration that holds from one point to the other: of the regions that both lie in, none where those differ. */
+/** The calibration that holds from one point to the other: that of the region which both lie in. Of regions that
+ * overlap the first counts; where it hides a part only of the one below, both must agree. */
 function spacingBetween(image: CaseImage, from: Point, to: Point): Spacing | null {
   if (image.regions.length === 0) return wholeSpacing(image);
-  return agreed(
-    image.regions.filter((region) => holds(region, from) && holds(region, to)).map((region) => region.spacing_um),
-  );
+  const extent: Extent = [
+    Math.min(from[0], to[0]),
+    Math.min(from[1], to[1]),
+    Math.max(from[0], to[0]),
+    Math.max(from[1], to[1]),
+  ];
+  const over: (Spacing | null)[] = [];
+  for (const { box, spacing_um } of image.regions) {
+    if (holds(box, extent)) return agreed([...over, spacing_um]);
+    if (!isApart(box, extent)) over.push(spacing_um);
+  }
+  return null;
 }
 
 /** Measure from one point of the stored image to another. */
@@ -57,7 +72,7 @@ export function pixelAspect(image: CaseImage): number {
   const spacing = scaleBarSpacing(image);
   if (spacing) return spacing[1] / spacing[0];
   const aspects = image.regions.flatMap(({ spacing_um }) => (spacing_um ? [spacing_um[1] / spacing_um[0]] : []));
-  const [first = 1] = aspects;
+  const [first = image.pixel_aspect ?? 1] = aspects;
   // Regions that differ in depth share the pixels' shape; where they do not, the pixels are drawn as they are stored.
   return aspects.every((aspect) => Math.abs(aspect / first - 1) < 0.001) ? first : 1;
 }

@@ -10,7 +10,8 @@ import { isKeptAside } from './hanging';
 export class PaneFrame {
   readonly element = document.createElement('div');
   readonly view = document.createElement('div');
-  private readonly notes = Object.assign(document.createElement('p'), { className: 'pane__notes' });
+  private readonly notes = this.makeNote('');
+  private readonly framesRead = this.makeNote('');
   private readonly status = document.createElement('div');
   private readonly bar = document.createElement('div');
   private readonly barText = document.createElement('span');
@@ -35,13 +36,19 @@ export class PaneFrame {
     this.showMirrored(image.mirror);
   }
 
+  private makeNote(text: string): HTMLElement {
+    return Object.assign(document.createElement('p'), { className: 'pane__notes', textContent: text });
+  }
+
   private makeHead(): HTMLElement {
     const head = Object.assign(document.createElement('div'), { className: 'pane__head' });
     const label = Object.assign(document.createElement('p'), {
       className: 'pane__label',
       textContent: this.image.name,
     });
-    head.append(label, this.notes);
+    head.append(label, this.notes, this.framesRead);
+    if (this.image.kept_aside_reason && !isKeptAside(this.image))
+      head.append(this.makeNote(this.image.kept_aside_reason));
     if (isKeptAside(this.image)) {
       const aside = Object.assign(document.createElement('p'), { className: 'pane__aside' });
       aside.textContent = `${this.words.kept_aside}. ${this.image.kept_aside_reason}`;
@@ -69,7 +76,7 @@ export class PaneFrame {
   /** Say how what is seen differs from what is stored: film markers and letters in the picture turn with it. */
   showMirrored(isMirrored: boolean): void {
     const notes = [
-      isMirrored ? this.words.mirrored : '',
+      isMirrored ? this.mirroredWords() : '',
       this.image.turn ? this.words.turned.replace('{degrees}', String(this.image.turn)) : '',
       isCalibrated(this.image) ? '' : this.words.no_scale,
     ];
@@ -98,6 +105,18 @@ export class PaneFrame {
       field.addEventListener(name, (event) => event.stopPropagation());
     this.element.querySelector('.pane__head')?.append(field);
     return select;
+  }
+
+  /** Who says that it is mirrored: where the header does not, the picture did. */
+  private mirroredWords(): string {
+    return this.image.mirror && this.image.turned_by === 'picture'
+      ? this.words.mirrored_by_picture
+      : this.words.mirrored;
+  }
+
+  /** What the model read of a clip; it may come while the image hangs. */
+  showFramesRead(words: string): void {
+    this.framesRead.textContent = words;
   }
 
   loading(fraction: number | null): void {

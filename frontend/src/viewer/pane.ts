@@ -32,6 +32,8 @@ export interface Pane {
   invert(): void;
   panBy(dx: number, dy: number): void;
   zoomBy(factor: number, around?: Point): void;
+  /** Say which frames of a clip the models read; empty where they said nothing. */
+  showFramesRead(words: string): void;
   /** Bring an image box into view, without moving when it is seen well. */
   reveal(box: readonly [number, number, number, number]): void;
   /** Of a clip: go to a frame, by so many frames, or play them. */

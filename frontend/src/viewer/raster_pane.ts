@@ -345,6 +345,10 @@ export class RasterPane implements Pointed, HangsTogether {
     this.cine?.step(frames);
   }
 
+  showFramesRead(words: string): void {
+    this.frame.showFramesRead(words);
+  }
+
   scrollFrames(by: number): void {
     this.cine?.scroll(by);
   }

@@ -220,6 +220,10 @@ export class SlidePane implements Pane {
     );
   }
 
+  showFramesRead(): void {
+    // A slide has one frame.
+  }
+
   showFrame(): void {
     // A slide has one frame.
   }

@@ -208,6 +208,15 @@ describe('findings of a clip', () => {
     expect(seen()).toEqual(['of-the-reader']);
   });
 
+  test('say which frames were read, as soon as the result comes', () => {
+    document.body.insertAdjacentHTML(
+      'beforeend',
+      `<script id="frames-read-json" type="application/json">{"${clip.id}": "AI read all 8 frames"}</script>`,
+    );
+    dispatchCaseEvent('cad:findings-updated', {});
+    expect(livePanes()[0]?.framesRead).toBe('AI read all 8 frames');
+  });
+
   test('bring their frame to the screen when they are chosen', async () => {
     dispatchCaseEvent('cad:finding-selected', { id: 'on-5', from: 'panel' });
     await settled();

@@ -1,7 +1,7 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
 import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
-import { type Box, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
+import { type Box, caseFramesRead, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
 import { areFaintMarksShown, faintCount, showFaintMarks, visibleFindings } from '../page/faint_marks';
 import { isTyping } from '../page/keyboard';
 import { isOnFrame } from './findings';
@@ -28,6 +28,7 @@ export class Stage {
   private linked = false;
   private marksVisible = true;
   private findings: CaseFinding[] = visibleFindings();
+  private framesRead = caseFramesRead();
   private selected: string | null = null;
   /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
   private editing: { id: string | null; image: string; box: Box | null } | null = null;
@@ -326,6 +327,7 @@ export class Stage {
   private bindCaseEvents(): void {
     onCaseEvent('cad:findings-updated', () => {
       this.findings = visibleFindings();
+      this.framesRead = caseFramesRead();
       const heatmaps = caseHeatmaps();
       for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? null;
       this.refreshOverlays();
@@ -384,6 +386,7 @@ export class Stage {
 
   private refreshOverlay(pane: Pane): void {
     const shown = this.findings.filter((finding) => isOnFrame(finding, pane) && finding.id !== this.editing?.id);
+    pane.showFramesRead(this.framesRead[pane.image.id] ?? '');
     pane.overlay.showFindings(shown, this.selected);
     pane.overlay.setMarksVisible(this.marksVisible);
     this.heat.refresh(pane);
