@@ -45,6 +45,7 @@ class Flag(StrEnum):
     OUT_OF_DISTRIBUTION = "out_of_distribution"
     UNCERTAIN = "uncertain"
     LOW_QUALITY = "low_quality"
+    NOT_READ = "not_read"
 
 
 class CalibratedRegion(ContractModel):
@@ -131,7 +132,10 @@ class ImageResult(ContractModel):
 
     image_id: str
     frames_read: tuple[int, ...] = Field((0,), description="numbers of the frames that were read, from 0")
-    probabilities: dict[str, Probability]
+    not_read: str = Field(
+        "", description="why nothing is said of the image, a sentence; the others were read"
+    )
+    probabilities: dict[str, Probability] = Field(description="empty where the image was not read")
     scores: dict[str, float] = Field(default_factory=dict, description="before calibration")
     findings: tuple[Finding, ...] = ()
     mask: str | None = Field(None, description="the input's size; 255 inside the outline")

@@ -37,25 +37,29 @@ def none_to_read(images: Sequence[SortedImage]) -> str:
 
 
 def why_not(instances: Sequence[Instance], contract: InputContract) -> str:
-    """An empty string where the contract is met. `instances` in the study's order, by which images are counted."""
+    """An empty string where an image meets the contract: the model says of the others why it does not read them.
+    `instances` in the study's order, by which images are counted."""
     if not instances:
         return "not analysed: the study has no images"
     if len(instances) > contract.max_images:
         return f"not analysed: {len(instances)} images, at most {contract.max_images} are read together"
-    if incomplete := slides.missing(instances):
-        return f"not analysed: {incomplete}"
-    for number, instance in enumerate(instances, start=1):
-        where = f" (image {number})" if len(instances) > 1 else ""
-        is_slide = instance.kind == Instance.Kind.SLIDE
-        if ("slide" if is_slide else "image") not in contract.kinds:
-            what = "whole slides are" if is_slide else "single images are"
-            return f"not analysed: {what} not read by this model{where}"
-        if contract.needs_pixel_spacing and spacing_um(instance) is None:
-            return f"not analysed: µm per pixel missing{where}"
-        outside = [contract.why_not_spacing(spacing_um(instance))]
-        outside += [contract.why_not_spacing(region.spacing_um) for region in regions(instance)]
-        if not is_slide:
-            outside.append(contract.why_not_size(instance.columns, instance.rows))
-        for reason in filter(None, outside):
-            return f"{reason}{where}"
-    return ""
+    reasons = [_why_not_image(instance, contract) for instance in instances]
+    if not all(reasons):
+        return ""
+    return f"{reasons[0]}{' (image 1)' if len(reasons) > 1 else ''}"
+
+
+def _why_not_image(instance: Instance, contract: InputContract) -> str:
+    is_slide = instance.kind == Instance.Kind.SLIDE
+    if ("slide" if is_slide else "image") not in contract.kinds:
+        what = "whole slides are" if is_slide else "single images are"
+        return f"not analysed: {what} not read by this model"
+    if missing := slides.slide_of(instance).missing:
+        return f"not analysed: {missing[0]}"
+    if contract.needs_pixel_spacing and spacing_um(instance) is None:
+        return "not analysed: µm per pixel missing"
+    outside = [contract.why_not_spacing(spacing_um(instance))]
+    outside += [contract.why_not_spacing(region.spacing_um) for region in regions(instance)]
+    if not is_slide:
+        outside.append(contract.why_not_size(instance.columns, instance.rows))
+    return next(filter(None, outside), "")

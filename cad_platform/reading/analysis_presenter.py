@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.reasons import reason_words
 from cad_platform.analysis.verdict import Verdict, verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
@@ -147,7 +148,10 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
     for image in result.get("images", []):
         is_unlike = image["image_id"] in verdict.unlike
         score = None if is_unlike else positive_score(image.get("probabilities", {}))
-        if (score or is_unlike) and len(result["images"]) > 1:
+        if why := image.get("not_read"):
+            unread = wording.Flag("not_read", _("Not read"), reason_words(why))
+            images.append(SideScore(names.get(image["image_id"], ""), None, [unread]))
+        elif (score or is_unlike) and len(result["images"]) > 1:
             flags = [wording.flag(code) for code in image.get("flags", [])]
             images.append(SideScore(names.get(image["image_id"], ""), score, flags))
     return AnalysisView(

@@ -115,6 +115,10 @@ _FLAG_WORDS: dict[str, tuple[str | Promise, str | Promise]] = {
             "Some images are unlike those that the model has learnt from. The number is of the others."
         ),
     ),
+    "not_read": (
+        gettext_lazy("Not every image was read"),
+        gettext_lazy("At least one image could not be read. The number is of the others."),
+    ),
     "low_quality": (
         gettext_lazy("Poor image quality"),
         gettext_lazy("Blur, low contrast or cropping may hide or imitate a finding."),

@@ -162,6 +162,7 @@ def _job(job: AnalysisJob, modality: str, images: Mapping[str, tuple[str, int]])
                 "name": images.get(image["image_id"], ("", 1))[0],
                 "frames": images.get(image["image_id"], ("", 1))[1],
                 "frames_read": list(image.get("frames_read") or [0]),
+                "not_read": image.get("not_read", ""),
                 "is_judged": image["image_id"] not in verdict.unlike,
             }
             for image in result.get("images", [])

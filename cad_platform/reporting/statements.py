@@ -79,16 +79,22 @@ def _sides(job: dict[str, Any]) -> list[str]:
 
 
 def _read(job: dict[str, Any]) -> str:
-    """Which images and frames the model read."""
-    said = []
+    """Which images and frames the model read, and which it did not, and why."""
+    said, unread = [], []
     for place, image in enumerate(job.get("images_read", []), start=1):
         words = place_words(image["name"], place)
+        if why := image.get("not_read"):
+            unread.append(f"{words} ({reason_words(why).rstrip('.。')})")
+            continue
         notes = [frames_words(image["frames_read"], image["frames"])]
         if not image["is_judged"]:
             notes.append(_("no verdict"))
         notes = [note for note in notes if note]
         said.append(f"{words} ({_('; ').join(notes)})" if notes else words)
-    return _("Images read: %(images)s") % {"images": _(", ").join(said)} if said else ""
+    lines = [_("Images read: %(images)s") % {"images": _(", ").join(said)}] if said else []
+    if unread:
+        lines.append(_("Not read: %(images)s") % {"images": _(", ").join(unread)})
+    return "\n".join(lines)
 
 
 def number_words(name: str, probability: float) -> str:

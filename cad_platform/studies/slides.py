@@ -140,8 +140,3 @@ def kept_back_role(facts: ImageFacts) -> str:
 def is_kept_back(instance: Instance) -> bool:
     """Whether the file is a slide's label, overview or thumbnail."""
     return bool(kept_back_role(instance.image_facts))
-
-
-def missing(instances: Iterable[Instance]) -> str:
-    """A sentence where a slide among the images lacks parts, else empty."""
-    return next((sentence for instance in instances for sentence in slide_of(instance).missing), "")

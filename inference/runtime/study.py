@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,8 @@ from imaging.description import Description
 from imaging.errors import DecoderUnavailable, ImagingError
 from imaging.pixels import Pixels
 from inference.contract import (
+    AnalysisError,
+    AnalysisRequest,
     DecodingUnavailable,
     Flag,
     ImageReference,
@@ -69,14 +71,42 @@ class StudyFinding:
     breasts: dict[Laterality, dict[str, float]] = field(default_factory=dict)
 
 
+def each_image(
+    request: AnalysisRequest, read: Callable[[int, ImageReference], ImageResult]
+) -> tuple[ImageResult, ...]:
+    """What `read` says of every image of the request, by its place and reference. An image that cannot be read, or that
+    the model does not read, is said and does not stop the others.
+
+    Raises
+    ------
+    ImageUnreadable, NotApplicable
+        Why the first was not read, where none was.
+    """
+    results: list[ImageResult] = []
+    failures: list[AnalysisError] = []
+    for index, image in enumerate(request.images):
+        try:
+            results.append(read(index, image))
+        except (ImageUnreadable, NotApplicable) as error:
+            failures.append(error)
+            why = str(error).removeprefix("not analysed: ")
+            unread = {"frames_read": (), "not_read": why, "flags": (Flag.NOT_READ,)}
+            results.append(ImageResult(image_id=image.image_id, probabilities={}, **unread))
+    if len(failures) == len(results):
+        raise failures[0]
+    return tuple(results)
+
+
 def is_judged(image: ImageResult) -> bool:
     """Whether what the network says of an image may stand as a verdict: it is like those that it has learnt from."""
-    return Flag.OUT_OF_DISTRIBUTION not in image.flags
+    return not {Flag.OUT_OF_DISTRIBUTION, Flag.NOT_READ} & set(image.flags)
 
 
 def judged(images: Sequence[ImageResult]) -> tuple[ImageResult, ...]:
-    """Those that a study's probabilities are of; all of them where none may be judged, for the laboratory's sake."""
-    return tuple(image for image in images if is_judged(image)) or tuple(images)
+    """Those that a study's probabilities are of; all that were read where none may be judged, for the laboratory's
+    sake."""
+    read = tuple(image for image in images if not image.not_read)
+    return tuple(image for image in read if is_judged(image)) or read
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from cad_platform.analysis import tasks
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.reporting import ai_summary, statements
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import images_in_order
 from imaging.phantoms import histology
@@ -62,3 +64,16 @@ def test_a_slide_with_an_absurd_spacing_is_not_analysed(models: Any, pixels: Any
     made = WholeSlide()
     _, job = analysed(made, [made.file(pixels, 900.0)])
     assert (job.state, job.reason) == ("not_applicable", "not analysed: µm per pixel missing")
+
+
+def test_one_slide_that_cannot_be_read_does_not_end_the_studys_analysis(models: Any, pixels: Any) -> None:
+    made = WholeSlide(container="A1")
+    incomplete = WholeSlide(study=made.study, container="A2")
+    _, job = analysed(made, [*incomplete.concatenation(pixels, 3, 0.5)[1:], made.file(pixels, 0.5)])
+    assert job.state == AnalysisJob.State.SUCCEEDED, job.reason
+    said = {image["image_id"]: image["not_read"] for image in job.result["images"]}
+    assert sorted(said.values()) == ["", "The slide is incomplete: of its 3 parts number 1 is missing."]
+    assert "not_read" in job.result["flags"]
+    record = ai_summary.summary_of(job.study)["jobs"][0]
+    said_in_report = statements.job_statement(record)["statement"]
+    assert re.search(r"Not read: Image . \(The slide is incomplete: of its 3 parts number 1", said_in_report)

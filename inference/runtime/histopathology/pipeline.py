@@ -45,6 +45,7 @@ from inference.runtime.study import (
     absolute,
     decoding,
     describe,
+    each_image,
     files_of,
     judged,
     refuse,
@@ -85,9 +86,7 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
-    images = tuple(
-        _section(index, image, manifest, forward, save, clock) for index, image in enumerate(request.images)
-    )
+    images = each_image(request, lambda index, image: _section(index, image, manifest, forward, save, clock))
     worst = max(judged(images), key=lambda image: image.probabilities["idc"])
     return StudyFinding(dict(worst.probabilities), images)
 
@@ -152,6 +151,9 @@ class _Source:
 def _open(image: ImageReference, manifest: ModelManifest) -> _Source:
     """Raises `NotApplicable` before anything is allocated whose size follows from the stated resolution."""
     found = describe(image)
+    if found.slide is not None:
+        # White where tissue may be is no section without tumour.
+        refuse("".join(f"not analysed: {sentence}" for sentence in found.slide.missing[:1]))
     um_per_px = um_per_px_of(image, found, manifest)
     if found.kind == "slide":
         width = round(found.columns * um_per_px / UM_PER_PX)

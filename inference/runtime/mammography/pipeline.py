@@ -43,6 +43,7 @@ from inference.runtime.study import (
     Laterality,
     OpenedImage,
     StudyFinding,
+    each_image,
     grey_values,
     judged,
     open_image,
@@ -64,9 +65,8 @@ def analyse(
     """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views' that may be judged, the
     exam's are the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
     together = len(request.images)
-    images = tuple(
-        _view(index, image, manifest, forward, save, clock, together)
-        for index, image in enumerate(request.images)
+    images = each_image(
+        request, lambda index, image: _view(index, image, manifest, forward, save, clock, together)
     )
     counting = {id(result) for result in judged(images)}
     by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)

@@ -28,7 +28,15 @@ from inference.runtime.regions import (
     shape_descriptors,
 )
 from inference.runtime.scale import Scale
-from inference.runtime.study import Clock, OpenedImage, StudyFinding, judged, open_image, undecided
+from inference.runtime.study import (
+    Clock,
+    OpenedImage,
+    StudyFinding,
+    each_image,
+    judged,
+    open_image,
+    undecided,
+)
 from inference.runtime.ultrasound.preprocessing import (
     CLOSER_SIDE,
     SIDE,
@@ -98,9 +106,8 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
     together = len(request.images)
-    images = tuple(
-        _image(index, image, manifest, forward, save, clock, together)
-        for index, image in enumerate(request.images)
+    images = each_image(
+        request, lambda index, image: _image(index, image, manifest, forward, save, clock, together)
     )
     worst = max(judged(images), key=lambda image: suspicion(image.probabilities, manifest))
     return StudyFinding(dict(worst.probabilities), images)
