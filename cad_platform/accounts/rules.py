@@ -86,6 +86,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.view": _reads,
     "study.receive": _posts,
     "study.withdraw": _is_clinician,
+    "study.confirm_side": _is_clinician,
     "study.reanalyse": _reanalyses,
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,

@@ -204,6 +204,9 @@ class JobAnswer(Answer):
     current: bool = Field(description="Whether this is the result that counts: one for each model")
     reason: str
     verdict: VerdictAnswer | None = Field(description="Of a succeeded job")
+    side_unconfirmed: bool = Field(
+        description="An image's side is not sure: what `result.breasts` says may be of the other breast"
+    )
     result: AnalysisResult | None = Field(description="`mask` and `heatmap` are addresses of PNG images")
     attempts: int
     requested_at: datetime
@@ -389,6 +392,13 @@ class ReceiptAnswer(Answer):
 class WithdrawRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    reason: Annotated[str, AfterValidator(trimmed_lines)] = Field(min_length=1, max_length=2000)
+
+
+class SideRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    side: Literal["L", "R"]
     reason: Annotated[str, AfterValidator(trimmed_lines)] = Field(min_length=1, max_length=2000)
 
 

@@ -32,7 +32,7 @@ from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import kept_back_role, slide_of
-from cad_platform.studies.sorting import SortedImage
+from cad_platform.studies.sorting import SortedImage, unconfirmed
 from imaging.description import Region
 
 
@@ -59,6 +59,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
     current = {job.pk for job in counting}
+    unsure = bool(unconfirmed(image for image in images if image.is_scored))
     return answers.StudyAnswer(
         **summary,
         header_differences=[
@@ -68,6 +69,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
         jobs=[
             answers.JobAnswer.model_validate(
                 analyses.job_answer(job, artefact_url, current=job.pk in current)
+                | {"side_unconfirmed": job.pk in current and unsure}
             )
             for job in jobs
         ],

@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, model_versions, reanalyses, reports, studies
+from cad_platform.api import docs, model_versions, reanalyses, reports, sides, studies
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
@@ -28,6 +28,7 @@ urlpatterns = [
         name="api-model-default",
     ),
     path("v1/reports/<uuid:report>/pdf", reports.ReportPdf.as_view(), name="api-report-pdf"),
+    path("v1/images/<uuid:image>/side", sides.ImageSide.as_view(), name="api-image-side"),
     path("v1/", include("cad_platform.api.image_urls")),
     path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs/", docs.Docs.as_view(), name="api-docs"),

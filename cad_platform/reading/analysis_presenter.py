@@ -16,7 +16,7 @@ from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.studies.models import Study
-from cad_platform.studies.sorting import SortedImage
+from cad_platform.studies.sorting import SortedImage, unconfirmed
 
 
 @dataclass(frozen=True)
@@ -141,10 +141,11 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
         return wording.score(value, thresholds, modality, of=positive) if value is not None else None
 
     breasts, images = [], []
+    is_sure = not unconfirmed(image for image in case.images if image.is_scored)
     for side in ("R", "L"):
         score = positive_score(verdict.breasts.get(side, {}))
         if score:
-            breasts.append(SideScore(_("Right breast") if side == "R" else _("Left breast"), score))
+            breasts.append(SideScore(wording.breast_words(side, is_sure=is_sure), score))
     for image in result.get("images", []):
         is_unlike = image["image_id"] in verdict.unlike
         score = None if is_unlike else positive_score(image.get("probabilities", {}))

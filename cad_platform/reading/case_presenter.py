@@ -104,10 +104,24 @@ class OtherStudy:
 
 
 @dataclass(frozen=True)
+class SideView:
+    """The side of one image, to be confirmed or put right."""
+
+    image_id: str
+    name: str
+    side: str
+    side_words: str
+    stop: str
+    confirmed: str
+    """By whom it was confirmed, and why; empty where nobody did."""
+
+
+@dataclass(frozen=True)
 class CasePage:
     header: CaseHeader
     images: list[CaseImage]
     hanging: str
+    sides: list[SideView]
     analyses: list[AnalysisView]
     earlier: list[EarlierView]
     findings: list[FindingView]
@@ -119,6 +133,10 @@ class CasePage:
     false_marks: str
     frames_read: dict[str, str]
     """Image id → which of its frames the models read."""
+
+    @property
+    def unsure_sides(self) -> list[SideView]:
+        return [side for side in self.sides if side.stop]
 
     @property
     def shown(self) -> list[FindingView]:
@@ -184,6 +202,7 @@ def case_page(case: CaseRecord) -> CasePage:
             _image(image, names[image.instance.pk], heatmaps.get(image.instance.pk)) for image in case.images
         ],
         hanging=modality.hanging,
+        sides=[_side(image, names[image.instance.pk]) for image in case.images if image.has_side],
         analyses=analyses(
             case.jobs,
             case,
@@ -231,6 +250,18 @@ def _header(case: CaseRecord) -> CaseHeader:
         priority=study.priority,
         priority_words=str(Study.Priority(study.priority).label),
         withdrawn_reason=study.withdrawn_reason,
+    )
+
+
+def _side(image: SortedImage, name: str) -> SideView:
+    words = {"L": _("left"), "R": _("right")}.get(image.side.laterality, _("unknown"))
+    return SideView(
+        image_id=str(image.instance.pk),
+        name=name,
+        side=image.side.laterality,
+        side_words=words,
+        stop=image.side.stop,
+        confirmed=image.side.confirmed_by,
     )
 
 

@@ -11,6 +11,7 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import awaits_job
 from cad_platform.reading.models import ReportStanding
+from cad_platform.studies.models import SideConfirmation
 from cad_platform.studies.selectors import study_by_uid
 
 #: What of a job shows, or decides whether it counts. A worker that merely holds on to a job changes nothing.
@@ -38,6 +39,7 @@ def revision_of(actor: Actor, uid: str) -> str:
     )
     standing = ReportStanding.objects.filter(study=study).values_list("has_draft", "signed_at").first()
     waits = not jobs and awaits_job(study)
-    of_study = (study.state, study.withdrawn_at, study.content_hash, study.version)
+    sides = SideConfirmation.objects.filter(instance__series__study=study).count()
+    of_study = (study.state, study.withdrawn_at, study.content_hash, study.version, sides)
     facts = [actor.role, of_study, jobs, waits, findings, standing]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

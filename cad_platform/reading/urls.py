@@ -9,6 +9,7 @@ urlpatterns = [
     path("studies/<str:uid>/findings/<uuid:finding_id>/decision", views.decide, name="finding-decide"),
     path("studies/<str:uid>/findings/add", views.add_finding, name="finding-add"),
     path("studies/<str:uid>/analyse-again", views.reanalyse, name="study-reanalyse"),
+    path("studies/<str:uid>/images/<uuid:image_id>/side", views.confirm_image_side, name="image-side"),
     path("studies/<str:uid>/withdraw", views.withdraw_study, name="study-withdraw"),
     path("studies/<str:uid>/bring-back", views.bring_back_study, name="study-bring-back"),
     path("reanalyses/", reanalysis_views.reanalyses, name="reanalyses"),

@@ -36,6 +36,7 @@ from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import corrections_of, kept_aside_of, study_by_uid
 from cad_platform.studies.selectors import image as image_of
 from cad_platform.studies.services import bring_back, withdraw
+from cad_platform.studies.side_confirmation import confirm_side
 
 
 def fingerprint_of(text: str) -> str:
@@ -154,6 +155,8 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
         "differences": who_and_which(record.study),
         "can_bring_back": record.study.withdrawn_at is not None
         and allowed(actor, "study.withdraw", record.study),
+        "can_confirm_sides": record.study.withdrawn_at is None
+        and allowed(actor, "study.confirm_side", record.study),
         "can_withdraw": record.study.withdrawn_at is None and allowed(actor, "study.withdraw", record.study),
     }
     return render(request, "reading/case.html", context)
@@ -252,6 +255,18 @@ def _uuid(text: str) -> uuid.UUID:
         return uuid.UUID(text)
     except ValueError:
         raise Invalid(_("There is no such image.")) from None
+
+
+@login_required
+@require_POST
+def confirm_image_side(request: HttpRequest, uid: str, image_id: uuid.UUID) -> HttpResponse:
+    """Which breast an image shows, where that was not sure or is wrong."""
+    actor = actor_of(request)
+    confirm_side(
+        actor, image_of(actor, image_id), request.POST.get("side", ""), request.POST.get("reason", "")
+    )
+    messages.success(request, _("The side is confirmed."))
+    return redirect("case", uid)
 
 
 @login_required

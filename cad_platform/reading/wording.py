@@ -261,6 +261,13 @@ def image_names(images: Iterable[SortedImage]) -> dict[uuid.UUID, str]:
     }
 
 
+def breast_words(side: str, *, is_sure: bool) -> str:
+    """The breast that a result speaks of; while a side is not sure, so is this."""
+    if side == "R":
+        return _("Right breast") if is_sure else _("Right breast, side unconfirmed")
+    return _("Left breast") if is_sure else _("Left breast, side unconfirmed")
+
+
 def place_words(name: str, place: int | None) -> str:
     """The name of an image as the record keeps it, in English, in the language in use."""
     return _("Image %(number)d") % {"number": place} if place and name == f"Image {place}" else name

@@ -17,6 +17,7 @@ from cad_platform.reading.wording import box_size, class_words, image_names, pla
 from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import sorted_images
+from cad_platform.studies.sorting import unconfirmed
 
 _Verdict = FindingDecision.Verdict
 #: What becomes part of the signed record reads the same whatever language its reader works in.
@@ -48,8 +49,13 @@ def summary_of(study: Study) -> dict[str, Any]:
     by_uid = {
         image.instance.sop_instance_uid: (names[image.instance.pk], image.instance.frames) for image in images
     }
+    unsure = unconfirmed(images)
     return {
-        "jobs": [_job(job, study.modality, by_uid) for job in jobs],
+        "jobs": [
+            _job(job, study.modality, by_uid) | {"side_unconfirmed": any(image.is_scored for image in unsure)}
+            for job in jobs
+        ],
+        "sides_unconfirmed": [names[image.instance.pk] for image in unsure],
         "findings": findings,
         "undecided": undecided,
         "fainter_marks": len(marked) - len(findings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -130,9 +131,17 @@ def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
     return Readiness(report, missing, _warnings(report))
 
 
+def _unconfirmed_sides(names: Sequence[str]) -> str:
+    return _("The side is not confirmed of: %(images)s. Confirm it under “Study” before you sign.") % {
+        "images": ", ".join(names)
+    }
+
+
 def _warnings(report: Report) -> tuple[str, ...]:
     summary = summary_of(report.study)
     found = []
+    if sides := summary["sides_unconfirmed"]:
+        found.append(_unconfirmed_sides(sides))
     if numbers := summary["undecided"]:
         found.append(
             _("Not decided yet: %(findings)s. They are recorded as undecided.")

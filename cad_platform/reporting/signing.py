@@ -107,6 +107,12 @@ def _prepared_report(
         )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary_of(report.study)
+    if sides := report.ai_summary["sides_unconfirmed"]:
+        raise Conflict(
+            _("The side is not confirmed of: %(images)s. Confirm it under “Study”, then sign.")
+            % {"images": ", ".join(sides)},
+            code="side_unconfirmed",
+        )
     # After the results were read: what ends later than the signature stands in no record of it.
     signed_at = signed_at or timezone.now()
     digest = content_hash(

@@ -11,6 +11,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.reasons import reason_words
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import (
+    breast_words,
     class_words,
     flag,
     frames_words,
@@ -73,7 +74,7 @@ def _sides(job: dict[str, Any]) -> list[str]:
     for side, values in sorted(job["breasts"].items(), reverse=True):
         value = values.get(job["positive_class"])
         if value is not None:
-            name = _("Right breast") if side == "R" else _("Left breast")
+            name = breast_words(side, is_sure=not job.get("side_unconfirmed"))
             said.append(number_words(name, value))
     return [_("; ").join(said)] if said else []
 

@@ -12,6 +12,7 @@ class StudiesConfig(PlatformApp):
     name = "cad_platform.studies"
     label = "studies"
     audit_actions = {
+        "image.confirm_side": _("Confirmed the side of an image"),
         "image.download": _("Downloaded an image file"),
         "image.view": _("Looked at an image"),
         "study.add": _("Received more of the study"),

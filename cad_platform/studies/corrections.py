@@ -18,6 +18,8 @@ from cad_platform.studies import growth
 from cad_platform.studies.matching import Verdict, is_same_patient
 from cad_platform.studies.models import Instance, Study, StudyCorrection
 from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
+from cad_platform.studies.sides import POST, with_post_claim
+from imaging.description import ImageFacts
 
 #: What has happened to a study that others are told of. Payload: `study_id`.
 CORRECTED_TOPIC = "study.corrected"
@@ -65,10 +67,11 @@ def _changes_of_image(received: ReceivedStudy, instance: Instance, image: Receiv
     stored_modality = instance.series.modality
     if received.post.modality and image.modality != stored_modality:
         found.append(Change("modality", stored_modality, image.modality, instance, image))
-    if part.laterality and part.laterality != instance.laterality:
-        found.append(Change("laterality", instance.laterality, part.laterality, instance, image))
-    if part.view and part.view != instance.view_position:
-        found.append(Change("view", instance.view_position, part.view, instance, image))
+    said = [claim.side for claim in image.facts.side_claims if claim.source == POST]
+    if said and said[0] != instance.laterality:
+        found.append(Change("laterality", instance.laterality, said[0], instance, image))
+    if part.view and image.view != instance.view_position:
+        found.append(Change("view", instance.view_position, image.view, instance, image))
     if (new := part.pixel_spacing_um) is not None:
         old = instance.pixel_spacing_um
         if old is None or abs(new - old) > 1e-6 * new:
@@ -143,6 +146,14 @@ def brought_back(actor: Actor, study: Study, reason: str) -> StudyCorrection:
     return _new_version(actor, study, StudyCorrection.Kind.BROUGHT_BACK, (), reason)
 
 
+def side_put_right(
+    actor: Actor, study: Study, instance: Instance, old: str, new: str, reason: str
+) -> StudyCorrection:
+    """A person says that an image shows the other breast. Call in the transaction that holds the study's row."""
+    changed = [Change("laterality", old, new, instance)]
+    return _new_version(actor, study, StudyCorrection.Kind.CORRECTED, changed, reason)
+
+
 def _apply_to_image(change: Change, instance: Instance) -> None:
     values: dict[str, Any] = {}
     assert change.image is not None
@@ -151,18 +162,29 @@ def _apply_to_image(change: Change, instance: Instance) -> None:
         instance.series.save(update_fields=["modality"])
         return
     if change.field == "laterality":
-        values = {"laterality": change.new}
+        facts = with_post_claim(instance.image_facts, change.new)
+        values = {"laterality": change.new, "facts": _as_json(facts)}
     elif change.field == "view":
-        values = {"view_position": change.new}
+        facts = instance.image_facts.model_copy(update={"view_modifiers": change.image.facts.view_modifiers})
+        values = {"view_position": change.new, "facts": _as_json(facts)}
     elif change.field == "pixel_spacing_um":
         values = {
             "pixel_spacing_um": change.image.pixel_spacing_um,
             "pixel_spacing_source": change.image.pixel_spacing_source,
-            "facts": change.image.facts.model_dump(mode="json", exclude_defaults=True),
+            "facts": _as_json(with_spacing(instance.image_facts, change.image.facts)),
         }
     for name, value in values.items():
         setattr(instance, name, value)
     instance.save(update_fields=list(values))
+
+
+def with_spacing(stored: ImageFacts, said: ImageFacts) -> ImageFacts:
+    """The stored facts with the scale of others."""
+    return stored.model_copy(update={"spacing_um": said.spacing_um, "regions": said.regions})
+
+
+def _as_json(facts: ImageFacts) -> dict[str, Any]:
+    return facts.model_dump(mode="json", exclude_defaults=True)
 
 
 def _new_version(

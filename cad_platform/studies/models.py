@@ -229,6 +229,37 @@ class Instance(models.Model):
         return None
 
 
+class SideConfirmation(models.Model):
+    """A person's word on which breast an image shows: appended, never changed; the newest counts as long as nothing
+    else is said of the side than it answered (`studies.sides`)."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    instance = models.ForeignKey(Instance, on_delete=models.PROTECT, related_name="side_confirmations")
+    side = models.CharField(max_length=1, choices=[("L", _("Left")), ("R", _("Right"))])
+    said = models.TextField(help_text="what was said by whom: studies.sides.Side.said")
+    reason = models.TextField()
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at", "id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(side__in=["L", "R"]) & ~models.Q(reason=""),
+                name="side_confirmed_with_reason",
+            ),
+        ]
+        triggers = [
+            pgtrigger.Protect(name="immutable", operation=pgtrigger.Update | pgtrigger.Delete),
+        ]
+
+    @property
+    def by_whom(self) -> str:
+        return self.by.printed_name
+
+
 class Slide(models.Model):
     """What only a whole-slide instance has. Levels: list of {width, height, downsample}."""
 

@@ -18,7 +18,9 @@ from cad_platform.patients.services import Demographics
 from cad_platform.studies import identity, kept_aside
 from cad_platform.studies.describing import Found, NoImage, PostedFile, describe_each, refusal
 from cad_platform.studies.post import ImagePart, StudyPost
+from cad_platform.studies.sides import with_post_claim
 from imaging.description import Description, DicomHeader, ImageFacts, ObjectDescription, is_isotropic
+from imaging.dicom_views import spelled
 from imaging.errors import ImagingError
 
 
@@ -415,6 +417,15 @@ class _Merge:
             series = header.series_instance_uid or ""
             part = self.parts.get(place, ImagePart())
             facts, source = self._scale(file, description, part)
+            said = spelled(part.view) if part.view else None
+            side = part.laterality or (said.side if said and said.side in ("L", "R") else None)
+            view = (said.view if said and said.view else part.view) if part.view else None
+            facts = with_post_claim(facts, side)
+            if said is not None and said.modifiers:
+                facts = facts.model_copy(update={"view_modifiers": said.modifiers})
+            laterality = self._image_value(file, "laterality", side, _one_side(header.laterality))
+            used_view = self._image_value(file, "view", view, header.view_position)[:16]
+            self._note_contradictions(file, description.facts, laterality, used_view)
             images.append(
                 ReceivedImage(
                     file=file,
@@ -425,10 +436,8 @@ class _Merge:
                     sop_instance_uid=uid or mint_uid(),
                     minted=not uid,
                     series_instance_uid=series or plain_series,
-                    laterality=self._image_value(
-                        file, "laterality", part.laterality, _one_side(header.laterality)
-                    ),
-                    view=self._image_value(file, "view", part.view, header.view_position)[:16],
+                    laterality=laterality,
+                    view=used_view,
                     pixel_spacing_um=one_number(facts),
                     pixel_spacing_source=source,
                     facts=facts,
@@ -440,6 +449,16 @@ class _Merge:
         if given and header and given != header:
             self._note_difference(file, name, header, given)
         return given or header or ""
+
+    def _note_contradictions(self, file: PostedFile, facts: ImageFacts, laterality: str, view: str) -> None:
+        """Where a header contradicts itself: every attribute that says otherwise than the first, whose word against the
+        sender's is noted already."""
+        for side in facts.side_claims[1:]:
+            if laterality and side.side != laterality and side.side != facts.side_claims[0].side:
+                self._note_difference(file, "laterality", f"{side.side} ({side.source})", laterality)
+        for claim in facts.view_claims[1:]:
+            if view and claim.view != view and claim.view != facts.view_claims[0].view:
+                self._note_difference(file, "view", f"{claim.view} ({claim.source})", view)
 
     def _scale(self, file: PostedFile, description: Description, part: ImagePart) -> tuple[ImageFacts, str]:
         """The image's facts with the spacing that counts, and where that is from: the sender's word stands for the

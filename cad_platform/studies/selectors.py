@@ -14,7 +14,14 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.patients.selectors import named
 from cad_platform.studies import slides
-from cad_platform.studies.models import Instance, KeptAside, QuarantinedFile, Study, StudyCorrection
+from cad_platform.studies.models import (
+    Instance,
+    KeptAside,
+    QuarantinedFile,
+    SideConfirmation,
+    Study,
+    StudyCorrection,
+)
 from cad_platform.studies.sorting import SortedImage, sort_images
 from imaging.identity import is_uid, without_padding
 
@@ -70,7 +77,13 @@ def sorted_images(study: Study) -> list[SortedImage]:
         .select_related("series", "slide", "file")
         .order_by(F("series__number").asc(nulls_last=True), "number", "series_id", "sop_instance_uid")
     )
-    return sort_images(study.modalities or [study.modality], slides.arrange(found))
+    confirmed = (
+        SideConfirmation.objects.filter(instance__series__study=study)
+        .select_related("by")
+        .order_by("at", "pk")
+    )
+    newest = {each.instance_id: each for each in confirmed}
+    return sort_images(study.modalities or [study.modality], slides.arrange(found), newest)
 
 
 def images_in_order(study: Study) -> list[Instance]:

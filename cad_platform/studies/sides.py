@@ -35,6 +35,10 @@ class Confirmation(Protocol):
 
     side: str
     said: str
+    reason: str
+
+    @property
+    def by_whom(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,15 @@ class Side:
         Whether a person said so.
     said
         What was said by whom, as one line: a confirmation holds as long as this is the same.
+    confirmed_by
+        Who said so, and why.
     """
 
     laterality: str
     stop: str
     confirmed: bool
     said: str
+    confirmed_by: str = ""
 
 
 def with_post_claim(facts: ImageFacts, side: str | None) -> ImageFacts:
@@ -93,7 +100,8 @@ def side_of(
     walls = _walls(facts, used) if has_chest_wall else None
     said = _line(claims, facts if has_chest_wall else ImageFacts(), used)
     if confirmation is not None and confirmation.said == said:
-        return Side(confirmation.side, "", True, said)
+        by = f"{confirmation.by_whom}: {confirmation.reason}"
+        return Side(confirmation.side, "", True, said, confirmed_by=by)
     against = [claim for claim in claims if claim.side != used]
     only_hint = bool(claims) and all(claim.by_convention for claim in claims)
     if not (against or only_hint or walls):

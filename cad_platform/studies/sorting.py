@@ -87,6 +87,11 @@ class SortedImage:
         return "scored" in self.roles
 
     @property
+    def has_side(self) -> bool:
+        """Whether a side is said of it, or expected: of every picture of a breast."""
+        return bool(self.side.laterality or self.side.stop) or rules_of(self.modality).has_chest_wall
+
+    @property
     def is_kept_aside(self) -> bool:
         return "kept_aside" in self.roles
 
@@ -131,6 +136,11 @@ def sort_images(
 def scored(images: Iterable[SortedImage], modality: str) -> list[SortedImage]:
     """Those that a model of this modality reads, in order."""
     return [image for image in images if image.is_scored and image.modality == modality]
+
+
+def unconfirmed(images: Iterable[SortedImage]) -> list[SortedImage]:
+    """Those whose side is not sure; while a model's image is among them, nothing that it says of one breast is."""
+    return [image for image in images if image.side.stop]
 
 
 def rules_of(modality: str) -> ImageRules:

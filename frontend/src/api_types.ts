@@ -173,7 +173,7 @@ export interface components {
          * @description Why a result deserves less trust.
          * @enum {string}
          */
-        Flag: "out_of_distribution" | "uncertain" | "low_quality";
+        Flag: "out_of_distribution" | "uncertain" | "low_quality" | "not_read";
         /** @description One image. Images are listed in the order in which they hang; those that are kept aside come last. */
         ImageAnswer: {
             /** Format: uuid */
@@ -285,6 +285,12 @@ export interface components {
              *     ]
              */
             frames_read?: number[];
+            /**
+             * @description why nothing is said of the image, a sentence; the others were read
+             * @default
+             */
+            not_read?: string;
+            /** @description empty where the image was not read */
             probabilities: {
                 [key: string]: number;
             };
@@ -344,6 +350,8 @@ export interface components {
             reason: string;
             /** @description Of a succeeded job */
             verdict: components["schemas"]["VerdictAnswer"] | null;
+            /** @description An image's side is not sure: what `result.breasts` says may be of the other breast */
+            side_unconfirmed: boolean;
             /** @description `mask` and `heatmap` are addresses of PNG images */
             result: components["schemas"]["AnalysisResult"] | null;
             attempts: number;
@@ -647,6 +655,11 @@ export interface components {
             /** @description Why it does not answer; begins `not served here` where no server has it */
             reason: string;
             latency_ms: number | null;
+        };
+        SideRequest: {
+            /** @enum {string} */
+            side: "L" | "R";
+            reason: string;
         };
         SignatureAnswer: {
             printed_name: string;
@@ -1029,6 +1042,7 @@ export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
 export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
+export type SideRequest = components['schemas']['SideRequest'];
 export type SignatureAnswer = components['schemas']['SignatureAnswer'];
 export type SlideAnswer = components['schemas']['SlideAnswer'];
 export type SlideLevelAnswer = components['schemas']['SlideLevelAnswer'];

@@ -120,6 +120,8 @@ def test_the_senders_word_stands_before_all_others_and_is_replaced_by_the_next()
 class Word:
     side: str
     said: str
+    reason: str = "The film."
+    by_whom: str = "Dr A"
 
 
 def test_a_confirmation_counts_as_long_as_the_same_is_said() -> None:
@@ -131,6 +133,7 @@ def test_a_confirmation_counts_as_long_as_the_same_is_said() -> None:
     corrected = side_of("L", "CC", with_post_claim(said, "L"), has_chest_wall=True, confirmation=word)
 
     assert (after.laterality, after.stop, after.confirmed) == ("L", "", True)
+    assert after.confirmed_by == "Dr A: The film."
     assert (corrected.laterality, corrected.confirmed) == ("L", False)
 
 
