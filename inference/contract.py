@@ -185,7 +185,7 @@ class InputContract(ContractModel):
         low, high = self.min_um_per_px or 0.0, self.max_um_per_px or math.inf
         if spacing_um is None or all(low <= each <= high for each in spacing_um):
             return ""
-        x, y = (f"{each:.4g}" for each in spacing_um)
+        x, y = (f"{each:.0f}" if each >= 1000 else f"{each:.4g}" for each in spacing_um)
         return (
             f"not analysed: {x if x == y else f'{x} × {y}'} µm per pixel; "
             f"this model reads {_range(self.min_um_per_px, self.max_um_per_px)}"

@@ -37,6 +37,18 @@ _SENTENCES: dict[str, str] = {
         "The image does not say how large its pixels are."
     ),
     "no stained tissue was found in the image": gettext_noop("No stained tissue was found in the image."),
+    "%(spacing)s µm per pixel; this model reads %(range)s": gettext_noop(
+        "The image's pixels are said to be %(spacing)s µm wide; this model reads %(range)s."
+    ),
+    "an image of %(columns)s × %(rows)s pixels; this model reads up to %(most)s million": gettext_noop(
+        "The image has %(columns)s × %(rows)s pixels; this model reads up to %(most)s million."
+    ),
+    "at %(spacing)s µm per pixel it would be %(width)s × %(height)s mm, more than this model reads (%(most)s mm²)": (
+        gettext_noop(
+            "At %(spacing)s µm per pixel the image would be %(width)s × %(height)s mm; this model reads up to "
+            "%(most)s mm²."
+        )
+    ),
     "its pixels are not square (%(width)s × %(height)s µm)": gettext_noop(
         "The image's pixels are not square (%(width)s × %(height)s µm)."
     ),

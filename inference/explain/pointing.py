@@ -87,7 +87,7 @@ def play_served(
         try:
             heat = served_heat(manifest, forward, reference_to(subject.path))
         except NotApplicable:
-            hit = False
+            hit = 0.0
         else:
             height, width = lesion.shape
             full = np.asarray(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

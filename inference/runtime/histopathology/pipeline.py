@@ -114,7 +114,8 @@ def _section(
         if source.pale or source.um_per_px > 2 * UM_PER_PX:
             flags.append(Flag.LOW_QUALITY)  # hardly stained, or enlarged more than twofold
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
-        heatmap, findings = None, ()
+        heatmap: str | None = None
+        findings: tuple[Finding, ...] = ()
         if Flag.OUT_OF_DISTRIBUTION not in flags:
             heatmap = save(f"image-{index}.heatmap.png", png_of(heat))
             # more likely than not, and never below the balanced operating point
