@@ -147,6 +147,7 @@ def test_a_search_needs_every_word_in_name_id_or_accession_number(reader: Actor)
     assert uids(reader, search="hn-77") == [found.study_instance_uid]
     assert uids(reader, search="A-1 lindqvist") == [found.study_instance_uid]
     assert uids(reader, search="100%") == []
+    assert uids(reader, search="Lindqvist , Sara") == [found.study_instance_uid], "as it is displayed"
 
 
 def test_nonsense_in_a_bookmark_opens_the_plain_list(reader: Actor) -> None:
