@@ -54,6 +54,7 @@ def document_of(report: Report, signature: Signature) -> dict[str, Any]:
         "site": report.study.site.name,
         "disclaimer": _("Research software. Not a medical device; not for clinical decisions."),
         "page": _("Page"),
+        "colon": _(": "),
         "patient": _patient(report),
         "study": _study(report),
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],

@@ -44,7 +44,7 @@ def _statement(job: dict[str, Any]) -> str:
         # Beside the number, never after everything else.
         codes = [*(["partial"] if job.get("is_partial") else []), *job["flags"]]
         if codes:
-            lines[0] += " (" + _("; ").join(flag(code).name for code in codes) + ")"
+            lines[0] = _noted(lines[0], [flag(code).name for code in codes])
         lines += _sides(job)
     if read := _read(job):
         lines.append(read)
@@ -90,12 +90,17 @@ def _read(job: dict[str, Any]) -> str:
         notes = [frames_words(image["frames_read"], image["frames"])]
         if not image["is_judged"]:
             notes.append(_("no verdict"))
-        notes = [note for note in notes if note]
-        said.append(f"{words} ({_('; ').join(notes)})" if notes else words)
+        said.append(_noted(words, [note for note in notes if note]))
     lines = [_("Images read: %(images)s") % {"images": _(", ").join(said)}] if said else []
     if unread:
         lines.append(_("Not read: %(images)s") % {"images": _(", ").join(unread)})
-    return "\n".join(lines)
+    return "
+".join(lines)
+
+
+def _noted(words: str, notes: list[str]) -> str:
+    """The words with what stands beside them, in brackets."""
+    return _("%(words)s (%(notes)s)") % {"words": words, "notes": _("; ").join(notes)} if notes else words
 
 
 def number_words(name: str, probability: float) -> str:
@@ -116,8 +121,8 @@ def fainter_words(summary: dict[str, Any]) -> str:
     if not count:
         return ""
     return ngettext(
-        "%(count)d fainter mark was not shown: this site shows as many as lead to %(rate)s false ones an exam.",
-        "%(count)d fainter marks were not shown: this site shows as many as lead to %(rate)s false ones an exam.",
+        "%(count)d fainter mark was not shown (this site bears %(rate)s false marks an exam on average).",
+        "%(count)d fainter marks were not shown (this site bears %(rate)s false marks an exam on average).",
         count,
     ) % {"count": count, "rate": f"{summary['false_marks_per_exam']:g}"}
 
@@ -130,7 +135,7 @@ def _provenance(job: dict[str, Any]) -> str:
         parts.append(_("preprocessing %(hash)s") % {"hash": job["preprocessing_sha256"][:12]})
     if job["thresholds"]:
         thresholds = sorted(job["thresholds"].items())
-        points = ", ".join(f"{point_words(name)} {value:g}" for name, value in thresholds)
+        points = _(", ").join(f"{point_words(name)} {value:g}" for name, value in thresholds)
         parts.append(_("cut-offs %(points)s") % {"points": points})
     if job["finished_at"]:
         parts.append(job["finished_at"][:19].replace("T", " ") + " UTC")
