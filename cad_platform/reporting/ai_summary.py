@@ -52,8 +52,7 @@ def summary_of(study: Study) -> dict[str, Any]:
     unsure = unconfirmed(images)
     return {
         "jobs": [
-            _job(job, study.modality, by_uid) | {"side_unconfirmed": any(image.is_scored for image in unsure)}
-            for job in jobs
+            _job(job, by_uid) | {"side_unconfirmed": any(image.is_scored for image in unsure)} for job in jobs
         ],
         "sides_unconfirmed": [names[image.instance.pk] for image in unsure],
         "findings": findings,
@@ -141,7 +140,7 @@ def _withdrawn(finding: dict[str, Any]) -> bool:
     return _verdict(finding) == _Verdict.REJECTED.value
 
 
-def _job(job: AnalysisJob, modality: str, images: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
+def _job(job: AnalysisJob, images: Mapping[str, tuple[str, int]]) -> dict[str, Any]:
     # Whether somebody works on it just now is no statement about the patient.
     is_open = job.state in AnalysisJob.OPEN
     result = job.result or {}
@@ -156,7 +155,7 @@ def _job(job: AnalysisJob, modality: str, images: Mapping[str, tuple[str, int]])
         "state": str(AnalysisJob.State.REQUESTED) if is_open else job.state,
         "reason": "" if is_open else job.reason,
         "positive_class": manifest.get("positive_class", ""),
-        "modality": modality,
+        "modality": job.model_version.modality,
         "has_verdict": verdict.is_given,
         "is_partial": verdict.is_partial,
         # Empty where there is no verdict: what is no statement about the patient is not signed.

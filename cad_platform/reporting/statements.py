@@ -85,7 +85,7 @@ def _read(job: dict[str, Any]) -> str:
     for place, image in enumerate(job.get("images_read", []), start=1):
         words = place_words(image["name"], place)
         if why := image.get("not_read"):
-            unread.append(f"{words} ({reason_words(why).rstrip('.。')})")
+            unread.append(_noted(words, [reason_words(why).rstrip(".。")]))
             continue
         notes = [frames_words(image["frames_read"], image["frames"])]
         if not image["is_judged"]:
@@ -94,8 +94,7 @@ def _read(job: dict[str, Any]) -> str:
     lines = [_("Images read: %(images)s") % {"images": _(", ").join(said)}] if said else []
     if unread:
         lines.append(_("Not read: %(images)s") % {"images": _(", ").join(unread)})
-    return "
-".join(lines)
+    return "\n".join(lines)
 
 
 def _noted(words: str, notes: list[str]) -> str:
