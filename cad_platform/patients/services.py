@@ -9,6 +9,7 @@ from datetime import date
 
 from django.core.paginator import Page, Paginator
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -139,10 +140,11 @@ def _columns(fields: Iterable[str]) -> list[str]:
 def _ask_for_review(
     actor: Actor, patient: Patient, differing: dict[str, str], study_instance_uid: str
 ) -> None:
-    """One open entry for the same difference is enough, however many studies bring it."""
-    if DemographicsReview.objects.filter(
-        patient=patient, outcome=DemographicsReview.Outcome.OPEN, reported=differing
-    ).exists():
+    """One open entry for the same difference is enough, however many studies bring it; and a study that is sent again
+    does not ask again what was decided."""
+    alike = DemographicsReview.objects.filter(patient=patient, reported=differing)
+    is_open = Q(outcome=DemographicsReview.Outcome.OPEN)
+    if alike.filter(is_open | Q(study_instance_uid=study_instance_uid)).exists():
         return
     review = DemographicsReview.objects.create(
         patient=patient, study_instance_uid=study_instance_uid, reported=differing

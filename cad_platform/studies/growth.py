@@ -51,7 +51,7 @@ def create(
     else:
         study.quiet_at = _quiet_at()
     study.save()
-    _add_rows(actor, study, new)
+    _add_rows(actor, study, new, is_new=True)
     record(
         actor,
         "study.receive",
@@ -156,10 +156,14 @@ def _content(hashes: Collection[str], corrections: int) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _add_rows(actor: Actor, study: Study, new: Sequence[Verdict]) -> None:
+def _add_rows(actor: Actor, study: Study, new: Sequence[Verdict], *, is_new: bool = False) -> None:
     """Series, images and slides, and what is kept aside. Each verdict knows its image from then on."""
-    series = {(each.series_instance_uid, each.modality): each for each in Series.objects.filter(study=study)}
-    position = Instance.objects.filter(series__study=study).count()
+    series: dict[tuple[str, str], Series] = {}
+    position = 0
+    if not is_new:
+        there = Series.objects.filter(study=study)
+        series = {(each.series_instance_uid, each.modality): each for each in there}
+        position = Instance.objects.filter(series__study=study).count()
     for verdict in new:
         if verdict.image is not None:
             position += 1

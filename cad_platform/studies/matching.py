@@ -94,12 +94,7 @@ def withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     """The study of this patient that was withdrawn and that the post brings back: by its UID, by an image, or where
     there are none by its files. For another patient the post is another study."""
     withdrawn = (
-        Study.objects.filter(
-            site_id=site_id,
-            withdrawn_at__isnull=False,
-            patient__patient_id=received.patient_id,
-            patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
-        )
+        Study.objects.filter(site_id=site_id, withdrawn_at__isnull=False, patient__isnull=False)
         .select_related("patient")
         .order_by("-withdrawn_at")
     )
@@ -107,7 +102,8 @@ def withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     same = Q(pk__in=Series.objects.filter(instances__sop_instance_uid__in=uids).values("study"))
     if received.uid_given:
         same |= Q(study_instance_uid=received.study_instance_uid)
-    study = withdrawn.filter(same).first() or _with_all_files(site_id, withdrawn, received)
+    study = next((each for each in withdrawn.filter(same) if is_same_patient(each, received)), None)
+    study = study or _with_all_files(site_id, withdrawn, received)
     return None if study is None or has_successor(study) else study
 
 

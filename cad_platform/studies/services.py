@@ -198,7 +198,9 @@ def _carry_out(
     else:
         if was_withdrawn:
             _return(actor, study, "posted again")
-        if new_images or takes_changes:
+        said = received.post.patient
+        says_who = bool(said.name or said.birth_date or said.sex)
+        if new_images or takes_changes or says_who:
             patient = _patient_of(actor, study, received)
             if changes and takes_changes:
                 corrections.apply(actor, study, received, changes, patient)

@@ -17,6 +17,7 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict
 from cad_platform.core.models import OutboxEvent
+from cad_platform.patients.models import DemographicsReview
 from cad_platform.reading.models import ReportStanding
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.services import register_from_store
@@ -328,6 +329,24 @@ class TestTwoPatients:
         assert (answer.status_code, reasons(answer)) == (409, [("study.patient.id", None)])
         assert statuses(answer) == ["refused"] and Instance.objects.count() == 1
 
+    def test_an_image_of_another_study_of_the_patient_is_refused_alone(self, hospital: Hospital) -> None:
+        shared = dicom(1)
+        hospital.post(None, {"a.dcm": shared})
+        answer = hospital.post({"study_instance_uid": "2.25.78"}, {"a.dcm": shared, "b.dcm": dicom(2)})
+        assert (answer.status_code, statuses(answer)) == (201, ["refused", "stored"])
+        assert not QuarantinedFile.objects.exists()
+
+    def test_a_study_that_is_sent_again_with_another_name_asks_once(self, hospital: Hospital) -> None:
+        files = views()
+        hospital.post(None, files)
+        other = {"patient": {"id": "P-1", "name": "Married^Amara"}}
+        for _ in range(2):
+            assert hospital.post(other, files).status_code == 200
+            assert DemographicsReview.objects.count() == 1
+            DemographicsReview.objects.update(
+                outcome="kept", decided_by=factories.user(at=hospital.site), decided_at=timezone.now()
+            )
+
 
 class TestCorrections:
     PART = {"correction": {"reason": "Wrong side at the device"}}
@@ -453,6 +472,14 @@ class TestComingBack:
         radiologist.post(f"/api/v1/studies/{first}/withdraw", {"reason": "x"}, "application/json")
         again = hospital.post(files={"b.png": png(1)})
         assert (again.status_code, again.json()["study_instance_uid"]) == (200, first)
+
+    def test_not_for_the_same_number_of_another_issuer(self, hospital: Hospital) -> None:
+        files = views()
+        hospital.post(None, files)
+        self.withdraw(hospital)
+        answer = hospital.post({"patient": {"id": "P-1", "issuer": "Elsewhere"}}, files)
+        assert (answer.status_code, answer.json()["created"]) == (201, True)
+        assert Study.objects.filter(withdrawn_at__isnull=False).count() == 1
 
     def test_by_a_person_with_a_reason(self, hospital: Hospital) -> None:
         hospital.post(None, views())
