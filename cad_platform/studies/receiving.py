@@ -80,6 +80,8 @@ class ReceivedStudy:
     refused: dict[int, ImagingError]
     """By place: damaged, unknown, or of another study."""
     differences: tuple[dict[str, str], ...]
+    not_as_posted: tuple[FieldError, ...] = ()
+    """Where no file is of the modality that the post says: wrong, unless it adds to a study that has such images."""
 
     @property
     def modalities(self) -> list[str]:
@@ -180,6 +182,7 @@ class _Merge:
     refused: dict[int, ImagingError]
     differences: list[dict[str, str]] = field(default_factory=list)
     errors: list[FieldError] = field(default_factory=list)
+    not_as_posted: list[FieldError] = field(default_factory=list)
     #: Those whose headers must agree: the images, or where there is none, what is kept aside.
     files: list[tuple[PostedFile, Description | ObjectDescription]] = field(default_factory=list)
 
@@ -268,6 +271,7 @@ class _Merge:
             images=tuple(images),
             objects=tuple(self._objects(modality_of, patient_id, study_uid)),
             refused=self.refused,
+            not_as_posted=tuple(self.not_as_posted),
             differences=tuple(identity.without_repeats(self.differences)),
         )
 
@@ -354,8 +358,12 @@ class _Merge:
                 told[place] = first[0]
         if posted and posted not in told.values():
             for place, certain in certain_of.items():
-                self._add_error(
-                    "study.modality", f"The file is {certain}, the study {posted}.", self.posted[place].name
+                self.not_as_posted.append(
+                    FieldError(
+                        f"The file is {certain}, the study {posted}.",
+                        "study.modality",
+                        self.posted[place].name,
+                    )
                 )
         for place, code in list(told.items()):
             description = self.found[place]

@@ -168,6 +168,14 @@ def _carry_out(
     new_images = [verdict for verdict in new if verdict.image is not None]
     clashing = [verdict for verdict in verdicts if verdict.status == "quarantined"]
     there = [verdict for verdict in verdicts if verdict.status == "duplicate"]
+    if received.not_as_posted and not (
+        study is not None and received.post.modality in (study.modalities or [study.modality])
+    ):
+        return Invalid(
+            "The post contradicts itself; nothing was stored.",
+            errors=received.not_as_posted,
+            files=tuple(FileOutcome(file.name, "refused") for file in received.files),
+        )
     if new and not is_known and not new_images and not clashing:
         return _no_image_yet(received, verdicts)
     if not is_known and not new_images:

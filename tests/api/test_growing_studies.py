@@ -184,6 +184,19 @@ class TestFiles:
         read = hospital.get("/2.25.1000").json()
         assert (read["modality"], read["modalities"]) == ("MG", ["MG", "US"])
 
+    @pytest.mark.parametrize(
+        ("sop_class", "modality", "status"), [(ULTRASOUND, "US", "stored"), (CT, "CT", "kept_aside")]
+    )
+    def test_one_by_one_under_the_modality_of_the_study(
+        self, hospital: Hospital, sop_class: str, modality: str, status: str
+    ) -> None:
+        other = dicom(7, SOPClassUID=sop_class, Modality=modality)
+        assert hospital.post({"modality": "MG"}, {"other.dcm": other}).status_code == 422
+        assert not Study.objects.exists()
+        hospital.post({"modality": "MG"}, {"mg.dcm": dicom(8)})
+        answer = hospital.post({"modality": "MG"}, {"other.dcm": other})
+        assert (answer.status_code, statuses(answer)) == (201, [status])
+
 
 class TestGrowing:
     def test_image_by_image_is_one_study_in_any_order(self, hospital: Hospital) -> None:
