@@ -30,6 +30,8 @@ export const imageLoader = {
 
 class FakeViewport {
   image: Image | undefined;
+  /** The viewport's own copy of the picture, as on WebGL. */
+  drawn = new Uint8Array();
   zoom = 1;
   pan: [number, number] = [0, 0];
   private stack: string[] = [];
@@ -44,7 +46,9 @@ class FakeViewport {
     this.index = index;
     try {
       const image = await imageLoader.loadAndCacheImage(this.stack[index] as string);
-      if (this.index === index) this.image = image;
+      if (this.index !== index) return;
+      this.image = image;
+      this.drawn = Uint8Array.from(image.getPixelData());
     } catch {
       // As on WebGL.
     }
@@ -56,7 +60,13 @@ class FakeViewport {
     return [(x + 0.5) * scale + this.pan[0], (y + 0.5) * scale + this.pan[1]];
   }
 
-  getImageData = (): unknown => this.image;
+  getImageData = (): unknown =>
+    this.image && {
+      imageData: {
+        getPointData: () => ({ getScalars: () => ({ getData: () => this.drawn }) }),
+        modified: () => undefined,
+      },
+    };
   getCornerstoneImage = (): Image | undefined => this.image;
   getZoom = (): number => this.zoom;
   getPan = (): [number, number] => this.pan;

@@ -8,13 +8,15 @@ import {
   imageLoader,
   init,
   metaData,
+  type StackViewport,
   type Types,
 } from '@cornerstonejs/core';
 import type { CaseImage, ImageMetadata } from '../api_types';
-import { getBytes } from '../server/client';
+import { getBytes, getJson } from '../server/client';
 import { pixelAspect } from './calibration';
+import { type Chosen, drawGreys, greysBy } from './greys';
 import { type Turn, turnedPixels, turnedSize, turnedSpacing } from './orientation';
-import { bytesPerFrame, pixelArray } from './pixels';
+import { type StoredValues, bytesPerFrame, pixelArray } from './pixels';
 
 const SCHEME = 'cad';
 const CACHE_BYTES = 768 * 1024 * 1024;
@@ -23,6 +25,8 @@ type Progress = (fraction: number) => void;
 
 interface Source {
   pixels: string;
+  /** Where the metadata of a frame are, and those of the first. */
+  address: string;
   metadata: ImageMetadata;
   turn: Turn;
   /** Of the turned picture, (x, y); see `worldSpacing`. */
@@ -56,6 +60,7 @@ export function registerFrames(image: CaseImage, metadata: ImageMetadata, hangin
   hanging.throwIfAborted();
   const source = sources.get(image.id) ?? {
     pixels: image.urls.pixels ?? '',
+    address: image.urls.metadata,
     metadata,
     turn: image.turn,
     spacing: worldSpacing(image),
@@ -100,30 +105,44 @@ function loadImage(imageId: string): { promise: Promise<Types.IImage>; cancelFn:
   return { promise: makeImage(imageId, source, abort.signal).finally(release), cancelFn: () => abort.abort() };
 }
 
-async function makeImage(
-  imageId: string,
-  { pixels: address, metadata, turn, spacing }: Source,
-  signal: AbortSignal,
-): Promise<Types.IImage> {
+/** A frame of grey values: what it was made from, and the picture that Cornerstone draws. */
+interface GreyFrame {
+  readonly stored: StoredValues;
+  readonly metadata: ImageMetadata;
+  readonly picture: Uint8Array;
+  /** What the picture was made by. */
+  by: Chosen | null;
+}
+
+/** By Cornerstone's image; with the image they go. */
+const greyFrames = new WeakMap<object, GreyFrame>();
+
+async function makeImage(imageId: string, source: Source, signal: AbortSignal): Promise<Types.IImage> {
   const onProgress = (fraction: number): void =>
     progressListeners.get(imageId)?.forEach((listener) => listener(fraction));
-  const bytes = await getBytes(`${address}?frame=${frameNumberOf(imageId)}`, bytesPerFrame(metadata), onProgress, {
-    signal,
-  });
-  const pixels = turnedPixels(pixelArray(bytes, metadata), metadata, metadata.samples, turn);
+  const frame = frameNumberOf(imageId);
+  const { metadata: first, turn, spacing } = source;
+  const [bytes, metadata] = await Promise.all([
+    getBytes(`${source.pixels}?frame=${frame}`, bytesPerFrame(first), onProgress, { signal }),
+    frame === '0' || first.frames_alike
+      ? first
+      : getJson<ImageMetadata>(`${source.address}?frame=${frame}`, { signal }),
+  ]);
+  const stored = turnedPixels(pixelArray(bytes, metadata), metadata, metadata.samples, turn);
   const { rows, columns } = turnedSize(metadata, turn);
   const isColour = metadata.samples === 3;
-  const window = windowOf(metadata);
-  return {
+  const picture = isColour ? (stored as Uint8Array) : new Uint8Array(stored.length);
+  if (!isColour) drawGreys(stored, greysBy(metadata, null), picture);
+  const image = {
     imageId,
-    minPixelValue: metadata.min ?? 0,
-    maxPixelValue: metadata.max ?? 255,
+    minPixelValue: 0,
+    maxPixelValue: 255,
     slope: 1,
     intercept: 0,
-    windowCenter: window.center,
-    windowWidth: window.width,
+    windowCenter: SCREEN_WINDOW.center,
+    windowWidth: SCREEN_WINDOW.width,
     voiLUTFunction: Enums.VOILUTFunctionType.LINEAR_EXACT,
-    getPixelData: () => pixels,
+    getPixelData: () => picture,
     rows,
     columns,
     height: rows,
@@ -133,38 +152,60 @@ async function makeImage(
     numberOfComponents: metadata.samples,
     columnPixelSpacing: spacing[0],
     rowPixelSpacing: spacing[1],
-    invert: metadata.photometric === 'MONOCHROME1',
-    photometricInterpretation: metadata.photometric,
-    sizeInBytes: pixels.byteLength,
-    dataType: pixels.constructor.name as Types.PixelDataTypedArrayString,
+    invert: false,
+    photometricInterpretation: isColour ? 'RGB' : 'MONOCHROME2',
+    sizeInBytes: picture.byteLength + (isColour ? 0 : stored.byteLength),
+    dataType: 'Uint8Array',
   } as unknown as Types.IImage;
+  if (!isColour) greyFrames.set(image, { stored, metadata, picture, by: null });
+  return image;
 }
 
-/** The window that the image asks for, or its whole range. */
-export function windowOf(metadata: ImageMetadata): { center: number; width: number } {
-  if (metadata.samples === 3) return { center: 127.5, width: 255 };
-  if (metadata.window && metadata.window.width > 0) return metadata.window;
-  const low = metadata.min ?? 0;
-  const high = Math.max(metadata.max ?? 255, low + 1);
-  return { center: (low + high) / 2, width: high - low };
+/** Cornerstone is given greys of the screen, which it shows as they are. */
+const SCREEN_WINDOW = { center: 127.5, width: 255 };
+export const SCREEN_RANGE: Types.VOIRange = { lower: 0, upper: 255 };
+
+/** The metadata of the frame that a viewport shows; none for colour. */
+export function shownGreys(viewport: StackViewport): ImageMetadata | null {
+  const image = viewport.getCornerstoneImage() as object | undefined;
+  return (image && greyFrames.get(image)?.metadata) ?? null;
+}
+
+/** Draw the frame that a viewport shows through a window or table, or as it opens. Colour is left as it is. */
+export function drawThrough(viewport: StackViewport, chosen: Chosen | null): void {
+  const image = viewport.getCornerstoneImage() as object | undefined;
+  const frame = image && greyFrames.get(image);
+  if (!frame || frame.by === chosen) return;
+  drawGreys(frame.stored, greysBy(frame.metadata, chosen), frame.picture);
+  frame.by = chosen;
+  if (drawsOnCpu()) {
+    // Without WebGL the picture is drawn anew when its window is another one: so much that no grey differs.
+    const { upper } = viewport.getProperties().voiRange ?? SCREEN_RANGE;
+    viewport.setProperties({ voiRange: { lower: 0, upper: upper > 255 ? 255 : 255 + 1e-6 } });
+  } else {
+    // A viewport on WebGL has a copy of its own.
+    const { imageData } = viewport.getImageData() as Types.IImageData;
+    (imageData.getPointData().getScalars().getData() as Uint8Array).set(frame.picture);
+    imageData.modified();
+  }
+  viewport.render();
 }
 
 function metadataFor(type: string, imageId: unknown): unknown {
   const source = typeof imageId === 'string' ? sources.get(sourceIdOf(imageId)) : undefined;
   if (!source) return undefined;
   const { metadata } = source;
-  const window = windowOf(metadata);
   switch (type) {
     case 'imagePixelModule':
       return {
-        bitsAllocated: metadata.bits_allocated,
-        bitsStored: metadata.bits_allocated,
-        highBit: metadata.bits_allocated - 1,
+        bitsAllocated: 8,
+        bitsStored: 8,
+        highBit: 7,
         samplesPerPixel: metadata.samples,
-        photometricInterpretation: metadata.photometric,
-        pixelRepresentation: metadata.signed ? 1 : 0,
-        windowCenter: window.center,
-        windowWidth: window.width,
+        photometricInterpretation: metadata.samples === 3 ? 'RGB' : 'MONOCHROME2',
+        pixelRepresentation: 0,
+        windowCenter: SCREEN_WINDOW.center,
+        windowWidth: SCREEN_WINDOW.width,
         voiLUTFunction: Enums.VOILUTFunctionType.LINEAR_EXACT,
       };
     case 'imagePlaneModule':
@@ -182,7 +223,7 @@ function metadataFor(type: string, imageId: unknown): unknown {
     case 'generalSeriesModule':
       return { modality: 'OT', seriesInstanceUID: imageId };
     case 'voiLutModule':
-      return { windowCenter: [window.center], windowWidth: [window.width] };
+      return { windowCenter: [SCREEN_WINDOW.center], windowWidth: [SCREEN_WINDOW.width] };
     default:
       return undefined;
   }

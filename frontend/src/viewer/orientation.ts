@@ -1,6 +1,7 @@
 /** How the stored picture is turned to hang as views hang: clockwise by quarters, before it is mirrored. */
 import type { CaseImage } from '../api_types';
 import type { Point } from './geometry';
+import type { StoredValues } from './pixels';
 
 export type Turn = CaseImage['turn'];
 
@@ -33,10 +34,8 @@ export function turnedPoint([x, y]: Point, { rows, columns }: Size, turn: Turn):
   }
 }
 
-type PixelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Float32Array;
-
 /** The pixels of the turned picture, row by row, `samples` values each. */
-export function turnedPixels<Pixels extends PixelArray>(
+export function turnedPixels<Pixels extends StoredValues>(
   pixels: Pixels,
   size: Size,
   samples: number,

@@ -2,7 +2,8 @@
 import type { CaseWords, ImageMetadata } from '../api_types';
 import { ServerError, SignedOut } from '../server/client';
 
-type PixelArray = Uint8Array | Int8Array | Uint16Array | Int16Array | Float32Array;
+/** One frame as the server sends it: native, whatever the file had. */
+export type StoredValues = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Int16Array<ArrayBuffer>;
 
 /** Why an image cannot be shown, as a sentence for the reader. */
 export function errorText(error: unknown, words: CaseWords): string {
@@ -16,12 +17,8 @@ export function bytesPerFrame(metadata: ImageMetadata): number {
   return (metadata.rows * metadata.columns * metadata.samples * metadata.bits_allocated) / 8;
 }
 
-/** Little-endian bytes as numbers, slope and intercept applied. */
-export function pixelArray(bytes: Uint8Array<ArrayBuffer>, metadata: ImageMetadata): PixelArray {
-  const { bits_allocated: bits, signed, slope, intercept } = metadata;
-  let stored: PixelArray;
-  if (bits === 8) stored = signed ? new Int8Array(bytes.buffer) : bytes;
-  else stored = signed ? new Int16Array(bytes.buffer) : new Uint16Array(bytes.buffer);
-  if (slope === 1 && intercept === 0) return stored;
-  return Float32Array.from(stored, (value) => value * slope + intercept);
+/** Little-endian bytes as the stored values, or as the interleaved colours, that they are. */
+export function pixelArray(bytes: Uint8Array<ArrayBuffer>, metadata: ImageMetadata): StoredValues {
+  if (metadata.bits_allocated === 8) return bytes;
+  return metadata.signed ? new Int16Array(bytes.buffer) : new Uint16Array(bytes.buffer);
 }

@@ -1,9 +1,10 @@
 /** A picture's pane lives as long as its hanging, wherever its load stands when that ends. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import type { CaseImage } from '../api_types';
+import type { CaseImage, ImageMetadata } from '../api_types';
 import { onCaseEvent } from '../page/case_events';
 import { caseImage, caseWords } from '../testing/case_page';
 import { enabledViewports, metaData, viewportSize } from '../testing/fake_cornerstone';
+import { base64, identity } from '../testing/greys';
 import { ControlledFetch } from '../testing/controlled_fetch';
 import { settled } from '../testing/settled';
 import { RasterPane } from './raster_pane';
@@ -42,7 +43,7 @@ function hang(): { pane: RasterPane; end: () => void } {
 const frame = (number: number): string => `${image.urls.pixels}?frame=${number}`;
 const pixels = (): Response => new Response(new Uint8Array(8));
 const refusal = (detail: string): Response => Response.json({ detail }, { status: 503 });
-const metadata = (): Response =>
+const metadata = (facts: Partial<ImageMetadata> = {}): Response =>
   Response.json({
     rows: 4,
     columns: 2,
@@ -51,11 +52,18 @@ const metadata = (): Response =>
     bits_allocated: 8,
     signed: false,
     photometric: 'MONOCHROME2',
-    window: null,
+    window: { center: 128, width: 256 },
+    window_function: 'LINEAR',
     slope: 1,
     intercept: 0,
     min: 0,
     max: 255,
+    display: identity,
+    frames_alike: true,
+    windows: [],
+    modality_table: null,
+    padding: null,
+    ...facts,
     pixel_spacing_um: 100,
     lossy: false,
     slide: null,
@@ -314,4 +322,60 @@ test('a side that is not sure is a stop that leads to where it is settled', asyn
 test('an image that is kept aside says why', () => {
   image = { ...image, roles: ['kept_aside'], kept_aside_reason: 'FOR PROCESSING.' };
   expect(hang().pane.element.querySelector('.pane__aside')?.textContent).toBe('Kept aside. FOR PROCESSING.');
+});
+
+describe('greys', () => {
+  const onScreen = (): number[] => [...([...enabledViewports.values()][0]?.drawn ?? [])];
+  const stored = (...values: number[]): Response => new Response(Uint16Array.from(values));
+  const sixteen = { rows: 1, columns: 4, bits_allocated: 16, display: { first: 10, table: base64([0, 40, 80, 255]) } };
+
+  async function hangSixteen(facts: Partial<ImageMetadata> = {}): Promise<RasterPane> {
+    image = caseImage(`image ${(count += 1)}`, { frames: 3, rows: 1, columns: 4 });
+    const { pane } = hang();
+    await server.answer(image.urls.metadata, metadata({ ...sixteen, ...facts }));
+    await server.answer(frame(0), stored(0, 11, 12, 500));
+    expect(await pane.ready).toBe(true);
+    return pane;
+  }
+
+  test('are those of the table, at opening and after a reset', async () => {
+    const pane = await hangSixteen({ window: { center: 12, width: 3 }, min: 0, max: 500 });
+    expect(onScreen()).toEqual([0, 40, 80, 255]);
+    pane.changeWindow(0, 600);
+    expect(onScreen()).toEqual([0, 0, 0, 0]);
+    expect(pane.stateText()).toContain('W 3  L 512');
+    pane.reset();
+    expect(onScreen()).toEqual([0, 40, 80, 255]);
+    expect(pane.stateText()).toContain('W 3  L 12');
+  });
+
+  test('of a frame that has a table of its own are by that', async () => {
+    const pane = await hangSixteen({ frames_alike: false });
+    pane.step(1);
+    await server.answer(frame(1), stored(0, 11, 12, 500));
+    const own = { window: { center: 7, width: 9 }, display: { first: 11, table: base64([1, 2]) } };
+    await server.answer(`${image.urls.metadata}?frame=1`, metadata({ ...sixteen, ...own }));
+    await settled();
+    expect(onScreen()).toEqual([1, 1, 2, 2]);
+    expect(pane.stateText()).toContain('L 7');
+  });
+
+  test('of frames that are alike need no further question', async () => {
+    const pane = await hangSixteen();
+    pane.step(1);
+    await server.answer(frame(1), stored(10, 10, 10, 10));
+    await settled();
+    expect(onScreen()).toEqual([0, 0, 0, 0]);
+    expect(server.count(`${image.urls.metadata}?frame=1`)).toBe(0);
+  });
+
+  test('keep the window that the reader made from frame to frame', async () => {
+    const pane = await hangSixteen({ window: { center: 12, width: 3 }, min: 0, max: 500 });
+    pane.changeWindow(0, 600);
+    pane.step(1);
+    await server.answer(frame(1), stored(600, 600, 600, 600));
+    await settled();
+    expect(pane.stateText()).toContain('L 512');
+    expect(onScreen()).toEqual([0, 0, 0, 0]);
+  });
 });

@@ -4,9 +4,19 @@ import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
 import { Cine } from './cine';
 import { pixelAspect, scaleBarSpacing } from './calibration';
-import { drawsOnCpu, loadFrame, registerFrames, renderingEngine, windowOf, worldSpacing } from './cornerstone';
+import {
+  SCREEN_RANGE,
+  drawThrough,
+  drawsOnCpu,
+  loadFrame,
+  registerFrames,
+  renderingEngine,
+  shownGreys,
+  worldSpacing,
+} from './cornerstone';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf, screenToImage } from './geometry';
+import { type Chosen, windowText } from './greys';
 import { turnedPoint, turnedSize } from './orientation';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, PaneEvents, Tool } from './pane';
@@ -32,6 +42,8 @@ export class RasterPane implements Pointed, HangsTogether {
   shownFrame = 0;
   private cine: Cine | null = null;
   isFlipped = false;
+  /** The window that the reader made or chose; none as long as the frames are shown as they open. */
+  private chosen: Chosen | null = null;
   /** The border at which the image stands, for mammograms that hang together. */
   private border: 'left' | 'right' | null = null;
 
@@ -100,7 +112,8 @@ export class RasterPane implements Pointed, HangsTogether {
     this.hanging.throwIfAborted();
     if (!viewport.getImageData()) throw new Error('');
     this.metadata = metadata;
-    viewport.setProperties({ voiRange: this.defaultRange(metadata) });
+    viewport.setProperties({ voiRange: SCREEN_RANGE });
+    drawThrough(viewport, this.chosen);
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
       element.addEventListener(name, () => this.viewChanged());
     }
@@ -111,11 +124,6 @@ export class RasterPane implements Pointed, HangsTogether {
     this.applyMirror();
     this.alignAtBorder();
     viewport.render();
-  }
-
-  private defaultRange(metadata: ImageMetadata): Types.VOIRange {
-    const { center, width } = windowOf(metadata);
-    return { lower: center - width / 2, upper: center + width / 2 };
   }
 
   private viewChanged(): void {
@@ -219,7 +227,8 @@ export class RasterPane implements Pointed, HangsTogether {
   reset(): void {
     if (!this.viewport || !this.metadata) return;
     this.viewport.resetProperties();
-    this.viewport.setProperties({ voiRange: this.defaultRange(this.metadata) });
+    this.viewport.setProperties({ voiRange: SCREEN_RANGE });
+    this.choose(null);
     this.viewport.resetCamera();
     this.isFlipped = false;
     this.applyMirror();
@@ -292,9 +301,8 @@ export class RasterPane implements Pointed, HangsTogether {
     const transform = this.transform();
     if (!this.viewport || !transform || this.element.dataset['ready'] !== 'true') return '';
     const zoom = `${Math.round(scaleOf(transform) * 100)} %`;
-    const range = this.viewport.getProperties().voiRange;
-    if (!range || this.isColour) return zoom;
-    return `W ${Math.round(range.upper - range.lower)}  L ${Math.round((range.upper + range.lower) / 2)} · ${zoom}`;
+    const shown = shownGreys(this.viewport);
+    return shown ? `${windowText(shown, this.chosen)} · ${zoom}` : zoom;
   }
 
   resize(): void {
@@ -324,6 +332,7 @@ export class RasterPane implements Pointed, HangsTogether {
       if (isOvertaken()) return;
       await this.viewport?.setImageIdIndex(frame);
       if (isOvertaken()) return;
+      if (this.viewport) drawThrough(this.viewport, this.chosen);
       this.shownFrame = frame;
       this.cine?.show(frame);
       this.events.frameShown(this);
@@ -357,14 +366,22 @@ export class RasterPane implements Pointed, HangsTogether {
     this.cine?.toggle();
   }
 
+  // --- greys --------------------------------------------------------------------------------------------
+
+  /** Show the frames through a window or a table, or as they open. */
+  choose(chosen: Chosen | null): void {
+    this.chosen = chosen;
+    if (this.viewport) drawThrough(this.viewport, chosen);
+  }
+
   /** Left and right change the width, up and down the level: a full range in about 600 CSS pixels. */
   changeWindow(dx: number, dy: number): void {
-    const range = this.viewport?.getProperties().voiRange;
-    if (!this.viewport || !this.metadata || !range) return;
-    const full = Math.max((this.metadata.max ?? 255) - (this.metadata.min ?? 0), 1);
-    const width = Math.max(range.upper - range.lower + (dx * full) / 600, full / 1000);
-    const centre = (range.upper + range.lower) / 2 + (dy * full) / 600;
-    this.viewport.setProperties({ voiRange: { lower: centre - width / 2, upper: centre + width / 2 } });
-    this.viewport.render();
+    const shown = this.viewport && shownGreys(this.viewport);
+    if (!shown) return;
+    const from = this.chosen?.kind === 'window' ? this.chosen : shown.window;
+    if (!from) return;
+    const full = (shown.max ?? 255) - (shown.min ?? 0) || 1;
+    const width = Math.max(from.width + (dx * full) / 600, full / 1000);
+    this.choose({ kind: 'window', center: from.center + (dy * full) / 600, width, function: 'LINEAR' });
   }
 }
