@@ -89,6 +89,7 @@ class CaseWords(Answer):
     no_scale: str
     focal_plane: str
     optical_path: str
+    window: str
     mirrored: str
     mirrored_by_picture: str
     turned: str
@@ -141,6 +142,7 @@ def case_words() -> CaseWords:
         no_scale=_("no scale"),
         focal_plane=_("Focal plane"),
         optical_path=_("Optical path"),
+        window=_("Window"),
         mirrored=_("mirrored"),
         mirrored_by_picture=_("mirrored by what the picture shows"),
         turned=_("turned {degrees}°"),

@@ -902,6 +902,7 @@ export interface components {
             no_scale: string;
             focal_plane: string;
             optical_path: string;
+            window: string;
             mirrored: string;
             mirrored_by_picture: string;
             turned: string;

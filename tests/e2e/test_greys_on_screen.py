@@ -139,6 +139,10 @@ def table_of_metadata(hospital: HospitalSystem, urls: dict[str, str], frame: int
     return np.asarray(picture[PATCH // 2 :: PATCH, PATCH // 2 :: PATCH])
 
 
+HIDE_WHAT_LIES_OVER_IT = """
+document.querySelectorAll('.pane > :not(.pane__view), .cine')
+  .forEach((element) => { element.style.visibility = 'hidden'; })
+"""
 WITHOUT_WEBGL = """
 for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
   const { getContext } = canvas.prototype;
@@ -174,7 +178,7 @@ def test_the_canvas_is_what_the_api_renders(
     note = page.locator(".pane__status--note")
     expect(note).to_have_text(re.compile("without WebGL" if drawing == "cpu" else "^$"))
     # What lies over the picture is not the picture.
-    page.add_style_tag(content=".pane > :not(.pane__view), .cine { visibility: hidden !important }")
+    page.evaluate(HIDE_WHAT_LIES_OVER_IT)
     if shown.frame:
         page.locator(".cine input").evaluate(
             "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')) }",

@@ -45,6 +45,7 @@ export const caseWords: CaseWords = {
   speed_assumed: '(assumed)',
   slower_than: '(should be {speed})',
   cpu: '',
+  window: 'Window',
   slide_error: 'The slide cannot be opened.',
   play: 'Play',
   pause: 'Pause',

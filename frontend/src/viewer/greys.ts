@@ -27,6 +27,14 @@ export function chosenOf({ name, center, width, function: by, display }: Offered
   return center === null || width === null ? null : { kind: 'window', center, width, function: by };
 }
 
+/** Which of the windows and tables that the header names the frame opens with; -1 for none of them. */
+export function openingPlace({ windows, window, window_function: by }: ImageMetadata): number {
+  if (by === 'LUT') return windows.findIndex((offered) => offered.function === by);
+  return windows.findIndex(
+    (offered) => offered.function === by && offered.center === window?.center && offered.width === window?.width,
+  );
+}
+
 /** How a frame is shown, for the toolbar: "W 400  L 40", and what is no line between black and white by its name. */
 export function windowText(metadata: ImageMetadata, chosen: Chosen | null): string {
   if (chosen?.kind === 'table') return `LUT ${chosen.name}`;

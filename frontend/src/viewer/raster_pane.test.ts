@@ -378,4 +378,34 @@ describe('greys', () => {
     expect(pane.stateText()).toContain('L 512');
     expect(onScreen()).toEqual([0, 0, 0, 0]);
   });
+
+  test('can be seen through each window and table that the header names', async () => {
+    const named = { center: 500, width: 2, function: 'LINEAR' as const, display: null };
+    const display = { first: 0, table: base64([7]) };
+    const pane = await hangSixteen({
+      window: { center: 12, width: 3 },
+      windows: [
+        { name: 'HARDER', ...named },
+        { name: 'NORMAL', ...named, center: 12, width: 3 },
+        { name: 'CURVE', center: null, width: null, function: 'LUT', display },
+      ],
+    });
+    const select = pane.element.querySelector('select') as HTMLSelectElement;
+    expect([...select.options].map((option) => option.text)).toEqual(['HARDER', 'NORMAL', 'CURVE']);
+    expect(select.value).toBe('1');
+    const pick = (place: number): void => {
+      select.value = String(place);
+      select.dispatchEvent(new Event('change'));
+    };
+    pick(2);
+    expect(onScreen()).toEqual([7, 7, 7, 7]);
+    expect(pane.stateText()).toContain('LUT CURVE');
+    pick(0);
+    expect(pane.stateText()).toContain('L 500');
+    pane.changeWindow(10, 10);
+    expect(select.selectedIndex).toBe(-1);
+    pane.reset();
+    expect(select.value).toBe('1');
+    expect(onScreen()).toEqual([0, 40, 80, 255]);
+  });
 });

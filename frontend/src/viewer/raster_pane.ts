@@ -16,7 +16,7 @@ import {
 } from './cornerstone';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf, screenToImage } from './geometry';
-import { type Chosen, windowText } from './greys';
+import { type Chosen, chosenOf, openingPlace, windowText } from './greys';
 import { turnedPoint, turnedSize } from './orientation';
 import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, PaneEvents, Tool } from './pane';
@@ -44,6 +44,8 @@ export class RasterPane implements Pointed, HangsTogether {
   isFlipped = false;
   /** The window that the reader made or chose; none as long as the frames are shown as they open. */
   private chosen: Chosen | null = null;
+  /** The windows and tables that the header names, where there are several. */
+  private windows: HTMLSelectElement | null = null;
   /** The border at which the image stands, for mammograms that hang together. */
   private border: 'left' | 'right' | null = null;
 
@@ -114,6 +116,7 @@ export class RasterPane implements Pointed, HangsTogether {
     this.metadata = metadata;
     viewport.setProperties({ voiRange: SCREEN_RANGE });
     drawThrough(viewport, this.chosen);
+    this.offerWindows(metadata);
     for (const name of [Enums.Events.IMAGE_RENDERED, Enums.Events.CAMERA_MODIFIED, Enums.Events.STACK_NEW_IMAGE]) {
       element.addEventListener(name, () => this.viewChanged());
     }
@@ -368,10 +371,23 @@ export class RasterPane implements Pointed, HangsTogether {
 
   // --- greys --------------------------------------------------------------------------------------------
 
-  /** Show the frames through a window or a table, or as they open. */
-  choose(chosen: Chosen | null): void {
+  private offerWindows(metadata: ImageMetadata): void {
+    const { windows } = metadata;
+    if (windows.length < 2 || this.windows) return;
+    const names = windows.map((offered) => offered.name);
+    this.windows = this.frame.offer(this.words.window, names, openingPlace(metadata), (place) => {
+      const offered = windows[place];
+      if (offered) this.choose(chosenOf(offered), place);
+    });
+  }
+
+  /** Show the frames through a window or a table, or as they open; `place` is the one of those that are named. */
+  private choose(chosen: Chosen | null, place = -1): void {
     this.chosen = chosen;
-    if (this.viewport) drawThrough(this.viewport, chosen);
+    if (!this.viewport || !this.metadata) return;
+    drawThrough(this.viewport, chosen);
+    if (this.windows) this.windows.selectedIndex = chosen ? place : openingPlace(this.metadata);
+    this.viewChanged();
   }
 
   /** Left and right change the width, up and down the level: a full range in about 600 CSS pixels. */
