@@ -95,7 +95,13 @@ export class PaneFrame {
   offer(label: string, options: readonly string[], shown: number, chosen: (place: number) => void): HTMLSelectElement {
     const select = document.createElement('select');
     options.forEach((option, place) => {
-      select.add(new Option(option, String(place), place === shown, place === shown));
+      select.append(
+        Object.assign(document.createElement('option'), {
+          value: String(place),
+          textContent: option,
+          selected: place === shown,
+        }),
+      );
     });
     select.addEventListener('change', () => chosen(Number(select.value)));
     const field = Object.assign(document.createElement('label'), { className: 'pane__choice' });
