@@ -213,3 +213,44 @@ def test_the_preview_of_a_mirax_slide_is_no_photograph(hospital: Hospital) -> No
         preview = buffer.getvalue()
     response = hospital.post({"patient": {"id": "P-1"}, "modality": "SM"}, {"slide.mrxs": preview})
     assert response.status_code == 415 and "MIRAX" in response.json()["errors"][0]["reason"]
+
+
+def test_an_ome_tiff_is_a_slide_with_its_focal_planes(
+    hospital: Hospital, pathologist: Client, tmp_path: Path
+) -> None:
+    import tifffile
+
+    planes, path = np.stack([section(600, 800, seed) for seed in (1, 2, 3)]), tmp_path / "z.ome.tif"
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2.0}
+    options: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb", "compression": "zlib"}
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(planes, subifds=1, metadata={"axes": "ZYXS", **sizes}, **options)
+        tiff.write(planes[:, ::2, ::2], subfiletype=1, metadata=None, **options)
+    part = {"patient": {"id": "P-1"}, "modality": "SM"}
+    response = hospital.post(part, {"z.ome.tif": path.read_bytes()})
+    assert response.status_code == 201
+    (image,) = hospital.get(f"/{response.json()['study_instance_uid']}").json()["images"]
+    assert (image["kind"], image["pixel_spacing_um"], image["focal_planes"]) == (
+        "slide",
+        0.5,
+        [0.0, 2.0, 4.0],
+    )
+    tile = image["urls"]["tiles"].removesuffix(".dzi") + "_files/10/1_1.jpeg?plane=2"
+    shown = picture(pathologist.get(tile)).astype(int)
+    assert np.abs(shown - planes[2][253:509, 253:509]).mean() < 4
+
+
+def test_two_tiff_slides_of_one_post_are_two_slides(hospital: Hospital, tmp_path: Path) -> None:
+    import tifffile
+
+    files = {}
+    for name, seed in (("a.tif", 1), ("b.tif", 2)):
+        pixels, path = section(600, 800, seed), tmp_path / name
+        with tifffile.TiffWriter(path) as tiff:
+            for level in (pixels, pixels[::2, ::2]):
+                small = int(level is not pixels)
+                tiff.write(level, tile=(256, 256), photometric="rgb", subfiletype=small, metadata=None)
+        files[name] = path.read_bytes()
+    response = hospital.post({"patient": {"id": "P-1"}, "modality": "SM"}, files)
+    answer = hospital.get(f"/{response.json()['study_instance_uid']}").json()
+    assert sorted(image["file"] for image in answer["images"]) == ["a.tif", "b.tif"]
