@@ -31,7 +31,7 @@ from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import Receipt
-from cad_platform.studies.slides import kept_back_role, slide_of
+from cad_platform.studies.slides import slide_of
 from cad_platform.studies.sorting import SortedImage, unconfirmed
 from imaging.description import Region
 
@@ -103,8 +103,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
                 received_at=kept.received_at,
             )
             for kept in studies.kept_aside_of(actor, study)
-        ]
-        + [_kept_back(image) for image in studies.kept_back_of(actor, study)],
+        ],
         corrections=[
             answers.CorrectionAnswer(
                 kind=cast(Any, each.kind),
@@ -117,21 +116,6 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
             for each in studies.corrections_of(actor, study)
         ],
         changed_after_signing=cast(Any, changed_after_signing(study)),
-    )
-
-
-def _kept_back(image: Instance) -> answers.KeptAsideAnswer:
-    """A slide's label, overview or thumbnail. It has no address: nobody is shown it."""
-    role = kept_back_role(image.image_facts)
-    return answers.KeptAsideAnswer(
-        file=image.file_name,
-        sop_instance_uid=image.sop_instance_uid,
-        sop_class_uid=image.sop_class_uid,
-        modality=image.series.modality,
-        what=f"{role} of a slide",
-        reason=cast(Any, role),
-        sha256=image.file_id,
-        received_at=image.received_at or image.series.study.received_at,
     )
 
 

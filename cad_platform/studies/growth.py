@@ -16,7 +16,7 @@ from cad_platform.audit.services import record
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
-from cad_platform.studies import identity
+from cad_platform.studies import identity, slides
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Series, Slide, Study, StudyCorrection
 from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
@@ -45,7 +45,7 @@ def create(
     note_differences(study, received, {image.file.name for image in received.images})
     study.received_at = timezone.now()
     study.received_from = actor.token
-    study.content_hash = _content([each.sha256 for each in new if each.image is not None], 0)
+    study.content_hash = _content([each.sha256 for each in new if _is_read(each)], 0)
     if received.post.complete:
         _mark_complete(study)
     else:
@@ -57,8 +57,8 @@ def create(
         "study.receive",
         object_type="study",
         object_id=study.pk,
-        images=sum(each.image is not None for each in new),
-        kept_aside=sum(each.object is not None for each in new),
+        images=sum(_is_read(each) for each in new),
+        kept_aside=sum(not _is_read(each) for each in new),
         overridden=len(received.differences),
     )
     if study.state == Study.State.COMPLETE:
@@ -70,7 +70,7 @@ def add(actor: Actor, study: Study, received: ReceivedStudy, new: Sequence[Verdi
     """More of a study has come. With an image it is open again until nothing has come for a while, and what the models
     said of it before is history."""
     _add_rows(actor, study, new)
-    images = [each for each in new if each.image is not None]
+    images = [each for each in new if _is_read(each)]
     note_differences(study, received, {each.name for each in images})
     if images:
         take_modalities(study)
@@ -102,7 +102,11 @@ def complete(study: Study) -> None:
 def take_content(study: Study) -> None:
     """Have the study's hash say what it holds now: its files, and how often something of it was corrected."""
     study.content_hash = _content(
-        Instance.objects.filter(series__study=study).values_list("file_id", flat=True),
+        [
+            each.file_id
+            for each in Instance.objects.filter(series__study=study)
+            if not slides.is_kept_back(each)
+        ],
         study.corrections.filter(kind=StudyCorrection.Kind.CORRECTED).count(),
     )
 
@@ -140,6 +144,11 @@ def note_differences(study: Study, received: ReceivedStudy, files: Collection[st
     again = {(each["file"], each["field"]) for each in noted}
     kept = [each for each in study.header_differences if (each["file"], each["field"]) not in again]
     study.header_differences = identity.without_repeats(kept + noted)
+
+
+def _is_read(verdict: Verdict) -> bool:
+    """Whether the file is an image that is looked at: a slide's label that comes late opens no study again."""
+    return verdict.image is not None and not slides.kept_back_role(verdict.image.facts)
 
 
 def _mark_complete(study: Study) -> None:

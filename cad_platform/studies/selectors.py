@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db.models import F, Q, QuerySet
@@ -16,7 +17,6 @@ from cad_platform.patients.selectors import named
 from cad_platform.studies import slides
 from cad_platform.studies.models import (
     Instance,
-    KeptAside,
     QuarantinedFile,
     SideConfirmation,
     Study,
@@ -125,19 +125,51 @@ def quarantined_files_of(actor: Actor, study: Study) -> list[QuarantinedFile]:
     return list(study.quarantined_files.select_related("file").order_by("received_at"))
 
 
-def kept_aside_of(actor: Actor, study: Study) -> list[KeptAside]:
-    """The study's files that are no images here, as they came."""
-    require(actor, "study.view", study)
-    return list(study.kept_aside.all())
+@dataclass(frozen=True)
+class KeptFile:
+    """A file of a study that is neither shown nor analysed: `what` it is in words, and a word for programs why."""
+
+    file_name: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    modality: str
+    what: str
+    reason: str
+    file_id: str
+    received_at: datetime
 
 
-def kept_back_of(actor: Actor, study: Study) -> list[Instance]:
-    """Labels, overviews and thumbnails of the study's slides, as they came."""
+def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
+    """The study's files that are no images here, as they came; and the labels, overviews and thumbnails of its
+    slides."""
     require(actor, "study.view", study)
-    return [
-        each
-        for each in Instance.objects.filter(series__study=study).select_related("series")
-        if slides.is_kept_back(each)
+    kept = [
+        KeptFile(
+            each.file_name,
+            each.sop_instance_uid,
+            each.sop_class_uid,
+            each.modality,
+            each.what,
+            each.reason,
+            each.file_id,
+            each.received_at,
+        )
+        for each in study.kept_aside.all()
+    ]
+    images = Instance.objects.filter(series__study=study).select_related("series")
+    return kept + [
+        KeptFile(
+            each.file_name,
+            each.sop_instance_uid,
+            each.sop_class_uid,
+            each.series.modality,
+            f"{role} of a slide",
+            role,
+            each.file_id,
+            each.received_at or study.received_at,
+        )
+        for each in images.order_by("received_at", "number", "id")
+        if (role := slides.kept_back_role(each.image_facts))
     ]
 
 
@@ -150,7 +182,8 @@ def corrections_of(actor: Actor, study: Study) -> list[StudyCorrection]:
 def received_images(actor: Actor, study: Study) -> list[Instance]:
     """The images of a study as its sender may know them: also with a token that may post but not read."""
     require(actor, "study.receive", study)
-    return list(Instance.objects.filter(series__study=study).order_by("file_name", "id"))
+    images = Instance.objects.filter(series__study=study).order_by("file_name", "id")
+    return [each for each in images if not slides.is_kept_back(each)]
 
 
 def of_modality(code: str) -> Q:

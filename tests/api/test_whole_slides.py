@@ -254,3 +254,16 @@ def test_two_tiff_slides_of_one_post_are_two_slides(hospital: Hospital, tmp_path
     response = hospital.post({"patient": {"id": "P-1"}, "modality": "SM"}, files)
     answer = hospital.get(f"/{response.json()['study_instance_uid']}").json()
     assert sorted(image["file"] for image in answer["images"]) == ["a.tif", "b.tif"]
+
+
+def test_a_label_that_comes_late_changes_nothing_of_the_study(hospital: Hospital) -> None:
+    made = WholeSlide()
+    study, before = post(hospital, made, [made.file(section())])
+    label = made.file(section(128, 128), 9.0, "LABEL", SpecimenLabelInImage="YES")
+    answer = hospital.post(None, {"label.dcm": label}).json()
+    assert [each["status"] for each in answer["files"]] == ["kept_aside"]
+    after = hospital.get(f"/{made.study}").json()
+    assert (after["version"], after["state"]) == (before["version"], before["state"])
+    assert [each["reason"] for each in after["kept_aside"]] == ["label"]
+    unchanged = Study.objects.get(pk=study.pk)
+    assert unchanged.content_hash == study.content_hash and unchanged.state == Study.State.COMPLETE
