@@ -154,6 +154,24 @@ def side_put_right(
     return _new_version(actor, study, StudyCorrection.Kind.CORRECTED, changed, reason)
 
 
+def described_again(
+    actor: Actor, study: Study, changed: Sequence[tuple[Instance, str, str, str]], reason: str
+) -> StudyCorrection:
+    """The files say something else of their images than was read in them before: image, field, old, new. Call in the
+    transaction that holds the study's row."""
+    changes = [Change(field, old, new, instance) for instance, field, old, new in changed]
+    correction = _new_version(actor, study, StudyCorrection.Kind.CORRECTED, changes, reason)
+    record(
+        actor,
+        "study.correct",
+        object_type="study",
+        object_id=study.pk,
+        fields=sorted({change.field for change in changes}),
+        version=study.version,
+    )
+    return correction
+
+
 def _apply_to_image(change: Change, instance: Instance) -> None:
     values: dict[str, Any] = {}
     assert change.image is not None
