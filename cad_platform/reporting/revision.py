@@ -57,6 +57,7 @@ def watched(study: Study) -> list[QuerySet[Any]]:
         SideConfirmation.objects.filter(instance__in=instances),
         QuarantinedFile.objects.filter(study=study),
         KeptAside.objects.filter(study=study),
+        SideConfirmation.objects.filter(instance__series__study=study),
         StudyCorrection.objects.filter(study=study),
         ModelVersion.objects.all(),
         Artefact.objects.filter(job__study=study),

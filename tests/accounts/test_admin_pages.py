@@ -252,3 +252,33 @@ def test_a_system_process_may_set_up_people() -> None:
         services.create_site(system, code="riverside", name="Again")
     with pytest.raises(Invalid):
         services.create_user(system, username="dr.a", password=PASSWORD, role=Role.RADIOLOGIST, site=site)
+
+
+class TestSites:
+    def test_an_administrator_says_how_a_site_s_files_are_read(self, browser: Client, site: Site) -> None:
+        answer = browser.post(
+            reverse("site", args=[site.pk]),
+            {
+                **browser.get(reverse("site", args=[site.pk])).context["form"].initial,
+                "default_issuer": " CITY ",
+                "default_character_set": "GB18030",
+            },
+        )
+        assert answer.status_code == 302
+        site.refresh_from_db()
+        assert (site.default_issuer, site.default_character_set) == ("CITY", "GB18030")
+        assert AuditEvent.objects.filter(action="site.update", object_id=str(site.pk)).count() == 1
+        assert "GB18030" in browser.get(reverse("sites")).content.decode()
+
+    def test_only_character_sets_that_there_are(self, browser: Client, site: Site) -> None:
+        answer = browser.post(
+            reverse("site", args=[site.pk]), {"name": site.name, "default_character_set": "KLINGON"}
+        )
+        assert answer.status_code == 422
+        site.refresh_from_db()
+        assert site.default_character_set == ""
+
+    def test_nobody_else_opens_them(self, site: Site) -> None:
+        reader = signed_in(factories.user(Role.RADIOLOGIST, site))
+        assert reader.get(reverse("sites")).status_code == 403
+        assert reader.post(reverse("site", args=[site.pk]), {"name": "x"}).status_code == 403
