@@ -36,6 +36,8 @@ _ESCAPES = {
 _BY_LETTERS = {
     re.sub("[^A-Z0-9]", "", term): term for term in charset.python_encoding if term not in _ASCII_ONLY
 }
+#: What stands in nobody's name, and is what Chinese bytes look like in a set of one byte a character.
+_IN_NO_NAME = re.compile("[\x80-\x9f¡¢£¤¥¦§©«¬®¯°±²³µ¶¸¹»¼½¾¿×÷]")
 _LATIN_BESIDE_HAN = re.compile("[A-Za-z][\u3400-\u9fff]|[\u3400-\u9fff][A-Za-z]")
 
 
@@ -97,6 +99,11 @@ def settle(dataset: Dataset, default: str | None) -> str | None:
     return f"The header's text {said}; it was read as {_named(found)}, by {how}."
 
 
+def is_no_name(text: str) -> bool:
+    """Whether it holds what stands in nobody's name: signs and control characters."""
+    return _IN_NO_NAME.search(text) is not None
+
+
 def raw_value(dataset: Dataset, keyword: str) -> bytes:
     """The bytes of a value that nobody has asked for yet; empty where there are none."""
     element = dataset.get_item(keyword) if keyword in dataset else None
@@ -115,8 +122,13 @@ def _is_odd(raw: bytes) -> bool:
 
 
 def _is_torn(odd: dict[str, bytes], terms: list[str]) -> bool:
-    """Whether bytes do not fit the character set that the header names."""
+    """Whether bytes do not fit the character set that the header names: they are none of its characters, or make a name
+    that nobody has. Many devices name Latin 1, whatever they write."""
     encodings = charset.convert_encodings(terms)
+    name = odd.get("PatientName", b"")
+    is_single_byte = terms[0].startswith("ISO_IR 1") and terms[0] != "ISO_IR 192"
+    if is_single_byte and is_no_name(charset.decode_bytes(name, encodings, TEXT_VR_DELIMS)):
+        return True
     return any(REPLACED in charset.decode_bytes(raw, encodings, TEXT_VR_DELIMS) for raw in odd.values())
 
 

@@ -80,7 +80,7 @@ class Identity:
         if name is None:
             return None
         sent = _escaped(self._name_bytes)
-        if REPLACED in name:
+        if REPLACED in name or (self._about_text and character_sets.is_no_name(name)):
             about = self._about_text or "Its bytes do not fit the header's character set."
             self._note("patient.name", sent or name, None, f"The patient's name could not be read. {about}")
             return None

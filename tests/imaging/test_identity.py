@@ -181,6 +181,21 @@ class TestNamesWithACharacterSet:
         found = header(tmp_path, with_value(data, NAME, "PN", "王^小东".encode(encoding)))
         assert found.patient_name == "王^小东" and found.as_sent == ()
 
+    def test_latin_1_that_makes_a_name_nobody_has_is_not_believed(self, tmp_path: Path) -> None:
+        data = with_value(dicom(SpecificCharacterSet="ISO_IR 100"), NAME, "PN", "王^小东".encode("gbk"))
+        found = header(tmp_path, data, "GB18030")
+        assert found.patient_name == "王^小东"
+        said = about(found, "patient.name")
+        assert said and "ISO_IR 100" in said.note
+        unread = header(tmp_path, data)
+        assert unread.patient_name is None and about(unread, "patient.name"), "where nobody knows better"
+
+    @pytest.mark.parametrize("name", ["Müller^Jörg", "D´Angelo^Zoë", "García^Mª José", "Ó Briain^Síle"])
+    def test_latin_1_is_believed_where_the_site_has_another_default(self, tmp_path: Path, name: str) -> None:
+        data = with_value(dicom(SpecificCharacterSet="ISO_IR 100"), NAME, "PN", name.encode("latin-1"))
+        found = header(tmp_path, data, "GB18030")
+        assert found.patient_name == name and found.as_sent == ()
+
     def test_code_extensions_in_the_ideographic_group(self, tmp_path: Path) -> None:
         data = with_value(dicom(SpecificCharacterSet="ISO_IR 6"), CHARACTER_SET, "CS", b"\\ISO 2022 IR 58")
         raw = b"Wang^XiaoDong=\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab"
