@@ -82,12 +82,12 @@ def settle(dataset: Dataset, default: str | None) -> str | None:
     names_one = any(meant)
     if names_one and not _is_torn(odd, meant):
         if meant != stated:
-            dataset.set_original_encoding(*dataset.original_encoding, charset.convert_encodings(meant))
+            _read_in(dataset, meant)
         return None
     found = _set_of(odd.get("PatientName") or b" ".join(odd.values()), default)
     if found is None and names_one:
         return "The header's text is not in the character set that it names."
-    dataset.set_original_encoding(*dataset.original_encoding, charset.convert_encodings(found or "ascii"))
+    _read_in(dataset, found or "ascii")
     if found is None:
         return "The header's text is not ASCII and names no character set."
     said = (
@@ -97,6 +97,11 @@ def settle(dataset: Dataset, default: str | None) -> str | None:
     )
     how = "its own escapes" if isinstance(found, list) else "what the site's devices use"
     return f"The header's text {said}; it was read as {_named(found)}, by {how}."
+
+
+def _read_in(dataset: Dataset, terms: str | list[str]) -> None:
+    is_implicit, is_little = dataset.original_encoding
+    dataset.set_original_encoding(is_implicit, is_little, charset.convert_encodings(terms))
 
 
 def is_no_name(text: str) -> bool:

@@ -37,6 +37,7 @@ def sites(actor: Actor) -> QuerySet[Site]:
 
 def site_of(actor: Actor) -> Site:
     """The actor's own site; only for those who have one."""
+    assert actor.site_id is not None
     return Site.objects.get(pk=actor.site_id)
 
 

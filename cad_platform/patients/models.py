@@ -84,9 +84,8 @@ class Patient(models.Model):
 
     @name_groups.setter
     def name_groups(self, groups: NameGroups) -> None:
-        self.name = groups.alphabetic or groups.ideographic or groups.phonetic
-        self.name_ideographic = groups.ideographic if groups.ideographic != self.name else ""
-        self.name_phonetic = groups.phonetic if groups.phonetic != self.name else ""
+        for column, value in groups.columns().items():
+            setattr(self, column, value)
 
 
 @pghistory.track()

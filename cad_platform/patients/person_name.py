@@ -55,6 +55,15 @@ class NameGroups:
             return "=".join(group for group in (self.ideographic, self.phonetic) if group)
         return "=".join(self._values()).rstrip("=")
 
+    def columns(self) -> dict[str, str]:
+        """As a patient's row has it: `name` is the alphabetic group, or the only one."""
+        name = self.alphabetic or self.ideographic or self.phonetic
+        return {
+            "name": name,
+            "name_ideographic": self.ideographic if self.ideographic != name else "",
+            "name_phonetic": self.phonetic if self.phonetic != name else "",
+        }
+
     def _values(self) -> tuple[str, str, str]:
         return self.alphabetic, self.ideographic, self.phonetic
 

@@ -74,7 +74,7 @@ def receive_patient(
             issuer=issuers[0],
             patient_id=patient_id,
             defaults={
-                "name_groups": groups_of(reported.name),
+                **groups_of(reported.name).columns(),
                 "birth_date": reported.birth_date,
                 "birth_date_sent": "" if reported.birth_date else reported.birth_date_sent,
                 "sex": reported.sex,

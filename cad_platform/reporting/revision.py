@@ -50,7 +50,7 @@ def watched(study: Study) -> list[QuerySet[Any]]:
     return [
         Study.objects.filter(pk=study.pk),
         Site.objects.filter(pk=study.site_id),
-        Patient.objects.filter(pk=study.patient_id),
+        Patient.objects.filter(studies=study),
         Series.objects.filter(study=study),
         instances,
         Slide.objects.filter(instance__in=instances),
