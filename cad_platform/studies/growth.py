@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -155,7 +155,7 @@ def _mark_complete(study: Study) -> None:
     study.state, study.quiet_at, study.completed_at = Study.State.COMPLETE, None, timezone.now()
 
 
-def _quiet_at() -> object:
+def _quiet_at() -> datetime:
     return timezone.now() + timedelta(seconds=settings.STUDY_QUIET_SECONDS)
 
 

@@ -27,23 +27,20 @@ from cad_platform.core.errors import (
     Invalid,
     NotFound,
     PlatformError,
-    UnsupportedMedia,
 )
 from cad_platform.patients.models import Patient
 from cad_platform.patients.services import receive_patient
-from cad_platform.studies import corrections, growth, matching, quarantine, storage
+from cad_platform.studies import answering, corrections, growth, matching, quarantine, storage
 from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Study
 from cad_platform.studies.post import StudyPost
-from cad_platform.studies.receiving import ReceivedStudy, assemble, outcome_of_refusal
+from cad_platform.studies.receiving import ReceivedStudy, assemble
 from cad_platform.studies.storage import Deposit
 from cad_platform.studies.typed_text import reason_of
 
 #: First key of the advisory locks that put posts in a row, and how many second keys there are.
 _LOCK, _LOCK_KEYS = 0x0CAD0002, 1024
-
-NO_IMAGE_YET = "There is no image of this study here yet. Send it with its images or after them."
 
 
 def lock_study(study_id: uuid.UUID | str) -> Study | None:
@@ -139,15 +136,15 @@ def _receive(
     _queue_behind_others(actor.site_id, received)
     known = matching.known_images(actor.site_id, received)
     study = matching.same_study(actor.site_id, received, known)
-    was_withdrawn = False
     if study is None and not known:
         study = matching.withdrawn_study(actor.site_id, received)
-        was_withdrawn = study is not None
     study = lock_study(study.pk) if study is not None else None
+    # As it is under the lock: somebody may have withdrawn it or brought it back meanwhile.
+    was_withdrawn = study is not None and study.withdrawn_at is not None
     is_known = study is not None and study.state != Study.State.QUARANTINED
     corrects = was_withdrawn or received.post.correction is not None
     if study is not None and is_known and not corrects and not matching.is_same_patient(study, received):
-        return _of_another_patient(received)
+        return answering.of_another_patient(received)
     verdicts = matching.judge(received, study if is_known else None, known)
     return _carry_out(actor, received, deposits, study, verdicts, was_withdrawn=was_withdrawn)
 
@@ -171,22 +168,18 @@ def _carry_out(
     if received.not_as_posted and not (
         study is not None and received.post.modality in (study.modalities or [study.modality])
     ):
-        return Invalid(
-            "The post contradicts itself; nothing was stored.",
-            errors=received.not_as_posted,
-            files=tuple(FileOutcome(file.name, "refused") for file in received.files),
-        )
+        return answering.not_as_posted(received)
     if new and not is_known and not new_images and not clashing:
-        return _no_image_yet(received, verdicts)
+        return answering.no_image_yet(received, verdicts)
     if not is_known and not new_images:
         for verdict in new:
-            verdict.status, verdict.reason = "refused", NO_IMAGE_YET
+            verdict.status, verdict.reason = "refused", answering.NO_IMAGE_YET
         new = []
     storage.name(deposits[verdict.sha256] for verdict in new + clashing)
     if not new and not there:
         if clashing:
             quarantine.keep(actor, received, clashing, study)
-        return _nothing_stored(received, verdicts)
+        return answering.nothing_stored(received, verdicts)
     changes = (
         corrections.changes(received, study, [verdict for verdict in there if verdict.image is not None])
         if study is not None and is_known
@@ -195,7 +188,7 @@ def _carry_out(
     takes_changes = received.post.correction is not None or was_withdrawn
     if changes and not takes_changes:
         if not new:
-            return corrections.refusal(changes, _outcomes(received, verdicts))
+            return corrections.refusal(changes, answering.outcomes(received, verdicts))
         corrections.refuse_each(changes, verdicts)
     created = not is_known
     if study is None or not is_known:
@@ -220,7 +213,7 @@ def _carry_out(
             growth.complete(study)
     if clashing:
         quarantine.keep(actor, received, clashing, study)
-    return Receipt(study, created, _outcomes(received, verdicts))
+    return Receipt(study, created, answering.outcomes(received, verdicts))
 
 
 def _patient_of(actor: Actor, study: Study, received: ReceivedStudy) -> Patient:
@@ -249,73 +242,6 @@ def _queue_behind_others(site_id: int, received: ReceivedStudy) -> None:
 def _lock_key(name: str) -> int:
     """One of few: a post of two thousand images must not fill PostgreSQL's table of locks."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % _LOCK_KEYS
-
-
-# --- how it is answered ----------------------------------------------------------------------------------
-
-
-def _outcomes(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> tuple[FileOutcome, ...]:
-    """What became of every file, in the post's order."""
-    by_place = {
-        place: outcome_of_refusal(received.files[place], why) for place, why in received.refused.items()
-    }
-    by_place |= {verdict.place: verdict.outcome for verdict in verdicts}
-    return tuple(by_place[place] for place in sorted(by_place))
-
-
-def _nothing_stored(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> PlatformError:
-    outcomes = _outcomes(received, verdicts)
-    errors = tuple(
-        FieldError(each.reason, "files", each.file)
-        for each in outcomes
-        if each.status in {"refused", "quarantined"}
-    )
-    if any(verdict.status == "quarantined" for verdict in verdicts):
-        return Conflict(
-            "A file has the UID of a stored image, and other bytes or another patient. It is in quarantine; nothing "
-            "was overwritten.",
-            errors=errors,
-            code="sop_instance_uid_conflict",
-            files=outcomes,
-        )
-    return Conflict("Nothing was stored.", errors=errors, code="stored_elsewhere", files=outcomes)
-
-
-def _no_image_yet(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> PlatformError:
-    """A study is not begun by a report or another modality's image: nobody here could read it."""
-    outcomes = tuple(
-        FileOutcome(each.file, "refused", NO_IMAGE_YET, each.sop_instance_uid)
-        for each in _outcomes(received, verdicts)
-    )
-    others = [each for each in received.objects if each.reason == "other_modality"]
-    if others:
-        return Invalid(
-            "No file is of a modality that is read here; nothing was stored.",
-            errors=tuple(
-                FieldError(f"The file is an {each.what}.", "study.modality", each.file.name)
-                for each in others
-            ),
-            files=outcomes,
-        )
-    return UnsupportedMedia(
-        "No file holds an image; nothing was stored.",
-        errors=tuple(
-            FieldError(f"The file holds no image: {each.what}.", "files", each.file.name)
-            for each in received.objects
-        ),
-        code="no_pixel_data",
-        files=outcomes,
-    )
-
-
-def _of_another_patient(received: ReceivedStudy) -> Conflict:
-    reason = "The study is stored for another patient."
-    return Conflict(
-        f"{reason} Nothing was changed. {corrections.HOW_TO}",
-        errors=(FieldError(reason, "study.patient.id"),),
-        code="other_patient",
-        files=tuple(FileOutcome(file.name, "refused", reason) for file in received.files),
-    )
 
 
 # --- completion ------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from django.utils import timezone
 from cad_platform.core.models import OutboxEvent
 from cad_platform.studies import services
 from cad_platform.studies.models import Instance, KeptAside, Series, Study, StudyCorrection
+from tests import factories
 from tests.posted_files import Hospital, dicom
 from tests.studies.test_receive_safety import at_once
 
@@ -80,3 +81,18 @@ def test_a_report_and_an_image_of_it_at_once() -> None:
     )
     assert sorted(answer.status_code for answer in answers) == [200, 200, 201, 201]
     assert (KeptAside.objects.count(), Instance.objects.count()) == (1, 2)
+
+
+def test_a_study_that_is_withdrawn_while_its_image_comes_is_never_half_withdrawn() -> None:
+    hospital = Hospital()
+    files = {"a.dcm": dicom(1)}
+    hospital.post(None, files)
+    study, actor = Study.objects.get(), factories.actor(at=hospital.site)
+    answers = at_once(
+        lambda: services.withdraw(actor, study, "wrong"),
+        lambda: hospital.post(None, {**files, "b.dcm": dicom(2)}),
+    )
+    assert answers[1].status_code == 201
+    study.refresh_from_db()
+    active = set(Instance.objects.values_list("active", flat=True))
+    assert active == {study.withdrawn_at is None} and Instance.objects.count() == 2
