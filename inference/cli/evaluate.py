@@ -6,6 +6,7 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from inference.champions.registry import datasets_of
@@ -18,6 +19,7 @@ from inference.evaluation.account import AccountError
 from inference.evaluation.comparison import Difference
 from inference.evaluation.figures import NotComputable
 from inference.evaluation.folder import write_results
+from inference.evaluation.mark_levels import IMAGES_PER_EXAM, MarkLevel, mark_levels
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import Results, chosen_records, results_of, results_on_record
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
@@ -47,6 +49,11 @@ def _run(chosen: Namespace, default_data: Path) -> int:
         differences = comparison.compare(ours, records_at(chosen.against, chosen.model))
         print(_json([d.as_json() for d in differences]) if chosen.json else as_comparison(differences))
         return 0
+    if chosen.marks:
+        records = chosen_records(read_records(folder / PREDICTIONS), chosen.dataset, chosen.split)
+        levels = mark_levels(records)
+        print(_json([asdict(level) for level in levels]) if chosen.json else as_mark_levels(levels))
+        return 0
     if chosen.rerun or chosen.record:
         found = rerun(
             manifest, chosen.store, chosen.data or default_data, dataset=chosen.dataset,
@@ -62,6 +69,13 @@ def _run(chosen: Namespace, default_data: Path) -> int:
         found = results_on_record(folder, chosen.dataset, chosen.split)
     print(_json(found.as_json()) if chosen.json else as_text(found))
     return 0
+
+
+def as_mark_levels(levels: Sequence[MarkLevel]) -> str:
+    """A line a level."""
+    lines = [f"false marks an exam of {IMAGES_PER_EXAM} images   from score   lesions found"]
+    lines += [f"{level.false_marks:>32g}   {level.score:>10.4f}   {level.found:>13.3f}" for level in levels]
+    return "\n".join(lines)
 
 
 def rerun(

@@ -61,6 +61,11 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--split", choices=("val", "oof"), help="this split alone")
     evaluate.add_argument("--json", action="store_true")
     evaluate.add_argument(
+        "--marks",
+        action="store_true",
+        help="print from which score on marks are shown, by false marks an exam",
+    )
+    evaluate.add_argument(
         "--rerun", action="store_true",
         help="measure the weights: on every sample below --data, or on val of the laboratory's own data",
     )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.champions.explained import Method
-from inference.contract import ImageReference, ModelManifest, NotApplicable
+from inference.contract import ImageReference, ModelManifest
 from inference.explain.measure import Outcome
 from inference.explain.methods import heat_of
 from inference.explain.subject import Subject
@@ -56,7 +56,7 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
     Raises
     ------
     AnalysisError
-        The pipeline's own; `NotApplicable` too where the image is out of distribution.
+        The pipeline's own.
     """
     saved: dict[str, bytes] = {}
 
@@ -66,8 +66,7 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
 
     request = manifest.request("explain", image)
     name = analyse(request, manifest, forward, save).images[0].heatmap
-    if name is None:
-        raise NotApplicable("not explained: unlike the training images, so that no heat map is shown of it")
+    assert name is not None, "every pipeline writes a heat map"
     levels = cv2.imdecode(np.frombuffer(saved[name], np.uint8), cv2.IMREAD_GRAYSCALE)
     assert levels is not None, "serving wrote this PNG"
     return np.asarray(levels / 255, np.float32)
@@ -81,17 +80,13 @@ def play_served(
     tolerance: int = 0,
 ) -> list[Outcome]:
     """The same with the served heat map, brought to the image's size; each subject with its mask in stored
-    pixels. An image of which no map is shown is missed."""
+    pixels."""
     outcomes = []
     for subject, lesion in truths:
-        try:
-            heat = served_heat(manifest, forward, reference_to(subject.path))
-        except NotApplicable:
-            hit = 0.0
-        else:
-            height, width = lesion.shape
-            full = np.asarray(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-            hit = pointing(full, lesion, tolerance)
+        heat = served_heat(manifest, forward, reference_to(subject.path))
+        height, width = lesion.shape
+        full = np.asarray(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        hit = pointing(full, lesion, tolerance)
         outcomes.append(
             Outcome(POINTING, "served map", subject.image, subject.group, hit, float(lesion.mean()))
         )

@@ -1,7 +1,8 @@
 """From the frames of one image to the image's answer: that of its most suspicious frame.
 
-A frame that is unlike the training images has no say. An image of which most frames are so is itself out of
-distribution. Of a lesion that goes through several frames the mark on its most suspicious one stays.
+A frame that is unlike the training images has no say, unless most of the image's frames are so: then the image is out
+of distribution, and its answer, no verdict, is of all of them. Of a lesion that goes through several frames the mark on
+its most suspicious one stays.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ class Frames(Generic[F]):
     def __init__(self, *, is_clip: bool) -> None:
         self.read: list[int] = []
         self._is_clip = is_clip
-        self._like: _Read[F] | None = None
-        self._unlike: _Read[F] | None = None
+        self._most: _Read[F] | None = None
+        self._most_like: _Read[F] | None = None
         self._outside = 0
         self._findings: list[tuple[int, Finding]] = []
+        self._findings_like: list[tuple[int, Finding]] = []
 
     def add(
         self,
@@ -56,12 +58,14 @@ class Frames(Generic[F]):
         """The next frame that was read. `suspicion` orders the frames; `frame` is whatever else the pipeline needs
         of the one that is chosen."""
         one = _Read(number, suspicion, tuple(flags), frame)
+        marks = [(len(self.read), self._numbered(number, each)) for each in findings]
+        self._most = _higher(self._most, one)
+        self._findings += marks
         if Flag.OUT_OF_DISTRIBUTION in one.flags:
             self._outside += 1
-            self._unlike = _higher(self._unlike, one)
         else:
-            self._like = _higher(self._like, one)
-            self._findings += [(len(self.read), self._numbered(number, each)) for each in findings]
+            self._most_like = _higher(self._most_like, one)
+            self._findings_like += marks
         self.read.append(number)
 
     @property
@@ -88,17 +92,16 @@ class Frames(Generic[F]):
         return flags
 
     def findings(self, most: int) -> tuple[Finding, ...]:
-        """The marks of the image, at most `most`, most certain first; none where it has no verdict."""
-        if self.has_no_verdict:
-            return ()
-        ordered = sorted(one_a_lesion(self._findings), key=lambda finding: -finding.score)
+        """The marks of the image, at most `most`, most certain first."""
+        found = self._findings if self.has_no_verdict else self._findings_like
+        ordered = sorted(one_a_lesion(found), key=lambda finding: -finding.score)
         return tuple(ordered[:most])
 
     def _numbered(self, number: int, finding: Finding) -> Finding:
         return finding.model_copy(update={"frame": number}) if self._is_clip else finding
 
     def _chosen(self) -> _Read[F]:
-        chosen = self._like if self._like is not None and not self.has_no_verdict else self._unlike
+        chosen = self._most if self.has_no_verdict else self._most_like
         if chosen is None:
             raise ValueError("no frame was read")
         return chosen

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,12 +28,6 @@ class ServedModel:
         path.write_bytes(png)
         self.saved[name] = path
         return str(path)
-
-    def taking_phantoms_for_patients(self) -> ServedModel:
-        """The same model with its gate open: phantoms are unlike its training images, and geometry can be seen on
-        them all the same."""
-        open_wide = self.manifest.calibration | {"novelty_limit": math.inf}
-        return replace(self, manifest=self.manifest.model_copy(update={"calibration": open_wide}))
 
     def request(self, *images: ImageReference) -> AnalysisRequest:
         return self.manifest.request("test", *images)

@@ -39,6 +39,7 @@ from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account
 from inference.evaluation.calibration import conformal_level, fit_platt, operating_points
 from inference.evaluation.detection import Mark, components, froc, mark_of
+from inference.evaluation.mark_levels import mark_thresholds
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
 from inference.runtime.calibration import sigmoid
@@ -71,7 +72,9 @@ def build(plan: Plan) -> ModelManifest:
     manifest = described(plan, learned, range(FOLDS))
     path = plan.run / WEIGHTS
     export_onnx(learned.network, _EXAMPLES, FilmOutput._fields, path)
-    records += predict(manifest, OnnxForward(path), masses.read(plan.data).part("val"))
+    outside = predict(manifest, OnnxForward(path), masses.read(plan.data).part("val"))
+    manifest = manifest.model_copy(update={"mark_thresholds": mark_thresholds(outside)})
+    records += outside
     seen = [*masses.read(plan.data).part("train"), *learned.films]
     return store_model(
         plan, manifest, learned.network, _EXAMPLES, FilmOutput._fields, seen, records, account(plan, learned)

@@ -196,6 +196,7 @@ def described(plan: Plan, held: Sequence[HeldOutReadings]) -> ModelManifest:
         weights=plan.unwritten_weights, preprocessing=frame.PREPROCESSING,
         preprocessing_sha256=plan.digest(frame.PREPROCESSING),
         thresholds=operating_points(shares[lesions, MALIGNANT], labels[lesions] == MALIGNANT),
+        mark_class=CLASSES[MALIGNANT],
         calibration={
             "temperature": temperature,
             "outline_level": round(level, 2),

@@ -114,12 +114,9 @@ def _section(
         if source.pale or source.um_per_px > 2 * UM_PER_PX:
             flags.append(Flag.LOW_QUALITY)  # hardly stained, or enlarged more than twofold
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
-        heatmap: str | None = None
-        findings: tuple[Finding, ...] = ()
-        if Flag.OUT_OF_DISTRIBUTION not in flags:
-            heatmap = save(f"image-{index}.heatmap.png", png_of(heat))
-            # more likely than not, and never below the balanced operating point
-            findings = _findings(heat, max(manifest.thresholds["balanced"], 0.5), source)
+        heatmap = save(f"image-{index}.heatmap.png", png_of(heat))
+        # more likely than not, and never below the balanced operating point
+        findings = _findings(heat, max(manifest.thresholds["balanced"], 0.5), source)
     return ImageResult(
         image_id=image.image_id,
         probabilities=probabilities,

@@ -54,6 +54,9 @@ INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
 #: Marks this certain are outlined in the mask; fainter ones are marks only.
 _OUTLINED_FROM = 0.3
 _HEATMAP_LONGEST = 1024
+#: Pixels of the canvas. The network outlines in pixels of 16; half of one shows no lesion, such a peak stands out from
+#: nothing.
+_LEAST_SIDE = 8
 #: Of a view: as many as there are places that the network looks at closer, over all slices of a tomosynthesis.
 _MOST_FINDINGS = 6
 DENSITIES = ("fatty", "glandular", "dense")
@@ -127,12 +130,10 @@ def _view(
         _read(number, opened, manifest, forward, clock, slices)
     with clock.measure("postprocess_ms"):
         chosen = slices.chosen
-        mask = heatmap = None
-        if not slices.has_no_verdict:
-            full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
-            mask = save(f"image-{index}.mask.png", png_of(full))
-            shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
-            heatmap = save(f"image-{index}.heatmap.png", png_of(shown))
+        full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
+        mask = save(f"image-{index}.mask.png", png_of(full))
+        shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
+        heatmap = save(f"image-{index}.heatmap.png", png_of(shown))
     return ImageResult(
         image_id=image.image_id,
         frames_read=tuple(slices.read),
@@ -238,8 +239,8 @@ def mark_score(candidates: NDArray[np.float32], calibration: Mapping[str, float]
 def marks_of(
     candidates: NDArray[np.float32], masses: Map, calibration: Mapping[str, float]
 ) -> list[MassMark]:
-    """The candidates at or above the mark level, most certain first; none inside another's outline. `masses`:
-    probability of a mass over the canvas."""
+    """The candidates at or above the mark level, most certain first; none inside another's outline and none smaller
+    than the network can outline. `masses`: probability of a mass over the canvas."""
     scores = mark_score(candidates, calibration)
     found: list[MassMark] = []
     for number in np.argsort(-scores):
@@ -248,6 +249,8 @@ def marks_of(
         if scores[number] < calibration["mark_level"] or any(mark.inside[y, x] for mark in found):
             continue
         box, inside = _around(masses, x, y)
+        if min(box[2] - box[0], box[3] - box[1]) < _LEAST_SIDE:
+            continue
         found.append(MassMark(float(scores[number]), box, inside, float(candidates[number, 4])))
     return found
 

@@ -52,6 +52,8 @@ BENIGN, MALIGNANT, NORMAL = range(3)
 #: Maps of both looks are brought together this much finer than the first canvas.
 _FINER = 2
 _SMALLEST_REGION = 48
+#: Pixels of the brought-together maps, half of one that the network outlines in: a sliver is no lesion.
+_LEAST_SIDE = 4
 _MOST_FINDINGS = 5
 #: The maps have 448 px; a larger picture of them would show nothing more.
 _HEATMAP_LONGEST = 512
@@ -143,9 +145,7 @@ def _image(
         _read(number, opened, manifest, forward, clock, frames)
     with clock.measure("postprocess_ms"):
         chosen = frames.chosen
-        mask = heatmap = None
-        if not frames.has_no_verdict:
-            mask, heatmap = _maps(index, chosen, save)
+        mask, heatmap = _maps(index, chosen, save)
     return ImageResult(
         image_id=image.image_id,
         frames_read=tuple(frames.read),
@@ -210,7 +210,7 @@ def _maps(index: int, frame: _Frame, save: Save) -> tuple[str, str]:
 
 
 def _regions(outline: Map, level: float) -> list[Region]:
-    regions = regions_above(outline, level, _SMALLEST_REGION)
+    regions = regions_above(outline, level, _SMALLEST_REGION, _LEAST_SIDE)
     if not regions:
         return []
     largest = max(region.area for region in regions)

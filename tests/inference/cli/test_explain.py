@@ -19,15 +19,15 @@ def test_explain_writes_overlay_and_heat_and_goes_on_after_errors(
 ) -> None:
     photo = tmp_path / "images" / "a.png"
     photo.parent.mkdir()
-    Image.fromarray(histology.photograph(1, "malignant", shape=(400, 400)).pixels).save(photo)
+    Image.fromarray(histology.photograph(1, "malignant", shape=(200, 200)).pixels).save(photo)
     (tmp_path / "images" / "b.png").write_bytes(b"no image")
     out = tmp_path / "out"
-    words = ["explain", "histopathology", str(photo.parent), "--out", str(out), "--mpp", "0.5"]
+    words = ["explain", "histopathology", str(photo.parent), "--out", str(out), "--mpp", "1.0"]
     for method, size in (("map", 5), ("occlusion", 50)):
         assert main([*words, "--method", method]) == 0
         assert "b.png: " in capsys.readouterr().err
         with Image.open(out / f"000000-a.{method}.overlay.png") as shown:
-            assert (shown.mode, shown.size) == ("RGB", (400, 400))
+            assert (shown.mode, shown.size) == ("RGB", (200, 200))
         with Image.open(out / f"000000-a.{method}.heat.png") as heat:
             assert (heat.mode, heat.size) == ("L", (size, size))
 

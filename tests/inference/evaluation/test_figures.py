@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from inference.champions.registry import datasets_of
+from inference.cli.main import main
 from inference.evaluation.account import Account, AccountError, read_account, write_account
 from inference.evaluation.card import CARD, card_text
 from inference.evaluation.detection import components, froc, mark_of
 from inference.evaluation.figures import FEW, Measure, NotComputable, figure
 from inference.evaluation.folder import METRICS, measured_elsewhere, write_results
+from inference.evaluation.mark_levels import mark_thresholds
 from inference.evaluation.measuring import facts_of, held_out, predict
 from inference.evaluation.plots import PLOTS, Plot, plots, svg
 from inference.evaluation.protocol import PROTOCOLS, lines_of, measure, protocol_of
@@ -397,3 +399,23 @@ def test_facts_are_what_the_set_says_of_an_image(shared_data: Path) -> None:
     assert films["mdb023"]["density"] == "G" and films["mdb023"]["kinds"] == "CIRC"
     masses = [facts for name, facts in films.items() if name.startswith("Mass")]
     assert masses and all({"view", "subtlety", "birads", "density", "positive"} <= set(f) for f in masses)
+
+
+def test_the_levels_of_marks_are_those_that_the_predictions_of_record_give(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifest = read_manifest("mammography")
+    records = read_records(version_folder(manifest) / PREDICTIONS)
+    assert manifest.mark_thresholds == mark_thresholds(records)
+    assert main(["evaluate", "mammography", "--marks"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"{level:.4f}" in printed for level in manifest.mark_thresholds.values())
+    lines = [float(line.split()[-1]) for line in printed.splitlines()[1:]]
+    assert lines == sorted(lines), "more false marks find more lesions"
+    # a false mark an image is four an exam: the figure of the card
+    assert lines[-1] == pytest.approx(0.748, abs=5e-4)
+
+
+def test_levels_of_marks_need_lesions_on_record(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "histopathology", "--marks"]) == 1
+    assert "no image on record has a lesion" in capsys.readouterr().err

@@ -156,7 +156,7 @@ def test_four_views_become_two_breasts_and_one_exam(served: Served, exam: dict[s
 
 
 def test_one_view_without_a_side_is_read_too(served: Served, exam: dict[str, Path]) -> None:
-    result = served("mammography").taking_phantoms_for_patients().analyse(image(exam["RMLO"]))
+    result = served("mammography").analyse(image(exam["RMLO"]))
     assert result.breasts == {} and result.probabilities == result.images[0].probabilities
     mask = cv2.imread(str(result.images[0].mask), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (900, 700)
@@ -167,7 +167,7 @@ def test_a_mirrored_film_gets_mirrored_findings(served: Served, tmp_path: Path) 
     shown = (made.pixels / made.pixels.max() * 255).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), shown)
     cv2.imwrite(str(tmp_path / "b.png"), shown[:, ::-1])
-    subject = served("mammography").taking_phantoms_for_patients()
+    subject = served("mammography")
     straight, mirrored = (subject.analyse(image(tmp_path / name)).images[0] for name in ("a.png", "b.png"))
     assert straight.probabilities == pytest.approx(mirrored.probabilities, abs=0.02)
     assert straight.findings

@@ -53,13 +53,14 @@ def test_a_frame_unlike_the_training_images_has_no_say() -> None:
 
 
 @pytest.mark.parametrize(("outside", "inside"), [(1, 0), (2, 1), (3, 2)])
-def test_an_image_of_such_frames_has_no_verdict_and_no_marks(outside: int, inside: int) -> None:
+def test_an_image_of_such_frames_has_no_verdict(outside: int, inside: int) -> None:
     frames: Frames[None] = Frames(is_clip=outside + inside > 1)
     for number in range(outside):
         frames.add(number, (0.9,), OUT, [mark(0.9)], None)
     for number in range(outside, outside + inside):
         frames.add(number, (0.5,), (), [mark(0.5)], None)
-    assert frames.has_no_verdict and Flag.OUT_OF_DISTRIBUTION in frames.flags and frames.findings(5) == ()
+    assert frames.has_no_verdict and Flag.OUT_OF_DISTRIBUTION in frames.flags
+    assert frames.number == 0 and frames.findings(5)[0].score == 0.9, "complete, for the laboratory"
 
 
 def test_a_lesion_that_goes_through_frames_is_one_mark_on_its_most_suspicious_frame() -> None:
