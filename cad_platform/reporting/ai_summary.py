@@ -217,5 +217,5 @@ def _decision(decision: FindingDecision | None) -> dict[str, Any] | None:
     }
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items()}
