@@ -51,7 +51,7 @@ CHARACTER_SETS = {
 
 
 #: How many false marks an exam a site may choose to bear; the rates that models are measured at.
-FALSE_MARK_RATES = (0.25, 0.5, 1.0, 2.0)
+FALSE_MARK_RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
 @pghistory.track()
