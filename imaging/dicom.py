@@ -13,7 +13,7 @@ from imaging import (
     dicom_slides,
     slides,
 )
-from imaging.chest_wall import chest_wall
+from imaging.chest_wall import chest_wall_of
 from imaging.description import Description
 from imaging.dicom_file import open_dicom
 from imaging.dicom_tiles import DicomLevels, open_tiles
@@ -58,7 +58,7 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
                 remarks += [first.shown.remark] if first.shown.remark else []
             # Who sorts a study uses it for images of a breast only.
             if form.frames == 1 and photometric != "RGB" and header.presentation_intent != "FOR PROCESSING":
-                border = chest_wall(first.display(), bright_is_dense=True)
+                border = chest_wall_of(first)
                 facts = facts.model_copy(update={"chest_wall": border})
         return Description(
             kind="dicom",

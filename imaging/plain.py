@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.chest_wall import chest_wall
+from imaging.chest_wall import chest_wall_of
 from imaging.description import Description, ImageFacts, Spacing
 from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, UnsupportedEncoding
 from imaging.formats import MEDIA_TYPES, Format
@@ -31,7 +31,7 @@ def describe(path: Path, found: Format, *, prove: bool) -> Description:
         first = read(path, found, 0)
         # Of a film that was scanned; who sorts a study uses it for mammograms only.
         if first.photometric != "RGB":
-            border = chest_wall(first.values, bright_is_dense=first.photometric == "MONOCHROME2")
+            border = chest_wall_of(first)
     return Description(
         kind="image",
         media_type=MEDIA_TYPES[found],

@@ -426,6 +426,12 @@ class _Merge:
             part = self.parts.get(place, ImagePart())
             facts, source = self._scale(file, description, part)
             said = spelled(part.view) if part.view else None
+            if part.laterality and said and said.side and said.side != part.laterality:
+                self._add_error(
+                    "study.images.view",
+                    f"The view {part.view} is of another side than {part.laterality}.",
+                    file.name,
+                )
             side = part.laterality or (said.side if said and said.side in ("L", "R") else None)
             view = (said.view if said and said.view else part.view) if part.view else None
             facts = with_post_claim(facts, side)

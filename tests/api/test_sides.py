@@ -93,6 +93,12 @@ def test_a_sender_may_spell_the_side_in_the_view(hospital: Hospital) -> None:
     assert (image["laterality"], image["view"], image["view_modifiers"]) == ("L", "MLO", ["ID"])
 
 
+def test_a_sender_who_contradicts_himself_is_told(hospital: Hospital) -> None:
+    post = {**PATIENT, "images": [{"file": "x.dcm", "view": "RCC", "laterality": "L"}]}
+
+    assert hospital.post(post, {"x.dcm": dicom()}).status_code == 422
+
+
 def test_a_contradiction_within_a_header_is_listed_with_both_values(hospital: Hospital) -> None:
     read = posted(hospital, says=None, ViewPosition="RMLO")
 
