@@ -48,8 +48,19 @@ def lacks_positions(header: Dataset) -> bool:
 
 
 def is_full(header: Dataset) -> bool:
-    """Whether every tile is there, row by row."""
-    return (dicom_values.text(header, "DimensionOrganizationType") or "").upper() == "TILED_FULL"
+    """Whether every tile is there, row by row; one that is the whole picture needs no place."""
+    if (dicom_values.text(header, "DimensionOrganizationType") or "").upper() == "TILED_FULL":
+        return True
+    frames = dicom_values.integer(header, "NumberOfFrames") or 1
+    sides = (("Rows", "TotalPixelMatrixRows"), ("Columns", "TotalPixelMatrixColumns"))
+    return (
+        frames == 1
+        and not _has_positions(header)
+        and all(
+            (dicom_values.integer(header, tile) or 0) >= (dicom_values.integer(header, whole) or 0) > 0
+            for tile, whole in sides
+        )
+    )
 
 
 def _has_positions(header: Dataset) -> bool:

@@ -190,7 +190,7 @@ class Instance(models.Model):
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
 
-    #: The slide whose head it is (`studies.slides.arrange`), where that was asked.
+    #: The slide that its file belongs to (`studies.slides`), where that was asked.
     whole_slide: StudySlide | None = None
 
     @property

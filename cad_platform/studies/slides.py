@@ -126,8 +126,11 @@ def slide_of(instance: Instance) -> StudySlide:
     for head in arrange(list(siblings.order_by("number", "id"))):
         found: StudySlide | None = head.whole_slide
         if found is not None and instance in found.files:
-            return found
-    return StudySlide((instance,))
+            break
+    else:
+        found = StudySlide((instance,))
+    instance.whole_slide = found
+    return found
 
 
 def kept_back_role(facts: ImageFacts) -> str:

@@ -262,3 +262,11 @@ def test_tiles_of_a_grey_slide_without_a_window_share_one_brightness(folder: Any
     contents = [made.file(ramp, 1.0, **grey), made.file(np.ascontiguousarray(ramp[::4, ::4]), 4.0, **grey)]
     shown = whole(folder(*contents))[..., 0].astype(int)
     assert (np.diff(shown[100]) >= -1).all() and shown[0, 0] < 5 and shown[0, -1] > 250
+
+
+def test_a_smallest_level_of_one_tile_needs_no_place(folder: Any) -> None:
+    made, pixels = WholeSlide(), section()
+    files = folder(made.file(pixels), made.file(smaller(pixels, 4), 4.0, DimensionOrganizationType=""))
+    assert grouped(files) == [(0, 1)]
+    with slides.open_slide(files) as slide:
+        assert np.array_equal(slide.read_scaled(4.0), smaller(pixels, 4))
