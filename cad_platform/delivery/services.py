@@ -56,8 +56,13 @@ def set_paused(actor: Actor, webhook_id: uuid.UUID, *, paused: bool) -> Webhook:
     if (webhook.paused_at is not None) != paused:
         webhook.paused_at = timezone.now() if paused else None
         webhook.save(update_fields=["paused_at"])
-        action = "webhook.pause" if paused else "webhook.resume"
-        record(actor, action, object_type="webhook", object_id=webhook.pk, site_id=webhook.site_id)
+        record(
+            actor,
+            "webhook.pause" if paused else "webhook.resume",
+            object_type="webhook",
+            object_id=webhook.pk,
+            site_id=webhook.site_id,
+        )
     return webhook
 
 

@@ -37,6 +37,7 @@ APPEND_ONLY = {
     "django_migrations",
     "reading_findingdecision",
     "reporting_signature",
+    "studies_sideconfirmation",
     "studies_studycorrection",
 }
 
