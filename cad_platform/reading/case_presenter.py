@@ -17,7 +17,14 @@ from cad_platform.reading.analysis_presenter import AnalysisView, EarlierView, a
 from cad_platform.reading.case_state import decision_of, is_faint
 from cad_platform.reading.identity_words import about_patient
 from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.page_answers import CaseDescription, CaseFinding, CaseImage, CaseRegion, case_words
+from cad_platform.reading.page_answers import (
+    CaseDescription,
+    CaseFinding,
+    CaseHeatmap,
+    CaseImage,
+    CaseRegion,
+    case_words,
+)
 from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
 from cad_platform.studies.addresses import image_urls
@@ -170,9 +177,9 @@ class CasePage:
             for finding in self.findings
         ]
 
-    def heatmaps(self) -> dict[str, str]:
-        """Image id → address of its heat map; a result may bring them while the case is open."""
-        return {image.id: image.heatmap for image in self.images if image.heatmap}
+    def heatmaps(self) -> dict[str, Any]:
+        """Image id → its heat map, as JSON; a result may bring them while the case is open."""
+        return {image.id: image.heatmap.as_json() for image in self.images if image.heatmap}
 
     def description(self) -> dict[str, Any]:
         """What the viewers start from, as JSON (`CaseDescription`)."""
@@ -189,8 +196,17 @@ def case_page(case: CaseRecord) -> CasePage:
     names = wording.image_names(case.images)
     # What lights up in an image that the model cannot judge means nothing.
     unlike = {uid for job in case.jobs if (verdict := verdict_of(job)) for uid in verdict.unlike}
+    frames = {
+        (job.id, image["image_id"]): image.get("map_frame", 0)
+        for job in case.jobs
+        if job.result
+        for image in job.result["images"]
+    }
     heatmaps = {
-        artefact.instance_id: reverse("artefact", args=[artefact.id])
+        artefact.instance_id: CaseHeatmap(
+            url=reverse("artefact", args=[artefact.id]),
+            frame=frames.get((artefact.job_id, artefact.instance.sop_instance_uid), 0),
+        )
         for artefact in case.artefacts
         if artefact.kind == "heatmap" and artefact.instance.sop_instance_uid not in unlike
     }
@@ -265,7 +281,7 @@ def _side(image: SortedImage, name: str) -> SideView:
     )
 
 
-def _image(image: SortedImage, name: str, heatmap: str | None) -> CaseImage:
+def _image(image: SortedImage, name: str, heatmap: CaseHeatmap | None) -> CaseImage:
     instance, facts = image.instance, image.facts
     return CaseImage(
         id=str(instance.pk),

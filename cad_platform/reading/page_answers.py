@@ -20,6 +20,13 @@ class CaseRegion(Answer):
     """(x, y); none where lengths mean nothing."""
 
 
+class CaseHeatmap(Answer):
+    """The newest result's heat map of an image, and the frame that it is of: it is shown on no other."""
+
+    url: str
+    frame: int
+
+
 class CaseImage(Answer):
     """One image for the viewer. Addresses name it by a random id, never a patient."""
 
@@ -55,8 +62,7 @@ class CaseImage(Answer):
     frame_time_ms: float | None
     """How long a frame of a clip is shown; none where the file does not say."""
     urls: ImageUrls
-    heatmap: str | None
-    """The address of the newest result's heat map."""
+    heatmap: CaseHeatmap | None
 
 
 class CaseFinding(Answer):

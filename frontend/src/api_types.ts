@@ -845,6 +845,11 @@ export interface components {
                 number
             ][] | null;
         };
+        /** @description The newest result's heat map of an image, and the frame that it is of: it is shown on no other. */
+        CaseHeatmap: {
+            url: string;
+            frame: number;
+        };
         /** @description One image for the viewer. Addresses name it by a random id, never a patient. */
         CaseImage: {
             id: string;
@@ -875,7 +880,7 @@ export interface components {
             regions: components["schemas"]["CaseRegion"][];
             frame_time_ms: number | null;
             urls: components["schemas"]["ImageUrls"];
-            heatmap: string | null;
+            heatmap: components["schemas"]["CaseHeatmap"] | null;
         };
         /** @description A part of an image with its own calibration (`imaging.description.Region`). */
         CaseRegion: {
@@ -1058,6 +1063,7 @@ export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
 export type CaseDescription = components['schemas']['CaseDescription'];
 export type CaseFinding = components['schemas']['CaseFinding'];
+export type CaseHeatmap = components['schemas']['CaseHeatmap'];
 export type CaseImage = components['schemas']['CaseImage'];
 export type CaseRegion = components['schemas']['CaseRegion'];
 export type CaseWords = components['schemas']['CaseWords'];

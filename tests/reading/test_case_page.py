@@ -174,7 +174,7 @@ def test_heat_maps_of_the_current_result_reach_the_viewer(reader: Actor, study: 
     done = analysed(study)
     artefact = Artefact.objects.create(job=done, instance=image, kind="heatmap", file=make.stored_file())
     (shown,) = page_of(reader, study).images
-    assert str(artefact.id) in (shown.heatmap or "")
+    assert str(artefact.id) in (shown.heatmap.url if shown.heatmap else "")
     Study.objects.filter(pk=study.pk).update(content_hash="e" * 64)
     (shown,) = page_of(reader, study).images
     assert shown.heatmap is None

@@ -1,7 +1,7 @@
 /** What the case page's parts tell each other, as events on the document: the panel (page/case_panel.ts), the
  * viewers (viewer/) and the report editor know nothing else of one another. */
 
-import type { CaseDescription, CaseFinding } from '../api_types';
+import type { CaseDescription, CaseFinding, CaseHeatmap } from '../api_types';
 import { embeddedJson } from './embedded';
 
 /** In stored pixels: x0, y0, x1, y1. */
@@ -48,8 +48,9 @@ export function onCaseEvent<Name extends keyof CaseEvents>(
 /** The case as the page was made with it; none on pages that show no case. */
 export const caseDescription = (): CaseDescription | null => embeddedJson<CaseDescription>('case-json');
 
-/** Image id → address of its heat map, as the newest result brought them. */
-export const caseHeatmaps = (): Record<string, string> => embeddedJson<Record<string, string>>('heatmaps-json') ?? {};
+/** Image id → its heat map, as the newest result brought them. */
+export const caseHeatmaps = (): Record<string, CaseHeatmap> =>
+  embeddedJson<Record<string, CaseHeatmap>>('heatmaps-json') ?? {};
 
 /** Image id → which of its frames the models read, in words, as the newest result brought them. */
 export const caseFramesRead = (): Record<string, string> =>

@@ -324,7 +324,7 @@ describe('views that hang together', () => {
 });
 
 describe('a heat map', () => {
-  const images = [caseImage('A', { heatmap: '/heat/old' }), caseImage('B')];
+  const images = [caseImage('A', { heatmap: { url: '/heat/old', frame: 0 } }), caseImage('B')];
   let answers: Map<string, (canvas: HTMLCanvasElement) => void>;
   let asked: [string, boolean][];
 
@@ -371,12 +371,29 @@ describe('a heat map', () => {
     await openWithHeat();
     document.body.insertAdjacentHTML(
       'beforeend',
-      '<script id="heatmaps-json" type="application/json">{"a": "/heat/new"}</script>',
+      '<script id="heatmaps-json" type="application/json">{"a": {"url": "/heat/new", "frame": 0}}</script>',
     );
     dispatchCaseEvent('cad:findings-updated', {});
     await answer('/heat/new');
     await answer('/heat/old');
     expect(shown()).toEqual(['/heat/new']);
+  });
+
+  test('of a clip lies over the frame that it is of, and over no other', async () => {
+    const clip = caseImage('A', { frames: 8, heatmap: { url: '/heat/old', frame: 5 } });
+    await openStage(caseOf('single', [clip]));
+    await chunksArrive();
+    const [pane] = livePanes() as [FakePane];
+    pane.draw();
+    press('o');
+    expect(asked).toEqual([]);
+    const showing = async (frame: number): Promise<string[]> => {
+      pane.showFrame(frame);
+      await answer('/heat/old');
+      return shown();
+    };
+    expect(await showing(5)).toEqual(['/heat/old']);
+    expect(await showing(6)).toEqual([]);
   });
 
   test('takes its colours from the image, not from a pane that does not know it yet', async () => {
