@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cad_platform.studies.models import Instance, Series
@@ -259,6 +259,11 @@ KINDS = st.fixed_dictionaries(
 )
 
 
+#: On a machine that is busy with all the other tests, nothing is said by how long it takes.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@PATIENT
 @given(st.lists(KINDS, min_size=1, max_size=12))
 def test_whatever_comes_every_image_has_its_place_and_something_hangs(kinds: list[dict[str, Any]]) -> None:
     images = [image(**dict(kind)) for kind in kinds]
@@ -275,6 +280,7 @@ def test_whatever_comes_every_image_has_its_place_and_something_hangs(kinds: lis
     assert kept == sorted(kept)
 
 
+@PATIENT
 @given(st.lists(KINDS, min_size=1, max_size=8), st.randoms())
 def test_what_is_read_does_not_depend_on_the_order_of_arrival(
     kinds: list[dict[str, Any]], random: Any
