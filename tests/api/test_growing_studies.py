@@ -175,6 +175,8 @@ class TestFiles:
         assert [claim and len(claim.instances) for claim in read] == [4, 1]
         assert len(hospital.get(modality="US").json()["results"]) == 1
         assert len(hospital.get(modality="MG").json()["results"]) == 1
+        page = browser(Role.RADIOLOGIST, hospital).get("/studies/2.25.1000/").content.decode()
+        assert "Mammography" in page and "Ultrasound" in page
 
     def test_the_mammogram_that_comes_after_the_ultrasound_gives_the_report_its_kind(
         self, hospital: Hospital
