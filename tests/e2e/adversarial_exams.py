@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 import pydicom
@@ -26,7 +27,9 @@ class Exam:
     """Files of one patient in a folder, and what the hospital system says of them."""
 
     def __init__(self, folder: Path, patient: str, modality: Literal["MG", "US"] = "MG") -> None:
-        self.folder, self.patient, self.modality = folder, patient, modality
+        self.folder, self.modality = folder, modality
+        # Another in each run: UIDs follow from the patient, and what is posted twice is a repetition.
+        self.patient = f"{patient}-{uuid4().hex[:6]}"
         self.files: list[Path] = []
         self.images: list[dict[str, Any]] = []
 
@@ -36,7 +39,7 @@ class Exam:
         said = {
             "modality": self.modality,
             "accession_number": self.patient,
-            "patient": {"id": self.patient, "name": "Phantom^Adversarial", "sex": "F"},
+            "patient": {"id": self.patient, "name": "Phantom^Synthetic", "sex": "F"},
         }
         return {**said, "images": self.images} if self.images else said
 

@@ -1,5 +1,5 @@
-"""Exams in which a viewer that guesses shows the wrong side, size or image, in a browser. With `CAD_SCREENSHOTS`, a
-folder, what is seen is kept there (`docs/images/adversarial/`)."""
+"""Exams in which a viewer that guesses shows the wrong side, size or image, in a browser. With
+`ADVERSARIAL_PICTURES`, a folder, what is seen is kept there (`docs/images/adversarial/`)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def labels(page: Page) -> list[str]:
 
 
 def notes(page: Page) -> list[str]:
-    return page.locator(".pane__notes").all_inner_texts()
+    return page.locator(".pane__label + .pane__notes").all_inner_texts()
 
 
 def pane_of(page: Page, name: str) -> Locator:
@@ -60,7 +60,7 @@ def pane_of(page: Page, name: str) -> Locator:
 
 def keep(page: Page, name: str) -> None:
     """Keep what is seen, in few colours so that it stays small."""
-    folder = os.environ.get("CAD_SCREENSHOTS")
+    folder = os.environ.get("ADVERSARIAL_PICTURES")
     if not folder:
         return
     page.wait_for_timeout(500)
@@ -189,7 +189,7 @@ def test_the_plain_views_of_an_implant_set_hang(open_exam: Opener) -> None:
 
 def test_a_mark_on_a_clip_is_on_its_frame(open_exam: Opener) -> None:
     page = open_exam(exams.clip, 1)
-    expect(page.locator(".cine__speed")).to_have_text("5.0 / s")
+    expect(page.locator(".cine__speed")).to_have_text("5 / s")
     marks = page.locator("[data-finding] .mark__line")
     page.locator(".finding__select").first.click()
     shown = page.locator(".cine output")
