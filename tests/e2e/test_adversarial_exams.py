@@ -65,10 +65,10 @@ def keep(page: Page, name: str) -> None:
         return
     page.wait_for_timeout(500)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    picture.thumbnail((1120, 700))
-    for colours in (128, 64, 32, 16):
+    for width in (1120, 900, 760, 620):
+        picture.thumbnail((width, width))
         packed = io.BytesIO()
-        picture.quantize(colours, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
+        picture.quantize(64, dither=Image.Dither.NONE).save(packed, "png", optimize=True)
         if packed.tell() <= _LARGEST_PICTURE:
             break
     Path(folder).mkdir(parents=True, exist_ok=True)

@@ -20,7 +20,7 @@ interface Hanging {
 /** The views of a place, the one that it is named for first; others stand in for it where it is missing. */
 const ROWS: readonly (readonly [string, ...string[]])[] = [
   ['CC', 'XCC', 'XCCL', 'XCCM', 'FB'],
-  ['MLO', 'ML', 'LM', 'LMO', 'SIO'],
+  ['MLO', 'ML', 'LM', 'LMO', 'SIO', 'ISO'],
 ];
 
 export const isKeptAside = (image: CaseImage): boolean => image.roles.includes('kept_aside');

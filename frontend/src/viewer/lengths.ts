@@ -4,6 +4,8 @@ import { measure } from './calibration';
 import { type Affine, type Point, formatLength, imageToScreen } from './geometry';
 import { svgElement, textWidth } from './svg';
 
+const TEXT_HEIGHT = 16;
+
 type Line = [Point, Point];
 
 /** Drawn in a group of the overlay; kept in stored pixels. */
@@ -33,16 +35,28 @@ export class Lengths {
 
   /** Draw them anew on a pane of this size. */
   draw(transform: Affine, size: readonly [number, number]): void {
-    this.element.replaceChildren(...this.lines.flatMap((line) => this.drawLine(line, transform, size)));
+    const taken: Point[] = [];
+    this.element.replaceChildren(...this.lines.flatMap((line) => this.drawLine(line, transform, size, taken)));
   }
 
-  private drawLine([from, to]: Line, transform: Affine, [width, height]: readonly [number, number]): SVGElement[] {
+  /** `taken` are the places of the words that are drawn already. */
+  private drawLine(
+    [from, to]: Line,
+    transform: Affine,
+    [width, height]: readonly [number, number],
+    taken: Point[],
+  ): SVGElement[] {
     const [x0, y0] = imageToScreen(transform, from);
     const [x1, y1] = imageToScreen(transform, to);
     const words = this.wordsFor(from, to);
     // Beside the right end; inside the pane wherever the line ends.
     const x = Math.max(0, Math.min(Math.max(x0, x1) + 8, width - textWidth(words) * 1.1 - 4));
-    const y = Math.max(14, Math.min((x1 > x0 ? y1 : y0) + 4, height - 4));
+    const isEnd = x1 > x0 || (x1 === x0 && y1 > y0);
+    let y = Math.max(TEXT_HEIGHT, Math.min((isEnd ? y1 : y0) + 4, height - 4));
+    const isTaken = (): boolean =>
+      taken.some((other) => Math.abs(other[0] - x) < textWidth(words) && Math.abs(other[1] - y) < TEXT_HEIGHT);
+    while (isTaken() && y + TEXT_HEIGHT < height) y += TEXT_HEIGHT;
+    taken.push([x, y]);
     const text = svgElement('text', { class: 'length__text', x, y });
     text.textContent = words;
     return [

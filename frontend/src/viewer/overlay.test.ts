@@ -148,6 +148,19 @@ describe('a length', () => {
     expect(words()).toEqual(['30 px']);
   });
 
+  test('does not lay its words over those of another', () => {
+    const svg = open(plain);
+    overlay.setMode('length');
+    drag(svg, svg, [20, 40], [100, 40]);
+    drag(svg, svg, [100, 100], [100, 40]);
+    drag(svg, svg, [40, 60], [100, 44]);
+    const heights = [...overlay.element.querySelectorAll('.length__text')].map((text) =>
+      Number(text.getAttribute('y')),
+    );
+    const apart = heights.flatMap((one, index) => heights.slice(index + 1).map((other) => Math.abs(one - other)));
+    expect(Math.min(...apart)).toBeGreaterThanOrEqual(16);
+  });
+
   test('stays inside the pane with its words', () => {
     measure({}, [10, 20], [399, 299]);
     const text = overlay.element.querySelector('.length__text');
