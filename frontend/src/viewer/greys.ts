@@ -4,7 +4,7 @@ import type { ImageMetadata, OfferedWindowAnswer, TableAnswer } from '../api_typ
 import type { StoredValues } from './pixels';
 
 /** An 8-bit grey for each stored value from `first`; values outside take the nearest. */
-export interface Greys {
+interface Greys {
   readonly first: number;
   readonly table: Uint8Array;
 }
