@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 from collections.abc import Iterator
@@ -99,6 +100,16 @@ def dicom(values: np.ndarray, photometric: str = "MONOCHROME1") -> bytes:
     return into.getvalue()
 
 
+def dicom_clip(frames: np.ndarray) -> bytes:
+    """Frames of 12 bits without a window."""
+    header = pydicom.dcmread(io.BytesIO(dicom(frames[0], "MONOCHROME2")))
+    del header.WindowCenter, header.WindowWidth
+    header.NumberOfFrames, header.PixelData = len(frames), frames.astype("<u2").tobytes()
+    into = io.BytesIO()
+    header.save_as(into)
+    return into.getvalue()
+
+
 @pytest.fixture
 def film(clinic: Site, tmp_path: Path) -> Instance:
     """A 12-bit film, MONOCHROME1, 40 × 30."""
@@ -179,6 +190,46 @@ def test_a_films_pixels_are_its_stored_values(browser: Client, film: Instance) -
     assert response["Content-Type"] == "application/octet-stream"
     values = np.frombuffer(body(response), "<u2").reshape(30, 40)
     assert np.array_equal(values, GRADIENT)
+
+
+def drawn(browser: Client, image: Instance, frame: int) -> np.ndarray:
+    """A frame as a viewer draws it: its pixels by its table."""
+    facts = browser.get(address("image-metadata", image), {"frame": frame}).json()
+    values = np.frombuffer(body(browser.get(address("image-pixels", image), {"frame": frame})), "<u2")
+    table = np.frombuffer(base64.b64decode(facts["display"]["table"]), np.uint8)
+    index = np.clip(values.astype(int) - facts["display"]["first"], 0, len(table) - 1)
+    return table[index].reshape(facts["rows"], facts["columns"])
+
+
+def rendering(browser: Client, image: Instance, frame: int) -> np.ndarray:
+    with Image.open(
+        io.BytesIO(body(browser.get(address("image-rendered", image), {"frame": frame})))
+    ) as png_file:
+        return np.asarray(png_file)
+
+
+def test_the_table_of_a_film_gives_what_is_rendered(browser: Client, film: Instance) -> None:
+    assert np.array_equal(drawn(browser, film, 0), rendering(browser, film, 0))
+
+
+def test_every_frame_has_its_table_window_and_extremes(browser: Client, clinic: Site, tmp_path: Path) -> None:
+    frames = np.stack([GRADIENT, GRADIENT // 4])
+    clip = stored(
+        clinic, dicom_clip(frames), "application/dicom", tmp_path, kind="dicom", rows=30, columns=40, frames=2
+    )
+    for frame, values in enumerate(frames):
+        facts = browser.get(address("image-metadata", clip), {"frame": frame}).json()
+        assert (facts["min"], facts["max"]) == (values.min(), values.max())
+        assert not facts["frames_alike"] and facts["window_function"] == "LINEAR"
+        assert np.array_equal(drawn(browser, clip, frame), rendering(browser, clip, frame))
+        assert rendering(browser, clip, frame).max() == 255
+    assert browser.get(address("image-metadata", clip), {"frame": 2}).status_code == 404
+
+
+def test_colour_has_no_table(browser: Client, photograph: Instance, slide: Instance) -> None:
+    for image in (photograph, slide):
+        facts = browser.get(address("image-metadata", image)).json()
+        assert (facts["display"], facts["window"], facts["windows"]) == (None, None, [])
 
 
 def test_colour_comes_as_interleaved_rgb(browser: Client, photograph: Instance) -> None:
