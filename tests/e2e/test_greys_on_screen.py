@@ -113,12 +113,13 @@ def screen(page: Page) -> NDArray[np.int64]:
     view = page.locator(".pane__view").first
     with Image.open(io.BytesIO(view.screenshot(animations="disabled"))) as shot:
         pixels = np.asarray(shot.convert("RGB")).astype(int)
-    assert np.ptp(pixels, axis=2).max() == 0, "grey is grey"
     height, width = pixels.shape[:2]
     scale = min(width / (ACROSS * PATCH), height / (DOWN * PATCH))
     x = width / 2 + (np.arange(ACROSS) + 0.5 - ACROSS / 2) * PATCH * scale
     y = height / 2 + (np.arange(DOWN) + 0.5 - DOWN / 2) * PATCH * scale
-    return np.asarray(pixels[np.ix_(y.astype(int), x.astype(int))][..., 0])
+    middles = pixels[np.ix_(y.astype(int), x.astype(int))]
+    assert np.ptp(middles, axis=2).max() == 0, "grey is grey"
+    return np.asarray(middles[..., 0])
 
 
 def rendered(hospital: HospitalSystem, urls: dict[str, str], frame: int) -> NDArray[np.int64]:
