@@ -92,15 +92,31 @@ function windowed(value: number, { center, width, function: by }: Chosen & { kin
 }
 
 /** Write the picture of stored values into `picture`, one grey each. */
-export function drawGreys(stored: StoredValues, { first, table }: Greys, picture: Uint8Array): void {
+export function drawGreys(stored: StoredValues, { first: lowest, table }: Greys, picture: Uint8Array): void {
   const size = stored.BYTES_PER_ELEMENT === 1 ? 0x100 : 0x10000;
   const isSigned = stored instanceof Int16Array;
   // By bit pattern, so that the loop over millions of pixels needs no bounds.
   const greys = new Uint8Array(size);
   for (let pattern = 0; pattern < size; pattern += 1) {
     const value = isSigned && pattern >= 0x8000 ? pattern - 0x10000 : pattern;
-    greys[pattern] = table[Math.min(Math.max(value - first, 0), table.length - 1)] ?? 0;
+    greys[pattern] = table[Math.min(Math.max(value - lowest, 0), table.length - 1)] ?? 0;
   }
   const patterns = isSigned ? new Uint16Array(stored.buffer, stored.byteOffset, stored.length) : stored;
-  for (let index = 0; index < patterns.length; index += 1) picture[index] = greys[patterns[index] as number] as number;
+  // Four pixels at a time where their bytes lie so: twice as fast, which shows when a window is dragged.
+  const whole = isAligned(stored, picture) ? stored.length >> 2 : 0;
+  const words = new Uint32Array(stored.buffer, whole ? stored.byteOffset : 0, whole * 2);
+  const fours = new Uint32Array(picture.buffer, whole ? picture.byteOffset : 0, whole);
+  const grey = (pattern: number): number => greys[pattern] as number;
+  for (let index = 0; index < whole; index += 1) {
+    const first = words[2 * index] as number;
+    const second = words[2 * index + 1] as number;
+    fours[index] =
+      grey(first & 0xffff) | (grey(first >>> 16) << 8) | (grey(second & 0xffff) << 16) | (grey(second >>> 16) << 24);
+  }
+  for (let index = 4 * whole; index < patterns.length; index += 1) picture[index] = grey(patterns[index] as number);
 }
+
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+const isAligned = (stored: StoredValues, picture: Uint8Array): boolean =>
+  isLittleEndian && stored.BYTES_PER_ELEMENT === 2 && stored.byteOffset % 4 === 0 && picture.byteOffset % 4 === 0;
