@@ -312,7 +312,11 @@ class DifferenceAnswer(Answer):
     field: str
     header: str = Field(description="As sent; bytes that cannot be read are escaped")
     used: str
-    note: str = Field("", description="Why, in a sentence, where the study part is not the reason")
+    note: str = Field(
+        "",
+        exclude_if=lambda note: not note,
+        description="Why, in a sentence, where the study part is not the reason",
+    )
 
 
 class StudySummary(Answer):

@@ -349,7 +349,7 @@ class _Merge:
                 silent.append(place)
             elif kept_aside.is_read_here(code):
                 told[place] = code
-                if not certain and stated and stated != code:
+                if stated and stated != code:
                     self._note_difference(self.posted[place], "modality", stated, code)
         # What says nothing of itself is of the kind that the others are.
         first = modalities.in_order(set(told.values()))[:1]

@@ -258,7 +258,7 @@ def test_a_study_is_routed_to_the_defaults_of_its_modality() -> None:
     other = factories.model_version("axilla", "US", "1.0.0")
     factories.model_version("mammography", "MG")
     study = factories.study(factories.site(), "US")
-    assert route(study) == [other, breast] == list(routed_versions("US"))
+    assert route(study) == [other, breast] == list(routed_versions(["US"]))
 
 
 def test_whether_a_jobs_version_is_routed_can_be_asked_of_the_database() -> None:
