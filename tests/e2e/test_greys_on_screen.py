@@ -154,7 +154,7 @@ for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
 """
 
 
-@pytest.mark.parametrize("drawing", ["webgl", "cpu"])
+@pytest.mark.parametrize("drawing", ["webgl", pytest.param("cpu", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", exams())
 def test_the_canvas_is_what_the_api_renders(
     name: str, drawing: str, live_platform: LivePlatform, page: Page, tmp_path: Path
