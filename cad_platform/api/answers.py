@@ -325,7 +325,9 @@ class StudySummary(Answer):
     study_instance_uid: str
     url: str
     state: StudyState
-    modality: ModalityCode = Field(description="The one that its report is of")
+    modality: ModalityCode | Literal[""] = Field(
+        description="The one that its report is of; empty while no image has come"
+    )
     modalities: list[ModalityCode] = Field(description="Of all of its images")
     version: int = Field(description="One more with every image, correction or return after it was complete")
     accession_number: str

@@ -174,7 +174,7 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
         "url": study_url(request, study),
         "state": _state(study, done=done),
         "modality": study.modality,
-        "modalities": study.modalities or [study.modality],
+        "modalities": study.modalities or ([study.modality] if study.has_images else []),
         "version": study.version,
         "accession_number": study.accession_number,
         "procedure": study.procedure,

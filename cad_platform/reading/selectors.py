@@ -186,7 +186,10 @@ def narrowed(studies: QuerySet[Study], state: str, modality: str = "", priority:
 def listed(actor: Actor, filters: WorklistFilters) -> QuerySet[Any]:
     """The studies of the actor's site that meet the filters, annotated with their state, in no order."""
     require(actor, "study.list")
-    studies = narrowed(studies_for(actor), filters.state, filters.modality, filters.priority)
+    # Of a study that begins with a report there is nothing to read before its images come.
+    studies = narrowed(
+        studies_for(actor).exclude(modality=""), filters.state, filters.modality, filters.priority
+    )
     for word in filters.search.split()[:6]:
         if not search_words(word):
             continue  # a comma with spaces about it
@@ -256,6 +259,8 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     require(actor, "study.view")
     study = study_by_uid(actor, uid)
     require(actor, "study.view", study)
+    if not study.has_images:
+        raise NotFound(str(_("No image of this study has come yet.")))
     jobs = current_jobs(study)
     counts = [job.pk for job in jobs]
     # Their results stay where they are: the history names them by version and score alone.
@@ -266,7 +271,9 @@ def case(actor: Actor, uid: str) -> CaseRecord:
     )
     standing = standing_of(study)
     others = (
-        with_reading_state(studies_for(actor).filter(patient=study.patient_id)).exclude(pk=study.pk)
+        with_reading_state(studies_for(actor).filter(patient=study.patient_id))
+        .exclude(pk=study.pk)
+        .exclude(modality="")
         if study.patient_id
         else Study.objects.none()
     )

@@ -16,7 +16,7 @@ from cad_platform.studies.corrections import HOW_TO
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.receiving import ReceivedStudy, outcome_of_refusal
 
-NO_IMAGE_YET = "There is no image of this study here yet. Send it with its images or after them."
+NO_IMAGE_YET = "There is no image of this study here yet, and the file does not begin one."
 
 
 def outcomes(received: ReceivedStudy, verdicts: Sequence[Verdict]) -> tuple[FileOutcome, ...]:

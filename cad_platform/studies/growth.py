@@ -35,18 +35,17 @@ def create(
     assert actor.site_id is not None
     study = taking_over or Study(site_id=actor.site_id, study_instance_uid=received.study_instance_uid)
     study.patient = patient
-    study.accession_number = received.accession_number
-    study.modality, study.modalities = received.modalities[0], received.modalities
-    study.procedure = received.procedure
-    study.priority = received.priority
-    study.study_date = received.study_date
+    study.modality, study.modalities = next(iter(received.modalities), ""), received.modalities
+    _describe(study, received)
     study.state = Study.State.RECEIVING
     study.header_differences = []
     note_differences(study, received, {image.file.name for image in received.images})
     study.received_at = timezone.now()
     study.received_from = actor.token
     study.content_hash = _content([each.sha256 for each in new if _is_read(each)], 0)
-    if received.post.complete:
+    if not study.has_images:
+        study.quiet_at = None  # however long: a study without an image is never complete
+    elif received.post.complete:
         _mark_complete(study)
     else:
         study.quiet_at = _quiet_at()
@@ -71,6 +70,9 @@ def add(actor: Actor, study: Study, received: ReceivedStudy, new: Sequence[Verdi
     said of it before is history."""
     _add_rows(actor, study, new)
     images = [each for each in new if _is_read(each)]
+    if images and not study.has_images:
+        # What a report said of the study before its images came was no word on them.
+        _describe(study, received)
     note_differences(study, received, {each.name for each in images})
     if images:
         take_modalities(study)
@@ -144,6 +146,14 @@ def note_differences(study: Study, received: ReceivedStudy, files: Collection[st
     again = {(each["file"], each["field"]) for each in noted}
     kept = [each for each in study.header_differences if (each["file"], each["field"]) not in again]
     study.header_differences = identity.without_repeats(kept + noted)
+
+
+def _describe(study: Study, received: ReceivedStudy) -> None:
+    """What the post says of the study as a whole."""
+    study.accession_number = received.accession_number
+    study.procedure = received.procedure
+    study.priority = received.priority
+    study.study_date = received.study_date
 
 
 def _is_read(verdict: Verdict) -> bool:

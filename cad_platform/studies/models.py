@@ -119,6 +119,11 @@ class Study(models.Model):
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
 
+    @property
+    def has_images(self) -> bool:
+        """False as long as only a report or another object of it has come: nobody can read it yet."""
+        return bool(self.modality)
+
 
 class Series(models.Model):
     database_rights = DatabaseRights.UPDATABLE

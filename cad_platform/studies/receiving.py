@@ -84,6 +84,12 @@ class ReceivedStudy:
     """Where no file is of the modality that the post says: wrong, unless it adds to a study that has such images."""
 
     @property
+    def begins_with_objects(self) -> bool:
+        """Whether it may be the beginning of a study whose images are still to come: objects that are no images, and
+        name the study themselves. Images of another modality begin nothing."""
+        return self.uid_given and any(each.reason == "no_image" for each in self.objects)
+
+    @property
     def modalities(self) -> list[str]:
         """Of its images, in the order of lists."""
         return modalities.in_order({image.modality for image in self.images})

@@ -169,9 +169,10 @@ def _carry_out(
         study is not None and received.post.modality in (study.modalities or [study.modality])
     ):
         return answering.not_as_posted(received)
-    if new and not is_known and not new_images and not clashing:
+    waits = not is_known and not new_images and not clashing and received.begins_with_objects
+    if new and not is_known and not new_images and not clashing and not waits:
         return answering.no_image_yet(received, verdicts)
-    if not is_known and not new_images:
+    if not is_known and not new_images and not waits:
         for verdict in new:
             verdict.status, verdict.reason = "refused", answering.NO_IMAGE_YET
         new = []
@@ -182,7 +183,7 @@ def _carry_out(
         return answering.nothing_stored(received, verdicts)
     changes = (
         corrections.changes(received, study, [verdict for verdict in there if verdict.image is not None])
-        if study is not None and is_known
+        if study is not None and is_known and study.has_images
         else []
     )
     takes_changes = received.post.correction is not None or was_withdrawn
@@ -209,7 +210,12 @@ def _carry_out(
             growth.add(actor, study, received, new)
         if not new:
             record(actor, "study.receive_again", object_type="study", object_id=study.pk)
-        if study.state == Study.State.RECEIVING and study.completed_at is None and received.post.complete:
+        if (
+            study.state == Study.State.RECEIVING
+            and study.completed_at is None
+            and received.post.complete
+            and study.has_images
+        ):
             growth.complete(study)
     if clashing:
         quarantine.keep(actor, received, clashing, study)
@@ -266,7 +272,7 @@ def complete(actor: Actor, study: Study) -> Study:
         raise NotFound(_("There is no such study at your site."))
     if locked.withdrawn_at is not None:
         raise Conflict(_("The study is withdrawn."))
-    if locked.state == Study.State.QUARANTINED:
+    if locked.state == Study.State.QUARANTINED or not locked.has_images:
         raise Conflict(_("No image of the study was accepted yet."))
     if locked.state == Study.State.RECEIVING:
         growth.complete(locked)

@@ -700,11 +700,8 @@ export interface components {
             url: string;
             /** @enum {string} */
             state: "receiving" | "complete" | "analysed" | "quarantined";
-            /**
-             * @description The one that its report is of
-             * @enum {string}
-             */
-            modality: "MG" | "US" | "SM";
+            /** @description The one that its report is of; empty while no image has come */
+            modality: ("MG" | "US" | "SM") | "";
             /** @description Of all of its images */
             modalities: ("MG" | "US" | "SM")[];
             /** @description One more with every image, correction or return after it was complete */
@@ -740,11 +737,8 @@ export interface components {
             url: string;
             /** @enum {string} */
             state: "receiving" | "complete" | "analysed" | "quarantined";
-            /**
-             * @description The one that its report is of
-             * @enum {string}
-             */
-            modality: "MG" | "US" | "SM";
+            /** @description The one that its report is of; empty while no image has come */
+            modality: ("MG" | "US" | "SM") | "";
             /** @description Of all of its images */
             modalities: ("MG" | "US" | "SM")[];
             /** @description One more with every image, correction or return after it was complete */

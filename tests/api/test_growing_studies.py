@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
@@ -142,16 +143,35 @@ class TestFiles:
         assert (again.status_code, statuses(again)) == (200, ["duplicate"])
         assert KeptAside.objects.count() == 1
 
-    @pytest.mark.parametrize(
-        ("data", "status"),
-        [(no_image(CAD_SR, "SR"), 415), (dicom(SOPClassUID=CT, Modality="CT"), 422)],
-    )
-    def test_a_study_is_not_begun_by_what_is_no_image(
-        self, hospital: Hospital, data: bytes, status: int
-    ) -> None:
-        answer = hospital.post(None, {"a": data})
-        assert (answer.status_code, statuses(answer)) == (status, ["refused"])
+    def test_a_study_is_not_begun_by_another_modalitys_image(self, hospital: Hospital) -> None:
+        answer = hospital.post(None, {"a": dicom(SOPClassUID=CT, Modality="CT")})
+        assert (answer.status_code, statuses(answer)) == (422, ["refused"])
         assert not Study.objects.exists()
+
+    def test_a_report_that_comes_first_waits_for_its_images(self, hospital: Hospital) -> None:
+        report = no_image(CAD_SR, "SR")
+        answer = hospital.post(None, {"sr": report})
+        assert (answer.status_code, statuses(answer)) == (201, ["kept_aside"])
+        url = answer.json()["url"]
+        waiting = hospital.client.get(url).json()
+        assert (waiting["state"], waiting["modality"], waiting["images"]) == ("receiving", "", [])
+        assert len(waiting["kept_aside"]) == 1
+        assert hospital.get().json()["results"][0]["state"] == "receiving"
+        assert hospital.client.post(f"{url}/complete", {}, content_type="application/json").status_code == 409
+        again = hospital.post(None, {"sr": report})
+        assert (again.status_code, statuses(again)) == (200, ["duplicate"])
+        uid = answer.json()["study_instance_uid"]
+        reader = Client()
+        reader.force_login(factories.user(Role.RADIOLOGIST, hospital.site))
+        assert reader.get(reverse("case", args=[uid])).status_code == 404
+        assert uid not in reader.get(reverse("worklist")).content.decode()
+
+        answer = hospital.post(None, views())
+        assert answer.status_code == 201 and answer.json()["study_instance_uid"] == uid
+        whole = hospital.client.get(url).json()
+        assert (whole["state"], whole["modality"], len(whole["images"])) == ("complete", "MG", len(views()))
+        assert len(whole["kept_aside"]) == 1
+        assert reader.get(reverse("case", args=[uid])).status_code == 200
 
     def test_a_report_that_was_cut_off_is_damaged(self, hospital: Hospital) -> None:
         cut = no_image(CAD_SR, "SR")[:-7]
