@@ -50,7 +50,7 @@ KEPT = REPOSITORY / ".local-test"
 #: Tests that only compute.
 _LABORATORY = ("tests/inference", "tests/imaging")
 #: Tests that need a database, but not the one running platform that others share; what balances the two lanes.
-_INTERFACES = ("tests/accounts", "tests/analysis", "tests/api", "tests/field")
+_INTERFACES = ("tests/api", "tests/field")
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,7 @@ def test_a_side_that_post_and_header_dispute_is_a_stop_on_the_image(open_exam: O
     expect(page.get_by_role("tab", selected=True)).to_have_text("Study")
 
 
+@pytest.mark.long
 def test_a_white_film_border_turns_no_image(open_exam: Opener) -> None:
     page = open_exam(exams.white_border, 4)
     assert labels(page) == FOUR_VIEWS
@@ -119,6 +120,7 @@ def test_a_white_film_border_turns_no_image(open_exam: Opener) -> None:
     keep(page, "white-border")
 
 
+@pytest.mark.long
 def test_an_image_stored_mirrored_hangs_right_and_says_so_in_every_layout(open_exam: Opener) -> None:
     page = open_exam(exams.stored_mirrored, 4)
     assert labels(page) == FOUR_VIEWS
@@ -149,6 +151,7 @@ def test_all_of_six_images_are_reached_from_four_views(open_exam: Opener) -> Non
     assert labels(page) == ["R CC", "L CC", "R MLO", "L ML"]
 
 
+@pytest.mark.long
 def test_raw_images_are_kept_aside_and_can_be_looked_at(open_exam: Opener) -> None:
     page = open_exam(exams.raw_beside_processed, 4)
     assert labels(page) == FOUR_VIEWS
@@ -169,6 +172,7 @@ def test_a_view_without_spacing_is_seen_and_has_no_millimetres(open_exam: Opener
     assert "px" in draw_length(page, pane_of(page, "L CC"), (0.2, 0.5), (0.5, 0.5))
 
 
+@pytest.mark.long
 def test_mixed_pixel_sizes_hang_at_one_scale(open_exam: Opener) -> None:
     page = open_exam(exams.mixed_pixel_sizes, 4)
     widths = scale_bars(page)
@@ -176,6 +180,7 @@ def test_mixed_pixel_sizes_hang_at_one_scale(open_exam: Opener) -> None:
     keep(page, "mixed-pixel-sizes")
 
 
+@pytest.mark.long
 def test_the_plain_views_of_an_implant_set_hang(open_exam: Opener) -> None:
     page = open_exam(exams.implants, 4)
     assert labels(page) == FOUR_VIEWS
@@ -206,6 +211,7 @@ def test_a_mark_on_a_clip_is_on_its_frame(open_exam: Opener) -> None:
     expect(marks).to_have_count(0)
 
 
+@pytest.mark.long
 def test_a_tomosynthesis_is_gone_through_by_the_wheel(open_exam: Opener) -> None:
     page = open_exam(exams.tomosynthesis, 1)
     expect(page.locator(".cine output")).to_have_text("1 / 9")
@@ -231,6 +237,7 @@ def test_lengths_go_by_the_region_that_they_lie_in(open_exam: Opener) -> None:
     assert across.endswith("px (not calibrated here)")
 
 
+@pytest.mark.long
 def test_pixels_that_are_not_square_are_drawn_and_measured_in_their_shape(open_exam: Opener) -> None:
     page = open_exam(exams.unequal_pixels, 1)
     pane = page.locator(".pane")

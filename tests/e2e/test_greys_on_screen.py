@@ -154,8 +154,14 @@ for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
 """
 
 
+#: The others are looked at by `bin/test --long`.
+ALWAYS = ("sigmoid", "voi table", "modality table")
+
+
 @pytest.mark.parametrize("drawing", ["webgl", pytest.param("cpu", marks=pytest.mark.long)])
-@pytest.mark.parametrize("name", exams())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in ALWAYS else pytest.mark.long) for name in exams()]
+)
 def test_the_canvas_is_what_the_api_renders(
     name: str, drawing: str, live_platform: LivePlatform, page: Page, tmp_path: Path
 ) -> None:

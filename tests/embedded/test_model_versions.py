@@ -105,6 +105,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         child.stop()
 
 
+@pytest.mark.long
 def test_versions_side_by_side_come_and_go_while_the_server_runs(
     served: Served, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

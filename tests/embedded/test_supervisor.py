@@ -101,6 +101,7 @@ def test_a_port_in_use_is_said_in_one_sentence(live_platform: LivePlatform, tmp_
     assert f"Port {port} is in use" in refused.stderr and refused.stderr.count("\n") == 1
 
 
+@pytest.mark.long
 def test_two_copies_run_side_by_side_and_each_ends_whole(
     live_platform: LivePlatform, second_platform: tuple[subprocess.Popen[bytes], Path]
 ) -> None:

@@ -234,6 +234,7 @@ def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Pat
             forward(np.zeros((1, 1, 128, 128), np.uint8))
 
 
+@pytest.mark.long
 def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = MammogramNetwork(LesionNetwork(EfficientNetLite0(), 2), FilmReader(EfficientNetLite0())).eval()

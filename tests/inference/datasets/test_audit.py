@@ -258,5 +258,6 @@ def test_on_busi_every_group_of_the_split_file_is_found_and_the_contradictions_a
     assert not any(f["code"] == "duplicates_across_splits" for f in one["findings"])
 
 
+@pytest.mark.long
 def test_films_of_different_women_are_never_taken_for_one_picture(shared_data: Path) -> None:
     assert not any(finding["agreement"] is not None for finding in audited(shared_data / "mini_mias"))

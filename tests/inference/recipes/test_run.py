@@ -192,6 +192,7 @@ def test_a_run_folder_of_another_recipe_seed_or_data_is_refused(tmp_path: Path, 
         made(tmp_path, CLASSIC, busi_tree(tmp_path / "other", groups=24))
 
 
+@pytest.mark.long
 def test_two_processes_train_the_same_network_as_one(tmp_path: Path, tree: Path) -> None:
     content = {**NEURAL, "train": {**NEURAL["train"], "patience": 3, "augment": []}}
     made(tmp_path, content, tree, "one")

@@ -192,7 +192,15 @@ def test_what_is_not_known_is_named(node: Node, sentence: str, tmp_path: Path) -
 
 # --- the networks of the store -------------------------------------------------------------------------------
 
-MODELS = pytest.mark.parametrize("manifest", manifests(), ids=lambda entry: f"{entry.name} {entry.version}")
+#: The largest network takes half a minute each time.
+MODELS = pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(entry, marks=[pytest.mark.long] if entry.name == "mammography" else [])
+        for entry in manifests()
+    ],
+    ids=lambda entry: f"{entry.name} {entry.version}",
+)
 
 
 @MODELS
