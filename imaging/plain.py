@@ -15,12 +15,9 @@ from imaging.errors import DamagedFile, NoSuchFrame, NotAnImage, TooLarge, Unsup
 from imaging.formats import MEDIA_TYPES, Format
 from imaging.limits import MAX_FRAME_BYTES, MAX_FRAMES, check_frame
 from imaging.pixels import Pixels, grey_pixels, plain_grayscale
+from imaging.resolution import dots_per_inch, tiff_resolution
 
 _PILLOW_NAMES: dict[Format, str] = {"png": "PNG", "jpeg": "JPEG", "pnm": "PPM"}
-
-FINEST_DEFAULT_UM = 25.0
-"""Scanners, screens and printers write 72 to 600 dots per inch whatever they saw. A resolution is believed
-only where it is finer than that, as a microscope's camera would say."""
 
 
 def describe(path: Path, found: Format, *, prove: bool) -> Description:
@@ -76,10 +73,7 @@ def _open_pillow(path: Path, found: Format) -> Any:
 def _pillow_facts(path: Path, found: Format) -> tuple[dict[str, Any], Spacing | None]:
     with _open_pillow(path, found) as image:
         gray, bits = _gray_and_bits(image)
-        dpi = image.info.get("dpi")
-        spacing = None
-        if isinstance(dpi, tuple) and len(dpi) == 2 and all(value and value > 0 for value in dpi):
-            spacing = plausible_spacing(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
+        spacing = dots_per_inch(image.info.get("dpi"))
         facts = {
             "rows": image.height,
             "columns": image.width,
@@ -124,10 +118,7 @@ def _read_pillow(path: Path, found: Format, frame: int) -> Pixels:
             raise
         except Exception as error:
             raise DamagedFile(f"The {found.upper()} file is cut off or damaged.") from error
-        dpi = image.info.get("dpi")
-        spacing = None
-        if isinstance(dpi, tuple) and len(dpi) == 2 and all(value and value > 0 for value in dpi):
-            spacing = plausible_spacing(25_400 / float(dpi[0]), 25_400 / float(dpi[1]))
+        spacing = dots_per_inch(image.info.get("dpi"))
     if gray:
         said = plain_grayscale(values, bits, inverted=False)
         return grey_pixels(values, bits, said, spacing=spacing)
@@ -181,7 +172,7 @@ def _tiff_facts(path: Path) -> tuple[dict[str, Any], Spacing | None]:
             "photometric": _tiff_photometric(page),
             "encoded_photometric": str(getattr(page.photometric, "name", page.photometric)),
         }
-        return facts, _tiff_spacing(page)
+        return facts, tiff_resolution(page)
 
 
 def _check_page(page: Any) -> None:
@@ -229,7 +220,7 @@ def _read_tiff(path: Path, frame: int) -> Pixels:
             raise DamagedFile("The TIFF file is cut off or damaged.") from error
         if any(not count for count in page.databytecounts):
             raise DamagedFile("The TIFF file is damaged: parts of the picture are missing.")
-        values, spacing = _to_picture(page, values), _tiff_spacing(page)
+        values, spacing = _to_picture(page, values), tiff_resolution(page)
         if _is_gray(page):
             bits = min(16, int(page.bitspersample))
             said = plain_grayscale(
@@ -294,21 +285,3 @@ def _from_palette(page: Any, values: NDArray[Any]) -> NDArray[np.uint8]:
     palette = np.asarray(palette)
     index = np.clip(values, 0, palette.shape[1] - 1)
     return (palette[:, index] >> 8).astype(np.uint8).transpose(1, 2, 0)
-
-
-def _tiff_spacing(page: Any) -> Spacing | None:
-    unit = {2: 25_400.0, 3: 10_000.0}.get(int(getattr(page, "resolutionunit", 1) or 1))
-    found = []
-    for name in ("XResolution", "YResolution"):
-        tag = page.tags.get(name)
-        if unit is None or tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2:
-            return None
-        if not tag.value[0] or not tag.value[1]:
-            return None
-        found.append(unit * tag.value[1] / tag.value[0])
-    return plausible_spacing(found[0], found[1])
-
-
-def plausible_spacing(x: float, y: float) -> Spacing | None:
-    """The spacing in µm if no screen's or scanner's default could be meant."""
-    return (x, y) if 0.02 <= x < FINEST_DEFAULT_UM and 0.02 <= y < FINEST_DEFAULT_UM else None

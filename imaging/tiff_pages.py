@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from imaging.description import SlideLevel, Spacing
 from imaging.errors import DamagedFile, TooLarge, UnsupportedEncoding
 from imaging.limits import MAX_SLIDE_SIDE, MAX_TILE_SIDE
+from imaging.resolution import plausible_spacing, tiff_resolution
 
 _CACHED_TILES = 96
 _MOST_PAGES = 4_096
@@ -225,7 +226,7 @@ def _levels(tiff: Any) -> tuple[list[list[Any]], tuple[float, ...], Spacing | No
         return _ome_levels(tiff)
     first = tiff.pages[0]
     levels = sorted([first, *_sub_pages(first)], key=lambda page: -int(page.imagewidth))
-    return [[page] for page in levels], (0.0,), resolution_um(first), "tiff"
+    return [[page] for page in levels], (0.0,), tiff_resolution(first), "tiff"
 
 
 def _ome_levels(tiff: Any) -> tuple[list[list[Any]], tuple[float, ...], Spacing | None, str]:
@@ -254,9 +255,11 @@ def _ome_levels(tiff: Any) -> tuple[list[list[Any]], tuple[float, ...], Spacing 
         raise DamagedFile("The slide's levels do not have the focal planes that it describes.")
     attributes = _ome_pixels(tiff, number)
     step = _ome_length(attributes, "PhysicalSizeZ") or 1.0
-    mpp = _plausible(_ome_length(attributes, "PhysicalSizeX"), _ome_length(attributes, "PhysicalSizeY"))
+    mpp = plausible_spacing(
+        _ome_length(attributes, "PhysicalSizeX"), _ome_length(attributes, "PhysicalSizeY")
+    )
     heights = tuple(round(number * step, 3) for number in range(planes))
-    return pages, heights, mpp or resolution_um(pages[0][0]), "ome-tiff"
+    return pages, heights, mpp or tiff_resolution(pages[0][0]), "ome-tiff"
 
 
 def _channels_are_colours(pages: list[list[Any]], sizes: dict[str, int]) -> bool:
@@ -285,25 +288,6 @@ def _ome_length(attributes: dict[str, Any], name: str) -> float | None:
     except (KeyError, ValueError, TypeError):
         return None
     return value * unit if unit is not None and np.isfinite(value) and value > 0 else None
-
-
-def resolution_um(page: Any) -> Spacing | None:
-    """The page's resolution tags as µm per pixel, where a microscope could have it."""
-    unit = {2: 25_400.0, 3: 10_000.0}.get(int(getattr(page, "resolutionunit", 1) or 1))
-    found: list[float] = []
-    for name in ("XResolution", "YResolution"):
-        tag = page.tags.get(name)
-        if unit is None or tag is None or not isinstance(tag.value, tuple) or len(tag.value) != 2:
-            return None
-        if not tag.value[0] or not tag.value[1]:
-            return None
-        found.append(unit * tag.value[1] / tag.value[0])
-    return _plausible(found[0], found[1])
-
-
-def _plausible(x: float | None, y: float | None) -> Spacing | None:
-    # A default of 72 dots per inch is no scale of a microscope.
-    return (x, y) if x and y and 0.02 <= x < 25 and 0.02 <= y < 25 else None
 
 
 def _check(page: Any) -> None:

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis.models import Finding
 from cad_platform.analysis.verdict import mark_class
-from cad_platform.api import answers
+from cad_platform.api import answers, image_answers
 from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import (
     analysed,
@@ -201,10 +201,10 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
     }
 
 
-def _image(request: Request, sorted_image: SortedImage) -> answers.ImageAnswer:
+def _image(request: Request, sorted_image: SortedImage) -> image_answers.ImageAnswer:
     image, facts = sorted_image.instance, sorted_image.facts
     column, row = image.spacing_um or (None, None)
-    return answers.ImageAnswer(
+    return image_answers.ImageAnswer(
         id=image.pk,
         file=image.file_name,
         kind=cast(Any, image.kind),
@@ -237,9 +237,9 @@ def _image(request: Request, sorted_image: SortedImage) -> answers.ImageAnswer:
     )
 
 
-def _region(region: Region) -> answers.RegionAnswer:
+def _region(region: Region) -> image_answers.RegionAnswer:
     column, row = region.spacing_um or (None, None)
-    return answers.RegionAnswer(
+    return image_answers.RegionAnswer(
         box=(region.x0, region.y0, region.x1, region.y1),
         kind=region.kind,
         pixel_spacing_row_um=row,

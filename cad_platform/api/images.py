@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cad_platform.analysis import selectors as analyses
-from cad_platform.api.answers import (
+from cad_platform.api.image_answers import (
     ImageMetadata,
     OfferedWindowAnswer,
     SlideAnswer,

@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cad_platform.api import answers, schema
+from cad_platform.api import model_answers, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
@@ -25,13 +25,13 @@ class Models(ApiView):
     @extend_schema(
         operation_id="list_models",
         summary="List every version of every model",
-        responses={200: answers.ModelList, **schema.problems(401, 403, 429, 503)},
+        responses={200: model_answers.ModelList, **schema.problems(401, 403, 429, 503)},
     )
     def get(self, request: Request) -> Response:
         """By name, newest version first."""
         actor = actor_of(request)
         found = selectors.newest_first(selectors.versions(actor))
-        return Response(answers.ModelList(results=_answers(actor, found)).as_json())
+        return Response(model_answers.ModelList(results=_answers(actor, found)).as_json())
 
 
 class ModelDetail(ApiView):
@@ -39,7 +39,7 @@ class ModelDetail(ApiView):
         operation_id="get_model",
         summary="Get one version of a model",
         parameters=schema.MODEL_VERSION,
-        responses={200: answers.ModelAnswer, **schema.problems(401, 403, 404, 429, 503)},
+        responses={200: model_answers.ModelAnswer, **schema.problems(401, 403, 404, 429, 503)},
     )
     def get(self, request: Request, model: str, version: str) -> Response:
         """Whether a model server answers for it is known from real predictions: the default's are asked for every
@@ -55,7 +55,7 @@ class ModelRegistration(ApiView):
         summary="Read the model store",
         request=None,
         responses={
-            200: answers.RegistrationAnswer,
+            200: model_answers.RegistrationAnswer,
             **schema.problems(401, 403, 422, 429, 503, because=_NO_STORE),
         },
     )
@@ -64,7 +64,7 @@ class ModelRegistration(ApiView):
         becomes the default by it, and one that is refused keeps no other from being registered."""
         actor = actor_of(request)
         outcome = services.register_from_store(actor)
-        body = answers.RegistrationAnswer(
+        body = model_answers.RegistrationAnswer(
             new=_answers(actor, outcome.new), known=len(outcome.versions), refused=list(outcome.refused)
         )
         return Response(body.as_json())
@@ -75,9 +75,9 @@ class ModelDefault(ApiView):
         operation_id="make_model_default",
         summary="Have studies analysed with this version",
         parameters=schema.MODEL_VERSION,
-        request=answers.DefaultRequest,
+        request=model_answers.DefaultRequest,
         responses={
-            200: answers.DefaultAnswer,
+            200: model_answers.DefaultAnswer,
             **schema.problems(400, 401, 403, 404, 409, 415, 422, 429, 503, because=_NOT_SERVED),
         },
     )
@@ -86,29 +86,29 @@ class ModelDefault(ApiView):
         version that made them; analyses that wait go on with this one. The body may be left out."""
         actor = actor_of(request)
         found = selectors.version_named(actor, model, version)
-        wanted = parse_model(answers.DefaultRequest, json_of(request))
+        wanted = parse_model(model_answers.DefaultRequest, json_of(request))
         switch = services.make_default(actor, found, wanted.reason)
-        body = answers.DefaultAnswer(
+        body = model_answers.DefaultAnswer(
             model=_answers(actor, [switch.version])[0],
             previous=switch.previous.version if switch.previous else None,
         )
         return Response(body.as_json())
 
 
-def _answers(actor: Actor, found: Sequence[ModelVersion]) -> list[answers.ModelAnswer]:
+def _answers(actor: Actor, found: Sequence[ModelVersion]) -> list[model_answers.ModelAnswer]:
     serving = serving_of(actor, found)
     return [_answer(version, serving[version.pk]) for version in found]
 
 
-def _answer(version: ModelVersion, serving: Serving) -> answers.ModelAnswer:
-    return answers.ModelAnswer(
+def _answer(version: ModelVersion, serving: Serving) -> model_answers.ModelAnswer:
+    return model_answers.ModelAnswer(
         name=version.name,
         version=version.version,
         modality=version.modality,
         title=str(version.manifest.get("title", version.name)),
         is_default=version.is_default,
         in_store=is_in_store(version),
-        serving=answers.ServingAnswer(
+        serving=model_answers.ServingAnswer(
             answers=serving.answers,
             at=serving.at,
             reason=serving.reason,

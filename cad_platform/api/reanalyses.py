@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from cad_platform.analysis import again, selectors
 from cad_platform.analysis.selectors import SetProgress
-from cad_platform.api import answers, composition, schema
+from cad_platform.api import composition, model_answers, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import actor_of
@@ -32,7 +32,7 @@ class StudyAnalyses(ApiView):
         parameters=[schema.STUDY_UID],
         request=None,
         responses={
-            202: answers.AnalysesAnswer,
+            202: model_answers.AnalysesAnswer,
             **schema.problems(401, 403, 404, 409, 429, 503, because=_ANALYSED),
         },
     )
@@ -42,11 +42,11 @@ class StudyAnalyses(ApiView):
         actor = actor_of(request)
         study = selectors.study_to_analyse(actor, uid)
         jobs = again.reanalyse(actor, study)
-        body = answers.AnalysesAnswer(
+        body = model_answers.AnalysesAnswer(
             study_instance_uid=study.study_instance_uid,
             url=composition.study_url(request, study),
             jobs=[
-                answers.AnalysisUnderWay(
+                model_answers.AnalysisUnderWay(
                     id=job.pk,
                     model=job.model_version.name,
                     version=job.model_version.version,
@@ -62,20 +62,20 @@ class Reanalyses(ApiView):
     @extend_schema(
         operation_id="list_reanalyses",
         summary="List the sets of studies that are analysed again",
-        responses={200: answers.ReanalysisList, **schema.problems(401, 403, 429, 503)},
+        responses={200: model_answers.ReanalysisList, **schema.problems(401, 403, 429, 503)},
     )
     def get(self, request: Request) -> Response:
         """The latest fifty of the site, newest first; an administrator's of every site."""
         found = selectors.reanalyses(actor_of(request))
-        body = answers.ReanalysisList(results=[_answer(each) for each in found])
+        body = model_answers.ReanalysisList(results=[_answer(each) for each in found])
         return Response(body.as_json())
 
     @extend_schema(
         operation_id="reanalyse_studies",
         summary="Analyse a set of studies again",
-        request=answers.ReanalysisRequest,
+        request=model_answers.ReanalysisRequest,
         responses={
-            202: answers.ReanalysisAnswer,
+            202: model_answers.ReanalysisAnswer,
             **schema.problems(400, 401, 403, 409, 415, 422, 429, 503, because=_NONE_NEEDS_IT),
         },
         examples=[
@@ -90,7 +90,7 @@ class Reanalyses(ApiView):
     def post(self, request: Request) -> Response:
         """Those of the choice that need it, a few at a time behind new ones. Which studies these are is settled now."""
         actor = actor_of(request)
-        choice = _choice(parse_model(answers.ReanalysisRequest, json_of(request)))
+        choice = _choice(parse_model(model_answers.ReanalysisRequest, json_of(request)))
         made = again.reanalyse_set(actor, reanalysis.chosen(actor, choice), choice.criteria())
         (progress,) = selectors.progress_of([made])
         return Response(_answer(progress).as_json(), status=202)
@@ -101,7 +101,7 @@ class ReanalysisStop(ApiView):
         operation_id="stop_reanalysis",
         summary="Stop analysing a set again",
         request=None,
-        responses={200: answers.ReanalysisAnswer, **schema.problems(401, 403, 404, 429, 503)},
+        responses={200: model_answers.ReanalysisAnswer, **schema.problems(401, 403, 404, 429, 503)},
     )
     def post(self, request: Request, reanalysis: uuid.UUID) -> Response:
         """What has not begun is left alone, what has begun is finished. It cannot be taken back; safe to repeat."""
@@ -112,7 +112,7 @@ class ReanalysisStop(ApiView):
         return Response(_answer(progress).as_json())
 
 
-def _choice(wanted: answers.ReanalysisRequest) -> Choice:
+def _choice(wanted: model_answers.ReanalysisRequest) -> Choice:
     """Raises `Invalid` for a version that does not exist."""
     return reanalysis.checked(
         Choice(
@@ -129,9 +129,9 @@ def _choice(wanted: answers.ReanalysisRequest) -> Choice:
     )
 
 
-def _answer(progress: SetProgress) -> answers.ReanalysisAnswer:
+def _answer(progress: SetProgress) -> model_answers.ReanalysisAnswer:
     asked = progress.reanalysis
-    return answers.ReanalysisAnswer(
+    return model_answers.ReanalysisAnswer(
         id=asked.pk,
         requested_at=asked.requested_at,
         requested_by=asked.requested_by.printed_name,

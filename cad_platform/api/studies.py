@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from django.db import connection, transaction
@@ -218,14 +218,7 @@ class StudyBringBack(ApiView):
     )
     def post(self, request: Request, uid: str) -> Response:
         """For clinicians with a session. It counts again, as a new version; posting its files again does the same."""
-        actor = actor_of(request)
-        study = selectors.study_by_uid(actor, uid)
-        require(actor, "study.withdraw", study)
-        reason = parse_model(answers.WithdrawRequest, json_of(request)).reason
-        with transaction.atomic():
-            back = services.bring_back(actor, study, reason)
-            body = composition.compose(request, actor, back)
-        return Response(body.as_json())
+        return _withdrawal(request, uid, services.bring_back)
 
 
 class StudyWithdraw(ApiView):
@@ -238,14 +231,7 @@ class StudyWithdraw(ApiView):
     )
     def post(self, request: Request, uid: str) -> Response:
         """For clinicians with a session. Nothing is deleted; the images may be posted for another patient."""
-        actor = actor_of(request)
-        study = selectors.study_by_uid(actor, uid)
-        require(actor, "study.withdraw", study)
-        reason = parse_model(answers.WithdrawRequest, json_of(request)).reason
-        with transaction.atomic():
-            withdrawn = services.withdraw(actor, study, reason)
-            body = composition.compose(request, actor, withdrawn)
-        return Response(body.as_json())
+        return _withdrawal(request, uid, services.withdraw)
 
 
 class NoSuchAddress(ApiView):
@@ -258,6 +244,17 @@ class NoSuchAddress(ApiView):
         raise Http404
 
     post = put = patch = delete = get
+
+
+def _withdrawal(request: Request, uid: str, act: Callable[[Actor, Study, str], Study]) -> Response:
+    """Withdraw a study, or take that back: who may do the one may do the other, and gives a reason."""
+    actor = actor_of(request)
+    study = selectors.study_by_uid(actor, uid)
+    require(actor, "study.withdraw", study)
+    reason = parse_model(answers.WithdrawRequest, json_of(request)).reason
+    with transaction.atomic():
+        body = composition.compose(request, actor, act(actor, study, reason))
+    return Response(body.as_json())
 
 
 def _let_go_of_the_database(request: HttpRequest) -> None:

@@ -14,7 +14,8 @@ from cad_platform.core.errors import (
 )
 from cad_platform.studies.corrections import HOW_TO
 from cad_platform.studies.matching import Verdict
-from cad_platform.studies.receiving import ReceivedStudy, outcome_of_refusal
+from cad_platform.studies.received import ReceivedStudy
+from cad_platform.studies.receiving import outcome_of_refusal
 
 NO_IMAGE_YET = "There is no image of this study here yet, and the file does not begin one."
 

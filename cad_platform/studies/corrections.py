@@ -17,7 +17,7 @@ from cad_platform.patients.models import Patient
 from cad_platform.studies import growth
 from cad_platform.studies.matching import Verdict, is_same_patient
 from cad_platform.studies.models import Instance, Study, StudyCorrection
-from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
+from cad_platform.studies.received import ReceivedImage, ReceivedStudy
 from cad_platform.studies.sides import POST, with_post_claim
 from imaging.description import ImageFacts
 

@@ -13,7 +13,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
 from cad_platform.studies import corrections, storage
 from cad_platform.studies.models import Instance, Study
-from cad_platform.studies.receiving import one_number
+from cad_platform.studies.received import one_number
 from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.services import lock_study
 from cad_platform.studies.sides import with_post_claim

@@ -19,7 +19,7 @@ from cad_platform.patients.models import Patient
 from cad_platform.studies import identity, slides
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Series, Slide, Study, StudyCorrection
-from cad_platform.studies.receiving import ReceivedImage, ReceivedStudy
+from cad_platform.studies.received import ReceivedImage, ReceivedStudy
 from imaging.description import SlideGeometry
 
 

@@ -14,7 +14,7 @@ from cad_platform.core.errors import FileOutcome, FileStatus
 from cad_platform.patients.services import issuers_at
 from cad_platform.studies import slides
 from cad_platform.studies.models import Instance, KeptAside, Series, Study
-from cad_platform.studies.receiving import ReceivedImage, ReceivedObject, ReceivedStudy
+from cad_platform.studies.received import ReceivedImage, ReceivedObject, ReceivedStudy
 
 Known = dict[str, Instance]
 """SOP Instance UID → the image that has it at the site."""

@@ -8,7 +8,7 @@ from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
-from cad_platform.studies.receiving import ReceivedStudy
+from cad_platform.studies.received import ReceivedStudy
 
 
 def keep(actor: Actor, received: ReceivedStudy, clashing: Sequence[Verdict], study: Study | None) -> None:

@@ -35,7 +35,8 @@ from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Study
 from cad_platform.studies.post import StudyPost
-from cad_platform.studies.receiving import ReceivedStudy, assemble
+from cad_platform.studies.received import ReceivedStudy
+from cad_platform.studies.receiving import assemble
 from cad_platform.studies.storage import Deposit
 from cad_platform.studies.typed_text import reason_of
 
