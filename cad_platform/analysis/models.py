@@ -151,6 +151,12 @@ class Finding(models.Model):
     frame = models.PositiveIntegerField(null=True, help_text="of a clip, from 0")
     descriptors = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
+    request_key = models.UUIDField(
+        null=True,
+        unique=True,
+        editable=False,
+        help_text="names the reader's request: what comes twice is done once",
+    )
 
     class Meta:
         ordering = ["number"]

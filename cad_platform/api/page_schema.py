@@ -14,6 +14,7 @@ from cad_platform.reporting import answers as reporting
 from cad_platform.web import page_answers as web
 
 _OF_PAGES = (
+    reading.CaseChanged,
     reading.CaseDescription,
     reading.CaseFinding,
     web.PageSettings,

@@ -60,6 +60,7 @@ class CaseHeader:
 
 @dataclass(frozen=True)
 class DecisionView:
+    id: str
     words: str
     reader: str
     at: datetime
@@ -95,6 +96,11 @@ class FindingView:
     def frame_words(self) -> str:
         """Of a clip: the frame that it was seen on, counted from 1."""
         return "" if self.frame is None else _("frame %(frame)d") % {"frame": self.frame + 1}
+
+    @property
+    def decision_id(self) -> str:
+        """Of the newest decision; empty where there is none."""
+        return self.history[-1].id if self.history else ""
 
     @property
     def decided(self) -> bool:
@@ -346,7 +352,11 @@ def _finding(finding: Finding, image: str, *, is_earlier: bool) -> FindingView:
         ],
         history=[
             DecisionView(
-                str(Verdict(item.verdict).label), item.reader.printed_name, item.decided_at, item.reason
+                str(item.pk),
+                str(Verdict(item.verdict).label),
+                item.reader.printed_name,
+                item.decided_at,
+                item.reason,
             )
             for item in decisions
         ],

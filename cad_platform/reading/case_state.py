@@ -242,8 +242,13 @@ def lock_open_case(study_id: uuid.UUID) -> Study:
         The report is signed and no addendum begun, or the study is withdrawn or quarantined.
     """
     study = lock_case(study_id)
+    refuse_closed(study)
+    return study
+
+
+def refuse_closed(study: Study) -> None:
+    """Of a locked case: raises `Conflict` where nobody may decide or mark any more."""
     if study.withdrawn_at is not None:
         raise Conflict(_("The study is withdrawn."))
     if not is_open_for_decisions(study):
         raise Conflict(_("The report is signed. Begin an addendum to decide anew."))
-    return study

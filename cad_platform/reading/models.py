@@ -32,6 +32,9 @@ class FindingDecision(models.Model):
     box = models.JSONField(null=True, help_text="the reader's geometry, when edited")
     label = models.CharField(max_length=60, blank=True, help_text="the reader's label, when edited")
     decided_at = models.DateTimeField(default=timezone.now)
+    request_key = models.UUIDField(
+        null=True, unique=True, editable=False, help_text="names the request: what comes twice is done once"
+    )
 
     class Meta:
         ordering = ["decided_at"]

@@ -135,6 +135,13 @@ class CaseDescription(Answer):
     words: CaseWords
 
 
+class CaseChanged(Answer):
+    """A decision or a finding is stored."""
+
+    live: str
+    """What the page shows of the case now, as HTML."""
+
+
 def case_words() -> CaseWords:
     """In the reader's language."""
     return CaseWords(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +16,10 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.selectors import latest_event
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.request_keys import done_before, one_of_its_key
 from cad_platform.reading import selectors
-from cad_platform.reading.case_state import lock_open_case
+from cad_platform.reading.case_state import lock_case, refuse_closed
 from cad_platform.reading.models import FindingDecision
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.typed_text import reason_of
@@ -119,6 +121,9 @@ def decide(
     reason: str = "",
     box: Box | None = None,
     label: str = "",
+    *,
+    request_key: uuid.UUID | None = None,
+    seen: str | None = None,
 ) -> FindingDecision:
     """Record what the reader makes of a finding; the newest decision counts and none is ever overwritten. Under the
     case's lock: no decision slips in while the report is being signed.
@@ -133,19 +138,32 @@ def decide(
         The reader's box of an edit, `(x0, y0, x1, y1)` in stored pixels; None keeps the model's.
     label
         The reader's label of an edit, one of the modality's or the finding's own; blank keeps it.
+    request_key
+        Names the request: the same one again gives the same decision, whatever has happened to the case meanwhile.
+    seen
+        The id of the newest decision that the reader saw, empty where there was none: what was decided while the server
+        was out of reach does not cover a colleague's later word unseen. None does not ask.
 
     Raises
     ------
     NotPermitted
         The actor decides on no findings of this study.
+    KeyReused
+        The key names another request.
     Invalid
         A reason is missing or too long, nothing was changed by an edit, the label is unknown, or the box does not lie
         in the image.
     Conflict
-        The report is signed and no addendum begun, or the study is withdrawn or quarantined.
+        The report is signed and no addendum begun, or the study is withdrawn or quarantined; `decided_meanwhile`:
+        somebody else has decided since.
     """
     require(actor, "finding.decide", finding.study)
-    study = lock_open_case(finding.study_id)
+    study = lock_case(finding.study_id)
+    before = done_before(FindingDecision.objects, request_key, reader_id=actor.user.pk, finding_id=finding.pk)
+    if before is not None:
+        return before
+    refuse_closed(study)
+    _refuse_unseen(actor, finding, seen)
     reason = reason_of(reason, longest=_LONGEST_REASON)
     if verdict not in Verdict.values:
         raise Invalid(_("There is no such verdict."), errors=(FieldError(_("unknown"), field="verdict"),))
@@ -158,14 +176,16 @@ def decide(
             raise Invalid(_("Nothing was changed: move the box or choose another label."))
     else:
         box, label = None, ""
-    decision = FindingDecision.objects.create(
-        finding=finding,
-        reader=actor.user,
-        verdict=verdict,
-        reason=reason,
-        box=list(box) if box is not None else None,
-        label=label,
-    )
+    with one_of_its_key():
+        decision = FindingDecision.objects.create(
+            finding=finding,
+            reader=actor.user,
+            verdict=verdict,
+            reason=reason,
+            box=list(box) if box is not None else None,
+            label=label,
+            request_key=request_key,
+        )
     record(
         actor,
         "finding.decide",
@@ -182,7 +202,14 @@ def decide(
 
 @transaction.atomic
 def add_finding(
-    actor: Actor, study: Study, image: Instance, box: Box, label: str, frame: int | None = None
+    actor: Actor,
+    study: Study,
+    image: Instance,
+    box: Box,
+    label: str,
+    frame: int | None = None,
+    *,
+    request_key: uuid.UUID | None = None,
 ) -> Finding:
     """Record a place that the reader marks and no model did.
 
@@ -194,11 +221,15 @@ def add_finding(
         One of the modality's labels.
     frame
         Of a clip, from 0: the mark belongs to this frame. None where it belongs to them all.
+    request_key
+        Names the request: the same one again gives the same finding, whatever has happened to the case meanwhile.
 
     Raises
     ------
     NotPermitted
         The actor marks no findings in this study.
+    KeyReused
+        The key names another request.
     Invalid
         The image is another study's, the label unknown, the frame not one of the image's, or the box outside the
         image or too small.
@@ -207,21 +238,28 @@ def add_finding(
     """
     require(actor, "finding.decide", study)
     # The numbers of a study's findings are given one at a time.
-    study = lock_open_case(study.pk)
+    study = lock_case(study.pk)
+    before = done_before(Finding.objects, request_key, author_id=actor.user.pk, study_id=study.pk)
+    if before is not None:
+        return before
+    refuse_closed(study)
     if image.series.study_id != study.pk:
         raise Invalid(_("The image belongs to another study."))
     if frame is not None and not 0 <= frame < image.frames:
         raise Invalid(_("The image has no such frame."))
     highest = Finding.objects.filter(study=study).aggregate(highest=Max("number"))["highest"] or 0
-    finding = Finding.objects.create(
-        study=study,
-        instance=image,
-        author=actor.user,
-        frame=frame if image.frames > 1 else None,
-        number=highest + 1,
-        label=_known_label(label, study),
-        box=list(_box_in_image(box, image)),
-    )
+    label, place = _known_label(label, study), list(_box_in_image(box, image))
+    with one_of_its_key():
+        finding = Finding.objects.create(
+            study=study,
+            instance=image,
+            author=actor.user,
+            frame=frame if image.frames > 1 else None,
+            number=highest + 1,
+            label=label,
+            box=place,
+            request_key=request_key,
+        )
     record(
         actor,
         "finding.add",
@@ -233,6 +271,17 @@ def add_finding(
         label=finding.label,
     )
     return finding
+
+
+def _refuse_unseen(actor: Actor, finding: Finding, seen: str | None) -> None:
+    newest = finding.decisions.select_related("reader").order_by("decided_at", "id").last()
+    if seen is None or newest is None or newest.reader_id == actor.user.pk or str(newest.pk) == seen:
+        return
+    raise Conflict(
+        _("%(reader)s decided on this finding meanwhile: %(verdict)s.")
+        % {"reader": newest.reader.printed_name, "verdict": newest.get_verdict_display()},
+        code="decided_meanwhile",
+    )
 
 
 def _known_label(label: str, study: Study, also: str = "") -> str:

@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -25,10 +25,12 @@ from cad_platform.accounts.rules import allowed
 from cad_platform.analysis.again import reanalyse as analyse_again
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.core.request_keys import request_key_of
 from cad_platform.reading import selectors, services
 from cad_platform.reading.case_news import correction_rows, news, opened_with, who_and_which
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.case_revision import revision_of
+from cad_platform.reading.page_answers import CaseChanged
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
@@ -163,20 +165,34 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
 
 
 def _fragment(request: HttpRequest, uid: str, seen: str = "") -> HttpResponse:
+    live = _live_html(request, uid, seen)
+    return HttpResponse(live) if live else HttpResponse(status=204)
+
+
+def _after(request: HttpRequest, uid: str) -> HttpResponse:
+    """After a decision: what the case page shows now; as JSON for the script, which sends until it has an answer."""
+    live = _live_html(request, uid)
+    if request.headers.get("Accept") == "application/json":
+        return JsonResponse(CaseChanged(live=live).as_json())
+    return HttpResponse(live)
+
+
+def _live_html(request: HttpRequest, uid: str, seen: str = "") -> str:
+    """What changes while the case is open; empty where the page has `seen` it."""
     actor = actor_of(request)
     revision = fingerprint_of(revision_of(actor, uid))
     if seen.startswith(revision):
-        return HttpResponse(status=204)
+        return ""
     record = selectors.case(actor, uid)
     opened = request.GET.get("opened", "") or request.POST.get("opened", "")
     context = _live(request, record, case_page(record), opened)
     live = render_to_string("reading/case_live.html", context, request)
     content = fingerprint_of(record.reading_state + live)
     if seen.endswith(content):
-        return HttpResponse(status=204)
+        return ""
     services.show_results(actor, record)
     context |= {"live": live, "fingerprint": revision + content, "out_of_band": True}
-    return render(request, "reading/case_fragment.html", context)
+    return render_to_string("reading/case_fragment.html", context, request)
 
 
 @login_required
@@ -212,8 +228,10 @@ def decide(request: HttpRequest, uid: str, finding_id: uuid.UUID) -> HttpRespons
         reason=request.POST.get("reason", ""),
         box=_box(request.POST.get("box", "")),
         label=request.POST.get("label", ""),
+        request_key=request_key_of(request.POST.get("request_key", "")),
+        seen=request.POST.get("seen"),
     )
-    return _fragment(request, uid)
+    return _after(request, uid)
 
 
 @login_required
@@ -237,8 +255,9 @@ def add_finding(request: HttpRequest, uid: str) -> HttpResponse:
         _box(request.POST.get("box", "")) or (),
         request.POST.get("label", ""),
         _frame(request.POST.get("frame", "")),
+        request_key=request_key_of(request.POST.get("request_key", "")),
     )
-    return _fragment(request, uid)
+    return _after(request, uid)
 
 
 def _frame(text: str) -> int | None:

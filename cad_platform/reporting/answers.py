@@ -25,6 +25,8 @@ class DraftSaved(Answer):
 
 class DraftPresence(Answer):
     revision: int
+    saved_key: uuid.UUID | None
+    """Names the request that made this revision: a writer knows the own one whose answer got lost."""
     saved_at: datetime
     saved_by: str
     notice: str

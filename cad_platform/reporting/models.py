@@ -38,6 +38,9 @@ class Report(models.Model):
     content = models.JSONField(default=dict, help_text="reporting.content: imaging or histopathology")
     ai_summary = models.JSONField(default=dict, help_text="what the models said, frozen at signing")
     revision = models.PositiveIntegerField(default=0, help_text="counts saves; a save names the one it saw")
+    saved_key = models.UUIDField(
+        null=True, editable=False, help_text="names the request that made this revision"
+    )
     content_hash = models.CharField(max_length=64, blank=True, help_text="sha256 of the canonical record")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=timezone.now)

@@ -7,10 +7,12 @@ Everything here checks the permission, records the action and commits both toget
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Max
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,6 +21,7 @@ from cad_platform.audit.selectors import TrailEntry, trail_of_study
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
+from cad_platform.core.request_keys import KeyReused
 from cad_platform.reading import report_standing
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors
@@ -106,9 +109,19 @@ def open_addendum(actor: Actor, study: Study) -> Report:
 
 @transaction.atomic
 def save_draft(
-    actor: Actor, report_id: uuid.UUID, content: dict[str, Any], revision: int, *, keep_both: bool = False
+    actor: Actor,
+    report_id: uuid.UUID,
+    content: dict[str, Any],
+    revision: int,
+    *,
+    keep_both: bool = False,
+    request_key: uuid.UUID | None = None,
+    follows: Collection[uuid.UUID] = (),
 ) -> Saved:
     """Keep what was written so far.
+
+    A save whose answer got lost is no other writer: the actor's own saves, by their keys, are part of what a save
+    started from, and the same key again is answered as it was.
 
     Parameters
     ----------
@@ -118,6 +131,10 @@ def save_draft(
         The one that the writer started from.
     keep_both
         Join both versions over their common start where somebody has saved since.
+    request_key
+        Names the save.
+    follows
+        The keys of the actor's earlier saves whose answers did not come: they may have been kept, or not.
 
     Returns
     -------
@@ -136,6 +153,10 @@ def save_draft(
         It is signed.
     """
     report = lock_draft(actor, report_id, "report.draft")
+    before = _saved_before(actor, report, request_key)
+    if before is not None:
+        return before
+    revision = _newest_own(actor, report, revision, follows)
     mine = with_current_lines(contents.parse(content), report.study)
     chosen: tuple[str, ...] = ()
     if mine.kind != report.content["kind"]:
@@ -152,8 +173,9 @@ def save_draft(
         return Saved(report, chosen)
     report.content = stored
     report.revision += 1
+    report.saved_key = request_key
     report.updated_by, report.updated_at = actor.user, timezone.now()
-    report.save(update_fields=["content", "revision", "updated_by", "updated_at"])
+    report.save(update_fields=["content", "revision", "saved_key", "updated_by", "updated_at"])
     record_of(actor, "report.save_draft", report, revision=report.revision)
     return Saved(report, chosen)
 
@@ -237,13 +259,34 @@ def _lock_for_presence(actor: Actor, report_id: uuid.UUID) -> Report:
     return report
 
 
-def _content_at(report: Report, revision: int) -> dict[str, Any]:
-    """The content of an earlier revision, from the history; empty where there is none."""
+def _history(report: Report) -> Any:
+    """What the draft was, revision by revision."""
     from django.apps import apps
 
-    history = apps.get_model("reporting", "ReportEvent").objects
-    event = history.filter(pgh_obj_id=report.pk, revision=revision).order_by("pgh_id").first()
+    return apps.get_model("reporting", "ReportEvent").objects.filter(pgh_obj_id=report.pk).order_by("pgh_id")
+
+
+def _content_at(report: Report, revision: int) -> dict[str, Any]:
+    """The content of an earlier revision, from the history; empty where there is none."""
+    event = _history(report).filter(revision=revision).first()
     return dict(event.content) if event else {}
+
+
+def _saved_before(actor: Actor, report: Report, key: uuid.UUID | None) -> Saved | None:
+    """What the save of this key came to when it came for the first time, if it did."""
+    event = _history(report).filter(saved_key=key).first() if key else None
+    if event is None:
+        return None
+    if event.updated_by_id != actor.user.pk:
+        raise KeyReused
+    report.revision, report.content, report.updated_at = event.revision, event.content, event.updated_at
+    return Saved(report)
+
+
+def _newest_own(actor: Actor, report: Report, revision: int, keys: Collection[uuid.UUID]) -> int:
+    """The revision that a save started from: the one that the writer saw, or what came of own saves since."""
+    own = _history(report).filter(saved_key__in=keys, updated_by_id=actor.user.pk) if keys else None
+    return max(revision, (own.aggregate(newest=Max("revision"))["newest"] or 0) if own is not None else 0)
 
 
 def _mark_present(actor: Actor, report: Report) -> None:

@@ -24,6 +24,7 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
+from cad_platform.core.request_keys import request_key_of
 from cad_platform.reporting import answers, selectors, services, signing
 from cad_platform.reporting.ai_summary import headings_of, summary_of
 from cad_platform.reporting.content import dump, field_label
@@ -145,6 +146,8 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
         content_of(request.POST),
         _revision(request),
         keep_both="keep_both" in request.POST,
+        request_key=request_key_of(request.POST.get("request_key", "")),
+        follows=[key for text in request.POST.getlist("follows")[-50:] if (key := request_key_of(text))],
     )
     return _json(
         answers.DraftSaved(
@@ -170,6 +173,7 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     return _json(
         answers.DraftPresence(
             revision=report.revision,
+            saved_key=report.saved_key,
             saved_at=report.updated_at,
             saved_by=report.updated_by.printed_name if report.updated_by else "",
             notice=notice % {"names": ", ".join(writers)} if writers else "",

@@ -9,10 +9,11 @@ from collections.abc import Callable
 import pghistory
 import structlog
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 
 from cad_platform.core.errors import PlatformError, Unavailable
+from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
 
 Handler = Callable[[HttpRequest], HttpResponse]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
@@ -48,7 +49,8 @@ class HistoryContextMiddleware:
 
 
 class ErrorPageMiddleware:
-    """Turns a refusal into a page that says what happened and what to do; `api.problems` answers the API."""
+    """Turns a refusal into a page that says what happened and what to do, or for a page's script that asks for JSON
+    into problem details; `api.problems` answers the API."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
@@ -61,6 +63,15 @@ class ErrorPageMiddleware:
             exception = Unavailable("The database does not answer. Please try again in a moment.")
         if not isinstance(exception, PlatformError):
             return None
+        response = self._said(request, exception)
+        if isinstance(exception, Unavailable):
+            response["Retry-After"] = "10"
+        return response
+
+    def _said(self, request: HttpRequest, exception: PlatformError) -> HttpResponse:
+        if request.headers.get("Accept") == "application/json":
+            body = as_problem(exception, getattr(request, "request_id", None))
+            return JsonResponse(body, status=exception.status, content_type=MEDIA_TYPE)
         # Within a page a refusal is a message beside the work, not a page in its place.
         fragment = bool(getattr(request, "htmx", False))
         template = "web/refusal.html" if fragment else "web/problem.html"
@@ -68,6 +79,4 @@ class ErrorPageMiddleware:
         if fragment:
             response["HX-Retarget"] = "#toasts"
             response["HX-Reswap"] = "beforeend"
-        if isinstance(exception, Unavailable):
-            response["Retry-After"] = "10"
         return response

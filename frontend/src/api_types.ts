@@ -810,6 +810,10 @@ export interface components {
             by: string | null;
             reason: string;
         };
+        /** @description A decision or a finding is stored. */
+        CaseChanged: {
+            live: string;
+        };
         /** @description What the page shows as long as it is open; findings and heat maps change and stand beside it. */
         CaseDescription: {
             study: string;
@@ -928,6 +932,7 @@ export interface components {
         };
         DraftPresence: {
             revision: number;
+            saved_key: string | null;
             /** Format: date-time */
             saved_at: string;
             saved_by: string;
@@ -1055,6 +1060,7 @@ export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
+export type CaseChanged = components['schemas']['CaseChanged'];
 export type CaseDescription = components['schemas']['CaseDescription'];
 export type CaseFinding = components['schemas']['CaseFinding'];
 export type CaseHeatmap = components['schemas']['CaseHeatmap'];
