@@ -147,6 +147,8 @@ _IDLE = frozenset(
         "COMBO",
         "IMPLANT",
         "IMPLANTS",
+        "REPEAT",
+        "REPEATED",
         "位",
         "乳",
         "乳腺",
@@ -154,14 +156,18 @@ _IDLE = frozenset(
         "侧",
     }
 )
-_WORD = re.compile(r"[A-Z0-9]+|[\u4e00-\u9fff]+")
+#: A number behind a word counts repeats: RCC2, MLO 2.
+_WORD = re.compile(r"[23]D|[A-Z]+|[0-9]+|[\u4e00-\u9fff]+")
 _CHINESE_SIDE = re.compile(r"([左右])(侧)?(乳腺|乳房|乳)?")
-#: "M" and "S" stand before a view and the others behind it: RMCC, LSMLO, RCCID, MLORL.
+#: "M" and "S" stand before a view and the others behind it: RMCC, LSMLO, RCCID, MLORL. Behind one they mean the same
+#: where nothing else can be meant (`_spot_behind`).
 _JOINED = re.compile(
-    r"(?P<side>L|R|)(?P<before>SM|MS|S|M|)"
+    r"(?P<side>LEFT|LT|L|RIGHT|RT|R|)(?P<before>SM|MS|S|M|)"
     r"(?P<view>XCCL|XCCM|XCC|CC|MLO|ML|LMO|LM|FB|SIO|ISO)"
-    r"(?P<after>(?:ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF)*)(?P<side_behind>L|R|)"
+    r"(?P<after>(?:ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF)*)(?P<spot>SM|MS|S|M|)(?P<side_behind>LEFT|LT|L|RIGHT|RT|R|)"
 )
+#: No projection: RTAN, LCV. "LAT" is no axillary tail.
+_SIDE_AND_MODIFIER = re.compile(r"(?P<side>L|R)(?P<modifier>TAN|CV)")
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,9 @@ def _word(word: str, read: _Reading, *, alone: bool) -> int:
         alone and not read.views and word in ("RL", "RM", "RI", "RS", "AC", "AT")
     ):
         read.modifiers.add(word)
+    elif found := _SIDE_AND_MODIFIER.fullmatch(word):
+        read.sides.add(_SIDES[found["side"]])
+        read.modifiers.add(found["modifier"])
     elif found := _JOINED.fullmatch(word):
         return _joined(found, read)
     else:
@@ -267,12 +276,23 @@ def _word(word: str, read: _Reading, *, alone: bool) -> int:
 
 def _joined(found: re.Match[str], read: _Reading) -> int:
     """One word of side, modifiers and view."""
-    side, behind = found["side"], found["side_behind"]
-    if side and behind and side != behind:
+    sides = {_SIDES[each] for each in (found["side"], found["side_behind"]) if each}
+    if len(sides) > 1 or not _spot_behind(found):
         return 0
     read.views.add(found["view"])
-    read.modifiers.update(found["before"])
+    read.modifiers.update(found["before"], found["spot"])
     read.modifiers.update(re.findall("ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF", found["after"]))
-    if side or behind:
-        read.sides.add("L" if (side or behind) == "L" else "R")
+    read.sides |= sides
     return 1
+
+
+def _spot_behind(found: re.Match[str]) -> bool:
+    """Whether "S" or "M" at the end can only be spot compression or magnification: RMLOS, LCCSM.
+
+    "CCS" may be the plural, "CCM" the exaggeration to the middle, "MLM" two views: not read.
+    """
+    spot = found["spot"]
+    if not spot:
+        return True
+    certain = bool(found["side"]) and not found["side_behind"] and not found["before"]
+    return certain and (found["view"] in ("MLO", "LMO") or (found["view"] == "CC" and "S" in spot))
