@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from imaging import reader
+from imaging.errors import UnsupportedEncoding
 
 GRAY = np.add.outer(np.arange(90) * 2, np.arange(70)).astype(np.uint8)
 GRAY16 = (np.add.outer(np.arange(90) * 500, np.arange(70) * 100) % 65_536).astype(np.uint16)
@@ -68,6 +69,27 @@ def test_pages_of_one_size_are_frames(tmp_path: Path) -> None:
     tifffile.imwrite(path, np.stack([GRAY, GRAY + 1, GRAY + 2]), photometric="minisblack")
     assert reader.describe(path).frames == 3
     np.testing.assert_array_equal(reader.read(path, 2).values, GRAY + 2)
+
+
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32])
+def test_pages_of_32_bits_are_refused_since_each_would_have_its_own_scale(
+    dtype: type, tmp_path: Path
+) -> None:
+    path = tmp_path / "stack.tif"
+    values = np.stack([GRAY, GRAY]).astype(dtype) * 100_000
+    tifffile.imwrite(path, values, photometric="minisblack")
+    with pytest.raises(UnsupportedEncoding, match="one common scale"):
+        reader.describe(path)
+    tifffile.imwrite(path, values[0], photometric="minisblack")
+    assert reader.describe(path).frames == 1
+
+
+def test_a_small_32_bit_page_behind_the_picture_is_a_thumbnail_and_no_frame(tmp_path: Path) -> None:
+    path = tmp_path / "with_thumbnail.tif"
+    with tifffile.TiffWriter(path) as writer:
+        writer.write(GRAY.astype(np.uint32), photometric="minisblack")
+        writer.write(GRAY[::4, ::4].astype(np.uint32), photometric="minisblack")
+    assert reader.describe(path).frames == 1
 
 
 def test_only_a_microscopes_resolution_is_believed(tmp_path: Path) -> None:

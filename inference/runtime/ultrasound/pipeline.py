@@ -186,7 +186,7 @@ def _read(
             flags.append(Flag.OUT_OF_DISTRIBUTION)
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
         has_lesion = probabilities["normal"] < 0.5
-        regions = _regions(reading.outline, calibration["outline_level"]) if has_lesion else []
+        regions = regions_of(reading.outline, calibration["outline_level"]) if has_lesion else []
         frames.add(
             number,
             suspicion(probabilities, manifest),
@@ -209,7 +209,8 @@ def _maps(index: int, frame: _Frame, save: Save) -> tuple[str, str]:
     return save(f"image-{index}.mask.png", png_of(full)), save(f"image-{index}.heatmap.png", png_of(heat))
 
 
-def _regions(outline: Map, level: float) -> list[Region]:
+def regions_of(outline: Map, level: float) -> list[Region]:
+    """What is outlined at or above `level`: none smaller than the network can outline, and no crumbs."""
     regions = regions_above(outline, level, _SMALLEST_REGION, _LEAST_SIDE)
     if not regions:
         return []
