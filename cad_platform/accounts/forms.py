@@ -99,6 +99,16 @@ class SiteForm(PlainForm):
         required=False,
         help_text=_("For names that are not ASCII and come without a character set."),
     )
+    time_zone = forms.CharField(
+        label=_("Time zone"),
+        max_length=64,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}),
+        help_text=_(
+            "Printed with every time of a report, and used on its pages: Europe/London, Asia/Shanghai. Blank: that of "
+            "the installation."
+        ),
+    )
     false_marks_per_exam = forms.TypedChoiceField(
         label=_("False marks in an exam"),
         coerce=float,

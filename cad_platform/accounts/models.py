@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from zoneinfo import ZoneInfo
 
 import pghistory
+from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -76,6 +78,11 @@ class Site(models.Model):
         blank=True,
         help_text=_("DICOM defined term, for files that are not ASCII and name none: GB18030, ISO_IR 100, …"),
     )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text=_("Name in the IANA database (Europe/London); blank for that of the installation"),
+    )
 
     class Meta:
         constraints = [
@@ -86,6 +93,11 @@ class Site(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that its people's clocks show."""
+        return ZoneInfo(self.time_zone or settings.TIME_ZONE)
 
 
 @pghistory.track(exclude=["password", "last_login"])

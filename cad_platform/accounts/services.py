@@ -7,6 +7,7 @@ A process of the platform itself (`Actor.system`, from the command line) may do 
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import available_timezones
 
 from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
@@ -48,6 +49,7 @@ def update_site(
     default_issuer: str,
     default_character_set: str,
     false_marks_per_exam: float | None = None,
+    time_zone: str | None = None,
 ) -> Site:
     """How a site's files are read where they do not say so themselves, and how many marks its readers are shown.
 
@@ -55,13 +57,15 @@ def update_site(
     ----------
     false_marks_per_exam
         One of `FALSE_MARK_RATES`; none leaves it.
+    time_zone
+        A name of the IANA database, or empty for the installation's; none leaves it.
 
     Raises
     ------
     NotPermitted, NotFound
         The actor is no administrator; there is no such site.
     Invalid
-        There is no such character set, or no such rate.
+        There is no such character set, rate or time zone.
     """
     _require_administrator(actor)
     site = Site.objects.select_for_update().filter(pk=site_id).first()
@@ -79,11 +83,18 @@ def update_site(
             _("The site was not changed."),
             errors=(FieldError(_("No model is measured at this rate."), "false_marks_per_exam"),),
         )
+    zone = site.time_zone if time_zone is None else time_zone.strip()
+    if zone and zone not in available_timezones():
+        raise Invalid(
+            _("The site was not changed."),
+            errors=(FieldError(_("There is no such time zone."), "time_zone"),),
+        )
     wanted = {
         "name": name.strip() or site.name,
         "default_issuer": default_issuer.strip(),
         "default_character_set": term,
         "false_marks_per_exam": rate,
+        "time_zone": zone,
     }
     changed = [field for field, value in wanted.items() if getattr(site, field) != value]
     for field in changed:
@@ -93,6 +104,7 @@ def update_site(
         record(
             actor, "site.update", object_type="site", object_id=site.pk,
             changed=changed, character_set=term, false_marks_per_exam=rate,
+            time_zone=zone,
         )  # fmt: skip
     return site
 

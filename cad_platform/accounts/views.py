@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Any
+from zoneinfo import available_timezones
 
 from allauth.account.adapter import get_adapter
 from django.contrib import messages
@@ -151,7 +152,7 @@ def site(request: HttpRequest, site_id: int) -> HttpResponse:
         else:
             messages.success(request, _("Saved."))
             return redirect("sites")
-    context = {"nav": "sites", "site": hospital, "form": form}
+    context = {"nav": "sites", "site": hospital, "form": form, "zones": sorted(available_timezones())}
     return render(request, "accounts/site.html", context, status=_status(form))
 
 

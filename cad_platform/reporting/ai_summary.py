@@ -67,8 +67,14 @@ def finding_lines(summary: dict[str, Any]) -> list[FindingLine]:
     return [
         FindingLine(finding=uuid.UUID(finding["id"]), heading=heading(finding))
         for finding in summary["findings"]
-        if (finding["source"] == "reader" and not _withdrawn(finding)) or _verdict(finding) in _REPORTED
+        if is_reported(finding)
     ]
+
+
+def is_reported(finding: dict[str, Any]) -> bool:
+    """Whether a finding belongs into the report: a reader accepted, edited or drew it. A mark that nobody decided on is
+    none."""
+    return (finding["source"] == "reader" and not _withdrawn(finding)) or _verdict(finding) in _REPORTED
 
 
 def join_lines(written: list[FindingLine], current: list[FindingLine]) -> list[FindingLine]:

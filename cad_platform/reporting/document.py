@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from cad_platform import modalities
-from cad_platform.accounts.models import Role, Site
-from cad_platform.patients.models import Patient, Sex
+from cad_platform.accounts.models import Role
+from cad_platform.patients.models import Sex
 from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words, place_words
-from cad_platform.reporting.ai_summary import headings_of
+from cad_platform.reporting.ai_summary import headings_of, is_reported
 from cad_platform.reporting.content import ReportContent, StudyContent, fields_for, parse, profile_of
 from cad_platform.reporting.fields import (
     AssessmentSection,
@@ -27,8 +27,17 @@ from cad_platform.reporting.fields import (
     Section,
 )
 from cad_platform.reporting.models import Report, Signature
+from cad_platform.reporting.particulars import as_signed
 from cad_platform.reporting.record import canonical_record
-from cad_platform.reporting.statements import decision_words, fainter_words, job_statement, mark_words
+from cad_platform.reporting.statements import (
+    decision_words,
+    fainter_words,
+    job_statement,
+    mark_words,
+    rejected_words,
+    undecided_words,
+)
+from cad_platform.reporting.times import moment
 
 Pair = list[str]
 #: What a section says, by its kind; one that says none of it is not printed.
@@ -36,7 +45,14 @@ _SAYS = ("text", "pairs", "lines", "category")
 
 
 def document_of(report: Report, signature: Signature) -> dict[str, Any]:
-    """Everything that is printed, as strings in the language in use, and the record that was signed."""
+    """Everything that is printed, as strings in the language in use, and the record that was signed. Times are those of
+    the site's clocks."""
+    shown = as_signed(report)
+    with timezone.override(ZoneInfo(shown["time_zone"])):
+        return _composed(report, signature, shown)
+
+
+def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> dict[str, Any]:
     content = parse(report.content)
     record = canonical_record(
         report,
@@ -47,20 +63,22 @@ def document_of(report: Report, signature: Signature) -> dict[str, Any]:
         signed_at=signature.signed_at,
     )
     chinese = (get_language() or "").startswith("zh")
+    patient, study = _patient(shown["patient"]), _study(shown["study"])
     return {
         "lang": "zh" if chinese else "en",
         "region": "CN" if chinese else "GB",
         "title": _title(report),
-        "site": report.study.site.name,
+        "site": shown["site"],
         "disclaimer": _("Research software. Not a medical device; not for clinical decisions."),
-        "page": _("Page"),
+        "page": _("Page {page} of {pages}"),
         "colon": _(": "),
-        "patient": _patient(report),
-        "study": _study(report),
+        "head": {"name": patient[0][1] if patient else "—", "facts": [*patient[1:3], study[2]]},
+        "patient": patient,
+        "study": study,
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],
         "sections": sections_of(content, report.study.modality, headings_of(report.ai_summary)),
         "ai": _ai(report.ai_summary),
-        "signature": _signature(signature),
+        "signature": _signature(signature, shown["time_zone"]),
         "hash_label": _("Content hash (SHA-256)"),
         "hash": signature.content_hash,
         "hash_note": _("The hash covers the attached file record.json: the report as it was signed."),
@@ -73,39 +91,36 @@ def _title(report: Report) -> str:
     return _("Addendum to the %(title)s") % {"title": title} if report.amends_id else title
 
 
-def _patient(report: Report) -> list[Pair]:
-    patient = report.study.patient
-    if patient is None:  # a constraint keeps this from happening to a complete study
+def _patient(patient: dict[str, Any] | None) -> list[Pair]:
+    """Name, id, date of birth and sex, in this order."""
+    if patient is None:
         return []
     return [
-        [_("Patient"), person_name(patient.full_name) or "—"],
-        [_("Patient ID"), _identifier(patient, report.study.site)],
+        [_("Patient"), person_name(patient["name"]) or "—"],
+        [_("Patient ID"), _identifier(patient)],
         [_("Date of birth"), _born(patient)],
-        [_("Sex"), str(Sex(patient.sex).label)],
+        [_("Sex"), str(Sex(patient["sex"]).label)],
     ]
 
 
-def _identifier(patient: Patient, site: Site) -> str:
-    issuer = patient.other_issuer(site)
-    return (
-        _("%(id)s (of %(issuer)s)") % {"id": patient.patient_id, "issuer": issuer}
-        if issuer
-        else patient.patient_id
-    )
+def _identifier(patient: dict[str, Any]) -> str:
+    if not patient["issuer"]:
+        return str(patient["patient_id"])
+    return _("%(id)s (of %(issuer)s)") % {"id": patient["patient_id"], "issuer": patient["issuer"]}
 
 
-def _born(patient: Patient) -> str:
-    if patient.birth_date is None and patient.birth_date_sent:
-        return _("Unknown, sent as “%(sent)s”") % {"sent": patient.birth_date_sent}
-    return day(patient.birth_date)
+def _born(patient: dict[str, Any]) -> str:
+    if patient["birth_date"] is None and patient["birth_date_sent"]:
+        return _("Unknown, sent as “%(sent)s”") % {"sent": patient["birth_date_sent"]}
+    return patient["birth_date"] or "—"
 
 
-def _study(report: Report) -> list[Pair]:
-    study = report.study
+def _study(study: dict[str, Any]) -> list[Pair]:
+    """What was examined, when, and its accession number, in this order."""
     return [
-        [_("Examination"), study.procedure or modalities.name_of(study.modality)],
-        [_("Date of examination"), day(study.study_date)],
-        [_("Accession number"), study.accession_number or "—"],
+        [_("Examination"), study["procedure"] or modalities.name_of(study["modality"])],
+        [_("Date of examination"), study["study_date"] or "—"],
+        [_("Accession number"), study["accession_number"] or "—"],
     ]
 
 
@@ -166,7 +181,7 @@ def _rows(content: ReportContent, fields: list[DeclaredField], words: dict[str, 
 
 
 def _ai(summary: dict[str, Any]) -> dict[str, Any]:
-    """What the models said and what readers decided of each mark."""
+    """What the models said, what readers made of each mark that became a finding, and in short what became none."""
     rows = [
         [
             str(finding["number"]),
@@ -176,34 +191,27 @@ def _ai(summary: dict[str, Any]) -> dict[str, Any]:
             decision_words(finding),
         ]
         for finding in summary.get("findings", [])
+        if is_reported(finding)
     ]
+    notes = [*rejected_words(summary), undecided_words(summary), fainter_words(summary)]
     return {
         "title": _("What the AI said"),
         "jobs": [job_statement(job) for job in summary.get("jobs", [])],
         "none": _("No model analysed this study."),
         "columns": [_("No."), _("Image"), _("Finding"), _("AI says"), _("Decision of the reader")],
         "rows": rows,
-        "note": fainter_words(summary),
+        "notes": [note for note in notes if note],
         "table_title": _("Marks and decisions"),
     }
 
 
-def _signature(signature: Signature) -> dict[str, str]:
+def _signature(signature: Signature, zone: str) -> dict[str, str]:
     return {
         "title": _("Signed electronically"),
         "name": signature.printed_name,
         "role": str(Role(signature.role).label),
         "professional_id": signature.signer.professional_id,
         "at": moment(signature.signed_at),
+        "zone": zone,
         "meaning": signature.meaning,
     }
-
-
-def day(value: date | None) -> str:
-    """A date as ISO 8601, which reads the same everywhere; a dash where it is not known."""
-    return value.isoformat() if value else "—"
-
-
-def moment(value: datetime) -> str:
-    """Date and time with the zone, so that it reads the same everywhere."""
-    return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S %Z")

@@ -37,6 +37,9 @@ class Report(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.DRAFT)
     content = models.JSONField(default=dict, help_text="reporting.content: imaging or histopathology")
     ai_summary = models.JSONField(default=dict, help_text="what the models said, frozen at signing")
+    particulars = models.JSONField(
+        default=dict, help_text="reporting.particulars: what else is printed, frozen at signing"
+    )
     revision = models.PositiveIntegerField(default=0, help_text="counts saves; a save names the one it saw")
     saved_key = models.UUIDField(
         null=True, editable=False, help_text="names the request that made this revision"

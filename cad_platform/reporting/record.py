@@ -15,7 +15,8 @@ def canonical_record(
     report: Report, *, signer: User, printed_name: str, role: str, meaning: str, signed_at: datetime
 ) -> bytes:
     """JSON with sorted keys and no white space: study, content, what the models said and what readers decided
-    of it, and the signer with name, role, meaning and time. An addendum holds the hash of what it amends."""
+    of it, and the signer with name, role, meaning and time. An addendum holds the hash of what it amends. From 2.3 on
+    (`record` 2) also whose report it is, as printed."""
     study = report.study
     record: dict[str, Any] = {
         "record": 1,
@@ -30,6 +31,8 @@ def canonical_record(
         "meaning": meaning,
         "signed_at": signed_at.astimezone(UTC).isoformat(timespec="microseconds"),
     }
+    if report.particulars:
+        record |= {"record": 2, "particulars": report.particulars}
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -31,6 +31,7 @@ from cad_platform.reporting.drafts import (
     refuse_unreportable,
 )
 from cad_platform.reporting.models import DraftPresence, Report, Signature
+from cad_platform.reporting.particulars import particulars_of
 from cad_platform.reporting.record import canonical_record, content_hash, hash_matches
 from cad_platform.reporting.typesetting import typeset
 from cad_platform.studies import storage
@@ -107,6 +108,7 @@ def _prepared_report(
         )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary_of(report.study)
+    report.particulars = particulars_of(report.study)
     if sides := report.ai_summary["sides_unconfirmed"]:
         raise Conflict(
             _("The side is not confirmed of: %(images)s. Confirm it under “Study”, then sign.")

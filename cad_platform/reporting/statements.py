@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from cad_platform.reading.wording import (
     probability_of,
     score,
 )
+from cad_platform.reporting.times import moment
 
 
 def job_statement(job: dict[str, Any]) -> dict[str, str]:
@@ -114,6 +116,35 @@ def mark_words(finding: dict[str, Any]) -> str:
     return number_words(probability_of(finding.get("score_of") or finding["label"]), finding["score"])
 
 
+def undecided_words(summary: dict[str, Any]) -> str:
+    """How many marks nobody decided on, which are no findings then; empty where there were none."""
+    numbers = summary.get("undecided", [])
+    if not numbers:
+        return ""
+    return ngettext(
+        "%(count)d mark of the models was not decided on and is no finding of this report.",
+        "%(count)d marks of the models were not decided on and are no findings of this report.",
+        len(numbers),
+    ) % {"count": len(numbers)}
+
+
+def rejected_words(summary: dict[str, Any]) -> list[str]:
+    """ "Rejected by Dr A: skin fold (marks 2, 5)": what readers rejected, for each reader and reason."""
+    numbers: dict[str, list[str]] = {}
+    for finding in summary.get("findings", []):
+        if (finding["decision"] or {}).get("verdict") == FindingDecision.Verdict.REJECTED:
+            numbers.setdefault(decision_words(finding), []).append(str(finding["number"]))
+    return [
+        _("%(decision)s (%(marks)s)")
+        % {
+            "decision": words,
+            "marks": ngettext("mark %(numbers)s", "marks %(numbers)s", len(found))
+            % {"numbers": _(", ").join(found)},
+        }
+        for words, found in numbers.items()
+    ]
+
+
 def fainter_words(summary: dict[str, Any]) -> str:
     """How many marks were not shown, and by whose choice; empty where there were none."""
     count = summary.get("fainter_marks", 0)
@@ -137,7 +168,7 @@ def _provenance(job: dict[str, Any]) -> str:
         points = _(", ").join(f"{point_words(name)} {value:g}" for name, value in thresholds)
         parts.append(_("cut-offs %(points)s") % {"points": points})
     if job["finished_at"]:
-        parts.append(job["finished_at"][:19].replace("T", " ") + " UTC")
+        parts.append(moment(datetime.fromisoformat(job["finished_at"])))
     return " · ".join(parts)
 
 

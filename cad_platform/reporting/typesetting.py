@@ -33,7 +33,7 @@ class TypesettingFailed(Unavailable):
     title = gettext_noop("The PDF could not be made")
 
 
-def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf") -> bytes:
+def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf", page: int = 1) -> bytes:
     """The document as a PDF.
 
     Parameters
@@ -43,7 +43,9 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf")
     created
         The date that the file bears; the same document and date give the same bytes.
     output
-        "pdf", or "png" for its first page at 144 pixels an inch (to look at).
+        "pdf", or "png" for one of its pages at 144 pixels an inch (to look at).
+    page
+        Which page a PNG shows, from 1.
 
     Raises
     ------
@@ -61,6 +63,7 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf")
         "fonts": [str(folder) for folder in fonts],
         "created": int(created.timestamp()),
         "output": output,
+        "page": page,
     }
     try:
         done = subprocess.run(
@@ -103,7 +106,7 @@ def main() -> int:
     except typst.TypstError as error:
         print(error.message, file=sys.stderr)  # noqa: T201 (the parent reads it)
         return 1
-    sys.stdout.buffer.write(made[0] if isinstance(made, list) else made)
+    sys.stdout.buffer.write(made[order["page"] - 1] if isinstance(made, list) else made)
     return 0
 
 

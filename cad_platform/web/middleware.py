@@ -11,6 +11,7 @@ import structlog
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 
 from cad_platform.core.errors import PlatformError, Unavailable
 from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
@@ -32,6 +33,20 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+class LocalTimeMiddleware:
+    """Pages show times in the time zone of the reader's site; the API answers in UTC."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        site = None
+        if not request.path.startswith("/api/") and request.user.is_authenticated:
+            site = request.user.site
+        with timezone.override(site.zone if site else None):
+            return self.get_response(request)
 
 
 class HistoryContextMiddleware:

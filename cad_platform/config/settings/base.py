@@ -69,6 +69,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "cad_platform.web.middleware.LocalTimeMiddleware",
     "cad_platform.web.middleware.HistoryContextMiddleware",
     "cad_platform.web.middleware.ErrorPageMiddleware",
 ]
