@@ -26,7 +26,7 @@ def _edges() -> list[Path]:
         for path in _sources()
         if path.name in EDGES
         or path.stem.endswith("_views")
-        or "views" in path.parts
+        or "views" in path.relative_to(PLATFORM).parts
         or (path.is_relative_to(PLATFORM / "api") and path.name != "idempotency.py")
     ]
 

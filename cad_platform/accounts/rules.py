@@ -91,6 +91,9 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,
     "finding.decide": _drafts,
+    # Who reads at the pages measures too; into the report it goes by who drafts.
+    "view.keep": _is_clinician,
+    "annotation.draw": _is_clinician,
     "report.view": _reads,
     "report.draft": _drafts,
     "report.sign": _signs,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from cad_platform.reading import page_answers as reading
+from cad_platform.reading import view_answers as views
 from cad_platform.reporting import answers as reporting
 from cad_platform.web import page_answers as web
 
@@ -17,6 +18,9 @@ _OF_PAGES = (
     reading.CaseChanged,
     reading.CaseDescription,
     reading.CaseFinding,
+    views.AnnotationDrawn,
+    views.CaseAnnotation,
+    views.ViewKept,
     web.PageSettings,
     reporting.DraftPresence,
     reporting.DraftSaved,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -18,6 +19,7 @@ from cad_platform.reading.case_state import decision_of, is_faint
 from cad_platform.reading.identity_words import about_patient
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.page_answers import (
+    CaseAddresses,
     CaseDescription,
     CaseFinding,
     CaseHeatmap,
@@ -27,6 +29,7 @@ from cad_platform.reading.page_answers import (
 )
 from cad_platform.reading.presenters import age_at
 from cad_platform.reading.selectors import CaseRecord, ReadingState
+from cad_platform.reading.view_answers import KeptViews
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.sorting import SortedImage
@@ -187,12 +190,19 @@ class CasePage:
         """Image id → its heat map, as JSON; a result may bring them while the case is open."""
         return {image.id: image.heatmap.as_json() for image in self.images if image.heatmap}
 
-    def description(self) -> dict[str, Any]:
-        """What the viewers start from, as JSON (`CaseDescription`)."""
+    @property
+    def image_names(self) -> dict[uuid.UUID, str]:
+        return {uuid.UUID(image.id): image.name for image in self.images}
+
+    def description(self, kept: KeptViews | None = None, *, may_annotate: bool = False) -> dict[str, Any]:
+        """What the viewers start from, as JSON (`CaseDescription`), with how its reader left it."""
         return CaseDescription(
             study=self.header.uid,
             hanging=self.hanging,
             images=self.images,
+            kept=kept,
+            may_annotate=may_annotate,
+            addresses=_addresses(self.header.uid),
             words=case_words(),
         ).as_json()
 
@@ -272,6 +282,20 @@ def _header(case: CaseRecord) -> CaseHeader:
         priority=study.priority,
         priority_words=str(Study.Priority(study.priority).label),
         withdrawn_reason=study.withdrawn_reason,
+    )
+
+
+def _addresses(uid: str) -> CaseAddresses:
+    nothing = uuid.UUID(int=0)
+
+    def address(name: str) -> str:
+        return reverse(name, args=[uid, nothing]).replace(str(nothing), "{id}")
+
+    return CaseAddresses(
+        stage_view=reverse("stage-view", args=[uid]),
+        image_view=address("image-view"),
+        annotation=address("annotation"),
+        annotation_report=address("annotation-report"),
     )
 
 

@@ -9,6 +9,7 @@ from django.db.models import Count, Max
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
+from cad_platform.reading.annotations import seen_by
 from cad_platform.reading.case_state import awaits_job
 from cad_platform.reading.models import ReportStanding
 from cad_platform.studies.models import SideConfirmation
@@ -23,8 +24,8 @@ _OF_JOBS = (
 
 def revision_of(actor: Actor, uid: str) -> str:
     """Differs (32 hex digits) whenever something differs of what the actor sees change while a case is open: the study,
-    its jobs, which versions are in use, findings, decisions, the report's standing. A few small queries, whatever the
-    results hold.
+    its jobs, which versions are in use, findings, decisions, measurements, the report's standing. A few small queries,
+    whatever the results hold.
 
     Raises `NotFound` for another site's study and `NotPermitted`, as opening the case does.
     """
@@ -40,6 +41,7 @@ def revision_of(actor: Actor, uid: str) -> str:
     standing = ReportStanding.objects.filter(study=study).values_list("has_draft", "signed_at").first()
     waits = not jobs and awaits_job(study)
     sides = SideConfirmation.objects.filter(instance__series__study=study).count()
+    drawn = list(seen_by(actor, study).order_by("pk").values_list("pk", "revision", "reported_by", "author"))
     of_study = (study.state, study.withdrawn_at, study.content_hash, study.version, sides)
-    facts = [actor.role, of_study, jobs, waits, findings, standing]
+    facts = [actor.role, of_study, jobs, waits, findings, standing, drawn]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -1,9 +1,11 @@
-"""What readers decide of findings, and how far the report of a study is."""
+"""What readers decide of findings, what they measure and how they left the images, and how far the report of a study
+is."""
 
 from __future__ import annotations
 
 import uuid
 
+import pghistory
 import pgtrigger
 from django.conf import settings
 from django.db import models
@@ -76,3 +78,66 @@ class ReportStanding(models.Model):
 
     def __str__(self) -> str:
         return f"report of study {self.study_id}"
+
+
+@pghistory.track()
+class Annotation(models.Model):
+    """What a reader measured or pointed at in an image. It is the reader's own until it is put into the report; taken
+    away it stays, so that an undo brings it back. The row's key is the browser's: what comes twice is one."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class Kind(models.TextChoices):
+        LENGTH = "length", _("Length")
+        ARROW = "arrow", _("Arrow")
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="annotations")
+    instance = models.ForeignKey("studies.Instance", on_delete=models.PROTECT, related_name="annotations")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    frame = models.PositiveIntegerField(null=True, help_text="of a clip, from 0")
+    kind = models.CharField(max_length=8, choices=Kind)
+    points = models.JSONField(
+        help_text="[[x, y], [x, y]] in stored pixels, level 0 for slides; an arrow's tip is last"
+    )
+    note = models.CharField(max_length=200, blank=True)
+    revision = models.PositiveIntegerField(help_text="counted by the browser: an older state never wins")
+    made_at = models.DateTimeField(default=timezone.now)
+    changed_at = models.DateTimeField(default=timezone.now)
+    withdrawn_at = models.DateTimeField(null=True, help_text="when the reader took it away")
+    reported_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="who put it into the report; none: it is not in the report",
+    )
+
+    class Meta:
+        ordering = ["made_at", "id"]
+        indexes = [models.Index(fields=["study", "author"], name="annotation_study_author")]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+    @property
+    def in_report(self) -> bool:
+        return self.reported_by_id is not None and self.withdrawn_at is None
+
+
+class ReadingView(models.Model):
+    """How a reader left an image (window, zoom, place, frame), or with no image the stage of a study (layout, tool).
+    The newest counts; nothing clinical hangs on it."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    instance = models.ForeignKey("studies.Instance", null=True, on_delete=models.PROTECT, related_name="+")
+    state = models.JSONField(help_text="reading.view_answers.ImageView or StageView")
+    kept_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "study", "instance"], nulls_distinct=False, name="view_once_of_a_reader"
+            ),
+        ]

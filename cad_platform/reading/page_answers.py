@@ -7,6 +7,7 @@ from typing import Literal
 from django.utils.translation import gettext as _
 
 from cad_platform.core.answers import Answer, Box
+from cad_platform.reading.view_answers import KeptViews
 from cad_platform.studies.addresses import ImageUrls
 
 Role = Literal["hung", "scored", "kept_aside"]
@@ -123,6 +124,30 @@ class CaseWords(Answer):
     add_hint: str
     label_unchanged: str
     label_choose: str
+    as_left: str
+    """With `{what}`."""
+    left_zoomed: str
+    left_window: str
+    left_inverted: str
+    left_flipped: str
+    left_sheet: str
+    reset: str
+    resets: str
+    """With `{key}`."""
+    kept_view: str
+    kept_drawing: str
+    kept_report: str
+    note: str
+    not_kept: str
+
+
+class CaseAddresses(Answer):
+    """Where the viewers send what they keep; `{id}` is filled in by them."""
+
+    stage_view: str
+    image_view: str
+    annotation: str
+    annotation_report: str
 
 
 class CaseDescription(Answer):
@@ -132,6 +157,11 @@ class CaseDescription(Answer):
     hanging: str
     """The modality's hanging protocol (`viewer/hanging.ts`)."""
     images: list[CaseImage]
+    kept: KeptViews | None
+    """How the reader left it; none for who keeps no views."""
+    may_annotate: bool
+    """Whether lengths and arrows of this reader are kept."""
+    addresses: CaseAddresses
     words: CaseWords
 
 
@@ -179,4 +209,17 @@ def case_words() -> CaseWords:
         add_hint=_("Drag a box around it in the image, then choose a label."),
         label_unchanged=_("Unchanged"),
         label_choose=_("Choose a label"),
+        as_left=_("As you left it: {what}"),
+        left_zoomed=_("zoomed, a part is out of sight"),
+        left_window=_("window"),
+        left_inverted=_("inverted"),
+        left_flipped=_("flipped"),
+        left_sheet=_("frame or plane"),
+        reset=_("Reset"),
+        resets=_("{key} resets"),
+        kept_view=_("View of {image}"),
+        kept_drawing=_("Measurement in {image}"),
+        kept_report=_("Measurement of {image} for the report"),
+        note=_("Note"),
+        not_kept=_("Measurements are not kept here: your role or the state of the study does not allow it."),
     )

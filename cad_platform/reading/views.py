@@ -27,6 +27,8 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.core.request_keys import request_key_of
 from cad_platform.reading import selectors, services
+from cad_platform.reading.annotation_presenter import annotation_views
+from cad_platform.reading.annotations import annotations_of, may_draw
 from cad_platform.reading.case_news import correction_rows, news, opened_with, who_and_which
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.case_revision import revision_of
@@ -34,6 +36,7 @@ from cad_platform.reading.page_answers import CaseChanged
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
+from cad_platform.reading.view_keeping import views_of
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import corrections_of, kept_aside_of, study_by_uid
 from cad_platform.studies.selectors import image as image_of
@@ -121,6 +124,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
 def _live(request: HttpRequest, record: CaseRecord, page: CasePage, opened: str) -> dict[str, Any]:
     """What the fragment shows that changes while the case is open. `opened`: the version that the page shows."""
     actor = actor_of(request)
+    drawn = annotation_views(annotations_of(actor, record.study), actor.user, page.image_names)
     complete = record.study.state == Study.State.COMPLETE and record.study.withdrawn_at is None
     return {
         "page": page,
@@ -129,6 +133,10 @@ def _live(request: HttpRequest, record: CaseRecord, page: CasePage, opened: str)
         "can_reanalyse": complete and allowed(actor, "study.reanalyse", record.study),
         "is_locked": record.is_locked,
         "news": news(record, opened),
+        "drawn": drawn,
+        "drawn_json": [each.answer.as_json() for each in drawn],
+        "may_draw": may_draw(actor, record.study),
+        "may_report": not record.is_locked and allowed(actor, "report.draft", record.study),
     }
 
 
@@ -149,7 +157,7 @@ def case(request: HttpRequest, uid: str) -> HttpResponse:
         "nav": "worklist",
         "live": live,
         "fingerprint": revision + fingerprint_of(record.reading_state + live),
-        "viewer": page.description(),
+        "viewer": page.description(views_of(actor, record.study), may_annotate=may_draw(actor, record.study)),
         "has_images": bool(page.images),
         "opened": opened_with(record),
         "kept_aside": kept_aside_of(actor, record.study),

@@ -5,6 +5,7 @@ A score is worded by the operating points that travel with the weights, in the w
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -294,6 +295,18 @@ def frames_words(frames_read: Sequence[int], frames: int) -> str:
     if read[-1] - read[0] + 1 == len(read):
         return _("frames %(first)d–%(last)d of %(frames)d") % said
     return _("%(read)d of %(frames)d frames, between %(first)d and %(last)d") % said
+
+
+def length_words(points: Sequence[Sequence[float]], spacing_um: tuple[float, float] | None) -> str:
+    """How far two points `(x, y)` in pixels lie apart: in millimetres, or below one in micrometres, where a spacing
+    (µm, x and y) holds from one to the other; else in pixels, and that there is no scale."""
+    (x0, y0), (x1, y1) = points
+    if spacing_um is None:
+        return _("%(pixels)d px (no scale)") % {"pixels": round(math.hypot(x1 - x0, y1 - y0))}
+    length = math.hypot((x1 - x0) * spacing_um[0], (y1 - y0) * spacing_um[1])
+    if length >= 1000:
+        return _("%(length).1f mm") % {"length": length / 1000}
+    return (_("%(length).1f µm") if length < 10 else _("%(length).0f µm")) % {"length": length}
 
 
 def box_size(box: Sequence[float], spacing_um: tuple[float, float] | None) -> str:

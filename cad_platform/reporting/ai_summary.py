@@ -1,5 +1,5 @@
-"""What the models said of a study and what readers made of it, as plain JSON: shown beside the report while
-it is written, and frozen into it at signing."""
+"""What the models said of a study, what readers made of it and what they measured, as plain JSON: shown beside the
+report while it is written, and frozen into it at signing."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.analysis.verdict import Verdict, mark_class, verdict_of
+from cad_platform.reading.annotation_presenter import extent_of
+from cad_platform.reading.annotations import reported
 from cad_platform.reading.case_state import current_findings, current_jobs, decision_of, is_faint
-from cad_platform.reading.models import FindingDecision
-from cad_platform.reading.wording import box_size, class_words, image_names, place_words
+from cad_platform.reading.models import Annotation, FindingDecision
+from cad_platform.reading.wording import box_size, class_words, image_names, length_words, place_words
 from cad_platform.reporting.content import FindingLine, ReportContent, StudyContent
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import sorted_images
@@ -57,18 +60,28 @@ def summary_of(study: Study) -> dict[str, Any]:
         "sides_unconfirmed": [names[image.instance.pk] for image in unsure],
         "findings": findings,
         "undecided": undecided,
+        "measurements": [
+            _measurement(each, names.get(each.instance_id, ""), places.get(each.instance_id, 0))
+            for each in reported(study)
+        ],
         "fainter_marks": len(marked) - len(findings),
         "false_marks_per_exam": study.site.false_marks_per_exam,
     }
 
 
 def finding_lines(summary: dict[str, Any]) -> list[FindingLine]:
-    """The findings that belong into a report: what readers accepted, edited or drew themselves."""
-    return [
+    """The findings that belong into a report: what readers accepted, edited or drew themselves; then what they put into
+    it of their measurements."""
+    found = [
         FindingLine(finding=uuid.UUID(finding["id"]), heading=heading(finding))
         for finding in summary["findings"]
         if is_reported(finding)
     ]
+    with translation.override(_RECORD_LANGUAGE):
+        return found + [
+            FindingLine(finding=uuid.UUID(each["id"]), heading=measurement_words(each))
+            for each in summary["measurements"]
+        ]
 
 
 def is_reported(finding: dict[str, Any]) -> bool:
@@ -125,6 +138,20 @@ def heading_words(finding: dict[str, Any]) -> str:
     return " · ".join(part for part in parts if part)
 
 
+def measurement_words(measured: dict[str, Any]) -> str:
+    """`L CC · length 12.3 mm · the reader's note` in the language in use."""
+    image, frame = measured["image"], measured["frame"]
+    parts = [
+        place_words(image["name"], image.get("place")),
+        "" if frame is None else _("frame %(frame)d") % {"frame": frame + 1},
+        _("arrow")
+        if measured["kind"] == Annotation.Kind.ARROW
+        else _("length %(length)s") % {"length": length_words(measured["points"], _spacing(image))},
+        measured["note"],
+    ]
+    return " · ".join(part for part in parts if part)
+
+
 def _spacing(image: dict[str, Any]) -> tuple[float, float] | None:
     """µm per pixel (x, y) where the mark is. Records of before 2.3 have one number for the image."""
     if "spacing_um" in image:
@@ -134,8 +161,11 @@ def _spacing(image: dict[str, Any]) -> tuple[float, float] | None:
 
 
 def headings_of(summary: dict[str, Any]) -> dict[uuid.UUID | None, str]:
-    """`heading_words` of each finding, by its id."""
-    return {uuid.UUID(finding["id"]): heading_words(finding) for finding in summary.get("findings", [])}
+    """`heading_words` of each finding and `measurement_words` of each measurement, by its id. Records of before 2.3
+    have no measurements."""
+    found = {each["id"]: heading_words(each) for each in summary.get("findings", [])}
+    found |= {each["id"]: measurement_words(each) for each in summary.get("measurements", [])}
+    return {uuid.UUID(key): words for key, words in found.items()}
 
 
 def _verdict(finding: dict[str, Any]) -> str:
@@ -206,6 +236,24 @@ def _finding(finding: Finding, image: str, place: int, decision: FindingDecision
             "spacing_um": list(spacing_um) if spacing_um else None,
         },
         "decision": _decision(decision),
+    }
+
+
+def _measurement(annotation: Annotation, image: str, place: int) -> dict[str, Any]:
+    spacing_um = annotation.instance.spacing_in(extent_of(annotation))
+    return {
+        "id": str(annotation.pk),
+        "kind": annotation.kind,
+        "author": annotation.author.printed_name,
+        "frame": annotation.frame,
+        "points": [[float(x), float(y)] for x, y in annotation.points],
+        "note": annotation.note,
+        "image": {
+            "sop_instance_uid": annotation.instance.sop_instance_uid,
+            "name": image,
+            "place": place,
+            "spacing_um": list(spacing_um) if spacing_um else None,
+        },
     }
 
 

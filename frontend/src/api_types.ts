@@ -810,6 +810,60 @@ export interface components {
             by: string | null;
             reason: string;
         };
+        /** @description What the browser sends of one that was drawn, moved, noted, taken away or brought back: always all of it. */
+        AnnotationDrawn: {
+            image: string;
+            /** @default null */
+            frame?: number | null;
+            /** @enum {string} */
+            kind: "length" | "arrow";
+            points: [
+                [
+                    number,
+                    number
+                ],
+                [
+                    number,
+                    number
+                ]
+            ];
+            /** @default  */
+            note?: string;
+            revision: number;
+            /** @default false */
+            removed?: boolean;
+        };
+        /** @description Where the viewers send what they keep; `{id}` is filled in by them. */
+        CaseAddresses: {
+            stage_view: string;
+            image_view: string;
+            annotation: string;
+            annotation_report: string;
+        };
+        /** @description A length or an arrow on an image: the reader's own, or one of the report's. */
+        CaseAnnotation: {
+            id: string;
+            image: string;
+            frame: number | null;
+            /** @enum {string} */
+            kind: "length" | "arrow";
+            points: [
+                [
+                    number,
+                    number
+                ],
+                [
+                    number,
+                    number
+                ]
+            ];
+            note: string;
+            words: string;
+            author: string;
+            in_report: boolean;
+            revision: number;
+            removed: boolean;
+        };
         /** @description A decision or a finding is stored. */
         CaseChanged: {
             live: string;
@@ -819,6 +873,9 @@ export interface components {
             study: string;
             hanging: string;
             images: components["schemas"]["CaseImage"][];
+            kept: components["schemas"]["KeptViews"] | null;
+            may_annotate: boolean;
+            addresses: components["schemas"]["CaseAddresses"];
             words: components["schemas"]["CaseWords"];
         };
         /** @description A finding as the newest decision leaves it. */
@@ -929,6 +986,19 @@ export interface components {
             add_hint: string;
             label_unchanged: string;
             label_choose: string;
+            as_left: string;
+            left_zoomed: string;
+            left_window: string;
+            left_inverted: string;
+            left_flipped: string;
+            left_sheet: string;
+            reset: string;
+            resets: string;
+            kept_view: string;
+            kept_drawing: string;
+            kept_report: string;
+            note: string;
+            not_kept: string;
         };
         DraftPresence: {
             revision: number;
@@ -944,6 +1014,47 @@ export interface components {
             saved_at: string;
             lines: (string | null)[];
             chosen_theirs: string[];
+        };
+        /**
+         * @description How one image is shown, as far as it is not as it opens. Zoom and place are told by the image, so that a pane of
+         *     another size shows the same.
+         */
+        ImageView: {
+            /** @default null */
+            window?: components["schemas"]["KeptWindow"] | null;
+            /** @default null */
+            table?: string | null;
+            /** @default false */
+            inverted?: boolean;
+            /** @default false */
+            flipped?: boolean;
+            /** @default null */
+            zoom?: number | null;
+            /** @default null */
+            centre?: [
+                number,
+                number
+            ] | null;
+            /** @default 0 */
+            frame?: number;
+            /** @default null */
+            plane?: number | null;
+            /** @default 0 */
+            path?: number;
+        };
+        /** @description All that a reader left of a study. */
+        KeptViews: {
+            stage: components["schemas"]["StageView"] | null;
+            images: {
+                [key: string]: components["schemas"]["ImageView"];
+            };
+        };
+        /** @description A window that the reader made or chose. */
+        KeptWindow: {
+            center: number;
+            width: number;
+            /** @enum {string} */
+            function: "LINEAR" | "LINEAR_EXACT" | "SIGMOID";
         };
         /** @description What the scripts of every page need to know. */
         PageSettings: {
@@ -980,6 +1091,25 @@ export interface components {
             errors: components["schemas"]["ProblemField"][];
             warnings: string[];
         };
+        /** @description What hangs and what the pointer does. */
+        StageView: {
+            together: boolean;
+            /** @default [] */
+            shown?: string[];
+            /** @default  */
+            active?: string;
+            /**
+             * @default window
+             * @enum {string}
+             */
+            tool?: "window" | "pan" | "zoom" | "length" | "arrow";
+            /** @default false */
+            linked?: boolean;
+            /** @default true */
+            marks?: boolean;
+            /** @default false */
+            heat?: boolean;
+        };
         /** @description Somebody saved in between. */
         StaleDraft: {
             /** @example urn:cad:problem:invalid */
@@ -1002,6 +1132,14 @@ export interface components {
             writer: string;
             /** Format: date-time */
             saved_at: string;
+        };
+        /** @description The view is on the server. */
+        ViewKept: {
+            /**
+             * @default true
+             * @constant
+             */
+            kept?: true;
         };
     };
     responses: never;
@@ -1060,6 +1198,9 @@ export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
+export type AnnotationDrawn = components['schemas']['AnnotationDrawn'];
+export type CaseAddresses = components['schemas']['CaseAddresses'];
+export type CaseAnnotation = components['schemas']['CaseAnnotation'];
 export type CaseChanged = components['schemas']['CaseChanged'];
 export type CaseDescription = components['schemas']['CaseDescription'];
 export type CaseFinding = components['schemas']['CaseFinding'];
@@ -1069,11 +1210,16 @@ export type CaseRegion = components['schemas']['CaseRegion'];
 export type CaseWords = components['schemas']['CaseWords'];
 export type DraftPresence = components['schemas']['DraftPresence'];
 export type DraftSaved = components['schemas']['DraftSaved'];
+export type ImageView = components['schemas']['ImageView'];
+export type KeptViews = components['schemas']['KeptViews'];
+export type KeptWindow = components['schemas']['KeptWindow'];
 export type PageSettings = components['schemas']['PageSettings'];
 export type PageWords = components['schemas']['PageWords'];
 export type ReportSigned = components['schemas']['ReportSigned'];
 export type ReportWords = components['schemas']['ReportWords'];
 export type SigningReadiness = components['schemas']['SigningReadiness'];
+export type StageView = components['schemas']['StageView'];
 export type StaleDraft = components['schemas']['StaleDraft'];
+export type ViewKept = components['schemas']['ViewKept'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;

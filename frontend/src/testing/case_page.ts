@@ -55,6 +55,19 @@ export const caseWords: CaseWords = {
   add_hint: '',
   label_unchanged: 'Unchanged',
   label_choose: 'Choose',
+  as_left: 'As you left it: {what}',
+  left_zoomed: 'zoomed',
+  left_window: 'window',
+  left_inverted: 'inverted',
+  left_flipped: 'flipped',
+  left_sheet: 'frame',
+  reset: 'Reset',
+  resets: '{key} resets',
+  kept_view: 'View of {image}',
+  kept_drawing: 'Measurement in {image}',
+  kept_report: 'Measurement of {image} for the report',
+  note: 'Note',
+  not_kept: 'Not kept.',
 };
 
 /** Open a case page anew, with these findings. */
@@ -111,6 +124,14 @@ export const caseOf = (hanging: string, images: CaseImage[]): CaseDescription =>
   study: 'study',
   hanging,
   images,
+  kept: null,
+  may_annotate: false,
+  addresses: {
+    stage_view: '/view',
+    image_view: '/images/{id}/view',
+    annotation: '/annotations/{id}',
+    annotation_report: '/annotations/{id}/report',
+  },
   words: caseWords,
 });
 
