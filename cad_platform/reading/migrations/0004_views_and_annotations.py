@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('pghistory', '0007_auto_20250421_0444'),
-        ('reading', '0002_report_standing'),
+        ('reading', '0003_decision_request_key'),
         ('studies', '0006_side_confirmation'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
