@@ -124,10 +124,12 @@ def receipt(request: Request, actor: Actor, receipt: Receipt) -> answers.Receipt
     study = receipt.study
     images = {image.pk: image for image in studies.received_images(actor, study)}
     urls = {key: image_urls(image, request.build_absolute_uri).metadata for key, image in images.items()}
+    # What was made just now has no jobs yet.
+    done = not receipt.created and study.pk in analysed([study])
     return answers.ReceiptAnswer(
         study_instance_uid=study.study_instance_uid,
         url=study_url(request, study),
-        state=_state(study, done=study.pk in analysed([study])),
+        state=_state(study, done=done),
         created=receipt.created,
         version=study.version,
         files=[

@@ -1,5 +1,5 @@
 """Which revision a study is, with all that is said of it: told from the rows that an answer is composed of, without
-composing it.
+composing it, in one query.
 
 PostgreSQL marks every version of a row with the transaction that wrote it (`xmin`), so nobody has to list what may
 change. A table that the answer reads and that is not watched here fails a test.
@@ -7,11 +7,10 @@ change. A table that the answer reads and that is not watched here fails a test.
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
+from collections.abc import Iterator
 
-from django.db.models import QuerySet, TextField
-from django.db.models.expressions import RawSQL
+from django.db import connection
+from django.db.models import Model
 
 from cad_platform.accounts.models import Site
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
@@ -30,56 +29,60 @@ from cad_platform.studies.models import (
     StudyCorrection,
 )
 
+_SERIES = "SELECT id FROM studies_series WHERE study_id = %(study)s"
+_IMAGES = f"SELECT id FROM studies_instance WHERE series_id IN ({_SERIES})"  # noqa: S608
+_FINDINGS = "SELECT id FROM analysis_finding WHERE study_id = %(study)s"
+_REPORTS = "SELECT id FROM reporting_report WHERE study_id = %(study)s"
+
+#: The rows that an answer about a study is composed of, as conditions on each table. Of reports the signed ones: a
+#: draft is written every few seconds.
+WATCHED: dict[type[Model], str] = {
+    Study: "id = %(study)s",
+    Site: "id = %(site)s",
+    Patient: "id = %(patient)s",
+    Series: "study_id = %(study)s",
+    Instance: f"series_id IN ({_SERIES})",
+    Slide: f"instance_id IN ({_IMAGES})",
+    SideConfirmation: f"instance_id IN ({_IMAGES})",
+    QuarantinedFile: "study_id = %(study)s",
+    KeptAside: "study_id = %(study)s",
+    StudyCorrection: "study_id = %(study)s",
+    ModelVersion: "TRUE",
+    Artefact: "job_id IN (SELECT id FROM analysis_analysisjob WHERE study_id = %(study)s)",
+    Finding: "study_id = %(study)s",
+    FindingDecision: f"finding_id IN ({_FINDINGS})",
+    ReportStanding: "study_id = %(study)s",
+    Report: f"id IN ({_REPORTS}) AND state = 'signed'",
+    Signature: f"report_id IN ({_REPORTS})",
+}
 #: What of a job an answer tells. A worker that merely holds on to a job writes its row every few seconds.
 _OF_JOBS = (
-    *("pk", "state", "reason", "retryable", "attempt", "content_hash", "score", "requested_at"),
+    *("state", "reason", "retryable", "attempt", "content_hash", "score", "requested_at"),
     *("restarted_at", "available_at", "started_at", "finished_at"),
 )
 #: Written once, and named by rows that are looked at: files, people's names.
 WRITTEN_ONCE = {"studies_storedfile", "accounts_user"}
 
 
+def _marks() -> Iterator[str]:
+    """For each table what tells the versions of its rows apart."""
+    for model, condition in WATCHED.items():
+        table, key = model._meta.db_table, model._meta.pk.column
+        yield f"SELECT '{table}' AS of, {key}::text AS row, xmin::text AS mark FROM {table} WHERE {condition}"  # noqa: S608
+    jobs = AnalysisJob._meta.db_table
+    yield f"SELECT '{jobs}', id::text, ROW({', '.join(_OF_JOBS)})::text FROM {jobs} WHERE study_id = %(study)s"  # noqa: S608
+
+
+_STATEMENT = f"""
+    SELECT encode(sha256(convert_to(string_agg(concat_ws(' ', of, row, mark), E'\\n' ORDER BY of, row), 'UTF8')), 'hex')
+    FROM ({" UNION ALL ".join(_marks())}) AS marks
+"""  # noqa: S608
+
+
 def revision_of(study: Study) -> str:
     """Differs (32 hex digits) whenever something differs of what the API answers about the study."""
-    return hashlib.sha256(repr([_rows(study), _jobs(study)]).encode()).hexdigest()[:32]
-
-
-def watched(study: Study) -> list[QuerySet[Any]]:
-    """The rows that an answer about the study is composed of, but for its jobs."""
-    instances = Instance.objects.filter(series__study=study)
-    return [
-        Study.objects.filter(pk=study.pk),
-        Site.objects.filter(pk=study.site_id),
-        Patient.objects.filter(studies=study),
-        Series.objects.filter(study=study),
-        instances,
-        Slide.objects.filter(instance__in=instances),
-        SideConfirmation.objects.filter(instance__in=instances),
-        QuarantinedFile.objects.filter(study=study),
-        KeptAside.objects.filter(study=study),
-        SideConfirmation.objects.filter(instance__series__study=study),
-        StudyCorrection.objects.filter(study=study),
-        ModelVersion.objects.all(),
-        Artefact.objects.filter(job__study=study),
-        Finding.objects.filter(study=study),
-        FindingDecision.objects.filter(finding__study=study),
-        ReportStanding.objects.filter(study=study),
-        Report.objects.filter(study=study, signature__isnull=False),
-        Signature.objects.filter(report__study=study),
-    ]
-
-
-def _rows(study: Study) -> list[list[tuple[Any, ...]]]:
-    return [
-        list(rows.annotate(written_by=_written_by(rows)).order_by("pk").values_list("pk", "written_by"))
-        for rows in watched(study)
-    ]
-
-
-def _written_by(rows: QuerySet[Any]) -> RawSQL:
-    # The name is a model's own table, nobody's input.
-    return RawSQL(f'"{rows.model._meta.db_table}"."xmin"::text', (), output_field=TextField())  # noqa: S611
-
-
-def _jobs(study: Study) -> list[tuple[Any, ...]]:
-    return list(AnalysisJob.objects.filter(study=study).order_by("pk").values_list(*_OF_JOBS))
+    keys = {"study": study.pk, "site": study.site_id, "patient": study.patient_id}
+    with connection.cursor() as cursor:
+        cursor.execute(_STATEMENT, keys)
+        (digest,) = cursor.fetchone()
+    return str(digest)[:32]

@@ -156,7 +156,7 @@ def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
         )
         for each in study.kept_aside.all()
     ]
-    images = Instance.objects.filter(series__study=study).select_related("series")
+    parts = Instance.objects.filter(series__study=study, facts__slide_part__role__isnull=False)
     return kept + [
         KeptFile(
             each.file_name,
@@ -168,7 +168,7 @@ def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
             each.file_id,
             each.received_at or study.received_at,
         )
-        for each in images.order_by("received_at", "number", "id")
+        for each in parts.select_related("series").order_by("received_at", "number", "id")
         if (role := slides.kept_back_role(each.image_facts))
     ]
 
