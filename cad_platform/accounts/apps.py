@@ -21,6 +21,7 @@ class AccountsConfig(PlatformApp):
         "user.activate": _("Activated a user"),
         "user.create": _("Created a user"),
         "user.deactivate": _("Deactivated a user"),
+        "user.keyboard": _("Changed their keys"),
         "user.set_password": _("Set a password"),
         "user.sign_in": _("Signed in"),
         "user.sign_out": _("Signed out"),

@@ -128,6 +128,16 @@ class User(AbstractUser):
         return self.get_full_name() or self.username
 
 
+class KeyboardPreference(models.Model):
+    """What a person changed of the keys (`accounts.keyboard`). None for who changed nothing."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    user = models.OneToOneField(User, on_delete=models.PROTECT, primary_key=True, related_name="+")
+    single_keys = models.BooleanField(default=True)
+    keys = models.JSONField(default=dict, blank=True)
+
+
 @pghistory.track(exclude=["last_used_at", "token_hash"])
 class ApiToken(models.Model):
     """A bearer token of a hospital system. Only its hash is stored; it is shown once."""

@@ -4,7 +4,7 @@ made by administrators, so there is no sign-up and no reset by e-mail."""
 from allauth.account import views as account
 from django.urls import URLPattern, path
 
-from cad_platform.accounts import views
+from cad_platform.accounts import preferences, views
 
 urlpatterns: list[URLPattern] = [
     path("users/", views.users, name="users"),
@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern] = [
     path("sites/<int:site_id>/", views.site, name="site"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke", views.revoke_token, name="revoke-token"),
+    path("keyboard/", preferences.keyboard, name="keyboard"),
     path("login/", account.login, name="account_login"),
     path("logout/", account.logout, name="account_logout"),
     path("inactive/", account.account_inactive, name="account_inactive"),

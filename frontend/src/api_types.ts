@@ -1060,11 +1060,18 @@ export interface components {
         PageSettings: {
             csrf_cookie: string;
             words: components["schemas"]["PageWords"];
+            shortcuts: components["schemas"]["Shortcut"][];
         };
         /** @description The words that the scripts of every page say, so that all translations live in one catalogue. */
         PageWords: {
             no_answer: string;
+            key_taken: string;
         };
+        /**
+         * @description What must have the focus for a command's key to act (WCAG 2.1.4).
+         * @enum {string}
+         */
+        Place: "image" | "list" | "image or list" | "page";
         ReportSigned: {
             content_hash: string;
             /** Format: date-time */
@@ -1085,6 +1092,14 @@ export interface components {
             incomplete: string;
             signing: string;
             grade: string;
+        };
+        /** @description One command and the keys that start it, for this person (`accounts.commands`). */
+        Shortcut: {
+            id: string;
+            keys: string[];
+            place: components["schemas"]["Place"];
+            changes_record: boolean;
+            repeats: boolean;
         };
         SigningReadiness: {
             revision: number;
@@ -1215,8 +1230,10 @@ export type KeptViews = components['schemas']['KeptViews'];
 export type KeptWindow = components['schemas']['KeptWindow'];
 export type PageSettings = components['schemas']['PageSettings'];
 export type PageWords = components['schemas']['PageWords'];
+export type Place = components['schemas']['Place'];
 export type ReportSigned = components['schemas']['ReportSigned'];
 export type ReportWords = components['schemas']['ReportWords'];
+export type Shortcut = components['schemas']['Shortcut'];
 export type SigningReadiness = components['schemas']['SigningReadiness'];
 export type StageView = components['schemas']['StageView'];
 export type StaleDraft = components['schemas']['StaleDraft'];

@@ -2,6 +2,7 @@
 import '@fontsource-variable/inter/wght.css';
 import './app.css';
 import htmx from 'htmx.org';
+import { startKeyFields } from './page/key_fields';
 import { startKeyboard } from './page/keyboard';
 import { startMessages } from './page/messages';
 import { startPolling } from './page/polling';
@@ -21,5 +22,6 @@ document.addEventListener('htmx:configRequest', (event) => {
 startMessages();
 startPolling();
 startKeyboard();
+startKeyFields();
 startWorklist();
 startCasePanel();

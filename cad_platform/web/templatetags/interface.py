@@ -11,9 +11,13 @@ from django import template
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from cad_platform.accounts.commands import COMMANDS, GROUPS
+from cad_platform.accounts.keyboard import Keyboard
 from cad_platform.core.actor import actor_of
 from cad_platform.patients.person_name import person_name
 from cad_platform.web.navigation import entries_of
@@ -48,6 +52,65 @@ def navigation(context: Mapping[str, Any]) -> list[NavigationLink]:
 def icon(name: str) -> str:
     """An icon beside words that say the same, hence hidden from screen readers."""
     return render_to_string(f"web/icons/{name}.svg")
+
+
+#: How keys are called that have more than one letter in `accounts.commands`.
+_KEY_SIGNS = {
+    "ArrowDown": "↓",
+    "ArrowUp": "↑",
+    "Arrows": "← ↑ ↓ →",
+    "Escape": "Esc",
+    "PageDown": "Page Down",
+    "PageUp": "Page Up",
+    "-": "−",
+}
+
+
+def _keyboard(context: Mapping[str, Any]) -> Keyboard:
+    """The reader's; the table as it is where a template is rendered without a request."""
+    found = context.get("keyboard")
+    return found() if callable(found) else Keyboard()
+
+
+def _shown(key: str) -> str:
+    """A key as it stands on the keyboard: "A", "Shift+B", "Page Up"."""
+    *modifiers, last = key.split("+") if len(key) > 1 else [key]
+    sign = _KEY_SIGNS.get(last, last.upper() if len(last) == 1 else last)
+    return "+".join([*modifiers, sign])
+
+
+@register.simple_tag(takes_context=True)
+def keys(context: Mapping[str, Any], command: str) -> SafeString:
+    """The key of a command as it is for the reader; nothing where it has none."""
+    found = _keyboard(context).keys(COMMANDS[command])
+    return format_html_join(
+        " ", "<kbd>{}</kbd>", ((_shown(part),) for part in found[0].split(" ")) if found else ()
+    )
+
+
+@register.simple_tag(takes_context=True)
+def key_hint(context: Mapping[str, Any], command: str) -> str:
+    """What a button's title says of its key: " (A)"; nothing where it has none."""
+    found = _keyboard(context).keys(COMMANDS[command])
+    return f" ({_shown(found[0])})" if found else ""
+
+
+@register.simple_tag(takes_context=True)
+def keyshortcuts(context: Mapping[str, Any], command: str) -> SafeString:
+    """The attribute that tells a screen reader the key of a button; nothing where it has none."""
+    found = [key for key in _keyboard(context).keys(COMMANDS[command]) if " " not in key]
+    return format_html(' aria-keyshortcuts="{}"', found[0]) if found else SafeString("")
+
+
+@register.simple_tag(takes_context=True)
+def shortcut_groups(context: Mapping[str, Any], *names: str) -> list[dict[str, Any]]:
+    """Groups of the sheet with the commands that have a key now."""
+    keyboard = _keyboard(context)
+    return [
+        {"title": group.title, "commands": [each for each in group.commands if keyboard.keys(each)]}
+        for group in GROUPS
+        if group.id in names
+    ]
 
 
 @register.filter

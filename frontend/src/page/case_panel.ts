@@ -4,7 +4,7 @@ import type { CaseDescription } from '../api_types';
 import { caseDescription, caseFindings, onCaseEvent, dispatchCaseEvent } from './case_events';
 import { EditForm } from './edit_form';
 import { followFaintMarks, restoreFaintMarks } from './faint_marks';
-import { registerShortcut } from './keyboard';
+import { registerCommand, whenQuiet } from './keyboard';
 import { bindTabs } from './tabs';
 
 const ITEM = '.finding';
@@ -119,24 +119,28 @@ class FindingsPanel {
     };
     const quick = [...dialog.querySelectorAll<HTMLElement>('[data-reason]')];
     quick.forEach((button) => button.addEventListener('click', () => choose(button)));
+    // A digit chooses while the reasons have the focus; in the field it is text, however it is typed.
     dialog.addEventListener('keydown', (event) => {
       const button = quick[Number(event.key) - 1];
-      if (!button || (event.target === reason && reason.value !== '')) return;
+      if (!button || !quick.includes(event.target as HTMLElement) || event.repeat) return;
       event.preventDefault();
-      choose(button);
+      whenQuiet(() => dialog.open && choose(button));
     });
   }
 
   private bindKeys(): void {
-    registerShortcut('n', () => this.selectNeighbour(1));
-    registerShortcut('p', () => this.selectNeighbour(-1));
-    registerShortcut('a', () => this.pressButton('accept', true));
-    registerShortcut('u', () => this.pressButton('undo', false));
-    registerShortcut('e', () => this.openEditForm());
-    registerShortcut('r', () => this.openRejectDialog());
-    registerShortcut('d', () => this.openAddForm());
-    ['1', '2', '3'].forEach((key, index) => registerShortcut(key, () => this.tabs.show(index, true)));
-    registerShortcut('Escape', () => this.form?.close() ?? false);
+    registerCommand('next-finding', () => this.selectNeighbour(1));
+    registerCommand('previous-finding', () => this.selectNeighbour(-1));
+    registerCommand('accept', () => this.pressButton('accept', true));
+    registerCommand('undo', () => this.pressButton('undo', false));
+    registerCommand('edit', () => this.openEditForm());
+    registerCommand('reject', () => this.openRejectDialog());
+    registerCommand('draw', () => this.openAddForm());
+    ['tab-findings', 'tab-report', 'tab-study'].forEach((id, index) =>
+      registerCommand(id, () => this.tabs.show(index, true)),
+    );
+    registerCommand('cancel', () => this.form?.close() ?? false);
+    registerCommand('switch-focus', () => this.switchFocus());
   }
 
   private selectNeighbour(by: 1 | -1): boolean {
@@ -144,21 +148,29 @@ class FindingsPanel {
     if (items.length === 0) return false;
     const current = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const next = current === -1 ? (by === 1 ? 0 : items.length - 1) : (current + by + items.length) % items.length;
-    this.selectAndFocus(items[next]);
+    this.selectItem(items[next]);
     return true;
   }
 
-  private selectAndFocus(item: HTMLElement | undefined): void {
-    if (!item?.dataset['finding']) return;
-    this.select(item.dataset['finding'], 'panel');
-    item.querySelector<HTMLElement>('.finding__select')?.focus();
+  private selectItem(item: HTMLElement | undefined): void {
+    if (item?.dataset['finding']) this.select(item.dataset['finding'], 'panel');
+  }
+
+  /** From the image to the form that is open, else to the tab that is shown; from anywhere else to the image. */
+  private switchFocus(): boolean {
+    const image = document.querySelector<HTMLElement>('.pane--active') ?? document.getElementById('panes');
+    const isAtImage = document.getElementById('stage')?.contains(document.activeElement) ?? false;
+    const panel = document.querySelector<HTMLElement>('#edit-bar:not([hidden]) select, .tabs [aria-selected=true]');
+    const next = isAtImage ? panel : image;
+    next?.focus();
+    return next !== null;
   }
 
   private selectNextUndecided(): void {
     const items = this.listItems();
     const from = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const order = [...items.slice(from + 1), ...items.slice(0, from + 1)];
-    this.selectAndFocus(
+    this.selectItem(
       order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')),
     );
   }
@@ -197,7 +209,7 @@ class FindingsPanel {
     form.reset();
     this.selectNextAfterSwap = true;
     this.rejectDialog.showModal();
-    document.getElementById('reject-reason')?.focus();
+    (this.rejectDialog.querySelector<HTMLElement>('[data-reason]') ?? form.querySelector('input'))?.focus();
     return true;
   }
 }

@@ -1,17 +1,81 @@
-/** Shortcuts of every page, and the registry that pages add theirs to. Single keys never act while text is
- * being typed or a dialog is open (WCAG 2.1.4). */
+/** What a key does, and when it may: only while what it acts on has the focus (WCAG 2.1.4, ADR 35). Which key starts
+ * which command comes with the page (`accounts.commands`, as the person changed it); what a command does is registered
+ * by whoever does it. */
+import type { PageSettings, Shortcut } from '../api_types';
+import { embeddedJson } from './embedded';
+import { arrowsName, isCharacter, keyName } from './key_names';
 
+/** The action returns false when it did not apply. */
 type Action = (event: KeyboardEvent) => boolean | void;
 
-const actions = new Map<string, Action>();
+/** Characters that come within this time of one another are text: people leave more between two keys. */
+const QUIET_MS = 50;
+/** Readers go from finding to finding and decide as fast as they can: these keys before a decision are no text. */
+const PACE: readonly string[] = ['next-finding', 'previous-finding'];
 
-/** Bind a key (`event.key`, as typed). The action returns false when it did not apply. */
-export function registerShortcut(key: string, action: Action): void {
-  actions.set(key, action);
+const actions = new Map<string, Action>();
+let shortcuts: readonly Shortcut[] = [];
+
+/** Say what a command does. */
+export function registerCommand(id: string, action: Action): void {
+  actions.set(id, action);
 }
 
-/** Whether keys that arrive at this element are text or a choice, not shortcuts. */
-export function isTyping(target: EventTarget | null): boolean {
+/** Of the commands of a key the one that acts where the focus is; two places may share a key. */
+function shortcutAt(key: string, target: EventTarget | null): Shortcut | undefined {
+  return shortcuts.find(
+    ({ keys, place }) => (keys.includes(key) || keys.includes(arrowsName(key))) && actsAt(place, target),
+  );
+}
+
+function actsAt(place: Shortcut['place'], target: EventTarget | null): boolean {
+  if (place === 'page') return true;
+  // The element itself: a button in the image, or a field in the row, is none of it.
+  const focused = target instanceof HTMLElement ? (target.dataset['keys'] ?? '') : '';
+  return focused !== '' && (place === focused || place === 'image or list');
+}
+
+// --- text that comes at once ------------------------------------------------------------------------------
+
+let lastCharacterAt = -Infinity;
+/** Whether the characters that came one right after the other have more in them than keys of the pace. */
+let isText = false;
+let waiting = 0;
+
+/** Keep count of a character; whether those right before it were text. */
+function comesWithinText(event: KeyboardEvent): boolean {
+  window.clearTimeout(waiting);
+  const wasText = isText && event.timeStamp - lastCharacterAt < QUIET_MS;
+  isText = wasText || !PACE.includes(shortcutAt(keyName(event), event.target)?.id ?? '');
+  lastCharacterAt = event.timeStamp;
+  return wasText;
+}
+
+/** Do something unless another character comes at once. */
+export function whenQuiet(run: () => unknown): void {
+  waiting = window.setTimeout(() => void run(), QUIET_MS);
+}
+
+/** The button or link that this key would press. */
+function pressedBy({ key, target }: KeyboardEvent): HTMLElement | null {
+  if (target instanceof HTMLButtonElement) return key === ' ' || key === 'Enter' ? target : null;
+  return target instanceof HTMLAnchorElement && key === 'Enter' ? target : null;
+}
+
+/** Dictated spaces and line ends would press what has the focus; a person's are followed by nothing. */
+function pressWhenQuiet(event: KeyboardEvent, button: HTMLElement, wasText: boolean): void {
+  event.preventDefault();
+  if (!wasText && !event.repeat) whenQuiet(() => button.isConnected && button.click());
+}
+
+// --- keys -------------------------------------------------------------------------------------------------
+
+let firstOfTwo = '';
+
+const isModalOpen = (): boolean => document.querySelector('dialog[open]:modal') !== null;
+
+/** Whether keys that arrive at this element are text or a choice. */
+function isTyping(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
   if (target.isContentEditable || target instanceof HTMLTextAreaElement || target instanceof HTMLSelectElement)
     return true;
@@ -20,29 +84,40 @@ export function isTyping(target: EventTarget | null): boolean {
   );
 }
 
+function onKeyDown(event: KeyboardEvent): void {
+  // What an input method composes is text, whatever keys it takes.
+  if (event.isComposing || event.keyCode === 229) return;
+  const key = keyName(event);
+  const isTyped = isCharacter(key) || key === 'Enter';
+  const wasText = isTyped && !event.repeat && comesWithinText(event);
+  if (event.defaultPrevented) return;
+  const button = isTyped ? pressedBy(event) : null;
+  if (button) pressWhenQuiet(event, button, wasText);
+  else if (!isModalOpen() && !(key === 'Escape' && isTyping(event.target))) run(event, key, wasText);
+}
+
+function run(event: KeyboardEvent, key: string, wasText: boolean): void {
+  const both = firstOfTwo && shortcutAt(`${firstOfTwo} ${key}`, event.target);
+  firstOfTwo = both ? '' : key;
+  const shortcut = both || shortcutAt(key, event.target);
+  const action = shortcut && actions.get(shortcut.id);
+  if (!action) return;
+  // A held key must not decide again and again.
+  if (event.repeat && !shortcut.repeats) event.preventDefault();
+  else if (shortcut.changes_record) {
+    event.preventDefault();
+    if (!wasText) whenQuiet(() => isModalOpen() || action(event));
+  } else if (action(event) !== false) event.preventDefault();
+}
+
 function openDialog(id: string): void {
   const dialog = document.getElementById(id);
   if (dialog instanceof HTMLDialogElement && !dialog.open) dialog.showModal();
 }
 
-let pressedPrefix = '';
-
-function onKeyDown(event: KeyboardEvent): void {
-  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (document.querySelector('dialog[open]:modal')) return;
-  if (pressedPrefix === 'g' && event.key === 'w') {
-    pressedPrefix = '';
-    const worklist = document.querySelector<HTMLAnchorElement>('.shell-nav a[href$="/worklist/"]');
-    if (worklist) window.location.assign(worklist.href);
-    return;
-  }
-  pressedPrefix = event.key === 'g' ? 'g' : '';
-  const action = actions.get(event.key);
-  if (action && action(event) !== false) event.preventDefault();
-}
-
-/** Listen for shortcuts, and for buttons that open and close a page's dialogs. */
+/** Listen for keys, and for buttons that open and close a page's dialogs. */
 export function startKeyboard(): void {
+  shortcuts = embeddedJson<PageSettings>('page-settings')?.shortcuts ?? [];
   document.addEventListener('keydown', onKeyDown);
   document.addEventListener('click', (event) => {
     const opener = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-opens]') : null;
@@ -50,5 +125,9 @@ export function startKeyboard(): void {
     const closer = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-closes]') : null;
     closer?.closest('dialog')?.close();
   });
-  registerShortcut('?', () => openDialog('shortcuts'));
+  registerCommand('sheet', () => openDialog('shortcuts'));
+  registerCommand('worklist', () => {
+    const worklist = document.querySelector<HTMLAnchorElement>('.shell-nav a[href$="/worklist/"]');
+    if (worklist) window.location.assign(worklist.href);
+  });
 }

@@ -1,5 +1,5 @@
-/** j and k walk the worklist's rows, / goes to the search. Enter opens, because each row is a link. */
-import { registerShortcut } from './keyboard';
+/** By key from row to row of the worklist, and to its search. Enter opens, because each row is a link. */
+import { registerCommand } from './keyboard';
 
 const worklistLinks = (): HTMLAnchorElement[] => [...document.querySelectorAll<HTMLAnchorElement>('.worklist__link')];
 
@@ -17,12 +17,12 @@ function focusNeighbour(by: 1 | -1): boolean {
 export function startWorklist(): void {
   const search = document.getElementById('search');
   if (!search) return;
-  registerShortcut('j', () => focusNeighbour(1));
-  registerShortcut('k', () => focusNeighbour(-1));
-  registerShortcut('/', () => search.focus());
+  registerCommand('next-study', () => focusNeighbour(1));
+  registerCommand('previous-study', () => focusNeighbour(-1));
+  registerCommand('search', () => search.focus());
   // From the search on into its results, or back to the list's own keys.
   search.addEventListener('keydown', (event) => {
-    if (event.key === 'ArrowDown' && focusNeighbour(1)) event.preventDefault();
+    if (event.key === 'ArrowDown' && !event.isComposing && focusNeighbour(1)) event.preventDefault();
     if (event.key === 'Escape') search.blur();
   });
 }

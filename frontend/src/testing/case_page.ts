@@ -1,4 +1,5 @@
 /** The case page for tests: the parts of its markup that the viewers look for, and the four views of an exam. */
+import shortcuts from './shortcuts.json';
 import type { CaseDescription, CaseFinding, CaseImage, CaseWords } from '../api_types';
 
 const MARKUP = `
@@ -15,7 +16,7 @@ const MARKUP = `
       <input type="range" id="opacity" min="0" max="100" value="45">
       <span id="heat-legend" hidden><canvas id="heat-ramp" width="64" height="6"></canvas></span>
     </div>
-    <div class="stage__view"><div class="stage__panes" id="panes"></div><p id="view-state"></p></div>
+    <div class="stage__view"><div class="stage__panes" id="panes" tabindex="-1" data-keys="image"></div><p id="view-state"></p></div>
     <div class="stage__strip" id="strip" role="group" hidden></div>
   </section>`;
 
@@ -73,9 +74,14 @@ export const caseWords: CaseWords = {
 /** Open a case page anew, with these findings. */
 export function openCasePage(findings: readonly CaseFinding[] = []): void {
   document.body.innerHTML = MARKUP;
-  const list = Object.assign(document.createElement('script'), { id: 'findings-json', type: 'application/json' });
-  list.textContent = JSON.stringify(findings);
-  document.body.append(list);
+  for (const [id, content] of [
+    ['findings-json', findings],
+    ['page-settings', { shortcuts }],
+  ] as const) {
+    const script = Object.assign(document.createElement('script'), { id, type: 'application/json' });
+    script.textContent = JSON.stringify(content);
+    document.body.append(script);
+  }
 }
 
 /** An image by its name, such as `R CC`: side and view follow from it. */

@@ -40,6 +40,7 @@ export class FakePane implements Pane {
     this.element.className = 'pane';
     this.element.tabIndex = 0;
     this.element.dataset['image'] = image.id;
+    this.element.dataset['keys'] = 'image';
     this.overlay = new Overlay(image, words, overlayEvents);
     this.element.append(this.overlay.element);
     this.ready = new Promise((resolve) => {

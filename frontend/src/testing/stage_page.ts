@@ -47,13 +47,19 @@ export function closeStage(): void {
 
 /** Start a stage, whose viewers wait for `chunksArrive`. */
 export async function openStage(description: CaseDescription): Promise<void> {
+  const { startKeyboard } = await import('../page/keyboard');
+  startKeyboard();
   const { Stage } = await import('../viewer/stage');
   new Stage(description);
 }
 
-/** A key, as if nothing on the page had the focus. */
-export const press = (key: string): boolean =>
-  document.body.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+/** A key with the focus where it is; on the images where it is nowhere. */
+export function press(key: string, more: KeyboardEventInit = {}): void {
+  if (document.activeElement === document.body) document.getElementById('panes')?.focus();
+  document.activeElement?.dispatchEvent(
+    new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...more }),
+  );
+}
 
 export async function chunksArrive(): Promise<void> {
   releaseChunks();

@@ -25,6 +25,9 @@ export class PaneFrame {
     this.element.setAttribute('role', 'group');
     this.element.setAttribute('aria-label', image.name);
     this.element.dataset['image'] = image.id;
+    // The keys of the image act while it has the focus.
+    this.element.dataset['keys'] = 'image';
+    this.element.addEventListener('pointerdown', (event) => this.takeFocus(event), { capture: true });
     this.view.className = 'pane__view';
     this.status.className = 'pane__status';
     this.status.setAttribute('role', 'status');
@@ -34,6 +37,12 @@ export class PaneFrame {
     this.bar.hidden = true;
     this.element.append(this.view, this.makeHead(), this.bar, this.status);
     this.showMirrored(image.mirror);
+  }
+
+  /** Wherever the image is pressed, also at a mark; but not at a control upon it. */
+  private takeFocus({ target }: PointerEvent): void {
+    if (target instanceof Element && target.closest('button, input, select, a')) return;
+    this.element.focus({ preventScroll: true });
   }
 
   private makeNote(text: string): HTMLElement {
@@ -106,9 +115,8 @@ export class PaneFrame {
     select.addEventListener('change', () => chosen(Number(select.value)));
     const field = Object.assign(document.createElement('label'), { className: 'pane__choice' });
     field.append(`${label} `, select);
-    // Neither the drag of a tool nor a key of the stage.
-    for (const name of ['pointerdown', 'keydown'] as const)
-      field.addEventListener(name, (event) => event.stopPropagation());
+    // Not the drag of a tool.
+    field.addEventListener('pointerdown', (event) => event.stopPropagation());
     this.element.querySelector('.pane__head')?.append(field);
     return select;
   }

@@ -67,6 +67,7 @@ export class PaneGrid {
   /** Hang cells by row in place of what hangs. `together` gives all images one physical scale. False when another
    * hanging took over before the panes were made. */
   hang(rows: readonly (readonly Cell[])[], together: boolean): Promise<boolean> {
+    this.keepFocus();
     this.hanging.abort();
     this.hanging = new AbortController();
     this.filled = [];
@@ -90,6 +91,7 @@ export class PaneGrid {
       const Viewer = await loadPaneClass(image);
       if (hanging.aborted || this.cells[place] !== cell) return false;
       const before = this.filled[place];
+      this.keepFocus(before?.element);
       this.filled[place] = this.fill(cell, Viewer, hanging);
       before?.element.replaceWith(this.filled[place].element);
       before?.end.abort();
@@ -97,6 +99,13 @@ export class PaneGrid {
       return true;
     });
     return this.panesMade;
+  }
+
+  /** The focus of a pane that goes would be lost; it waits here for the pane that comes. */
+  private keepFocus(pane?: Element): void {
+    const focused = document.activeElement;
+    if (focused?.matches('.pane') && (pane ? focused === pane : this.element.contains(focused)))
+      this.element.focus({ preventScroll: true });
   }
 
   private async makePanes(hanging: AbortSignal): Promise<boolean> {

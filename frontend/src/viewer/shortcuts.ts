@@ -1,26 +1,55 @@
-/** The keys of the stage, as data: what each asks for. */
+/** What the keys of the image ask for. The keys themselves are data (`accounts.commands`). */
+import { registerCommand } from '../page/keyboard';
 import type { Tool } from './pane';
 
-export const TOOL_KEYS: Readonly<Record<string, Tool>> = { w: 'window', h: 'pan', z: 'zoom', m: 'length' };
+const TOOLS: readonly Tool[] = ['window', 'pan', 'zoom', 'length'];
 
-/** By key, the toolbar's command. */
-export const COMMAND_KEYS: Readonly<Record<string, string>> = {
-  f: 'fit',
-  '9': 'actual',
-  '0': 'reset',
-  x: 'flip',
-  i: 'invert',
-  v: 'layout',
-  l: 'link',
-  b: 'marks',
-  B: 'faint',
-  o: 'heatmap',
-};
+/** Those of the toolbar's buttons that have a key. */
+const COMMANDS = [
+  'fit',
+  'actual',
+  'reset',
+  'flip',
+  'invert',
+  'layout',
+  'link',
+  'marks',
+  'faint',
+  'heatmap',
+  'heat-fainter',
+  'heat-stronger',
+  'zoom-in',
+  'zoom-out',
+  'play',
+] as const;
 
-/** By key, the direction on the screen. */
-export const ARROW_KEYS: Readonly<Record<string, readonly [number, number]>> = {
+/** By arrow key, the direction on the screen. */
+const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
   ArrowLeft: [-1, 0],
   ArrowRight: [1, 0],
   ArrowUp: [0, -1],
   ArrowDown: [0, 1],
 };
+
+/** What answers the keys. */
+interface Asked {
+  tool(tool: Tool): void;
+  command(name: (typeof COMMANDS)[number]): void;
+  /** By so many steps to the right and down; `isResize` with Shift. */
+  arrow(step: readonly [number, number], isResize: boolean): void;
+  /** The next or previous image or frame. */
+  neighbour(by: 1 | -1): void;
+  /** The next or previous image of the view. */
+  other(by: 1 | -1): void;
+}
+
+export function registerImageCommands(asked: Asked): void {
+  for (const tool of TOOLS) registerCommand(tool, () => asked.tool(tool));
+  for (const name of COMMANDS) registerCommand(name, () => asked.command(name));
+  registerCommand('move', ({ key }) => asked.arrow(ARROWS[key] ?? [0, 0], false));
+  registerCommand('resize', ({ key }) => asked.arrow(ARROWS[key] ?? [0, 0], true));
+  registerCommand('previous-image', () => asked.neighbour(-1));
+  registerCommand('next-image', () => asked.neighbour(1));
+  registerCommand('previous-of-view', () => asked.other(-1));
+  registerCommand('next-of-view', () => asked.other(1));
+}

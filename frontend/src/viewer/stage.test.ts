@@ -427,6 +427,6 @@ test('marks below the operating point of the site are counted, and drawn when th
   toggle?.click();
   expect(seen()).toEqual(['strong', 'faint']);
   expect(toggle?.getAttribute('aria-pressed')).toBe('true');
-  press('B');
+  press('B', { shiftKey: true });
   expect(seen()).toEqual(['strong']);
 });

@@ -3,14 +3,13 @@
 import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
 import { type Box, caseFramesRead, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
 import { areFaintMarksShown, faintCount, showFaintMarks, visibleFindings } from '../page/faint_marks';
-import { isTyping } from '../page/keyboard';
 import { isOnFrame } from './findings';
 import { hangingOf } from './hanging';
 import { HeatLayer } from './heat_layer';
 import type { Pane, PaneEvents, Tool } from './pane';
 import { type Cell, PaneGrid } from './pane_grid';
 import { PlaceSwitch } from './place_switch';
-import { ARROW_KEYS, COMMAND_KEYS, TOOL_KEYS } from './shortcuts';
+import { registerImageCommands } from './shortcuts';
 import { Strip } from './strip';
 import { Toolbar, toolFor } from './toolbar';
 
@@ -52,9 +51,10 @@ export class Stage {
     if (!first) throw new Error('a stage needs an image');
     this.current = first;
     this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, words, this.paneEvents);
-    this.strip = new Strip(document.getElementById('strip') as HTMLElement, images, words, (image) =>
-      this.showImage(image),
-    );
+    this.strip = new Strip(document.getElementById('strip') as HTMLElement, images, words, (image, byPointer) => {
+      this.showImage(image);
+      if (byPointer) (this.panes.find((pane) => pane.image === image)?.element ?? this.grid.element).focus();
+    });
     this.toolbar = new Toolbar(this.root, words, {
       tool: (tool) => this.setTool(tool),
       command: (name) => this.runCommand(name),
@@ -63,7 +63,13 @@ export class Stage {
     this.heat = new HeatLayer(this.toolbar.slider, (pane) => this.panes.includes(pane));
     this.grid.element.addEventListener('dblclick', (event) => this.onDoubleClick(event));
     this.bindCaseEvents();
-    document.addEventListener('keydown', (event) => this.onKey(event));
+    registerImageCommands({
+      tool: (tool) => this.setTool(tool),
+      command: (name) => this.runCommand(name),
+      arrow: (step, isResize) => this.runArrow(step, isResize),
+      neighbour: (by) => this.showNeighbour(by),
+      other: (by) => this.showOther(by),
+    });
     void this.hang();
   }
 
@@ -129,6 +135,8 @@ export class Stage {
   private afterHanging(active: Pane | null): void {
     this.activate(active);
     this.setTool(this.tool);
+    // Who read by key before the images changed goes on by key.
+    if (document.activeElement === this.grid.element) active?.element.focus({ preventScroll: true });
   }
 
   /** Show an image, unless it is part of what hangs or is about to: in its place, or alone where it has none. */
@@ -244,6 +252,21 @@ export class Stage {
         this.heat.visible = !this.heat.visible;
         this.refreshOverlays();
         break;
+      case 'heat-fainter':
+        this.setOpacity(this.heat.opacity - 0.1);
+        break;
+      case 'heat-stronger':
+        this.setOpacity(this.heat.opacity + 0.1);
+        break;
+      case 'zoom-in':
+        this.zoom(1.25);
+        break;
+      case 'zoom-out':
+        this.zoom(0.8);
+        break;
+      case 'play':
+        if (pane && pane.image.frames > 1) pane.togglePlay();
+        break;
       case 'draw':
         dispatchCaseEvent('cad:draw-asked', {});
         break;
@@ -275,36 +298,7 @@ export class Stage {
     if (!this.switchOf(this.current)?.step(by)) this.showNextImage(by);
   }
 
-  private onKey(event: KeyboardEvent): void {
-    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-    if (document.querySelector('dialog[open]:modal')) return;
-    const inList = event.target instanceof Element && event.target.closest('.panel, .toolbar, .shell-header') !== null;
-    if (this.runKey(event.key, event.shiftKey, inList)) event.preventDefault();
-  }
-
-  private runKey(key: string, shift: boolean, inList: boolean): boolean {
-    const arrow = ARROW_KEYS[key];
-    // In tabs, sliders and lists the arrows keep their own meaning.
-    if (arrow) return (!inList || this.editing !== null) && this.runArrow(arrow, shift);
-    const tool = TOOL_KEYS[key];
-    const command = COMMAND_KEYS[key];
-    if (tool) this.setTool(tool);
-    else if (command) this.runCommand(command);
-    else if (key === '+' || key === '=') this.zoom(1.25);
-    else if (key === '-' || key === '_') this.zoom(0.8);
-    else if (key === '[') this.setOpacity(this.heat.opacity - 0.1);
-    else if (key === ']') this.setOpacity(this.heat.opacity + 0.1);
-    else if (key === ',') this.showNeighbour(-1);
-    else if (key === '.') this.showNeighbour(1);
-    else if (key === 'PageUp' && !inList) this.showOther(-1);
-    else if (key === 'PageDown' && !inList) this.showOther(1);
-    else if (key === ' ' && !inList && this.activePane && this.activePane.image.frames > 1)
-      this.activePane.togglePlay();
-    else return false;
-    return true;
-  }
-
-  private runArrow([x, y]: readonly [number, number], shift: boolean): boolean {
+  private runArrow([x, y]: readonly [number, number], shift: boolean): void {
     const edited = this.panes.find((pane) => pane.overlay.editedBox);
     if (edited) {
       const by = Math.max(1, Math.round(edited.image.columns / 400));
@@ -313,7 +307,6 @@ export class Stage {
       this.activePane.panBy(-x * PAN_STEP, -y * PAN_STEP);
       this.paneEvents.panned(this.activePane, -x * PAN_STEP, -y * PAN_STEP);
     }
-    return true;
   }
 
   private zoom(factor: number): void {
@@ -359,6 +352,7 @@ export class Stage {
     const finding = this.findings.find((candidate) => candidate.id === id);
     const image = this.description.images.find((candidate) => candidate.id === finding?.image);
     if (!finding || !image) return;
+    const focused = document.activeElement;
     this.refreshOverlays();
     this.showImage(image);
     const pane = await this.grid.paneOf(image);
@@ -367,6 +361,9 @@ export class Stage {
     this.activate(pane);
     if (finding.frame !== null) pane.showFrame(finding.frame);
     pane.reveal(finding.box);
+    // The keys that decide act where the image has the focus; whoever went elsewhere meanwhile is left there.
+    const isWhereItWas = document.activeElement === focused || document.activeElement === document.body;
+    if (isWhereItWas || this.grid.element.contains(document.activeElement)) pane.element.focus({ preventScroll: true });
   }
 
   private showEditedBox(): void {

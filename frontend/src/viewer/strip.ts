@@ -12,14 +12,14 @@ export class Strip {
     element: HTMLElement,
     images: readonly CaseImage[],
     private readonly words: CaseWords,
-    choose: (image: CaseImage) => void,
+    choose: (image: CaseImage, byPointer: boolean) => void,
   ) {
     this.buttons = images.map((image) => ({ image, button: this.makeButton(image, choose) }));
     element.hidden = images.length < 2;
     element.replaceChildren(...this.buttons.map(({ button }) => button), this.more);
   }
 
-  private makeButton(image: CaseImage, choose: (image: CaseImage) => void): HTMLButtonElement {
+  private makeButton(image: CaseImage, choose: (image: CaseImage, byPointer: boolean) => void): HTMLButtonElement {
     const button = Object.assign(document.createElement('button'), { type: 'button', className: 'strip__image' });
     const picture = Object.assign(document.createElement('img'), {
       src: image.urls.thumbnail,
@@ -37,7 +37,7 @@ export class Strip {
       note.textContent = this.words.kept_aside;
       button.append(note);
     }
-    button.addEventListener('click', () => choose(image));
+    button.addEventListener('click', (event) => choose(image, event.detail > 0));
     return button;
   }
 

@@ -25,7 +25,12 @@ export class Toolbar {
     private readonly words: CaseWords,
     events: { tool(tool: Tool): void; command(name: string): void; opacity(opacity: number): void },
   ) {
-    root.querySelector('.toolbar')?.addEventListener('click', (event) => {
+    const bar = root.querySelector('.toolbar');
+    // A tool chosen with the pointer leaves the focus, and with it the keys, where they are.
+    bar?.addEventListener('mousedown', (event) => {
+      if (event.target instanceof Element && event.target.closest('button')) event.preventDefault();
+    });
+    bar?.addEventListener('click', (event) => {
       const button =
         event.target instanceof Element ? event.target.closest<HTMLElement>('[data-tool], [data-command]') : null;
       if (button?.dataset['tool']) events.tool(button.dataset['tool'] as Tool);
