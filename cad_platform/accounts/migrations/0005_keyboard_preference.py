@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('accounts', '0003_site_defaults'),
+        ('accounts', '0004_site_time_zone'),
     ]
 
     operations = [
