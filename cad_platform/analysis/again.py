@@ -21,6 +21,7 @@ from cad_platform.audit.services import record
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.punctuation import listed
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import is_routed
 from cad_platform.studies.models import Study
@@ -95,7 +96,7 @@ def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
     if not jobs:
         raise Conflict(_("No model is in use for this kind of study."), code="no_model")
     if not under_way:
-        versions = ", ".join(str(job.model_version) for job in jobs)
+        versions = listed(job.model_version for job in jobs)
         raise Conflict(
             _("%(versions)s has looked at this study already.") % {"versions": versions}, code="analysed"
         )

@@ -96,7 +96,7 @@ class JobAttempt(models.Model):
         RUNNING = "running", _("Running")
         SUCCEEDED = "succeeded", _("Succeeded")
         FAILED = "failed", _("Failed")
-        AWAY = "away", _("The model server was away")
+        AWAY = "away", _("Not counted: the model server or the storage did not answer")
         CANCELLED = "cancelled", _("Cancelled")
         LOST = "lost", _("Lost: the worker stopped answering")
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from cad_platform.analysis import again, selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import actor_of
+from cad_platform.core.punctuation import listed
 
 PAGE_SIZE = 50
 
@@ -48,7 +49,7 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     context = {
         "nav": "jobs",
         "job": found,
-        "instead": "" if found.model_version in in_use else ", ".join(str(version) for version in in_use),
+        "instead": "" if found.model_version in in_use else listed(in_use),
     }
     return render(request, "analysis/job.html", context)
 
@@ -68,6 +69,6 @@ def analyse_again(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """The study of a job whose version is not in use any more, with those that are."""
     actor = actor_of(request)
     asked = again.reanalyse(actor, selectors.job_by_id(actor, job_id).study)
-    versions = ", ".join(str(each.model_version) for each in asked)
+    versions = listed(each.model_version for each in asked)
     messages.success(request, _("%(versions)s looks at this study.") % {"versions": versions})
     return redirect("job", asked[0].pk)

@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.reasons import reason_words
 from cad_platform.analysis.verdict import Verdict, verdict_of
+from cad_platform.core.punctuation import clauses
 from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
@@ -102,7 +103,7 @@ def frames_read(jobs: Iterable[AnalysisJob], images: Iterable[SortedImage]) -> d
                 words = wording.frames_words(image.get("frames_read") or [0], instance.frames)
                 said.setdefault(str(instance.pk), []).append(words)
     return {
-        image: _("AI read %(frames)s") % {"frames": "; ".join(dict.fromkeys(words))}
+        image: _("AI read %(frames)s") % {"frames": clauses(dict.fromkeys(words))}
         for image, words in said.items()
     }
 

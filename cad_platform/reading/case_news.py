@@ -10,6 +10,8 @@ from datetime import datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform import modalities
+from cad_platform.patients.models import Sex
 from cad_platform.reading.case_state import changed_after_signing
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.studies.models import Study, StudyCorrection
@@ -92,14 +94,28 @@ class CorrectionRow:
     changes: list[ChangeRow]
 
 
+def _value(field: str, value: str) -> str:
+    """A code in words, a dash for nothing; all else as it is."""
+    words: str | Promise | None = None
+    if field == "patient.sex" and value in Sex.values:
+        words = Sex(value).label
+    elif field == "priority" and value in Study.Priority.values:
+        words = Study.Priority(value).label
+    elif field == "modality" and modalities.is_registered(value):
+        words = modalities.name_of(value)
+    elif field == "laterality":
+        words = {"L": _("left"), "R": _("right")}.get(value)
+    return str(words or value or "—")
+
+
 def who_and_which(study: Study) -> list[ChangeRow]:
     """The contradictions between post and headers that concern who the patient is, or which side and view."""
     return [
         ChangeRow(
             str(_WHO_AND_WHICH[each["field"]]),
             each["file"],
-            each["header"],
-            each["used"],
+            _value(each["field"], each["header"]),
+            _value(each["field"], each["used"]),
             each.get("note", ""),
         )
         for each in study.header_differences
@@ -120,8 +136,8 @@ def correction_rows(corrections: Iterable[StudyCorrection]) -> list[CorrectionRo
                 ChangeRow(
                     str(_FIELDS.get(change["field"], change["field"])),
                     change["file"],
-                    change["old"],
-                    change["new"],
+                    _value(change["field"], change["old"]),
+                    _value(change["field"], change["new"]),
                 )
                 for change in each.changes
             ],

@@ -380,7 +380,7 @@ def _finding(finding: Finding, image: str, *, is_earlier: bool) -> FindingView:
                 str(Verdict(item.verdict).label),
                 item.reader.printed_name,
                 item.decided_at,
-                item.reason,
+                wording.reason_said(item.reason),
             )
             for item in decisions
         ],

@@ -6,14 +6,17 @@ A score is worded by the operating points that travel with the weights, in the w
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
+from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop
+from django.utils.translation import gettext_lazy, gettext_noop, override
 
 from cad_platform import modalities
 from cad_platform.analysis.verdict import Verdict
@@ -269,9 +272,31 @@ def breast_words(side: str, *, is_sure: bool) -> str:
     return _("Left breast") if is_sure else _("Left breast, side unconfirmed")
 
 
-def place_words(name: str, place: int | None) -> str:
+_NUMBERED = re.compile(r"Image (?P<number>\d+)")
+
+
+def place_words(name: str) -> str:
     """The name of an image as the record keeps it, in English, in the language in use."""
-    return _("Image %(number)d") % {"number": place} if place and name == f"Image {place}" else name
+    numbered = _NUMBERED.fullmatch(name)
+    return _("Image %(number)d") % {"number": int(numbered["number"])} if numbered else name
+
+
+def reason_said(reason: str) -> str:
+    """A reader's reason. Of those that the platform suggests, the one that was chosen is said in the language in use,
+    whatever language it was chosen in; another stays as it was typed."""
+    suggested = _suggested_reasons().get(reason)
+    return str(suggested) if suggested else reason
+
+
+@lru_cache(maxsize=1)
+def _suggested_reasons() -> dict[str, str | Promise]:
+    """Each in every language of the platform, with what it is in the one in use."""
+    suggested = [*EDIT_REASONS, *(r for modality in modalities.registered() for r in modality.reject_reasons)]
+    found: dict[str, str | Promise] = {}
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            found |= {str(reason): reason for reason in suggested}
+    return found
 
 
 def frames_words(frames_read: Sequence[int], frames: int) -> str:

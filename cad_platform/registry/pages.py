@@ -8,6 +8,7 @@ from itertools import groupby
 from django.utils.translation import gettext as _
 
 from cad_platform.core.actor import Actor
+from cad_platform.core.punctuation import listed
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import newest_first, versions
 from cad_platform.registry.services import Registration, Switch
@@ -91,5 +92,5 @@ def after_registration(outcome: Registration) -> str:
     """What reading the store has brought."""
     if not outcome.new:
         return _("The model store holds no version that was not known.")
-    names = ", ".join(str(version) for version in outcome.new)
+    names = listed(outcome.new)
     return _("Known now, and standing by: %(versions)s.") % {"versions": names}

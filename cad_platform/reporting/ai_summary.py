@@ -130,7 +130,7 @@ def heading_words(finding: dict[str, Any]) -> str:
     decision, image = finding["decision"] or {}, finding["image"]
     parts = [
         str(finding["number"]),
-        place_words(image["name"], image.get("place")),
+        place_words(image["name"]),
         class_words(decision.get("label") or finding["label"]),
     ]
     if spacing_um := _spacing(image):

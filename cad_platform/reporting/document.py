@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform import modalities
 from cad_platform.accounts.models import Role
+from cad_platform.core.punctuation import facts
 from cad_platform.patients.models import Sex
 from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words, place_words
@@ -174,7 +175,7 @@ def _rows(content: ReportContent, fields: list[DeclaredField], words: dict[str, 
         if item.row is not None:
             rows.setdefault(item.row, []).append(words[item.name])
     pairs = [
-        [str(row.title), row.words(content) if row.words else ", ".join(filter(None, values))]
+        [str(row.title), row.words(content) if row.words else facts(filter(None, values))]
         for row, values in rows.items()
     ]
     return [pair for pair in pairs if pair[1]]
@@ -185,7 +186,7 @@ def _ai(summary: dict[str, Any]) -> dict[str, Any]:
     rows = [
         [
             str(finding["number"]),
-            place_words(finding["image"]["name"], finding["image"].get("place")),
+            place_words(finding["image"]["name"]),
             class_words((finding["decision"] or {}).get("label") or finding["label"]),
             mark_words(finding),
             decision_words(finding),

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cad_platform.reporting.content import (
@@ -34,12 +34,16 @@ class FormField:
     wide: bool = True
     max_length: int = LINE_LENGTH
     attributes: Mapping[str, str] = field(default_factory=dict)
+    named_by: str = ""
+    """The id of the group's heading where that is the field's name too: it is not said twice."""
 
 
 @dataclass(frozen=True)
 class FormGroup:
-    """Fields under one heading; `lines` are finding lines instead. `closing` is a template below them."""
+    """Fields under one heading, whose element has the id; `lines` are finding lines instead. `closing` is a template
+    below them."""
 
+    id: str
     title: str
     fields: tuple[FormField, ...] = ()
     lines: tuple[FindingLine, ...] | None = None
@@ -52,14 +56,20 @@ def form_groups(
     """The form of a content for a modality, in reading order, filled in. `headings` as in `document.sections_of`."""
     fields = fields_for(content, modality)
     groups = []
-    for group in type(content).FORM:
+    for number, group in enumerate(type(content).FORM, start=1):
+        heading = f"report-group-{number}"
         members = [item for item in fields if item.declaration.group is group]
         has_lines = any(isinstance(item.declaration, FindingLines) for item in members)
         if members:
             groups.append(
                 FormGroup(
+                    heading,
                     str(group.title),
-                    tuple(_control(item, getattr(content, item.name)) for item in members if item.is_control),
+                    tuple(
+                        _under(str(group.title), heading, _control(item, getattr(content, item.name)))
+                        for item in members
+                        if item.is_control
+                    ),
                     lines=_lines(content, headings or {}) if has_lines else None,
                     closing=group.closing,
                 )
@@ -76,6 +86,10 @@ def _lines(
         line.model_copy(update={"heading": headings.get(line.finding, line.heading)})
         for line in content.findings
     )
+
+
+def _under(title: str, heading: str, control: FormField) -> FormField:
+    return replace(control, named_by=heading) if control.label == title else control
 
 
 def _control(item: DeclaredField, value: Any) -> FormField:

@@ -155,14 +155,14 @@ class Choice(ReportField):
 
     wide: bool = True
     blank: Words = "—"
-    before: str = ""
+    before: Words = ""
     unprinted: str | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     def words(self, value: Any) -> str:
         if value in (None, "", self.unprinted):
             return ""
-        return self.before + str(getattr(value, "label", value))
+        return f"{self.before}" + str(getattr(value, "label", value))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,6 +15,8 @@ from cad_platform.accounts.rules import allowed, require
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, NotFound
+from cad_platform.core.punctuation import listed
+from cad_platform.reading.wording import model_title, place_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.models import DraftPresence, Report
@@ -133,7 +135,7 @@ def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
 
 def _unconfirmed_sides(names: Sequence[str]) -> str:
     return _("The side is not confirmed of: %(images)s. Confirm it under “Study” before you sign.") % {
-        "images": ", ".join(names)
+        "images": listed(map(place_words, names))
     }
 
 
@@ -145,14 +147,17 @@ def _warnings(report: Report) -> tuple[str, ...]:
     if numbers := summary["undecided"]:
         found.append(
             _("Not decided yet: %(findings)s. They are recorded as undecided.")
-            % {"findings": ", ".join(_("finding %(number)s") % {"number": number} for number in numbers)}
+            % {"findings": listed(_("finding %(number)s") % {"number": number} for number in numbers)}
         )
     for job in summary["jobs"]:
         if job["state"] == AnalysisJob.State.REQUESTED:
-            found.append(_("The analysis by %(model)s has not ended yet.") % {"model": job["title"]})
+            found.append(
+                _("The analysis by %(model)s has not ended yet.") % {"model": model_title(job["title"])}
+            )
         elif job["state"] == AnalysisJob.State.FAILED:
             found.append(
-                _("The analysis by %(model)s failed; nothing was looked for.") % {"model": job["title"]}
+                _("The analysis by %(model)s failed; nothing was looked for.")
+                % {"model": model_title(job["title"])}
             )
     return tuple(found)
 

@@ -18,8 +18,10 @@ from cad_platform.accounts.reauthentication import reauthenticate
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid
+from cad_platform.core.punctuation import clauses, listed
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
+from cad_platform.reading.wording import model_title, place_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.document import document_of
@@ -112,7 +114,7 @@ def _prepared_report(
     if sides := report.ai_summary["sides_unconfirmed"]:
         raise Conflict(
             _("The side is not confirmed of: %(images)s. Confirm it under “Study”, then sign.")
-            % {"images": ", ".join(sides)},
+            % {"images": listed(map(place_words, sides))},
             code="side_unconfirmed",
         )
     # After the results were read: what ends later than the signature stands in no record of it.
@@ -181,11 +183,11 @@ def _changed(typeset: _PreparedReport, standing: _PreparedReport) -> str:
     ]
     states = {job["id"]: job["state"] for job in before["jobs"]}
     changes += [
-        _("the analysis by %(model)s changed") % {"model": job["title"]}
+        _("the analysis by %(model)s changed") % {"model": model_title(job["title"])}
         for job in after["jobs"]
         if states.get(job["id"]) != job["state"]
     ]
-    what = "; ".join(changes) or _("the patient's or the study's details changed")
+    what = clauses(changes) or _("the patient's or the study's details changed")
     return _(
         "Something changed while the report was being signed: %(what)s. Nothing was signed; look at it once more."
     ) % {"what": what}

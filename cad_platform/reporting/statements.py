@@ -10,6 +10,7 @@ from django.utils.translation import ngettext
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.reasons import reason_words
+from cad_platform.core.punctuation import clauses, listed, named
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.wording import (
     breast_words,
@@ -21,6 +22,7 @@ from cad_platform.reading.wording import (
     place_words,
     point_words,
     probability_of,
+    reason_said,
     score,
 )
 from cad_platform.reporting.times import moment
@@ -60,7 +62,7 @@ def _verdict_words(job: dict[str, Any]) -> str:
         return _("%(words)s: %(number)s") % {"words": unlike.name, "number": unlike.explanation}
     value = job["probabilities"].get(job["positive_class"])
     if value is None:
-        return _("; ").join(
+        return clauses(
             number_words(class_words(name), value)
             for name, value in sorted(job["probabilities"].items(), key=lambda item: -item[1])
         )
@@ -78,14 +80,14 @@ def _sides(job: dict[str, Any]) -> list[str]:
         if value is not None:
             name = breast_words(side, is_sure=not job.get("side_unconfirmed"))
             said.append(number_words(name, value))
-    return [_("; ").join(said)] if said else []
+    return [clauses(said)] if said else []
 
 
 def _read(job: dict[str, Any]) -> str:
     """Which images and frames the model read, and which it did not, and why."""
     said, unread = [], []
-    for place, image in enumerate(job.get("images_read", []), start=1):
-        words = place_words(image["name"], place)
+    for image in job.get("images_read", []):
+        words = place_words(image["name"])
         if why := image.get("not_read"):
             unread.append(_noted(words, [reason_words(why).rstrip(".。")]))
             continue
@@ -93,15 +95,15 @@ def _read(job: dict[str, Any]) -> str:
         if not image["is_judged"]:
             notes.append(_("no verdict"))
         said.append(_noted(words, [note for note in notes if note]))
-    lines = [_("Images read: %(images)s") % {"images": _(", ").join(said)}] if said else []
+    lines = [_("Images read: %(images)s") % {"images": listed(said)}] if said else []
     if unread:
-        lines.append(_("Not read: %(images)s") % {"images": _(", ").join(unread)})
+        lines.append(_("Not read: %(images)s") % {"images": listed(unread)})
     return "\n".join(lines)
 
 
 def _noted(words: str, notes: list[str]) -> str:
     """The words with what stands beside them, in brackets."""
-    return _("%(words)s (%(notes)s)") % {"words": words, "notes": _("; ").join(notes)} if notes else words
+    return _("%(words)s (%(notes)s)") % {"words": words, "notes": clauses(notes)} if notes else words
 
 
 def number_words(name: str, probability: float) -> str:
@@ -165,7 +167,7 @@ def _provenance(job: dict[str, Any]) -> str:
         parts.append(_("preprocessing %(hash)s") % {"hash": job["preprocessing_sha256"][:12]})
     if job["thresholds"]:
         thresholds = sorted(job["thresholds"].items())
-        points = _(", ").join(f"{point_words(name)} {value:g}" for name, value in thresholds)
+        points = listed(f"{point_words(name)} {value:g}" for name, value in thresholds)
         parts.append(_("cut-offs %(points)s") % {"points": points})
     if job["finished_at"]:
         parts.append(moment(datetime.fromisoformat(job["finished_at"])))
@@ -181,4 +183,4 @@ def decision_words(finding: dict[str, Any]) -> str:
         return _("Not decided")
     verdict = str(FindingDecision.Verdict(decision["verdict"]).label)
     words = _("%(verdict)s by %(reader)s") % {"verdict": verdict, "reader": decision["reader"]}
-    return f"{words}: {decision['reason']}" if decision["reason"] else words
+    return named(words, reason_said(decision["reason"])) if decision["reason"] else words

@@ -24,6 +24,7 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
+from cad_platform.core.punctuation import listed
 from cad_platform.core.request_keys import request_key_of
 from cad_platform.reporting import answers, selectors, services, signing
 from cad_platform.reporting.ai_summary import headings_of, summary_of
@@ -176,7 +177,7 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
             saved_key=report.saved_key,
             saved_at=report.updated_at,
             saved_by=report.updated_by.printed_name if report.updated_by else "",
-            notice=notice % {"names": ", ".join(writers)} if writers else "",
+            notice=notice % {"names": listed(writers)} if writers else "",
         )
     )
 

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
+from cad_platform.core.punctuation import clauses, named
 from imaging import orientation
 from imaging.description import ImageFacts, SideClaim
 
@@ -21,13 +23,14 @@ _ORIENTATION = "PatientOrientation"
 
 #: As the standard writes the attributes that name a side.
 _SOURCES = {
-    "ImageLaterality": "Image Laterality",
-    "FrameLaterality": "Frame Laterality",
-    "Laterality": "Laterality",
-    "AnatomicRegionSequence": "Anatomic Region",
-    "ViewPosition": "View Position",
-    "ViewCodeSequence": "View Code",
+    "ImageLaterality": gettext_lazy("Image Laterality"),
+    "FrameLaterality": gettext_lazy("Frame Laterality"),
+    "Laterality": gettext_lazy("Laterality"),
+    "AnatomicRegionSequence": gettext_lazy("Anatomic Region"),
+    "ViewPosition": gettext_lazy("View Position"),
+    "ViewCodeSequence": gettext_lazy("View Code"),
 }
+_SIDES = {"L": pgettext_lazy("side", "L"), "R": pgettext_lazy("side", "R")}
 
 
 class Confirmation(Protocol):
@@ -100,7 +103,7 @@ def side_of(
     walls = _walls(facts, used) if has_chest_wall else None
     said = _line(claims, facts if has_chest_wall else ImageFacts(), used)
     if confirmation is not None and confirmation.said == said:
-        by = f"{confirmation.by_whom}: {confirmation.reason}"
+        by = named(confirmation.by_whom, confirmation.reason)
         return Side(confirmation.side, "", True, said, confirmed_by=by)
     against = [claim for claim in claims if claim.side != used]
     only_hint = bool(claims) and all(claim.by_convention for claim in claims)
@@ -109,7 +112,7 @@ def side_of(
     sentences = [_words(claim, facts) for claim in _one_each(claims, used)]
     if walls:
         sentences.append(walls)
-    return Side(used, _("Side unconfirmed: %(reasons)s.") % {"reasons": "; ".join(sentences)}, False, said)
+    return Side(used, _("Side unconfirmed: %(reasons)s.") % {"reasons": clauses(sentences)}, False, said)
 
 
 def _claims(laterality: str, view: str, facts: ImageFacts, *, has_chest_wall: bool) -> list[SideClaim]:
@@ -168,14 +171,14 @@ def _one_each(claims: Sequence[SideClaim], used: str) -> list[SideClaim]:
 
 def _words(claim: SideClaim, facts: ImageFacts) -> str:
     if claim.source == POST:
-        return _("the post says %(side)s") % {"side": claim.side}
+        return _("the post says %(side)s") % {"side": _SIDES[claim.side]}
     if claim.source == _ORIENTATION:
         return _("the orientation %(letters)s is that of %(breast)s") % {
             "letters": "\\".join(facts.patient_orientation),
             "breast": _("a left breast") if claim.side == "L" else _("a right breast"),
         }
     return _("the header says %(side)s (%(source)s)") % {
-        "side": claim.side,
+        "side": _SIDES[claim.side],
         "source": _SOURCES.get(claim.source, claim.source),
     }
 

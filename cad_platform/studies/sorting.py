@@ -14,6 +14,7 @@ from typing import Literal
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform import modalities
+from cad_platform.core.punctuation import listed
 from cad_platform.modalities.modality import ImageRules, Words
 from cad_platform.studies.models import Instance
 from cad_platform.studies.sides import Confirmation, Side, Turned, side_of, turned
@@ -101,7 +102,7 @@ class SortedImage:
         if not self.reason_code:
             return ""
         words = str(REASONS[self.reason_code])
-        return words % {"modifiers": ", ".join(self.modifiers)} if "%(" in words else words
+        return words % {"modifiers": listed(self.modifiers)} if "%(" in words else words
 
     @property
     def place_name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -177,3 +178,30 @@ def test_problems_come_in_the_order_of_the_form() -> None:
     found = [problem.field for problem in contents.problems(empty, "SM")]
     assert found == sorted(found, key=form.index)
     assert "margins" in found
+
+
+@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize(
+    ("content", "modality"),
+    [
+        (contents.empty("MG"), "MG"),
+        (contents.empty("SM"), "SM"),
+        (contents.parse({"kind": "addendum"}), "MG"),
+        (contents.parse({"kind": "addendum"}), "SM"),
+    ],
+)
+def test_a_field_that_is_called_as_its_group_is_named_once(
+    content: contents.ReportContent, modality: str, language: str
+) -> None:
+    with translation.override(language):
+        for group in form_groups(content, modality):
+            fields = [
+                render_to_string("reporting/field.html", {"field": field, "group": group})
+                for field in group.fields
+            ]
+            labels = [words.strip() for html in fields for words in re.findall(r"<label[^>]*>([^<]*)", html)]
+            assert str(group.title) not in labels
+            # It keeps a name for those who hear the page.
+            assert len(labels) + sum(f'aria-labelledby="{group.id}"' in html for html in fields) == len(
+                fields
+            )

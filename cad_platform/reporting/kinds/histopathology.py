@@ -207,7 +207,7 @@ class HistopathologyContent(StudyContent):
             label=gettext_lazy("HER2 immunohistochemistry"),
             group=RECEPTORS,
             prints=HER2_ROW,
-            before="IHC ",
+            before=gettext_lazy("IHC "),
             wide=False,
         ),
     ] = ""
@@ -217,7 +217,7 @@ class HistopathologyContent(StudyContent):
             label=gettext_lazy("HER2 in-situ hybridisation"),
             group=RECEPTORS,
             prints=HER2_ROW,
-            before="ISH ",
+            before=gettext_lazy("ISH "),
             wide=False,
         ),
     ] = ""

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cad_platform.core.errors import FieldError
+from cad_platform.core.punctuation import clauses
 from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.content import FINDINGS, FINDINGS_PRINTED, StudyContent, Text, report_kind
@@ -157,7 +158,7 @@ class ImagingContent(StudyContent):
                     _("BI-RADS %(category)s goes with: %(recommendations)s.")
                     % {
                         "category": str(self.assessment),
-                        "recommendations": "; ".join(str(choice.label) for choice in fitting),
+                        "recommendations": clauses(choice.label for choice in fitting),
                     },
                     "recommendation",
                 )

@@ -19,11 +19,14 @@ from django.utils.translation import ngettext
 from cad_platform.accounts.commands import COMMANDS, GROUPS
 from cad_platform.accounts.keyboard import Keyboard
 from cad_platform.core.actor import actor_of
+from cad_platform.core.punctuation import listed, named
 from cad_platform.patients.person_name import person_name
 from cad_platform.web.navigation import entries_of
 
 register = template.Library()
 register.filter(person_name)
+register.filter(listed)
+register.filter(named)
 
 
 @dataclass(frozen=True)
