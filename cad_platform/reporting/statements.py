@@ -141,7 +141,7 @@ def rejected_words(summary: dict[str, Any]) -> list[str]:
         % {
             "decision": words,
             "marks": ngettext("mark %(numbers)s", "marks %(numbers)s", len(found))
-            % {"numbers": _(", ").join(found)},
+            % {"numbers": listed(found)},
         }
         for words, found in numbers.items()
     ]

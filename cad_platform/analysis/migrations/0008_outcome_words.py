@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('analysis', '0006_no_verdict'),
+        ('analysis', '0007_finding_request_key'),
     ]
 
     operations = [
