@@ -41,6 +41,21 @@ class Region(_Frozen):
     spacing_um: Spacing | None = Field(default=None, description="None where lengths mean nothing here")
 
 
+class ScaleRemark(_Frozen):
+    """Something that a file says of its scale and that is not used, or that leaves the scale open. The words for it are
+    the platform's."""
+
+    code: Literal[
+        "implausible_spacing",
+        "implausible_magnification",
+        "correction_unknown",
+        "magnification_unknown",
+        "region_outside",
+    ]
+    attribute: str = Field(default="", description="the attribute's keyword")
+    value: str = Field(default="", description="as the file has it, in its own unit")
+
+
 class SideClaim(_Frozen):
     """What one attribute says of the breast's side."""
 
@@ -117,6 +132,9 @@ class ImageFacts(_Frozen):
     spacing_um: Spacing | None = Field(default=None, description="(x, y); None where one pair cannot be true")
     regions: tuple[Region, ...] = Field(
         default=(), description="with a calibration of their own; of those that overlap the first counts"
+    )
+    scale_remarks: tuple[ScaleRemark, ...] = Field(
+        default=(), description="why there is no scale, or not every scale that the file gives"
     )
     pixel_aspect: float | None = Field(
         default=None, gt=0, description="a pixel's height over its width, where only that is known"

@@ -93,11 +93,12 @@ def facts_of(dataset: Dataset) -> HeaderFacts:
         ),
         spacing_um=scale.spacing_um,
         regions=scale.regions,
+        scale_remarks=scale.remarks,
         pixel_aspect=scale.pixel_aspect,
         frame_time_ms=_frame_time(dataset),
     )
-    remarks = [*scale.remarks, *_contradictions(claims, sides)]
-    return HeaderFacts(sides[0].side if sides else None, view, facts, scale, tuple(remarks))
+    remarks = tuple(_contradictions(claims, sides))
+    return HeaderFacts(sides[0].side if sides else None, view, facts, scale, remarks)
 
 
 # --- view ----------------------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ file leaves open is left open: no length is better than a wrong one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pydicom.dataset import Dataset
 
-from imaging.description import Region, Spacing
+from imaging.description import Region, ScaleRemark, Spacing
 from imaging.dicom_header import functional_groups
 from imaging.dicom_values import integer, items, number, numbers, text
+from imaging.dicom_views import spelled
 
 #: What a stored pixel of an image may measure, in micrometres: from a slide at 40× in oil to the coarsest overview.
 #: Radiographs and ultrasound are never finer than 1 µm nor coarser than 5 mm; absurd numbers are refused with a remark.
@@ -51,7 +52,7 @@ class Scale:
     source: str | None = None
     regions: tuple[Region, ...] = ()
     pixel_aspect: float | None = None
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[ScaleRemark, ...] = ()
 
 
 @dataclass
@@ -59,7 +60,7 @@ class _Findings:
     """What is noticed on the way."""
 
     limits: tuple[float, float]
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[ScaleRemark] = field(default_factory=list)
 
     def spacing(self, keyword: str, values: list[float], divisor: float = 1.0) -> Spacing | None:
         """(row spacing, column spacing) in mm to (x, y) in µm; None, with a remark, where no image could have it."""
@@ -70,10 +71,11 @@ class _Findings:
             y, x = (value * 1000 / divisor for value in values)
             if low <= x <= high and low <= y <= high:
                 return x, y
-        self.remarks.append(
-            f"{keyword} is not used: it is no pair of distances between {low:g} and {high:g} µm."
-        )
+        self.add("implausible_spacing", keyword, " × ".join(f"{value:.4g} mm" for value in values[:2]))
         return None
+
+    def add(self, code: Any, attribute: str = "", value: str = "") -> None:
+        self.remarks.append(ScaleRemark(code=code, attribute=attribute, value=value))
 
 
 def scale_of(dataset: Dataset) -> Scale:
@@ -127,16 +129,19 @@ def _projected(dataset: Dataset, found: _Findings) -> tuple[Spacing | None, str 
     if calibrated and detector and not _is_same(calibrated, detector):
         return calibrated, "PixelSpacing"
     if calibrated and not detector:
-        if text(dataset, "PixelSpacingCalibrationType") or (magnification or 1.0) <= _CONTACT_MAGNIFICATION:
+        if text(dataset, "PixelSpacingCalibrationType"):
             return calibrated, "PixelSpacing"
-        found.remarks.append(
-            f"PixelSpacing does not say whether it is corrected for the magnification of {magnification:.3g}; no scale."
-        )
+        if magnification is None and _is_magnified(dataset):
+            found.add("magnification_unknown", "PixelSpacing")
+            return None, None
+        if (magnification or 1.0) <= _CONTACT_MAGNIFICATION:
+            return calibrated, "PixelSpacing"
+        found.add("correction_unknown", "PixelSpacing", f"{magnification:.3g}")
         return None, None
     if detector is None:
         return None
     if magnification is None and _is_magnified(dataset):
-        found.remarks.append(f"A magnification view without its factor: {keyword} gives no scale.")
+        found.add("magnification_unknown", keyword)
         return None, None
     factor = magnification or 1.0
     return (detector[0] / factor, detector[1] / factor), keyword
@@ -161,9 +166,7 @@ def _magnification(dataset: Dataset, found: _Findings) -> float | None:
                 continue
             if low <= factor <= high:
                 return factor
-            found.remarks.append(
-                f"{name} gives a magnification of {factor:.3g}, which none has; it is not used."
-            )
+            found.add("implausible_magnification", name, f"{factor:.3g}")
     return None
 
 
@@ -178,11 +181,12 @@ def _geometry(dataset: Dataset) -> list[Dataset]:
 
 
 def _is_magnified(dataset: Dataset) -> bool:
-    """Whether a view modifier says "magnification", wherever the object keeps it."""
+    """Whether a view modifier says "magnification", wherever the object keeps it, or View Position does (RMLO MAG)."""
     views = items(dataset, "ViewCodeSequence")
     for group in functional_groups(dataset):
         views += items(group, "ViewCodeSequence")
-    return any(
+    written = spelled(text(dataset, "ViewPosition") or "")
+    return (written is not None and "M" in written.modifiers) or any(
         text(modifier, "CodeValue") in _MAGNIFICATION_CODES
         for view in views
         for modifier in items(view, "ViewModifierCodeSequence")
@@ -211,7 +215,7 @@ def _regions(dataset: Dataset, found: _Findings) -> list[Region]:
         x0, y0, x1, y1 = (-1 if corner is None else corner for corner in corners)
         x0, y0, x1, y1 = max(0, x0), max(0, y0), min(columns, x1 + 1), min(rows, y1 + 1)
         if x0 >= x1 or y0 >= y1:
-            found.remarks.append("An ultrasound region lies outside the picture; it is not used.")
+            found.add("region_outside", "SequenceOfUltrasoundRegions")
             continue
         kind = _KINDS.get(integer(item, "RegionSpatialFormat") or 0, "other")
         low_priority = (integer(item, "RegionFlags") or 0) & 1

@@ -232,6 +232,7 @@ def _image(request: Request, sorted_image: SortedImage) -> image_answers.ImageAn
         pixel_spacing_row_um=row,
         pixel_spacing_column_um=column,
         pixel_spacing_source=image.pixel_spacing_source,
+        scale_remarks=sorted_image.scale_sentences,
         regions=[_region(region) for region in facts.regions],
         frame_time_ms=facts.frame_time_ms,
         focal_planes=slide_of(image).focal_planes_um if image.kind == Instance.Kind.SLIDE else [],

@@ -56,6 +56,9 @@ class ImageAnswer(Answer):
         description="From one column to the next (to the right); null where regions differ"
     )
     pixel_spacing_source: str
+    scale_remarks: list[str] = Field(
+        description="Sentences: what of the scale was refused or left open, and why"
+    )
     regions: list[RegionAnswer] = Field(description="Of those that overlap the first counts")
     frame_time_ms: float | None = Field(description="How long a frame of a clip is shown")
     focal_planes: list[float] = Field(description="Of a slide: heights in µm")
@@ -146,7 +149,11 @@ class ImageMetadata(Answer):
     lossy: bool
     pixel_spacing_um: float | None
     pixel_spacing_source: str
-    laterality: str
+    laterality: str = Field(description="The side that counts: L, R or empty")
+    side_unconfirmed: bool = Field(
+        description="Something contradicts it, and no person has confirmed it; `side_stop` of the study's answer says "
+        "what"
+    )
     view: str
     body_part: str
     slide: SlideAnswer | None

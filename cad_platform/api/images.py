@@ -35,7 +35,7 @@ from cad_platform.api.image_answers import (
 from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
-from cad_platform.studies import opening, pixels, slides, storage
+from cad_platform.studies import opening, pixels, selectors, slides, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
 from imaging import deepzoom
@@ -182,6 +182,7 @@ class Artefact(ImageView):
 def metadata(instance: Instance, absolute: Callable[[str], str] = str, frame: int = 0) -> ImageMetadata:
     """The facts that a viewer starts from. Decodes the frame, which the viewer asks for next."""
     slide = getattr(instance, "slide", None) if instance.kind == Instance.Kind.SLIDE else None
+    side = selectors.side_of_image(instance)
     return ImageMetadata(
         id=instance.pk,
         kind=cast(Any, instance.kind),
@@ -195,7 +196,8 @@ def metadata(instance: Instance, absolute: Callable[[str], str] = str, frame: in
         or instance.file.media_type == "image/jpeg",
         pixel_spacing_um=instance.pixel_spacing_um,
         pixel_spacing_source=instance.pixel_spacing_source,
-        laterality=instance.laterality,
+        laterality=side.laterality,
+        side_unconfirmed=bool(side.stop),
         view=instance.view_position,
         body_part=instance.body_part,
         slide=_slide(instance) if slide else None,

@@ -151,6 +151,11 @@ class CasePage:
     """Image id → which of its frames the models read."""
 
     @property
+    def scales(self) -> list[tuple[str, list[str]]]:
+        """Name and sentences of every image whose scale is open, or not all that its file gives."""
+        return [(image.name, image.scale_sentences) for image in self.images if image.scale_sentences]
+
+    @property
     def unsure_sides(self) -> list[SideView]:
         return [side for side in self.sides if side.stop]
 
@@ -332,6 +337,8 @@ def _image(image: SortedImage, name: str, heatmap: CaseHeatmap | None) -> CaseIm
         side_stop=image.side.stop,
         pixel_spacing_um=instance.pixel_spacing_um,
         spacing_um=instance.spacing_um,
+        scale_reason=image.scale_reason,
+        scale_sentences=image.scale_sentences,
         pixel_aspect=facts.pixel_aspect,
         regions=[
             CaseRegion(box=(part.x0, part.y0, part.x1, part.y1), spacing_um=part.spacing_um)

@@ -56,6 +56,10 @@ class CaseImage(Answer):
     pixel_spacing_um: float | None
     spacing_um: tuple[float, float] | None
     """(x, y) of the whole picture; none where the regions speak, or nobody knows."""
+    scale_reason: str
+    """A few words on why there is no scale; empty where there is one, or the file just says nothing."""
+    scale_sentences: list[str]
+    """What of the scale was refused or left open, and why."""
     pixel_aspect: float | None
     """The height of a pixel over its width, where only that is known."""
     regions: list[CaseRegion]

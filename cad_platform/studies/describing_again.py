@@ -76,7 +76,7 @@ def _take_over(instance: Instance, description: Description) -> None:
     facts = description.facts
     if instance.pixel_spacing_source == "study part" and instance.pixel_spacing_um:
         both = instance.pixel_spacing_um, instance.pixel_spacing_um
-        facts = facts.model_copy(update={"spacing_um": both, "regions": ()})
+        facts = facts.model_copy(update={"spacing_um": both, "regions": (), "scale_remarks": ()})
     else:
         instance.pixel_spacing_um = one_number(facts)
         instance.pixel_spacing_source = (description.pixel_spacing_source or "")[:40]

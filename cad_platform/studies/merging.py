@@ -345,7 +345,9 @@ class Merge:
         if said is not None and any(abs(each - given) > 0.01 * given for each in said):
             header = f"{said[0]:g}" if is_isotropic(said) else f"{said[0]:g} × {said[1]:g}"
             self._note_difference(file, "pixel_spacing_um", header, f"{given:g}")
-        return facts.model_copy(update={"spacing_um": (given, given), "regions": ()}), "study part"
+        return facts.model_copy(
+            update={"spacing_um": (given, given), "regions": (), "scale_remarks": ()}
+        ), "study part"
 
 
 def _one_side(laterality: str | None) -> str:

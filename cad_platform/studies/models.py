@@ -212,6 +212,11 @@ class Instance(models.Model):
             return facts.spacing_um
         return self.pixel_spacing_um, self.pixel_spacing_um
 
+    @property
+    def has_scale(self) -> bool:
+        """Whether any length in the picture has millimetres."""
+        return self.spacing_um is not None or any(each.spacing_um for each in self.image_facts.regions)
+
     def spacing_in(self, box: Sequence[float]) -> tuple[float, float] | None:
         """µm per stored pixel (x, y) that holds for all of a box `(x0, y0, x1, y1)`; None where it lies across regions,
         or outside all of them."""

@@ -22,7 +22,8 @@ from cad_platform.studies.models import (
     Study,
     StudyCorrection,
 )
-from cad_platform.studies.sorting import SortedImage, sort_images
+from cad_platform.studies.sides import Side
+from cad_platform.studies.sorting import SortedImage, side_of_one, sort_images
 from imaging.identity import is_uid, without_padding
 
 
@@ -117,6 +118,13 @@ def image(actor: Actor, image_id: uuid.UUID) -> Instance:
     if found is None:
         raise NotFound(_("There is no such image at your site."))
     return found
+
+
+def side_of_image(instance: Instance) -> Side:
+    """The side that counts, of an image that was opened (`image`)."""
+    study = instance.series.study
+    newest = instance.side_confirmations.select_related("by").order_by("at", "pk").last()
+    return side_of_one(study.modalities or [study.modality], instance, newest)
 
 
 def quarantined_files_of(actor: Actor, study: Study) -> list[QuarantinedFile]:

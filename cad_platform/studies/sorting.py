@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from cad_platform import modalities
 from cad_platform.core.punctuation import listed
 from cad_platform.modalities.modality import ImageRules, Words
+from cad_platform.studies import scale_words
 from cad_platform.studies.models import Instance
 from cad_platform.studies.sides import Confirmation, Side, Turned, side_of, turned
 from imaging.description import ImageFacts
@@ -105,6 +106,16 @@ class SortedImage:
         return words % {"modifiers": listed(self.modifiers)} if "%(" in words else words
 
     @property
+    def scale_reason(self) -> str:
+        """A few words on why there is no scale; empty where there is one, or the file just says nothing."""
+        return scale_words.short_reason(self.facts, has_scale=self.instance.has_scale)
+
+    @property
+    def scale_sentences(self) -> list[str]:
+        """What of the scale was refused or left open, and why; where there is none, at least one."""
+        return scale_words.sentences(self.facts, has_scale=self.instance.has_scale)
+
+    @property
     def place_name(self) -> str:
         """`L CC ID`; empty where neither side nor view is known."""
         return " ".join(part for part in (self.side.laterality, self.view, *self.modifiers) if part)
@@ -132,6 +143,13 @@ def sort_images(
     found = _something_hangs(found)
     order = {image.instance.pk: place for place, image in enumerate(found)}
     return sorted(found, key=lambda image: (*_place(image, study_modalities), order[image.instance.pk]))
+
+
+def side_of_one(
+    study_modalities: Sequence[str], image: Instance, confirmation: Confirmation | None = None
+) -> Side:
+    """The side of one image: what its neighbours are does not change it."""
+    return _described(study_modalities, image, confirmation).side
 
 
 def scored(images: Iterable[SortedImage], modality: str) -> list[SortedImage]:

@@ -215,6 +215,8 @@ export interface components {
             /** @description From one column to the next (to the right); null where regions differ */
             pixel_spacing_column_um: number | null;
             pixel_spacing_source: string;
+            /** @description Sentences: what of the scale was refused or left open, and why */
+            scale_remarks: string[];
             /** @description Of those that overlap the first counts */
             regions: components["schemas"]["RegionAnswer"][];
             /** @description How long a frame of a clip is shown */
@@ -266,7 +268,10 @@ export interface components {
             lossy: boolean;
             pixel_spacing_um: number | null;
             pixel_spacing_source: string;
+            /** @description The side that counts: L, R or empty */
             laterality: string;
+            /** @description Something contradicts it, and no person has confirmed it; `side_stop` of the study's answer says what */
+            side_unconfirmed: boolean;
             view: string;
             body_part: string;
             slide: components["schemas"]["SlideAnswer"] | null;
@@ -931,6 +936,8 @@ export interface components {
                 number,
                 number
             ] | null;
+            scale_reason: string;
+            scale_sentences: string[];
             pixel_aspect: number | null;
             regions: components["schemas"]["CaseRegion"][];
             frame_time_ms: number | null;

@@ -85,6 +85,21 @@ def test_where_all_agree_nothing_stops(hospital: Hospital, says: str | None, hea
     assert (image["laterality"], image["side_stop"], image["side_confirmed"]) == ("L", "", False)
 
 
+def test_the_metadata_of_an_image_have_the_side_that_counts(hospital: Hospital) -> None:
+    (image,) = posted(hospital, says=None, ImageLaterality=None, PatientOrientation=["A", "R"])["images"]
+    browser = reader(hospital)
+
+    def metadata() -> tuple[str, bool]:
+        answer = browser.get(image["urls"]["metadata"]).json()
+        return answer["laterality"], answer["side_unconfirmed"]
+
+    assert metadata() == ("L", True)
+    assert confirm(browser, image["id"], "R").status_code == 200
+    assert metadata() == ("R", False)
+    assert confirm(browser, image["id"], "L").status_code == 200
+    assert metadata() == ("L", False)
+
+
 def test_a_sender_may_spell_the_side_in_the_view(hospital: Hospital) -> None:
     post = {**PATIENT, "images": [{"file": "x.dcm", "view": "LMLO ID"}]}
     hospital.post(post, {"x.dcm": dicom(ImageLaterality=None, ViewPosition=None)})

@@ -57,22 +57,50 @@ def test_a_radiographs_pixel(tags: dict[str, Any], micrometres: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "tags",
+    ("tags", "remark"),
     [
-        {"PixelSpacing": ["0.1", "0.1"], **FACTOR},
-        {**DETECTOR, "ViewCodeSequence": [view_code(CC, MAGNIFICATION)]},
-        {"ImagerPixelSpacing": ["0", "0"]},
-        {"ImagerPixelSpacing": ["70", "70"]},
-        {"PixelSpacing": ["1e-5", "1e-5"]},
-        {"PixelSpacing": ["nan", "0.1"]},
-        {"PixelSpacing": ["0.1"]},
+        ({"PixelSpacing": ["0.1", "0.1"], **FACTOR}, ("correction_unknown", "PixelSpacing", "1.8")),
+        (
+            {**DETECTOR, "ViewCodeSequence": [view_code(CC, MAGNIFICATION)]},
+            ("magnification_unknown", "ImagerPixelSpacing", ""),
+        ),
+        ({**DETECTOR, "ViewPosition": "RMLO MAG"}, ("magnification_unknown", "ImagerPixelSpacing", "")),
+        ({**DETECTOR, "ViewPosition": "RMLOM"}, ("magnification_unknown", "ImagerPixelSpacing", "")),
+        (
+            {"PixelSpacing": ["0.1", "0.1"], "ViewPosition": "LCC MAG"},
+            ("magnification_unknown", "PixelSpacing", ""),
+        ),
+        (
+            {"ImagerPixelSpacing": ["0", "0"]},
+            ("implausible_spacing", "ImagerPixelSpacing", "0 mm × 0 mm"),
+        ),
+        (
+            {"ImagerPixelSpacing": ["70", "70"]},
+            ("implausible_spacing", "ImagerPixelSpacing", "70 mm × 70 mm"),
+        ),
+        (
+            {"PixelSpacing": ["1e-5", "1e-5"]},
+            ("implausible_spacing", "PixelSpacing", "1e-05 mm × 1e-05 mm"),
+        ),
+        ({"PixelSpacing": ["nan", "0.1"]}, None),
+        ({"PixelSpacing": ["0.1"]}, ("implausible_spacing", "PixelSpacing", "0.1 mm")),
     ],
 )
-def test_what_is_ambiguous_or_absurd_gives_no_scale(tags: dict[str, Any]) -> None:
+def test_what_is_ambiguous_or_absurd_gives_no_scale_and_says_why(
+    tags: dict[str, Any], remark: tuple[str, str, str] | None
+) -> None:
     scale = scale_of(header(**tags))
 
     assert scale.spacing_um is None
-    assert scale.remarks or "nan" in str(tags)
+    if remark:
+        assert [(each.code, each.attribute, each.value) for each in scale.remarks] == [remark]
+
+
+def test_a_factor_that_none_has_is_remarked_and_the_scale_stays() -> None:
+    scale = scale_of(header(**DETECTOR, EstimatedRadiographicMagnificationFactor="40"))
+
+    assert scale.spacing_um is not None
+    assert [(each.code, each.value) for each in scale.remarks] == [("implausible_magnification", "40")]
 
 
 def test_rows_and_columns_are_kept_apart() -> None:
@@ -132,4 +160,4 @@ def test_regions_are_cut_to_the_picture_and_those_outside_it_are_left_out() -> N
     scale = ultrasound(region(300, 200, 900, 900), region(400, 0, 500, 100))
 
     assert [(part.x1, part.y1) for part in scale.regions] == [(320, 240)]
-    assert scale.remarks
+    assert [each.code for each in scale.remarks] == ["region_outside"]

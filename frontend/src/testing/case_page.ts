@@ -104,6 +104,8 @@ export function caseImage(name: string, more: Partial<CaseImage> = {}): CaseImag
     mirror: false,
     turned_by: '',
     side_stop: '',
+    scale_reason: '',
+    scale_sentences: [],
     pixel_aspect: null,
     pixel_spacing_um: 100,
     spacing_um: [100, 100],

@@ -87,9 +87,16 @@ export class PaneFrame {
     const notes = [
       isMirrored ? this.mirroredWords() : '',
       this.image.turn ? this.words.turned.replace('{degrees}', String(this.image.turn)) : '',
-      isCalibrated(this.image) ? '' : this.words.no_scale,
+      this.scaleNote(),
     ];
     this.notes.textContent = notes.filter(Boolean).join(' · ');
+  }
+
+  /** That there is no scale, and why; the page's study tab says it in full. */
+  private scaleNote(): string {
+    if (isCalibrated(this.image)) return '';
+    const { scale_reason: reason } = this.image;
+    return reason ? `${this.words.no_scale} (${reason})` : this.words.no_scale;
   }
 
   /** Say what of the image is not there, in sentences. */

@@ -288,6 +288,12 @@ describe('the scale', () => {
     expect(pane.element.querySelector('.pane__notes')?.textContent).toBe('no scale');
   });
 
+  test('that was refused says why', async () => {
+    image = { ...image, spacing_um: null, pixel_spacing_um: null, scale_reason: 'magnification unknown' };
+    const { pane } = await hangDrawn();
+    expect(pane.element.querySelector('.pane__notes')?.textContent).toBe('no scale (magnification unknown)');
+  });
+
   test('of two regions that differ has no bar', async () => {
     const regions: CaseImage['regions'] = [
       { box: [0, 0, 1, 4], spacing_um: [100, 100] },
