@@ -104,6 +104,37 @@ class SignatureAnswer(Answer):
     content_hash: str
 
 
+class AmendedField(Answer):
+    """A field of a report's `content` before an addendum and after it."""
+
+    field: str
+    before: str
+    after: str
+
+
+class AmendmentAnswer(Answer):
+    """A signed addendum, and what of the report that it amends it changed."""
+
+    addendum: uuid.UUID
+    signed_at: datetime
+    printed_name: str
+    reason: str
+    changes: list[AmendedField]
+
+
+class CountingReportAnswer(Answer):
+    """What the signed report says now, with all that its addenda changed."""
+
+    id: uuid.UUID = Field(description="Of the report, not of an addendum")
+    category: str = Field(
+        description="BI-RADS assessment of the exam, or diagnosis of the specimen", examples=["4C"]
+    )
+    content: dict[str, Any]
+    signed_at: datetime
+    amended_at: datetime | None
+    amended_by: list[uuid.UUID] = Field(description="The signed addenda, in the order of their signing")
+
+
 class ReportAnswer(Answer):
     """A signed report or addendum; drafts are not for others."""
 
@@ -113,6 +144,10 @@ class ReportAnswer(Answer):
     content: dict[str, Any]
     content_hash: str
     ai_summary: dict[str, Any] = Field(description="What the models had said when it was signed")
+    particulars: dict[str, Any] = Field(
+        description="Patient, examination, time zone and key images as printed; empty for reports signed before 2.3"
+    )
+    amendments: list[AmendmentAnswer] = Field(description="The newest first")
     signature: SignatureAnswer
     pdf: str
 
@@ -202,6 +237,7 @@ class StudyAnswer(StudySummary):
     images: list[ImageAnswer]
     jobs: list[JobAnswer]
     findings: list[FindingAnswer]
+    report: CountingReportAnswer | None = Field(description="What counts now; none while nothing is signed")
     reports: list[ReportAnswer]
     quarantined_files: list[QuarantinedFileAnswer]
     kept_aside: list[KeptAsideAnswer]

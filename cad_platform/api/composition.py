@@ -59,6 +59,8 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     images = studies.images_of(actor, study)
     jobs = list(analyses.jobs_of(actor, study))
     current = {job.pk for job in counting}
+    signed = reports.reports_of(actor, study)
+    counts_now = reports.counting_report(signed)
     unsure = bool(unconfirmed(image for image in images if image.is_scored))
     return answers.StudyAnswer(
         **summary,
@@ -74,12 +76,13 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
             for job in jobs
         ],
         findings=[_finding(finding) for finding in current_findings(study, counting)],
+        report=answers.CountingReportAnswer.model_validate(counts_now) if counts_now else None,
         reports=[
             answers.ReportAnswer(
                 **reports.composed(report),
                 pdf=request.build_absolute_uri(reverse("api-report-pdf", args=[report.pk])),
             )
-            for report in reports.reports_of(actor, study)
+            for report in signed
         ],
         quarantined_files=[
             answers.QuarantinedFileAnswer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,16 +17,20 @@ from cad_platform.core.punctuation import facts
 from cad_platform.patients.models import Sex
 from cad_platform.patients.person_name import person_name
 from cad_platform.reading.wording import class_words, place_words
+from cad_platform.reporting import amendments
 from cad_platform.reporting.ai_summary import headings_of, is_reported
+from cad_platform.reporting.amendments import Change
 from cad_platform.reporting.content import ReportContent, StudyContent, fields_for, parse, profile_of
 from cad_platform.reporting.fields import (
     AssessmentSection,
+    ChangeSection,
     DeclaredField,
     FactSection,
     FindingSection,
     Row,
     Section,
 )
+from cad_platform.reporting.kinds.addendum import AddendumContent
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.particulars import as_signed
 from cad_platform.reporting.record import canonical_record
@@ -42,7 +46,7 @@ from cad_platform.reporting.times import moment
 
 Pair = list[str]
 #: What a section says, by its kind; one that says none of it is not printed.
-_SAYS = ("text", "pairs", "lines", "category")
+_SAYS = ("text", "pairs", "lines", "category", "rows")
 
 
 def document_of(report: Report, signature: Signature) -> dict[str, Any]:
@@ -77,7 +81,10 @@ def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> di
         "patient": patient,
         "study": study,
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],
-        "sections": sections_of(content, report.study.modality, headings_of(report.ai_summary)),
+        "amends": _amends(report),
+        "sections": sections_of(
+            content, report.study.modality, headings_of(report.ai_summary), _changes(report, content)
+        ),
         "ai": _ai(report.ai_summary),
         "signature": _signature(signature, shown["time_zone"]),
         "hash_label": _("Content hash (SHA-256)"),
@@ -85,6 +92,32 @@ def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> di
         "hash_note": _("The hash covers the attached file record.json: the report as it was signed."),
         "record": record.decode(),
     }
+
+
+def _amends(report: Report) -> str:
+    """Which signed report an addendum belongs to; empty for a report."""
+    if report.amends is None:
+        return ""
+    signature = report.amends.signature
+    return _("Amends the report signed %(at)s by %(name)s (content hash %(hash)s…)") % {
+        "at": moment(signature.signed_at),
+        "name": signature.printed_name,
+        "hash": report.amends.content_hash[:12],
+    }
+
+
+def _changes(report: Report, content: ReportContent) -> list[Change]:
+    if report.amends is None or not isinstance(content, AddendumContent):
+        return []
+    return amendments.changes(amendments.before(report), content)
+
+
+def change_rows(found: Iterable[Change]) -> list[dict[str, Any]]:
+    """Field, before and after; of a text its words told apart."""
+    return [
+        {"label": each.label, "before": each.before or "—", "after": each.after or "—", "parts": each.parts}
+        for each in found
+    ]
 
 
 def _title(report: Report) -> str:
@@ -126,16 +159,30 @@ def _study(study: dict[str, Any]) -> list[Pair]:
 
 
 def sections_of(
-    content: ReportContent, modality: str, headings: Mapping[uuid.UUID | None, str] | None = None
+    content: ReportContent,
+    modality: str,
+    headings: Mapping[uuid.UUID | None, str] | None = None,
+    changed: Iterable[Change] = (),
 ) -> list[dict[str, Any]]:
     """What a content prints, section by section in the order of its document; without what says nothing. `headings` of
-    finding lines in the language in use, by the finding; else the record's own is printed."""
+    finding lines in the language in use, by the finding; else the record's own is printed. `changed` by an addendum."""
     fields = fields_for(content, modality)
     composed = [
-        _section(section, content, [item for item in fields if item.section is section], headings or {})
+        _change_section(section, changed)
+        if isinstance(section, ChangeSection)
+        else _section(section, content, [item for item in fields if item.section is section], headings or {})
         for section in type(content).DOCUMENT
     ]
     return [section for section in composed if any(section.get(key) for key in _SAYS)]
+
+
+def _change_section(section: Section, changed: Iterable[Change]) -> dict[str, Any]:
+    return {
+        "kind": "changes",
+        "title": str(section.title),
+        "columns": ["", _("Before"), _("Now")],
+        "rows": change_rows(changed),
+    }
 
 
 def _section(

@@ -33,6 +33,8 @@ class FormField:
     rows: int = 2
     wide: bool = True
     max_length: int = LINE_LENGTH
+    now: str = ""
+    """Of an addendum: what the field says as long as it is left unchanged."""
     attributes: Mapping[str, str] = field(default_factory=dict)
     named_by: str = ""
     """The id of the group's heading where that is the field's name too: it is not said twice."""
@@ -51,9 +53,13 @@ class FormGroup:
 
 
 def form_groups(
-    content: ReportContent, modality: str, headings: Mapping[uuid.UUID | None, str] | None = None
+    content: ReportContent,
+    modality: str,
+    headings: Mapping[uuid.UUID | None, str] | None = None,
+    standing: ReportContent | None = None,
 ) -> list[FormGroup]:
-    """The form of a content for a modality, in reading order, filled in. `headings` as in `document.sections_of`."""
+    """The form of a content for a modality, in reading order, filled in. `headings` as in `document.sections_of`;
+    `standing` is what counts before an addendum."""
     fields = fields_for(content, modality)
     groups = []
     for number, group in enumerate(type(content).FORM, start=1):
@@ -66,7 +72,10 @@ def form_groups(
                     heading,
                     str(group.title),
                     tuple(
-                        _under(str(group.title), heading, _control(item, getattr(content, item.name)))
+                        replace(
+                            _under(str(group.title), heading, _control(item, getattr(content, item.name))),
+                            now=_now(item, standing),
+                        )
                         for item in members
                         if item.is_control
                     ),
@@ -90,6 +99,13 @@ def _lines(
 
 def _under(title: str, heading: str, control: FormField) -> FormField:
     return replace(control, named_by=heading) if control.label == title else control
+
+
+def _now(item: DeclaredField, standing: ReportContent | None) -> str:
+    """What a field of the same name says already."""
+    if standing is None or item.name not in type(standing).model_fields:
+        return ""
+    return item.declaration.words(getattr(standing, item.name)) or "—"
 
 
 def _control(item: DeclaredField, value: Any) -> FormField:

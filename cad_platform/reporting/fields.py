@@ -58,6 +58,10 @@ class FindingSection(Section):
     """The finding lines, each with its heading."""
 
 
+class ChangeSection(Section):
+    """What an addendum changes: each field before and after."""
+
+
 class AssessmentSection(Section):
     """The category of the whole exam in large letters, then a row for each breast."""
 

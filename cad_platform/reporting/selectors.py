@@ -17,6 +17,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, NotFound
 from cad_platform.core.punctuation import listed
 from cad_platform.reading.wording import model_title, place_words
+from cad_platform.reporting import amendments
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.models import DraftPresence, Report
@@ -36,11 +37,12 @@ def reports_of(actor: Actor, study: Study) -> list[Report]:
     """
     require(actor, "report.view", study)
     reports = Report.objects.filter(study=study, state=Report.State.SIGNED)
-    return list(reports.select_related("signature__signer", "pdf", "study").order_by("created_at"))
+    related = ("signature__signer", "pdf", "study__site", "study__patient", "amends__signature")
+    return list(reports.select_related(*related).order_by("created_at"))
 
 
 def composed(report: Report) -> dict[str, Any]:
-    """A signed report as the API answers it."""
+    """A signed report as the API answers it, with what its addenda changed since, the newest first."""
     signature = report.signature
     return {
         "id": str(report.pk),
@@ -49,6 +51,8 @@ def composed(report: Report) -> dict[str, Any]:
         "content": report.content,
         "content_hash": report.content_hash,
         "ai_summary": report.ai_summary,
+        "particulars": report.particulars,
+        "amendments": [_composed_amendment(each) for each in reversed(amendments.amendments_of(report))],
         "signature": {
             "printed_name": signature.printed_name,
             "role": signature.role,
@@ -56,6 +60,40 @@ def composed(report: Report) -> dict[str, Any]:
             "signed_at": signature.signed_at.isoformat(),
             "content_hash": signature.content_hash,
         },
+    }
+
+
+def _composed_amendment(amendment: amendments.Amendment) -> dict[str, Any]:
+    return {
+        "addendum": str(amendment.addendum.pk),
+        "signed_at": amendment.at.isoformat(),
+        "printed_name": amendment.by,
+        "reason": amendment.addendum.content.get("reason", ""),
+        "changes": [
+            {
+                "field": change.field,
+                "before": change.before if change.parts else change.code_before,
+                "after": change.after if change.parts else change.code_after,
+            }
+            for change in amendment.changes
+        ],
+    }
+
+
+def counting_report(reports: Sequence[Report]) -> dict[str, Any] | None:
+    """What the signed reports of a study say together: the report as its addenda left it. None where there is none."""
+    original = next((report for report in reports if report.amends_id is None), None)
+    if original is None:
+        return None
+    addenda = amendments.addenda_of(original)
+    content = amendments.counting(original, addenda)
+    return {
+        "id": str(original.pk),
+        "category": amendments.conclusion(content),
+        "content": contents.dump(content),
+        "signed_at": original.signature.signed_at.isoformat(),
+        "amended_at": addenda[-1].signature.signed_at.isoformat() if addenda else None,
+        "amended_by": [str(addendum.pk) for addendum in addenda],
     }
 
 
@@ -76,7 +114,7 @@ def folder(actor: Actor, study: Study) -> ReportFolder:
     signed = reports_of(actor, study)
     draft = (
         Report.objects.filter(study=study, state=Report.State.DRAFT)
-        .select_related("study__patient", "created_by", "updated_by")
+        .select_related("study__patient", "created_by", "updated_by", "amends")
         .first()
     )
     may_draft = allowed(actor, "report.draft", study)
@@ -123,13 +161,13 @@ def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
     Conflict
         `signed`.
     """
-    report = Report.objects.filter(pk=report_id).select_related("study").first()
+    report = Report.objects.filter(pk=report_id).select_related("study", "amends").first()
     if report is None:
         raise NotFound(_("This draft does not exist any more."))
     require(actor, "report.draft", report.study)
     if report.state == Report.State.SIGNED:
         raise Conflict(_("The report is signed."), code="signed")
-    missing = contents.problems(contents.parse(report.content), report.study.modality)
+    missing = amendments.problems(report, contents.parse(report.content))
     return Readiness(report, missing, _warnings(report))
 
 

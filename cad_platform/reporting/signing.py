@@ -22,6 +22,7 @@ from cad_platform.core.punctuation import clauses, listed
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
 from cad_platform.reading.wording import model_title, place_words
+from cad_platform.reporting import amendments
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
 from cad_platform.reporting.document import document_of
@@ -101,7 +102,7 @@ def _prepared_report(
     if report.revision != revision:
         raise StaleRevision(report)
     content = contents.parse(report.content)
-    if missing := contents.problems(content, report.study.modality):
+    if missing := amendments.problems(report, content):
         raise Invalid(_("The report is not complete."), errors=missing, code="incomplete")
     if with_current_lines(content, report.study) != content:
         raise Conflict(

@@ -26,8 +26,9 @@ from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
 from cad_platform.core.punctuation import listed
 from cad_platform.core.request_keys import request_key_of
-from cad_platform.reporting import answers, selectors, services, signing
+from cad_platform.reporting import answers, notices, selectors, services, signing
 from cad_platform.reporting.ai_summary import headings_of, summary_of
+from cad_platform.reporting.amendments import amendments_of, before
 from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
@@ -59,24 +60,36 @@ def _json(answer: Answer) -> JsonResponse:
     return JsonResponse(answer.as_json())
 
 
+def _signed(report: Report) -> dict[str, Any]:
+    """A signed report or addendum as its article shows it, with what happened to it since."""
+    return {
+        "report": report,
+        "document": document_of(report, report.signature),
+        "hash_matches": hash_matches(report, report.signature),
+        "amendments": [
+            {"addendum": each.addendum, "words": notices.amended_words(each)}
+            for each in reversed(amendments_of(report))
+        ],
+        "corrections": notices.corrected_words(report),
+    }
+
+
 def _show(request: HttpRequest, study: Study) -> HttpResponse:
     """The section for this study, as a fragment for the case page or as a page of its own."""
     actor = actor_of(request)
     folder = services.open_folder(actor, study)
     context: dict[str, Any] = {"folder": folder, "study": study, "nav": "worklist"}
     context["words"] = answers.report_words().as_json()
-    context["documents"] = [
-        {
-            "report": report,
-            "document": document_of(report, report.signature),
-            "hash_matches": hash_matches(report, report.signature),
-        }
-        for report in folder.signed
-    ]
+    context["documents"] = [_signed(report) for report in reversed(folder.signed)]
     if folder.draft is not None and folder.may_draft:
         content = selectors.draft_content(folder.draft)
         context |= {
-            "groups": form_groups(content, study.modality, headings_of(summary_of(study))),
+            "groups": form_groups(
+                content,
+                study.modality,
+                headings_of(summary_of(study)),
+                before(folder.draft) if folder.draft.amends else None,
+            ),
             "kind": content.kind,
             "unsaved_lines": dump(content) != folder.draft.content,
             "writers": selectors.other_writers(actor, folder.draft),

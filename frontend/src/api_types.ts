@@ -9,6 +9,22 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A field of a report's `content` before an addendum and after it. */
+        AmendedField: {
+            field: string;
+            before: string;
+            after: string;
+        };
+        /** @description A signed addendum, and what of the report that it amends it changed. */
+        AmendmentAnswer: {
+            /** Format: uuid */
+            addendum: string;
+            /** Format: date-time */
+            signed_at: string;
+            printed_name: string;
+            reason: string;
+            changes: components["schemas"]["AmendedField"][];
+        };
         /** @description What looks at a study now. It says nothing of the patient. */
         AnalysesAnswer: {
             study_instance_uid: string;
@@ -73,6 +89,27 @@ export interface components {
             /** Format: date-time */
             at: string;
             by: string | null;
+        };
+        /** @description What the signed report says now, with all that its addenda changed. */
+        CountingReportAnswer: {
+            /**
+             * Format: uuid
+             * @description Of the report, not of an addendum
+             */
+            id: string;
+            /**
+             * @description BI-RADS assessment of the exam, or diagnosis of the specimen
+             * @example 4C
+             */
+            category: string;
+            content: {
+                [key: string]: unknown;
+            };
+            /** Format: date-time */
+            signed_at: string;
+            amended_at: string | null;
+            /** @description The signed addenda, in the order of their signing */
+            amended_by: string[];
         };
         DefaultAnswer: {
             model: components["schemas"]["ModelAnswer"];
@@ -632,6 +669,12 @@ export interface components {
             ai_summary: {
                 [key: string]: unknown;
             };
+            /** @description Patient, examination, time zone and key images as printed; empty for reports signed before 2.3 */
+            particulars: {
+                [key: string]: unknown;
+            };
+            /** @description The newest first */
+            amendments: components["schemas"]["AmendmentAnswer"][];
             signature: components["schemas"]["SignatureAnswer"];
             pdf: string;
         };
@@ -724,6 +767,8 @@ export interface components {
             images: components["schemas"]["ImageAnswer"][];
             jobs: components["schemas"]["JobAnswer"][];
             findings: components["schemas"]["FindingAnswer"][];
+            /** @description What counts now; none while nothing is signed */
+            report: components["schemas"]["CountingReportAnswer"] | null;
             reports: components["schemas"]["ReportAnswer"][];
             quarantined_files: components["schemas"]["QuarantinedFileAnswer"][];
             kept_aside: components["schemas"]["KeptAsideAnswer"][];
@@ -1170,11 +1215,14 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AmendedField = components['schemas']['AmendedField'];
+export type AmendmentAnswer = components['schemas']['AmendmentAnswer'];
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
 export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
 export type ChangeAnswer = components['schemas']['ChangeAnswer'];
 export type CorrectionAnswer = components['schemas']['CorrectionAnswer'];
+export type CountingReportAnswer = components['schemas']['CountingReportAnswer'];
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
 export type DefaultRequest = components['schemas']['DefaultRequest'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];

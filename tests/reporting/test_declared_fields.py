@@ -78,7 +78,13 @@ def test_form_and_document_are_what_they_were(case: dict[str, Any]) -> None:
             for group in form_groups(content, case["modality"])
         ]
         document = json.loads(json.dumps(sections_of(content, case["modality"])))
-    assert form == case["form"]
+    if (
+        content.kind == "addendum"
+    ):  # from 2.3 on it asks for a reason and may change more; the fields of before stay
+        fields = [field for _, group in form for field in group]
+        assert [field for _, group in case["form"] for field in group if field not in fields] == []
+    else:
+        assert form == case["form"]
     assert document == case["document"]
 
 

@@ -301,7 +301,9 @@ def test_a_signed_report_takes_no_changes_but_an_addendum(study: Study, radiolog
         services.open_draft(radiologist, study)
     addendum = services.open_addendum(radiologist, study)
     assert addendum == services.open_addendum(radiologist, study)
-    saved = services.save_draft(radiologist, addendum.pk, {"kind": "addendum", "text": "Priors came."}, 0)
+    saved = services.save_draft(
+        radiologist, addendum.pk, {"kind": "addendum", "reason": "Late priors.", "text": "Priors came."}, 0
+    )
     signature = signing.sign(radiologist, addendum.pk, password=PASSWORD, revision=saved.report.revision)
     signed = Report.objects.get(pk=addendum.pk)
     assert signed.amends == report and hash_matches(signed, signature)

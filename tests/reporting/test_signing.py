@@ -246,7 +246,10 @@ def test_an_addendum_is_signed_under_the_same_rule(
     sign(signer, draft)
     addendum = services.open_addendum(signer, study)
     saved = services.save_draft(
-        signer, addendum.pk, {"kind": "addendum", "text": "Seen again."}, addendum.revision
+        signer,
+        addendum.pk,
+        {"kind": "addendum", "reason": "Again.", "text": "Seen again."},
+        addendum.revision,
     ).report
     meanwhile(lambda: reading.decide(colleague, marks[2], "rejected", reason="vessel"))
     with pytest.raises(Conflict, match="finding 3"):
