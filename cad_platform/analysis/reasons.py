@@ -1,8 +1,8 @@
 """Why there is no result, in the reader's language.
 
-Models, decoders and workers speak English and plain sentences: they know no language of a reader, and their sentences
-travel over wires and stand in logs. The known ones are recognised here and said in words that can be translated;
-another is shown as it came. `AnalysisJob.reason` keeps the sentence itself.
+Models and workers speak English and plain sentences: they know no language of a reader, and their sentences travel over
+wires and stand in logs. The known ones are recognised here and said in words that can be translated, those of the
+decoders in `studies.file_words`; another is shown as it came. `AnalysisJob.reason` keeps the sentence itself.
 """
 
 from __future__ import annotations
@@ -10,8 +10,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from django.utils.translation import gettext, gettext_noop, override
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+
+from cad_platform import modalities
+from cad_platform.core.punctuation import clauses
+from cad_platform.core.sentences import Sentences, as_it_came
+from cad_platform.studies.file_words import file_sentence
+from cad_platform.studies.sorting import REASONS
 
 #: What stands before the reason of a refusal; pages say it themselves.
 _REFUSAL = "not analysed: "
@@ -61,28 +67,22 @@ _SENTENCES: dict[str, str] = {
     "%(model)s reads single images, this is a whole-slide file": gettext_noop(
         "This model does not read whole slides."
     ),
-    # imaging
-    "The slide is incomplete: of its %(total)s parts number %(numbers)s is missing.": gettext_noop(
-        "The slide is incomplete: of its %(total)s parts number %(numbers)s is missing."
+    "%(model)s %(version)s was asked for, %(other)s %(served)s is served": gettext_noop(
+        "Another version of the model is served than was asked for."
     ),
-    "The decoder was stopped because the machine ran short of memory.": gettext_noop(
-        "The server was short of memory."
+    "%(model)s %(version)s needs the pipeline %(name)s, which is not installed here (%(names)s)": gettext_noop(
+        "The model cannot be loaded on this server."
     ),
-    "The machine is short of memory at the moment.": gettext_noop("The server was short of memory."),
-    "the machine was short of memory": gettext_noop("The server was short of memory."),
-    "The decoders are busy. Try again in a moment.": gettext_noop("The server was busy."),
-    "No decoding process could be started.": gettext_noop("The server was busy."),
-    "The decoding process ended twice without an answer.": gettext_noop("The server was busy."),
-    "Decoding this file takes too long.": gettext_noop("Decoding the image takes too long."),
-    "Decoding this file needs more memory than one file may have.": gettext_noop(
-        "Decoding the image needs more memory than one image may have."
+    # cad_platform/modelserver
+    "the network refuses its own input: %(error)s": gettext_noop(
+        "The model cannot be loaded on this server."
     ),
-    "The file is damaged: its content contradicts itself.": gettext_noop(
-        "The file is damaged: its content contradicts itself."
+    "the network of %(version)s cannot be loaded": gettext_noop("The model cannot be loaded on this server."),
+    "the model server's answer cannot be read": gettext_noop("The model server's answer cannot be read."),
+    "the model server refused the input (status %(status)s)": gettext_noop(
+        "The model server refused the input (status %(status)s)."
     ),
-    "The file is damaged: its decoder failed on it.": gettext_noop(
-        "The file is damaged and cannot be decoded."
-    ),
+    "no model server has %(version)s": gettext_noop("No model server has %(version)s."),
     # analysis/runner.py and transitions.py
     "the model server does not answer: %(why)s": gettext_noop("The model server did not answer (%(why)s)."),
     "the analysis took longer than a worker may spend on it": gettext_noop("The analysis took too long."),
@@ -93,7 +93,31 @@ _SENTENCES: dict[str, str] = {
         "The study was changed: images arrived, or something was corrected."
     ),
     "%(version)s is used now": gettext_noop("%(version)s is used now."),
+    "the machine was short of memory": gettext_noop("The server was short of memory."),
 }
+#: What stands within another sentence.
+_PARTS = Sentences(
+    {
+        "ConnectError": gettext_noop("no connection"),
+        "ConnectTimeout": gettext_noop("no connection"),
+        "ReadTimeout": gettext_noop("no answer in time"),
+        "WriteTimeout": gettext_noop("no answer in time"),
+        "PoolTimeout": gettext_noop("no answer in time"),
+        "ReadError": gettext_noop("the connection was cut"),
+        "WriteError": gettext_noop("the connection was cut"),
+        "CloseError": gettext_noop("the connection was cut"),
+        "RemoteProtocolError": gettext_noop("the connection was cut"),
+    },
+    also=(
+        gettext_noop("status %(status)s"),
+        gettext_noop("every host that may have it is resting after failures"),
+        gettext_noop("the model server refuses the token"),
+        gettext_noop("up to %(high)s"),
+        gettext_noop("%(low)s or more"),
+        gettext_noop("%(low)s to %(high)s"),
+    ),
+)
+_OTHERS = re.compile(r"; the hosts that answer do not have (?P<version>.+)$")
 _IMAGE = re.compile(r" \(image (?P<number>\d+)\)$")
 _ATTEMPTS = re.compile(r" \((?P<count>\d+) attempts\)$|; given up after .+$")
 
@@ -118,20 +142,44 @@ def reason_words(reason: str) -> str:
 
 
 def _said(text: str) -> str:
-    for pattern, words in _patterns():
-        if found := pattern.fullmatch(text):
-            return _(words) % found.groupdict() if found.groupdict() else _(words)
-    sentence = text[:1].upper() + text[1:]
-    return sentence if sentence.endswith((".", "。")) else f"{sentence}."
+    found = _TABLE.found(text)
+    if found is None:
+        # What a service of the platform said is a message as it stands.
+        said = gettext(text)
+        return file_sentence(text) or (said if said != text else as_it_came(text))
+    message, values = found
+    return (
+        gettext(message) % {name: _within(name, value) for name, value in values.items()}
+        if values
+        else gettext(message)
+    )
+
+
+def _within(name: str, value: str) -> str:
+    """What stands in a sentence's place, where it is words itself."""
+    if name == "modality" or name == "read":
+        return modalities.name_of(value) if modalities.is_registered(value) else value
+    if name == "why":
+        others = _OTHERS.search(value)
+        if others:
+            why = _within(name, value[: others.start()])
+            return _("%(why)s; the hosts that answer do not have %(version)s") % {
+                "why": why,
+                "version": others["version"],
+            }
+        return clauses(_kept_aside(each) or _PARTS.words(each) or each for each in value.split("; "))
+    return _PARTS.words(value) or value if name == "range" else value
+
+
+def _kept_aside(reason: str) -> str | None:
+    """Why an image is not read (`studies.sorting.REASONS`), as `suitability` writes it, in English."""
+    return _kept_aside_reasons().words(reason)
 
 
 @lru_cache(maxsize=1)
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
-    def pattern(sentence: str) -> re.Pattern[str]:
-        parts = re.split(r"%\((\w+)\)s", sentence)
-        return re.compile(
-            "".join(f"(?P<{part}>.+)" if place % 2 else re.escape(part) for place, part in enumerate(parts)),
-            re.DOTALL,
-        )
+def _kept_aside_reasons() -> Sentences:
+    with override("en"):
+        return Sentences({}, also=[str(words) for words in REASONS.values()])
 
-    return tuple((pattern(sentence), words) for sentence, words in _SENTENCES.items())
+
+_TABLE = Sentences(_SENTENCES)

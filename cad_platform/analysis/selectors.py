@@ -46,7 +46,7 @@ def artefact(actor: Actor, artefact_id: uuid.UUID) -> Artefact:
     """
     found = Artefact.objects.select_related("file", "instance", "job__study").filter(pk=artefact_id).first()
     if found is None:
-        raise NotFound("There is no such object at your site.")
+        raise NotFound(_("There is no such object at your site."))
     require(actor, "image.view", found.instance)
     return found
 
@@ -73,7 +73,7 @@ def job_by_id(actor: Actor, job_id: uuid.UUID) -> AnalysisJob:
     """One job with its attempts, for administrators. Raises `NotFound` or `NotPermitted`."""
     job = all_jobs(actor).prefetch_related("attempts").filter(pk=job_id).first()
     if job is None:
-        raise NotFound("There is no such job.")
+        raise NotFound(_("There is no such job."))
     return job
 
 

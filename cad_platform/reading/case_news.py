@@ -14,6 +14,7 @@ from cad_platform import modalities
 from cad_platform.patients.models import Sex
 from cad_platform.reading.case_state import changed_after_signing
 from cad_platform.reading.selectors import CaseRecord
+from cad_platform.studies.file_words import note_words
 from cad_platform.studies.models import Study, StudyCorrection
 
 #: What a post or a correction may change, in words. Those that say who the patient is, or which side and view an image
@@ -116,7 +117,7 @@ def who_and_which(study: Study) -> list[ChangeRow]:
             each["file"],
             _value(each["field"], each["header"]),
             _value(each["field"], each["used"]),
-            each.get("note", ""),
+            note_words(each["note"]) if each.get("note") else "",
         )
         for each in study.header_differences
         if each["field"] in _WHO_AND_WHICH

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
+
 from cad_platform.core.errors import Unavailable, gettext_noop
 
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -55,8 +57,11 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf",
     fonts = [FONTS / "400Regular", FONTS / "700Bold"]
     if not all(any(folder.glob("*.ttf")) for folder in fonts):
         raise TypesettingFailed(
-            f"The fonts of the report are missing in {FONTS.name}: run the set-up (npm ci in frontend), "
-            "or name their folder in CAD_REPORT_FONTS."
+            _(
+                "The fonts of the report are missing in %(folder)s: run the set-up (npm ci in frontend), or name "
+                "their folder in CAD_REPORT_FONTS."
+            )
+            % {"folder": FONTS.name}
         )
     order = {
         "document": document,
@@ -76,11 +81,13 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf",
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TypesettingFailed(f"Making the PDF took longer than {TIME_LIMIT_S} s.") from error
+        raise TypesettingFailed(
+            _("Making the PDF took longer than %(seconds)d s.") % {"seconds": TIME_LIMIT_S}
+        ) from error
     if done.returncode or not done.stdout:
         # Typst's message names lines of our template, not the patient's words.
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or [f"exit {done.returncode}"]
-        raise TypesettingFailed(f"Making the PDF failed: {reason[0][:300]}")
+        raise TypesettingFailed(_("Making the PDF failed: %(reason)s") % {"reason": reason[0][:300]})
     return done.stdout
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from django.utils.translation import gettext as _
+
 from cad_platform.core.errors import StorageFull, Unavailable
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -62,8 +64,8 @@ def disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL:
-            raise StorageFull("The disk is full. Nothing was stored; please free some space.") from error
-        raise Unavailable("The storage does not answer. Nothing was stored.") from error
+            raise StorageFull(_("The disk is full. Nothing was stored; please free some space.")) from error
+        raise Unavailable(_("The storage does not answer. Nothing was stored.")) from error
 
 
 def sync_folder(folder: Path) -> None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from cad_platform.core.errors import Invalid, NotFound, PlatformError, Unavailable
 from cad_platform.studies import slides, storage
 from cad_platform.studies.derived_cache import DerivedCache
+from cad_platform.studies.file_words import file_words
 from cad_platform.studies.models import Instance
 from imaging import sandbox
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
@@ -237,9 +238,9 @@ def _as_platform_errors() -> Iterator[None]:
     try:
         yield
     except NoSuchFrame as error:
-        raise NotFound(error.reason) from error
+        raise NotFound(file_words(error.reason)) from error
     except DecoderUnavailable as error:
         raise Unavailable(_("The image cannot be decoded at the moment. Please try again.")) from error
     except ImagingError as error:
-        detail = _("The image cannot be shown: %(reason)s") % {"reason": error.reason}
+        detail = _("The image cannot be shown: %(reason)s") % {"reason": file_words(error.reason)}
         raise Invalid(detail, code=error.code) from error

@@ -21,6 +21,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from django.utils.translation import gettext as _
 
 from cad_platform.core.errors import StorageFull, Unavailable
 from cad_platform.studies.bounded_folder import BoundedFolder
@@ -47,10 +48,10 @@ def _bucket_errors() -> Iterator[None]:
     except ClientError as error:
         code = error.response.get("Error", {}).get("Code", "")
         if code in _FULL or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 507:
-            raise StorageFull("The object storage is full. Nothing was stored.") from error
-        raise Unavailable("The object storage refuses the request. Nothing was stored.") from error
+            raise StorageFull(_("The object storage is full. Nothing was stored.")) from error
+        raise Unavailable(_("The object storage refuses the request. Nothing was stored.")) from error
     except (BotoCoreError, Boto3Error) as error:
-        raise Unavailable("The object storage does not answer. Nothing was stored.") from error
+        raise Unavailable(_("The object storage does not answer. Nothing was stored.")) from error
 
 
 class S3Objects:
@@ -118,7 +119,7 @@ class S3Objects:
             file.seek(0)
             if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
                 raise Unavailable(
-                    "A stored file does not have the bytes it was stored with.", code="file_damaged"
+                    _("A stored file does not have the bytes it was stored with."), code="file_damaged"
                 )
             name.chmod(0o440)
             self._cached.place(name, path)

@@ -15,6 +15,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
 from cad_platform.patients.selectors import named
 from cad_platform.studies import slides
+from cad_platform.studies.file_words import object_words
 from cad_platform.studies.models import (
     Instance,
     QuarantinedFile,
@@ -145,6 +146,11 @@ class KeptFile:
     reason: str
     file_id: str
     received_at: datetime
+
+    @property
+    def words(self) -> str:
+        """`what` in the language in use."""
+        return object_words(self.what)
 
 
 def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, transaction
+from django.utils.translation import gettext as _
 
 from cad_platform.core.errors import Unavailable
 from cad_platform.studies.models import StoredFile
@@ -115,7 +116,7 @@ def name(deposits: Iterable[Deposit]) -> None:
     keep_from_collector(*by_hash)
     for each in by_hash.values():
         if time.time() - each.deposited_at > settings.COLLECT_AFTER_SECONDS / 2 and not exists(each.sha256):
-            raise Unavailable("The files were not used in time and are gone. Please send them again.")
+            raise Unavailable(_("The files were not used in time and are gone. Please send them again."))
     StoredFile.objects.bulk_create(
         [
             StoredFile(sha256=each.sha256, size=each.size, media_type=each.media_type)

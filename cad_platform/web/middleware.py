@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from cad_platform.core.errors import PlatformError, Unavailable
 from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
@@ -75,7 +76,7 @@ class ErrorPageMiddleware:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, OperationalError | InterfaceError):
-            exception = Unavailable("The database does not answer. Please try again in a moment.")
+            exception = Unavailable(_("The database does not answer. Please try again in a moment."))
         if not isinstance(exception, PlatformError):
             return None
         response = self._said(request, exception)
