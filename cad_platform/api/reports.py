@@ -6,22 +6,31 @@ import uuid
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from cad_platform.api.images import ImageView
 from cad_platform.api.streaming import send
 from cad_platform.core.actor import actor_of
 from cad_platform.reporting import services
-from cad_platform.studies import storage
 
 
 class ReportPdf(ImageView):
-    """The PDF/A that was made at signing, byte for byte; the signed record is attached to it."""
+    """The PDF/A that was made at signing; the signed record is attached to it. Once an addendum is signed or the
+    patient corrected each page says so on top; `as=signed` answers the signed file byte for byte."""
 
-    @extend_schema(operation_id="report_pdf", responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    @extend_schema(
+        operation_id="report_pdf",
+        parameters=[
+            OpenApiParameter("as", str, enum=["signed"], description="The signed file, byte for byte")
+        ],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+    )
     def get(self, request: Request, report: uuid.UUID) -> HttpResponseBase:
-        _report, stored = services.open_pdf(actor_of(request), report)
-        with storage.open(stored.sha256) as path:
-            handle = path.open("rb")
-        return send(request, handle, tag=stored.sha256, media_type="application/pdf", size=stored.size)
+        as_signed = request.query_params.get("as") == "signed"
+        opened = services.open_pdf(actor_of(request), report, as_signed=as_signed)
+        answer = send(request, opened.handle, tag=opened.tag, media_type="application/pdf", size=opened.size)
+        if not as_signed:
+            # An addendum of the next minute changes what is to be read.
+            answer["Cache-Control"] = "private, no-cache"
+        return answer

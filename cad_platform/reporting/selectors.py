@@ -211,7 +211,7 @@ def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
         The actor reads no reports of its study.
     """
     reports = Report.objects.filter(pk=report_id, state=Report.State.SIGNED)
-    report = reports.select_related("study", "pdf").first()
+    report = reports.select_related("study__site", "study__patient", "pdf", "signature").first()
     if report is None or report.pdf is None:
         raise NotFound(_("There is no such report at your site."))
     require(actor, "report.view", report.study)

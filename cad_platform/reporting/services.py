@@ -6,10 +6,11 @@ Everything here checks the permission, records the action and commits both toget
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.db import transaction
 from django.db.models import Max
@@ -24,7 +25,7 @@ from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.request_keys import KeyReused
 from cad_platform.reading import report_standing
 from cad_platform.reporting import content as contents
-from cad_platform.reporting import selectors
+from cad_platform.reporting import selectors, stamping
 from cad_platform.reporting.ai_summary import with_current_lines
 from cad_platform.reporting.drafts import (
     StaleRevision,
@@ -37,7 +38,8 @@ from cad_platform.reporting.kinds.addendum import AddendumContent
 from cad_platform.reporting.merging import merge
 from cad_platform.reporting.models import DraftPresence, Report
 from cad_platform.reporting.selectors import other_writers
-from cad_platform.studies.models import StoredFile, Study
+from cad_platform.studies import storage
+from cad_platform.studies.models import Study
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,19 @@ class Saved:
 
     report: Report
     chosen_theirs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenPdf:
+    """An open PDF of a signed report; its receiver closes `handle`. `tag` changes with its bytes."""
+
+    report: Report
+    handle: BinaryIO
+    tag: str
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.handle.fileno()).st_size
 
 
 @transaction.atomic
@@ -225,17 +240,28 @@ def open_folder(actor: Actor, study: Study) -> selectors.ReportFolder:
 
 
 @transaction.atomic
-def open_pdf(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:
-    """A signed report of the actor's site and its PDF, with the fact that it was read.
+def open_pdf(actor: Actor, report_id: uuid.UUID, *, as_signed: bool = False) -> OpenPdf:
+    """A signed report of the actor's site as a PDF, with the fact that it was read.
+
+    Parameters
+    ----------
+    as_signed
+        The bytes that were signed; else, where something was added or corrected since, each page says so.
 
     Raises
     ------
     NotFound, NotPermitted
         There is no such signed report at the site, or the actor may not read it.
+    Unavailable
+        The storage does not answer, or the notice could not be made.
     """
     report, pdf = selectors.pdf_of(actor, report_id)
-    record_of(actor, "report.pdf", report)
-    return report, pdf
+    record_of(actor, "report.pdf", report, as_signed=as_signed)
+    copy = None if as_signed else stamping.stamped(report)
+    if copy is not None:
+        return OpenPdf(report, copy.open("rb"), copy.stem)
+    with storage.open(pdf.sha256) as path:
+        return OpenPdf(report, path.open("rb"), pdf.sha256)
 
 
 @transaction.atomic

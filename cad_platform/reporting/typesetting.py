@@ -6,11 +6,13 @@ document and time give the same bytes. `python -m cad_platform.reporting.typeset
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,11 @@ from django.utils.translation import gettext as _
 
 from cad_platform.core.errors import Unavailable, gettext_noop
 
-TEMPLATE = Path(__file__).with_name("report.typ")
+#: What a template is called → how its PDF is made. A stamp is drawn upon pages of a report and no document of its own.
+_TEMPLATES: dict[str, dict[str, Any]] = {
+    "report.typ": {"pdf_standards": ["a-3a", "ua-1"]},
+    "stamp.typ": {"pdf_tags": False},
+}
 _REPOSITORY = Path(__file__).resolve().parents[2]
 #: Folder with the weights 400Regular and 700Bold of Noto Sans SC, whose glyphs cover English and Chinese.
 FONTS = Path(
@@ -35,7 +41,15 @@ class TypesettingFailed(Unavailable):
     title = gettext_noop("The PDF could not be made")
 
 
-def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf", page: int = 1) -> bytes:
+def typeset(
+    document: dict[str, Any],
+    *,
+    created: datetime,
+    images: Mapping[str, bytes] | None = None,
+    template: str = "report.typ",
+    output: str = "pdf",
+    page: int = 1,
+) -> bytes:
     """The document as a PDF.
 
     Parameters
@@ -44,6 +58,10 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf",
         As `document.document_of` composes it.
     created
         The date that the file bears; the same document and date give the same bytes.
+    images
+        JPEG files by the names that the document gives them; they are put into the PDF as they are.
+    template
+        "report.typ", or "stamp.typ" for a page that holds nothing but the notices on top of it.
     output
         "pdf", or "png" for one of its pages at 144 pixels an inch (to look at).
     page
@@ -65,6 +83,8 @@ def typeset(document: dict[str, Any], *, created: datetime, output: str = "pdf",
         )
     order = {
         "document": document,
+        "images": {name: base64.b64encode(data).decode() for name, data in (images or {}).items()},
+        "template": template,
         "fonts": [str(folder) for folder in fonts],
         "created": int(created.timestamp()),
         "output": output,
@@ -100,10 +120,11 @@ def main() -> int:
     order = json.load(sys.stdin.buffer)
     options: dict[str, Any] = {"format": order["output"]}
     if order["output"] == "pdf":
-        options["pdf_standards"] = ["a-3a", "ua-1"]
+        options |= _TEMPLATES[order["template"]]
+    files = {name: base64.b64decode(data) for name, data in order["images"].items()}
     try:
         made = typst.compile(
-            TEMPLATE.read_bytes(),
+            {"main": Path(__file__).with_name(order["template"]).read_bytes(), **files},
             font_paths=order["fonts"],
             ignore_system_fonts=True,
             sys_inputs={"document": json.dumps(order["document"], ensure_ascii=False)},

@@ -35,7 +35,6 @@ from cad_platform.reporting.editor import form_groups
 from cad_platform.reporting.forms import content_of
 from cad_platform.reporting.models import Report
 from cad_platform.reporting.record import hash_matches
-from cad_platform.studies import storage
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import study_by_uid
 
@@ -229,12 +228,13 @@ def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @never_cache
 @require_GET
 def pdf(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
-    """The PDF that was made at signing, byte for byte."""
-    report, stored = services.open_pdf(actor_of(request), report_id)
-    with storage.open(stored.sha256) as path:
-        response = HttpResponse(path.read_bytes(), content_type="application/pdf")
-    name = "addendum" if report.kind == Report.Kind.ADDENDUM else "report"
-    response["Content-Disposition"] = f'inline; filename="{name}-{report.content_hash[:12]}.pdf"'
+    """The PDF that was made at signing; where something was added since, with a notice on each page (`?as=signed`:
+    without)."""
+    opened = services.open_pdf(actor_of(request), report_id, as_signed=request.GET.get("as") == "signed")
+    with opened.handle as handle:
+        response = HttpResponse(handle.read(), content_type="application/pdf")
+    name = "addendum" if opened.report.kind == Report.Kind.ADDENDUM else "report"
+    response["Content-Disposition"] = f'inline; filename="{name}-{opened.report.content_hash[:12]}.pdf"'
     return response
 
 
