@@ -55,9 +55,7 @@ def stamped(report: Report) -> Path | None:
         document = {
             "lang": "zh" if chinese else "en",
             "region": "CN" if chinese else "GB",
-            "notices": [
-                f"{notice} {_read(report)}" if not place else notice for place, notice in enumerate(notices)
-            ],
+            "notices": [" · ".join(filter(None, [notices[0], _read(report)])), *notices[1:]],
             "short": [_("This report was amended after it was signed.") + " " + _read(report)],
         }
     said = hashlib.sha256(repr([document, _STAMP]).encode()).hexdigest()[:32]
