@@ -203,6 +203,36 @@ describe('a mark', () => {
     expect(new Set(signs).size).toBe(4);
   });
 
+  test('of the reader’s own is the reader’s as long as it stands, also when it was edited', () => {
+    open(plain);
+    const finding = { ...findingIn(caseImage('R CC'), 'mass'), by_reader: true };
+    const states = (['undecided', 'edited', 'rejected'] as const).map((verdict) => {
+      overlay.showFindings([{ ...finding, verdict }], null);
+      return overlay.element.querySelector('[data-state]')?.getAttribute('data-state');
+    });
+    expect(states).toEqual(['reader', 'reader', 'rejected']);
+  });
+
+  test('without room for its label is counted, and reached by the count', () => {
+    const svg = open(plain);
+    const findings = Array.from({ length: 30 }, (_, index) => ({
+      ...findingIn(caseImage('R CC'), `mass-${index}`),
+      number: index + 1,
+    }));
+    overlay.update(plain, [80, 60]);
+    overlay.showFindings(findings, null);
+    const badge = svg.querySelector<SVGGElement>('.mark__more');
+    const shown = [...svg.querySelectorAll<SVGGElement>('[data-state]')].filter(
+      ({ style }) => style.display !== 'none',
+    );
+    expect(badge?.textContent).toBe(`+${30 - shown.length}`);
+    badge?.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
+    const [chosen] = events.selected.mock.calls[0] as [string];
+    overlay.showFindings(findings, chosen);
+    const label = svg.querySelector<SVGGElement>('.mark--selected[data-state]');
+    expect(label?.style.display).toBe('');
+  });
+
   test('at the border of the pane has its whole label inside, joined by a line where it stands apart', () => {
     open({ a: 2, b: 0, c: 0, d: 2, e: 200, f: 0 });
     const finding = findingIn(caseImage('R CC'), 'mass');
