@@ -13,6 +13,7 @@ import inspect
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
@@ -140,6 +141,13 @@ def _unpack_strip(value: Any, array: Array) -> Strip:
     return Strip(array, int(value))
 
 
+def _unpack_several(value: Any, array: Array) -> list[bytes]:
+    ends = [int(each) for each in value]
+    if not isinstance(array, bytes) or ends != sorted(ends) or (ends and ends[-1] != len(array)):
+        raise DamagedFile("The file gave no pictures.")
+    return [array[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
 def _unpack_bytes(_: Any, array: Array) -> bytes:
     if not isinstance(array, bytes):
         raise DamagedFile("The file gave no picture.")
@@ -158,6 +166,9 @@ _CARRIERS: dict[Any, _Carrier[Any]] = {
     Pixels: _Carrier(_pack_pixels, _unpack_pixels),
     Strip: _Carrier(lambda strip: (strip.total_rows, strip.values), _unpack_strip),
     bytes: _Carrier(lambda data: (None, data), _unpack_bytes),
+    list[bytes]: _Carrier(
+        lambda parts: (list(accumulate(len(part) for part in parts)), b"".join(parts)), _unpack_several
+    ),
     str: _Carrier(lambda text: (text, None), lambda value, _: str(value)),
 }
 
@@ -212,6 +223,22 @@ def rendered(
 
     window = Window(centre=centre, width=width) if centre is not None and width is not None else None
     return rendering.rendered(Path(path), frame, window, longest)
+
+
+@operation
+def crops(
+    files: SlideFiles,
+    boxes: Sequence[Box],
+    *,
+    longest: int,
+    frame: int = 0,
+    turn: int = 0,
+    mirror: bool = False,
+) -> list[bytes]:
+    """A JPEG of each part of a frame or slide as a reader sees it, decoded once; see `imaging.rendering.crops`."""
+    from imaging import rendering
+
+    return rendering.crops(files, boxes, longest, frame, turn, mirror)
 
 
 @operation

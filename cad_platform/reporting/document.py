@@ -30,6 +30,7 @@ from cad_platform.reporting.fields import (
     Row,
     Section,
 )
+from cad_platform.reporting.key_images import as_cell
 from cad_platform.reporting.kinds.addendum import AddendumContent
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.particulars import as_signed
@@ -85,6 +86,7 @@ def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> di
         "sections": sections_of(
             content, report.study.modality, headings_of(report.ai_summary), _changes(report, content)
         ),
+        "key_images": _key_images(report, shown.get("key_images", [])),
         "ai": _ai(report.ai_summary),
         "signature": _signature(signature, shown["time_zone"]),
         "hash_label": _("Content hash (SHA-256)"),
@@ -226,6 +228,32 @@ def _rows(content: ReportContent, fields: list[DeclaredField], words: dict[str, 
         for row, values in rows.items()
     ]
     return [pair for pair in pairs if pair[1]]
+
+
+def _key_images(report: Report, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The cut-outs of the findings with their captions; where one could not be drawn, that it could not."""
+    captions = headings_of(report.ai_summary)
+    findings = sum(is_reported(finding) for finding in report.ai_summary.get("findings", []))
+    left_out = findings - len(entries) if entries else 0
+    return {
+        "title": _("Key images"),
+        "cells": [
+            as_cell(entry) | {"caption": captions.get(uuid.UUID(entry["finding"]), "") + _frame(entry)}
+            for entry in entries
+        ],
+        "problem": _("The image could not be drawn when the report was signed."),
+        "note": _("Key images of the first %(count)d findings; %(left_out)d more stand in the images.")
+        % {"count": len(entries), "left_out": left_out}
+        if left_out > 0
+        else "",
+        "alternative": _(
+            "Cut out of the image around the finding, and the whole view, with the place of the mark"
+        ),
+    }
+
+
+def _frame(entry: dict[str, Any]) -> str:
+    return " · " + _("frame %(number)d") % {"number": entry["frame"] + 1} if entry["frame"] else ""
 
 
 def _ai(summary: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,8 @@ nothing is signed."""
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -22,9 +22,10 @@ from cad_platform.core.punctuation import clauses, listed
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
 from cad_platform.reading.wording import model_title, place_words
-from cad_platform.reporting import amendments
+from cad_platform.reporting import amendments, key_images
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
+from cad_platform.reporting.content import StudyContent
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.drafts import (
     StaleRevision,
@@ -47,6 +48,7 @@ class _PreparedReport:
     report: Report
     signature: Signature
     document: dict[str, Any]
+    drawn: Mapping[key_images.Wanted, key_images.Drawn]
 
 
 def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) -> Signature:
@@ -74,14 +76,14 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     )
     prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), revision)
     signed_at = prepared.signature.signed_at
-    pdf = typeset(prepared.document, created=signed_at)
+    pdf = typeset(prepared.document, created=signed_at, images=key_images.files_of(prepared.drawn))
     # The file first: no transaction is open while bytes travel.
     stored = storage.store_bytes(pdf, "application/pdf")
     with transaction.atomic():
         report = lock_draft(actor, report_id, "report.sign")
         # Printed, though no part of the record: nobody corrects the patient between this look and the commit.
         report.study.patient = lock_patient(report.study.patient_id)
-        standing = _prepared_report(actor, report, revision, signed_at)
+        standing = _prepared_report(actor, report, revision, prepared)
         if standing.document != prepared.document:
             raise Conflict(_changed(prepared, standing), code="case_changed")
         return _freeze(actor, standing, stored)
@@ -95,9 +97,10 @@ def meaning_of(report: Report) -> str:
 
 
 def _prepared_report(
-    actor: Actor, report: Report, revision: int, signed_at: datetime | None = None
+    actor: Actor, report: Report, revision: int, before: _PreparedReport | None = None
 ) -> _PreparedReport:
-    """What would be signed of this draft as its case stands now, at that time or just now."""
+    """What would be signed of this draft as its case stands now: with key images drawn now and the time of now, or with
+    those of `before`."""
     refuse_unreportable(report.study)
     if report.revision != revision:
         raise StaleRevision(report)
@@ -111,7 +114,11 @@ def _prepared_report(
         )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary_of(report.study)
-    report.particulars = particulars_of(report.study)
+    pictures = key_images.wanted(report.ai_summary, report.study) if isinstance(content, StudyContent) else []
+    drawn = key_images.drawn(pictures) if before is None else before.drawn
+    report.particulars = particulars_of(report.study) | {
+        "key_images": key_images.as_particulars(pictures, drawn)
+    }
     if sides := report.ai_summary["sides_unconfirmed"]:
         raise Conflict(
             _("The side is not confirmed of: %(images)s. Confirm it under “Study”, then sign.")
@@ -119,7 +126,7 @@ def _prepared_report(
             code="side_unconfirmed",
         )
     # After the results were read: what ends later than the signature stands in no record of it.
-    signed_at = signed_at or timezone.now()
+    signed_at = before.signature.signed_at if before else timezone.now()
     digest = content_hash(
         canonical_record(
             report,
@@ -139,7 +146,7 @@ def _prepared_report(
         signed_at=signed_at,
         content_hash=digest,
     )
-    return _PreparedReport(report, signature, document_of(report, signature))
+    return _PreparedReport(report, signature, document_of(report, signature), drawn)
 
 
 def _freeze(actor: Actor, prepared: _PreparedReport, pdf: Any) -> Signature:

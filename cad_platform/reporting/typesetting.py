@@ -12,6 +12,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -48,7 +49,6 @@ def typeset(
     images: Mapping[str, bytes] | None = None,
     template: str = "report.typ",
     output: str = "pdf",
-    page: int = 1,
 ) -> bytes:
     """The document as a PDF.
 
@@ -63,9 +63,7 @@ def typeset(
     template
         "report.typ", or "stamp.typ" for a page that holds nothing but the notices on top of it.
     output
-        "pdf", or "png" for one of its pages at 144 pixels an inch (to look at).
-    page
-        Which page a PNG shows, from 1.
+        "pdf", or "png" for its first page at 144 pixels an inch (to look at).
 
     Raises
     ------
@@ -88,7 +86,6 @@ def typeset(
         "fonts": [str(folder) for folder in fonts],
         "created": int(created.timestamp()),
         "output": output,
-        "page": page,
     }
     try:
         done = subprocess.run(
@@ -121,20 +118,26 @@ def main() -> int:
     options: dict[str, Any] = {"format": order["output"]}
     if order["output"] == "pdf":
         options |= _TEMPLATES[order["template"]]
-    files = {name: base64.b64decode(data) for name, data in order["images"].items()}
-    try:
-        made = typst.compile(
-            {"main": Path(__file__).with_name(order["template"]).read_bytes(), **files},
-            font_paths=order["fonts"],
-            ignore_system_fonts=True,
-            sys_inputs={"document": json.dumps(order["document"], ensure_ascii=False)},
-            timestamp=order["created"],
-            **options,
-        )
-    except typst.TypstError as error:
-        print(error.message, file=sys.stderr)  # noqa: T201 (the parent reads it)
-        return 1
-    sys.stdout.buffer.write(made[order["page"] - 1] if isinstance(made, list) else made)
+    # Typst reads files below this folder and no others.
+    with tempfile.TemporaryDirectory(prefix="report-") as folder:
+        for name, data in order["images"].items():
+            Path(folder, name).write_bytes(base64.b64decode(data))
+        main_file = Path(folder, "main.typ")
+        main_file.write_bytes(Path(__file__).with_name(order["template"]).read_bytes())
+        try:
+            made = typst.compile(
+                main_file,
+                root=main_file.parent,
+                font_paths=order["fonts"],
+                ignore_system_fonts=True,
+                sys_inputs={"document": json.dumps(order["document"], ensure_ascii=False)},
+                timestamp=order["created"],
+                **options,
+            )
+        except typst.TypstError as error:
+            print(error.message, file=sys.stderr)  # noqa: T201 (the parent reads it)
+            return 1
+    sys.stdout.buffer.write(made[0] if isinstance(made, list) else made)
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import struct
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from cad_platform.studies import slides, storage
 from cad_platform.studies.derived_cache import DerivedCache
 from cad_platform.studies.file_words import file_words
 from cad_platform.studies.models import Instance
+from cad_platform.studies.sides import Turned
 from imaging import sandbox
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
 from imaging.grayscale import Display
@@ -158,6 +159,27 @@ def rendered(instance: Instance, frame: int) -> Path:
             into.write_bytes(sandbox.rendered(path, frame))
 
     return cache().file(f"{frame_tag(instance, frame)}.rendered.png", make)
+
+
+def crops(
+    instance: Instance, boxes: Sequence[Sequence[float]], *, frame: int, longest: int, turned: Turned
+) -> list[bytes]:
+    """JPEGs of parts of an image as it hangs, windowed as it says; decoded once for all of them.
+
+    Raises
+    ------
+    NotFound
+        The image has no such frame, or is kept back.
+    Invalid, Unavailable
+        It cannot be decoded; the decoders are busy, or the storage does not answer.
+    """
+    _require_not_kept_back(instance)
+    _require_frame(instance, frame)
+    with slides.slide_of(instance).opened() as paths, _as_platform_errors():
+        parts = [(float(box[0]), float(box[1]), float(box[2]), float(box[3])) for box in boxes]
+        return sandbox.crops(
+            paths, parts, longest=longest, frame=frame, turn=turned.turn, mirror=bool(turned.mirror)
+        )
 
 
 def slide_tag(instance: Instance) -> str:

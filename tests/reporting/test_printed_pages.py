@@ -15,11 +15,11 @@ from cad_platform.accounts import services as accounts
 from cad_platform.accounts.models import Role, Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid
-from cad_platform.reporting import typesetting
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.models import Report
 from cad_platform.reporting.record import canonical_record, content_hash, hash_matches
 from cad_platform.reporting.times import moment
+from cad_platform.studies import storage
 from tests import factories as make
 from tests.reporting.test_content import COMPLETE_MG
 from tests.reporting.test_services import pdf_of, signed_report
@@ -45,12 +45,11 @@ def squeezed(page: pypdf.PageObject) -> str:
 
 
 def look(report: Report, name: str) -> None:
-    """Every page as a picture in the folder LOOK_AT, for a person to look at."""
-    folder = os.environ.get("LOOK_AT")
-    for page in range(1, len(pdf_of(report).pages) + 1) if folder else ():
-        document = document_of(report, report.signature)
-        made = typesetting.typeset(document, created=report.signature.signed_at, output="png", page=page)
-        Path(folder or "", f"{name}-{page}.png").write_bytes(made)
+    """Put the PDF into the folder LOOK_AT, for a person to look at."""
+    if folder := os.environ.get("LOOK_AT"):
+        assert report.pdf is not None
+        with storage.open(report.pdf.sha256) as path:
+            Path(folder, f"{name}.pdf").write_bytes(path.read_bytes())
 
 
 @pytest.mark.parametrize(
