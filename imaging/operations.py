@@ -144,7 +144,7 @@ def _unpack_strip(value: Any, array: Array) -> Strip:
 def _unpack_several(value: Any, array: Array) -> list[bytes]:
     ends = [int(each) for each in value]
     if not isinstance(array, bytes) or ends != sorted(ends) or (ends and ends[-1] != len(array)):
-        raise DamagedFile("The file gave no pictures.")
+        raise DamagedFile("The file gave no picture.")
     return [array[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 

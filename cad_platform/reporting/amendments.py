@@ -195,8 +195,15 @@ def _change(item: DeclaredField, old: object, new: object) -> Change:
     words = item.declaration.words
     if isinstance(item.declaration, Choice):
         labels = dict(item.choices)
-        said = [str(labels.get(str(value or ""), value or "")) for value in (old, new)]
-        return Change(item.name, str(item.declaration.label), *said, str(old or ""), str(new or ""))
+        code_before, code_after = str(old or ""), str(new or "")
+        return Change(
+            item.name,
+            str(item.declaration.label),
+            str(labels.get(code_before, code_before)),
+            str(labels.get(code_after, code_after)),
+            code_before,
+            code_after,
+        )
     old_words, new_words = words(old), words(new)
     return Change(
         item.name,

@@ -61,7 +61,7 @@ class Drawn:
 def wanted(summary: Mapping[str, Any], study: Study) -> list[Wanted]:
     """The key images of the findings that the report of a summary has, the first `MOST` of them."""
     images = {image.instance.sop_instance_uid: image for image in sorted_images(study)}
-    found = []
+    found: list[Wanted] = []
     for finding in summary["findings"]:
         image = images.get(finding["image"]["sop_instance_uid"])
         if image is None or not is_reported(finding) or len(found) == MOST:

@@ -87,13 +87,14 @@ def _form(writer: PdfWriter, page: PageObject) -> IndirectObject:
     contents = page.get_contents()
     form = DecodedStreamObject()
     form.set_data(contents.get_data() if contents is not None else b"")
-    resources = page["/Resources"].get_object().clone(writer)
+    resources = page["/Resources"].get_object()
+    assert isinstance(resources, DictionaryObject)
     form.update(
         {
             NameObject("/Type"): NameObject("/XObject"),
             NameObject("/Subtype"): NameObject("/Form"),
             NameObject("/BBox"): ArrayObject(FloatObject(value) for value in page.mediabox),
-            NameObject("/Resources"): resources,
+            NameObject("/Resources"): resources.clone(writer),
         }
     )
     return writer._add_object(form.flate_encode())

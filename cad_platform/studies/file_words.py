@@ -158,6 +158,7 @@ _AS_THEY_ARE = (
         "The slide is said to be so coarse that it would be enlarged more than %(times)s times; its µm "
         "per pixel cannot be right."
     ),
+    gettext_noop("The part lies outside of the picture."),
     gettext_noop("The requested part of the slide is empty or too large for one image."),
     gettext_noop("At this resolution the slide has %(rows)s rows."),
     gettext_noop("The slide has levels 0 to %(last)s."),
