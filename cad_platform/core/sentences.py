@@ -7,7 +7,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from django.utils.translation import gettext, pgettext
+from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.translation import gettext, override, pgettext
 
 from cad_platform.core.punctuation import listed
 
@@ -64,6 +66,17 @@ class Sentences:
 def _local(value: str) -> str:
     """Of a list of numbers or codes, its marks."""
     return listed(value.split(", ")) if _LIST.fullmatch(value) else value
+
+
+def in_every_language(messages: Iterable[Promise | str]) -> dict[str, Promise | str]:
+    """Messages of ours that a person chose, and that were kept as they were shown: what was kept, in any language of
+    the platform, leads to the message."""
+    listed_once = list(messages)
+    found: dict[str, Promise | str] = {}
+    for language, _name in settings.LANGUAGES:
+        with override(language):
+            found |= {str(message): message for message in listed_once}
+    return found
 
 
 def as_it_came(sentence: str) -> str:

@@ -16,6 +16,7 @@ from cad_platform.core.punctuation import clauses
 from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.studies.models import Study
 from cad_platform.studies.sorting import SortedImage, unconfirmed
 
@@ -158,8 +159,7 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
             images.append(SideScore(names.get(image["image_id"], ""), score, flags))
     return AnalysisView(
         id=str(job.id),
-        model_title=wording.model_title(manifest.get("title", ""))
-        or wording.class_words(job.model_version.name),
+        model_title=manifest_words(manifest.get("title", "")) or wording.class_words(job.model_version.name),
         cell=cell,
         is_open=job.state in AnalysisJob.OPEN,
         classes=[
@@ -197,6 +197,6 @@ def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping
         finished_at=job.finished_at,
         model_ms=timings.get("model_ms", 0.0),
         total_ms=timings.get("total_ms", 0.0),
-        licence=manifest.get("licence", ""),
-        intended_use=manifest.get("intended_use", ""),
+        licence=manifest_words(manifest.get("licence", "")),
+        intended_use=manifest_words(manifest.get("intended_use", "")),
     )

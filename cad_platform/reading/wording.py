@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from django.conf import settings
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, gettext_noop, override
+from django.utils.translation import gettext_lazy
 
 from cad_platform import modalities
 from cad_platform.analysis.verdict import Verdict
+from cad_platform.core.sentences import in_every_language
 from cad_platform.studies.sorting import SortedImage
 from inference.contract import OPERATING_POINTS
 
@@ -85,15 +85,6 @@ _CLASS_WORDS: dict[str, str | Promise] = {
     "calcification": gettext_lazy("Calcification"),
     "non_idc": gettext_lazy("Not IDC"),
 }
-
-#: Titles of the models that come with the platform, for the catalogue.
-_TITLES = frozenset(
-    {
-        gettext_noop("Mammography: abnormality of a view, masses and their malignancy"),
-        gettext_noop("Breast ultrasound: lesion and malignancy"),
-        gettext_noop("Histopathology: invasive ductal carcinoma in H&E"),
-    }
-)
 
 EDIT_REASONS: tuple[str | Promise, ...] = (
     gettext_lazy("Too large"),
@@ -221,11 +212,6 @@ def class_words(name: str) -> str:
     return str(words) if words else name.replace("_", " ").capitalize()
 
 
-def model_title(title: str) -> str:
-    """A model's title in the language in use, where it is one that comes with the platform."""
-    return _(title) if title in _TITLES else title
-
-
 def point_words(name: str) -> str:
     """An operating point in words."""
     return str(_POINT_WORDS.get(name, name.replace("_", " ")))
@@ -290,13 +276,9 @@ def reason_said(reason: str) -> str:
 
 @lru_cache(maxsize=1)
 def _suggested_reasons() -> dict[str, str | Promise]:
-    """Each in every language of the platform, with what it is in the one in use."""
-    suggested = [*EDIT_REASONS, *(r for modality in modalities.registered() for r in modality.reject_reasons)]
-    found: dict[str, str | Promise] = {}
-    for language, _name in settings.LANGUAGES:
-        with override(language):
-            found |= {str(reason): reason for reason in suggested}
-    return found
+    return in_every_language(
+        [*EDIT_REASONS, *(r for modality in modalities.registered() for r in modality.reject_reasons)]
+    )
 
 
 def frames_words(frames_read: Sequence[int], frames: int) -> str:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.core.actor import Actor
 from cad_platform.core.punctuation import listed
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import newest_first, versions
 from cad_platform.registry.services import Registration, Switch
@@ -35,7 +36,7 @@ class Group:
     @property
     def title(self) -> str:
         """As its newest version calls itself."""
-        return str(self.rows[0].version.manifest.get("title", self.name))
+        return manifest_words(str(self.rows[0].version.manifest.get("title", self.name)))
 
     @property
     def modality(self) -> str:

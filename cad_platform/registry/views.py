@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_POST
 from cad_platform.core.actor import actor_of
 from cad_platform.registry import pages, selectors, services
 from cad_platform.registry.cards import card_html
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.serving import serving_of
 from cad_platform.registry.stored import is_in_store, plot_of
@@ -58,6 +59,9 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
         "nav": "models",
         "version": version,
         "manifest": manifest,
+        "title": manifest_words(manifest.title),
+        "intended_use": manifest_words(manifest.intended_use),
+        "licence": manifest_words(manifest.licence),
         "thresholds": sorted(manifest.thresholds.items()),
         "metrics": flat_metrics(version.metrics),
         "card": card_html(version.card, _plot_url(version) if in_store else None),

@@ -32,6 +32,7 @@ from cad_platform.reporting.fields import (
 )
 from cad_platform.reporting.key_images import as_cell
 from cad_platform.reporting.kinds.addendum import AddendumContent
+from cad_platform.reporting.meanings import meaning_words
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.reporting.particulars import as_signed
 from cad_platform.reporting.record import canonical_record
@@ -289,5 +290,5 @@ def _signature(signature: Signature, zone: str) -> dict[str, str]:
         "professional_id": signature.signer.professional_id,
         "at": moment(signature.signed_at),
         "zone": zone,
-        "meaning": signature.meaning,
+        "meaning": meaning_words(signature.meaning),
     }

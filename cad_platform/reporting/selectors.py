@@ -16,7 +16,8 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, NotFound
 from cad_platform.core.punctuation import listed
-from cad_platform.reading.wording import model_title, place_words
+from cad_platform.reading.wording import place_words
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import amendments
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
@@ -190,12 +191,12 @@ def _warnings(report: Report) -> tuple[str, ...]:
     for job in summary["jobs"]:
         if job["state"] == AnalysisJob.State.REQUESTED:
             found.append(
-                _("The analysis by %(model)s has not ended yet.") % {"model": model_title(job["title"])}
+                _("The analysis by %(model)s has not ended yet.") % {"model": manifest_words(job["title"])}
             )
         elif job["state"] == AnalysisJob.State.FAILED:
             found.append(
                 _("The analysis by %(model)s failed; nothing was looked for.")
-                % {"model": model_title(job["title"])}
+                % {"model": manifest_words(job["title"])}
             )
     return tuple(found)
 

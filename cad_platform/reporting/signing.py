@@ -21,7 +21,8 @@ from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.punctuation import clauses, listed
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
-from cad_platform.reading.wording import model_title, place_words
+from cad_platform.reading.wording import place_words
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import amendments, key_images
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
@@ -34,6 +35,7 @@ from cad_platform.reporting.drafts import (
     record_of,
     refuse_unreportable,
 )
+from cad_platform.reporting.meanings import meaning_of
 from cad_platform.reporting.models import DraftPresence, Report, Signature
 from cad_platform.reporting.particulars import particulars_of
 from cad_platform.reporting.record import canonical_record, content_hash, hash_matches
@@ -87,13 +89,6 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
         if standing.document != prepared.document:
             raise Conflict(_changed(prepared, standing), code="case_changed")
         return _freeze(actor, standing, stored)
-
-
-def meaning_of(report: Report) -> str:
-    """What the signature means (21 CFR 11.50), as it is printed."""
-    if report.kind == Report.Kind.ADDENDUM:
-        return _("Author of this addendum")
-    return _("Read, interpreted and approved as the responsible physician")
 
 
 def _prepared_report(
@@ -191,7 +186,7 @@ def _changed(typeset: _PreparedReport, standing: _PreparedReport) -> str:
     ]
     states = {job["id"]: job["state"] for job in before["jobs"]}
     changes += [
-        _("the analysis by %(model)s changed") % {"model": model_title(job["title"])}
+        _("the analysis by %(model)s changed") % {"model": manifest_words(job["title"])}
         for job in after["jobs"]
         if states.get(job["id"]) != job["state"]
     ]

@@ -17,7 +17,6 @@ from cad_platform.reading.wording import (
     class_words,
     flag,
     frames_words,
-    model_title,
     percent_of,
     place_words,
     point_words,
@@ -25,13 +24,14 @@ from cad_platform.reading.wording import (
     reason_said,
     score,
 )
+from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting.times import moment
 
 
 def job_statement(job: dict[str, Any]) -> dict[str, str]:
     """`title`, `statement` and `provenance` of one job of an AI summary."""
     return {
-        "title": f"{model_title(job['title'])} {job['version']}",
+        "title": f"{manifest_words(job['title'])} {job['version']}",
         "statement": _statement(job),
         "provenance": _provenance(job),
     }

@@ -33,6 +33,7 @@ from cad_platform.reporting.content import dump, field_label
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.editor import form_groups
 from cad_platform.reporting.forms import content_of
+from cad_platform.reporting.meanings import meaning_of
 from cad_platform.reporting.models import Report
 from cad_platform.reporting.record import hash_matches
 from cad_platform.studies.models import Study
@@ -92,7 +93,7 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
             "kind": content.kind,
             "unsaved_lines": dump(content) != folder.draft.content,
             "writers": selectors.other_writers(actor, folder.draft),
-            "meaning": signing.meaning_of(folder.draft),
+            "meaning": meaning_of(folder.draft),
         }
     fragment = request.headers.get("HX-Request") == "true"
     template = "reporting/section.html" if fragment else "reporting/page.html"

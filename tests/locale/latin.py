@@ -14,11 +14,16 @@ _KNOWN = (
 )
 KNOWN = frozenset(_KNOWN.split(" "))
 _WORD = re.compile(r"[A-Za-z\u00b5][A-Za-z\u00b5_]*(?:-[A-Za-z0-9]+)*\d*")
-_QUIET = re.compile(r"\b(?:[A-Z]{2,}[a-z]?\d*|[A-Za-z]*\d[\w.-]*|[a-z]+_[\w]+|[\w-]+\.[a-z]{2,5})\b")
+#: A key, behind the name of what it does.
+_KEY = re.compile(r"（[^（）]{1,12}）$")
+_QUIET = re.compile(
+    r"\{\w+\}|\b(?:Ki-67|[0-9a-f]{8,}|[A-Z]{2,}[a-z]?\d*|[A-Za-z]*\d[\w.-]*|[a-z]+_[\w]+|[\w-]+\.[a-z_]{2,})\b"
+)
 
 
 def english_words(text: str, also: Iterable[str] = ()) -> list[str]:
     """The words of Latin letters in a text that have no reason to be there; `also` are allowed this time."""
     allowed = KNOWN | set(also)
+    text = _KEY.sub("", text)
     bare = _QUIET.sub(lambda code: code[0] if code[0] in allowed else " ", text)
     return [word for word in _WORD.findall(bare) if word not in allowed]

@@ -95,7 +95,7 @@ def keys(context: Mapping[str, Any], command: str) -> SafeString:
 def key_hint(context: Mapping[str, Any], command: str) -> str:
     """What a button's title says of its key: " (A)"; nothing where it has none."""
     found = _keyboard(context).keys(COMMANDS[command])
-    return f" ({_shown(found[0])})" if found else ""
+    return _(" (%(key)s)") % {"key": _shown(found[0])} if found else ""
 
 
 @register.simple_tag(takes_context=True)
