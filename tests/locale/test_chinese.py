@@ -72,3 +72,24 @@ def test_words_are_joined_with_the_marks_of_the_language() -> None:
     assert [listed("ab"), clauses("ab"), facts("ab"), named("a", "b")] == ["a, b", "a; b", "a, b", "a: b"]
     with override("zh-hans"):
         assert [listed("ab"), clauses("ab"), facts("ab"), named("a", "b")] == ["a、b", "a；b", "a，b", "a：b"]
+
+
+def terms() -> list[tuple[str, str, str]]:
+    """English, context and Chinese of each row of the glossary."""
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split(" |")]
+        for line in GLOSSARY.read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ") and not line.startswith("| English")
+    ]
+    return [(english, context, chinese) for english, context, chinese in rows]
+
+
+def test_the_glossary_and_the_catalogue_say_the_same() -> None:
+    catalogue = messages.read(CATALOGUE, "zh_Hans")
+    assert len(terms()) > 80
+    differing = []
+    for english, context, chinese in terms():
+        message = catalogue.get(english, context or None)
+        if message is None or message.string != chinese:
+            differing.append((english, context, chinese, message and message.string))
+    assert differing == []
