@@ -19,8 +19,16 @@ def test_shots(live_platform: LivePlatform, page: Page, tmp_path: Path) -> None:
         mammography.write_dicom(view, path, PatientID="ZH-MG")
         files.append(path)
     hospital = HospitalSystem(live_platform)
-    uid = hospital.post({"modality": "MG", "accession_number": "ZH-MG-1", "procedure": "双乳 X 线筛查", "priority": "urgent",
-        "patient": {"id": "ZH-MG", "name": "欧阳^晓梅", "birth_date": "1963-08-08", "sex": "F"}}, files)
+    uid = hospital.post(
+        {
+            "modality": "MG",
+            "accession_number": "ZH-MG-1",
+            "procedure": "双乳 X 线筛查",
+            "priority": "urgent",
+            "patient": {"id": "ZH-MG", "name": "欧阳^晓梅", "birth_date": "1963-08-08", "sex": "F"},
+        },
+        files,
+    )
     hospital.wait_for_analysis(uid, 400)
     user = live_platform.user("radiologist")
     ReadingRoom(page, user).sign_in()
@@ -64,7 +72,9 @@ def test_shots(live_platform: LivePlatform, page: Page, tmp_path: Path) -> None:
     try:
         for box in page.locator("dialog[open] textarea").all():
             box.fill("标记已逐一核对，均为正常组织。")
-        page.locator("dialog[open] #sign-password, dialog[open] input[type=password]").first.fill(user["password"])
+        page.locator("dialog[open] #sign-password, dialog[open] input[type=password]").first.fill(
+            user["password"]
+        )
         page.locator("dialog[open] button[type=submit]").first.click()
         page.wait_for_selector("article.signed", timeout=120000)
         page.wait_for_timeout(1500)

@@ -19,6 +19,14 @@ GLOSSARY = Path(__file__).parents[2] / "docs" / "glossary-zh.md"
 
 #: What no reader says.
 REPLACED = ("满分", "整个检查", "可以阅片", "印象", "Nottingham", "IHC", "ISH")
+#: Said of a finding, of what a reader decided: English word → what is not said for it.
+NOT_FOR = {
+    "finding": "发现",
+    "accepted": "已接受",
+    "rejected": "已拒绝",
+    "impression": "印象",
+    "whole exam": "整个",
+}
 _HAN = "\u4e00-\u9fff\u3000-\u303f\uff00-\uffef“”"
 _HALF = re.compile(rf"(?<=[{_HAN}])[,.:;!](?!\w)|[,:;!?](?=[{_HAN}])|[{_HAN}] ?[()]|[()] ?[{_HAN}]")
 _CROWDED = re.compile(r"[\u4e00-\u9fff](?=[A-Za-z0-9µ])|[A-Za-z0-9µ+](?=[\u4e00-\u9fff])")
