@@ -18,5 +18,5 @@ def page(request: HttpRequest) -> dict[str, Any]:
     return {
         "languages": settings.LANGUAGES,
         "keyboard": keyboard,
-        "page_settings": cache(lambda: page_settings(keyboard()).as_json()),
+        "page_settings": cache(lambda: page_settings(request, keyboard()).as_json()),
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.commands import COMMANDS, Place
 from cad_platform.accounts.keyboard import Keyboard
 from cad_platform.core.answers import Answer
+from cad_platform.web.journal_answers import JournalSettings, journal_settings
 
 
 class PageWords(Answer):
@@ -27,17 +31,29 @@ class Shortcut(Answer):
     repeats: bool
 
 
+class PageUser(Answer):
+    """Whose page it is."""
+
+    id: int
+    username: str
+    name: str
+
+
 class PageSettings(Answer):
     """What the scripts of every page need to know."""
 
     csrf_cookie: str
     """The name of the cookie that a request's CSRF token is read from."""
+    user: PageUser | None
     words: PageWords
+    journal: JournalSettings
     shortcuts: list[Shortcut]
 
 
-def page_settings(keyboard: Keyboard) -> PageSettings:
+def page_settings(request: HttpRequest, keyboard: Keyboard) -> PageSettings:
     """In the reader's language, with the reader's keys."""
+    user: Any = getattr(request, "user", None)
+    signed_in = user is not None and user.is_authenticated
     return PageSettings(
         shortcuts=[
             Shortcut(
@@ -50,10 +66,10 @@ def page_settings(keyboard: Keyboard) -> PageSettings:
             for command in COMMANDS.values()
         ],
         csrf_cookie=settings.CSRF_COOKIE_NAME,
+        user=PageUser(id=user.pk, username=user.username, name=user.printed_name) if signed_in else None,
+        journal=journal_settings(user.pk if signed_in else None),
         words=PageWords(
-            no_answer=_(
-                "The server did not answer. What you see may be out of date; it is asked again by itself."
-            ),
+            no_answer=_("The server does not answer. What you see may be out of date."),
             key_taken=_("This is also the key of “%(command)s”.") % {"command": "{command}"},
         ),
     )

@@ -14,3 +14,7 @@ export function fillPlaceholders(sentence: string, values: Record<string, string
 export function formatClockTime(iso: string): string {
   return new Date(iso).toLocaleTimeString(document.documentElement.lang || 'en-GB', { hour12: false });
 }
+
+/** Several names as one phrase, in the reader's own language. */
+export const joinNames = (names: readonly string[]): string =>
+  new Intl.ListFormat(document.documentElement.lang || 'en-GB', { type: 'conjunction' }).format(names);

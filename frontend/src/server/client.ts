@@ -2,6 +2,7 @@
  * refuses, does not answer or has ended the session are ordinary answers, each with its own error. */
 import type { PageSettings, Problem } from '../api_types';
 import { embeddedJson } from '../page/embedded';
+import { reportAnswered, reportAway, reportWhenSlow } from './connection';
 
 /** What came instead of an answer. Its message is the server's sentence, empty where there was none. */
 export class ServerError extends Error {}
@@ -32,10 +33,16 @@ interface RequestOptions {
   signal?: AbortSignal;
   /** For a page that is being left: the request outlives it. */
   keepalive?: boolean;
+  /** Fails when nothing of its answer has come for so many milliseconds. */
+  timeout?: number;
 }
 
-/** A request fails when nothing of its answer has come for this long. */
+/** Pictures and what is slow by nature fail when nothing of their answer has come for this long. */
 export const SILENCE_TIMEOUT_MS = 60_000;
+/** Everything else. */
+export const ANSWER_TIMEOUT_MS = 15_000;
+/** Of a server that is away behind a proxy, or whose database is. */
+const AWAY = [502, 503, 504];
 
 type ReadAnswer<T> = (response: Response, restartTimeout: () => void) => Promise<T>;
 
@@ -52,7 +59,9 @@ async function sendRequest<T>(
   options: RequestOptions,
   read: ReadAnswer<T>,
 ): Promise<T> {
+  const isLarge = !/json|html/.test(accept) || accept.includes('octet');
   const { body, signal, keepalive = false } = options;
+  const { timeout = isLarge ? SILENCE_TIMEOUT_MS : ANSWER_TIMEOUT_MS } = options;
   signal?.throwIfAborted();
   const request = new AbortController();
   const abort = (): void => request.abort(signal?.reason);
@@ -60,9 +69,12 @@ async function sendRequest<T>(
   let timer = 0;
   const restartTimeout = (): void => {
     window.clearTimeout(timer);
-    timer = window.setTimeout(() => request.abort(new NoAnswer()), SILENCE_TIMEOUT_MS);
+    timer = window.setTimeout(() => request.abort(new NoAnswer()), timeout);
   };
   restartTimeout();
+  // Who allows a request long is not told that the server is away because it takes its time.
+  const stopWatching = timeout > ANSWER_TIMEOUT_MS ? () => undefined : reportWhenSlow();
+  let isHeard = false;
   try {
     const headers: Record<string, string> = { Accept: accept };
     if (body) headers['X-CSRFToken'] = csrfToken();
@@ -77,13 +89,19 @@ async function sendRequest<T>(
       signal: request.signal,
     });
     restartTimeout();
+    isHeard = true;
+    stopWatching();
+    if (AWAY.includes(response.status) && !isLarge) reportAway();
+    else reportAnswered();
     if (response.redirected && new URL(response.url).pathname.startsWith('/accounts/login')) throw new SignedOut();
     if (!response.ok) throw await errorOf(response);
     return await read(response, restartTimeout);
   } catch (error) {
     signal?.throwIfAborted();
+    if (!isHeard && !keepalive) reportAway();
     throw error instanceof ServerError ? error : new NoAnswer();
   } finally {
+    stopWatching();
     window.clearTimeout(timer);
     signal?.removeEventListener('abort', abort);
   }
