@@ -49,12 +49,15 @@ class WebServer:
 
 
 @contextmanager
-def web_server(state: Path, largest_file: int | None = None, **environment: str) -> Iterator[WebServer]:
+def web_server(
+    state: Path, largest_file: int | None = None, port: int = 0, **environment: str
+) -> Iterator[WebServer]:
     """Start uvicorn and wait until it answers. `largest_file` makes its disk seem full beyond so many bytes:
-    the kernel then refuses writes as it does on a full disk."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    the kernel then refuses writes as it does on a full disk. `port`: that of one that ended before."""
+    if not port:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
     state.mkdir(parents=True, exist_ok=True)
 
     def limit() -> None:

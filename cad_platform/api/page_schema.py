@@ -18,6 +18,7 @@ _OF_PAGES = (
     reading.CaseChanged,
     reading.CaseDescription,
     reading.CaseFinding,
+    reading.FormSent,
     views.AnnotationDrawn,
     views.CaseAnnotation,
     views.ViewKept,

@@ -128,6 +128,15 @@ class CaseWords(Answer):
     add_hint: str
     label_unchanged: str
     label_choose: str
+    nothing_changed: str
+    sending: str
+    """Of what was decided, the next with `{number}`."""
+    accepted: str
+    edited: str
+    rejected: str
+    undecided: str
+    added: str
+    """With `{label}`."""
     as_left: str
     """With `{what}`."""
     left_zoomed: str
@@ -176,6 +185,13 @@ class CaseChanged(Answer):
     """What the page shows of the case now, as HTML."""
 
 
+class FormSent(Answer):
+    """A form of the page was taken."""
+
+    location: str
+    """The page that shows what came of it."""
+
+
 def case_words() -> CaseWords:
     """In the reader's language."""
     return CaseWords(
@@ -213,6 +229,13 @@ def case_words() -> CaseWords:
         add_hint=_("Drag a box around it in the image, then choose a label."),
         label_unchanged=_("Unchanged"),
         label_choose=_("Choose a label"),
+        nothing_changed=_("Nothing was changed: move the box or choose another label."),
+        sending=_("kept here, not sent yet"),
+        accepted=_("Accept finding {number}"),
+        edited=_("Edit finding {number}"),
+        rejected=_("Reject finding {number}"),
+        undecided=_("Take back the decision on finding {number}"),
+        added=_("New finding: {label}"),
         as_left=_("As you left it: {what}"),
         left_zoomed=_("zoomed, a part is out of sight"),
         left_window=_("window"),

@@ -32,7 +32,7 @@ from cad_platform.reading.annotations import annotations_of, may_draw
 from cad_platform.reading.case_news import correction_rows, news, opened_with, who_and_which
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.case_revision import revision_of
-from cad_platform.reading.page_answers import CaseChanged
+from cad_platform.reading.page_answers import CaseChanged, FormSent
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
 from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
@@ -284,6 +284,13 @@ def _uuid(text: str) -> uuid.UUID:
         raise Invalid(_("There is no such image.")) from None
 
 
+def _led_to(request: HttpRequest, page: str, *arguments: str) -> HttpResponse:
+    """The page that follows a form; its script, which keeps what was typed until it was taken, is told where it is."""
+    if request.headers.get("Accept") == "application/json":
+        return JsonResponse(FormSent(location=reverse(page, args=arguments)).as_json())
+    return redirect(page, *arguments)
+
+
 @login_required
 @require_POST
 def confirm_image_side(request: HttpRequest, uid: str, image_id: uuid.UUID) -> HttpResponse:
@@ -293,7 +300,7 @@ def confirm_image_side(request: HttpRequest, uid: str, image_id: uuid.UUID) -> H
         actor, image_of(actor, image_id), request.POST.get("side", ""), request.POST.get("reason", "")
     )
     messages.success(request, _("The side is confirmed."))
-    return redirect("case", uid)
+    return _led_to(request, "case", uid)
 
 
 @login_required
@@ -303,7 +310,7 @@ def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
     actor = actor_of(request)
     withdraw(actor, study_by_uid(actor, uid), request.POST.get("reason", ""))
     messages.success(request, _("The study is withdrawn. It stays on record, under “Withdrawn”."))
-    return redirect("worklist")
+    return _led_to(request, "worklist")
 
 
 @login_required
@@ -313,4 +320,4 @@ def bring_back_study(request: HttpRequest, uid: str) -> HttpResponse:
     actor = actor_of(request)
     bring_back(actor, study_by_uid(actor, uid), request.POST.get("reason", ""))
     messages.success(request, _("The study is back, as a new version."))
-    return redirect("case", uid=uid)
+    return _led_to(request, "case", uid)

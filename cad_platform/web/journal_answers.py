@@ -32,6 +32,7 @@ class JournalWords(Answer):
     """With `{time}`."""
     typed_words: str
     forget_typed: str
+    not_sent: str
 
 
 class JournalSettings(Answer):
@@ -63,5 +64,6 @@ def journal_settings(user_id: int | None) -> JournalSettings:
             typed_again=_("What you had typed at {time} is here again; it was not sent."),
             typed_words=_("something typed and not sent"),
             forget_typed=_("Throw it away"),
+            not_sent=_("The server does not answer. What you typed is kept here; please send it again."),
         ),
     )

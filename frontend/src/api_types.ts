@@ -1038,6 +1038,13 @@ export interface components {
             add_hint: string;
             label_unchanged: string;
             label_choose: string;
+            nothing_changed: string;
+            sending: string;
+            accepted: string;
+            edited: string;
+            rejected: string;
+            undecided: string;
+            added: string;
             as_left: string;
             left_zoomed: string;
             left_window: string;
@@ -1067,6 +1074,10 @@ export interface components {
             lines: (string | null)[];
             chosen_theirs: string[];
         };
+        /** @description A form of the page was taken. */
+        FormSent: {
+            location: string;
+        };
         /**
          * @description How one image is shown, as far as it is not as it opens. Zoom and place are told by the image, so that a pane of
          *     another size shows the same.
@@ -1094,6 +1105,30 @@ export interface components {
             /** @default 0 */
             path?: number;
         };
+        /** @description For the browser's journal. */
+        JournalSettings: {
+            key: string;
+            words: components["schemas"]["JournalWords"];
+        };
+        /** @description What the journal says of what is kept in the browser and not yet with the server. */
+        JournalWords: {
+            connection: string;
+            answers_again: string;
+            kept_here: string;
+            all_there: string;
+            not_taken: string;
+            try_again: string;
+            give_up: string;
+            sign_out_title: string;
+            sign_out_text: string;
+            send_now: string;
+            throw_away: string;
+            stay: string;
+            typed_again: string;
+            typed_words: string;
+            forget_typed: string;
+            not_sent: string;
+        };
         /** @description All that a reader left of a study. */
         KeptViews: {
             stage: components["schemas"]["StageView"] | null;
@@ -1111,8 +1146,16 @@ export interface components {
         /** @description What the scripts of every page need to know. */
         PageSettings: {
             csrf_cookie: string;
+            user: components["schemas"]["PageUser"] | null;
             words: components["schemas"]["PageWords"];
+            journal: components["schemas"]["JournalSettings"];
             shortcuts: components["schemas"]["Shortcut"][];
+        };
+        /** @description Whose page it is. */
+        PageUser: {
+            id: number;
+            username: string;
+            name: string;
         };
         /** @description The words that the scripts of every page say, so that all translations live in one catalogue. */
         PageWords: {
@@ -1280,10 +1323,14 @@ export type CaseRegion = components['schemas']['CaseRegion'];
 export type CaseWords = components['schemas']['CaseWords'];
 export type DraftPresence = components['schemas']['DraftPresence'];
 export type DraftSaved = components['schemas']['DraftSaved'];
+export type FormSent = components['schemas']['FormSent'];
 export type ImageView = components['schemas']['ImageView'];
+export type JournalSettings = components['schemas']['JournalSettings'];
+export type JournalWords = components['schemas']['JournalWords'];
 export type KeptViews = components['schemas']['KeptViews'];
 export type KeptWindow = components['schemas']['KeptWindow'];
 export type PageSettings = components['schemas']['PageSettings'];
+export type PageUser = components['schemas']['PageUser'];
 export type PageWords = components['schemas']['PageWords'];
 export type Place = components['schemas']['Place'];
 export type ReportSigned = components['schemas']['ReportSigned'];

@@ -193,4 +193,4 @@ class TestOverHttp:
         page = browser.get(
             reverse("case", args=[finding.study.study_instance_uid]), headers={"Accept": "text/html"}
         )
-        assert f'data-decision="{made.pk}"' in page.content.decode()
+        assert f'data-decided="{made.pk}"' in page.content.decode()

@@ -7,3 +7,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
+# A web server that a test starts for a browser serves what was built last.
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = True

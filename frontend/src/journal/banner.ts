@@ -1,6 +1,6 @@
 /** One lasting banner on every page: that the server does not answer, what is kept here and not yet there, and what the
  * server refused of it. It goes when all is through, and says so. */
-import type { PageSettings } from '../api_types';
+import type { JournalWords, PageSettings } from '../api_types';
 import { embeddedJson, fillPlaceholders, joinNames } from '../page/embedded';
 import { isAway, onConnectionChange } from '../server/connection';
 import { giveUp, type Kept, keptSendings, onKeptChange, tryAgain } from './outgoing';
@@ -15,7 +15,10 @@ class Banner {
   private hadKept = false;
   private timer = 0;
 
-  constructor(private readonly words: PageSettings['words']) {
+  constructor(
+    private readonly words: JournalWords,
+    private readonly noAnswer: string,
+  ) {
     this.box.className = 'connection';
     this.box.id = 'connection';
     this.box.setAttribute('aria-label', words.connection);
@@ -45,7 +48,7 @@ class Banner {
   private troubles(waiting: readonly Kept[]): string[] {
     const what = joinNames([...new Set(waiting.map(({ words }) => words))]);
     const kept = what ? [fillPlaceholders(this.words.kept_here, { what })] : [];
-    return isAway() ? [this.words.no_answer, ...kept] : kept;
+    return isAway() ? [this.noAnswer, ...kept] : kept;
   }
 
   private goodNews(): string[] {
@@ -103,6 +106,6 @@ function button(text: string, onClick: () => void): HTMLElement {
 
 /** Show the banner on this page whenever there is something to say. */
 export function startBanner(): void {
-  const words = embeddedJson<PageSettings>('page-settings')?.words;
-  if (words) new Banner(words);
+  const settings = embeddedJson<PageSettings>('page-settings');
+  if (settings) new Banner(settings.journal.words, settings.words.no_answer);
 }

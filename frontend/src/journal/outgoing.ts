@@ -1,6 +1,6 @@
 /** What a person typed, decided or marked, on its way to the server: kept in this browser, through crashes, until the
  * server has it. The server does what comes twice under one key only once (`core/request_keys.py`). */
-import { NoAnswer, postJson, Refusal } from '../server/client';
+import { postJson, Refusal } from '../server/client';
 import { isAway, onConnectionChange } from '../server/connection';
 import { whenSignedIn } from '../session/session';
 import { allKept, keep, pageUser, remove } from './storage';
@@ -106,10 +106,12 @@ export function onSent(listener: (sending: Sending, answer: unknown) => void): v
 export function tryAgain(key: string): void {
   const entry = entries.find(({ kept }) => kept.key === key);
   if (!entry) return;
-  const { refused: _refused, code, ...kept } = entry.kept;
-  const { seen: _seen, ...insisting } = kept.fields;
+  const { kept } = entry;
   // Whoever tries again has read that somebody else decided meanwhile.
-  entry.kept = { ...kept, failed: false, fields: code === 'decided_meanwhile' ? insisting : kept.fields };
+  const fields = { ...kept.fields };
+  if (kept.code === 'decided_meanwhile') delete fields['seen'];
+  entry.kept = { ...kept, fields, failed: false };
+  delete entry.kept.refused;
   announce();
   void keep('sendings', key, entry.kept).then(() => run(laneOf(entry.kept)));
 }
@@ -203,7 +205,6 @@ async function attempt(entry: Entry): Promise<boolean> {
       refuse(entry, problem);
       return true;
     }
-    if (!(problem instanceof NoAnswer || problem instanceof Refusal)) console.error(problem);
     kept.failed = true;
     announce();
     return false;

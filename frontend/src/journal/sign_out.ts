@@ -1,12 +1,12 @@
 /** Signing out clears what this browser keeps for a person; what is not with the server yet is asked about first. */
-import type { PageSettings } from '../api_types';
+import type { JournalWords, PageSettings } from '../api_types';
 import { embeddedJson, fillPlaceholders, joinNames } from '../page/embedded';
 import { forgetAll, keptSendings, onKeptChange, sendNow } from './outgoing';
 import { allKept, removeAll } from './storage';
 
 /** Ask before a form marked `data-sign-out` is sent while something is kept here. */
 export function guardSignOut(): void {
-  const words = embeddedJson<PageSettings>('page-settings')?.words;
+  const words = embeddedJson<PageSettings>('page-settings')?.journal.words;
   if (!words) return;
   const sure = new WeakSet<HTMLFormElement>();
   document.addEventListener(
@@ -34,11 +34,14 @@ async function keptWords(): Promise<string[]> {
 }
 
 /** What is kept may still get through while the dialog is open; then there is nothing left to ask. */
-function ask(words: PageSettings['words'], kept: string[], leave: () => Promise<void>): void {
+function ask(words: JournalWords, kept: string[], leave: () => Promise<void>): void {
   const dialog = document.createElement('dialog');
   dialog.className = 'dialog';
   dialog.setAttribute('aria-labelledby', 'sign-out-title');
-  const title = Object.assign(document.createElement('h2'), { id: 'sign-out-title', textContent: words.sign_out_title });
+  const title = Object.assign(document.createElement('h2'), {
+    id: 'sign-out-title',
+    textContent: words.sign_out_title,
+  });
   const text = document.createElement('p');
   const foot = document.createElement('div');
   foot.className = 'dialog__foot';

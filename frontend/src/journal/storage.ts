@@ -105,12 +105,10 @@ function opened(): Promise<IDBDatabase | null> {
 
 /** The key comes with the page, to this person only; it is nowhere in the store. */
 function sealingKey(): Promise<CryptoKey | null> {
-  const secret = settings()?.journal_key;
+  const secret = settings()?.journal.key;
   key ??=
     secret && 'subtle' in crypto
-      ? crypto.subtle
-          .importKey('raw', bytesOf(secret), 'AES-GCM', false, ['encrypt', 'decrypt'])
-          .catch(() => null)
+      ? crypto.subtle.importKey('raw', bytesOf(secret), 'AES-GCM', false, ['encrypt', 'decrypt']).catch(() => null)
       : Promise.resolve(null);
   return key;
 }

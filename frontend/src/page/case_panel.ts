@@ -1,8 +1,9 @@
 /** The panel of the case page: the list of findings, its keys, and the forms that decide on them. */
-import htmx from 'htmx.org';
 import type { CaseDescription } from '../api_types';
 import { caseDescription, caseFindings, onCaseEvent, dispatchCaseEvent } from './case_events';
+import { Decisions } from './decisions';
 import { EditForm } from './edit_form';
+import { keepTyped } from '../journal/typed';
 import { followFaintMarks, restoreFaintMarks } from './faint_marks';
 import { registerCommand, whenQuiet } from './keyboard';
 import { bindTabs } from './tabs';
@@ -16,8 +17,9 @@ class FindingsPanel {
   private readonly form: EditForm | null;
   private readonly rejectDialog = document.getElementById('reject-dialog') as HTMLDialogElement | null;
   private readonly tabs = bindTabs(document.querySelector<HTMLElement>('.tabs[role=tablist]') as HTMLElement);
-  /** Whether the next undecided finding is selected when the answer to a decision comes. */
-  private selectNextAfterSwap = false;
+  private readonly decisions: Decisions;
+  /** Whether the next undecided finding is selected once this one is decided. */
+  private selectNext = false;
 
   constructor(live: HTMLElement, { study, words }: CaseDescription) {
     this.live = live;
@@ -26,9 +28,14 @@ class FindingsPanel {
     this.form = bar instanceof HTMLFormElement ? new EditForm(bar, words) : null;
     this.bindList();
     followFaintMarks(live);
+    this.decisions = new Decisions(live, study, words, {
+      onDecided: (form) => this.goOn(form),
+      onStored: (added) => this.stored(added),
+    });
     this.bindSwaps();
     this.bindReject();
     this.bindKeys();
+    keepTyped(study, (form, action) => this.reopen(form, action));
     onCaseEvent('cad:finding-selected', ({ id, from }) => from === 'viewer' && this.select(id, 'viewer'));
     onCaseEvent('cad:show-finding', ({ finding }) => this.select(finding, 'panel'));
     onCaseEvent('cad:draw-asked', () => this.openAddForm());
@@ -91,22 +98,30 @@ class FindingsPanel {
 
   private bindSwaps(): void {
     document.addEventListener('htmx:afterSwap', (event) => {
-      const detail = (event as CustomEvent).detail as { target: HTMLElement; requestConfig?: { verb?: string } };
-      if (detail.target !== this.live) return;
+      const { target } = (event as CustomEvent<{ target: HTMLElement }>).detail;
+      if (target !== this.live) return;
       restoreFaintMarks();
       this.markSelected();
+      this.decisions.showPending();
       dispatchCaseEvent('cad:findings-updated', {});
-      if (detail.requestConfig?.verb !== 'post') return;
-      dispatchCaseEvent('cad:findings-changed', { study: this.study });
-      const added = this.form?.isAdding ? this.listItems().at(-1)?.dataset['finding'] : undefined;
-      this.form?.close();
-      if (added) this.select(added, 'panel');
-      this.rejectDialog?.close();
-      if (this.selectNextAfterSwap) this.selectNextUndecided();
-      this.selectNextAfterSwap = false;
-      if (document.activeElement === document.body)
-        this.selectedItem()?.querySelector<HTMLElement>('.finding__select')?.focus();
     });
+  }
+
+  /** Something was decided: the reader goes on, whenever the server will have it. */
+  private goOn(form: HTMLFormElement): void {
+    const goesToNext = form === this.rejectDialog?.querySelector('form') || this.selectNext;
+    this.selectNext = false;
+    this.form?.close();
+    this.rejectDialog?.close();
+    if (goesToNext) this.selectNextUndecided();
+  }
+
+  private stored(added: boolean): void {
+    dispatchCaseEvent('cad:findings-changed', { study: this.study });
+    const newest = added ? this.listItems().at(-1)?.dataset['finding'] : undefined;
+    if (newest) this.select(newest, 'panel');
+    if (document.activeElement === document.body)
+      this.selectedItem()?.querySelector<HTMLElement>('.finding__select')?.focus();
   }
 
   private bindReject(): void {
@@ -115,8 +130,10 @@ class FindingsPanel {
     if (!dialog || !reason) return;
     const choose = (button: HTMLElement): void => {
       reason.value = button.dataset['reason'] ?? '';
+      reason.dispatchEvent(new Event('input', { bubbles: true }));
       reason.focus();
     };
+    dialog.addEventListener('close', () => dialog.querySelector('form')?.reset());
     const quick = [...dialog.querySelectorAll<HTMLElement>('[data-reason]')];
     quick.forEach((button) => button.addEventListener('click', () => choose(button)));
     // A digit chooses while the reasons have the focus; in the field it is text, however it is typed.
@@ -171,16 +188,33 @@ class FindingsPanel {
     const from = items.findIndex((item) => item.dataset['finding'] === this.selected);
     const order = [...items.slice(from + 1), ...items.slice(0, from + 1)];
     this.selectItem(
-      order.find((item) => item.dataset['verdict'] === 'undecided' && !item.classList.contains('finding--reader')),
+      order.find(
+        ({ dataset, classList }) =>
+          dataset['verdict'] === 'undecided' &&
+          !classList.contains('finding--reader') &&
+          !this.decisions.isPending(dataset['finding'] ?? ''),
+      ),
     );
   }
 
   private pressButton(action: string, selectNext: boolean): boolean {
     const button = this.selectedItem()?.querySelector<HTMLButtonElement>(`[data-action=${action}]`);
     if (!button) return false;
-    this.selectNextAfterSwap = selectNext;
+    this.selectNext = selectNext;
     button.click();
+    this.selectNext = false;
     return true;
+  }
+
+  /** Open a form again that was half filled when the page went. */
+  private reopen(form: HTMLFormElement, action: string): (() => void) | null {
+    if (form.dataset['keep'] === 'edit' && action.endsWith('/add'))
+      return this.openAddForm() ? () => this.form?.refilled() : null;
+    const finding = /findings\/([0-9a-f-]{36})\//.exec(action)?.[1];
+    if (!finding) return () => undefined;
+    this.select(finding, 'panel');
+    if (form.dataset['keep'] === 'edit') return this.openEditForm() ? () => this.form?.refilled() : null;
+    return this.openRejectDialog() ? () => undefined : null;
   }
 
   private openEditForm(): boolean {
@@ -201,13 +235,11 @@ class FindingsPanel {
     const form = document.getElementById('reject-form');
     if (!this.rejectDialog || !(form instanceof HTMLFormElement)) return false;
     if (!this.selected || !this.selectedItem()?.querySelector('[data-action=reject]')) return false;
-    form.setAttribute(
-      'hx-post',
-      (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(/0{8}-[0-]+/, this.selected),
+    form.action = (document.getElementById('edit-bar')?.dataset['decideUrl'] ?? '').replace(
+      /0{8}-[0-]+/,
+      this.selected,
     );
-    htmx.process(form);
     form.reset();
-    this.selectNextAfterSwap = true;
     this.rejectDialog.showModal();
     (this.rejectDialog.querySelector<HTMLElement>('[data-reason]') ?? form.querySelector('input'))?.focus();
     return true;

@@ -1,5 +1,4 @@
 /** The form beside the image: a finding's box and label, with the reason; or a finding of the reader's own. */
-import htmx from 'htmx.org';
 import type { CaseFinding, CaseWords } from '../api_types';
 import { type Box, caseDescription, onCaseEvent, dispatchCaseEvent } from './case_events';
 
@@ -25,21 +24,24 @@ export class EditForm {
     inputById('edit-cancel').addEventListener('click', () => this.close());
     for (const number of this.numbers) number.addEventListener('input', () => this.applyTypedNumbers());
     onCaseEvent('cad:box-changed', ({ image, frame, box, from }) => {
-      if (from === 'viewer' && !this.form.hidden) this.showBox(image, frame, box);
+      if (from !== 'viewer' || this.form.hidden) return;
+      this.showBox(image, frame, box);
+      // Nobody typed, and yet it is input: it is kept like what is typed.
+      this.form.dispatchEvent(new Event('change', { bubbles: true }));
     });
     form.addEventListener('keydown', (event) => {
       if (event.key === 'Escape') this.close();
     });
-    form.addEventListener('htmx:configRequest', (event) => {
-      // Without a box the label alone is edited.
-      const { parameters } = (event as CustomEvent<{ parameters: FormData | Record<string, string> }>).detail;
-      if (!this.isNew && parameters instanceof FormData) parameters.delete('image');
+    // The label alone may be edited, or the box alone.
+    form.addEventListener('submit', (event) => {
+      const isEmpty = !this.isNew && inputById('edit-label').value === '' && inputById('edit-box').value === '';
+      if (!isEmpty) return;
+      event.preventDefault();
+      event.stopPropagation();
+      inputById('edit-label').setCustomValidity(words.nothing_changed);
+      form.reportValidity();
     });
-  }
-
-  /** Whether the form is open for a finding of the reader's own. */
-  get isAdding(): boolean {
-    return this.isNew && !this.form.hidden;
+    form.addEventListener('input', () => inputById('edit-label').setCustomValidity(''));
   }
 
   edit(finding: CaseFinding): void {
@@ -58,10 +60,25 @@ export class EditForm {
     dispatchCaseEvent('cad:edit-started', { id: null });
   }
 
+  /** The fields were filled with what was typed earlier: show the box that is among them. */
+  refilled(): void {
+    const { value } = inputById('edit-box');
+    if (!value) return;
+    const frame = inputById('edit-frame').value;
+    this.showBox(inputById('edit-image').value || this.image, frame ? Number(frame) : null, JSON.parse(value) as Box);
+    dispatchCaseEvent('cad:box-changed', {
+      image: this.image,
+      frame: this.frame,
+      box: JSON.parse(value) as Box,
+      from: 'panel',
+    });
+  }
+
   /** Put the form away; false when it was not open. */
   close(): boolean {
     if (this.form.hidden) return false;
     this.form.hidden = true;
+    this.form.reset();
     dispatchCaseEvent('cad:edit-ended', {});
     if (this.focusedBefore instanceof HTMLElement && this.focusedBefore.isConnected) this.focusedBefore.focus();
     return true;
@@ -71,8 +88,7 @@ export class EditForm {
     this.focusedBefore = document.activeElement;
     this.form.reset();
     this.form.hidden = false;
-    this.form.setAttribute('hx-post', address);
-    htmx.process(this.form);
+    this.form.action = address;
     const heading = document.getElementById('edit-title');
     if (heading) heading.textContent = title;
     const hint = document.getElementById('edit-hint');
@@ -90,6 +106,7 @@ export class EditForm {
   }
 
   private showBox(image: string, frame: number | null, box: Box): void {
+    inputById('edit-label').setCustomValidity('');
     this.image = image;
     this.frame = frame;
     inputById('edit-frame').value = frame === null ? '' : String(frame);

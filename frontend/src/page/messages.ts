@@ -1,30 +1,11 @@
 /** What the server refuses or fails to answer is said in place; a lost session leads to the sign-in page. */
-import type { PageSettings } from '../api_types';
-import { embeddedJson } from './embedded';
 
 const TOAST_MS = 8000;
-
-function showFailure(text: string): void {
-  const note = document.createElement('p');
-  note.className = 'notice notice--danger';
-  note.textContent = text;
-  document.getElementById('toasts')?.append(note);
-  window.setTimeout(() => note.remove(), TOAST_MS);
-}
 
 interface SwapDetail {
   xhr: XMLHttpRequest;
   shouldSwap: boolean;
   isError: boolean;
-}
-
-let lastFailure = 0;
-
-function reportUnreachable(): void {
-  // A server that is down would otherwise be announced with every poll.
-  if (Date.now() - lastFailure < 30_000) return;
-  lastFailure = Date.now();
-  showFailure(embeddedJson<PageSettings>('page-settings')?.words.no_answer ?? '');
 }
 
 /** React to what htmx reports of its requests: sign-in pages, refusals and failures. */
@@ -43,9 +24,6 @@ export function startMessages(): void {
       detail.isError = false;
     }
   });
-  document.addEventListener('htmx:sendError', reportUnreachable);
-  document.addEventListener('htmx:timeout', reportUnreachable);
-  document.addEventListener('htmx:responseError', reportUnreachable);
   document.addEventListener('htmx:afterSwap', (event) => {
     const target = (event as CustomEvent<{ target: HTMLElement }>).detail.target;
     if (target.id !== 'toasts') return;

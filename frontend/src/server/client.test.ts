@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ControlledFetch } from '../testing/controlled_fetch';
 import {
+  ANSWER_TIMEOUT_MS,
   getBytes,
   getFragment,
   getJson,
@@ -106,7 +107,7 @@ describe('a request', () => {
   test('fails when nothing comes for the time of its patience', async () => {
     vi.useFakeTimers();
     const answer = failure(getJson('/slow'));
-    vi.advanceTimersByTime(SILENCE_TIMEOUT_MS - 1);
+    vi.advanceTimersByTime(ANSWER_TIMEOUT_MS - 1);
     expect(server.requests[0]?.signal?.aborted).toBe(false);
     vi.advanceTimersByTime(1);
     expect(await answer).toBeInstanceOf(NoAnswer);

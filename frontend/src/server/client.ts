@@ -2,7 +2,7 @@
  * refuses, does not answer or has ended the session are ordinary answers, each with its own error. */
 import type { PageSettings, Problem } from '../api_types';
 import { embeddedJson } from '../page/embedded';
-import { reportAnswered, reportAway, reportWhenSlow } from './connection';
+import { AWAY, reportAnswered, reportAway, reportWhenSlow } from './connection';
 
 /** What came instead of an answer. Its message is the server's sentence, empty where there was none. */
 export class ServerError extends Error {}
@@ -41,8 +41,6 @@ interface RequestOptions {
 export const SILENCE_TIMEOUT_MS = 60_000;
 /** Everything else. */
 export const ANSWER_TIMEOUT_MS = 15_000;
-/** Of a server that is away behind a proxy, or whose database is. */
-const AWAY = [502, 503, 504];
 
 type ReadAnswer<T> = (response: Response, restartTimeout: () => void) => Promise<T>;
 

@@ -3,6 +3,8 @@
 
 /** A request without an answer for this long makes the state visible; the request itself may still be answered. */
 const SLOW_MS = 2500;
+/** Of a server that is away behind a proxy, or whose database is. */
+export const AWAY = [502, 503, 504];
 const PROBE_MS = 2000;
 /** Database and storage answer, not only the process. */
 const PROBE_ADDRESS = '/readyz/web';
@@ -36,6 +38,18 @@ export function reportAnswered(): void {
 export function reportWhenSlow(): () => void {
   const timer = window.setTimeout(reportAway, SLOW_MS);
   return () => window.clearTimeout(timer);
+}
+
+/** htmx asks by requests of its own: they tell as much of the server as the scripts' (`client.ts`). */
+export function watchFragments(): void {
+  const watched = new WeakMap<XMLHttpRequest, () => void>();
+  const on = (event: string, then: (xhr: XMLHttpRequest) => void): void =>
+    document.addEventListener(event, (happened) => then((happened as CustomEvent<{ xhr: XMLHttpRequest }>).detail.xhr));
+  on('htmx:beforeSend', (xhr) => watched.set(xhr, reportWhenSlow()));
+  on('htmx:afterRequest', (xhr) => watched.get(xhr)?.());
+  on('htmx:sendError', reportAway);
+  on('htmx:timeout', reportAway);
+  on('htmx:beforeOnLoad', ({ status }) => (AWAY.includes(status) ? reportAway() : reportAnswered()));
 }
 
 /** Notice at once what the browser itself knows of the network. */

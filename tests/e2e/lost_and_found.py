@@ -1,0 +1,134 @@
+"""A case, a web server that may be killed or made to hang, and readers at browsers: what the drills of
+`test_nothing_lost.py` share. The server and PostgreSQL are the real ones; models and workers are not needed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
+
+from cad_platform.accounts.models import Role, Site, User
+from cad_platform.analysis.models import Finding
+from cad_platform.studies.models import Study
+from tests import factories
+from tests.web_server import WebServer, web_server
+
+#: What happens to the reader's work is visible this soon.
+VISIBLE_MS = 3000
+
+
+class Reading:
+    """A site with one study of several marks and two who read it, and the server that they use."""
+
+    def __init__(self, state: Path, marks: int = 3) -> None:
+        self._state, self._stack = state, ExitStack()
+        self.site: Site = factories.site()
+        self.reader = self._reader("Anna", "Berg")
+        self.colleague = self._reader("Carl", "Dahl")
+        self.study: Study = factories.study(self.site, "MG")
+        image = factories.instance(self.study)
+        job = factories.succeeded_job(self.study)
+        self.marks: list[Finding] = [factories.finding(image, job) for _ in range(marks)]
+        self.server: WebServer = self._stack.enter_context(web_server(state))
+        self._stopped = False
+
+    def _reader(self, first: str, last: str) -> User:
+        return factories.user(Role.RADIOLOGIST, self.site, first_name=first, last_name=last)
+
+    @property
+    def address(self) -> str:
+        return f"/studies/{self.study.study_instance_uid}/"
+
+    def kill(self) -> None:
+        """As a crash of the machine would."""
+        self.server.process.kill()
+        self.server.process.wait()
+
+    def restart(self) -> None:
+        self.server = self._stack.enter_context(web_server(self._state, port=self.server.port))
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """It takes connections and answers nothing until the block ends; what it was sent meanwhile it then does."""
+        os.kill(self.server.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.server.process.pid, signal.SIGCONT)
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        self.kill()
+        yield
+        self.restart()
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+class Reader:
+    """One person at a browser of their own."""
+
+    def __init__(self, chromium: Browser, reading: Reading, user: User) -> None:
+        self.reading, self.user = reading, user
+        self.context: BrowserContext = chromium.new_context(
+            base_url=reading.server.url, viewport={"width": 1440, "height": 900}
+        )
+        self.context.set_default_timeout(20_000)
+        self.page: Page = self.context.new_page()
+
+    def sign_in(self) -> None:
+        self.page.goto("/accounts/login/")
+        self.page.get_by_label("Username").fill(self.user.username)
+        self.page.get_by_label("Password", exact=True).fill(factories.PASSWORD)
+        self.page.locator("main").get_by_role("button", name="Sign in").click()
+        expect(self.page).to_have_url(f"{self.reading.server.url}/worklist/")
+
+    def open_case(self) -> None:
+        self.page.goto(self.reading.address)
+        expect(self.finding(0)).to_be_visible()
+
+    def finding(self, number: int) -> Any:
+        return self.page.locator(f'li[data-finding="{self.reading.marks[number].pk}"]')
+
+    @property
+    def banner(self) -> Any:
+        return self.page.locator("#connection")
+
+    @contextmanager
+    def offline(self) -> Iterator[None]:
+        """The network is cut, as by pulling the cable."""
+        self.context.set_offline(True)
+        yield
+        self.context.set_offline(False)
+
+    def sees(self, words: str, within_ms: float = VISIBLE_MS) -> None:
+        expect(self.banner).to_contain_text(words, timeout=within_ms)
+
+    def sees_all_there(self) -> None:
+        expect(self.banner).to_contain_text("The server has everything", timeout=30_000)
+
+    def crash(self) -> None:
+        """The tab is gone without a last word; its browser lives on."""
+        crashed, self.page = self.page, self.context.new_page()
+        with crashed.expect_event("crash"), suppress(Error):
+            # The renderer ends before it could answer.
+            crashed.goto("chrome://crash")
+        crashed.close()
+
+    def close(self) -> None:
+        self.context.close()
+
+
+def eventually(check: Any, seconds: float = 20) -> None:
+    """Wait until a check of the database holds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.1)

@@ -1,0 +1,113 @@
+"""Drills: the server killed, the network cut, the server hung, the tab crashed, two readers, in the middle of each kind
+of input. Nothing is lost, nothing doubled, and the state shows within three seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from cad_platform.analysis.models import Finding
+from cad_platform.reading.models import FindingDecision
+from tests.e2e.lost_and_found import Reader, Reading, eventually
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def reading(transactional_db: None, tmp_path: Path) -> Iterator[Reading]:
+    made = Reading(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def anna(chromium: Browser, reading: Reading) -> Iterator[Reader]:
+    reader = Reader(chromium, reading, reading.reader)
+    reader.sign_in()
+    reader.open_case()
+    yield reader
+    reader.close()
+
+
+#: The ways in which the server is out of reach.
+TROUBLES: dict[str, Callable[[Reading, Reader], AbstractContextManager[None]]] = {
+    "killed": lambda reading, _: reading.killed(),
+    "hung": lambda reading, _: reading.hung(),
+    "cut": lambda _, reader: reader.offline(),
+}
+
+
+def verdicts(reading: Reading, number: int = 0) -> list[str]:
+    mark = reading.marks[number]
+    return list(FindingDecision.objects.filter(finding=mark).values_list("verdict", flat=True))
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_a_decision_while_the_server_is_away_is_made_later_and_once(
+    reading: Reading, anna: Reader, trouble: str
+) -> None:
+    with TROUBLES[trouble](reading, anna):
+        anna.finding(0).get_by_role("button", name="Accept").click()
+        expect(anna.finding(0)).to_contain_text("kept here, not sent yet", timeout=1000)
+        anna.sees("Accept finding 1")
+        expect(anna.finding(0).get_by_role("button", name="Accept")).to_be_disabled()
+        anna.finding(1).get_by_role("button", name="Reject").click()
+        anna.page.locator("#reject-reason").fill("Skin fold")
+        anna.page.get_by_role("dialog").get_by_role("button", name="Reject finding").click()
+        anna.sees("Reject finding 2 (Skin fold)")
+        assert verdicts(reading) == []
+    anna.sees_all_there()
+    expect(anna.finding(0)).to_have_attribute("data-verdict", "accepted")
+    expect(anna.finding(1)).to_have_attribute("data-verdict", "rejected")
+    assert (verdicts(reading), verdicts(reading, 1)) == (["accepted"], ["rejected"])
+    expect(anna.banner).to_be_hidden(timeout=20_000)
+
+
+def test_what_a_crashed_tab_decided_is_sent_by_the_next_page(reading: Reading, anna: Reader) -> None:
+    with reading.killed():
+        anna.finding(0).get_by_role("button", name="Accept").click()
+        anna.sees("Accept finding 1")
+        anna.crash()
+    anna.page.goto("/worklist/")
+    eventually(lambda: verdicts(reading) == ["accepted"])
+
+
+def test_a_decision_that_is_refused_later_stays_with_its_reason(reading: Reading, anna: Reader) -> None:
+    other = reading.colleague
+    with anna.offline():
+        anna.finding(0).get_by_role("button", name="Accept").click()
+        FindingDecision.objects.create(
+            finding=reading.marks[0], reader=other, verdict="rejected", reason="Fat"
+        )
+    anna.sees(f"Not taken: Accept finding 1. {other.printed_name} decided on this finding meanwhile", 15_000)
+    assert verdicts(reading) == ["rejected"]
+    anna.banner.get_by_role("button", name="Try again").click()
+    expect(anna.finding(0)).to_have_attribute("data-verdict", "accepted")
+    assert verdicts(reading) == ["rejected", "accepted"]
+    expect(anna.banner).to_be_hidden(timeout=20_000)
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_an_edit_and_a_finding_of_ones_own_come_later_and_once(
+    reading: Reading, anna: Reader, trouble: str
+) -> None:
+    with TROUBLES[trouble](reading, anna):
+        anna.finding(0).get_by_role("button", name="Edit").click()
+        anna.page.get_by_label("Label").select_option("calcifications")
+        anna.page.locator("#edit-reason").fill("Wrong label")
+        anna.page.get_by_role("button", name="Save").click()
+        anna.sees("Edit finding 1 (Wrong label)")
+        anna.page.get_by_role("button", name="Mark finding").click()
+        anna.page.get_by_label("Label").select_option("mass")
+        for name, value in {"x": 10, "y": 10, "width": 40, "height": 30}.items():
+            anna.page.locator(f"#edit-{name}").fill(str(value))
+        anna.page.get_by_role("button", name="Save").click()
+        anna.sees("New finding: Mass")
+    anna.sees_all_there()
+    expect(anna.finding(0)).to_have_attribute("data-verdict", "edited")
+    assert verdicts(reading) == ["edited"]
+    assert Finding.objects.filter(author=reading.reader).count() == 1
