@@ -7,7 +7,7 @@ import { allKept, keep, pageUser, remove } from './storage';
 import { adoptOrphans, stayAlive, thisTab } from './tab';
 
 /** One thing that a person did and that the server must learn. */
-export interface Sending {
+interface Sending {
   /** Names it for ever: the server does what comes twice under one key only once. */
   key: string;
   /** Of which study, by its UID. */

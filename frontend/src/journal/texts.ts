@@ -3,7 +3,7 @@
 import { allKept, keep, remove } from './storage';
 
 /** The fields of a form by their names; several of one name in their order. */
-export type Fields = Record<string, string[]>;
+type Fields = Record<string, string[]>;
 
 /** What stood in a form. */
 export interface Text {
