@@ -1,5 +1,6 @@
-"""Four-view mammograms: skin line, thickness falling off at the edge, 1/f parenchyma drawn towards the
-nipple, pectoral muscle in the oblique views, masses and calcifications.
+"""Four-view mammograms: a soft skin line, thickness falling off at the edge, 1/f parenchyma and strands drawn towards
+the nipple on grey fat, pectoral muscle in the oblique views, masses and calcifications. Near enough to films that the
+model's gate takes them for such.
 
 Geometry is drawn for a left breast (chest wall at the left edge) and mirrored for a right one, which is how
 the four views hang back to back.
@@ -67,9 +68,9 @@ def phantom(
     exposure = _exposure(tissue, inside, rows)
     if view == "MLO":
         _add_pectoral(rng, exposure, inside, x, y)
-    air = 60 + 12 * rng.standard_normal((rows, columns), dtype=np.float32)
+    air = 40 + 6 * rng.standard_normal((rows, columns), dtype=np.float32)
     noise = rng.standard_normal((rows, columns), dtype=np.float32)
-    values = np.where(inside > 0.004, exposure + 22 * noise, air)
+    values = np.where(inside > 0.004, exposure + 14 * noise, air)
     pixels = np.clip(values, 0, FULL_SCALE).astype(np.uint16)
     if laterality == "R":
         pixels, mask = pixels[:, ::-1].copy(), mask[:, ::-1].copy()
@@ -153,7 +154,6 @@ def _tissue(
     """Share of gland in the beam's way, about 0 to 1."""
     shape = inside.shape
     cloud = power_law_noise(rng, shape, 1.55)
-    strands = np.abs(power_law_noise(rng, shape, 1.35))
     # Fibres run towards the nipple: noise that is smooth along the radius, sharp across it.
     angle = np.arctan2(y - nipple[1], nipple[0] + 0.05 - x)
     radius = np.hypot(y - nipple[1], nipple[0] + 0.05 - x)
@@ -166,29 +166,41 @@ def _tissue(
         -(((x - reach * 0.62) / (reach * 0.40)) ** 2) - ((y - nipple[1]) / (0.17 + 0.12 * dense)) ** 2
     )
     deep = np.clip((inside - 0.022) / 0.05, 0, 1)
-    cone = 1 / (1 + np.exp(-(core * (1.1 + 1.6 * dense) - 0.75 + 0.36 * cloud + 0.06 * rays) * 4.2))
-    gland = deep * cone * (0.42 + 0.34 * dense + 0.13 * cloud + 0.035 * rays)
-    # Cooper's ligaments and vessels: thin bright ridges where a slow field crosses zero.
-    ridges = np.exp(-((strands / 0.045) ** 2)) * np.clip(inside / 0.03, 0, 1) * 0.10
-    veil = 0.035 * cloud + 0.018 * rays * np.clip(core * 2, 0, 1)
-    return np.asarray(np.clip(gland + ridges + veil + 0.06, 0, 1.2), dtype=np.float32)
+    cone = 1 / (1 + np.exp(-(core * (1.1 + 1.6 * dense) - 0.75 + 0.40 * cloud + 0.04 * rays) * 2.6))
+    gland = deep * cone * (0.42 + 0.34 * dense + 0.12 * cloud + 0.015 * rays)
+    # Cooper's ligaments and vessels: thin bright strands where slow fields cross zero, drawn towards the nipple.
+    strands = np.zeros(shape, dtype=np.float32)
+    for width, strength in ((0.06, 0.13), (0.05, 0.10), (0.04, 0.10), (0.03, 0.08)):
+        polar = smooth_noise(rng, (1024, 256), 9, 2.6)
+        wave = ndimage.map_coordinates(
+            polar,
+            [(angle / np.pi + 1) * 512 + 6 * cloud, np.clip(radius * 200 + 5 * cloud, 0, 255)],
+            order=1,
+            mode="wrap",
+        )
+        strands += strength * np.exp(-((wave / width) ** 2)).astype(np.float32)
+    strands = ndimage.gaussian_filter(strands, shape[0] / 1800) * np.clip(inside / 0.05, 0, 1)
+    veil = 0.045 * cloud + 0.012 * rays * np.clip(core * 2, 0, 1)
+    tissue = np.clip(gland + strands + veil + 0.06, 0, 1.2)
+    return np.asarray(ndimage.gaussian_filter(tissue, shape[0] / 600), dtype=np.float32)
 
 
 def _exposure(tissue: Field, inside: Field, rows: int) -> Field:
-    """Presentation values: compressed thickness (even inside, rounded at the skin) and gland."""
-    thickness = np.sqrt(np.clip(1 - (1 - np.clip(inside / 0.075, 0, 1)) ** 2, 0, 1))
-    skin = 220 * np.exp(-(((inside - 0.008) / 0.004) ** 2))
-    values = 260 + 900 * thickness + thickness * tissue * 2450 + skin
-    return np.asarray(ndimage.gaussian_filter(values, rows / 2600), dtype=np.float32)
+    """Presentation values: compressed thickness (even inside, falling off over a wide rim), grey fat, gland."""
+    near = np.clip(inside / 0.11, 0, 1)
+    thickness = np.power(1 - (1 - near) ** 2, 0.9)
+    skin = 90 * np.exp(-(((inside - 0.008) / 0.005) ** 2))
+    values = 120 + thickness * (1500 + 1750 * tissue) + skin
+    return np.asarray(ndimage.gaussian_filter(values, rows / 1800), dtype=np.float32)
 
 
 def _add_pectoral(rng: np.random.Generator, exposure: Field, inside: Field, x: Field, y: Field) -> None:
-    width, height = rng.uniform(0.26, 0.32), rng.uniform(0.52, 0.64)
-    bulge = 0.025 * np.sin(np.clip(y / height, 0, 1) * np.pi)
+    width, height = rng.uniform(0.19, 0.24), rng.uniform(0.48, 0.60)
+    bulge = 0.02 * np.sin(np.clip(y / height, 0, 1) * np.pi)
     edge = width * (1 - y / height) + bulge
-    amount = 1 / (1 + np.exp(np.clip((x - edge) * 260, -40, 40))) * (y < height) * (inside > 0.01)
+    amount = 1 / (1 + np.exp(np.clip((x - edge) * 110, -40, 40))) * np.clip(inside / 0.03, 0, 1)
     fibres = smooth_noise(rng, (exposure.shape[0], exposure.shape[1]), 9, 0.25)
-    exposure += amount * (1050 - 0.30 * (exposure - 1500) + 45 * fibres)
+    exposure += amount * (3150 + 500 * (edge - x) + 25 * fibres - exposure) * 0.85
 
 
 def _add_mass(
@@ -211,8 +223,8 @@ def _add_mass(
     angle = ((np.arctan2(dy, dx) + np.pi) / (2 * np.pi) * 720).astype(int) % 720
     distance = np.hypot(dx, dy)
     relative = distance / (radius * contour[angle].astype(np.float32))
-    body = 1 / (1 + np.exp(np.clip((relative - 1) * (7 if malignant else 16), -40, 40)))
-    tissue += body * (0.42 if malignant else 0.30) * (1.0 - 0.25 * np.clip(relative, 0, 1) ** 2)
+    body = 1 / (1 + np.exp(np.clip((relative - 1) * (7 if malignant else 11), -40, 40)))
+    tissue += body * (0.34 if malignant else 0.22) * (1.0 - 0.25 * np.clip(relative, 0, 1) ** 2)
     if malignant:
         # Spicules: rays of different length and strength that leave the mass.
         ray = np.zeros(720)

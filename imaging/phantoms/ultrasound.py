@@ -174,4 +174,6 @@ def _speckled(rng: np.random.Generator, echo: NDArray[np.float32]) -> NDArray[np
     envelope = near_far[0] * (1 - depth) + near_far[1] * depth
     decibels = 20 * np.log10(envelope + 10 ** (-30 / 20))
     shown = (decibels + _DYNAMIC_RANGE_DB * 0.38) / _DYNAMIC_RANGE_DB
-    return np.asarray(np.clip(shown, 0, 1) * 245, dtype=np.uint8)
+    # The scan converter smooths what it draws.
+    shown = ndimage.gaussian_filter(np.clip(shown, 0, 1), 0.8)
+    return np.asarray(shown * 245, dtype=np.uint8)
