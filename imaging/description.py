@@ -6,6 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+RULES = 1
+"""By which rules files are described. Raised with every change that says something else of a file that is stored
+already: the platform then reads those anew."""
+
 Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
 """Micrometres per stored pixel, (x, y)."""
 

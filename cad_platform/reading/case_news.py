@@ -35,6 +35,8 @@ _FIELDS: dict[str, Promise] = {
     "procedure": _("Procedure"),
     "priority": _("Priority"),
     "modality": _("Modality"),
+    "kind": _("Kind of image"),
+    "roles": _("Use of the image"),
 }
 
 

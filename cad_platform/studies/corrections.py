@@ -198,7 +198,9 @@ def _apply_to_image(change: Change, instance: Instance) -> None:
 
 def with_spacing(stored: ImageFacts, said: ImageFacts) -> ImageFacts:
     """The stored facts with the scale of others."""
-    return stored.model_copy(update={"spacing_um": said.spacing_um, "regions": said.regions})
+    return stored.model_copy(
+        update={"spacing_um": said.spacing_um, "regions": said.regions, "scale_remarks": said.scale_remarks}
+    )
 
 
 def _as_json(facts: ImageFacts) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
 from cad_platform.studies import identity, slides
 from cad_platform.studies.matching import Verdict
-from cad_platform.studies.models import Instance, KeptAside, Series, Slide, Study, StudyCorrection
+from cad_platform.studies.models import Instance, KeptAside, Series, Study, StudyCorrection
 from cad_platform.studies.received import ReceivedImage, ReceivedStudy
-from imaging.description import SlideGeometry
+from imaging.description import RULES
 
 
 def create(
@@ -248,25 +248,13 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
         pixel_spacing_um=image.pixel_spacing_um,
         pixel_spacing_source=image.pixel_spacing_source,
         facts=image.facts.model_dump(mode="json", exclude_defaults=True),
+        described_by=RULES,
     )
     if description.slide is not None:
-        _create_slide(instance, description.slide)
+        slides.keep_geometry(instance, description.slide)
     return instance
 
 
 def _number(claimed: int | None) -> int | None:
     """A DICOM integer string has 32 bits; a header that claims more says nothing."""
     return claimed if claimed is not None and abs(claimed) < 2**31 else None
-
-
-def _create_slide(instance: Instance, geometry: SlideGeometry) -> None:
-    Slide.objects.create(
-        instance=instance,
-        mpp_x=geometry.mpp[0] if geometry.mpp else None,
-        mpp_y=geometry.mpp[1] if geometry.mpp else None,
-        objective_power=geometry.objective_power,
-        levels=[
-            {"width": level.columns, "height": level.rows, "downsample": level.downsample}
-            for level in geometry.levels
-        ],
-    )

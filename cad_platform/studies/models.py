@@ -183,6 +183,9 @@ class Instance(models.Model):
     pixel_spacing_um = models.FloatField(null=True, help_text="µm per stored pixel along a row")
     pixel_spacing_source = models.CharField(max_length=40, blank=True)
     facts = models.JSONField(default=dict, help_text="imaging.description.ImageFacts")
+    described_by = models.PositiveSmallIntegerField(
+        default=0, help_text="imaging.description.RULES; 0 of those that a version before 2.3 took in"
+    )
 
     class Meta:
         ordering = ["number", "id"]

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cad_platform.studies import storage
-from cad_platform.studies.models import Instance
-from imaging.description import ImageFacts, SlidePart
+from cad_platform.studies.models import Instance, Slide
+from imaging.description import ImageFacts, SlideGeometry, SlidePart
 from imaging.slide_parts import SlideFile, magnification_remark, slides_of
 
 
@@ -131,6 +131,22 @@ def slide_of(instance: Instance) -> StudySlide:
         found = StudySlide((instance,))
     instance.whole_slide = found
     return found
+
+
+def keep_geometry(instance: Instance, geometry: SlideGeometry) -> None:
+    """The pyramid of a file of a slide, in its row."""
+    Slide.objects.update_or_create(
+        instance=instance,
+        defaults={
+            "mpp_x": geometry.mpp[0] if geometry.mpp else None,
+            "mpp_y": geometry.mpp[1] if geometry.mpp else None,
+            "objective_power": geometry.objective_power,
+            "levels": [
+                {"width": level.columns, "height": level.rows, "downsample": level.downsample}
+                for level in geometry.levels
+            ],
+        },
+    )
 
 
 def kept_back_role(facts: ImageFacts) -> str:

@@ -7,9 +7,13 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.studies import collector, pixels
+from cad_platform.core.actor import Actor
+from cad_platform.studies import collector, describing_again, pixels
 
 logger = logging.getLogger(__name__)
+
+#: Of the time between two slices: what comes from the hospital is not kept waiting.
+_SLICE_SECONDS = 20.0
 
 
 @shared_task(name="studies.collect_files")
@@ -19,6 +23,16 @@ def collect_files() -> dict[str, int]:
     if any(collected.values()):
         logger.info("files collected", extra=collected)
     return collected
+
+
+@shared_task(name="studies.describe_again")
+def describe_again() -> int:
+    """A slice of the images that an earlier version described; how many studies it was. After an update every image is
+    read anew this way, beside the daily work."""
+    studies = sum(1 for _ in describing_again.describe_again(Actor.system("describe_again"), _SLICE_SECONDS))
+    if studies:
+        logger.info("studies described again", extra={"studies": studies})
+    return studies
 
 
 @shared_task(name="studies.prepare_images")

@@ -223,6 +223,12 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
     "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
+    # Nothing to do but after an update; a slice takes 20 seconds.
+    "describe-again": {
+        "task": "studies.describe_again",
+        "schedule": timedelta(minutes=2),
+        "options": {"expires": 60},
+    },
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
         "schedule": timedelta(hours=1),

@@ -12,9 +12,10 @@ from cad_platform.studies.describing_again import describe_again
 
 class Command(BaseCommand):
     help = (
-        "Reads the headers of images that were taken in before 2.3 again: view modifiers, sides and contradictions, "
-        "orientation, regions and magnification. A study in which anything that counts is different becomes a new "
-        "version and is analysed again. Safe to repeat and to stop."
+        "Reads the files of images that an earlier version took in again, all at once: kind, view modifiers, sides and "
+        "contradictions, orientation, scale, parts of slides. Housekeeping does the same in slices. A study "
+        "in which anything that counts is different becomes a new version and is analysed again. Safe to repeat and to "
+        "stop."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
