@@ -98,6 +98,8 @@ class CaseWords(Answer):
     no_spacing: str
     not_calibrated: str
     no_scale: str
+    scale_in_middle: str
+    scale_at_pointer: str
     focal_plane: str
     optical_path: str
     window: str
@@ -203,6 +205,8 @@ def case_words() -> CaseWords:
         no_spacing=_("px (no pixel spacing known)"),
         not_calibrated=_("px (not calibrated here)"),
         no_scale=_("no scale"),
+        scale_in_middle=_("in the middle"),
+        scale_at_pointer=_("at the pointer"),
         focal_plane=_("Focal plane"),
         optical_path=_("Optical path"),
         window=_("Window"),

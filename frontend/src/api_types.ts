@@ -1012,6 +1012,8 @@ export interface components {
             no_spacing: string;
             not_calibrated: string;
             no_scale: string;
+            scale_in_middle: string;
+            scale_at_pointer: string;
             focal_plane: string;
             optical_path: string;
             window: string;

@@ -30,6 +30,8 @@ export const caseWords: CaseWords = {
   no_spacing: 'px',
   not_calibrated: 'px (not calibrated here)',
   no_scale: 'no scale',
+  scale_in_middle: 'in the middle',
+  scale_at_pointer: 'at the pointer',
   focal_plane: 'Focal plane',
   optical_path: 'Optical path',
   mirrored: 'mirrored',

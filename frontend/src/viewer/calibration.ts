@@ -51,6 +51,9 @@ function spacingBetween(image: CaseImage, from: Point, to: Point): Spacing | nul
   return null;
 }
 
+/** The calibration that holds at a point of the stored image; of regions that overlap the first counts. */
+export const spacingAt = (image: CaseImage, at: Point): Spacing | null => spacingBetween(image, at, at);
+
 /** Measure from one point of the stored image to another. */
 export function measure(image: CaseImage, from: Point, to: Point): Length {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -63,7 +66,7 @@ export function measure(image: CaseImage, from: Point, to: Point): Length {
 export const isCalibrated = (image: CaseImage): boolean =>
   wholeSpacing(image) !== null || image.regions.some((region) => region.spacing_um !== null);
 
-/** What the scale bar goes by: the whole image's spacing, or the one that all calibrated regions share. */
+/** What the scale bar goes by everywhere: the whole image's spacing, or the one that all calibrated regions share. */
 export const scaleBarSpacing = (image: CaseImage): Spacing | null =>
   wholeSpacing(image) ?? agreed(image.regions.map((region) => region.spacing_um).filter((spacing) => spacing !== null));
 

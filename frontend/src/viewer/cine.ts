@@ -68,6 +68,10 @@ export class Cine {
     if (frame !== this.current) this.goTo(frame);
   }
 
+  get isPlaying(): boolean {
+    return this.timer !== null;
+  }
+
   toggle(): void {
     if (this.timer !== null) {
       this.stop();

@@ -3,8 +3,8 @@
 import type { CaseImage, CaseWords } from '../api_types';
 import { dispatchCaseEvent } from '../page/case_events';
 import { isCalibrated } from './calibration';
-import { formatLength } from './geometry';
 import { isKeptAside } from './hanging';
+import { ScaleBar } from './scale_bar';
 
 /** What is the same in every pane, whatever draws its image into `view`. */
 export class PaneFrame {
@@ -13,8 +13,7 @@ export class PaneFrame {
   private readonly notes = this.makeNote('');
   private readonly framesRead = this.makeNote('');
   private readonly status = document.createElement('div');
-  private readonly bar = document.createElement('div');
-  private readonly barText = document.createElement('span');
+  readonly scale: ScaleBar;
 
   constructor(
     private readonly image: CaseImage,
@@ -31,11 +30,8 @@ export class PaneFrame {
     this.view.className = 'pane__view';
     this.status.className = 'pane__status';
     this.status.setAttribute('role', 'status');
-    this.bar.className = 'scale-bar';
-    this.bar.setAttribute('aria-hidden', 'true');
-    this.bar.append(this.barText);
-    this.bar.hidden = true;
-    this.element.append(this.view, this.makeHead(), this.bar, this.status);
+    this.scale = new ScaleBar(image, words, this.element);
+    this.element.append(this.view, this.makeHead(), this.scale.element, this.status);
     this.showMirrored(image.mirror);
   }
 
@@ -174,17 +170,5 @@ export class PaneFrame {
     button.addEventListener('click', retry);
     this.status.replaceChildren(text, button);
     this.element.dataset['ready'] = 'failed';
-  }
-
-  /** A bar of a round length near 110 CSS pixels; hidden where no one scale holds. */
-  showScale(micrometresPerCssPixel: number | null): void {
-    this.bar.hidden = micrometresPerCssPixel === null;
-    if (micrometresPerCssPixel === null) return;
-    const wanted = 110 * micrometresPerCssPixel;
-    const power = 10 ** Math.floor(Math.log10(wanted));
-    const round = [5, 2, 1].map((step) => step * power).find((length) => length <= wanted) ?? power;
-    this.bar.style.width = `${round / micrometresPerCssPixel}px`;
-    const text = round >= 1000 ? `${round / 1000} mm` : formatLength(round);
-    if (this.barText.textContent !== text) this.barText.textContent = text;
   }
 }

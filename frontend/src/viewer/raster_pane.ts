@@ -3,7 +3,7 @@ import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
 import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
 import { Cine } from './cine';
-import { pixelAspect, scaleBarSpacing } from './calibration';
+import { pixelAspect } from './calibration';
 import {
   SCREEN_RANGE,
   drawThrough,
@@ -22,6 +22,7 @@ import { Overlay, type OverlayEvents } from './overlay';
 import type { HangsTogether, PaneEvents, Tool } from './pane';
 import { errorText } from './pixels';
 import { type Pointed, bindPointer } from './raster_pointer';
+import { ReadAhead } from './read_ahead';
 
 let paneCount = 0;
 
@@ -41,6 +42,7 @@ export class RasterPane implements Pointed, HangsTogether {
   private requestedFrame = 0;
   shownFrame = 0;
   private cine: Cine | null = null;
+  private ahead: ReadAhead | null = null;
   isFlipped = false;
   /** The window that the reader made or chose; none as long as the frames are shown as they open. */
   private chosen: Chosen | null = null;
@@ -122,6 +124,7 @@ export class RasterPane implements Pointed, HangsTogether {
     }
     if (metadata.frames > 1 && !this.cine) {
       this.cine = new Cine(metadata.frames, this.image.frame_time_ms, this.words, (frame) => this.drawFrame(frame));
+      this.ahead = new ReadAhead(metadata.frames, (frame) => loadFrame(this.frames[frame] as string));
       this.element.append(this.cine.element);
     }
     this.applyMirror();
@@ -132,9 +135,9 @@ export class RasterPane implements Pointed, HangsTogether {
   private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
-    this.overlay.update(transform, [this.frame.view.clientWidth, this.frame.view.clientHeight]);
-    const spacing = scaleBarSpacing(this.image);
-    this.frame.showScale(spacing ? spacing[0] / scaleOf(transform) : null);
+    const size = [this.frame.view.clientWidth, this.frame.view.clientHeight] as const;
+    this.overlay.update(transform, size);
+    this.frame.scale.update(transform, size);
     this.events.changed(this);
   }
 
@@ -319,6 +322,7 @@ export class RasterPane implements Pointed, HangsTogether {
   /** The hanging has ended. */
   private dispose(): void {
     this.cine?.stop();
+    this.ahead?.stop();
     if (this.viewport) renderingEngine().disableElement(this.viewportId);
     this.viewport = null;
     this.element.remove();
@@ -328,6 +332,7 @@ export class RasterPane implements Pointed, HangsTogether {
 
   private async drawFrame(frame: number): Promise<void> {
     this.requestedFrame = frame;
+    if (this.cine?.isPlaying) this.ahead?.from(frame);
     const isOvertaken = (): boolean => this.hanging.aborted || this.requestedFrame !== frame;
     try {
       // Loaded here: a viewport keeps quiet about a frame that cannot be had, and would stand under another's number.

@@ -2,7 +2,6 @@
 import OpenSeadragon from 'openseadragon';
 import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
 import { getJson } from '../server/client';
-import { scaleBarSpacing } from './calibration';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
@@ -147,9 +146,9 @@ export class SlidePane implements Pane {
   private viewChanged(): void {
     const transform = this.transform();
     if (!transform) return;
-    this.overlay.update(transform, [this.frame.view.clientWidth, this.frame.view.clientHeight]);
-    const spacing = scaleBarSpacing(this.image);
-    this.frame.showScale(spacing ? spacing[0] / scaleOf(transform) : null);
+    const size = [this.frame.view.clientWidth, this.frame.view.clientHeight] as const;
+    this.overlay.update(transform, size);
+    this.frame.scale.update(transform, size);
     this.events.changed(this);
   }
 
