@@ -66,6 +66,13 @@ class ReportStanding(models.Model):
     signed_jobs = models.JSONField(
         null=True, help_text="id → state, of the jobs that the latest signed record holds"
     )
+    category = models.CharField(
+        max_length=8,
+        blank=True,
+        db_default="",
+        help_text="BI-RADS assessment that counts after all that was signed",
+    )
+    is_amended = models.BooleanField(db_default=False, help_text="an addendum was signed")
 
     class Meta:
         constraints = [

@@ -14,6 +14,7 @@ from cad_platform.analysis.reasons import reason_words
 from cad_platform.analysis.verdict import verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
+from cad_platform.reading.models import ReportStanding
 from cad_platform.reading.selectors import ReadingState, WorklistPage
 from cad_platform.studies.models import Study
 
@@ -58,6 +59,8 @@ class WorklistRow:
     state: str
     state_words: str
     state_tone: str
+    category: str
+    is_amended: bool
     priority: str
     priority_words: str
     waiting: timedelta | None
@@ -122,6 +125,7 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
     cells = [ai_cell(job, job.model_version.modality) for job in study.current_jobs]  # type: ignore[attr-defined]
     if not cells and study.state == Study.State.COMPLETE:
         cells = [without_job(study.awaits_job)]  # type: ignore[attr-defined]
+    standing: ReportStanding | None = getattr(study, "report_standing", None)
     waits = state not in {ReadingState.SIGNED, ReadingState.WITHDRAWN, ReadingState.QUARANTINED}
     return WorklistRow(
         uid=study.study_instance_uid,
@@ -138,6 +142,8 @@ def worklist_row(study: Study, now: datetime) -> WorklistRow:
         state=state,
         state_words=str(state.label),
         state_tone=_STATE_TONES.get(state, "plain"),
+        category=standing.category if standing else "",
+        is_amended=standing.is_amended if standing else False,
         priority=study.priority,
         priority_words=str(Study.Priority(study.priority).label),
         waiting=now - study.received_at if waits else None,

@@ -30,7 +30,9 @@ def draft_discarded(study: Study) -> None:
     _say(study, has_draft=False)
 
 
-def report_signed(study: Study, at: datetime, jobs: Mapping[str, str]) -> None:
+def report_signed(
+    study: Study, at: datetime, jobs: Mapping[str, str], *, category: str = "", is_amended: bool = False
+) -> None:
     """The draft is signed.
 
     Parameters
@@ -41,8 +43,19 @@ def report_signed(study: Study, at: datetime, jobs: Mapping[str, str]) -> None:
         The signature's time.
     jobs
         Id → state, of the jobs that the signed record holds.
+    category
+        The BI-RADS assessment that counts now, where there is one.
+    is_amended
+        Whether it was an addendum that was signed.
     """
-    _say(study, has_draft=False, signed_at=at, signed_jobs=dict(jobs))
+    _say(
+        study,
+        has_draft=False,
+        signed_at=at,
+        signed_jobs=dict(jobs),
+        category=category,
+        is_amended=is_amended,
+    )
 
 
 def _say(study: Study, **values: object) -> None:

@@ -215,7 +215,7 @@ def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
     )
     paginator = Paginator(
         listed(actor, filters)
-        .select_related("patient")
+        .select_related("patient", "report_standing")
         .prefetch_related(Prefetch("jobs", jobs, to_attr="current_jobs"))
         .order_by(*_ORDERING[filters.order]),
         PAGE_SIZE,

@@ -114,6 +114,12 @@ def conclusion(content: ReportContent) -> str:
     return str(getattr(content, "assessment", "") or getattr(content, "diagnosis", "") or "")
 
 
+def conclusion_with(report: Report) -> str:
+    """What the report, or the one that this addendum amends, comes down to once this is signed."""
+    content = contents.parse(report.content)
+    return conclusion(amended(before(report), content) if isinstance(content, AddendumContent) else content)
+
+
 def before(addendum: Report) -> ReportContent:
     """What counted when an addendum was written: the report that it amends, with the addenda signed before it."""
     assert addendum.amends is not None

@@ -26,7 +26,7 @@ from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import amendments, key_images
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
-from cad_platform.reporting.content import StudyContent
+from cad_platform.reporting.content import StudyContent, profile_of
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.drafts import (
     StaleRevision,
@@ -157,7 +157,15 @@ def _freeze(actor: Actor, prepared: _PreparedReport, pdf: Any) -> Signature:
     if not hash_matches(stored, Signature.objects.get(pk=report.pk)):
         raise RuntimeError("the stored report does not give the signed hash")
     held = {job["id"]: job["state"] for job in report.ai_summary["jobs"]}
-    report_signed(report.study, signature.signed_at, held)
+    report_signed(
+        report.study,
+        signature.signed_at,
+        held,
+        category=amendments.conclusion_with(report)
+        if profile_of(report.study.modality).has_assessment
+        else "",
+        is_amended=report.amends_id is not None,
+    )
     DraftPresence.objects.filter(report=report).delete()
     record_of(
         actor, "report.sign", report, content_hash=digest, kind=report.kind, role=Role(actor.role).value

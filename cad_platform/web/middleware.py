@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timedelta, tzinfo
+from functools import cached_property
+from typing import Any
 
 import pghistory
 import structlog
@@ -36,6 +39,33 @@ class RequestIdMiddleware:
         return response
 
 
+class _ZoneOf(tzinfo):
+    """The time zone of a user's site, looked up when a time is shown and not before: many answers show none."""
+
+    def __init__(self, user: Any) -> None:
+        self._user = user
+
+    @cached_property
+    def _zone(self) -> tzinfo:
+        site = self._user.site
+        return site.zone if site else timezone.get_default_timezone()
+
+    def utcoffset(self, dt: datetime | None) -> timedelta | None:
+        return self._zone.utcoffset(dt)
+
+    def dst(self, dt: datetime | None) -> timedelta | None:
+        return self._zone.dst(dt)
+
+    def tzname(self, dt: datetime | None) -> str | None:
+        return self._zone.tzname(dt)
+
+    def fromutc(self, dt: datetime) -> datetime:
+        return self._zone.fromutc(dt.replace(tzinfo=self._zone))
+
+    def __str__(self) -> str:
+        return str(self._zone)
+
+
 class LocalTimeMiddleware:
     """Pages show times in the time zone of the reader's site; the API answers in UTC."""
 
@@ -43,10 +73,8 @@ class LocalTimeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        site = None
-        if not request.path.startswith("/api/") and request.user.is_authenticated:
-            site = request.user.site
-        with timezone.override(site.zone if site else None):
+        is_of_somebody = not request.path.startswith("/api/") and request.user.is_authenticated
+        with timezone.override(_ZoneOf(request.user) if is_of_somebody else None):
             return self.get_response(request)
 
 

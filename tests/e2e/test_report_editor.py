@@ -60,11 +60,12 @@ def test_two_writers_are_told_of_each_other_and_no_text_is_lost(
     assert violations(page, axe_source) == ""
 
     page.get_by_role("button", name="Write an addendum").click()
+    page.locator("#report-reason").fill("Earlier images arrived.")
     page.locator("#report-text").fill("Earlier images arrived; unchanged since 2024.")
     expect(page.locator("[data-status]")).to_contain_text("Saved")
     room.sign(radiologist["password"])
     expect(page.locator("article.signed")).to_have_count(2, timeout=30_000)
-    expect(page.locator("article.signed").nth(1)).to_contain_text("unchanged since 2024")
+    expect(page.locator("article.signed").first).to_contain_text("unchanged since 2024")
 
 
 def test_who_is_signed_out_while_writing_signs_in_in_another_window_and_goes_on(

@@ -269,3 +269,20 @@ def test_two_long_texts_are_told_apart_in_time() -> None:
     old = "\n".join(f"line {number} of a text" for number in range(1200))
     parts = amendments.told_apart(old, old.replace("line 600 ", "row 600 "))
     assert ("added", "row 600 of a text\n") in parts
+
+
+def test_the_worklist_shows_the_category_that_counts(
+    reader: Actor, study: Study, original: Report, client: Client
+) -> None:
+    client.force_login(reader.user)
+
+    def row() -> str:
+        page = client.get("/worklist/?state=all").content.decode()
+        return page[page.index(study.accession_number) :]
+
+    assert "BI-RADS 4C" in row() and "Amended" not in row()
+    signed_addendum(reader, study, BENIGN)
+    assert "BI-RADS 2" in row() and "Amended" in row()
+    # One that changes nothing leaves the category.
+    signed_addendum(reader, study, {"kind": "addendum", "reason": "Late priors.", "text": "Seen in 2024."})
+    assert "BI-RADS 2" in row()

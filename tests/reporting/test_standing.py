@@ -90,3 +90,17 @@ def test_the_reports_of_earlier_releases_are_told_too(
         database.execute(sql_of("reporting", "0003_standing_said_downwards"))
     assert [as_reading_was_told(study), as_reading_was_told(begun)] == told
     assert report_standing.standing_of(untouched) is None
+
+
+def test_the_category_of_what_was_signed_before_is_told_too(
+    reader: Actor, study: Study, superuser_url: str
+) -> None:
+    signed = services.open_draft(reader, study)
+    sign(reader, services.save_draft(reader, signed.pk, COMPLETE_MG, signed.revision).report)
+    told = report_standing.standing_of(study)
+    assert told is not None and (told.category, told.is_amended) == ("4B", False)
+    with psycopg.connect(superuser_url) as database:
+        database.execute("UPDATE reading_reportstanding SET category = '', is_amended = true")
+        database.execute(sql_of("reporting", "0006_standing_said_with_category"))
+    again = report_standing.standing_of(study)
+    assert again is not None and (again.category, again.is_amended) == ("4B", False)
