@@ -94,6 +94,7 @@ def draw_length(page: Page, pane: Locator, start: tuple[float, float], end: tupl
     """Measure between two points, as shares of the pane; what is said of the newest length."""
     box = pane.bounding_box()
     assert box
+    pane.focus()
     page.keyboard.press("m")
     for place, (x, y) in enumerate((start, end)):
         page.mouse.move(box["x"] + box["width"] * x, box["y"] + box["height"] * y, steps=3)

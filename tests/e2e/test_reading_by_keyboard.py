@@ -51,17 +51,28 @@ def test_a_case_is_read_by_keyboard_alone(live_platform: LivePlatform, page: Pag
     room.sign_in()
     keys = page.keyboard
 
-    # "/" leads to the search, which narrows the list and leaves no trace in the address.
-    keys.press("/")
+    # The first link leads past the navigation; the search narrows the list and leaves no trace in the address.
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    while not page.locator("#search").evaluate("field => field === document.activeElement"):
+        keys.press("Tab")
     keys.type(f"tove {patient_id}")
     row = page.locator(".worklist__link")
     expect(row).to_have_count(1)
     assert "tove" not in page.url.lower()
     keys.press("ArrowDown")
     expect(row).to_be_focused()
+    # From a row a key leads back to the search.
+    keys.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    keys.press("ArrowDown")
+    expect(row).to_be_focused()
     keys.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Ångström, Tove")
     wait_for_panes(page, 1)
+    keys.press("F6")
+    expect(page.locator(".pane")).to_be_focused()
 
     first = page.locator(".finding").first
     keys.press("n")
@@ -72,14 +83,16 @@ def test_a_case_is_read_by_keyboard_alone(live_platform: LivePlatform, page: Pag
     keys.press("u")
     expect(first).to_have_attribute("data-verdict", "undecided")
 
+    expect(page.locator(".pane")).to_be_focused()
+
     # A rejection asks why; a digit takes a frequent reason.
     keys.press("n")
     keys.press("p")
     keys.press("r")
     expect(page.get_by_role("dialog")).to_be_visible()
     keys.press("3")
+    expect(page.locator("#reject-reason")).not_to_have_value("")
     reason = page.locator("#reject-reason").input_value()
-    assert reason
     keys.press("Enter")
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.locator('.finding[data-verdict="rejected"]')).to_contain_text(reason)
@@ -95,6 +108,7 @@ def test_a_decision_does_not_wait_for_what_the_page_asks_by_itself(
     page.goto(f"/studies/{uid}/")
     wait_for_panes(page, 1)
     first = page.locator(".finding").first
+    page.locator(".pane").focus()
     page.keyboard.press("n")
     expect(first).to_have_class(re.compile("finding--selected"))
 
@@ -120,7 +134,9 @@ def test_a_box_is_moved_and_a_finding_drawn_with_the_pointer(
     findings = page.locator(".finding")
     before = findings.count()
 
+    page.locator(".pane").focus()
     page.keyboard.press("d")
+    expect(page.locator("#edit-bar")).to_be_visible()
     page.mouse.move(pane["x"] + pane["width"] * 0.4, pane["y"] + pane["height"] * 0.4)
     page.mouse.down()
     page.mouse.move(pane["x"] + pane["width"] * 0.55, pane["y"] + pane["height"] * 0.5, steps=4)
@@ -170,6 +186,7 @@ def test_four_views_hang_back_to_back(live_platform: LivePlatform, page: Page, t
     # One scale for all: a centimetre is as long in each view.
     widths = page.locator(".scale-bar").evaluate_all("bars => bars.map(bar => bar.offsetWidth)")
     assert len(widths) == 4 and max(widths) - min(widths) <= 1
+    page.locator(".pane").first.focus()
     page.keyboard.press("v")
     wait_for_panes(page, 1)
     assert room.complaints == []
@@ -210,21 +227,26 @@ def test_every_page_of_a_reader_passes_axe(
     assert violations(page, axe_source) == ""
     page.goto(f"/studies/{uid}/")
     wait_for_panes(page, 1)
+    page.locator(".pane").focus()
     page.keyboard.press("n")
     page.keyboard.press("o")
     assert violations(page, axe_source) == "", "findings and heat map"
     page.keyboard.press("e")
+    expect(page.locator("#edit-bar")).to_be_visible()
     assert violations(page, axe_source) == "", "editing"
     page.keyboard.press("Escape")
-    page.locator("#select-" + (page.locator(".finding").first.get_attribute("data-finding") or "")).focus()
+    expect(page.locator(".pane")).to_be_focused()
     page.keyboard.press("r")
+    expect(page.get_by_role("dialog")).to_be_visible()
     assert violations(page, axe_source) == "", "rejecting"
     page.keyboard.press("Escape")
     for tab in ("Report", "Study"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_load_state("networkidle")
         assert violations(page, axe_source) == "", tab
-    page.locator("body").press("?")
+    page.locator(".pane").focus()
+    page.keyboard.press("?")
+    expect(page.locator("#shortcuts")).to_be_visible()
     assert violations(page, axe_source) == "", "shortcuts"
 
 
@@ -246,6 +268,7 @@ def test_a_slide_zooms_with_scale_bar_and_map(
     expect(page.locator(".navigator")).to_be_visible()
     bar = page.locator(".scale-bar")
     overview = bar.inner_text()
+    page.locator(".pane").focus()
     for _ in range(6):
         page.keyboard.press("+")
     expect(bar).not_to_have_text(overview)
