@@ -135,6 +135,14 @@ class CountingReportAnswer(Answer):
     amended_by: list[uuid.UUID] = Field(description="The signed addenda, in the order of their signing")
 
 
+class ReportOverride(Answer):
+    """A contradiction that a report was signed under."""
+
+    rule: str = Field(examples=["mark_in_negative_breast"])
+    sentence: str
+    reason: str
+
+
 class ReportAnswer(Answer):
     """A signed report or addendum; drafts are not for others."""
 
@@ -148,6 +156,9 @@ class ReportAnswer(Answer):
         description="Patient, examination, time zone and key images as printed; empty for reports signed before 2.3"
     )
     amendments: list[AmendmentAnswer] = Field(description="The newest first")
+    overrides: list[ReportOverride] = Field(
+        description="Contradictions that the signer answered for, each with the reason that is printed"
+    )
     signature: SignatureAnswer
     pdf: str
 

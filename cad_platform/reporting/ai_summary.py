@@ -142,7 +142,7 @@ def measurement_words(measured: dict[str, Any]) -> str:
     """`L CC · length 12.3 mm · the reader's note` in the language in use."""
     image, frame = measured["image"], measured["frame"]
     parts = [
-        place_words(image["name"], image.get("place")),
+        place_words(image["name"]),
         "" if frame is None else _("frame %(frame)d") % {"frame": frame + 1},
         _("arrow")
         if measured["kind"] == Annotation.Kind.ARROW

@@ -3,15 +3,93 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from pydantic import Field
 
 from cad_platform.core.answers import Answer
 from cad_platform.core.errors import PlatformError
 from cad_platform.core.problem_details import Problem, ProblemField, as_problem
+from cad_platform.reporting.consistency.case import Case, PlaceKind
+from cad_platform.reporting.consistency.rule import Contradiction, Severity
+from cad_platform.reporting.consistency.wording import place_label, sentence
 from cad_platform.reporting.drafts import StaleRevision
+from cad_platform.reporting.shown import Shown
+
+
+class ContradictionPlace(Answer):
+    """Where one half of a contradiction stands, for the page to highlight."""
+
+    kind: PlaceKind
+    name: str = Field(
+        description="Of a field; the id of a finding, image or result; the number of a line without a finding"
+    )
+    label: str
+
+
+class ReportContradiction(Answer):
+    """In what a report contradicts itself or its case."""
+
+    key: str = Field(description="Of this one; a reason to sign nonetheless is given for it")
+    rule: str
+    severity: Severity
+    may_be_overridden: bool = Field(description="Whether a reason, which is printed, lets it be signed")
+    sentence: str
+    places: list[ContradictionPlace]
+
+
+def contradictions_as_told(
+    found: Iterable[Contradiction], case: Case, kind: str
+) -> list[ReportContradiction]:
+    """In the reader's language. `kind` is that of the draft's content."""
+    return [
+        ReportContradiction(
+            key=each.key,
+            rule=each.rule.id,
+            severity=each.rule.severity,
+            may_be_overridden=each.rule.may_be_overridden,
+            sentence=sentence(each, kind),
+            places=[
+                ContradictionPlace(kind=place.kind, name=place.name, label=place_label(place, case, kind))
+                for place in each.found.places
+            ],
+        )
+        for each in found
+    ]
+
+
+class ShownCategory(Answer):
+    of: str
+    category: str
+    words: str
+    before: str = Field("", description="What stood before the addendum")
+
+
+class ShownToSigner(Answer):
+    """What the dialog shows above the password."""
+
+    patient: list[tuple[str, str]]
+    study: list[tuple[str, str]]
+    categories: list[ShownCategory]
+    facts: list[tuple[str, str]]
+    recommendation: str
+
+
+def shown_to_signer(shown: Shown) -> ShownToSigner:
+    """As the dialog shows it."""
+    return ShownToSigner(
+        patient=[(name, value) for name, value in shown.patient],
+        study=[(name, value) for name, value in shown.study],
+        categories=[
+            ShownCategory(of=each.of, category=each.category, words=each.words, before=each.before)
+            for each in shown.categories
+        ],
+        facts=[(name, value) for name, value in shown.facts],
+        recommendation=shown.recommendation,
+    )
 
 
 class DraftSaved(Answer):
@@ -21,6 +99,9 @@ class DraftSaved(Answer):
     """The finding of each line that was kept, none for a line in the writer's own words."""
     chosen_theirs: list[str]
     """The labels of fields in which joining two versions kept the other writer's choice."""
+    contradictions: list[ReportContradiction]
+    looked_at: datetime
+    """When the case was read that the contradictions are found in."""
 
 
 class DraftPresence(Answer):
@@ -36,7 +117,10 @@ class DraftPresence(Answer):
 class SigningReadiness(Answer):
     revision: int
     errors: list[ProblemField]
-    warnings: list[str]
+    contradictions: list[ReportContradiction]
+    shown: ShownToSigner
+    digest: str = Field(description="Of what is shown: the signature names it")
+    looked_at: datetime
 
 
 class ReportSigned(Answer):
@@ -67,6 +151,13 @@ class ReportWords(Answer):
     incomplete: str
     signing: str
     grade: str
+    stop: str
+    warning: str
+    show: str
+    looked_at: str
+    reason: str
+    found: str
+    must_mend: str
 
 
 def report_words() -> ReportWords:
@@ -87,6 +178,13 @@ def report_words() -> ReportWords:
         incomplete=_("Before signing, please complete:"),
         signing=_("Signing…"),
         grade=_("Grade {grade} ({total} of 9)"),
+        stop=_("Contradiction"),
+        warning=_("Please note"),
+        show=_("Show: {place}"),
+        looked_at=_("I have looked at it"),
+        reason=_("Why it is right nonetheless (printed in the report)"),
+        found=_("Contradictions: {stops} · to note: {warnings}"),
+        must_mend=_("Put this right before you sign. No reason takes its place."),
     )
 
 

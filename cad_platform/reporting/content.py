@@ -61,7 +61,8 @@ class ReportContent(BaseModel):
     kind: str
 
     def further_problems(self, report: ReportProfile) -> list[FieldError]:
-        """What a signature needs beyond what the fields' declarations say, or what contradicts itself."""
+        """What a signature needs beyond what the fields' declarations say. What contradicts itself:
+        `reporting.consistency`."""
         return []
 
 

@@ -20,6 +20,7 @@ from cad_platform.reading.wording import class_words, place_words
 from cad_platform.reporting import amendments
 from cad_platform.reporting.ai_summary import headings_of, is_reported
 from cad_platform.reporting.amendments import Change
+from cad_platform.reporting.consistency.wording import stored_sentence
 from cad_platform.reporting.content import ReportContent, StudyContent, fields_for, parse, profile_of
 from cad_platform.reporting.fields import (
     AssessmentSection,
@@ -70,7 +71,7 @@ def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> di
         signed_at=signature.signed_at,
     )
     chinese = (get_language() or "").startswith("zh")
-    patient, study = _patient(shown["patient"]), _study(shown["study"])
+    patient, study = patient_pairs(shown["patient"]), study_pairs(shown["study"])
     return {
         "lang": "zh" if chinese else "en",
         "region": "CN" if chinese else "GB",
@@ -84,9 +85,12 @@ def _composed(report: Report, signature: Signature, shown: dict[str, Any]) -> di
         "study": study,
         "uid": [_("Study Instance UID"), report.study.study_instance_uid],
         "amends": _amends(report),
-        "sections": sections_of(
-            content, report.study.modality, headings_of(report.ai_summary), _changes(report, content)
-        ),
+        "sections": [
+            *sections_of(
+                content, report.study.modality, headings_of(report.ai_summary), _changes(report, content)
+            ),
+            *_overrides(report, content.kind),
+        ],
         "key_images": _key_images(report, shown.get("key_images", [])),
         "ai": _ai(report.ai_summary),
         "signature": _signature(signature, shown["time_zone"]),
@@ -128,7 +132,7 @@ def _title(report: Report) -> str:
     return _("Addendum to the %(title)s") % {"title": title} if report.amends_id else title
 
 
-def _patient(patient: dict[str, Any] | None) -> list[Pair]:
+def patient_pairs(patient: dict[str, Any] | None) -> list[Pair]:
     """Name, id, date of birth and sex, in this order."""
     if patient is None:
         return []
@@ -152,7 +156,7 @@ def _born(patient: dict[str, Any]) -> str:
     return patient["birth_date"] or "—"
 
 
-def _study(study: dict[str, Any]) -> list[Pair]:
+def study_pairs(study: dict[str, Any]) -> list[Pair]:
     """What was examined, when, and its accession number, in this order."""
     return [
         [_("Examination"), study["procedure"] or modalities.name_of(study["modality"])],
@@ -255,6 +259,16 @@ def _key_images(report: Report, entries: list[dict[str, Any]]) -> dict[str, Any]
 
 def _frame(entry: dict[str, Any]) -> str:
     return " · " + _("frame %(number)d") % {"number": entry["frame"] + 1} if entry["frame"] else ""
+
+
+def _overrides(report: Report, kind: str) -> list[dict[str, Any]]:
+    """The contradictions that it was signed under, each with the signer's reason."""
+    lines = [
+        [stored_sentence(each, kind), _("Signed nonetheless: %(reason)s") % {"reason": each["reason"]}]
+        for each in report.overrides
+    ]
+    title = _("Contradictions that the signer answers for")
+    return [{"kind": "lines", "title": title, "lines": lines}] if lines else []
 
 
 def _ai(summary: dict[str, Any]) -> dict[str, Any]:

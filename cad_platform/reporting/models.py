@@ -40,6 +40,9 @@ class Report(models.Model):
     particulars = models.JSONField(
         default=dict, help_text="reporting.particulars: what else is printed, frozen at signing"
     )
+    overrides = models.JSONField(
+        default=list, help_text="contradictions that it was signed under: key, rule, values, sentence, reason"
+    )
     revision = models.PositiveIntegerField(default=0, help_text="counts saves; a save names the one it saw")
     saved_key = models.UUIDField(
         null=True, editable=False, help_text="names the request that made this revision"

@@ -14,9 +14,9 @@ from cad_platform.reporting.models import Report, Signature
 def canonical_record(
     report: Report, *, signer: User, printed_name: str, role: str, meaning: str, signed_at: datetime
 ) -> bytes:
-    """JSON with sorted keys and no white space: study, content, what the models said and what readers decided
-    of it, and the signer with name, role, meaning and time. An addendum holds the hash of what it amends. From 2.3 on
-    (`record` 2) also whose report it is, as printed."""
+    """JSON with sorted keys and no white space: study, content, what the models said and what readers decided of it,
+    the contradictions that it was signed under with their reasons, and the signer with name, role, meaning and time.
+    An addendum holds the hash of what it amends. From 2.3 on (`record` 2) also whose report it is, as printed."""
     study = report.study
     record: dict[str, Any] = {
         "record": 1,
@@ -33,6 +33,8 @@ def canonical_record(
     }
     if report.particulars:
         record |= {"record": 2, "particulars": report.particulars}
+    if report.overrides:  # none had any before 2.3, and their hashes hold
+        record["overrides"] = report.overrides
     return json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import allowed, require
-from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, NotFound
-from cad_platform.core.punctuation import listed
-from cad_platform.reading.wording import place_words
-from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import amendments
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
+from cad_platform.reporting.consistency.case import Case
+from cad_platform.reporting.consistency.engine import contradictions
+from cad_platform.reporting.consistency.rule import Contradiction
+from cad_platform.reporting.consistency.snapshot import case_of
 from cad_platform.reporting.models import DraftPresence, Report
+from cad_platform.reporting.shown import Shown, digest_of, shown_of
 from cad_platform.studies.models import StoredFile, Study
 
 #: Who has shown a sign of life within this time is writing.
@@ -54,6 +55,9 @@ def composed(report: Report) -> dict[str, Any]:
         "ai_summary": report.ai_summary,
         "particulars": report.particulars,
         "amendments": [_composed_amendment(each) for each in reversed(amendments.amendments_of(report))],
+        "overrides": [
+            {name: override[name] for name in ("rule", "sentence", "reason")} for override in report.overrides
+        ],
         "signature": {
             "printed_name": signature.printed_name,
             "role": signature.role,
@@ -143,15 +147,36 @@ def other_writers(actor: Actor, draft: Report) -> list[str]:
 
 @dataclass(frozen=True)
 class Readiness:
-    """What stands between a draft and a signature, and what the signer should know."""
+    """What stands between a draft and a signature, and what the signer is shown.
+
+    Attributes
+    ----------
+    problems
+        What is missing.
+    contradictions
+        In what the report contradicts itself or its case; `case` is what they were found in.
+    shown, digest
+        What the dialog shows, and by which name the signature says that it was seen.
+    at
+        When it was looked at.
+    """
 
     report: Report
     problems: tuple[FieldError, ...]
-    warnings: tuple[str, ...]
+    contradictions: list[Contradiction]
+    case: Case
+    shown: Shown
+    digest: str
+    at: datetime
 
 
-def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
+def readiness(actor: Actor, report_id: uuid.UUID, looked_at: datetime | None = None) -> Readiness:
     """What stands between a draft and a signature.
+
+    Parameters
+    ----------
+    looked_at
+        When the writer last looked at the report together with its case; by default when it was last saved.
 
     Raises
     ------
@@ -162,43 +187,34 @@ def readiness(actor: Actor, report_id: uuid.UUID) -> Readiness:
     Conflict
         `signed`.
     """
-    report = Report.objects.filter(pk=report_id).select_related("study", "amends").first()
+    report = (
+        Report.objects.filter(pk=report_id).select_related("study__site", "study__patient", "amends").first()
+    )
     if report is None:
         raise NotFound(_("This draft does not exist any more."))
     require(actor, "report.draft", report.study)
     if report.state == Report.State.SIGNED:
         raise Conflict(_("The report is signed."), code="signed")
-    missing = amendments.problems(report, contents.parse(report.content))
-    return Readiness(report, missing, _warnings(report))
+    at = timezone.now()
+    content = contents.parse(report.content)
+    case, found = contradictions_of(report, content, looked_at=looked_at)
+    return Readiness(
+        report=report,
+        problems=amendments.problems(report, content),
+        contradictions=found,
+        case=case,
+        shown=shown_of(report, case),
+        digest=digest_of(report, case, found),
+        at=at,
+    )
 
 
-def _unconfirmed_sides(names: Sequence[str]) -> str:
-    return _("The side is not confirmed of: %(images)s. Confirm it under “Study” before you sign.") % {
-        "images": listed(map(place_words, names))
-    }
-
-
-def _warnings(report: Report) -> tuple[str, ...]:
-    summary = summary_of(report.study)
-    found = []
-    if sides := summary["sides_unconfirmed"]:
-        found.append(_unconfirmed_sides(sides))
-    if numbers := summary["undecided"]:
-        found.append(
-            _("Not decided yet: %(findings)s. They are recorded as undecided.")
-            % {"findings": listed(_("finding %(number)s") % {"number": number} for number in numbers)}
-        )
-    for job in summary["jobs"]:
-        if job["state"] == AnalysisJob.State.REQUESTED:
-            found.append(
-                _("The analysis by %(model)s has not ended yet.") % {"model": manifest_words(job["title"])}
-            )
-        elif job["state"] == AnalysisJob.State.FAILED:
-            found.append(
-                _("The analysis by %(model)s failed; nothing was looked for.")
-                % {"model": manifest_words(job["title"])}
-            )
-    return tuple(found)
+def contradictions_of(
+    report: Report, content: contents.ReportContent, *, looked_at: datetime | None = None
+) -> tuple[Case, list[Contradiction]]:
+    """In what a draft with this content contradicts itself or its case as that stands now."""
+    case = case_of(report, content, summary_of(report.study), looked_at=looked_at)
+    return case, contradictions(case)
 
 
 def pdf_of(actor: Actor, report_id: uuid.UUID) -> tuple[Report, StoredFile]:

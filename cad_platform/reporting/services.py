@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from django.db import transaction
@@ -27,6 +28,8 @@ from cad_platform.reading import report_standing
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, stamping
 from cad_platform.reporting.ai_summary import with_current_lines
+from cad_platform.reporting.consistency.case import Case
+from cad_platform.reporting.consistency.rule import Contradiction
 from cad_platform.reporting.drafts import (
     StaleRevision,
     draft,
@@ -44,9 +47,13 @@ from cad_platform.studies.models import Study
 
 @dataclass(frozen=True)
 class Saved:
-    """A saved draft, and the coded fields where another writer's value stayed (`keep_both` only)."""
+    """A saved draft, the contradictions in its case as it stood `at` that moment, and the coded fields where another
+    writer's value stayed (`keep_both` only)."""
 
     report: Report
+    contradictions: list[Contradiction]
+    case: Case
+    at: datetime
     chosen_theirs: tuple[str, ...] = ()
 
 
@@ -132,6 +139,7 @@ def save_draft(
     keep_both: bool = False,
     request_key: uuid.UUID | None = None,
     follows: Collection[uuid.UUID] = (),
+    looked_at: datetime | None = None,
 ) -> Saved:
     """Keep what was written so far.
 
@@ -150,6 +158,8 @@ def save_draft(
         Names the save.
     follows
         The keys of the actor's earlier saves whose answers did not come: they may have been kept, or not.
+    looked_at
+        When the writer last looked at the report together with its case; by default now.
 
     Returns
     -------
@@ -168,9 +178,8 @@ def save_draft(
         It is signed.
     """
     report = lock_draft(actor, report_id, "report.draft")
-    before = _saved_before(actor, report, request_key)
-    if before is not None:
-        return before
+    if _is_saved(actor, report, request_key):
+        return _saved(report, contents.parse(report.content), report.updated_at, (), looked_at)
     revision = _newest_own(actor, report, revision, follows)
     mine = with_current_lines(contents.parse(content), report.study)
     chosen: tuple[str, ...] = ()
@@ -184,15 +193,27 @@ def save_draft(
         chosen = merged.chosen_theirs
     _mark_present(actor, report)
     stored = contents.dump(mine)
+    at = timezone.now()
     if stored == report.content:
-        return Saved(report, chosen)
+        return _saved(report, mine, at, chosen, looked_at)
     report.content = stored
     report.revision += 1
     report.saved_key = request_key
-    report.updated_by, report.updated_at = actor.user, timezone.now()
+    report.updated_by, report.updated_at = actor.user, at
     report.save(update_fields=["content", "revision", "saved_key", "updated_by", "updated_at"])
     record_of(actor, "report.save_draft", report, revision=report.revision)
-    return Saved(report, chosen)
+    return _saved(report, mine, at, chosen, looked_at)
+
+
+def _saved(
+    report: Report,
+    content: contents.ReportContent,
+    at: datetime,
+    chosen: tuple[str, ...],
+    looked_at: datetime | None,
+) -> Saved:
+    case, found = selectors.contradictions_of(report, content, looked_at=looked_at)
+    return Saved(report, found, case, at, chosen)
 
 
 @transaction.atomic
@@ -298,15 +319,15 @@ def _content_at(report: Report, revision: int) -> dict[str, Any]:
     return dict(event.content) if event else {}
 
 
-def _saved_before(actor: Actor, report: Report, key: uuid.UUID | None) -> Saved | None:
-    """What the save of this key came to when it came for the first time, if it did."""
+def _is_saved(actor: Actor, report: Report, key: uuid.UUID | None) -> bool:
+    """Whether the save of this key came before; `report` is then what it came to."""
     event = _history(report).filter(saved_key=key).first() if key else None
     if event is None:
-        return None
+        return False
     if event.updated_by_id != actor.user.pk:
         raise KeyReused
     report.revision, report.content, report.updated_at = event.revision, event.content, event.updated_at
-    return Saved(report)
+    return True
 
 
 def _newest_own(actor: Actor, report: Report, revision: int, keys: Collection[uuid.UUID]) -> int:

@@ -7,25 +7,29 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Role
 from cad_platform.accounts.reauthentication import reauthenticate
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, Invalid
-from cad_platform.core.punctuation import clauses, listed
+from cad_platform.core.errors import Conflict, FieldError, Invalid
+from cad_platform.core.punctuation import clauses
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
-from cad_platform.reading.wording import place_words
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import amendments, key_images
 from cad_platform.reporting import content as contents
 from cad_platform.reporting.ai_summary import summary_of, with_current_lines
+from cad_platform.reporting.consistency.engine import contradictions, unanswered
+from cad_platform.reporting.consistency.rule import Contradiction
+from cad_platform.reporting.consistency.snapshot import case_of
+from cad_platform.reporting.consistency.wording import sentence
 from cad_platform.reporting.content import StudyContent, profile_of
 from cad_platform.reporting.document import document_of
 from cad_platform.reporting.drafts import (
@@ -39,8 +43,13 @@ from cad_platform.reporting.meanings import meaning_of
 from cad_platform.reporting.models import DraftPresence, Report, Signature
 from cad_platform.reporting.particulars import particulars_of
 from cad_platform.reporting.record import canonical_record, content_hash, hash_matches
+from cad_platform.reporting.shown import digest_of
 from cad_platform.reporting.typesetting import typeset
 from cad_platform.studies import storage
+from cad_platform.studies.typed_text import cleaned
+
+#: What becomes part of the signed record reads the same whatever language its signer works in.
+_RECORD_LANGUAGE = "en"
 
 
 @dataclass(frozen=True)
@@ -53,10 +62,41 @@ class _PreparedReport:
     drawn: Mapping[key_images.Wanted, key_images.Drawn]
 
 
-def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) -> Signature:
-    """Sign a draft: the password is asked again, the content must be complete and be what the signer saw.
+@dataclass(frozen=True)
+class _Seen:
+    """What the signer says to have seen, and answers for."""
+
+    revision: int
+    shown: str | None
+    reasons: Mapping[str, str]
+    looked_at: datetime | None
+
+
+def sign(
+    actor: Actor,
+    report_id: uuid.UUID,
+    *,
+    password: str,
+    revision: int,
+    shown: str | None = None,
+    reasons: Mapping[str, str] | None = None,
+    looked_at: datetime | None = None,
+) -> Signature:
+    """Sign a draft: the password is asked again, the content must be complete, contradict nothing, and be what the
+    signer saw.
 
     The record is hashed, the PDF made and both frozen with the signature in one transaction.
+
+    Parameters
+    ----------
+    revision
+        The one that the signer saw.
+    shown
+        The digest of what the dialog showed (`shown.digest_of`); None where nothing was shown to anybody.
+    reasons
+        Contradiction's key → why it is right nonetheless; printed in the report.
+    looked_at
+        When the signer last looked at the report together with its case; by default when it was last saved.
 
     Raises
     ------
@@ -67,8 +107,9 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     Invalid
         The report is not complete; the fields are named.
     Conflict
-        Something of the case changed: since the report was saved (`findings_changed`) or while it was being signed
-        (`case_changed`). The sentence says what.
+        It contradicts itself or its case (`contradiction`, `side_unconfirmed`); the errors say how. Or something of
+        the case changed: since the report was saved (`findings_changed`), since it was shown (`shown_changed`), or
+        while it was being signed (`case_changed`). The sentence says what.
     Unavailable
         The PDF could not be made or stored.
     """
@@ -76,7 +117,8 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
     reauthenticate(
         actor, password, purpose="report.sign", object_type="report", object_id=report.pk, study=report.study
     )
-    prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), revision)
+    seen = _Seen(revision, shown, {key: reason.strip() for key, reason in (reasons or {}).items()}, looked_at)
+    prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), seen)
     signed_at = prepared.signature.signed_at
     pdf = typeset(prepared.document, created=signed_at, images=key_images.files_of(prepared.drawn))
     # The file first: no transaction is open while bytes travel.
@@ -85,19 +127,19 @@ def sign(actor: Actor, report_id: uuid.UUID, *, password: str, revision: int) ->
         report = lock_draft(actor, report_id, "report.sign")
         # Printed, though no part of the record: nobody corrects the patient between this look and the commit.
         report.study.patient = lock_patient(report.study.patient_id)
-        standing = _prepared_report(actor, report, revision, prepared)
+        standing = _prepared_report(actor, report, seen, prepared)
         if standing.document != prepared.document:
             raise Conflict(_changed(prepared, standing), code="case_changed")
         return _freeze(actor, standing, stored)
 
 
 def _prepared_report(
-    actor: Actor, report: Report, revision: int, before: _PreparedReport | None = None
+    actor: Actor, report: Report, seen: _Seen, before: _PreparedReport | None = None
 ) -> _PreparedReport:
     """What would be signed of this draft as its case stands now: with key images drawn now and the time of now, or with
     those of `before`."""
     refuse_unreportable(report.study)
-    if report.revision != revision:
+    if report.revision != seen.revision:
         raise StaleRevision(report)
     content = contents.parse(report.content)
     if missing := amendments.problems(report, content):
@@ -109,17 +151,12 @@ def _prepared_report(
         )
     signer, meaning = actor.user, meaning_of(report)
     report.ai_summary = summary_of(report.study)
+    report.overrides = _overrides(report, content, seen)
     pictures = key_images.wanted(report.ai_summary, report.study) if isinstance(content, StudyContent) else []
     drawn = key_images.drawn(pictures) if before is None else before.drawn
     report.particulars = particulars_of(report.study) | {
         "key_images": key_images.as_particulars(pictures, drawn)
     }
-    if sides := report.ai_summary["sides_unconfirmed"]:
-        raise Conflict(
-            _("The side is not confirmed of: %(images)s. Confirm it under “Study”, then sign.")
-            % {"images": listed(map(place_words, sides))},
-            code="side_unconfirmed",
-        )
     # After the results were read: what ends later than the signature stands in no record of it.
     signed_at = before.signature.signed_at if before else timezone.now()
     digest = content_hash(
@@ -142,6 +179,40 @@ def _prepared_report(
         content_hash=digest,
     )
     return _PreparedReport(report, signature, document_of(report, signature), drawn)
+
+
+def _overrides(report: Report, content: contents.ReportContent, seen: _Seen) -> list[dict[str, Any]]:
+    """The contradictions that are signed under, as the record keeps them. Raises where one stands in the way."""
+    case = case_of(report, content, report.ai_summary, looked_at=seen.looked_at)
+    found = contradictions(case)
+    if stopped := unanswered(found, seen.reasons):
+        side = next((each for each in stopped if each.rule.id == "side_unconfirmed"), None)
+        raise Conflict(
+            sentence(side, content.kind) if side else _("The report contradicts itself or its case."),
+            errors=tuple(FieldError(sentence(each, content.kind), _field(each)) for each in stopped),
+            code="side_unconfirmed" if side else "contradiction",
+        )
+    if seen.shown is not None and seen.shown != digest_of(report, case, found):
+        raise Conflict(
+            _("The patient, the study or the report changed since you were shown it. Look at it once more."),
+            code="shown_changed",
+        )
+    with translation.override(_RECORD_LANGUAGE):
+        return [
+            {
+                "key": each.key,
+                "rule": each.rule.id,
+                "values": dict(each.found.values),
+                "sentence": sentence(each, content.kind),
+                "reason": cleaned(seen.reasons[each.key])[: contents.LINE_LENGTH],
+            }
+            for each in found
+            if each.stops
+        ]
+
+
+def _field(contradiction: Contradiction) -> str:
+    return next((place.name for place in contradiction.found.places if place.kind == "field"), "")
 
 
 def _freeze(actor: Actor, prepared: _PreparedReport, pdf: Any) -> Signature:
@@ -168,7 +239,13 @@ def _freeze(actor: Actor, prepared: _PreparedReport, pdf: Any) -> Signature:
     )
     DraftPresence.objects.filter(report=report).delete()
     record_of(
-        actor, "report.sign", report, content_hash=digest, kind=report.kind, role=Role(actor.role).value
+        actor,
+        "report.sign",
+        report,
+        content_hash=digest,
+        kind=report.kind,
+        role=Role(actor.role).value,
+        overrides=[{"rule": each["rule"], "reason": each["reason"]} for each in report.overrides],
     )
     outbox.publish("report.signed", report_id=str(report.pk))
     return signature

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -79,6 +81,8 @@ def _show(request: HttpRequest, study: Study) -> HttpResponse:
     actor = actor_of(request)
     folder = services.open_folder(actor, study)
     context: dict[str, Any] = {"folder": folder, "study": study, "nav": "worklist"}
+    # The page with everything of the case that stands now: what comes later is told (`consistency.case_rules`).
+    context["looked_at"] = timezone.now().isoformat()
     context["words"] = answers.report_words().as_json()
     context["documents"] = [_signed(report) for report in reversed(folder.signed)]
     if folder.draft is not None and folder.may_draft:
@@ -149,6 +153,15 @@ def _revision(request: HttpRequest) -> int:
     return int(text)
 
 
+def _looked_at(form: QueryDict) -> datetime | None:
+    """When the page, with everything of the case that stood then, was last looked at."""
+    try:
+        moment = datetime.fromisoformat(form.get("looked_at", ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
+
+
 @login_required
 @require_POST
 @answers_json
@@ -162,6 +175,7 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
         keep_both="keep_both" in request.POST,
         request_key=request_key_of(request.POST.get("request_key", "")),
         follows=[key for text in request.POST.getlist("follows")[-50:] if (key := request_key_of(text))],
+        looked_at=_looked_at(request.POST),
     )
     return _json(
         answers.DraftSaved(
@@ -169,6 +183,10 @@ def save(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
             saved_at=saved.report.updated_at,
             lines=[line["finding"] for line in saved.report.content.get("findings", [])],
             chosen_theirs=[field_label(saved.report.content["kind"], name) for name in saved.chosen_theirs],
+            contradictions=answers.contradictions_as_told(
+                saved.contradictions, saved.case, saved.report.content["kind"]
+            ),
+            looked_at=saved.at,
         )
     )
 
@@ -201,12 +219,17 @@ def presence(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @answers_json
 def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     """What is missing for a signature, and what the signer should know before it."""
-    ready = selectors.readiness(actor_of(request), report_id)
+    ready = selectors.readiness(actor_of(request), report_id, _looked_at(request.GET))
     return _json(
         answers.SigningReadiness(
             revision=ready.report.revision,
             errors=problem_fields(ready.problems),
-            warnings=list(ready.warnings),
+            contradictions=answers.contradictions_as_told(
+                ready.contradictions, ready.case, ready.report.content["kind"]
+            ),
+            shown=answers.shown_to_signer(ready.shown),
+            digest=ready.digest,
+            looked_at=ready.at,
         )
     )
 
@@ -215,12 +238,23 @@ def readiness(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
 @require_POST
 @answers_json
 def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
-    """Sign with the password, asked once more; refusals name what is missing."""
+    """Sign with the password, asked once more, what the dialog showed; refusals name what is missing or contradicts.
+    `reason_KEY` says why the contradiction of that key is right nonetheless."""
+    shown = request.POST.get("shown", "")
+    if not shown:
+        raise Invalid(_("The form does not say what the signer was shown."))
     signature = signing.sign(
         actor_of(request),
         report_id,
         password=request.POST.get("password", ""),
         revision=_revision(request),
+        shown=shown,
+        reasons={
+            name.removeprefix("reason_"): str(value)
+            for name, value in request.POST.items()
+            if name.startswith("reason_")
+        },
+        looked_at=_looked_at(request.POST),
     )
     return _json(answers.ReportSigned(content_hash=signature.content_hash, signed_at=signature.signed_at))
 

@@ -675,8 +675,17 @@ export interface components {
             };
             /** @description The newest first */
             amendments: components["schemas"]["AmendmentAnswer"][];
+            /** @description Contradictions that the signer answered for, each with the reason that is printed */
+            overrides: components["schemas"]["ReportOverride"][];
             signature: components["schemas"]["SignatureAnswer"];
             pdf: string;
+        };
+        /** @description A contradiction that a report was signed under. */
+        ReportOverride: {
+            /** @example mark_in_negative_breast */
+            rule: string;
+            sentence: string;
+            reason: string;
         };
         /** @description By patient. In the body, because addresses are logged by every machine on the way. */
         SearchRequest: {
@@ -1061,6 +1070,14 @@ export interface components {
             note: string;
             not_kept: string;
         };
+        /** @description Where one half of a contradiction stands, for the page to highlight. */
+        ContradictionPlace: {
+            /** @enum {string} */
+            kind: "field" | "line" | "finding" | "image" | "result" | "study";
+            /** @description Of a field; the id of a finding, image or result; the number of a line without a finding */
+            name: string;
+            label: string;
+        };
         DraftPresence: {
             revision: number;
             saved_key: string | null;
@@ -1075,6 +1092,9 @@ export interface components {
             saved_at: string;
             lines: (string | null)[];
             chosen_theirs: string[];
+            contradictions: components["schemas"]["ReportContradiction"][];
+            /** Format: date-time */
+            looked_at: string;
         };
         /** @description A form of the page was taken. */
         FormSent: {
@@ -1169,6 +1189,18 @@ export interface components {
          * @enum {string}
          */
         Place: "image" | "list" | "image or list" | "page";
+        /** @description In what a report contradicts itself or its case. */
+        ReportContradiction: {
+            /** @description Of this one; a reason to sign nonetheless is given for it */
+            key: string;
+            rule: string;
+            /** @enum {string} */
+            severity: "stop" | "warning";
+            /** @description Whether a reason, which is printed, lets it be signed */
+            may_be_overridden: boolean;
+            sentence: string;
+            places: components["schemas"]["ContradictionPlace"][];
+        };
         ReportSigned: {
             content_hash: string;
             /** Format: date-time */
@@ -1189,6 +1221,13 @@ export interface components {
             incomplete: string;
             signing: string;
             grade: string;
+            stop: string;
+            warning: string;
+            show: string;
+            looked_at: string;
+            reason: string;
+            found: string;
+            must_mend: string;
         };
         /** @description One command and the keys that start it, for this person (`accounts.commands`). */
         Shortcut: {
@@ -1198,10 +1237,42 @@ export interface components {
             changes_record: boolean;
             repeats: boolean;
         };
+        ShownCategory: {
+            of: string;
+            category: string;
+            words: string;
+            /**
+             * @description What stood before the addendum
+             * @default
+             */
+            before?: string;
+        };
+        /** @description What the dialog shows above the password. */
+        ShownToSigner: {
+            patient: [
+                string,
+                string
+            ][];
+            study: [
+                string,
+                string
+            ][];
+            categories: components["schemas"]["ShownCategory"][];
+            facts: [
+                string,
+                string
+            ][];
+            recommendation: string;
+        };
         SigningReadiness: {
             revision: number;
             errors: components["schemas"]["ProblemField"][];
-            warnings: string[];
+            contradictions: components["schemas"]["ReportContradiction"][];
+            shown: components["schemas"]["ShownToSigner"];
+            /** @description Of what is shown: the signature names it */
+            digest: string;
+            /** Format: date-time */
+            looked_at: string;
         };
         /** @description What hangs and what the pointer does. */
         StageView: {
@@ -1298,6 +1369,7 @@ export type ReceiptImage = components['schemas']['ReceiptImage'];
 export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
+export type ReportOverride = components['schemas']['ReportOverride'];
 export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
@@ -1323,6 +1395,7 @@ export type CaseHeatmap = components['schemas']['CaseHeatmap'];
 export type CaseImage = components['schemas']['CaseImage'];
 export type CaseRegion = components['schemas']['CaseRegion'];
 export type CaseWords = components['schemas']['CaseWords'];
+export type ContradictionPlace = components['schemas']['ContradictionPlace'];
 export type DraftPresence = components['schemas']['DraftPresence'];
 export type DraftSaved = components['schemas']['DraftSaved'];
 export type FormSent = components['schemas']['FormSent'];
@@ -1335,9 +1408,12 @@ export type PageSettings = components['schemas']['PageSettings'];
 export type PageUser = components['schemas']['PageUser'];
 export type PageWords = components['schemas']['PageWords'];
 export type Place = components['schemas']['Place'];
+export type ReportContradiction = components['schemas']['ReportContradiction'];
 export type ReportSigned = components['schemas']['ReportSigned'];
 export type ReportWords = components['schemas']['ReportWords'];
 export type Shortcut = components['schemas']['Shortcut'];
+export type ShownCategory = components['schemas']['ShownCategory'];
+export type ShownToSigner = components['schemas']['ShownToSigner'];
 export type SigningReadiness = components['schemas']['SigningReadiness'];
 export type StageView = components['schemas']['StageView'];
 export type StaleDraft = components['schemas']['StaleDraft'];

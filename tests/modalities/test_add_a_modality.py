@@ -25,8 +25,8 @@ from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Instance, Study
 from embedded.state import REPOSITORY
 from tests import factories
-from tests.factories import PASSWORD
 from tests.posted_files import Hospital, dicom, png, reasons
+from tests.reporting.sign_dialog import sign
 from tests.reporting.test_content import COMPLETE_MG
 
 PAGE = REPOSITORY / "docs" / "contributing" / "add-a-modality.md"
@@ -192,8 +192,7 @@ class TestAStudyOfIt:
         content = {**COMPLETE_MG, "density": ""}
         saved = reader.post(reverse("report-save", args=[draft.pk]), {**content, "revision": 0})
         assert saved.status_code == 200, saved.content
-        signature = {"revision": 1, "password": PASSWORD}
-        signed = reader.post(reverse("report-sign", args=[draft.pk]), signature)
+        signed = sign(reader, draft)
         assert signed.status_code == 200, signed.content
         assert reader.get(reverse("report-pdf", args=[draft.pk])).content.startswith(b"%PDF")
 

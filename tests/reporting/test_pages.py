@@ -16,6 +16,7 @@ from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.factories import PASSWORD
+from tests.reporting.sign_dialog import readiness, sign
 from tests.reporting.test_content import COMPLETE_MG
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,8 +73,8 @@ def test_writing_saving_and_signing(browser: Client, study: Study, radiologist: 
     answer = save(browser, draft).json()
     assert answer["revision"] == 1 and answer["saved_at"]
     ready = browser.get(reverse("report-readiness", args=[draft.pk])).json()
-    assert ready == {"revision": 1, "errors": [], "warnings": []}
-    signed = browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 1, "password": PASSWORD})
+    assert (ready["revision"], ready["errors"], ready["contradictions"]) == (1, [], [])
+    signed = sign(browser, draft)
     assert signed.status_code == 200
     page = browser.get(reverse("report-editor", args=[study.study_instance_uid]), **FRAGMENT).content.decode()
     for expected in (
@@ -131,8 +132,9 @@ def test_what_is_missing_is_told_with_the_words_of_the_form(browser: Client, stu
 def test_the_signer_is_warned_of_undecided_findings(browser: Client, study: Study) -> None:
     factories.finding(factories.instance(study), factories.succeeded_job(study))
     draft = started(browser, study)
-    warnings = browser.get(reverse("report-readiness", args=[draft.pk])).json()["warnings"]
-    assert warnings == ["Not decided yet: finding 1. They are recorded as undecided."]
+    found = readiness(browser, draft)["contradictions"]
+    warnings = [each["sentence"] for each in found if each["severity"] == "warning"]
+    assert "Not decided yet: finding 1. They are recorded as undecided." in warnings
 
 
 def test_lines_that_are_shown_and_not_yet_kept_are_told_to_the_script(
@@ -154,7 +156,8 @@ def test_lines_that_are_shown_and_not_yet_kept_are_told_to_the_script(
         ({"revision": "1", "password": "wrong"}, 403, "wrong_password"),
         ({"revision": "0", "password": PASSWORD}, 409, "stale_revision"),
         ({"revision": "x", "password": PASSWORD}, 422, "invalid"),
-        ({}, 422, "invalid"),
+        ({"shown": ""}, 422, "invalid"),
+        ({"shown": "of another report"}, 409, "shown_changed"),
     ],
 )
 def test_refused_signatures(
@@ -162,7 +165,7 @@ def test_refused_signatures(
 ) -> None:
     draft = started(browser, study)
     save(browser, draft)
-    response = browser.post(reverse("report-sign", args=[draft.pk]), form)
+    response = sign(browser, draft, **form)
     assert (response.status_code, response.json()["type"]) == (status, f"urn:cad:problem:{code}")
     draft.refresh_from_db()
     assert draft.state == Report.State.DRAFT
@@ -192,7 +195,7 @@ def test_others_see_that_somebody_writes_but_not_what(browser: Client, study: St
 def test_another_sites_reports_do_not_exist(role: str, browser: Client, study: Study) -> None:
     draft = started(browser, study)
     save(browser, draft)
-    browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 1, "password": PASSWORD})
+    sign(browser, draft)
     stranger = signed_in(factories.user(role))
     uid = study.study_instance_uid
     expected = {403, 404} if role == Role.ADMINISTRATOR else {404}
@@ -209,7 +212,7 @@ def test_another_sites_reports_do_not_exist(role: str, browser: Client, study: S
 def test_a_hospital_system_fetches_the_pdf_with_its_token(browser: Client, study: Study, site: Site) -> None:
     draft = started(browser, study)
     save(browser, draft)
-    browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 1, "password": PASSWORD})
+    sign(browser, draft)
     address = reverse("api-report-pdf", args=[draft.pk])
 
     def fetch(of: Site, *scopes: str) -> Any:
@@ -234,8 +237,8 @@ def test_the_trail_says_who_did_what(browser: Client, study: Study, radiologist:
     draft = started(browser, study)
     for revision in range(3):
         save(browser, draft, revision=revision, impression=f"Text {revision}")
-    browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 3, "password": "wrong"})
-    browser.post(reverse("report-sign", args=[draft.pk]), {"revision": 3, "password": PASSWORD})
+    sign(browser, draft, "wrong")
+    sign(browser, draft)
     page = browser.get(reverse("report-trail", args=[study.study_instance_uid])).content.decode()
     assert radiologist.printed_name in page
     assert "Began a report" in page and "Signed" in page

@@ -63,7 +63,7 @@ def look(report: Report, name: str) -> None:
 def test_every_page_names_patient_examination_and_its_number(name: str, site: Site, reader: Actor) -> None:
     patient = make.patient(site, name=name, issuer="CITY", patient_id="7654321")
     study = make.study(site, patient=patient, accession_number="ACC-77")
-    report = signed_report(reader, study, COMPLETE_MG | {"impression": LONG})
+    report = signed_report(reader, study, COMPLETE_MG | {"impression": LONG, "density": "c"})
     look(report, f"pages-{len(name)}")
     pages = pdf_of(report).pages
     assert len(pages) > 1
@@ -78,7 +78,7 @@ def test_every_page_names_patient_examination_and_its_number(name: str, site: Si
 def test_the_pages_are_numbered_in_chinese(site: Site, reader: Actor) -> None:
     study = make.study(site, patient=make.patient(site, name="Wang^Xiaodong=王^小东"))
     with translation.override("zh-hans"):
-        report = signed_report(reader, study, COMPLETE_MG | {"impression": LONG})
+        report = signed_report(reader, study, COMPLETE_MG | {"impression": LONG, "density": "c"})
         look(report, "chinese")
     pages = pdf_of(report).pages
     text = squeezed(pages[1])

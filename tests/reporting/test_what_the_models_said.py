@@ -83,7 +83,7 @@ def a_case(study: Study, reader: Actor) -> None:
 def test_in_english(study: Study, reader: Actor) -> None:
     a_case(study, reader)
     draft = complete_draft(reader, study)
-    assert not [words for words in readiness(reader, draft.pk).warnings if "Not decided" in words]
+    assert "marks_undecided" not in [each.rule.id for each in readiness(reader, draft.pk).contradictions]
     text = text_of(signed_report(reader, study))
     for words in (
         "Highly suspicious: probability of an abnormality 84 % (Not of every image; Uncertain)",

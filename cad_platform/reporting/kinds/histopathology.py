@@ -238,10 +238,7 @@ class HistopathologyContent(StudyContent):
         return words.nottingham_grade(self.nottingham_total)
 
     def further_problems(self, report: ReportProfile) -> list[FieldError]:
-        """What an invasive carcinoma and an excision need, and percentages that contradict the word beside them."""
-        return [*self._missing_for_the_diagnosis(), *self._receptor_problems()]
-
-    def _missing_for_the_diagnosis(self) -> list[FieldError]:
+        """What an invasive carcinoma and an excision need."""
         found: list[FieldError] = []
 
         def needs(field: str, reason: str) -> None:
@@ -258,30 +255,9 @@ class HistopathologyContent(StudyContent):
             needs("her2_ihc", _("Give HER2, or say that it was not performed."))
             if self.her2_ihc == words.Her2Ihc.TWO:
                 needs("her2_ish", _("An equivocal HER2 (2+) needs in-situ hybridisation, done or requested."))
-        elif any(score is not None for score in (self.tubules, self.nuclei, self.mitoses)):
-            found.append(FieldError(_("Only an invasive carcinoma has a Nottingham grade."), "tubules"))
         if self.specimen in words.EXCISIONS and self.diagnosis in {
             words.Diagnosis.INVASIVE,
             words.Diagnosis.IN_SITU,
         }:
             needs("margins", _("Give the margins of the excision."))
-        return found
-
-    def _receptor_problems(self) -> list[FieldError]:
-        """A percentage must agree with the word beside it (ASCO/CAP 2020)."""
-        found: list[FieldError] = []
-        for field, status, percent in (
-            ("er_percent", self.er, self.er_percent),
-            ("pr_percent", self.pr, self.pr_percent),
-        ):
-            if percent is None:
-                continue
-            agrees: dict[str, bool] = {
-                words.HormoneReceptor.POSITIVE: percent >= 1,
-                words.HormoneReceptor.LOW_POSITIVE: 1 <= percent <= 10,
-                words.HormoneReceptor.NEGATIVE: percent < 1,
-            }
-            if not agrees.get(status, False):
-                reason = _("The percentage does not agree with the receptor's status.")
-                found.append(FieldError(reason, field))
         return found

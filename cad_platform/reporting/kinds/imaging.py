@@ -9,7 +9,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cad_platform.core.errors import FieldError
-from cad_platform.core.punctuation import clauses
 from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reporting import vocabulary as words
 from cad_platform.reporting.content import FINDINGS, FINDINGS_PRINTED, StudyContent, Text, report_kind
@@ -135,34 +134,11 @@ class ImagingContent(StudyContent):
     ] = ""
 
     def further_problems(self, report: ReportProfile) -> list[FieldError]:
-        """The exam's assessment follows from the breasts', the recommendation from the assessment."""
-        found: list[FieldError] = []
+        """What the assessment asks for: a recommendation, and words for one that is not linked to it."""
         if not self.assessment:
-            return found
-        breasts = [value for value in (self.right, self.left) if value]
-        worst = max(breasts, key=words.SERIOUSNESS.index, default=self.assessment)
-        if self.assessment != worst:
-            found.append(
-                FieldError(
-                    _("The exam's assessment must be that of its more serious breast: %(category)s.")
-                    % {"category": str(worst)},
-                    "assessment",
-                )
-            )
-        fitting = words.RECOMMENDATIONS_FOR[self.assessment]
+            return []
         if not self.recommendation:
-            found.append(FieldError(_("Choose the recommendation."), "recommendation"))
-        elif self.recommendation not in fitting:
-            found.append(
-                FieldError(
-                    _("BI-RADS %(category)s goes with: %(recommendations)s.")
-                    % {
-                        "category": str(self.assessment),
-                        "recommendations": clauses(choice.label for choice in fitting),
-                    },
-                    "recommendation",
-                )
-            )
-        elif self.recommendation == words.Recommendation.OTHER and not self.recommendation_text.strip():
-            found.append(FieldError(_("Say what you recommend instead, and why."), "recommendation_text"))
-        return found
+            return [FieldError(_("Choose the recommendation."), "recommendation")]
+        if self.recommendation == words.Recommendation.OTHER and not self.recommendation_text.strip():
+            return [FieldError(_("Say what you recommend instead, and why."), "recommendation_text")]
+        return []

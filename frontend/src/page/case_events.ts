@@ -24,6 +24,8 @@ interface CaseEvents {
   'cad:findings-changed': { study: string };
   /** From the report editor: show this finding. */
   'cad:show-finding': { finding: string };
+  /** The reader wants to see an image (its id). */
+  'cad:image-asked': { image: string };
   /** The reader wants to settle the side of an image (its id). */
   'cad:side-asked': { image: string };
   /** Time to ask the server what is new (page/polling.ts); templates name it in `hx-trigger`. */

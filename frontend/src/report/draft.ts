@@ -1,10 +1,10 @@
 /** A draft that saves itself, tells two writers of each other, and is signed. */
-import type { DraftPresence, DraftSaved, ProblemField, ReportWords, SigningReadiness, StaleDraft } from '../api_types';
+import type { DraftPresence, DraftSaved, ReportWords, StaleDraft } from '../api_types';
 import { dispatchCaseEvent } from '../page/case_events';
 import { fillPlaceholders, formatClockTime } from '../page/embedded';
-import { getFragment, getJson, NoAnswer, post, postJson, Refusal, SignedOut } from '../server/client';
+import { getFragment, NoAnswer, post, postJson, Refusal, SignedOut } from '../server/client';
 import { bindDependentFields, showFieldErrors } from './fields';
-import { SignDialog } from './sign';
+import { Signing } from './signing';
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
 export interface DraftHost extends HTMLElement {
@@ -26,6 +26,7 @@ export class Draft {
   private saveTimer = 0;
   private readonly presenceTimer: number;
   private readonly words: ReportWords;
+  private readonly signing: Signing;
 
   constructor(
     private readonly section: DraftHost,
@@ -33,6 +34,15 @@ export class Draft {
   ) {
     this.words = section.words;
     bindDependentFields(form, this.words);
+    this.signing = new Signing(section, form, this.words, {
+      flush: () => this.flush(),
+      formData: () => this.formData(),
+      signed: async () => {
+        this.stop();
+        await this.section.refresh();
+      },
+      showProblem: (problem) => this.section.showProblem(problem),
+    });
     form.addEventListener('input', this.onInput);
     window.addEventListener('beforeunload', this.onBeforeUnload);
     window.addEventListener('pagehide', this.onLeave);
@@ -58,6 +68,7 @@ export class Draft {
   /** A button of the form or of its dialogs. */
   runAction(action: string, button: HTMLElement): void {
     if (action === 'sign') void this.openSigning();
+    else if (action === 'show-contradictions') this.signing.showContradictions();
     else if (action === 'discard') this.dialog('discard')?.showModal();
     else if (action === 'close') button.closest('dialog')?.close();
     else if (action === 'reload') void this.reload();
@@ -87,7 +98,9 @@ export class Draft {
   }
 
   private formData(): FormData {
-    return new FormData(this.form);
+    const body = new FormData(this.form);
+    body.set('looked_at', this.signing.lookedAt);
+    return body;
   }
 
   private readonly onInput = (): void => this.markUnsaved();
@@ -142,6 +155,7 @@ export class Draft {
       this.hideMarked('conflict');
       showFieldErrors(this.form, []);
       this.hideMarked('errors');
+      this.signing.saved(saved);
       this.showStatus(`${this.words.saved} ${formatClockTime(saved.saved_at)}`);
       if (keepBoth) await this.showJoined(saved);
       else if (!this.keptLinesAsSent(saved.lines, body)) await this.reloadLines();
@@ -199,6 +213,7 @@ export class Draft {
         if (area && finding && written.has(finding)) area.value = written.get(finding) ?? '';
       }
       current.replaceWith(next);
+      this.signing.linesReplaced();
     } catch (problem) {
       this.section.showProblem(problem);
     }
@@ -268,53 +283,9 @@ export class Draft {
   }
 
   private async openSigning(): Promise<void> {
-    const dialog = this.dialog('sign');
     // Findings were decided after the last save, before this page was loaded: their lines are shown and not yet kept.
     if (this.form.hasAttribute('data-unsaved-lines')) this.dirty = true;
-    if (!dialog || !(await this.flush())) return;
-    try {
-      const ready = await getJson<SigningReadiness>(this.form.dataset['readiness'] ?? '');
-      showFieldErrors(this.form, ready.errors);
-      const place = this.elementMarked('errors');
-      if (ready.errors.length && place) {
-        this.listErrors(place, ready.errors);
-        return;
-      }
-      this.hideMarked('errors');
-      new SignDialog(
-        dialog,
-        this.form.dataset['sign'] ?? '',
-        this.words,
-        () => this.formData(),
-        async () => {
-          this.stop();
-          await this.section.refresh();
-        },
-      ).open(ready.warnings);
-    } catch (problem) {
-      this.section.showProblem(problem);
-    }
-  }
-
-  private listErrors(place: HTMLElement, errors: ProblemField[]): void {
-    const title = document.createElement('p');
-    title.textContent = this.words.incomplete;
-    const list = document.createElement('ul');
-    for (const error of errors) {
-      const link = document.createElement('a');
-      link.href = `#report-${error.field ?? ''}`;
-      link.textContent = error.reason;
-      link.addEventListener('click', (event) => {
-        event.preventDefault();
-        (this.form.elements.namedItem(error.field ?? '') as HTMLElement | null)?.focus();
-      });
-      const item = document.createElement('li');
-      item.append(link);
-      list.append(item);
-    }
-    place.replaceChildren(title, list);
-    place.hidden = false;
-    place.focus();
+    await this.signing.open();
   }
 
   private readonly onBeforeUnload = (event: BeforeUnloadEvent): void => {

@@ -326,6 +326,10 @@ export class Stage {
       this.refreshOverlays();
     });
     onCaseEvent('cad:finding-selected', ({ id }) => void this.selectFinding(id));
+    onCaseEvent('cad:image-asked', ({ image }) => {
+      const asked = this.description.images.find((each) => each.id === image);
+      if (asked) this.showImage(asked);
+    });
     onCaseEvent('cad:edit-started', ({ id }) => {
       const finding = this.findings.find((candidate) => candidate.id === id);
       this.editing = { id, image: finding?.image ?? '', box: finding?.box ?? null };

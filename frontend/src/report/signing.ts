@@ -1,0 +1,132 @@
+/** What stands between a draft and a signature: what is missing, in what it contradicts itself, and the dialog. */
+import type { DraftSaved, ProblemField, ReportWords, SigningReadiness } from '../api_types';
+import { getJson } from '../server/client';
+import { Contradictions } from './contradictions';
+import { showFieldErrors } from './fields';
+import { SignDialog } from './sign';
+
+/** What a draft lends its signing. */
+interface SignedDraft {
+  /** Save what is unsaved; false where that was refused. */
+  flush(): Promise<boolean>;
+  formData(): FormData;
+  signed(): Promise<void>;
+  showProblem(problem: unknown): void;
+}
+
+/** The signing of the draft in one form. `section` remembers when its page was last looked at as a whole. */
+export class Signing {
+  private readonly contradictions: Contradictions;
+  private readonly dialog: SignDialog | null;
+
+  constructor(
+    private readonly section: HTMLElement,
+    private readonly form: HTMLFormElement,
+    private readonly words: ReportWords,
+    private readonly draft: SignedDraft,
+  ) {
+    this.contradictions = new Contradictions(form, words, (moment) => {
+      section.dataset['lookedAt'] = moment;
+      void this.refresh();
+    });
+    const dialog = section.querySelector<HTMLDialogElement>('dialog[data-dialog="sign"]');
+    this.dialog = dialog
+      ? new SignDialog(dialog, {
+          url: form.dataset['sign'] ?? '',
+          words,
+          formData: () => draft.formData(),
+          readiness: () => this.readiness(),
+          onSigned: () => draft.signed(),
+        })
+      : null;
+    void this.refresh();
+  }
+
+  /** When the page was last looked at with everything of the case that stood then. */
+  get lookedAt(): string {
+    return this.section.dataset['lookedAt'] ?? '';
+  }
+
+  /** Tell what a save found. */
+  saved(answer: DraftSaved): void {
+    this.contradictions.show(answer.contradictions, answer.looked_at);
+  }
+
+  /** Tell again where the contradictions stand, after the lines were replaced. */
+  linesReplaced(): void {
+    this.contradictions.outline();
+  }
+
+  /** Ask anew, of what is saved. */
+  async refresh(): Promise<void> {
+    try {
+      const ready = await this.ask();
+      this.contradictions.show(ready.contradictions, ready.looked_at);
+    } catch {
+      // The next save tells.
+    }
+  }
+
+  /** Go to what contradicts. */
+  showContradictions(): void {
+    this.contradictions.focus();
+  }
+
+  /** Show the dialog, or what must be done before. */
+  async open(): Promise<void> {
+    if (!this.dialog || !(await this.draft.flush())) return;
+    const ready = await this.readiness();
+    if (ready) this.dialog.open(ready);
+  }
+
+  /** What the dialog is to show; none where something must be mended first, which is then shown on the page. */
+  private async readiness(): Promise<SigningReadiness | null> {
+    try {
+      const ready = await this.ask();
+      this.contradictions.show(ready.contradictions, ready.looked_at);
+      showFieldErrors(this.form, ready.errors);
+      if (ready.errors.length) {
+        this.listErrors(ready.errors);
+        return null;
+      }
+      const place = this.form.querySelector<HTMLElement>('[data-errors]');
+      if (place) place.hidden = true;
+      if (ready.contradictions.some((each) => each.severity === 'stop' && !each.may_be_overridden)) {
+        this.contradictions.focus();
+        return null;
+      }
+      return ready;
+    } catch (problem) {
+      this.draft.showProblem(problem);
+      return null;
+    }
+  }
+
+  private ask(): Promise<SigningReadiness> {
+    const asked = new URLSearchParams({ looked_at: this.lookedAt });
+    return getJson<SigningReadiness>(`${this.form.dataset['readiness'] ?? ''}?${asked.toString()}`);
+  }
+
+  private listErrors(errors: ProblemField[]): void {
+    const place = this.form.querySelector<HTMLElement>('[data-errors]');
+    if (!place) return;
+    const title = document.createElement('p');
+    title.textContent = this.words.incomplete;
+    const list = document.createElement('ul');
+    for (const error of errors) {
+      const link = document.createElement('a');
+      link.href = `#report-${error.field ?? ''}`;
+      link.textContent = error.reason;
+      link.addEventListener('click', (event) => {
+        event.preventDefault();
+        (this.form.elements.namedItem(error.field ?? '') as HTMLElement | null)?.focus();
+      });
+      const item = document.createElement('li');
+      item.append(link);
+      list.append(item);
+    }
+    place.replaceChildren(title, list);
+    place.hidden = false;
+    place.focus();
+  }
+}
