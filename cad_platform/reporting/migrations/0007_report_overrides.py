@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('reporting', '0005_printed_particulars'),
+        ('reporting', '0006_standing_said_with_category'),
     ]
 
     operations = [
