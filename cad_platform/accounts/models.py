@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import DatabaseRights
+
+_HAN = re.compile(r"[\u3400-\u9fff\U00020000-\U0003ffff·]+")
 
 
 class Role(models.TextChoices):
@@ -124,7 +127,10 @@ class User(AbstractUser):
 
     @property
     def printed_name(self) -> str:
-        """The name as it is printed under a signature (21 CFR 11.50)."""
+        """The name as it is printed under a signature (21 CFR 11.50). One in Chinese characters has its family name
+        first and no space."""
+        if _HAN.fullmatch(self.last_name + self.first_name):
+            return f"{self.last_name}{self.first_name}"
         return self.get_full_name() or self.username
 
 

@@ -11,6 +11,7 @@ import pytest
 from django.conf import settings
 from django.utils.translation import override
 
+from cad_platform.accounts.models import User
 from cad_platform.core.punctuation import clauses, facts, listed, named
 from embedded import messages
 
@@ -101,3 +102,17 @@ def test_the_glossary_and_the_catalogue_say_the_same() -> None:
         if message is None or message.string != chinese:
             differing.append((english, context, chinese, message and message.string))
     assert differing == []
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "printed"),
+    [
+        ("敏", "王", "王敏"),
+        ("Ruth", "Adeyemi", "Ruth Adeyemi"),
+        ("", "欧阳", "欧阳"),
+        ("", "", "u1"),
+        ("Li", "王", "Li 王"),
+    ],
+)
+def test_a_colleagues_name_is_written_as_its_script_has_it(first: str, last: str, printed: str) -> None:
+    assert User(username="u1", first_name=first, last_name=last).printed_name == printed
