@@ -83,9 +83,8 @@ def scale_of(dataset: Dataset) -> Scale:
     is_slide = text(dataset, "SOPClassUID") == _SLIDE_STORAGE
     found = _Findings(PLAUSIBLE_UM if is_slide else PLAUSIBLE_RADIOLOGY_UM)
     regions = _regions(dataset, found)
-    spacing, source = (
-        _of_regions(regions) if any(region.spacing_um for region in regions) else _of_picture(dataset, found)
-    )
+    # Where regions speak, what is said of the whole picture is not true of them: a Doppler trace measures no lengths.
+    spacing, source = _of_regions(regions) if regions else _of_picture(dataset, found)
     return Scale(
         spacing_um=spacing,
         source=source,
@@ -238,5 +237,5 @@ def _delta(item: Dataset, found: _Findings) -> Spacing | None:
 def _of_regions(regions: list[Region]) -> tuple[Spacing | None, str | None]:
     """The one spacing that all calibrated regions share."""
     spacings = [region.spacing_um for region in regions if region.spacing_um]
-    same = all(_is_same(spacing, spacings[0]) for spacing in spacings)
-    return (spacings[0] if same else None), "SequenceOfUltrasoundRegions"
+    same = bool(spacings) and all(_is_same(spacing, spacings[0]) for spacing in spacings)
+    return (spacings[0] if same else None), "SequenceOfUltrasoundRegions" if spacings else None

@@ -161,3 +161,29 @@ def test_regions_are_cut_to_the_picture_and_those_outside_it_are_left_out() -> N
 
     assert [(part.x1, part.y1) for part in scale.regions] == [(320, 240)]
     assert [each.code for each in scale.remarks] == ["region_outside"]
+
+
+def test_what_is_said_of_the_whole_picture_is_not_true_of_regions_without_lengths() -> None:
+    trace = region(
+        0, 0, 319, 239, RegionSpatialFormat=3, PhysicalUnitsXDirection=4, PhysicalUnitsYDirection=7
+    )
+    scale = ultrasound(trace, PixelSpacing=["0.1", "0.1"])
+
+    assert (scale.spacing_um, scale.source) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("deltas", "spacing"), [((-0.01, 0.01), (100.0, 100.0)), ((0, 0), None), ((0.01, 0), None)]
+)
+def test_deltas_may_be_negative_and_never_nothing(deltas: Any, spacing: Any) -> None:
+    scale = ultrasound(region(0, 0, 319, 239, PhysicalDeltaX=deltas[0], PhysicalDeltaY=deltas[1]))
+
+    assert scale.spacing_um == spacing
+
+
+def test_of_two_regions_in_one_place_there_is_no_one_number() -> None:
+    scale = ultrasound(
+        region(0, 0, 319, 239), region(0, 0, 319, 239, PhysicalDeltaX=0.02, PhysicalDeltaY=0.02)
+    )
+
+    assert scale.spacing_um is None
