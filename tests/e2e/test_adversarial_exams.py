@@ -225,10 +225,22 @@ def test_a_tomosynthesis_is_gone_through_by_the_wheel(open_exam: Opener) -> None
     keep(page, "tomosynthesis")
 
 
+def scale_at(page: Page, pane: Locator, x: float) -> float:
+    """Millimetres a CSS pixel by the scale bar, with the pointer over this part of the pane's width."""
+    box = pane.bounding_box()
+    assert box
+    page.mouse.move(box["x"] + x * box["width"], box["y"] + box["height"] / 2)
+    bar = page.locator(".scale-bar")
+    expect(bar).to_contain_text("at the pointer")
+    width = float(bar.evaluate("bar => bar.getBoundingClientRect().width"))
+    return float(bar.inner_text().split()[0]) / width
+
+
 def test_lengths_go_by_the_region_that_they_lie_in(open_exam: Opener) -> None:
     page = open_exam(exams.two_depths, 1)
     pane = page.locator(".pane")
-    expect(page.locator(".scale-bar")).to_be_hidden()
+    expect(page.locator(".scale-bar")).to_contain_text("in the middle")
+    assert scale_at(page, pane, 0.75) == pytest.approx(2 * scale_at(page, pane, 0.25), rel=0.02)
     left = draw_length(page, pane, (0.2, 0.4), (0.3, 0.4))
     right = draw_length(page, pane, (0.7, 0.4), (0.8, 0.4))
     across = draw_length(page, pane, (0.4, 0.6), (0.6, 0.6))
