@@ -90,14 +90,14 @@ def cases(live_platform: LivePlatform, tmp_path_factory: pytest.TempPathFactory)
         "US": post_ultrasound(live_platform, folder, 221, {"id": "NARROW", "name": "Gruber^Mia", "sex": "F"})
     }
     files = []
-    for view in mammography.exam(213, left="malignant", rows=800):
+    for view in mammography.exam(913, left="malignant", rows=800):
         path = folder / f"{view.laterality}-{view.view}.dcm"
         mammography.write_dicom(view, path, PatientID="NARROW-MG")
         files.append(path)
     patient = {"id": "NARROW-MG", "name": "Costa^Rita"}
     uids["MG"] = hospital.post({"modality": "MG", "accession_number": "NARROW-MG", "patient": patient}, files)
     slide = folder / "slide.tif"
-    histology.write_slide(histology.slide(216, "malignant"), slide)
+    histology.write_slide(histology.slide(916, "malignant"), slide)
     patient = {"id": "NARROW-SM", "name": "Fodor^Anna"}
     uids["SM"] = hospital.post(
         {"modality": "SM", "accession_number": "NARROW-SM", "patient": patient}, [slide]
