@@ -44,7 +44,7 @@ export default defineConfig({
           groups: [
             {
               name: 'shared',
-              test: /\/src\/(server\/(client|connection)|session\/session|journal\/(outgoing|storage|tab)|viewer\/(calibration|edit_box|frame|geometry|hanging|heatmap|label_layout|lengths|overlay|pixels|svg)|page\/(case_events|embedded|keyboard))\.ts$/,
+              test: /\/src\/(server\/(client|connection)|session\/session|journal\/(outgoing|storage|tab)|viewer\/(annotation_layer|calibration|edit_box|frame|geometry|hanging|heatmap|label_layout|marks|overlay|pane|pixels|svg)|page\/(case_events|embedded|keyboard))\.ts$/,
             },
           ],
         },

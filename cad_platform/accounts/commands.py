@@ -104,6 +104,25 @@ GROUPS = (
             Command("pan", _("Drag: pan"), "h"),
             Command("zoom", _("Drag: zoom"), "z"),
             Command("length", _("Drag: measure a length"), "m"),
+            Command("arrow", _("Drag: draw an arrow with a note"), "q"),
+            Command("next-drawn", _("Next measurement"), "k", repeats=True),
+            Command("move-drawn", _("Move the chosen measurement"), "Ctrl+Arrows", repeats=True),
+            Command(
+                "resize-drawn",
+                _("Move the second end of the chosen measurement"),
+                "Ctrl+Shift+Arrows",
+                repeats=True,
+            ),
+            Command("remove-drawn", _("Delete the chosen measurement"), "Delete"),
+            Command("undo-drawing", _("Undo measuring"), "Ctrl+z", Place.PAGE, repeats=True),
+            Command(
+                "redo-drawing",
+                _("Redo measuring"),
+                "Ctrl+Shift+z",
+                Place.PAGE,
+                also=("Ctrl+y",),
+                repeats=True,
+            ),
             Command("move", _("Pan the image, or move the box that is edited"), "Arrows", repeats=True),
             Command(
                 "resize", _("Make the box that is edited larger or smaller"), "Shift+Arrows", repeats=True

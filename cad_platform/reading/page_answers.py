@@ -146,13 +146,15 @@ class CaseWords(Answer):
     left_inverted: str
     left_flipped: str
     left_sheet: str
+    left_marks: str
     reset: str
-    resets: str
-    """With `{key}`."""
     kept_view: str
+    """With `{image}`, as the next two."""
     kept_drawing: str
     kept_report: str
+    kept_stage: str
     note: str
+    done: str
     not_kept: str
 
 
@@ -246,11 +248,13 @@ def case_words() -> CaseWords:
         left_inverted=_("inverted"),
         left_flipped=_("flipped"),
         left_sheet=_("frame or plane"),
+        left_marks=_("findings hidden, as you left it"),
         reset=_("Reset"),
-        resets=_("{key} resets"),
         kept_view=_("View of {image}"),
         kept_drawing=_("Measurement in {image}"),
         kept_report=_("Measurement of {image} for the report"),
+        kept_stage=_("Layout and tools"),
         note=_("Note"),
+        done=_("Done"),
         not_kept=_("Measurements are not kept here: your role or the state of the study does not allow it."),
     )

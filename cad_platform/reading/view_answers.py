@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from cad_platform.core.answers import Answer
 
@@ -13,6 +13,12 @@ _Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e9, le=1e9)]
 _Name = Annotated[str, Field(max_length=100)]
 #: In stored pixels, level 0 for slides; the origin at the top left.
 Point = tuple[_Finite, _Finite]
+
+
+class _View(Answer):
+    """An earlier version of the platform may have kept less; what is answered has everything."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class KeptWindow(Answer):
@@ -23,7 +29,7 @@ class KeptWindow(Answer):
     function: Literal["LINEAR", "LINEAR_EXACT", "SIGMOID"]
 
 
-class ImageView(Answer):
+class ImageView(_View):
     """How one image is shown, as far as it is not as it opens. Zoom and place are told by the image, so that a pane of
     another size shows the same."""
 
@@ -43,7 +49,7 @@ class ImageView(Answer):
     """Of a slide, the optical path."""
 
 
-class StageView(Answer):
+class StageView(_View):
     """What hangs and what the pointer does."""
 
     together: bool

@@ -1062,12 +1062,14 @@ export interface components {
             left_inverted: string;
             left_flipped: string;
             left_sheet: string;
+            left_marks: string;
             reset: string;
-            resets: string;
             kept_view: string;
             kept_drawing: string;
             kept_report: string;
+            kept_stage: string;
             note: string;
+            done: string;
             not_kept: string;
         };
         /** @description Where one half of a contradiction stands, for the page to highlight. */
@@ -1106,26 +1108,26 @@ export interface components {
          */
         ImageView: {
             /** @default null */
-            window?: components["schemas"]["KeptWindow"] | null;
+            window: components["schemas"]["KeptWindow"] | null;
             /** @default null */
-            table?: string | null;
+            table: string | null;
             /** @default false */
-            inverted?: boolean;
+            inverted: boolean;
             /** @default false */
-            flipped?: boolean;
+            flipped: boolean;
             /** @default null */
-            zoom?: number | null;
+            zoom: number | null;
             /** @default null */
-            centre?: [
+            centre: [
                 number,
                 number
             ] | null;
             /** @default 0 */
-            frame?: number;
+            frame: number;
             /** @default null */
-            plane?: number | null;
+            plane: number | null;
             /** @default 0 */
-            path?: number;
+            path: number;
         };
         /** @description For the browser's journal. */
         JournalSettings: {
@@ -1278,20 +1280,20 @@ export interface components {
         StageView: {
             together: boolean;
             /** @default [] */
-            shown?: string[];
+            shown: string[];
             /** @default  */
-            active?: string;
+            active: string;
             /**
              * @default window
              * @enum {string}
              */
-            tool?: "window" | "pan" | "zoom" | "length" | "arrow";
+            tool: "window" | "pan" | "zoom" | "length" | "arrow";
             /** @default false */
-            linked?: boolean;
+            linked: boolean;
             /** @default true */
-            marks?: boolean;
+            marks: boolean;
             /** @default false */
-            heat?: boolean;
+            heat: boolean;
         };
         /** @description Somebody saved in between. */
         StaleDraft: {

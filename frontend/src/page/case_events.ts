@@ -1,11 +1,14 @@
 /** What the case page's parts tell each other, as events on the document: the panel (page/case_panel.ts), the
  * viewers (viewer/) and the report editor know nothing else of one another. */
 
-import type { CaseDescription, CaseFinding, CaseHeatmap } from '../api_types';
+import type { CaseAnnotation, CaseDescription, CaseFinding, CaseHeatmap } from '../api_types';
 import { embeddedJson } from './embedded';
 
 /** In stored pixels: x0, y0, x1, y1. */
 export type Box = CaseFinding['box'];
+
+/** The two points of a length or an arrow, in stored pixels. */
+type Points = readonly [readonly [number, number], readonly [number, number]];
 
 /** Each event by name, with what its listeners are told. */
 interface CaseEvents {
@@ -16,6 +19,10 @@ interface CaseEvents {
   'cad:edit-ended': Record<string, never>;
   /** The box was changed, by the pointer (viewer) or by numbers (panel); of a clip, on which frame. */
   'cad:box-changed': { image: string; frame: number | null; box: Box; from: 'panel' | 'viewer' };
+  /** A length or an arrow was drawn over an image; of a clip, on which frame. */
+  'cad:annotation-drawn': { image: string; frame: number | null; kind: CaseAnnotation['kind']; points: Points };
+  'cad:annotation-moved': { id: string; points: Points };
+  'cad:annotation-selected': { id: string };
   /** The list was replaced by the server's newest. */
   'cad:findings-updated': Record<string, never>;
   /** The reader asked to draw a new finding. */

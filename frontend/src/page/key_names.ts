@@ -26,8 +26,8 @@ export function keyName(event: KeyboardEvent): string {
 
 /** All four arrows are one key of the table. */
 export function arrowsName(name: string): string {
-  const shift = name.startsWith('Shift+') ? 'Shift+' : '';
-  return name.slice(shift.length) in ARROWS ? `${shift}Arrows` : name;
+  const modifiers = /^(Ctrl\+)?(Shift\+)?/.exec(name)?.[0] ?? '';
+  return name.slice(modifiers.length) in ARROWS ? `${modifiers}Arrows` : name;
 }
 
 /** Whether a key types a character, so that it comes with dictated text. */

@@ -1,6 +1,6 @@
 /** The case page for tests: the parts of its markup that the viewers look for, and the four views of an exam. */
 import shortcuts from './shortcuts.json';
-import type { CaseDescription, CaseFinding, CaseImage, CaseWords } from '../api_types';
+import type { CaseAnnotation, CaseDescription, CaseFinding, CaseImage, CaseWords } from '../api_types';
 
 const MARKUP = `
   <section class="stage" id="stage">
@@ -72,11 +72,13 @@ export const caseWords: CaseWords = {
   left_flipped: 'flipped',
   left_sheet: 'frame',
   reset: 'Reset',
-  resets: '{key} resets',
+  left_marks: 'findings hidden',
   kept_view: 'View of {image}',
   kept_drawing: 'Measurement in {image}',
   kept_report: 'Measurement of {image} for the report',
+  kept_stage: 'Layout and tools',
   note: 'Note',
+  done: 'Done',
   not_kept: 'Not kept.',
 };
 
@@ -167,3 +169,22 @@ export function findingIn(image: CaseImage, id: string): CaseFinding {
     polygon: null,
   };
 }
+
+/** A length of the reader's own, from (10, 10) to (60, 10). */
+export const annotationIn = (image: CaseImage, id: string, more: Partial<CaseAnnotation> = {}): CaseAnnotation => ({
+  id,
+  image: image.id,
+  frame: null,
+  kind: 'length',
+  points: [
+    [10, 10],
+    [60, 10],
+  ],
+  note: '',
+  words: '',
+  author: '',
+  in_report: false,
+  revision: 1,
+  removed: false,
+  ...more,
+});

@@ -1,5 +1,5 @@
 /** A pane that draws nothing: the test says when its image is there. */
-import type { CaseImage, CaseWords } from '../api_types';
+import type { CaseImage, CaseWords, ImageView } from '../api_types';
 import { Overlay, type OverlayEvents } from '../viewer/overlay';
 import type { Pane, PaneEvents } from '../viewer/pane';
 
@@ -75,10 +75,39 @@ export class FakePane implements Pane {
     return this.isColour === null ? '' : `state of ${this.image.name}`;
   }
 
+  /** How the reader has it; the test changes it and says so with `moved`. */
+  viewed: Partial<ImageView> = {};
+  restored: ImageView | null = null;
+  view(): ImageView | null {
+    if (this.isColour === null) return null;
+    const { isFlipped: flipped, isInverted: inverted, shownFrame: frame } = this;
+    return {
+      window: null,
+      table: null,
+      zoom: null,
+      centre: null,
+      plane: null,
+      path: 0,
+      inverted,
+      flipped,
+      frame,
+      ...this.viewed,
+    };
+  }
+  restore(view: ImageView): void {
+    this.restored = view;
+    this.viewed = view;
+  }
+  moved(view: Partial<ImageView>): void {
+    this.viewed = view;
+    this.events.changed(this);
+  }
   setTool(): void {}
   fit(): void {}
   actualSize(): void {}
-  reset(): void {}
+  reset(): void {
+    this.moved({});
+  }
   flip(): void {
     this.isFlipped = !this.isFlipped;
   }

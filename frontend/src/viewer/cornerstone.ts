@@ -240,5 +240,23 @@ export function renderingEngine(): RenderingEngine {
   return engine;
 }
 
+/** Move the image by so many CSS pixels. */
+export function shiftImage(viewport: StackViewport, dx: number, dy: number): void {
+  if (drawsOnCpu()) {
+    // Without WebGL `setPan` takes other units than `getPan` gives, so the camera itself is moved.
+    const { focalPoint } = viewport.getCamera();
+    const from = viewport.canvasToWorld([0, 0]);
+    const to = viewport.canvasToWorld([dx, dy]);
+    if (focalPoint)
+      viewport.setCamera({
+        focalPoint: focalPoint.map((value, axis) => value + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3,
+      });
+  } else {
+    const [x, y] = viewport.getPan();
+    viewport.setPan([x + dx, y + dy]);
+  }
+  viewport.render();
+}
+
 /** Whether pixels are drawn without WebGL. */
 export const drawsOnCpu = (): boolean => getShouldUseCPURendering();

@@ -34,12 +34,35 @@ export function screenToImage(t: Affine, [x, y]: Point): Point {
   return [(t.d * dx - t.c * dy) / determinant, (t.a * dy - t.b * dx) / determinant];
 }
 
+/** How many image pixels to the right and down (or back) lie in a step along the screen's axes; turned by quarters or
+ * mirrored, the image's axes are other ones. */
+export function screenStep({ a, b, c, d }: Affine, [x, y]: Point): Point {
+  const determinant = a * d - b * c;
+  const scale = Math.hypot(a, b);
+  return [((d * x - c * y) * scale) / determinant, ((a * y - b * x) * scale) / determinant];
+}
+
 /** False while a pane has no size or its viewer no camera. */
 export const isInvertible = (t: Affine): boolean => Object.values(t).every(Number.isFinite) && t.a * t.d !== t.b * t.c;
 
 /** CSS pixels per image pixel. */
 export function scaleOf(t: Affine): number {
   return Math.hypot(t.a, t.b);
+}
+
+/** Where an image lies in a pane, told so that a pane of another size shows the same. */
+export interface Place {
+  /** Its scale over that at which all of it fits. */
+  zoom: number;
+  /** The image point in the middle of the pane. */
+  centre: Point;
+}
+
+/** Where an image lies; `fit` is the scale at which all of it fits, `middle` that of the pane on the screen. */
+export function placeIn(transform: Affine, fit: number, middle: Point): Place {
+  const [x, y] = screenToImage(transform, middle);
+  const rounded = (value: number): number => Math.round(value * 10) / 10;
+  return { zoom: Math.round((scaleOf(transform) / fit) * 10_000) / 10_000, centre: [rounded(x), rounded(y)] };
 }
 
 /** The transform as CSS, for content that is itself `sx` by `sy` image pixels per unit. */

@@ -5,7 +5,7 @@
 export type ScreenBox = readonly [number, number, number, number];
 
 /** A label's size, and what it names. */
-interface Labelled {
+export interface Labelled {
   box: ScreenBox;
   width: number;
   height: number;

@@ -2,7 +2,7 @@
 import type { CaseFinding } from '../api_types';
 import type { Box } from '../page/case_events';
 import { type Affine, type Point, cssMatrix, imageToScreen } from './geometry';
-import { type LabelPlace, type ScreenBox, placeLabels } from './label_layout';
+import { type LabelPlace, type Labelled, type ScreenBox, placeLabels } from './label_layout';
 import { svgElement, textWidth } from './svg';
 
 const LABEL_HEIGHT = 18;
@@ -64,8 +64,14 @@ export class Marks {
     this.labels.style.display = visible ? '' : 'none';
   }
 
-  /** Follow the image; `furniture` is what else stands on the pane and is better left free. */
-  place(transform: Affine, size: readonly [number, number], furniture: readonly ScreenBox[]): void {
+  /** Follow the image; `furniture` is what else stands on the pane and is better left free. `others` are labels of
+   * other things, which come after; their places are the answer. */
+  place(
+    transform: Affine,
+    size: readonly [number, number],
+    furniture: readonly ScreenBox[],
+    others: readonly Labelled[],
+  ): (LabelPlace | null)[] {
     this.shapes.setAttribute('transform', cssMatrix(transform));
     // The chosen one has the first choice of place.
     const inOrder = [...this.marks].sort((one, other) => Number(other.isSelected) - Number(one.isSelected));
@@ -74,7 +80,7 @@ export class Marks {
       width,
       height: LABEL_HEIGHT,
     }));
-    const { places, more } = placeLabels(labelled, size, furniture);
+    const { places, more } = placeLabels([...labelled, ...others], size, furniture);
     const unplaced = new Set(more?.labels);
     this.unplaced = inOrder.filter((_, index) => unplaced.has(index));
     places.forEach((place, index) => {
@@ -82,10 +88,16 @@ export class Marks {
       const box = labelled[index]?.box;
       if (mark && box) placeLabel(mark, place, box);
     });
-    this.badge.style.display = more?.place ? '' : 'none';
-    if (!more?.place) return;
-    const [x0, y0, x1] = more.place;
-    this.badgeText.textContent = `+${more.labels.length}`;
+    this.showBadge(more?.place ?? null);
+    return places.slice(labelled.length);
+  }
+
+  private showBadge(place: ScreenBox | null): void {
+    const isShown = place !== null && this.unplaced.length > 0;
+    this.badge.style.display = isShown ? '' : 'none';
+    if (!isShown) return;
+    const [x0, y0, x1] = place;
+    this.badgeText.textContent = `+${this.unplaced.length}`;
     this.badgeTag.setAttribute('width', String(x1 - x0));
     this.badge.setAttribute('transform', `translate(${x0.toFixed(1)},${y0.toFixed(1)})`);
   }

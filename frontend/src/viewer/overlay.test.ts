@@ -1,14 +1,21 @@
 /** Boxes and lengths are in stored pixels, whatever the zoom, the pan and the side that the image is turned to. */
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { caseImage, caseWords, findingIn } from '../testing/case_page';
-import type { CaseImage } from '../api_types';
+import { annotationIn, caseImage, caseWords, findingIn } from '../testing/case_page';
+import type { CaseAnnotation, CaseImage } from '../api_types';
 import type { Affine } from './geometry';
 import { Overlay } from './overlay';
+import { textWidth } from './svg';
 
 /** Twice as large as stored and moved; and the same turned left to right. */
 const plain: Affine = { a: 2, b: 0, c: 0, d: 2, e: 10, f: 20 };
 const mirrored: Affine = { a: -2, b: 0, c: 0, d: 2, e: 210, f: 20 };
-const events = { selected: vi.fn(), boxChanged: vi.fn() };
+const events = {
+  selected: vi.fn(),
+  boxChanged: vi.fn(),
+  annotationDrawn: vi.fn(),
+  annotationSelected: vi.fn(),
+  annotationMoved: vi.fn(),
+};
 let overlay: Overlay;
 
 function open(transform: Affine, more: Partial<CaseImage> = {}): SVGSVGElement {
@@ -20,7 +27,17 @@ function open(transform: Affine, more: Partial<CaseImage> = {}): SVGSVGElement {
   return svg;
 }
 
-beforeEach(() => vi.clearAllMocks());
+/** What was drawn, as the stage keeps it. */
+let drawn: CaseAnnotation[] = [];
+
+beforeEach(() => {
+  vi.clearAllMocks();
+  drawn = [];
+  events.annotationDrawn.mockImplementation((kind: CaseAnnotation['kind'], points: CaseAnnotation['points']) => {
+    drawn.push(annotationIn(caseImage('R CC'), `drawn-${drawn.length}`, { kind, points }));
+    overlay.showAnnotations(drawn, null);
+  });
+});
 
 function drag(svg: SVGSVGElement, target: Element, from: [number, number], to: [number, number]): void {
   const send = (on: Element, type: string, [clientX, clientY]: [number, number]): boolean =>
@@ -102,6 +119,7 @@ describe('a length', () => {
   const words = (): string[] => [...overlay.element.querySelectorAll('.length__text')].map((text) => text.textContent);
 
   function measure(more: Partial<CaseImage>, from: [number, number], to: [number, number]): void {
+    drawn = [];
     const svg = open(plain, more);
     overlay.setMode('length');
     drag(svg, svg, from, to);
@@ -148,17 +166,25 @@ describe('a length', () => {
     expect(words()).toEqual(['30 px']);
   });
 
-  test('does not lay its words over those of another', () => {
+  test('does not lay its words over those of another, nor over the label of a mark', () => {
     const svg = open(plain);
+    overlay.showFindings([{ ...findingIn(caseImage('R CC'), 'mass'), box: [40, 8, 46, 14] }], null);
     overlay.setMode('length');
     drag(svg, svg, [20, 40], [100, 40]);
     drag(svg, svg, [100, 100], [100, 40]);
     drag(svg, svg, [40, 60], [100, 44]);
-    const heights = [...overlay.element.querySelectorAll('.length__text')].map((text) =>
-      Number(text.getAttribute('y')),
+    const boxes = [...overlay.element.querySelectorAll('.length__text')].map((text) => {
+      const [x, y] = [Number(text.getAttribute('x')), Number(text.getAttribute('y'))];
+      return [x, y - 12, x + textWidth(text.textContent), y] as const;
+    });
+    const label = /translate\(([\d.]+),([\d.]+)\)/.exec(
+      overlay.element.querySelector('[data-state]')?.getAttribute('transform') ?? '',
     );
-    const apart = heights.flatMap((one, index) => heights.slice(index + 1).map((other) => Math.abs(one - other)));
-    expect(Math.min(...apart)).toBeGreaterThanOrEqual(16);
+    const [x, y] = [Number(label?.[1]), Number(label?.[2])];
+    const all = [...boxes, [x, y, x + 40, y + 16] as const];
+    for (const [index, one] of all.entries())
+      for (const other of all.slice(index + 1))
+        expect(one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3]).toBe(false);
   });
 
   test('stays inside the pane with its words', () => {
@@ -168,12 +194,122 @@ describe('a length', () => {
     expect(Number(text?.getAttribute('y'))).toBeLessThan(300);
   });
 
-  test('of a click is none, and all go together', () => {
+  test('ends at the border of the image', () => {
+    measure({}, [10, 20], [399, 20]);
+    expect(events.annotationDrawn).toHaveBeenCalledExactlyOnceWith('length', [
+      [0, 0],
+      [100, 0],
+    ]);
+  });
+
+  test('of a click is none', () => {
     measure({}, [10, 20], [12, 20]);
     expect(words()).toEqual([]);
-    measure({}, [10, 20], [90, 80]);
-    overlay.clearLengths();
-    expect(words()).toEqual([]);
+    expect(events.annotationDrawn).not.toHaveBeenCalled();
+  });
+
+  test('that is drawn is shown by the scale while the pointer is down, and by the words of the server after', () => {
+    const svg = open(plain);
+    const kept = annotationIn(caseImage('R CC'), 'kept', { words: '4.9 mm', note: 'long axis' });
+    overlay.showAnnotations([kept], 'kept');
+    expect(words()).toEqual(['4.9 mm · long axis']);
+    expect(overlay.element.querySelector('.drawn--selected')).not.toBeNull();
+    overlay.setMode('length');
+    svg.dispatchEvent(new PointerEvent('pointerdown', { clientX: 10, clientY: 100, bubbles: true }));
+    svg.dispatchEvent(new PointerEvent('pointermove', { clientX: 30, clientY: 100, bubbles: true }));
+    expect(words()).toEqual(['4.9 mm · long axis', '1.0 mm']);
+    svg.dispatchEvent(new PointerEvent('pointerup', { bubbles: true }));
+  });
+});
+
+describe('a length or an arrow that is there', () => {
+  const points: CaseAnnotation['points'] = [
+    [10, 10],
+    [40, 10],
+  ];
+
+  function show(transform: Affine, more: Partial<CaseAnnotation> = {}): SVGSVGElement {
+    const svg = open(transform);
+    overlay.showAnnotations([annotationIn(caseImage('R CC'), 'mine', { points, ...more })], null);
+    return svg;
+  }
+  const find = (selector: string): Element => overlay.element.querySelector(selector) as Element;
+
+  test('is chosen by a press, whichever tool there is, and not moved by one that shakes', () => {
+    for (const mode of ['none', 'length', 'arrow'] as const) {
+      const svg = show(plain);
+      overlay.setMode(mode);
+      drag(svg, find('.drawn__hit'), [60, 40], [61, 41]);
+      expect(events.annotationSelected).toHaveBeenLastCalledWith('mine');
+    }
+    expect(events.annotationMoved).not.toHaveBeenCalled();
+    expect(events.annotationDrawn).not.toHaveBeenCalled();
+  });
+
+  test.each([
+    [
+      'a first end',
+      '[data-end="0"]',
+      plain,
+      [
+        [20, 15],
+        [40, 10],
+      ],
+    ],
+    [
+      'a second end',
+      '[data-end="1"]',
+      plain,
+      [
+        [10, 10],
+        [50, 15],
+      ],
+    ],
+    [
+      'all of it',
+      '.drawn__hit',
+      plain,
+      [
+        [20, 15],
+        [50, 15],
+      ],
+    ],
+    [
+      'all of a mirrored one',
+      '.drawn__hit',
+      mirrored,
+      [
+        [0, 15],
+        [30, 15],
+      ],
+    ],
+  ] as const)('is moved by %s', (_name, selector, transform, moved) => {
+    const svg = show(transform);
+    drag(svg, find(selector), [100, 100], [120, 110]);
+    expect(events.annotationMoved).toHaveBeenCalledExactlyOnceWith('mine', moved);
+  });
+
+  test('stays whole at the border', () => {
+    const svg = show(plain);
+    drag(svg, find('.drawn__hit'), [100, 100], [900, 100]);
+    expect(events.annotationMoved).toHaveBeenCalledExactlyOnceWith('mine', [
+      [70, 10],
+      [100, 10],
+    ]);
+  });
+
+  test('of another reader says whose it is and stays where it is', () => {
+    const svg = show(plain, { author: 'Dr B' });
+    expect(find('.length__text').textContent).toContain('Dr B');
+    drag(svg, find('[data-end="1"]'), [100, 100], [150, 110]);
+    expect(events.annotationSelected).toHaveBeenCalledOnce();
+    expect(events.annotationMoved).not.toHaveBeenCalled();
+  });
+
+  test('is an arrow with its note', () => {
+    show(plain, { kind: 'arrow', note: 'skin retraction' });
+    expect(find('.drawn--arrow .drawn__head')).not.toBeNull();
+    expect(find('.length__text').textContent).toBe('skin retraction');
   });
 });
 

@@ -1,11 +1,11 @@
-/** What lies over an image and follows its zoom and pan: the heat map, findings with number and score, lengths,
- * and the box being drawn or edited. */
-import type { CaseFinding, CaseImage, CaseWords } from '../api_types';
+/** What lies over an image and follows its zoom and pan: the heat map, findings with number and score, lengths and
+ * arrows, and the box being drawn or edited. */
+import type { CaseAnnotation, CaseFinding, CaseImage, CaseWords } from '../api_types';
 import type { Box } from '../page/case_events';
+import { AnnotationLayer, type DrawnKind, type Ends } from './annotation_layer';
 import { EditBox } from './edit_box';
 import { type Affine, type Point, cssMatrix, scaleOf, screenToImage } from './geometry';
 import type { ScreenBox } from './label_layout';
-import { Lengths } from './lengths';
 import { Marks } from './marks';
 import { svgElement } from './svg';
 
@@ -13,35 +13,43 @@ import { svgElement } from './svg';
 export interface OverlayEvents {
   selected(id: string): void;
   boxChanged(box: Box): void;
+  /** A length or an arrow was drawn. */
+  annotationDrawn(kind: DrawnKind, points: Ends): void;
+  annotationSelected(id: string): void;
+  annotationMoved(id: string, points: Ends): void;
 }
+
+/** What a drag over the image draws; `none` leaves the pointer to the image. */
+type DrawMode = 'none' | 'draw' | DrawnKind;
 
 /** One overlay per pane, in stored pixels of its image. */
 export class Overlay {
   readonly element = document.createElement('div');
   private readonly svg = svgElement('svg', { 'aria-hidden': 'true', focusable: 'false' });
   private readonly marks: Marks;
-  private readonly lengths: Lengths;
+  private readonly annotations: AnnotationLayer;
   private readonly edit: EditBox;
   private heatmapCanvas: HTMLCanvasElement | null = null;
-  private transform: Affine = { a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 };
+  /** From the stored image to the screen. */
+  transform: Affine = { a: 1, b: 0, c: 0, d: 1, e: 0, f: 0 };
   private size: readonly [number, number] = [0, 0];
-  private mode: 'none' | 'length' | 'draw' = 'none';
+  private mode: DrawMode = 'none';
 
   constructor(
     private readonly image: CaseImage,
     words: CaseWords,
-    events: OverlayEvents,
+    private readonly events: OverlayEvents,
   ) {
     this.element.className = 'overlay';
     // Until the image is there, nothing can be said about a place in it.
     this.element.hidden = true;
-    this.lengths = new Lengths(image, words);
+    this.annotations = new AnnotationLayer(image, words);
     this.edit = new EditBox(image, (box) => events.boxChanged(box));
     this.marks = new Marks(
       (id) => events.selected(id),
       () => this.mode === 'none',
     );
-    this.svg.append(this.marks.shapes, this.marks.labels, this.lengths.element, this.edit.element);
+    this.svg.append(this.marks.shapes, this.marks.labels, this.annotations.element, this.edit.element);
     this.element.append(this.svg);
     this.svg.addEventListener('pointerdown', (event) => this.onPointerDown(event));
   }
@@ -52,8 +60,8 @@ export class Overlay {
     this.size = size;
     this.element.hidden = false;
     this.placeHeat();
+    this.annotations.follow(transform);
     this.placeMarks();
-    this.lengths.draw(transform, size);
     this.edit.follow(transform);
   }
 
@@ -63,7 +71,9 @@ export class Overlay {
   }
 
   private placeMarks(): void {
-    this.marks.place(this.transform, this.size, this.furniture());
+    // Marks first, then the words of lengths and arrows: none lies over another.
+    const words = this.annotations.labelled();
+    this.annotations.place(this.marks.place(this.transform, this.size, this.furniture(), words));
   }
 
   /** What stands on the pane beside the image: its name and notes, the scale bar, controls. */
@@ -106,8 +116,19 @@ export class Overlay {
     );
   }
 
-  /** Begin to drag lengths or a new box; `none` gives the pointer back to the image. */
-  setMode(mode: 'none' | 'length' | 'draw'): void {
+  /** Lengths and arrows that are on the image as it is shown, and the chosen one. */
+  showAnnotations(annotations: readonly CaseAnnotation[], selected: string | null): void {
+    this.annotations.show(annotations, selected);
+    this.placeMarks();
+  }
+
+  /** The nearest point that lies in the image. */
+  inImage(point: Point): Point {
+    return this.annotations.inImage(point);
+  }
+
+  /** Say what a drag does. */
+  setMode(mode: DrawMode): void {
     this.mode = mode;
     this.element.dataset['mode'] = mode;
   }
@@ -125,18 +146,15 @@ export class Overlay {
     this.edit.nudge(dx, dy, resize);
   }
 
-  clearLengths(): void {
-    this.lengths.clear();
-    this.lengths.draw(this.transform, this.size);
-  }
-
   // --- pointer ------------------------------------------------------------------------------------------
 
   private onPointerDown(event: PointerEvent): void {
     if (event.button !== 0) return;
     const drag = this.edit.dragFrom(event.target);
+    const grip = this.mode === 'draw' ? null : this.annotations.gripAt(event.target);
     if (drag) this.trackDrag(event, drag);
-    else if (this.mode === 'length') this.dragLength(event);
+    else if (grip) this.dragAnnotation(event, grip);
+    else if (this.mode === 'length' || this.mode === 'arrow') this.dragNewAnnotation(event, this.mode);
     else if (this.mode === 'draw') this.dragNew(event);
   }
 
@@ -167,21 +185,54 @@ export class Overlay {
     this.svg.addEventListener('pointercancel', onEnd);
   }
 
-  private dragLength(event: PointerEvent): void {
-    const line = this.lengths.begin(this.toImage(this.pointOf(event, this.svg.getBoundingClientRect())));
+  private dragNewAnnotation(event: PointerEvent, kind: DrawnKind): void {
+    this.focusPane();
+    let points: Ends | null = null;
     this.trackDrag(
       event,
-      (to) => {
-        line[1] = this.toImage(to);
-        this.lengths.draw(this.transform, this.size);
+      (to, from) => {
+        points = [this.annotations.inImage(this.toImage(from)), this.annotations.inImage(this.toImage(to))];
+        this.showHeld('', kind, points);
       },
       () => {
+        this.showHeld('', kind, null);
         // A click without a drag measures nothing.
-        const [[x0, y0], [x1, y1]] = line;
-        if (Math.hypot(x1 - x0, y1 - y0) * scaleOf(this.transform) < 3) this.lengths.remove(line);
-        this.lengths.draw(this.transform, this.size);
+        if (points && this.isDrag(points)) this.events.annotationDrawn(kind, points);
       },
     );
+  }
+
+  private dragAnnotation(event: PointerEvent, grip: NonNullable<ReturnType<AnnotationLayer['gripAt']>>): void {
+    this.focusPane();
+    this.events.annotationSelected(grip.id);
+    let points: Ends | null = null;
+    this.trackDrag(
+      event,
+      (to, from) => {
+        // A press that shakes a little chooses and moves nothing; another reader's stays where it is.
+        if (!grip.isOwn || (!points && Math.hypot(to[0] - from[0], to[1] - from[1]) < 3)) return;
+        points = grip.pulled(from, to);
+        this.showHeld(grip.id, 'length', points);
+      },
+      () => {
+        this.showHeld(grip.id, 'length', null);
+        if (points && this.isDrag(points)) this.events.annotationMoved(grip.id, points);
+      },
+    );
+  }
+
+  private isDrag([from, to]: Ends): boolean {
+    return Math.hypot(to[0] - from[0], to[1] - from[1]) * scaleOf(this.transform) >= 3;
+  }
+
+  private showHeld(id: string, kind: DrawnKind, points: Ends | null): void {
+    this.annotations.hold(points && { id, kind, points });
+    this.placeMarks();
+  }
+
+  /** The keys act on what has the focus. */
+  private focusPane(): void {
+    this.element.closest<HTMLElement>('.pane')?.focus({ preventScroll: true });
   }
 
   private dragNew(event: PointerEvent): void {

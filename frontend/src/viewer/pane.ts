@@ -1,12 +1,16 @@
 /** One image on the screen, whatever draws it: Cornerstone for pictures and DICOM, OpenSeadragon for slides. A pane
  * lives as long as its hanging: when that signal aborts, it leaves the page, and nothing that still comes for it
  * changes anything. */
-import type { CaseImage } from '../api_types';
+import type { CaseImage, ImageView } from '../api_types';
+import type { DrawnKind } from './annotation_layer';
 import type { Point } from './geometry';
 import type { Overlay } from './overlay';
 
 /** What dragging with the first mouse button does. */
-export type Tool = 'window' | 'pan' | 'zoom' | 'length';
+export type Tool = 'window' | 'pan' | 'zoom' | DrawnKind;
+
+/** What a drag with this tool draws over the image. */
+export const drawnBy = (tool: Tool): DrawnKind | null => (tool === 'length' || tool === 'arrow' ? tool : null);
 
 /** What the stage may ask of a pane. */
 export interface Pane {
@@ -23,6 +27,10 @@ export interface Pane {
   /** Whether the reader flipped or inverted it. */
   readonly isFlipped: boolean;
   readonly isInverted: boolean;
+  /** How the reader has it, as far as that is not as it opens; none while nothing is drawn. */
+  view(): ImageView | null;
+  /** Show it as it was left. */
+  restore(view: ImageView): void;
   setTool(tool: Tool): void;
   fit(): void;
   /** One image pixel to one CSS pixel. */

@@ -1,7 +1,7 @@
 /** What hangs on the stage. There is one hanging at a time, and it owns its panes: the next one ends it, whether its
  * images are drawn, still come, or wait for the code that draws them. */
 import type { CaseImage, CaseWords } from '../api_types';
-import { type Box, dispatchCaseEvent } from '../page/case_events';
+import { dispatchCaseEvent } from '../page/case_events';
 import { wholeSpacing } from './calibration';
 import type { OverlayEvents } from './overlay';
 import type { Pane, PaneEvents } from './pane';
@@ -126,12 +126,15 @@ export class PaneGrid {
       return { cell, element, pane: null, end };
     }
     hanging.addEventListener('abort', () => end.abort(), { signal: end.signal });
-    const overlayEvents = {
-      selected: (id: string) => dispatchCaseEvent('cad:finding-selected', { id, from: 'viewer' }),
-      boxChanged: (box: Box) => {
-        const frame = image.frames > 1 ? pane.shownFrame : null;
-        dispatchCaseEvent('cad:box-changed', { image: image.id, frame, box, from: 'viewer' });
-      },
+    const frame = (): number | null => (image.frames > 1 ? pane.shownFrame : null);
+    const overlayEvents: OverlayEvents = {
+      selected: (id) => dispatchCaseEvent('cad:finding-selected', { id, from: 'viewer' }),
+      boxChanged: (box) =>
+        dispatchCaseEvent('cad:box-changed', { image: image.id, frame: frame(), box, from: 'viewer' }),
+      annotationDrawn: (kind, points) =>
+        dispatchCaseEvent('cad:annotation-drawn', { image: image.id, frame: frame(), kind, points }),
+      annotationSelected: (id) => dispatchCaseEvent('cad:annotation-selected', { id }),
+      annotationMoved: (id, points) => dispatchCaseEvent('cad:annotation-moved', { id, points }),
     };
     const pane: Pane = new Viewer(image, this.words, this.events, overlayEvents, end.signal);
     if (this.areTogether && cell.wall) pane.together?.hangAt(cell.wall);

@@ -35,7 +35,19 @@ beforeEach(() => {
 
 function hang(): { pane: RasterPane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new RasterPane(image, caseWords, events, { selected: vi.fn(), boxChanged: vi.fn() }, hanging.signal);
+  const pane = new RasterPane(
+    image,
+    caseWords,
+    events,
+    {
+      selected: vi.fn(),
+      boxChanged: vi.fn(),
+      annotationDrawn: vi.fn(),
+      annotationSelected: vi.fn(),
+      annotationMoved: vi.fn(),
+    },
+    hanging.signal,
+  );
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }

@@ -1,6 +1,6 @@
 /** A picture or DICOM image, drawn by Cornerstone3D at full resolution and bit depth. */
-import { Enums, type StackViewport, type Types } from '@cornerstonejs/core';
-import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
+import { Enums, type StackViewport } from '@cornerstonejs/core';
+import type { CaseImage, CaseWords, ImageMetadata, ImageView } from '../api_types';
 import { getJson } from '../server/client';
 import { Cine } from './cine';
 import { pixelAspect } from './calibration';
@@ -11,15 +11,26 @@ import {
   loadFrame,
   registerFrames,
   renderingEngine,
+  shiftImage,
   shownGreys,
   worldSpacing,
 } from './cornerstone';
 import { PaneFrame } from './frame';
-import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf, screenToImage } from './geometry';
+import {
+  type Affine,
+  type Place,
+  type Point,
+  affineFrom,
+  imageToScreen,
+  isInvertible,
+  placeIn,
+  scaleOf,
+  screenToImage,
+} from './geometry';
 import { type Chosen, chosenOf, openingPlace, windowText } from './greys';
 import { turnedPoint, turnedSize } from './orientation';
 import { Overlay, type OverlayEvents } from './overlay';
-import type { HangsTogether, PaneEvents, Tool } from './pane';
+import { type HangsTogether, type PaneEvents, type Tool, drawnBy } from './pane';
 import { errorText } from './pixels';
 import { type Pointed, bindPointer } from './raster_pointer';
 import { ReadAhead } from './read_ahead';
@@ -48,6 +59,8 @@ export class RasterPane implements Pointed, HangsTogether {
   private chosen: Chosen | null = null;
   /** The windows and tables that the header names, where there are several. */
   private windows: HTMLSelectElement | null = null;
+  /** Where the reader put the image; none as long as it lies as it opens. */
+  private place: Place | null = null;
   /** The border at which the image stands, for mammograms that hang together. */
   private border: 'left' | 'right' | null = null;
 
@@ -175,7 +188,7 @@ export class RasterPane implements Pointed, HangsTogether {
 
   setScale(scale: number): void {
     const transform = this.transform();
-    if (!this.viewport || !transform) return;
+    if (!this.viewport || !transform || this.place) return;
     this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(transform));
     this.alignAtBorder();
     this.viewport.render();
@@ -196,7 +209,58 @@ export class RasterPane implements Pointed, HangsTogether {
     // Flipped by the reader, the chest wall is at the image's other border.
     const atLeft = (this.border === 'left') !== this.isFlipped;
     const wanted = atLeft ? 0 : clientWidth - (right - left);
-    this.panBy(wanted - left, (clientHeight - (bottom - top)) / 2 - top);
+    this.shift(wanted - left, (clientHeight - (bottom - top)) / 2 - top);
+  }
+
+  // --- as the reader left it ----------------------------------------------------------------------------
+
+  view(): ImageView | null {
+    if (!this.isDrawn) return null;
+    const { chosen, place } = this;
+    return {
+      window:
+        chosen?.kind === 'window' ? { center: chosen.center, width: chosen.width, function: chosen.function } : null,
+      table: chosen?.kind === 'table' ? chosen.name : null,
+      inverted: this.isInverted,
+      flipped: this.isFlipped,
+      zoom: place?.zoom ?? null,
+      centre: place ? [...place.centre] : null,
+      frame: this.shownFrame,
+      plane: null,
+      path: 0,
+    };
+  }
+
+  restore({ window, table, inverted, flipped, zoom, centre, frame }: ImageView): void {
+    if (!this.viewport || !this.metadata) return;
+    const offered = this.metadata.windows.findIndex((each) => each.function === 'LUT' && each.name === table);
+    const named = this.metadata.windows[offered];
+    if (window) this.choose({ kind: 'window', ...window });
+    else if (named) this.choose(chosenOf(named), offered);
+    if (inverted !== this.isInverted) this.invert();
+    if (flipped !== this.isFlipped) this.flip();
+    this.alignAtBorder();
+    if (zoom !== null && centre) this.showPlace({ zoom, centre });
+    if (frame > 0 && frame < this.image.frames) this.showFrame(frame);
+  }
+
+  /** The reader moved it: this is where it lies now. */
+  private keepPlace(): void {
+    const transform = this.transform();
+    const { clientWidth, clientHeight } = this.frame.view;
+    if (transform) this.place = placeIn(transform, this.fitScale(), [clientWidth / 2, clientHeight / 2]);
+  }
+
+  private showPlace(place: Place): void {
+    this.place = place;
+    const transform = this.transform();
+    if (!this.viewport || !transform) return;
+    const { clientWidth, clientHeight } = this.frame.view;
+    this.viewport.setZoom((this.viewport.getZoom() * this.fitScale() * place.zoom) / scaleOf(transform));
+    const zoomed = this.transform();
+    if (!zoomed) return;
+    const [x, y] = imageToScreen(zoomed, place.centre);
+    this.shift(clientWidth / 2 - x, clientHeight / 2 - y);
   }
 
   private get isMirrored(): boolean {
@@ -214,11 +278,12 @@ export class RasterPane implements Pointed, HangsTogether {
   setTool(tool: Tool): void {
     this.tool = tool;
     this.element.dataset['tool'] = tool;
-    this.overlay.setMode(tool === 'length' ? 'length' : 'none');
+    this.overlay.setMode(drawnBy(tool) ?? 'none');
   }
 
   fit(): void {
     if (!this.viewport) return;
+    this.place = null;
     this.viewport.resetCamera();
     this.applyMirror();
     this.alignAtBorder();
@@ -236,10 +301,11 @@ export class RasterPane implements Pointed, HangsTogether {
     this.viewport.setProperties({ voiRange: SCREEN_RANGE });
     this.choose(null);
     this.viewport.resetCamera();
+    this.place = null;
     this.isFlipped = false;
+    this.cine?.goTo(0);
     this.applyMirror();
     this.alignAtBorder();
-    this.overlay.clearLengths();
     this.viewport.render();
   }
 
@@ -247,6 +313,7 @@ export class RasterPane implements Pointed, HangsTogether {
     if (!this.viewport) return;
     this.isFlipped = !this.isFlipped;
     this.applyMirror();
+    if (this.place) this.showPlace(this.place);
   }
 
   invert(): void {
@@ -256,21 +323,12 @@ export class RasterPane implements Pointed, HangsTogether {
   }
 
   panBy(dx: number, dy: number): void {
-    if (!this.viewport) return;
-    if (drawsOnCpu()) {
-      // Without WebGL `setPan` takes other units than `getPan` gives, so the camera itself is moved.
-      const { focalPoint } = this.viewport.getCamera();
-      const from = this.viewport.canvasToWorld([0, 0]);
-      const to = this.viewport.canvasToWorld([dx, dy]);
-      if (focalPoint)
-        this.viewport.setCamera({
-          focalPoint: focalPoint.map((value, axis) => value + (from[axis] ?? 0) - (to[axis] ?? 0)) as Types.Point3,
-        });
-    } else {
-      const [x, y] = this.viewport.getPan();
-      this.viewport.setPan([x + dx, y + dy]);
-    }
-    this.viewport.render();
+    this.shift(dx, dy);
+    this.keepPlace();
+  }
+
+  private shift(dx: number, dy: number): void {
+    if (this.viewport) shiftImage(this.viewport, dx, dy);
   }
 
   zoomBy(factor: number, around?: Point): void {
@@ -315,7 +373,8 @@ export class RasterPane implements Pointed, HangsTogether {
     if (!this.viewport) return;
     // The engine draws all panes and leaves alone those whose size did not change.
     renderingEngine().resize(true, true);
-    this.alignAtBorder();
+    if (this.place) this.showPlace(this.place);
+    else this.alignAtBorder();
     this.viewChanged();
   }
 

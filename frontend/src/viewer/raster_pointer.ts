@@ -1,6 +1,6 @@
 /** The pointer on a picture: what its buttons and its wheel do. */
 import type { Point } from './geometry';
-import type { Pane, PaneEvents, Tool } from './pane';
+import { type Pane, type PaneEvents, type Tool, drawnBy } from './pane';
 
 const WHEEL_NOTCH = 40;
 
@@ -22,7 +22,7 @@ export function bindPointer(pane: Pointed, view: HTMLElement, events: PaneEvents
     events.activated(pane);
     if (event.target instanceof Element && event.target.closest('button, input, a')) return;
     const tool: Tool = event.button === 1 ? 'pan' : event.button === 2 ? 'zoom' : pane.tool;
-    if (pane.isDrawn && tool !== 'length') drag(pane, view, events, event, tool);
+    if (pane.isDrawn && !drawnBy(tool)) drag(pane, view, events, event, tool);
   });
   element.addEventListener('focus', () => events.activated(pane));
   element.addEventListener('contextmenu', (event) => event.preventDefault());

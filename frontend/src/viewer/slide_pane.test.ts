@@ -74,7 +74,19 @@ beforeEach(() => {
 
 function hang(): { pane: SlidePane; end: () => void } {
   const hanging = new AbortController();
-  const pane = new SlidePane(image, caseWords, events, { selected: vi.fn(), boxChanged: vi.fn() }, hanging.signal);
+  const pane = new SlidePane(
+    image,
+    caseWords,
+    events,
+    {
+      selected: vi.fn(),
+      boxChanged: vi.fn(),
+      annotationDrawn: vi.fn(),
+      annotationSelected: vi.fn(),
+      annotationMoved: vi.fn(),
+    },
+    hanging.signal,
+  );
   document.body.append(pane.element);
   return { pane, end: () => hanging.abort() };
 }

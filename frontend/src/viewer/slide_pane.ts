@@ -1,11 +1,11 @@
 /** A whole slide, drawn by OpenSeadragon from Deep Zoom tiles. */
 import OpenSeadragon from 'openseadragon';
-import type { CaseImage, CaseWords, ImageMetadata } from '../api_types';
+import type { CaseImage, CaseWords, ImageMetadata, ImageView } from '../api_types';
 import { getJson } from '../server/client';
 import { PaneFrame } from './frame';
 import { type Affine, type Point, affineFrom, imageToScreen, isInvertible, scaleOf } from './geometry';
 import { Overlay, type OverlayEvents } from './overlay';
-import type { Pane, PaneEvents, Tool } from './pane';
+import { type Pane, type PaneEvents, type Tool, drawnBy } from './pane';
 import { errorText } from './pixels';
 
 /** A pane that shows a slide at any magnification; it has no window, mirroring or frames. */
@@ -24,6 +24,7 @@ export class SlidePane implements Pane {
   private plane = 0;
   private path = 0;
   private planes: HTMLSelectElement | null = null;
+  private paths: HTMLSelectElement | null = null;
 
   constructor(
     readonly image: CaseImage,
@@ -76,17 +77,19 @@ export class SlidePane implements Pane {
         this.words.focal_plane,
         slide.focal_planes.map((height) => `${height} µm`),
         this.plane,
-        (place) => this.showPlane(place),
+        (place) => this.showSheet(place, this.path),
       );
     if (slide.optical_paths.length > 1)
-      this.frame.offer(this.words.optical_path, slide.optical_paths, this.path, (place) => {
-        this.path = place;
-        this.reopen();
-      });
+      this.paths = this.frame.offer(this.words.optical_path, slide.optical_paths, this.path, (place) =>
+        this.showSheet(this.plane, place),
+      );
   }
 
-  private showPlane(plane: number): void {
+  private showSheet(plane: number, path: number): void {
     this.plane = plane;
+    this.path = path;
+    if (this.planes) this.planes.value = String(plane);
+    if (this.paths) this.paths.value = String(path);
     this.reopen();
   }
 
@@ -165,8 +168,47 @@ export class SlidePane implements Pane {
   }
 
   setTool(tool: Tool): void {
-    this.element.dataset['tool'] = tool === 'length' ? 'length' : 'pan';
-    this.overlay.setMode(tool === 'length' ? 'length' : 'none');
+    const drawn = drawnBy(tool);
+    this.element.dataset['tool'] = drawn ?? 'pan';
+    this.overlay.setMode(drawn ?? 'none');
+  }
+
+  // --- as the reader left it ----------------------------------------------------------------------------
+
+  view(): ImageView | null {
+    const { viewer } = this;
+    if (!viewer?.world.getItemCount()) return null;
+    const { viewport } = viewer;
+    // Where it is going, while it still moves.
+    const centre = viewport.viewportToImageCoordinates(viewport.getCenter(false));
+    const home = viewport.viewportToImageCoordinates(viewport.getHomeBounds().getCenter());
+    const zoom = viewport.getZoom(false) / viewport.getHomeZoom();
+    const near = Math.hypot(centre.x - home.x, centre.y - home.y) < this.image.columns / 500;
+    const isHome = Math.abs(zoom - 1) < 0.005 && near;
+    const shown = this.metadata?.slide?.shown_plane ?? 0;
+    return {
+      window: null,
+      table: null,
+      inverted: false,
+      flipped: false,
+      zoom: isHome ? null : Math.round(zoom * 1000) / 1000,
+      centre: isHome ? null : [Math.round(centre.x), Math.round(centre.y)],
+      frame: 0,
+      plane: this.plane === shown ? null : this.plane,
+      path: this.path,
+    };
+  }
+
+  restore({ zoom, centre, plane, path }: ImageView): void {
+    const viewport = this.viewer?.viewport;
+    if (!viewport) return;
+    const slide = this.metadata?.slide;
+    const wanted = plane ?? this.plane;
+    const isThere = wanted < (slide?.focal_planes.length ?? 0) && path < (slide?.optical_paths.length ?? 0);
+    if (isThere && (wanted !== this.plane || path !== this.path)) this.showSheet(wanted, path);
+    if (zoom === null || !centre) return;
+    viewport.zoomTo(viewport.getHomeZoom() * zoom, undefined, true);
+    viewport.panTo(viewport.imageToViewportCoordinates(centre[0], centre[1]), true);
   }
 
   fit(): void {
@@ -179,7 +221,8 @@ export class SlidePane implements Pane {
   }
 
   reset(): void {
-    this.overlay.clearLengths();
+    const plane = this.metadata?.slide?.shown_plane ?? 0;
+    if (this.plane !== plane || this.path !== 0) this.showSheet(plane, 0);
     this.fit();
   }
 
@@ -232,8 +275,7 @@ export class SlidePane implements Pane {
     const plane = this.plane + planes;
     const count = this.metadata?.slide?.focal_planes.length ?? 0;
     if (!this.planes || plane < 0 || plane >= count) return;
-    this.planes.value = String(plane);
-    this.showPlane(plane);
+    this.showSheet(plane, this.path);
   }
 
   togglePlay(): void {

@@ -1,17 +1,18 @@
 /** The stage: which images are shown and how they hang, the tools and keys that act on the active one, and what
  * lies over them. */
-import type { CaseDescription, CaseFinding, CaseImage } from '../api_types';
-import { type Box, caseFramesRead, caseHeatmaps, onCaseEvent, dispatchCaseEvent } from '../page/case_events';
-import { areFaintMarksShown, faintCount, showFaintMarks, visibleFindings } from '../page/faint_marks';
-import { isOnFrame } from './findings';
+import type { CaseDescription, CaseImage, StageView } from '../api_types';
+import { dispatchCaseEvent } from '../page/case_events';
+import { areFaintMarksShown, faintCount, showFaintMarks } from '../page/faint_marks';
 import { hangingOf } from './hanging';
 import { HeatLayer } from './heat_layer';
 import type { Pane, PaneEvents, Tool } from './pane';
 import { type Cell, PaneGrid } from './pane_grid';
 import { PlaceSwitch } from './place_switch';
 import { registerImageCommands } from './shortcuts';
+import { StageMarks } from './stage_marks';
 import { Strip } from './strip';
 import { Toolbar, toolFor } from './toolbar';
+import { ViewState, shownAsLeft } from './view_state';
 
 const PAN_STEP = 60;
 
@@ -25,12 +26,6 @@ export class Stage {
   private current: CaseImage;
   private tool: Tool = 'window';
   private linked = false;
-  private marksVisible = true;
-  private findings: CaseFinding[] = visibleFindings();
-  private framesRead = caseFramesRead();
-  private selected: string | null = null;
-  /** The finding that is edited, none for a new one, and its box as it is now, whatever hangs. */
-  private editing: { id: string | null; image: string; box: Box | null } | null = null;
   private readonly root = document.getElementById('stage') as HTMLElement;
   private readonly stateElement = document.getElementById('view-state');
   private stateFrame = 0;
@@ -38,6 +33,10 @@ export class Stage {
   private readonly strip: Strip;
   private readonly toolbar: Toolbar;
   private readonly heat: HeatLayer;
+  private readonly marks: StageMarks;
+  private readonly views: ViewState;
+  /** Of what was restored that hides something: said until the reader changes it. */
+  private marksLeftHidden = false;
 
   constructor(private readonly description: CaseDescription) {
     const { images, words } = description;
@@ -47,7 +46,14 @@ export class Stage {
     this.rows = (hanging?.rows ?? []).map((row) =>
       row.map((place) => new PlaceSwitch(place, words, (image) => this.showImage(image))),
     );
-    const first = this.switches.find(({ shown }) => shown)?.shown ?? images.find(isHung) ?? images[0];
+    this.views = new ViewState(description, (pane) => this.reset([pane]));
+    const left = this.views.stage;
+    for (const image of shownAsLeft(left, images)) {
+      const place = this.switchOf(image);
+      if (place) place.shown = image;
+    }
+    const active = images.find(({ id }) => id === left?.active);
+    const first = active ?? this.switches.find(({ shown }) => shown)?.shown ?? images.find(isHung) ?? images[0];
     if (!first) throw new Error('a stage needs an image');
     this.current = first;
     this.grid = new PaneGrid(document.getElementById('panes') as HTMLElement, words, this.paneEvents);
@@ -61,16 +67,54 @@ export class Stage {
       opacity: (opacity) => this.setOpacity(opacity),
     });
     this.heat = new HeatLayer(this.toolbar.slider, (pane) => this.panes.includes(pane));
+    this.marks = new StageMarks(description, this.heat, {
+      panes: () => this.panes,
+      show: (image) => {
+        this.showImage(image);
+        return this.grid.paneOf(image);
+      },
+      activate: (pane) => this.activate(pane),
+      grid: this.grid.element,
+      restoreTool: () => this.setTool(this.tool),
+      changed: () => this.updateToolbar(),
+    });
+    if (left) this.restore(left);
     this.grid.element.addEventListener('dblclick', (event) => this.onDoubleClick(event));
-    this.bindCaseEvents();
+    const { annotations } = this.marks;
     registerImageCommands({
       tool: (tool) => this.setTool(tool),
       command: (name) => this.runCommand(name),
       arrow: (step, isResize) => this.runArrow(step, isResize),
+      drawnArrow: (step, isEnd) => this.marks.nudgeAnnotation(step, isEnd),
+      nextDrawn: () => void this.marks.revealNext(),
+      removeDrawn: () => annotations.remove(annotations.selected),
+      undoDrawing: () => annotations.undo(),
+      redoDrawing: () => annotations.redo(),
       neighbour: (by) => this.showNeighbour(by),
       other: (by) => this.showOther(by),
     });
     void this.hang();
+  }
+
+  private restore(left: StageView): void {
+    this.hangsTogether = this.canHangTogether && left.together;
+    this.tool = left.tool;
+    this.linked = left.linked;
+    this.marks.areVisible = left.marks;
+    this.marksLeftHidden = !left.marks;
+    this.heat.visible = left.heat;
+  }
+
+  private viewNow(): StageView {
+    return {
+      together: this.hangsTogether,
+      shown: this.switches.map(({ shown }) => shown?.id ?? '').filter(Boolean),
+      active: this.current.id,
+      tool: this.tool,
+      linked: this.linked,
+      marks: this.marks.areVisible,
+      heat: this.heat.visible,
+    };
   }
 
   // --- hanging ------------------------------------------------------------------------------------------
@@ -82,13 +126,18 @@ export class Stage {
   private readonly paneEvents: PaneEvents = {
     drawn: (pane) => {
       this.grid.scaleTogether([pane]);
-      this.refreshOverlay(pane);
+      this.views.restore(pane);
+      this.marks.refresh(pane);
       this.updateToolbar();
     },
     changed: (pane) => {
+      this.views.paneChanged(pane);
       if (pane === this.activePane) this.updateStateText();
     },
-    frameShown: (pane) => this.refreshOverlay(pane),
+    frameShown: (pane) => {
+      this.views.paneChanged(pane);
+      this.marks.refresh(pane);
+    },
     activated: (pane) => this.activate(pane),
     panned: (from, dx, dy) =>
       this.linkedPanes(from).forEach((pane) => pane.panBy(this.isOtherSide(from, pane) ? -dx : dx, dy)),
@@ -122,14 +171,16 @@ export class Stage {
   }
 
   private async hang(): Promise<void> {
+    this.views.settle();
     this.activePane = null;
     this.updateStateText();
     const cells = this.hangsTogether
       ? this.rows.map((row) => row.map((place) => this.cellOf(place.shown, place)))
       : [[this.cellOf(this.current, this.switchOf(this.current))]];
+    const active = this.current;
     const hung = this.grid.hang(cells, this.hangsTogether);
     this.strip.show(this.grid.images);
-    if (await hung) this.afterHanging(this.panes[0] ?? null);
+    if (await hung) this.afterHanging(this.panes.find(({ image }) => image === active) ?? this.panes[0] ?? null);
   }
 
   private afterHanging(active: Pane | null): void {
@@ -153,6 +204,7 @@ export class Stage {
   }
 
   private async replace(place: number, image: CaseImage): Promise<void> {
+    this.views.settle();
     const replaced = this.grid.replace(place, image);
     this.strip.show(this.grid.images);
     if (!(await replaced)) return;
@@ -173,7 +225,13 @@ export class Stage {
   private updateStateText(): void {
     cancelAnimationFrame(this.stateFrame);
     this.stateFrame = requestAnimationFrame(() => {
-      if (this.stateElement) this.stateElement.textContent = this.activePane?.stateText() ?? '';
+      const { left_marks } = this.description.words;
+      const said = [
+        this.activePane?.stateText(),
+        this.views.wordsOf(this.activePane),
+        this.marksLeftHidden ? left_marks : '',
+      ];
+      if (this.stateElement) this.stateElement.textContent = said.filter(Boolean).join(' · ');
     });
   }
 
@@ -189,20 +247,21 @@ export class Stage {
       pressed: {
         layout: this.hangsTogether,
         link: this.linked,
-        marks: this.marksVisible,
+        marks: this.marks.areVisible,
         faint: areFaintMarksShown(),
         heatmap: this.heat.visible,
-        draw: this.editing?.id === null,
+        draw: this.marks.isDrawing,
         flip: this.activePane?.isFlipped ?? false,
         invert: this.activePane?.isInverted ?? false,
       },
     });
+    this.views.stageChanged(() => this.viewNow());
   }
 
   private setTool(tool: Tool): void {
     this.tool = tool;
     this.panes.forEach((pane) => pane.setTool(toolFor(pane, tool)));
-    this.showEditedBox();
+    this.marks.showEditedBox();
     this.updateToolbar();
   }
 
@@ -222,8 +281,7 @@ export class Stage {
         pane?.actualSize();
         break;
       case 'reset':
-        this.panes.filter((each) => each === pane || this.linked).forEach((each) => each.reset());
-        this.grid.scaleTogether(this.panes);
+        this.reset(this.panes.filter((each) => each === pane || this.linked));
         break;
       case 'flip':
         if (!pane?.image.is_photograph) pane?.flip();
@@ -242,15 +300,17 @@ export class Stage {
         this.linked = !this.linked;
         break;
       case 'marks':
-        this.marksVisible = !this.marksVisible;
-        this.refreshOverlays();
+        this.marks.areVisible = !this.marks.areVisible;
+        this.marksLeftHidden = false;
+        this.updateStateText();
+        this.marks.refreshAll();
         break;
       case 'faint':
         showFaintMarks(!areFaintMarksShown());
         break;
       case 'heatmap':
         this.heat.visible = !this.heat.visible;
-        this.refreshOverlays();
+        this.marks.refreshAll();
         break;
       case 'heat-fainter':
         this.setOpacity(this.heat.opacity - 0.1);
@@ -274,9 +334,14 @@ export class Stage {
     this.updateToolbar();
   }
 
+  private reset(panes: readonly Pane[]): void {
+    panes.forEach((pane) => pane.reset());
+    this.grid.scaleTogether(this.panes);
+  }
+
   private setOpacity(opacity: number): void {
     this.heat.setOpacity(opacity);
-    this.refreshOverlays();
+    this.marks.refreshAll();
   }
 
   private showNeighbour(by: 1 | -1): void {
@@ -299,11 +364,7 @@ export class Stage {
   }
 
   private runArrow([x, y]: readonly [number, number], shift: boolean): void {
-    const edited = this.panes.find((pane) => pane.overlay.editedBox);
-    if (edited) {
-      const by = Math.max(1, Math.round(edited.image.columns / 400));
-      edited.overlay.nudge(x * by, y * by, shift);
-    } else if (this.activePane) {
+    if (!this.marks.nudgeBox([x, y], shift) && this.activePane) {
       this.activePane.panBy(-x * PAN_STEP, -y * PAN_STEP);
       this.paneEvents.panned(this.activePane, -x * PAN_STEP, -y * PAN_STEP);
     }
@@ -313,84 +374,6 @@ export class Stage {
     if (!this.activePane) return;
     this.activePane.zoomBy(factor);
     this.paneEvents.zoomed(this.activePane, factor);
-  }
-
-  // --- findings -----------------------------------------------------------------------------------------
-
-  private bindCaseEvents(): void {
-    onCaseEvent('cad:findings-updated', () => {
-      this.findings = visibleFindings();
-      this.framesRead = caseFramesRead();
-      const heatmaps = caseHeatmaps();
-      for (const image of this.description.images) image.heatmap = heatmaps[image.id] ?? null;
-      this.refreshOverlays();
-    });
-    onCaseEvent('cad:finding-selected', ({ id }) => void this.selectFinding(id));
-    onCaseEvent('cad:image-asked', ({ image }) => {
-      const asked = this.description.images.find((each) => each.id === image);
-      if (asked) this.showImage(asked);
-    });
-    onCaseEvent('cad:edit-started', ({ id }) => {
-      const finding = this.findings.find((candidate) => candidate.id === id);
-      this.editing = { id, image: finding?.image ?? '', box: finding?.box ?? null };
-      this.showEditedBox();
-      this.updateToolbar();
-    });
-    onCaseEvent('cad:edit-ended', () => {
-      this.editing = null;
-      this.panes.forEach((pane) => pane.overlay.editBox(null));
-      this.setTool(this.tool);
-      this.refreshOverlays();
-    });
-    onCaseEvent('cad:box-changed', ({ image, box, from }) => {
-      if (this.editing) Object.assign(this.editing, { image, box });
-      for (const pane of this.panes) {
-        if (pane.image.id !== image) pane.overlay.editBox(null);
-        else if (from === 'panel') pane.overlay.editBox(box);
-      }
-    });
-  }
-
-  private async selectFinding(id: string): Promise<void> {
-    this.selected = id;
-    const finding = this.findings.find((candidate) => candidate.id === id);
-    const image = this.description.images.find((candidate) => candidate.id === finding?.image);
-    if (!finding || !image) return;
-    const focused = document.activeElement;
-    this.refreshOverlays();
-    this.showImage(image);
-    const pane = await this.grid.paneOf(image);
-    // Another may have been chosen while this one's image came.
-    if (!pane || !(await pane.ready) || this.selected !== id) return;
-    this.activate(pane);
-    if (finding.frame !== null) pane.showFrame(finding.frame);
-    pane.reveal(finding.box);
-    // The keys that decide act where the image has the focus; whoever went elsewhere meanwhile is left there.
-    const isWhereItWas = document.activeElement === focused || document.activeElement === document.body;
-    if (isWhereItWas || this.grid.element.contains(document.activeElement)) pane.element.focus({ preventScroll: true });
-  }
-
-  private showEditedBox(): void {
-    if (!this.editing) return;
-    const { id, image, box } = this.editing;
-    for (const pane of this.panes) {
-      pane.overlay.setMode(id === null ? 'draw' : 'none');
-      pane.overlay.editBox(pane.image.id === image ? box : null);
-    }
-    this.refreshOverlays();
-  }
-
-  private refreshOverlays(): void {
-    this.panes.forEach((pane) => this.refreshOverlay(pane));
-    this.updateToolbar();
-  }
-
-  private refreshOverlay(pane: Pane): void {
-    const shown = this.findings.filter((finding) => isOnFrame(finding, pane) && finding.id !== this.editing?.id);
-    pane.showFramesRead(this.framesRead[pane.image.id] ?? '');
-    pane.overlay.showFindings(shown, this.selected);
-    pane.overlay.setMarksVisible(this.marksVisible);
-    this.heat.refresh(pane);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The stage's toolbar: which tools there are for the active image, and which are on. */
 import type { CaseWords } from '../api_types';
 import { drawLegend } from './heatmap';
-import type { Pane, Tool } from './pane';
+import { type Pane, type Tool, drawnBy } from './pane';
 
 /** What the toolbar shows of the stage. */
 interface StageState {
@@ -69,6 +69,6 @@ export class Toolbar {
 
 /** What the chosen tool is on this image: where there is no window to change, dragging pans. */
 export function toolFor(pane: Pane | null, tool: Tool): Tool {
-  if (pane?.image.kind === 'slide') return tool === 'length' ? 'length' : 'pan';
+  if (pane?.image.kind === 'slide') return drawnBy(tool) ?? 'pan';
   return pane?.image.is_photograph && tool === 'window' ? 'pan' : tool;
 }
