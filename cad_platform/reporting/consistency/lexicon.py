@@ -74,14 +74,14 @@ ELSEWHERE = _any(
     r"\b(?:mother|sister|aunt|daughter|grandmother|relative|famil(?:y|ial))\b|\bbrca\b",
     r"\bscreening\s+(?:for|programme|program)\b|\brisk\b",
     r"\b(?:contralateral|opposite)\b",
-    r"术后|术前|既往|病史|手术史|家族|史[,;。]?$|曾|旧片|前片|对侧|对照|筛查",
+    r"术后|术前|既往|病史|手术史|家族|史[,;。]?$|曾|旧片|前片|对侧|对照|癌筛查|母亲|姐|妹|姨|女儿|祖母",
 )
 
 # --- what turns a word around ------------------------------------------------------------------------------
 
 #: Before a word: it is not so.
 DENIED_BEFORE = _any(
-    r"\b(?:no|not|without|never|nor|neither|none|lacks?|lacking|denies|absence\s+of|free\s+(?:of|from)|negative\s+for)\b",
+    r"\b(?:no|not|without|never|nor|neither|none|nothing|lacks?|lacking|denies|absence\s+of|free\s+(?:of|from)|negative\s+for)\b",
     r"\bnon[- ]?$",
     r"\bun$",
     r"n't\b",
@@ -90,7 +90,7 @@ DENIED_BEFORE = _any(
 )
 #: After a word: it is not so.
 DENIED_AFTER = _any(
-    r"^\W*(?:\w+\W+){0,3}?(?:not|unnecessary|unlikely|excluded|ruled\s+out|absent|no\s+longer|never|unwarranted)\b",
+    r"^\W*(?:\w+\W+){0,6}?(?:not|unnecessary|unlikely|excluded|ruled\s+out|absent|no\s+longer|never|unwarranted)\b",
     r"^[^,;]{0,4}(?:可能性?[较很]?[小低]|可能不大|依据不足|证据不足|不支持|不考虑|已排除|可排除|不需要|无需|暂不)",
 )
 #: Not a denial, though it looks like one.
