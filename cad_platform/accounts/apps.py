@@ -18,6 +18,10 @@ class AccountsConfig(PlatformApp):
         "site.update": _("Changed a site"),
         "token.issue": _("Issued a token"),
         "token.revoke": _("Revoked a token"),
+        "user.change_password": _("Changed their password"),
+        "user.lock": _("Locked a workplace"),
+        "user.release_signing": _("Let a user sign again after a reset"),
+        "user.unlock_session": _("Unlocked a workplace"),
         "user.activate": _("Activated a user"),
         "user.create": _("Created a user"),
         "user.deactivate": _("Deactivated a user"),
@@ -28,7 +32,10 @@ class AccountsConfig(PlatformApp):
         "user.unlock": _("Unlocked a user"),
         "user.update": _("Changed a user"),
     }
-    audit_attempts = {"user.sign_in": _("Tried to sign in")}
+    audit_attempts = {
+        "user.sign_in": _("Tried to sign in"),
+        "user.unlock_session": _("Tried to unlock a workplace"),
+    }
     #: Of Django's accounts and sessions, and of allauth.
     tables_of_others = {
         "auth_group": DatabaseRights.UPDATABLE,

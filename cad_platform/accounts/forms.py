@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Scope, Site, User
+from cad_platform.accounts.services import MAX_IDLE_LOCK_MINUTES
 from cad_platform.core.errors import PlatformError
 
 
@@ -34,12 +35,16 @@ class PlainForm(forms.Form):
             self.add_error(None, problem.detail)
 
 
-def _new_password() -> forms.CharField:
+def _one_time_password() -> forms.CharField:
     return forms.CharField(
-        label=_("Password"),
+        label=_("One-time password"),
         strip=False,
+        required=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=_("At least 12 characters; neither a common password nor one like the name."),
+        help_text=_(
+            "Leave it empty and one is made up and shown once. The person chooses their own with it within 72 hours, "
+            "and can do nothing else before."
+        ),
     )
 
 
@@ -71,14 +76,14 @@ class NewUserForm(UserForm):
     username = forms.CharField(
         label=_("Username"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"})
     )
-    password = _new_password()
+    password = _one_time_password()
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES, required=False)
 
     field_order = ["username", "password", "first_name", "last_name", "role", "site"]
 
 
 class PasswordForm(PlainForm):
-    password = _new_password()
+    password = _one_time_password()
 
 
 class SiteForm(PlainForm):
@@ -107,6 +112,16 @@ class SiteForm(PlainForm):
         help_text=_(
             "Printed with every time of a report, and used on its pages: Europe/London, Asia/Shanghai. Blank: that of "
             "the installation."
+        ),
+    )
+    idle_lock_minutes = forms.IntegerField(
+        label=_("Lock after minutes without use"),
+        min_value=0,
+        max_value=MAX_IDLE_LOCK_MINUTES,
+        required=False,
+        help_text=_(
+            "A workplace where nobody uses keys or pointer for so long is covered until its person, or somebody else, "
+            "signs in. 0: never."
         ),
     )
     false_marks_per_exam = forms.TypedChoiceField(

@@ -87,6 +87,11 @@ class Site(models.Model):
         help_text=_("Name in the IANA database (Europe/London); blank for that of the installation"),
     )
 
+    idle_lock_minutes = models.PositiveSmallIntegerField(
+        default=15,
+        help_text="a workplace where nobody has moved for so long is locked (`accounts.idle_lock`); 0 for never",
+    )
+
     class Meta:
         constraints = [
             models.CheckConstraint(
@@ -113,6 +118,14 @@ class User(AbstractUser):
     site = models.ForeignKey(Site, null=True, blank=True, on_delete=models.PROTECT, related_name="users")
     professional_id = models.CharField(_("professional id"), max_length=64, blank=True)
     language = models.CharField(max_length=10, blank=True)
+
+    # Of a password that an administrator gave (`accounts.one_time`).
+    must_change_password = models.BooleanField(default=False)
+    one_time_until = models.DateTimeField(null=True, blank=True)
+    password_set_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    signing_rests_until = models.DateTimeField(null=True, blank=True)
 
     REQUIRED_FIELDS = ["role"]
 
@@ -142,6 +155,18 @@ class KeyboardPreference(models.Model):
     user = models.OneToOneField(User, on_delete=models.PROTECT, primary_key=True, related_name="+")
     single_keys = models.BooleanField(default=True)
     keys = models.JSONField(default=dict, blank=True)
+
+
+class SessionActivity(models.Model):
+    """When somebody last moved in a session, and whether it is locked (`accounts.idle_lock`). A row of its own, since a
+    session's data is written as a whole: a slow request would undo a lock that fell meanwhile."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    session_key = models.CharField(max_length=40, primary_key=True)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    active_at = models.DateTimeField(default=timezone.now)
+    locked_at = models.DateTimeField(null=True, blank=True)
 
 
 @pghistory.track(exclude=["last_used_at", "token_hash"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import transaction
@@ -10,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import User
+from cad_platform.accounts.one_time import refuse_to_sign
 from cad_platform.accounts.rules import OfSite
 from cad_platform.audit.models import AuditEvent
 from cad_platform.audit.services import record
@@ -24,9 +26,57 @@ WINDOW = timedelta(minutes=15)
 def reauthenticate(
     actor: Actor, password: str, *, purpose: str, object_type: str, object_id: object, study: OfSite
 ) -> None:
-    """Verify the actor's own password for `purpose` (the audit action).
+    """Verify the actor's own password before a signature; `purpose` is the audit action.
 
-    Commits a failed attempt before raising `NotPermitted` or, after too many, `TooManyRequests`.
+    Commits a failed attempt before it raises.
+
+    Raises
+    ------
+    NotPermitted
+        The password is wrong, is not the person's own yet, or was reset not long ago.
+    TooManyRequests
+        Too many were wrong.
+    """
+    verify_password(
+        actor,
+        password,
+        purpose=purpose,
+        object_type=object_type,
+        object_id=object_id,
+        study=study,
+        refuse=refuse_to_sign,
+        consequence=_("Nothing was signed."),
+    )
+
+
+def verify_password(
+    actor: Actor,
+    password: str,
+    *,
+    purpose: str,
+    object_type: str,
+    object_id: object,
+    study: OfSite | None = None,
+    refuse: Callable[[User], NotPermitted | None] = lambda _user: None,
+    consequence: str = "",
+) -> None:
+    """Verify the actor's own password.
+
+    Parameters
+    ----------
+    purpose
+        The audit action that a failed attempt is recorded as, and counted by.
+    study
+        What it is about, for the record.
+    refuse
+        Why the person may not go on although the password is right.
+    consequence
+        A sentence on what did not happen, for the one who is refused.
+
+    Raises
+    ------
+    NotPermitted, TooManyRequests
+        The password is wrong, or `refuse` said why not; too many were wrong.
     """
     failure: NotPermitted | TooManyRequests | None = None
     with transaction.atomic():
@@ -41,14 +91,17 @@ def reauthenticate(
             )
         elif not user.is_active or not user.check_password(password):
             outcome = "wrong_password"
-            failure = NotPermitted(_("The password is wrong. Nothing was signed."), code="wrong_password")
+            sentence = f"{_('The password is wrong.')} {consequence}".strip()
+            failure = NotPermitted(sentence, code="wrong_password")
+        elif failure := refuse(user):
+            outcome = failure.code
         if failure is not None:
             record(
                 actor,
                 purpose,
                 object_type=object_type,
                 object_id=object_id,
-                site_id=study.site_id,
+                site_id=study.site_id if study is not None else None,
                 outcome=outcome,
                 study=str(getattr(study, "pk", "")),
             )

@@ -9,19 +9,22 @@ from __future__ import annotations
 from typing import Any
 from zoneinfo import available_timezones
 
-from django.contrib.auth.password_validation import validate_password
 from django.contrib.sessions.models import Session
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cad_platform.accounts import one_time
 from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound, NotPermitted
+
+#: A workplace that is not locked for a working day is not locked.
+MAX_IDLE_LOCK_MINUTES = 480
 
 
 def _require_administrator(actor: Actor) -> None:
@@ -50,8 +53,10 @@ def update_site(
     default_character_set: str,
     false_marks_per_exam: float | None = None,
     time_zone: str | None = None,
+    idle_lock_minutes: int | None = None,
 ) -> Site:
-    """How a site's files are read where they do not say so themselves, and how many marks its readers are shown.
+    """How a site's files are read where they do not say so themselves, how many marks its readers are shown, and when
+    its workplaces are locked.
 
     Parameters
     ----------
@@ -59,6 +64,8 @@ def update_site(
         One of `FALSE_MARK_RATES`; none leaves it.
     time_zone
         A name of the IANA database, or empty for the installation's; none leaves it.
+    idle_lock_minutes
+        A workplace where nobody moved for so long is locked, 0 for never; none leaves it.
 
     Raises
     ------
@@ -89,7 +96,19 @@ def update_site(
             _("The site was not changed."),
             errors=(FieldError(_("There is no such time zone."), "time_zone"),),
         )
+    minutes = site.idle_lock_minutes if idle_lock_minutes is None else idle_lock_minutes
+    if not 0 <= minutes <= MAX_IDLE_LOCK_MINUTES:
+        raise Invalid(
+            _("The site was not changed."),
+            errors=(
+                FieldError(
+                    _("Between 0 and %(most)s minutes.") % {"most": MAX_IDLE_LOCK_MINUTES},
+                    "idle_lock_minutes",
+                ),
+            ),
+        )
     wanted = {
+        "idle_lock_minutes": minutes,
         "name": name.strip() or site.name,
         "default_issuer": default_issuer.strip(),
         "default_character_set": term,
@@ -122,7 +141,13 @@ def create_user(
     professional_id: str = "",
     language: str = "",
 ) -> User:
-    """A person who can sign in. Raises `Invalid` with the field at fault."""
+    """A person who can sign in; where an administrator makes them, to choose a password of their own first.
+
+    Raises
+    ------
+    Invalid
+        With the field at fault.
+    """
     _require_administrator(actor)
     user = User(
         username=username.strip(),
@@ -134,7 +159,8 @@ def create_user(
         language=language,
     )
     _validate(user)
-    _set_password(user, password)
+    one_time.set_checked(user, password)
+    one_time.make_one_time(user, actor)
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -181,11 +207,12 @@ def update_user(
 
 @transaction.atomic
 def set_password(actor: Actor, user: User, password: str) -> None:
-    """Give a person a new password and end their sessions."""
+    """Give a person a new password, of an administrator's a one-time one, and end their sessions."""
     _require_administrator(actor)
     user = User.objects.select_for_update().get(pk=user.pk)
-    _set_password(user, password)
-    user.save(update_fields=["password"])
+    one_time.set_checked(user, password)
+    one_time.make_one_time(user, actor)
+    user.save()
     _end_sessions(user)
     record(actor, "user.set_password", object_type="user", object_id=user.pk)
 
@@ -220,6 +247,38 @@ def unlock_user(actor: Actor, user: User) -> None:
     unlock_signing(actor, user)
 
 
+@transaction.atomic
+def release_signing(actor: Actor, user: User) -> None:
+    """End the rest of a person's signing early: another administrator than the one who reset the password.
+
+    Raises
+    ------
+    NotPermitted
+        The actor is no administrator, or reset the password themselves.
+    """
+    _require_administrator(actor)
+    user = User.objects.select_for_update().get(pk=user.pk)
+    if actor.user is not None and actor.user.pk in (user.password_set_by_id, user.pk):
+        raise NotPermitted(_("Another administrator than the one who reset the password can end that."))
+    if user.signing_rests_until is not None:
+        user.signing_rests_until = None
+        user.save(update_fields=["signing_rests_until"])
+        record(actor, "user.release_signing", object_type="user", object_id=user.pk)
+
+
+@transaction.atomic
+def own_password_changed(actor: Actor, user: User, keep: str | None) -> None:
+    """A person changed their password: their other sessions end.
+
+    Parameters
+    ----------
+    keep
+        The key of the session that it was done in.
+    """
+    _end_sessions(user, keep)
+    record(actor, "user.change_password", object_type="user", object_id=user.pk)
+
+
 def _keep_an_administrator(actor: Actor, user: User) -> None:
     """Nobody locks the platform's own door from inside."""
     if actor.user is not None and actor.user.pk == user.pk:
@@ -238,20 +297,10 @@ def _validate(user: User) -> None:
         raise Invalid(_("The user was not saved."), errors=tuple(errors))
 
 
-def _set_password(user: User, password: str) -> None:
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise Invalid(
-            _("The password was not accepted."), errors=(FieldError(" ".join(error.messages), "password"),)
-        ) from error
-    user.set_password(password)
-
-
-def _end_sessions(user: User) -> None:
+def _end_sessions(user: User, keep: str | None = None) -> None:
     mine = [
         session.pk
         for session in Session.objects.filter(expire_date__gte=timezone.now()).iterator()
-        if session.get_decoded().get("_auth_user_id") == str(user.pk)
+        if session.pk != keep and session.get_decoded().get("_auth_user_id") == str(user.pk)
     ]
     Session.objects.filter(pk__in=mine).delete()

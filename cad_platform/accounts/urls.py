@@ -4,7 +4,12 @@ made by administrators, so there is no sign-up and no reset by e-mail."""
 from allauth.account import views as account
 from django.urls import URLPattern, path
 
-from cad_platform.accounts import preferences, views
+from cad_platform.accounts import preferences, session_views, views
+from cad_platform.accounts.session_states import ALL_STATES, PasswordDue, SessionLocked, reachable_in
+
+#: Whoever is signed out signs in, and whoever is not the page's person may do so too.
+_sign_in = reachable_in(*ALL_STATES)(account.login)
+_sign_out = reachable_in(SessionLocked, PasswordDue)(account.logout)
 
 urlpatterns: list[URLPattern] = [
     path("users/", views.users, name="users"),
@@ -17,8 +22,14 @@ urlpatterns: list[URLPattern] = [
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke", views.revoke_token, name="revoke-token"),
     path("keyboard/", preferences.keyboard, name="keyboard"),
-    path("login/", account.login, name="account_login"),
-    path("logout/", account.logout, name="account_logout"),
+    path("session/", session_views.session_state, name="session-state"),
+    path("session/activity", session_views.activity, name="session-activity"),
+    path("session/lock", session_views.lock_session, name="session-lock"),
+    path("session/unlock/", session_views.unlock, name="session-unlock"),
+    path("password/own/", session_views.own_password, name="own-password"),
+    path("session/hand-over", session_views.hand_over, name="session-hand-over"),
+    path("login/", _sign_in, name="account_login"),
+    path("logout/", _sign_out, name="account_logout"),
     path("inactive/", account.account_inactive, name="account_inactive"),
     path("signup/", account.signup, name="account_signup"),
     path("reauthenticate/", account.reauthenticate, name="account_reauthenticate"),

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from cad_platform.accounts import selectors, services
+from cad_platform.accounts import one_time, selectors, services
 from cad_platform.accounts import tokens as bearer_tokens
 from cad_platform.accounts.forms import NewUserForm, PasswordForm, SiteForm, TokenForm, UserForm
 from cad_platform.accounts.models import User
@@ -43,11 +43,14 @@ def new_user(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     form = NewUserForm(request.POST or None, sites=selectors.sites(actor))
     if request.method == "POST" and form.is_valid():
+        password = form.cleaned_data["password"] or one_time.made_up()
         try:
-            user = services.create_user(actor, **form.cleaned_data)
+            user = services.create_user(actor, **{**form.cleaned_data, "password": password})
         except PlatformError as problem:
             form.refuse(problem)
         else:
+            if not form.cleaned_data["password"]:
+                return _user_page(request, user, one_time_password=password)
             messages.success(request, _("%(name)s can sign in now.") % {"name": user.username})
             return redirect("user", user.pk)
     return render(request, "accounts/new_user.html", {"nav": "users", "form": form}, status=_status(form))
@@ -85,6 +88,8 @@ def _user_page(
         "password_form": PasswordForm(),
         "is_self": person.pk == request.user.pk,
         "signing_locked": signing_is_locked(person),
+        "signing_rests": one_time.signing_rests(person),
+        "may_release": actor.user is not None and actor.user.pk not in (person.password_set_by_id, person.pk),
         **context,
     }
     return render(request, "accounts/user.html", context, status=status)
@@ -97,11 +102,15 @@ def user_password(request: HttpRequest, user_id: int) -> HttpResponse:
     person = selectors.user_by_id(actor, user_id)
     form = PasswordForm(request.POST)
     if form.is_valid():
+        password = form.cleaned_data["password"] or one_time.made_up()
         try:
-            services.set_password(actor, person, form.cleaned_data["password"])
+            services.set_password(actor, person, password)
         except PlatformError as problem:
             form.refuse(problem)
         else:
+            if not form.cleaned_data["password"]:
+                person = selectors.user_by_id(actor, user_id)
+                return _user_page(request, person, one_time_password=password)
             messages.success(request, _("The password is set and open sessions have ended."))
             return redirect("user", user_id)
     return _user_page(request, person, password_form=form, status=422)
@@ -110,7 +119,7 @@ def user_password(request: HttpRequest, user_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
-    """Deactivate, activate or unlock."""
+    """Deactivate, activate, unlock, or let sign again after a reset."""
     actor = actor_of(request)
     person = selectors.user_by_id(actor, user_id)
     wanted = request.POST.get("access")
@@ -120,6 +129,9 @@ def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
     elif wanted == "activate":
         services.activate_user(actor, person)
         messages.success(request, _("Activated."))
+    elif wanted == "release":
+        services.release_signing(actor, person)
+        messages.success(request, _("%(name)s can sign again.") % {"name": person.printed_name})
     elif wanted == "unlock":
         services.unlock_user(actor, person)
         get_adapter().forget_failed_logins(request, person.username)

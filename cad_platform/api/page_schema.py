@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
+from cad_platform.accounts import session_views as accounts
 from cad_platform.reading import page_answers as reading
 from cad_platform.reading import view_answers as views
 from cad_platform.reporting import answers as reporting
@@ -22,6 +23,7 @@ _OF_PAGES = (
     views.AnnotationDrawn,
     views.CaseAnnotation,
     views.ViewKept,
+    accounts.SessionState,
     web.PageSettings,
     reporting.DraftPresence,
     reporting.DraftSaved,

@@ -94,7 +94,6 @@ class CaseWords(Answer):
     retry: str
     failed: str
     no_connection: str
-    signed_out: str
     no_spacing: str
     not_calibrated: str
     no_scale: str
@@ -203,7 +202,6 @@ def case_words() -> CaseWords:
         retry=_("Try again"),
         failed=_("The image could not be shown."),
         no_connection=_("The server did not answer."),
-        signed_out=_("You are signed out. Please sign in again."),
         no_spacing=_("px (no pixel spacing known)"),
         not_calibrated=_("px (not calibrated here)"),
         no_scale=_("no scale"),

@@ -139,7 +139,6 @@ class ReportWords(Answer):
     """The editor's words, so that all translations live in one catalogue. `{name}` is filled in by the editor."""
 
     failed: str
-    signed_out: str
     saving: str
     saved: str
     unsaved: str
@@ -164,7 +163,6 @@ def report_words() -> ReportWords:
     """In the reader's language."""
     return ReportWords(
         failed=_("The server did not answer. Please try again."),
-        signed_out=_("You are signed out. Sign in again in another window; what you wrote stays here."),
         saving=_("Saving…"),
         saved=_("Saved"),
         unsaved=_("Not saved yet"),

@@ -103,24 +103,31 @@ class ErrorPageMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if isinstance(exception, OperationalError | InterfaceError):
-            exception = Unavailable(_("The database does not answer. Please try again in a moment."))
-        if not isinstance(exception, PlatformError):
+        if not isinstance(exception, PlatformError | OperationalError | InterfaceError):
             return None
-        response = self._said(request, exception)
-        if isinstance(exception, Unavailable):
-            response["Retry-After"] = "10"
-        return response
+        return problem_answer(request, exception)
 
-    def _said(self, request: HttpRequest, exception: PlatformError) -> HttpResponse:
-        if request.headers.get("Accept") == "application/json":
-            body = as_problem(exception, getattr(request, "request_id", None))
-            return JsonResponse(body, status=exception.status, content_type=MEDIA_TYPE)
+
+def problem_answer(
+    request: HttpRequest, problem: PlatformError | OperationalError | InterfaceError
+) -> HttpResponse:
+    """A refusal as a page, within a page as a message beside the work, and for a script as JSON."""
+    page, template = request, "web/problem.html"
+    if not isinstance(problem, PlatformError):
+        # Without the frame of a page: who is signed in stands in the database too.
+        page, template = None, "web/server_error.html"  # type: ignore[assignment]
+        problem = Unavailable(_("The database does not answer. Please try again in a moment."))
+    fragment = bool(getattr(request, "htmx", False))
+    if request.headers.get("Accept") == "application/json":
+        body = as_problem(problem, getattr(request, "request_id", None))
+        response: HttpResponse = JsonResponse(body, status=problem.status, content_type=MEDIA_TYPE)
+    elif fragment:
         # Within a page a refusal is a message beside the work, not a page in its place.
-        fragment = bool(getattr(request, "htmx", False))
-        template = "web/refusal.html" if fragment else "web/problem.html"
-        response = render(request, template, {"problem": exception}, status=exception.status)
-        if fragment:
-            response["HX-Retarget"] = "#toasts"
-            response["HX-Reswap"] = "beforeend"
-        return response
+        response = render(page, "web/refusal.html", {"problem": problem}, status=problem.status)
+        response["HX-Retarget"] = "#toasts"
+        response["HX-Reswap"] = "beforeend"
+    else:
+        response = render(page, template, {"problem": problem}, status=problem.status)
+    if isinstance(problem, Unavailable):
+        response["Retry-After"] = "10"
+    return response

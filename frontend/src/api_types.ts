@@ -1017,7 +1017,6 @@ export interface components {
             retry: string;
             failed: string;
             no_connection: string;
-            signed_out: string;
             no_spacing: string;
             not_calibrated: string;
             no_scale: string;
@@ -1171,6 +1170,8 @@ export interface components {
         PageSettings: {
             csrf_cookie: string;
             user: components["schemas"]["PageUser"] | null;
+            session: components["schemas"]["SessionAddresses"];
+            idle_seconds: number | null;
             words: components["schemas"]["PageWords"];
             journal: components["schemas"]["JournalSettings"];
             shortcuts: components["schemas"]["Shortcut"][];
@@ -1211,7 +1212,6 @@ export interface components {
         /** @description The editor's words, so that all translations live in one catalogue. `{name}` is filled in by the editor. */
         ReportWords: {
             failed: string;
-            signed_out: string;
             saving: string;
             saved: string;
             unsaved: string;
@@ -1230,6 +1230,27 @@ export interface components {
             reason: string;
             found: string;
             must_mend: string;
+        };
+        /** @description Where the session is asked after and renewed. */
+        SessionAddresses: {
+            state: string;
+            sign_in: string;
+            hand_over: string;
+            unlock: string;
+            lock: string;
+            activity: string;
+            own_password: string;
+        };
+        SessionPerson: {
+            id: number;
+            name: string;
+        };
+        /** @description Who is signed in here now; a page compares it with whose it is. */
+        SessionState: {
+            person: components["schemas"]["SessionPerson"] | null;
+            is_locked: boolean;
+            password_is_due: boolean;
+            seconds_left: number | null;
         };
         /** @description One command and the keys that start it, for this person (`accounts.commands`). */
         Shortcut: {
@@ -1413,6 +1434,9 @@ export type Place = components['schemas']['Place'];
 export type ReportContradiction = components['schemas']['ReportContradiction'];
 export type ReportSigned = components['schemas']['ReportSigned'];
 export type ReportWords = components['schemas']['ReportWords'];
+export type SessionAddresses = components['schemas']['SessionAddresses'];
+export type SessionPerson = components['schemas']['SessionPerson'];
+export type SessionState = components['schemas']['SessionState'];
 export type Shortcut = components['schemas']['Shortcut'];
 export type ShownCategory = components['schemas']['ShownCategory'];
 export type ShownToSigner = components['schemas']['ShownToSigner'];

@@ -11,19 +11,15 @@ import { startMessages } from './page/messages';
 import { startPolling } from './page/polling';
 import { startWorklist } from './page/worklist';
 import { startCasePanel } from './page/case_panel';
-import { csrfToken } from './server/client';
 import { watchFragments, watchNetwork } from './server/connection';
+import { startSession } from './session/renewal';
 
 htmx.config.allowEval = false;
 // Swapped-in forms must answer at once: between swap and settling a quick key would submit one without htmx.
 htmx.config.defaultSettleDelay = 0;
 htmx.config.timeout = 15_000;
 
-// Fragments carry the same token as the scripts' own requests.
-document.addEventListener('htmx:configRequest', (event) => {
-  (event as CustomEvent<{ headers: Record<string, string> }>).detail.headers['X-CSRFToken'] = csrfToken();
-});
-
+startSession();
 watchNetwork();
 watchFragments();
 startBanner();

@@ -16,7 +16,7 @@ from cad_platform.accounts.models import KeyboardPreference, Role
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid
-from cad_platform.web.page_answers import page_settings
+from cad_platform.web.page_answers import shortcuts_of
 from embedded.state import REPOSITORY
 from tests import factories
 
@@ -50,7 +50,7 @@ def test_no_key_starts_two_commands_at_one_place() -> None:
 
 def test_the_scripts_are_tested_with_this_table() -> None:
     path = REPOSITORY / "frontend" / "src" / "testing" / "shortcuts.json"
-    assert json.loads(path.read_text()) == page_settings(Keyboard()).as_json()["shortcuts"]
+    assert json.loads(path.read_text()) == [each.as_json() for each in shortcuts_of(Keyboard())]
 
 
 def test_the_clinicians_document_has_every_key() -> None:

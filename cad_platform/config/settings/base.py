@@ -70,6 +70,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "cad_platform.web.middleware.LocalTimeMiddleware",
+    "cad_platform.web.session_guard.SessionGuardMiddleware",
     "cad_platform.web.middleware.HistoryContextMiddleware",
     "cad_platform.web.middleware.ErrorPageMiddleware",
 ]
@@ -119,17 +120,26 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
 ACCOUNT_ADAPTER = "cad_platform.accounts.adapter.AccountAdapter"
+ACCOUNT_FORMS = {
+    "login": "cad_platform.accounts.sign_in_forms.SignInForm",
+    "change_password": "cad_platform.accounts.sign_in_forms.ChangePasswordForm",
+}
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key", "login": "60/m/ip"}
+#: Administrators belong to no site: their workplaces are locked after so many minutes; 0 for never.
+IDLE_LOCK_MINUTES = int(os.environ.get("CAD_IDLE_LOCK_MINUTES", "15"))
+#: After an administrator's reset a person's signing rests for so long (ADR 34); 0 for not at all.
+SIGNING_REST_HOURS = float(os.environ.get("CAD_SIGNING_REST_HOURS", "24"))
 SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "cad_platform.web.session_guard.csrf_failure"
 # Two copies on one host differ only in the port, which cookies do not know.
 SESSION_COOKIE_NAME = f"cad_session_{os.environ.get('CAD_PORT', '8000')}"
 CSRF_COOKIE_NAME = f"cad_csrf_{os.environ.get('CAD_PORT', '8000')}"

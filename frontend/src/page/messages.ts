@@ -1,4 +1,4 @@
-/** What the server refuses or fails to answer is said in place; a lost session leads to the sign-in page. */
+/** What the server refuses or fails to answer is said in place. */
 
 const TOAST_MS = 8000;
 
@@ -8,16 +8,11 @@ interface SwapDetail {
   isError: boolean;
 }
 
-/** React to what htmx reports of its requests: sign-in pages, refusals and failures. */
+/** React to what htmx reports of its requests: refusals and failures. */
 export function startMessages(): void {
   document.addEventListener('htmx:beforeSwap', (event) => {
     const detail = (event as CustomEvent<SwapDetail>).detail;
     const { xhr } = detail;
-    if (new URL(xhr.responseURL || window.location.href).pathname.startsWith('/accounts/login')) {
-      detail.shouldSwap = false;
-      window.location.reload();
-      return;
-    }
     // A refusal comes as a message with its own place (web.middleware).
     if (xhr.getResponseHeader('HX-Retarget')) {
       detail.shouldSwap = true;

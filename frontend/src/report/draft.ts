@@ -2,7 +2,7 @@
 import type { DraftPresence, DraftSaved, ReportWords, StaleDraft } from '../api_types';
 import { dispatchCaseEvent } from '../page/case_events';
 import { fillPlaceholders, formatClockTime } from '../page/embedded';
-import { getFragment, NoAnswer, post, postJson, Refusal, SignedOut } from '../server/client';
+import { getFragment, NoAnswer, post, postJson, Refusal } from '../server/client';
 import { bindDependentFields, showFieldErrors } from './fields';
 import { Signing } from './signing';
 
@@ -184,7 +184,6 @@ export class Draft {
     } else {
       this.showStatus(this.words.unsaved);
       this.section.showProblem(problem);
-      if (problem instanceof SignedOut) this.scheduleSave(RETRY_MS);
     }
   }
 
@@ -257,7 +256,9 @@ export class Draft {
   private async reportPresence(): Promise<void> {
     if (this.stopped || document.hidden) return;
     try {
-      const present = await postJson<DraftPresence>(this.form.dataset['presence'] ?? '', this.formData());
+      const present = await postJson<DraftPresence>(this.form.dataset['presence'] ?? '', this.formData(), {
+        poll: true,
+      });
       const place = this.elementMarked('writers');
       if (place) {
         place.textContent = present.notice;

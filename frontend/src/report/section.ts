@@ -2,7 +2,7 @@
 import type { ReportWords } from '../api_types';
 import { onCaseEvent } from '../page/case_events';
 import { embeddedJson } from '../page/embedded';
-import { getFragment, Refusal, SignedOut } from '../server/client';
+import { getFragment, Refusal } from '../server/client';
 import { Draft, type DraftHost } from './draft';
 
 /** The element of a report: replaces what is in it and keeps at most one draft alive. */
@@ -38,7 +38,6 @@ export class ReportSection extends HTMLElement implements DraftHost {
     const place = this.querySelector<HTMLElement>('[data-problem]');
     if (!place) return;
     if (problem instanceof Refusal) place.textContent = problem.message;
-    else if (problem instanceof SignedOut) place.textContent = this.words.signed_out;
     else place.textContent = this.words.failed;
     place.hidden = false;
     place.scrollIntoView({ block: 'nearest' });

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { isSignedIn, reportSignedIn } from '../session/session';
 import { ControlledFetch } from '../testing/controlled_fetch';
+import { settled } from '../testing/settled';
 import {
   ANSWER_TIMEOUT_MS,
   getBytes,
@@ -17,7 +19,8 @@ let server: ControlledFetch;
 
 beforeEach(() => {
   document.body.innerHTML =
-    '<script id="page-settings" type="application/json">{"csrf_cookie": "cad_csrf_80"}</script>';
+    '<script id="page-settings" type="application/json">' +
+    '{"csrf_cookie": "cad_csrf_80", "user": {"id": 7}, "session": {"state": "/session"}}</script>';
   document.cookie = 'cad_csrf_8000=of another platform';
   document.cookie = 'cad_csrf_80=the token';
   server = new ControlledFetch();
@@ -145,13 +148,55 @@ describe('a refusal', () => {
     expect(await answer).toMatchObject({ message: '' });
     expect(await answer).toBeInstanceOf(NoAnswer);
   });
+});
 
-  test('by the page that asks to sign in says that the session has ended', async () => {
-    const answer = failure(getJson('/draft'));
-    const page = new Response('<main></main>');
-    Object.defineProperties(page, { redirected: { value: true }, url: { value: 'http://cad/accounts/login/?next=/' } });
-    await server.answer('/draft', page);
+describe('a session', () => {
+  const ended = (): Response => problem(401, 'urn:cad:problem:signed_out');
+
+  test('that has ended is waited for, and what was asked goes through once it is renewed', async () => {
+    const answer = postJson<{ revision: number }>('/save', new FormData());
+    await server.answer('/save', ended());
+    expect([server.count('/save'), isSignedIn()]).toEqual([1, false]);
+    reportSignedIn();
+    await settled();
+    await server.answer('/save', Response.json({ revision: 4 }));
+    expect([server.count('/save'), await answer]).toEqual([2, { revision: 4 }]);
+  });
+
+  test('that has ended ends a poll', async () => {
+    const answer = failure(getJson('/live', { poll: true }));
+    await server.answer('/live', ended());
     expect(await answer).toBeInstanceOf(SignedOut);
+    reportSignedIn();
+  });
+
+  test('that is not renewed before what was asked is given up is not waited for', async () => {
+    const leaving = new AbortController();
+    const answer = failure(getJson('/image', { signal: leaving.signal }));
+    await server.answer('/image', ended());
+    leaving.abort(new Error('left'));
+    expect(await answer).toEqual(new Error('left'));
+    reportSignedIn();
+  });
+
+  test('is named by every request: the page is one person’s', () => {
+    void getJson('/read').catch(() => undefined);
+    expect(server.requests[0]?.init.headers).toMatchObject({ 'X-CAD-Page-User': '7' });
+  });
+
+  test('with a new CSRF token is taken up, and what was refused for the old one asked once more', async () => {
+    const body = new FormData();
+    body.set('csrfmiddlewaretoken', 'of an old form');
+    const answer = failure(postJson('/save', body));
+    expect((server.requests[0]?.init.body as FormData).has('csrfmiddlewaretoken')).toBe(false);
+    const stale = (): Response => problem(403, 'urn:cad:problem:csrf_failed');
+    await server.answer('/save', stale());
+    document.cookie = 'cad_csrf_80=the new token';
+    await server.answer('/session', Response.json({ person: null }));
+    expect(server.requests.at(-1)?.init.headers).toMatchObject({ 'X-CSRFToken': 'the new token' });
+    await server.answer('/save', stale());
+    expect(await answer).toMatchObject({ code: 'csrf_failed' });
+    expect(server.count('/save')).toBe(2);
   });
 });
 

@@ -1,8 +1,9 @@
 /** The one way to the platform from a page's script (fragments that htmx swaps in are htmx's own). That the platform
  * refuses, does not answer or has ended the session are ordinary answers, each with its own error. */
-import type { PageSettings, Problem } from '../api_types';
+import type { PageSettings, Problem, SessionState } from '../api_types';
 import { embeddedJson } from '../page/embedded';
 import { AWAY, reportAnswered, reportAway, reportWhenSlow } from './connection';
+import { reportSignedOut, troubleOf, whenSignedIn } from '../session/session';
 
 /** What came instead of an answer. Its message is the server's sentence, empty where there was none. */
 export class ServerError extends Error {}
@@ -22,7 +23,7 @@ export class Refusal extends ServerError {
 /** The server is away or overloaded, took too long, or something that is not the platform answered. */
 export class NoAnswer extends ServerError {}
 
-/** The session has ended. */
+/** The session has ended, or is another's. Only what does not wait for its renewal is told: polls and farewells. */
 export class SignedOut extends ServerError {}
 
 /** What a request may carry besides its address. */
@@ -35,6 +36,8 @@ interface RequestOptions {
   keepalive?: boolean;
   /** Fails when nothing of its answer has come for so many milliseconds. */
   timeout?: number;
+  /** The page asks by itself, again and again: it does not wait until the session is renewed. */
+  poll?: boolean;
 }
 
 /** Pictures and what is slow by nature fail when nothing of their answer has come for this long. */
@@ -45,10 +48,8 @@ export const ANSWER_TIMEOUT_MS = 15_000;
 type ReadAnswer<T> = (response: Response, restartTimeout: () => void) => Promise<T>;
 
 /**
- * Ask and read the answer.
+ * Ask, and once the session is renewed or its CSRF token taken up anew, ask again: nothing of the first was done.
  *
- * @param read - Reads an answer that is no refusal; calls `restartTimeout` with each part that comes, so that a large
- * answer may take its time while a connection that fell silent may not.
  * @throws Refusal, NoAnswer, SignedOut, or the reason of the signal that ended the request.
  */
 async function sendRequest<T>(
@@ -57,6 +58,46 @@ async function sendRequest<T>(
   options: RequestOptions,
   read: ReadAnswer<T>,
 ): Promise<T> {
+  for (let tokenIsNew = false; ;) {
+    try {
+      return await askOnce(address, accept, options, read);
+    } catch (error) {
+      if (error instanceof SignedOut && !options.poll && !options.keepalive) {
+        await Promise.race([whenSignedIn(), aborted(options.signal)]);
+      } else if (error instanceof Refusal && error.code === 'csrf_failed' && !tokenIsNew) {
+        tokenIsNew = true;
+        await getSessionState();
+      } else throw error;
+    }
+  }
+}
+
+/** Who is signed in here now. Its answer brings the CSRF token of now. */
+export const getSessionState = (): Promise<SessionState> =>
+  getJson<SessionState>(pageSettings()?.session.state ?? '', { poll: true });
+
+const pageSettings = (): PageSettings | null => embeddedJson<PageSettings>('page-settings');
+
+/** What says whose page asks: the server holds up what would go under another's name. */
+export function pageHeaders(): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const user = pageSettings()?.user;
+  if (user) headers['X-CAD-Page-User'] = String(user.id);
+  return headers;
+}
+
+/** Rejects when a signal ends the request. */
+const aborted = (signal: AbortSignal | undefined): Promise<never> =>
+  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason as Error)));
+
+/**
+ * Ask and read the answer.
+ *
+ * @param read - Reads an answer that is no refusal; calls `restartTimeout` with each part that comes, so that a large
+ * answer may take its time while a connection that fell silent may not.
+ * @throws Refusal, NoAnswer, SignedOut, or the reason of the signal that ended the request.
+ */
+async function askOnce<T>(address: string, accept: string, options: RequestOptions, read: ReadAnswer<T>): Promise<T> {
   const isLarge = !/json|html/.test(accept) || accept.includes('octet');
   const { body, signal, keepalive = false } = options;
   const { timeout = isLarge ? SILENCE_TIMEOUT_MS : ANSWER_TIMEOUT_MS } = options;
@@ -74,8 +115,12 @@ async function sendRequest<T>(
   const stopWatching = timeout > ANSWER_TIMEOUT_MS ? () => undefined : reportWhenSlow();
   let isHeard = false;
   try {
-    const headers: Record<string, string> = { Accept: accept };
-    if (body) headers['X-CSRFToken'] = csrfToken();
+    const headers: Record<string, string> = { Accept: accept, ...pageHeaders() };
+    if (body) {
+      headers['X-CSRFToken'] = csrfToken();
+      // A form's own token is as old as the form, and the server would heed it rather than the header.
+      body.delete('csrfmiddlewaretoken');
+    }
     if (accept === 'text/html') headers['HX-Request'] = 'true';
     const method = body ? 'POST' : 'GET';
     const response = await fetch(address, {
@@ -91,7 +136,6 @@ async function sendRequest<T>(
     stopWatching();
     if (AWAY.includes(response.status) && !isLarge) reportAway();
     else reportAnswered();
-    if (response.redirected && new URL(response.url).pathname.startsWith('/accounts/login')) throw new SignedOut();
     if (!response.ok) throw await errorOf(response);
     return await read(response, restartTimeout);
   } catch (error) {
@@ -109,6 +153,11 @@ async function sendRequest<T>(
 async function errorOf(response: Response): Promise<ServerError> {
   const problem = await problemOf(response);
   if (!problem) return new NoAnswer();
+  const trouble = troubleOf(new Refusal(problem).code);
+  if (trouble) {
+    reportSignedOut(trouble);
+    return new SignedOut(problem.detail);
+  }
   return response.status >= 500 ? new NoAnswer(problem.detail) : new Refusal(problem);
 }
 
@@ -127,7 +176,7 @@ const isJson = (response: Response): boolean => /json/.test(response.headers.get
 
 /** The token as it is now: who signs in again in another window gets a new one. */
 export function csrfToken(): string {
-  const name = embeddedJson<PageSettings>('page-settings')?.csrf_cookie;
+  const name = pageSettings()?.csrf_cookie;
   const cookies = document.cookie.split('; ').map((cookie) => cookie.split('='));
   return cookies.find(([of]) => of === name)?.[1] ?? '';
 }
@@ -198,3 +247,41 @@ export function getBytes(
     },
   );
 }
+
+/** What a form of the server's says to an exchange: where it leads once it is content, or itself with what is wrong. */
+export interface DoorAnswer {
+  location?: string;
+  html?: string;
+  /** Where the form stands, which it is sent to. */
+  address: string;
+}
+
+/**
+ * Ask for a form that leads out of a session's trouble, such as the sign-in with whatever stages it has, or send it.
+ * The forms are the pages' own (allauth answers scripts with `location` or `html`); nothing waits for the session.
+ *
+ * @throws NoAnswer, or Refusal such as too many attempts.
+ */
+export async function exchangeForm(address: string, body?: FormData): Promise<DoorAnswer> {
+  const headers: Record<string, string> = { Accept: 'application/json', 'X-Requested-With': 'XMLHttpRequest' };
+  if (body) headers['X-CSRFToken'] = csrfToken();
+  body?.delete('csrfmiddlewaretoken');
+  try {
+    const response = await fetch(address, {
+      method: body ? 'POST' : 'GET',
+      body: body ?? null,
+      headers,
+      signal: AbortSignal.timeout(DOOR_TIMEOUT_MS),
+    });
+    // A form that is not content is answered 400 with itself.
+    if (isJson(response) && (response.ok || response.status === 400)) {
+      const answer = (await response.json()) as Omit<DoorAnswer, 'address'>;
+      return { ...answer, address: new URL(response.url || address, window.location.href).pathname };
+    }
+    throw await errorOf(response);
+  } catch (error) {
+    throw error instanceof ServerError ? error : new NoAnswer();
+  }
+}
+
+const DOOR_TIMEOUT_MS = 15_000;

@@ -26,7 +26,6 @@ export const caseWords: CaseWords = {
   retry: 'Try again',
   failed: 'Failed:',
   no_connection: 'No connection.',
-  signed_out: 'Signed out.',
   no_spacing: 'px',
   not_calibrated: 'px (not calibrated here)',
   no_scale: 'no scale',

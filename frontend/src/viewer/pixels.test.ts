@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ImageMetadata } from '../api_types';
-import { NoAnswer, Refusal, SignedOut } from '../server/client';
+import { NoAnswer, Refusal } from '../server/client';
 import { caseWords } from '../testing/case_page';
 import { bytesPerFrame, errorText, pixelArray } from './pixels';
 
@@ -37,7 +37,6 @@ test.each([
   [new Refusal({ detail: 'Not at your site.' }), 'Not at your site.'],
   [new NoAnswer('The decoders are busy.'), 'The decoders are busy.'],
   [new NoAnswer(), 'No connection.'],
-  [new SignedOut(), 'Signed out.'],
   [new Error('No memory.'), 'No memory.'],
   [null, ''],
 ])('why an image is not shown: %s', (error, reason) => {

@@ -1,13 +1,12 @@
 /** Raw pixels from the platform's API. The server decodes, so no codec runs in the browser. */
 import type { CaseWords, ImageMetadata } from '../api_types';
-import { ServerError, SignedOut } from '../server/client';
+import { ServerError } from '../server/client';
 
 /** One frame as the server sends it: native, whatever the file had. */
 export type StoredValues = Uint8Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Int16Array<ArrayBuffer>;
 
 /** Why an image cannot be shown, as a sentence for the reader. */
 export function errorText(error: unknown, words: CaseWords): string {
-  if (error instanceof SignedOut) return words.signed_out;
   if (error instanceof ServerError) return error.message || words.no_connection;
   return error instanceof Error ? error.message : '';
 }

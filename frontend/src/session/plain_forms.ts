@@ -1,0 +1,46 @@
+/** Forms that the browser itself sends, in place of a script: a page follows, so that what was typed would go with a
+ * session that has ended. They wait for its renewal like everything else, and name whose page they are of. */
+import { csrfToken } from '../server/client';
+import { whenSignedIn } from './session';
+
+const TOKEN = 'input[name=csrfmiddlewaretoken]';
+const PAGE_USER = 'page_user';
+
+/** Give every form of the page the CSRF token of now. */
+export function takeUpToken(): void {
+  for (const input of document.querySelectorAll<HTMLInputElement>(TOKEN)) input.value = csrfToken();
+}
+
+/**
+ * From now on, let plain forms wait until their person is signed in.
+ *
+ * @param check - Asks the server who is signed in now; where it is away, the browser's own page says so.
+ */
+export function bindPlainForms(user: string, check: () => Promise<void>): void {
+  const ready = new WeakSet<HTMLFormElement>();
+  document.addEventListener('submit', (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== 'post') return;
+    const { submitter } = event;
+    if (ready.delete(form)) return;
+    event.preventDefault();
+    const isReady = check().then(whenSignedIn);
+    void isReady.then(() => {
+      const token = form.querySelector<HTMLInputElement>(TOKEN);
+      if (token) token.value = csrfToken();
+      nameUser(form, user);
+      ready.add(form);
+      form.requestSubmit(submitter);
+    });
+  });
+}
+
+function nameUser(form: HTMLFormElement, user: string): void {
+  const known = form.elements.namedItem(PAGE_USER);
+  if (known instanceof HTMLInputElement) return;
+  const input = document.createElement('input');
+  input.type = 'hidden';
+  input.name = PAGE_USER;
+  input.value = user;
+  form.append(input);
+}
