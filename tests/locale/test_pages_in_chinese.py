@@ -44,7 +44,7 @@ CHINESE_MG = {
 CHINESE_US = {key: value for key, value in CHINESE_MG.items() if key != "density"}
 CHINESE_SM = {
     **COMPLETE_SM,
-    "diagnosis_text": "非特殊类型浸润性癌。",
+    "diagnosis_text": "浸润性癌。",
     "her2_ihc": "2+",
     "her2_ish": "pending",
 }
