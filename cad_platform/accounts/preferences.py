@@ -30,7 +30,7 @@ def keyboard(request: HttpRequest) -> HttpResponse:
         return _page(request, keyboard_of(request.user))
     single_keys = request.POST.get("single_keys") == "on"
     keys = {
-        name.removeprefix(_PREFIX): value.strip()
+        name.removeprefix(_PREFIX): str(value).strip()
         for name, value in request.POST.items()
         if name.startswith(_PREFIX)
     }

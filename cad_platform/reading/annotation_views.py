@@ -9,8 +9,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_POST
 
 from cad_platform.core.actor import actor_of
-from cad_platform.reading import annotations, view_keeping
+from cad_platform.reading import view_keeping
 from cad_platform.reading.annotation_presenter import annotation_answer
+from cad_platform.reading.annotations import keep, parsed, report
 from cad_platform.reading.view_answers import ViewKept
 from cad_platform.studies.selectors import image as image_of
 from cad_platform.studies.selectors import study_by_uid
@@ -40,8 +41,8 @@ def keep_image_view(request: HttpRequest, uid: str, image_id: uuid.UUID) -> Http
 def keep_annotation(request: HttpRequest, uid: str, annotation_id: uuid.UUID) -> HttpResponse:
     """A length or an arrow, as it is now; answered as it stands."""
     actor = actor_of(request)
-    drawn = annotations.parsed(request.POST.get("state", ""))
-    kept = annotations.keep(actor, study_by_uid(actor, uid), annotation_id, drawn)
+    drawn = parsed(request.POST.get("state", ""))
+    kept = keep(actor, study_by_uid(actor, uid), annotation_id, drawn)
     return JsonResponse(annotation_answer(kept, actor.user).as_json())
 
 
@@ -51,5 +52,5 @@ def report_annotation(request: HttpRequest, uid: str, annotation_id: uuid.UUID) 
     """Into the report, or out of it."""
     actor = actor_of(request)
     wanted = request.POST.get("in_report", "") == "1"
-    kept = annotations.report(actor, study_by_uid(actor, uid), annotation_id, in_report=wanted)
+    kept = report(actor, study_by_uid(actor, uid), annotation_id, in_report=wanted)
     return JsonResponse(annotation_answer(kept, actor.user).as_json())

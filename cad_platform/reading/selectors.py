@@ -241,7 +241,7 @@ def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
     study = study_by_uid(actor, uid)
     found = Finding.objects.filter(study=study, pk=finding_id).select_related("instance", "study").first()
     if found is None:
-        raise NotFound(_("There is no such finding in this study."))
+        raise NotFound(str(_("There is no such finding in this study.")))
     return found
 
 

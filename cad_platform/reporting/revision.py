@@ -8,6 +8,7 @@ change. A table that the answer reads and that is not watched here fails a test.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.db import connection
 from django.db.models import Model
@@ -81,7 +82,7 @@ _STATEMENT = f"""
 
 def revision_of(study: Study) -> str:
     """Differs (32 hex digits) whenever something differs of what the API answers about the study."""
-    keys = {"study": study.pk, "site": study.site_id, "patient": study.patient_id}
+    keys: dict[str, Any] = {"study": study.pk, "site": study.site_id, "patient": study.patient_id}
     with connection.cursor() as cursor:
         cursor.execute(_STATEMENT, keys)
         (digest,) = cursor.fetchone()

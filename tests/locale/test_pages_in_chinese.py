@@ -44,7 +44,7 @@ CHINESE_MG = {
 CHINESE_US = {key: value for key, value in CHINESE_MG.items() if key != "density"}
 CHINESE_SM = {
     **COMPLETE_SM,
-    "diagnosis_text": "浸润性癌。",
+    "diagnosis_text": "非特殊类型浸润性癌。",
     "her2_ihc": "2+",
     "her2_ish": "pending",
 }
@@ -53,8 +53,8 @@ CONTENTS = {"MG": CHINESE_MG, "US": CHINESE_US, "SM": CHINESE_SM}
 TYPED = (
     "Webhook", "webhook", "mini-MIAS", "MIAS", "Suckling", "CBIS-DDSM", "BY", "CC0", "Sawyer-Lee", "Lee", "BUSI", "IDC",
     "Al-Dhabyani", "patches", "Cruz-Roa", "Janowczyk", "Madabhushi", "Latin", "Shift", "EN", "h", "Shift+B", "P",
-    "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space", "Ctrl",
-    "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example",
+    "Unicode", "Europe", "London", "Asia", "Shanghai", "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space",
+    "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example",
 )  # fmt: skip
 
 
@@ -298,6 +298,8 @@ def _texts(value: Any) -> Iterator[str]:
                 "code",
                 "type",
                 "rule",
+                "kind",
+                "name",
                 "id",
                 "severity",
                 "request_id",
