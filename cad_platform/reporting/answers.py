@@ -149,6 +149,14 @@ class ReportWords(Answer):
     joined: str
     incomplete: str
     signing: str
+    text_of_report: str
+    text_put_in: str
+    """With `{time}`."""
+    text_found: str
+    """With `{time}`."""
+    put_in: str
+    throw_away: str
+    not_signed_yet: str
     grade: str
     stop: str
     warning: str
@@ -166,7 +174,7 @@ def report_words() -> ReportWords:
         saving=_("Saving…"),
         saved=_("Saved"),
         unsaved=_("Not saved yet"),
-        retrying=_("Not saved: the server does not answer. Trying again…"),
+        retrying=_("Kept here: the server does not answer. It is sent by itself."),
         refused=_("Not saved: please look at the marked fields."),
         conflict=_("{writer} saved this report at {time}, after you opened it."),
         newer=_("{writer} saved a newer version at {time}."),
@@ -175,6 +183,12 @@ def report_words() -> ReportWords:
         ),
         incomplete=_("Before signing, please complete:"),
         signing=_("Signing…"),
+        text_of_report=_("text of the report"),
+        text_put_in=_("Text of {time} that had not been sent is in the report again."),
+        text_found=_("Text of {time} was not sent, and the report has changed since:"),
+        put_in=_("Put it in beside what is there"),
+        throw_away=_("Throw it away"),
+        not_signed_yet=_("It cannot be signed yet: not all that you wrote is with the server."),
         grade=_("Grade {grade} ({total} of 9)"),
         stop=_("Contradiction"),
         warning=_("Please note"),

@@ -1222,6 +1222,12 @@ export interface components {
             joined: string;
             incomplete: string;
             signing: string;
+            text_of_report: string;
+            text_put_in: string;
+            text_found: string;
+            put_in: string;
+            throw_away: string;
+            not_signed_yet: string;
             grade: string;
             stop: string;
             warning: string;

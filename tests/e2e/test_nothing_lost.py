@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from cad_platform.analysis.models import Finding
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reporting.models import Report
 from tests.e2e.lost_and_found import Reader, Reading, eventually
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
@@ -111,3 +112,48 @@ def test_an_edit_and_a_finding_of_ones_own_come_later_and_once(
     expect(anna.finding(0)).to_have_attribute("data-verdict", "edited")
     assert verdicts(reading) == ["edited"]
     assert Finding.objects.filter(author=reading.reader).count() == 1
+
+
+def impressions(reading: Reading) -> list[str]:
+    return [report.content.get("impression", "") for report in Report.objects.filter(study=reading.study)]
+
+
+def write(anna: Reader, words: str) -> None:
+    anna.page.locator("#report-impression").fill(words)
+
+
+def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Reading, anna: Reader) -> None:
+    anna.page.get_by_role("tab", name="Report").click()
+    anna.page.get_by_role("button", name="Start the report").click()
+    write(anna, "First words.")
+    expect(anna.page.locator("[data-status]")).to_contain_text("Saved")
+    with reading.hung():
+        write(anna, "Written while it hung.")
+        anna.sees("text of the report", 5000)
+        anna.page.get_by_role("button", name="Sign…").click()
+        expect(anna.page.locator("[data-problem]")).to_contain_text("cannot be signed yet")
+    expect(anna.page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
+    eventually(lambda: impressions(reading) == ["Written while it hung."])
+    expect(anna.page.locator("[data-conflict]")).to_be_hidden()
+    with reading.killed():
+        write(anna, "Written before the crash.")
+        anna.sees("text of the report", 5000)
+        write(anna, "Written right before the crash.")
+        anna.page.wait_for_timeout(600)
+        anna.crash()
+    anna.open_case()
+    anna.page.get_by_role("tab", name="Report").click()
+    expect(anna.page.locator("#report-impression")).to_have_value("Written right before the crash.")
+    expect(anna.page.locator("[data-recovered]")).to_contain_text("is in the report again")
+    eventually(lambda: impressions(reading) == ["Written right before the crash."])
+
+
+def test_a_half_typed_reason_survives_a_crash(reading: Reading, anna: Reader) -> None:
+    anna.finding(1).get_by_role("button", name="Reject").click()
+    anna.page.locator("#reject-reason").fill("Skin fo")
+    anna.page.wait_for_timeout(600)
+    anna.crash()
+    anna.open_case()
+    expect(anna.page.locator("#reject-reason")).to_have_value("Skin fo")
+    expect(anna.page.get_by_role("dialog")).to_contain_text("is here again; it was not sent")
+    assert verdicts(reading, 1) == []

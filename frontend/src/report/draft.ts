@@ -2,8 +2,9 @@
 import type { DraftPresence, DraftSaved, ReportWords, StaleDraft } from '../api_types';
 import { dispatchCaseEvent } from '../page/case_events';
 import { fillPlaceholders, formatClockTime } from '../page/embedded';
-import { getFragment, NoAnswer, post, postJson, Refusal } from '../server/client';
+import { getFragment, post, postJson, Refusal } from '../server/client';
 import { bindDependentFields, showFieldErrors } from './fields';
+import { KeptDraft } from './kept_draft';
 import { Signing } from './signing';
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
@@ -14,7 +15,8 @@ export interface DraftHost extends HTMLElement {
 }
 
 const SAVE_DELAY_MS = 900;
-const RETRY_MS = 4000;
+/** Signing that has to wait for the text this long says so. */
+const SIGN_WAIT_MS = 2500;
 const PRESENCE_MS = 8000;
 
 /** One draft in one form, from the moment that it is shown until `stop`. */
@@ -27,15 +29,17 @@ export class Draft {
   private readonly presenceTimer: number;
   private readonly words: ReportWords;
   private readonly signing: Signing;
+  private readonly kept: KeptDraft;
 
   constructor(
     private readonly section: DraftHost,
     private readonly form: HTMLFormElement,
   ) {
     this.words = section.words;
+    this.kept = new KeptDraft(form, this.words, () => this.showStatus(this.words.retrying));
     bindDependentFields(form, this.words);
     this.signing = new Signing(section, form, this.words, {
-      flush: () => this.flush(),
+      flush: () => this.flushForSigning(),
       formData: () => this.formData(),
       signed: async () => {
         this.stop();
@@ -46,6 +50,10 @@ export class Draft {
     form.addEventListener('input', this.onInput);
     window.addEventListener('beforeunload', this.onBeforeUnload);
     window.addEventListener('pagehide', this.onLeave);
+    void this.kept.recover((keepBoth) => {
+      this.markUnsaved();
+      if (keepBoth) void this.save(true);
+    });
     this.presenceTimer = window.setInterval(() => void this.reportPresence(), PRESENCE_MS);
   }
 
@@ -107,7 +115,8 @@ export class Draft {
 
   private markUnsaved(): void {
     this.dirty = true;
-    if (!this.conflicting) this.showStatus(this.words.unsaved);
+    this.kept.keep();
+    if (!this.conflicting && !this.saving) this.showStatus(this.words.unsaved);
     this.scheduleSave(SAVE_DELAY_MS);
   }
 
@@ -122,6 +131,16 @@ export class Draft {
     if (this.saving) await this.saving;
     if (this.dirty) await this.save();
     return !this.dirty;
+  }
+
+  /** As `flush`; that the text is not with the server yet is said as soon as it makes itself felt. */
+  private async flushForSigning(): Promise<boolean> {
+    const say = (): void => this.section.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
+    const late = window.setTimeout(say, SIGN_WAIT_MS);
+    const isSaved = await this.flush();
+    window.clearTimeout(late);
+    if (!isSaved) say();
+    return isSaved;
   }
 
   /** One save at a time: the revision of the next follows from the answer to the last. */
@@ -144,11 +163,10 @@ export class Draft {
     window.clearTimeout(this.saveTimer);
     this.saveTimer = 0;
     const body = this.formData();
-    if (keepBoth) body.set('keep_both', '1');
     this.dirty = false;
     this.showStatus(this.words.saving);
     try {
-      const saved = await postJson<DraftSaved>(this.form.dataset['save'] ?? '', body);
+      const saved = await this.kept.send(keepBoth, this.signing.lookedAt);
       this.revision.value = String(saved.revision);
       this.form.removeAttribute('data-unsaved-lines');
       this.conflicting = false;
@@ -156,6 +174,7 @@ export class Draft {
       showFieldErrors(this.form, []);
       this.hideMarked('errors');
       this.signing.saved(saved);
+      if (!this.dirty) this.kept.forget();
       this.showStatus(`${this.words.saved} ${formatClockTime(saved.saved_at)}`);
       if (keepBoth) await this.showJoined(saved);
       else if (!this.keptLinesAsSent(saved.lines, body)) await this.reloadLines();
@@ -178,9 +197,6 @@ export class Draft {
     } else if (problem instanceof Refusal && problem.problem.errors?.length) {
       this.showStatus(this.words.refused);
       showFieldErrors(this.form, problem.problem.errors);
-    } else if (problem instanceof NoAnswer) {
-      this.showStatus(this.words.retrying);
-      this.scheduleSave(RETRY_MS);
     } else {
       this.showStatus(this.words.unsaved);
       this.section.showProblem(problem);
@@ -235,6 +251,7 @@ export class Draft {
 
   private async reload(): Promise<void> {
     this.stop();
+    this.kept.forget();
     try {
       await this.section.refresh();
     } catch (problem) {
@@ -264,7 +281,8 @@ export class Draft {
         place.textContent = present.notice;
         place.hidden = !present.notice;
       }
-      if (present.revision > Number(this.revision.value) && !this.saving) await this.showNewerRevision(present);
+      if (present.revision > Number(this.revision.value) && !this.saving && !this.kept.isOwn(present.saved_key))
+        await this.showNewerRevision(present);
     } catch (problem) {
       // Discarded or signed by the other writer: show what is there now.
       if (problem instanceof Refusal && !this.dirty) await this.reload();
