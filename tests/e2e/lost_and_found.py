@@ -22,6 +22,14 @@ from tests.web_server import WebServer, web_server
 #: What happens to the reader's work is visible this soon.
 VISIBLE_MS = 3000
 
+_COUNT_TEXTS = """() => new Promise((resolve) => {
+  const opening = indexedDB.open('cad-journal');
+  opening.onsuccess = () => {
+    const counting = opening.result.transaction('texts').objectStore('texts').count();
+    counting.onsuccess = () => { opening.result.close(); resolve(counting.result); };
+  };
+})"""
+
 
 class Reading:
     """A site with one study of several marks and two who read it, and the server that they use."""
@@ -132,3 +140,8 @@ def eventually(check: Any, seconds: float = 20) -> None:
     while not check():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.1)
+
+
+def kept_texts(page: Page) -> int:
+    """How many texts the browser keeps that the server may not have."""
+    return int(page.evaluate(_COUNT_TEXTS))

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, expect
 from cad_platform.analysis.models import Finding
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.models import Report
-from tests.e2e.lost_and_found import Reader, Reading, eventually
+from tests.e2e.lost_and_found import Reader, Reading, eventually, kept_texts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 
@@ -146,6 +146,31 @@ def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Readin
     expect(anna.page.locator("#report-impression")).to_have_value("Written right before the crash.")
     expect(anna.page.locator("[data-recovered]")).to_contain_text("is in the report again")
     eventually(lambda: impressions(reading) == ["Written right before the crash."])
+
+
+def test_a_discarded_draft_leaves_nothing_behind(reading: Reading, anna: Reader) -> None:
+    anna.page.get_by_role("tab", name="Report").click()
+    anna.page.get_by_role("button", name="Start the report").click()
+    write(anna, "Saved words.")
+    expect(anna.page.locator("[data-status]")).to_contain_text("Saved")
+    eventually(lambda: kept_texts(anna.page) == 0)
+    with anna.offline():
+        write(anna, "Words that nobody wants.")
+        eventually(lambda: kept_texts(anna.page) == 1)
+        anna.page.get_by_role("button", name="Discard the draft").click()
+        anna.page.get_by_role("button", name="Discard", exact=True).click()
+        # It could not be: the draft is still there, and so is the text.
+        expect(anna.page.locator("[data-problem]")).to_be_visible()
+        assert kept_texts(anna.page) == 1
+        anna.page.get_by_role("button", name="Keep it").click()
+    expect(anna.page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
+    write(anna, "Not sent yet, and discarded.")
+    anna.page.get_by_role("button", name="Discard the draft").click()
+    anna.page.get_by_role("button", name="Discard", exact=True).click()
+    expect(anna.page.get_by_role("button", name="Start the report")).to_be_visible()
+    eventually(lambda: kept_texts(anna.page) == 0)
+    expect(anna.banner).to_be_hidden(timeout=20_000)
+    assert not Report.objects.filter(study=reading.study).exists()
 
 
 def test_a_half_typed_reason_survives_a_crash(reading: Reading, anna: Reader) -> None:

@@ -12,10 +12,11 @@ export interface DraftHost extends HTMLElement {
   readonly words: ReportWords;
   refresh(): Promise<void>;
   showProblem(problem: unknown): void;
+  hideProblem(): void;
 }
 
 const SAVE_DELAY_MS = 900;
-/** Signing that has to wait for the text this long says so. */
+/** Signing waits this long until the text is with the server. */
 const SIGN_WAIT_MS = 2500;
 const PRESENCE_MS = 8000;
 
@@ -43,6 +44,7 @@ export class Draft {
       formData: () => this.formData(),
       signed: async () => {
         this.stop();
+        this.kept.forget();
         await this.section.refresh();
       },
       showProblem: (problem) => this.section.showProblem(problem),
@@ -55,6 +57,12 @@ export class Draft {
       if (keepBoth) void this.save(true);
     });
     this.presenceTimer = window.setInterval(() => void this.reportPresence(), PRESENCE_MS);
+  }
+
+  /** What was written is not wanted any more. */
+  discarded(): void {
+    this.stop();
+    this.kept.forget();
   }
 
   /** Stop saving and watching; what is not saved stays in the form until it goes. */
@@ -133,13 +141,11 @@ export class Draft {
     return !this.dirty;
   }
 
-  /** As `flush`; that the text is not with the server yet is said as soon as it makes itself felt. */
+  /** As `flush`, for so long as somebody waits for a dialog; why it does not come is said. */
   private async flushForSigning(): Promise<boolean> {
-    const say = (): void => this.section.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
-    const late = window.setTimeout(say, SIGN_WAIT_MS);
-    const isSaved = await this.flush();
-    window.clearTimeout(late);
-    if (!isSaved) say();
+    const tooLate = new Promise<boolean>((resolve) => window.setTimeout(() => resolve(false), SIGN_WAIT_MS));
+    const isSaved = await Promise.race([this.flush(), tooLate]);
+    if (!isSaved) this.section.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
     return isSaved;
   }
 
@@ -173,6 +179,7 @@ export class Draft {
       this.hideMarked('conflict');
       showFieldErrors(this.form, []);
       this.hideMarked('errors');
+      this.section.hideProblem();
       this.signing.saved(saved);
       if (!this.dirty) this.kept.forget();
       this.showStatus(`${this.words.saved} ${formatClockTime(saved.saved_at)}`);
@@ -185,6 +192,7 @@ export class Draft {
   }
 
   private failed(problem: unknown): void {
+    if (this.stopped) return;
     if (problem instanceof Refusal && problem.code === 'stale_revision') {
       this.conflicting = true;
       const text = this.elementMarked('conflict-text');

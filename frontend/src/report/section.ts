@@ -43,6 +43,11 @@ export class ReportSection extends HTMLElement implements DraftHost {
     place.scrollIntoView({ block: 'nearest' });
   }
 
+  /** What was wrong has passed. */
+  hideProblem(): void {
+    this.querySelector('[data-problem]')?.setAttribute('hidden', '');
+  }
+
   private replace(next: Element): void {
     this.draft?.stop();
     this.draft = null;
@@ -60,9 +65,9 @@ export class ReportSection extends HTMLElement implements DraftHost {
     if (form.matches('form[data-draft]')) event.preventDefault(); // Enter in a line saves by itself
     if (!form.hasAttribute('data-replaces')) return;
     event.preventDefault();
-    this.draft?.stop();
     getFragment(form.action, 'report-section', { body: new FormData(form) }).then(
       (next) => {
+        this.draft?.discarded();
         this.replace(next);
         this.querySelector<HTMLElement>('form[data-draft] textarea, form[data-replaces] button')?.focus();
       },
