@@ -18,7 +18,8 @@ export function takeUpToken(): void {
  */
 export function bindPlainForms(user: string, check: () => Promise<void>): void {
   const ready = new WeakSet<HTMLFormElement>();
-  document.addEventListener('submit', (event) => {
+  // On the window: whatever script sends a form has its turn first, and is not followed by the form once more.
+  window.addEventListener('submit', (event) => {
     const form = event.target;
     if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.method !== 'post') return;
     const { submitter } = event;
