@@ -90,7 +90,9 @@ def repeated(html: str) -> list[str]:
     reader = _Reader()
     reader.feed(re.sub(r'<span class="when-open">.*?</span>', "", bare, flags=re.S))
     texts = [text.strip(" .:：。") for text in reader.read]
-    doubled = [one for one, two in pairwise(texts) if one == two and len(one) > 3]
+    doubled = [
+        one for one, two in pairwise(texts) if one == two and len(one) > 3 and re.search(r"[^\W\d]", one)
+    ]
     whole = " ".join(texts)
     return doubled + [
         match[1] for match in re.finditer(r"\b([^\W\d]\w*(?: \w+)+)[.:。：]? \1\b", whole, re.I)

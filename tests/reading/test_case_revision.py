@@ -84,8 +84,8 @@ def test_an_unchanged_case_is_not_composed(browser: Client, study: Study) -> Non
     ) as asked:
         answer = browser.get(live, {"seen": seen(page)})
     assert answer.status_code == 204
-    # Session, user and study; jobs, findings, measurements and standing. No result, no image, no template.
-    assert len(asked) <= 8
+    # Session, user, site and lock; study; jobs, findings, measurements and standing. No result, no image, no template.
+    assert len(asked) <= 10
     assert not any('"result"' in query["sql"] for query in asked)
     assert answer.templates == []
 
