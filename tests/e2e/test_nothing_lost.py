@@ -11,7 +11,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from cad_platform.analysis.models import Finding
+from cad_platform.core.actor import Actor
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reporting import services
 from cad_platform.reporting.models import Report
 from tests.e2e.lost_and_found import Reader, Reading, eventually, kept_texts
 
@@ -134,6 +136,7 @@ def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Readin
         expect(anna.page.locator("[data-problem]")).to_contain_text("cannot be signed yet")
     expect(anna.page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
     eventually(lambda: impressions(reading) == ["Written while it hung."])
+    expect(anna.page.locator("[data-problem]")).to_be_hidden()
     expect(anna.page.locator("[data-conflict]")).to_be_hidden()
     with reading.killed():
         write(anna, "Written before the crash.")
@@ -146,6 +149,19 @@ def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Readin
     expect(anna.page.locator("#report-impression")).to_have_value("Written right before the crash.")
     expect(anna.page.locator("[data-recovered]")).to_contain_text("is in the report again")
     eventually(lambda: impressions(reading) == ["Written right before the crash."])
+
+
+def test_what_is_written_on_during_a_save_that_hangs_is_saved_too(reading: Reading, anna: Reader) -> None:
+    anna.page.get_by_role("tab", name="Report").click()
+    anna.page.get_by_role("button", name="Start the report").click()
+    expect(anna.page.locator("#report-impression")).to_be_visible()
+    with reading.hung():
+        write(anna, "Begun.")
+        anna.page.wait_for_timeout(1500)
+        write(anna, "Begun, and written on.")
+        anna.page.wait_for_timeout(1500)
+    eventually(lambda: impressions(reading) == ["Begun, and written on."])
+    expect(anna.page.locator("[data-conflict]")).to_be_hidden()
 
 
 def test_a_discarded_draft_leaves_nothing_behind(reading: Reading, anna: Reader) -> None:
@@ -171,6 +187,27 @@ def test_a_discarded_draft_leaves_nothing_behind(reading: Reading, anna: Reader)
     eventually(lambda: kept_texts(anna.page) == 0)
     expect(anna.banner).to_be_hidden(timeout=20_000)
     assert not Report.objects.filter(study=reading.study).exists()
+
+
+def test_text_of_a_draft_that_is_gone_is_shown_to_its_writer(reading: Reading, anna: Reader) -> None:
+    anna.page.get_by_role("tab", name="Report").click()
+    anna.page.get_by_role("button", name="Start the report").click()
+    write(anna, "First words.")
+    expect(anna.page.locator("[data-status]")).to_contain_text("Saved")
+    with anna.offline():
+        write(anna, "Written while the colleague discarded.")
+        anna.sees("text of the report", 5000)
+        services.discard_draft(Actor.of_user(reading.colleague), Report.objects.get().pk)
+    expect(anna.page.locator("[data-problem]")).to_be_visible(timeout=30_000)
+    expect(anna.page.locator("#report-impression")).to_have_value("Written while the colleague discarded.")
+    anna.crash()
+    anna.open_case()
+    anna.page.get_by_role("tab", name="Report").click()
+    found = anna.page.locator("report-section .notice").filter(has_text="was not sent")
+    expect(found).to_contain_text("Written while the colleague discarded.")
+    found.get_by_role("button", name="Throw it away").click()
+    expect(found).to_be_hidden()
+    eventually(lambda: kept_texts(anna.page) == 0)
 
 
 def test_a_half_typed_reason_survives_a_crash(reading: Reading, anna: Reader) -> None:

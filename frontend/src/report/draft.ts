@@ -25,6 +25,8 @@ export class Draft {
   private dirty = false;
   private saving: Promise<void> | null = null;
   private conflicting = false;
+  /** The server said no to what stands there: only other words are sent. */
+  private refused = false;
   private stopped = false;
   private saveTimer = 0;
   private readonly presenceTimer: number;
@@ -130,7 +132,11 @@ export class Draft {
 
   private scheduleSave(delay: number): void {
     window.clearTimeout(this.saveTimer);
-    if (!this.stopped) this.saveTimer = window.setTimeout(() => void this.save(), delay);
+    if (this.stopped) return;
+    this.saveTimer = window.setTimeout(() => {
+      this.saveTimer = 0;
+      void this.save();
+    }, delay);
   }
 
   /** Save until nothing is unsaved, or until saving is refused. */
@@ -162,14 +168,15 @@ export class Draft {
     } finally {
       this.saving = null;
     }
-    if (this.dirty && !this.conflicting && !this.stopped && !this.saveTimer) this.scheduleSave(SAVE_DELAY_MS);
+    const isLeft = this.dirty && !this.conflicting && !this.refused;
+    if (isLeft && !this.stopped && !this.saveTimer) this.scheduleSave(SAVE_DELAY_MS);
   }
 
   private async sendDraft(keepBoth: boolean): Promise<void> {
     window.clearTimeout(this.saveTimer);
     this.saveTimer = 0;
     const body = this.formData();
-    this.dirty = false;
+    this.dirty = this.refused = false;
     this.showStatus(this.words.saving);
     try {
       const saved = await this.kept.send(keepBoth, this.signing.lookedAt);
@@ -193,6 +200,7 @@ export class Draft {
 
   private failed(problem: unknown): void {
     if (this.stopped) return;
+    this.refused = true;
     if (problem instanceof Refusal && problem.code === 'stale_revision') {
       this.conflicting = true;
       const text = this.elementMarked('conflict-text');
@@ -293,7 +301,7 @@ export class Draft {
         await this.showNewerRevision(present);
     } catch (problem) {
       // Discarded or signed by the other writer: show what is there now.
-      if (problem instanceof Refusal && !this.dirty) await this.reload();
+      if (problem instanceof Refusal && !this.dirty && !this.saving) await this.reload();
     }
   }
 

@@ -12,6 +12,8 @@ interface DraftText extends Text {
   follows: string[];
 }
 
+const PLACE = 'draft ';
+
 /** The text of one draft, from the moment that its form is shown. */
 export class KeptDraft {
   private follows: string[] = [];
@@ -23,7 +25,7 @@ export class KeptDraft {
     private readonly words: ReportWords,
     onFailed: () => void,
   ) {
-    this.of = { study: form.dataset['study'] ?? '', place: `draft ${form.dataset['draft'] ?? ''}` };
+    this.of = { study: form.dataset['study'] ?? '', place: PLACE + (form.dataset['draft'] ?? '') };
     onKeptChange(() => {
       const failed = keptSendings().some(({ replaces, failed }) => replaces === this.of.place && failed);
       if (failed && form.isConnected) onFailed();
@@ -140,21 +142,7 @@ export class KeptDraft {
 
   private say(sentence: string, choices: Choice[], details: string[] = []): void {
     const place = this.form.querySelector<HTMLElement>('[data-recovered]');
-    if (!place) return;
-    const lines = [sentence, ...details].map((text) =>
-      Object.assign(document.createElement('p'), { textContent: text, className: 'signed__text' }),
-    );
-    const buttons = choices.map(([label, act]) => {
-      const made = Object.assign(document.createElement('button'), { type: 'button', textContent: label });
-      made.className = 'button button--small';
-      made.addEventListener('click', () => {
-        place.hidden = true;
-        act();
-      });
-      return made;
-    });
-    place.replaceChildren(...lines, ...buttons);
-    place.hidden = false;
+    if (place) ask(place, sentence, choices, details);
   }
 }
 
@@ -166,4 +154,50 @@ function differing(one: Text['fields'], other: Text['fields']): string[] {
   return [...names].filter(
     (name) => name !== 'revision' && (one[name] ?? []).join('\0') !== (other[name] ?? []).join('\0'),
   );
+}
+
+/** Show a notice in its place, with buttons that end it. */
+function ask(place: HTMLElement, sentence: string, choices: Choice[], details: string[]): void {
+  const lines = [sentence, ...details].map((text) =>
+    Object.assign(document.createElement('p'), { textContent: text, className: 'signed__text' }),
+  );
+  const buttons = choices.map(([label, act]) => {
+    const made = Object.assign(document.createElement('button'), { type: 'button', textContent: label });
+    made.className = 'button button--small';
+    made.addEventListener('click', () => {
+      place.hidden = true;
+      act();
+    });
+    return made;
+  });
+  place.replaceChildren(...lines, ...buttons);
+  place.hidden = false;
+}
+
+/** Fields that hold no words of a writer. */
+const NOT_WRITTEN = ['revision', 'kind', 'line_finding'];
+
+/** Show what was kept of drafts of a study that are signed or discarded by now: its writer may copy it from there. */
+export async function showStrayTexts(section: HTMLElement, words: ReportWords): Promise<void> {
+  const study = section.dataset['study'] ?? '';
+  const current = section.querySelector<HTMLElement>('form[data-draft]')?.dataset['draft'] ?? '';
+  const strays = (await keptTexts<DraftText>(study)).filter(
+    ({ place }) => place.startsWith(PLACE) && place !== PLACE + current,
+  );
+  for (const text of strays) {
+    if (section.querySelector(`[data-stray="${text.place}"]`)) continue;
+    const place = document.createElement('div');
+    place.dataset['stray'] = text.place;
+    place.className = 'notice notice--warn stack stack--tight';
+    place.setAttribute('role', 'status');
+    const written = Object.entries(text.fields).filter(([name]) => !NOT_WRITTEN.includes(name));
+    const time = formatClockTime(new Date(text.at).toISOString());
+    ask(
+      place,
+      fillPlaceholders(words.text_found, { time }),
+      [[words.throw_away, () => forgetText(text)]],
+      written.flatMap(([, values]) => values.filter((value) => value.trim() !== '')),
+    );
+    section.querySelector('[data-problem]')?.after(place);
+  }
 }

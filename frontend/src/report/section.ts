@@ -4,6 +4,7 @@ import { onCaseEvent } from '../page/case_events';
 import { embeddedJson } from '../page/embedded';
 import { getFragment, Refusal } from '../server/client';
 import { Draft, type DraftHost } from './draft';
+import { showStrayTexts } from './kept_draft';
 
 /** The element of a report: replaces what is in it and keeps at most one draft alive. */
 export class ReportSection extends HTMLElement implements DraftHost {
@@ -58,6 +59,7 @@ export class ReportSection extends HTMLElement implements DraftHost {
   private start(): void {
     const form = this.querySelector<HTMLFormElement>('form[data-draft]');
     if (form) this.draft = new Draft(this, form);
+    void showStrayTexts(this, this.words);
   }
 
   private readonly onSubmit = (event: SubmitEvent): void => {
