@@ -146,6 +146,7 @@ def test_keys_are_changed_and_switched_off_by_each_for_themselves(room: ReadingR
     page.goto("/accounts/keyboard/")
     page.get_by_label("Single keys act").uncheck()
     page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("main").get_by_role("status")).to_contain_text("Saved.")
     page.goto(case)
     wait_for_panes(page, 1)
     page.locator(".pane").focus()

@@ -70,6 +70,18 @@ describe('a length', () => {
     expect(kept).toHaveBeenCalledExactlyOnceWith(false);
   });
 
+  test('keeps the note that is typed while the server answers its drawing', async () => {
+    await open();
+    const { id } = store.draw(image.id, null, 'arrow', line);
+    store.note(id, 'posterior shadow');
+    last().answer();
+    await settled();
+    expect(store.get(id)?.note).toBe('posterior shadow');
+    store.undo();
+    store.redo();
+    expect(stateOf(last()).note).toBe('posterior shadow');
+  });
+
   test('is shown on its frame only', async () => {
     await open();
     const { id } = store.draw(image.id, 2, 'length', line);

@@ -270,7 +270,9 @@ export class Annotations {
     this.answeredAt.set(id, Date.now());
     const known = this.all.get(id);
     // An answer to an older step says nothing of the newest.
-    if (known && answer.revision >= known.revision) this.all.set(id, answer);
+    // Nor does it undo what is being typed or moved since.
+    const going = known && this.unsettled.has(id) ? { ...stateOf(known), words: known.words } : {};
+    if (known && answer.revision >= known.revision) this.all.set(id, { ...answer, ...going });
     else if (known) known.in_report = answer.in_report;
     this.changed();
   }
