@@ -27,7 +27,7 @@ REPORT = {
     "right": "2",
     "left": "2",
     "assessment": "2",
-    "recommendation": "routine_screening",
+    "recommendation": "routine",
 }
 
 
