@@ -123,6 +123,7 @@ def test_marks_differ_in_greys(live_platform: LivePlatform, page: Page, cases: d
     assert len(set(line)) == len(STATES)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "background", ["#000", "#fff", "#808080", "repeating-linear-gradient(45deg,#000 0 3px,#fff 3px 6px)"]
 )
@@ -150,6 +151,7 @@ def test_bar_and_text_are_read_on_any_background(
         assert luminance(bright) > 0.6, (part, bright)
 
 
+@pytest.mark.long
 def test_labels_stay_whole_and_apart_through_zoom_and_pan(
     live_platform: LivePlatform, page: Page, cases: dict[str, str]
 ) -> None:
@@ -233,6 +235,7 @@ def test_a_readers_pages_reflow_and_pass_axe(
     context.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("language", ["en", "zh-hans"])
 def test_an_administrators_pages_reflow_and_pass_axe(
     live_platform: LivePlatform, chromium: Browser, axe_source: str, language: str

@@ -49,7 +49,9 @@ def verdicts(reading: Reading, number: int = 0) -> list[str]:
     return list(FindingDecision.objects.filter(finding=mark).values_list("verdict", flat=True))
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(
+    "trouble", ["killed", *(pytest.param(name, marks=pytest.mark.long) for name in ("hung", "cut"))]
+)
 def test_a_decision_while_the_server_is_away_is_made_later_and_once(
     reading: Reading, anna: Reader, trouble: str
 ) -> None:
@@ -79,6 +81,7 @@ def test_what_a_crashed_tab_decided_is_sent_by_the_next_page(reading: Reading, a
     eventually(lambda: verdicts(reading) == ["accepted"])
 
 
+@pytest.mark.long
 def test_a_decision_that_is_refused_later_stays_with_its_reason(reading: Reading, anna: Reader) -> None:
     other = reading.colleague
     with anna.offline():
@@ -94,6 +97,7 @@ def test_a_decision_that_is_refused_later_stays_with_its_reason(reading: Reading
     expect(anna.banner).to_be_hidden(timeout=20_000)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_an_edit_and_a_finding_of_ones_own_come_later_and_once(
     reading: Reading, anna: Reader, trouble: str
@@ -151,6 +155,7 @@ def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Readin
     eventually(lambda: impressions(reading) == ["Written right before the crash."])
 
 
+@pytest.mark.long
 def test_what_is_written_on_during_a_save_that_hangs_is_saved_too(reading: Reading, anna: Reader) -> None:
     anna.page.get_by_role("tab", name="Report").click()
     anna.page.get_by_role("button", name="Start the report").click()
@@ -164,6 +169,7 @@ def test_what_is_written_on_during_a_save_that_hangs_is_saved_too(reading: Readi
     expect(anna.page.locator("[data-conflict]")).to_be_hidden()
 
 
+@pytest.mark.long
 def test_a_discarded_draft_leaves_nothing_behind(reading: Reading, anna: Reader) -> None:
     anna.page.get_by_role("tab", name="Report").click()
     anna.page.get_by_role("button", name="Start the report").click()
@@ -189,6 +195,7 @@ def test_a_discarded_draft_leaves_nothing_behind(reading: Reading, anna: Reader)
     assert not Report.objects.filter(study=reading.study).exists()
 
 
+@pytest.mark.long
 def test_text_of_a_draft_that_is_gone_is_shown_to_its_writer(reading: Reading, anna: Reader) -> None:
     anna.page.get_by_role("tab", name="Report").click()
     anna.page.get_by_role("button", name="Start the report").click()
@@ -213,7 +220,7 @@ def test_text_of_a_draft_that_is_gone_is_shown_to_its_writer(reading: Reading, a
 def test_a_half_typed_reason_survives_a_crash(reading: Reading, anna: Reader) -> None:
     anna.finding(1).get_by_role("button", name="Reject").click()
     anna.page.locator("#reject-reason").fill("Skin fo")
-    anna.page.wait_for_timeout(600)
+    eventually(lambda: kept_texts(anna.page) == 1)
     anna.crash()
     anna.open_case()
     expect(anna.page.locator("#reject-reason")).to_have_value("Skin fo")

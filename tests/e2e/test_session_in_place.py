@@ -144,6 +144,7 @@ def test_a_report_is_written_on_where_its_session_ended(
     assert AuditEvent.objects.filter(action="user.sign_in", outcome="wrong_password").count() == 1
 
 
+@pytest.mark.long
 def test_who_signs_in_in_another_window_uncovers_this_one_too(
     page: Page, context: BrowserContext, anna: User, study: Study
 ) -> None:
@@ -182,6 +183,7 @@ def test_what_one_wrote_does_not_go_under_the_name_of_another(
     assert Report.objects.get(study=study).updated_by_id == anna.pk
 
 
+@pytest.mark.long
 def test_who_goes_on_as_the_other_leaves_the_page(
     page: Page, context: BrowserContext, anna: User, bert: User, study: Study
 ) -> None:
@@ -234,6 +236,7 @@ def test_a_decision_whose_answer_is_slow_is_sent_once(page: Page, anna: User, st
     assert FindingDecision.objects.count() == 1
 
 
+@pytest.mark.long
 def test_a_half_typed_reason_and_a_plain_form_stay(page: Page, hospital: Site) -> None:
     """An administrator's form, sent as a page: it waits for the sign-in and then goes."""
     administrator = make.user(Role.ADMINISTRATOR)
@@ -277,6 +280,7 @@ def test_a_workplace_where_nobody_moves_is_covered_and_unlocked(
     assert list(actions) == ["user.sign_in", "user.lock", "user.unlock_session"]
 
 
+@pytest.mark.long
 def test_a_new_tab_of_a_locked_workplace_is_locked_and_unlocks_all(
     page: Page, context: BrowserContext, anna: User, axe_source: str
 ) -> None:
@@ -294,6 +298,7 @@ def test_a_new_tab_of_a_locked_workplace_is_locked_and_unlocks_all(
     expect(cover(page)).to_have_count(0)
 
 
+@pytest.mark.long
 def test_another_takes_a_locked_workplace_over(page: Page, anna: User, bert: User, study: Study) -> None:
     sign_in(page, anna)
     open_report(page, study)

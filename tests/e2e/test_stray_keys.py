@@ -99,6 +99,7 @@ def test_dictated_text_on_the_image_decides_nothing(room: ReadingRoom) -> None:
     assert not page.locator("#edit-bar").is_visible() and page.locator("#reject-dialog[open]").count() == 0
 
 
+@pytest.mark.long
 def test_a_held_key_decides_once_and_the_focus_stays(room: ReadingRoom) -> None:
     page = room.page
     page.locator(".pane").click(position={"x": 20, "y": 80})
@@ -118,6 +119,7 @@ def test_a_held_key_decides_once_and_the_focus_stays(room: ReadingRoom) -> None:
     expect(page.locator(".pane")).to_be_focused()
 
 
+@pytest.mark.long
 def test_keys_are_changed_and_switched_off_by_each_for_themselves(room: ReadingRoom) -> None:
     page = room.page
     case = page.url
