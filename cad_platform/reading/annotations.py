@@ -93,11 +93,10 @@ def keep(actor: Actor, study: Study, annotation_id: uuid.UUID, drawn: Annotation
     stored.changed_at = timezone.now()
     stored.withdrawn_at = stored.changed_at if drawn.removed else None
     stored.save()
-    if drawn.removed:
-        action = "annotation.change" if was_removed else "annotation.remove"
+    if drawn.removed == was_removed:
+        _record(actor, "annotation.change", stored, study)
     else:
-        action = "annotation.bring_back" if was_removed else "annotation.change"
-    _record(actor, action, stored, study)
+        _record(actor, "annotation.remove" if drawn.removed else "annotation.bring_back", stored, study)
     return stored
 
 

@@ -12,7 +12,13 @@ from cad_platform.audit.words import action_words, actor_words
 from cad_platform.core.declarations import PlatformApp, platform_apps
 
 #: Function that records the action it is told → the name of that argument, or else it is the second.
-RECORDERS = {"record": "action", "record_of": "action", "_record": "action", "reauthenticate": "purpose"}
+RECORDERS = {
+    "record": "action",
+    "record_of": "action",
+    "_record": "action",
+    "reauthenticate": "purpose",
+    "verify_password": "purpose",
+}
 
 
 def recorded_actions(folder: Path) -> Iterator[str]:

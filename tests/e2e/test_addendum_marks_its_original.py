@@ -28,6 +28,7 @@ def saved(page: Page) -> None:
     expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
 
 
+@pytest.mark.long
 def test_an_amendment_marks_its_original_on_screen_and_on_each_page(
     live_platform: LivePlatform, page: Page, tmp_path: Path, axe_source: str
 ) -> None:

@@ -20,6 +20,7 @@ from embedded.state import REPOSITORY
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 DELETABLE = {
+    "accounts_sessionactivity",
     "api_idempotentanswer",
     "core_componentprobe",
     "core_outboxevent",
