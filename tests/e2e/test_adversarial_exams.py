@@ -196,7 +196,8 @@ def test_the_plain_views_of_an_implant_set_hang(open_exam: Opener) -> None:
 def test_a_mark_on_a_clip_is_on_its_frame(open_exam: Opener) -> None:
     page = open_exam(exams.clip, 1)
     expect(page.locator(".cine__speed")).to_have_text("5 / s")
-    marks = page.locator("[data-finding] .mark__line")
+    chosen = page.locator(".finding").first.get_attribute("data-finding")
+    marks = page.locator(f'[data-finding="{chosen}"] .mark__line')
     page.locator(".finding__select").first.click()
     shown = page.locator(".cine output")
     expect(shown).not_to_have_text("1 / 12")
