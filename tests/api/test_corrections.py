@@ -119,7 +119,9 @@ class TestCorrections:
         hospital.post(post, {"a.dcm": dicom(1)})
         page = browser(Role.RADIOLOGIST, hospital).get("/studies/2.25.1000/").content.decode()
         assert "Header says" in page
-        assert "<td>Side</td><td>L</td><td>R" in page and "<td>Patient id</td><td>P-1</td><td>P-7" in page
+        assert (
+            "<td>Side</td><td>left</td><td>right" in page and "<td>Patient id</td><td>P-1</td><td>P-7" in page
+        )
 
 
 class TestComingBack:

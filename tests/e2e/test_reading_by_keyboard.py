@@ -68,6 +68,7 @@ def test_a_case_is_read_by_keyboard_alone(live_platform: LivePlatform, page: Pag
     expect(page.locator("#search")).to_be_focused()
     keys.press("ArrowDown")
     expect(row).to_be_focused()
+    page.wait_for_timeout(100)  # nearer to one another keys are dictated text
     keys.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Ångström, Tove")
     wait_for_panes(page, 1)

@@ -124,6 +124,7 @@ def test_the_administrators_pages_work_by_keyboard_and_pass_axe(
     page.get_by_label("Read studies").focus()
     page.keyboard.press("Space")
     page.get_by_role("button", name="Make the token").focus()
+    page.wait_for_timeout(100)  # nearer to one another keys are dictated text
     page.keyboard.press("Enter")
     expect(page.get_by_label("Token", exact=True)).to_have_value(re.compile(r"^cad_[\w-]{40,}$"))
     assert violations(page, axe_source) == ""
