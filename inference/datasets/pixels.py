@@ -6,8 +6,28 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
+
+AVIF = ".avif"
+
+
+def is_avif(path: Path) -> bool:
+    """By its first bytes (ISO/IEC 23000-22: a file type box with the brand `avif`)."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[4:] == b"ftypavif"
+
+
+def why_no_avif() -> str:
+    """What is missing to read AVIF; empty where it is read."""
+    if features.check("avif"):
+        return ""
+    return f"Pillow {PIL.__version__} was built without it; its wheels have it from 11.3 on"
 
 
 def read_gray(path: Path) -> NDArray[np.uint8]:

@@ -6,25 +6,26 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from inference.contract import (
     OPERATING_POINTS,
     AnalysisError,
     ImageReference,
     ImageResult,
+    ImageUnreadable,
     ModelManifest,
 )
 from inference.datasets import idc
 from inference.datasets.catalogue import DATASETS, recognise
-from inference.datasets.pixels import read_gray, read_joined_masks
+from inference.datasets.pixels import is_avif, read_gray, read_joined_masks, why_no_avif
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
-from inference.evaluation.records import Record
+from inference.evaluation.records import Part, Record
 from inference.progress import CountProgress
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward
@@ -34,7 +35,7 @@ MOSAIC = "idc_mosaic"
 MOSAIC_PATIENT = "14082"
 #: The sets that the models' own figures are measured on.
 _FACTS = ("patient_id", "density", "view", "birads", "magnification", "centre")
-_EXTRA_FACTS = ("subtlety", "kinds", "slide")
+_EXTRA_FACTS = ("subtlety", "kinds", "slide", "device", "histology", "side")
 
 
 @dataclass
@@ -86,7 +87,7 @@ def held_out(datasets: Sequence[str], data: Path) -> list[Sample]:
 
 def predict(
     manifest: ModelManifest, forward: Forward, samples: Sequence[Sample], *,
-    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: CountProgress | None = None,
+    split: Part = "val", fold: int | None = None, progress: CountProgress | None = None,
 ) -> list[Record]:  # fmt: skip
     """One record a sample, each image analysed as a study of its own by the serving pipeline.
 
@@ -103,7 +104,7 @@ def predict(
 
 def measure_samples(
     manifest: ModelManifest, forward: Forward, samples: Iterable[Sample], *,
-    split: Literal["val", "oof"] = "val", fold: int | None = None, progress: CountProgress | None = None,
+    split: Part = "val", fold: int | None = None, progress: CountProgress | None = None,
 ) -> Measured:  # fmt: skip
     """As `predict`, but an image without a result is named and the others go on. Out-of-fold records keep the
     operating points of `manifest`, the fold's own, as facts: sensitivity is measured at those. Masks and heat maps are
@@ -126,9 +127,7 @@ def measure_samples(
     return measured
 
 
-def record_of(
-    sample: Sample, result: ImageResult, *, split: Literal["val", "oof"] = "val", fold: int | None = None
-) -> Record:
+def record_of(sample: Sample, result: ImageResult, *, split: Part = "val", fold: int | None = None) -> Record:
     """The pipeline's result for one image against the sample's truth. Marks of an image without a lesion
     (`normal`) are false marks; the Dice is that of all marked places together."""
     dice: float | None = None
@@ -176,7 +175,8 @@ def facts_of(sample: Sample) -> dict[str, str]:
 def analyse_alone(
     manifest: ModelManifest, forward: Forward, path: Path, spacing_um: float | None, folder: Path
 ) -> ImageResult:
-    """One image as a study of its own; its mask and heat map go to `folder`.
+    """One image as a study of its own; its mask and heat map go to `folder`. What a hospital's picture never is and a
+    data set's may be, AVIF, is unpacked to PNG first: the platform decodes none.
 
     Raises
     ------
@@ -190,11 +190,23 @@ def analyse_alone(
 
     image = ImageReference(
         image_id=path.name,
-        path=str(path),
+        path=str(_unpacked(path, folder) if is_avif(path) else path),
         spacing_um=None if spacing_um is None else (spacing_um, spacing_um),
     )
     request = manifest.request("evaluate", image)
     return analyse(request, manifest, forward, save).images[0]
+
+
+def _unpacked(path: Path, folder: Path) -> Path:
+    if missing := why_no_avif():
+        raise ImageUnreadable(f"AVIF cannot be read: {missing}")
+    unpacked = folder / "unpacked.png"
+    try:
+        with Image.open(path) as picture:
+            picture.save(unpacked, compress_level=1)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageUnreadable(f"The AVIF file is damaged ({error}).") from error
+    return unpacked
 
 
 def _truth(sample: Sample) -> NDArray[np.bool_]:

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 PREDICTIONS = "predictions.csv"
-#: `oof`: by the network of the fold that the image was kept out of; `val`: by a network that never saw `val`.
-SPLITS = ("val", "oof")
+Part = Literal["val", "oof", "external"]
+#: `oof`: by the network of the fold that the image was kept out of; `val`: by a network that never saw `val`;
+#: `external`: by the served network, on a set of which it has seen nothing.
+SPLITS: tuple[Part, ...] = ("val", "oof", "external")
 _COLUMNS = (
     "dataset", "split", "fold", "image", "group", "label", "probabilities", "dice", "lesions", "marks",
     "flags", "facts",
@@ -40,7 +42,7 @@ class Record:
     lesions: int = 0
     marks: tuple[tuple[float, int], ...] = ()
     flags: tuple[str, ...] = ()
-    split: Literal["val", "oof"] = "val"
+    split: Part = "val"
     fold: int | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -90,11 +92,12 @@ def read_records(path: Path) -> list[Record]:
 def _record(row: dict[str, str], where: str) -> Record:
     try:
         marks = [mark.split(":") for mark in row["marks"].split(";") if mark]
-        if row["split"] not in SPLITS:
-            raise ValueError(f"split {row['split']!r} is neither val nor oof")
+        part = next((one for one in SPLITS if one == row["split"]), None)
+        if part is None:
+            raise ValueError(f"split {row['split']!r} is none of {', '.join(SPLITS)}")
         return Record(
             dataset=row["dataset"],
-            split="oof" if row["split"] == "oof" else "val",
+            split=part,
             fold=int(row["fold"]) if row["fold"] else None,
             image=row["image"],
             group=row["group"],

@@ -24,6 +24,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "inbreast": mammography.inbreast,
     "cbis_mass_256": mammography.cbis_mass_256,
     "busi": ultrasound.busi,
+    "busbra": ultrasound.busbra,
 }
 
 

@@ -1,10 +1,15 @@
-"""A tiny BUSI: several masks, black masks of normals, RGBA and bilevel files, a stray file, a missing mask."""
+"""Tiny ultrasound sets.
+
+BUSI: several masks, black masks of normals, RGBA and bilevel files, a stray file, a missing mask. BUS-BRA: images as
+PNG and as AVIF, two halves of a screen, a box that counts from 1, a size that is wrong in the table, rows without
+files and files without rows.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, features
 
 from inference.datasets.generated import pictures
 
@@ -41,3 +46,42 @@ def busi(root: Path) -> None:
     pictures.text(tree / "benign" / "Thumbs.db", "not an image")
     pictures.mask(tree / "normal" / "normal (99)_mask.png", *_SIZE, disc=None)  # a mask without its image
     pictures.text(root / "split.csv", "\n".join(rows) + "\n")
+
+
+def busbra(root: Path) -> None:
+    devices = ("GE Logiq 7 @10-14MHz", "GE Logiq 5 @10-12MHz")
+    rows = ["ID,Case,Histology,Pathology,BIRADS,Device,Width,Height,Side,BBOX"]
+    split = ["image,patient,fold"]
+    for case in range(1, 13):
+        malignant = case % 3 == 0
+        histology, pathology = (
+            ("invasive ductal carcinoma", "malignant") if malignant else ("fibroadenoma", "benign")
+        )
+        birads = (5 if case == 3 else 4) if malignant else 2 + case % 2
+        for side, word in (("l", "left"), ("r", "right")) if case % 4 else (("s", "single"),):
+            disc = (50 + 2 * case, 45, 14 if malignant else 9)
+            name = f"{case:04d}-{side}"
+            ending = "avif" if case > 6 and features.check("avif") else "png"
+            pictures.gray(root / "Images" / f"bus_{name}.{ending}", *_SIZE, disc=disc)
+            if name != "0011-r":  # an outline that was forgotten
+                path = root / "Masks" / f"mask_{name}.png"
+                pictures.mask(path, *_SIZE, disc=disc)
+                with Image.open(path) as picture:
+                    bilevel = picture.convert("1")
+                bilevel.save(path)
+            radius = disc[2]
+            box = f"[{disc[0] - radius + 1}, {45 - radius + 1}, {2 * radius + 1}, {2 * radius + 1}]".replace(
+                " ", ""
+            )
+            width = _SIZE[0] + (case == 2)  # the table's size is not the file's
+            rows.append(
+                f'bus_{name},{case},{histology},{pathology},{birads},{devices[case % 2]},{width},{_SIZE[1]},{word},"{box}"'
+            )
+            split.append(f"bus_{name}.avif,{case},{case % 5}")
+    rows.append(
+        'bus_0099-s,99,cyst,benign,2,GE Logiq 7 @10-14MHz,10,10,single,"[1,1,2,2]"'
+    )  # a row without its file
+    pictures.gray(root / "Images" / "bus_0098-s.png", *_SIZE)  # a file without its row
+    pictures.text(root / "Images" / "Thumbs.db", "not an image")
+    pictures.text(root / "bus_data.csv", "\n".join(rows) + "\n")
+    pictures.text(root / "split.csv", "\n".join(split) + "\n")

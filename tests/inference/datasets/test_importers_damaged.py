@@ -38,6 +38,7 @@ MALFORMED = {
     "inbreast": {"20586960.xml", "22427751.xml"},
     "bioimaging2015": set(),
     "busi": set(),
+    "busbra": set(),
     "idc": set(),
     "cbis_mass_256": set(),
 }
