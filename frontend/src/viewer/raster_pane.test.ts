@@ -234,7 +234,7 @@ describe('a pane without an image or without room', () => {
     pane.zoomBy(2);
     pane.panBy(1, 1);
     pane.reveal([0, 0, 1, 1]);
-    pane.setScale(2);
+    pane.together.setScale(2);
     expect(pane.stateText()).toBe('');
     expect(pane.overlay.element.hidden).toBe(true);
   });
@@ -247,7 +247,7 @@ describe('a pane without an image or without room', () => {
     pane.actualSize();
     pane.zoomBy(2);
     pane.reveal([0, 0, 1, 1]);
-    pane.setScale(2);
+    pane.together.setScale(2);
     expect(pane.stateText()).toBe('');
     const [viewport] = enabledViewports.values();
     expect(viewport).toMatchObject({ zoom: 1, pan: [0, 0] });
@@ -264,7 +264,7 @@ describe('an image that is turned and mirrored', () => {
     const { pane } = await hangDrawn();
     expect(flipped()).toBe(true);
     expect(notes(pane)).toBe('mirrored · turned 90°');
-    pane.hangAt('left');
+    pane.together.hangAt('left');
     expect(flipped()).toBe(true);
     const [viewport] = enabledViewports.values();
     expect(viewport?.image).toMatchObject({ rows: 2, columns: 4 });

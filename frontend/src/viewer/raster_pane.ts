@@ -3,7 +3,6 @@ import { Enums, type StackViewport } from '@cornerstonejs/core';
 import type { CaseImage, CaseWords, ImageMetadata, ImageView } from '../api_types';
 import { getJson } from '../server/client';
 import { Cine } from './cine';
-import { pixelAspect } from './calibration';
 import {
   SCREEN_RANGE,
   drawThrough,
@@ -11,39 +10,28 @@ import {
   loadFrame,
   registerFrames,
   renderingEngine,
-  shiftImage,
   shownGreys,
-  worldSpacing,
 } from './cornerstone';
 import { PaneFrame } from './frame';
-import {
-  type Affine,
-  type Place,
-  type Point,
-  affineFrom,
-  imageToScreen,
-  isInvertible,
-  placeIn,
-  scaleOf,
-  screenToImage,
-} from './geometry';
+import { type Point, scaleOf } from './geometry';
 import { type Chosen, chosenOf, openingPlace, windowText } from './greys';
-import { turnedPoint, turnedSize } from './orientation';
 import { Overlay, type OverlayEvents } from './overlay';
 import { type HangsTogether, type PaneEvents, type Tool, drawnBy } from './pane';
 import { errorText } from './pixels';
+import { RasterPlace } from './raster_place';
 import { type Pointed, bindPointer } from './raster_pointer';
 import { ReadAhead } from './read_ahead';
 
 let paneCount = 0;
 
-/** A pane with window and level and frames; the image is turned and mirrored as its description says. */
-export class RasterPane implements Pointed, HangsTogether {
-  readonly together: HangsTogether = this;
+/** A pane with window and level and frames; where its image lies in it, turned and mirrored, is `RasterPlace`'s. */
+export class RasterPane implements Pointed {
+  readonly together: HangsTogether;
   readonly element: HTMLElement;
   readonly overlay: Overlay;
   ready: Promise<boolean>;
   private readonly frame: PaneFrame;
+  private readonly lies: RasterPlace;
   private readonly viewportId = `pane-${(paneCount += 1)}`;
   private viewport: StackViewport | null = null;
   private metadata: ImageMetadata | null = null;
@@ -54,15 +42,10 @@ export class RasterPane implements Pointed, HangsTogether {
   shownFrame = 0;
   private cine: Cine | null = null;
   private ahead: ReadAhead | null = null;
-  isFlipped = false;
   /** The window that the reader made or chose; none as long as the frames are shown as they open. */
   private chosen: Chosen | null = null;
   /** The windows and tables that the header names, where there are several. */
   private windows: HTMLSelectElement | null = null;
-  /** Where the reader put the image; none as long as it lies as it opens. */
-  private place: Place | null = null;
-  /** The border at which the image stands, for mammograms that hang together. */
-  private border: 'left' | 'right' | null = null;
 
   constructor(
     readonly image: CaseImage,
@@ -73,6 +56,9 @@ export class RasterPane implements Pointed, HangsTogether {
   ) {
     this.frame = new PaneFrame(image, words);
     this.element = this.frame.element;
+    this.together = this.lies = new RasterPlace(image, this.frame.view, (isMirrored) =>
+      this.frame.showMirrored(isMirrored),
+    );
     this.overlay = new Overlay(image, words, overlayEvents);
     this.frame.view.after(this.overlay.element);
     bindPointer(this, this.frame.view, events);
@@ -86,6 +72,10 @@ export class RasterPane implements Pointed, HangsTogether {
 
   get isDrawn(): boolean {
     return this.viewport !== null && this.metadata !== null;
+  }
+
+  get isFlipped(): boolean {
+    return this.lies.isFlipped;
   }
 
   get isInverted(): boolean {
@@ -124,7 +114,7 @@ export class RasterPane implements Pointed, HangsTogether {
       defaultOptions: { background: [0, 0, 0] },
     });
     const viewport = engine.getViewport<StackViewport>(this.viewportId);
-    this.viewport = viewport;
+    this.viewport = this.lies.viewport = viewport;
     await viewport.setStack(this.frames, 0);
     this.hanging.throwIfAborted();
     if (!viewport.getImageData()) throw new Error('');
@@ -140,13 +130,11 @@ export class RasterPane implements Pointed, HangsTogether {
       this.ahead = new ReadAhead(metadata.frames, (frame) => loadFrame(this.frames[frame] as string));
       this.element.append(this.cine.element);
     }
-    this.applyMirror();
-    this.alignAtBorder();
-    viewport.render();
+    this.lies.open();
   }
 
   private viewChanged(): void {
-    const transform = this.transform();
+    const transform = this.lies.transform();
     if (!transform) return;
     const size = [this.frame.view.clientWidth, this.frame.view.clientHeight] as const;
     this.overlay.update(transform, size);
@@ -154,75 +142,18 @@ export class RasterPane implements Pointed, HangsTogether {
     this.events.changed(this);
   }
 
-  /** From the stored image to the screen; none while there is no image or no room for it. */
-  private transform(): Affine | null {
-    const { viewport, image } = this;
-    if (!viewport) return null;
-    const [width, height] = worldSpacing(image);
-    const transform = affineFrom(
-      (stored) => {
-        const [x, y] = turnedPoint(stored, image, image.turn);
-        return viewport.worldToCanvas([(x - 0.5) * width, (y - 0.5) * height, 0]);
-      },
-      image.columns,
-      image.rows,
-    );
-    return isInvertible(transform) ? transform : null;
-  }
-
-  // --- hanging ------------------------------------------------------------------------------------------
-
-  hangAt(border: 'left' | 'right'): void {
-    this.border = border;
-    this.alignAtBorder();
-  }
-
-  fitScale(): number {
-    const { clientWidth, clientHeight } = this.frame.view;
-    const size = turnedSize(this.image, this.image.turn);
-    const [width, height] = worldSpacing(this.image);
-    const scale = Math.min(clientWidth / (size.columns * width), clientHeight / (size.rows * height));
-    // That is of the shorter side of a pixel; what is asked for is of a stored row.
-    return scale * Math.max(1, 1 / pixelAspect(this.image));
-  }
-
-  setScale(scale: number): void {
-    const transform = this.transform();
-    if (!this.viewport || !transform || this.place) return;
-    this.viewport.setZoom((this.viewport.getZoom() * scale) / scaleOf(transform));
-    this.alignAtBorder();
-    this.viewport.render();
-  }
-
-  /** Where the image is on the screen: x0, y0, x1, y1. */
-  private bounds(transform: Affine): [number, number, number, number] {
-    const [ax, ay] = imageToScreen(transform, [0, 0]);
-    const [bx, by] = imageToScreen(transform, [this.image.columns, this.image.rows]);
-    return [Math.min(ax, bx), Math.min(ay, by), Math.max(ax, bx), Math.max(ay, by)];
-  }
-
-  private alignAtBorder(): void {
-    const transform = this.transform();
-    if (!this.border || !transform) return;
-    const [left, top, right, bottom] = this.bounds(transform);
-    const { clientWidth, clientHeight } = this.frame.view;
-    // Flipped by the reader, the chest wall is at the image's other border.
-    const atLeft = (this.border === 'left') !== this.isFlipped;
-    const wanted = atLeft ? 0 : clientWidth - (right - left);
-    this.shift(wanted - left, (clientHeight - (bottom - top)) / 2 - top);
-  }
-
   // --- as the reader left it ----------------------------------------------------------------------------
 
   view(): ImageView | null {
     if (!this.isDrawn) return null;
-    const { chosen, place } = this;
+    const { chosen } = this;
+    const { place, isFlipped } = this.lies;
     return {
       window:
         chosen?.kind === 'window' ? { center: chosen.center, width: chosen.width, function: chosen.function } : null,
       table: chosen?.kind === 'table' ? chosen.name : null,
       inverted: this.isInverted,
-      flipped: this.isFlipped,
+      flipped: isFlipped,
       zoom: place?.zoom ?? null,
       centre: place ? [...place.centre] : null,
       frame: this.shownFrame,
@@ -238,39 +169,8 @@ export class RasterPane implements Pointed, HangsTogether {
     if (window) this.choose({ kind: 'window', ...window });
     else if (named) this.choose(chosenOf(named), offered);
     if (inverted !== this.isInverted) this.invert();
-    if (flipped !== this.isFlipped) this.flip();
-    this.alignAtBorder();
-    if (zoom !== null && centre) this.showPlace({ zoom, centre });
+    this.lies.restore(flipped, zoom !== null && centre ? { zoom, centre } : null);
     if (frame > 0 && frame < this.image.frames) this.showFrame(frame);
-  }
-
-  /** The reader moved it: this is where it lies now. */
-  private keepPlace(): void {
-    const transform = this.transform();
-    const { clientWidth, clientHeight } = this.frame.view;
-    if (transform) this.place = placeIn(transform, this.fitScale(), [clientWidth / 2, clientHeight / 2]);
-  }
-
-  private showPlace(place: Place): void {
-    this.place = place;
-    const transform = this.transform();
-    if (!this.viewport || !transform) return;
-    const { clientWidth, clientHeight } = this.frame.view;
-    this.viewport.setZoom((this.viewport.getZoom() * this.fitScale() * place.zoom) / scaleOf(transform));
-    const zoomed = this.transform();
-    if (!zoomed) return;
-    const [x, y] = imageToScreen(zoomed, place.centre);
-    this.shift(clientWidth / 2 - x, clientHeight / 2 - y);
-  }
-
-  private get isMirrored(): boolean {
-    return this.image.mirror !== this.isFlipped;
-  }
-
-  private applyMirror(): void {
-    this.viewport?.setCamera({ flipHorizontal: this.isMirrored });
-    this.frame.showMirrored(this.isMirrored);
-    this.viewport?.render();
   }
 
   // --- commands -----------------------------------------------------------------------------------------
@@ -282,17 +182,11 @@ export class RasterPane implements Pointed, HangsTogether {
   }
 
   fit(): void {
-    if (!this.viewport) return;
-    this.place = null;
-    this.viewport.resetCamera();
-    this.applyMirror();
-    this.alignAtBorder();
-    this.viewport.render();
+    this.lies.fit();
   }
 
   actualSize(): void {
-    const transform = this.transform();
-    if (transform) this.zoomBy(1 / scaleOf(transform));
+    this.lies.actualSize();
   }
 
   reset(): void {
@@ -300,20 +194,12 @@ export class RasterPane implements Pointed, HangsTogether {
     this.viewport.resetProperties();
     this.viewport.setProperties({ voiRange: SCREEN_RANGE });
     this.choose(null);
-    this.viewport.resetCamera();
-    this.place = null;
-    this.isFlipped = false;
     this.cine?.goTo(0);
-    this.applyMirror();
-    this.alignAtBorder();
-    this.viewport.render();
+    this.lies.reset();
   }
 
   flip(): void {
-    if (!this.viewport) return;
-    this.isFlipped = !this.isFlipped;
-    this.applyMirror();
-    if (this.place) this.showPlace(this.place);
+    this.lies.flip();
   }
 
   invert(): void {
@@ -323,46 +209,19 @@ export class RasterPane implements Pointed, HangsTogether {
   }
 
   panBy(dx: number, dy: number): void {
-    this.shift(dx, dy);
-    this.keepPlace();
-  }
-
-  private shift(dx: number, dy: number): void {
-    if (this.viewport) shiftImage(this.viewport, dx, dy);
+    this.lies.panBy(dx, dy);
   }
 
   zoomBy(factor: number, around?: Point): void {
-    const before = this.transform();
-    if (!this.viewport || !before) return;
-    const centre = around ?? this.fixedPointOfZoom();
-    const scale = scaleOf(before);
-    const bounded = Math.min(Math.max(scale * factor, this.fitScale() / 4), 32) / scale;
-    const point = screenToImage(before, centre);
-    this.viewport.setZoom(this.viewport.getZoom() * bounded);
-    const zoomed = this.transform();
-    if (!zoomed) return;
-    const [x, y] = imageToScreen(zoomed, point);
-    this.panBy(centre[0] - x, centre[1] - y);
+    this.lies.zoomBy(factor, around);
   }
 
-  /** What a zoom without a pointer leaves in place: the chest wall where views hang, else the middle. */
-  private fixedPointOfZoom(): Point {
-    const { clientWidth, clientHeight } = this.frame.view;
-    if (this.border) return [this.border === 'left' ? 0 : clientWidth, clientHeight / 2];
-    return [clientWidth / 2, clientHeight / 2];
-  }
-
-  reveal([x0, y0, x1, y1]: readonly [number, number, number, number]): void {
-    const transform = this.transform();
-    if (!transform) return;
-    const { clientWidth, clientHeight } = this.frame.view;
-    const [x, y] = imageToScreen(transform, [(x0 + x1) / 2, (y0 + y1) / 2]);
-    const seen = x > 0 && x < clientWidth && y > 0 && y < clientHeight;
-    if (!seen) this.panBy(clientWidth / 2 - x, clientHeight / 2 - y);
+  reveal(box: readonly [number, number, number, number]): void {
+    this.lies.reveal(box);
   }
 
   stateText(): string {
-    const transform = this.transform();
+    const transform = this.lies.transform();
     if (!this.viewport || !transform || this.element.dataset['ready'] !== 'true') return '';
     const zoom = `${Math.round(scaleOf(transform) * 100)} %`;
     const shown = shownGreys(this.viewport);
@@ -373,8 +232,7 @@ export class RasterPane implements Pointed, HangsTogether {
     if (!this.viewport) return;
     // The engine draws all panes and leaves alone those whose size did not change.
     renderingEngine().resize(true, true);
-    if (this.place) this.showPlace(this.place);
-    else this.alignAtBorder();
+    this.lies.again();
     this.viewChanged();
   }
 
@@ -383,7 +241,7 @@ export class RasterPane implements Pointed, HangsTogether {
     this.cine?.stop();
     this.ahead?.stop();
     if (this.viewport) renderingEngine().disableElement(this.viewportId);
-    this.viewport = null;
+    this.viewport = this.lies.viewport = null;
     this.element.remove();
   }
 
