@@ -11,8 +11,7 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.reading.annotations import seen_by
 from cad_platform.reading.case_state import awaits_job
-from cad_platform.reading.models import ReportStanding
-from cad_platform.studies.models import SideConfirmation
+from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import study_by_uid
 
 #: What of a job shows, or decides whether it counts. A worker that merely holds on to a job changes nothing.
@@ -38,10 +37,13 @@ def revision_of(actor: Actor, uid: str) -> str:
         decided=Count("decisions"),
         latest=Max("decisions__decided_at"),
     )
-    standing = ReportStanding.objects.filter(study=study).values_list("has_draft", "signed_at").first()
+    standing_and_sides = list(
+        Study.objects.filter(pk=study.pk)
+        .values_list("report_standing__has_draft", "report_standing__signed_at")
+        .annotate(Count("series__instances__side_confirmations"))
+    )
     waits = not jobs and awaits_job(study)
-    sides = SideConfirmation.objects.filter(instance__series__study=study).count()
     drawn = list(seen_by(actor, study).order_by("pk").values_list("pk", "revision", "reported_by", "author"))
-    of_study = (study.state, study.withdrawn_at, study.content_hash, study.version, sides)
-    facts = [actor.role, of_study, jobs, waits, findings, standing, drawn]
+    of_study = (study.state, study.withdrawn_at, study.content_hash, study.version)
+    facts = [actor.role, of_study, jobs, waits, findings, standing_and_sides, drawn]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

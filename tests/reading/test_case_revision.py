@@ -18,8 +18,10 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.reading import report_standing, services
 from cad_platform.registry.models import ModelVersion
-from cad_platform.studies.models import Study
+from cad_platform.reporting import services as drafts
+from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import withdraw
+from cad_platform.studies.side_confirmation import confirm_side
 from tests import factories as make
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +74,9 @@ CHANGES: dict[str, Callable[[Actor, Study], object]] = {
     "another version in use": lambda _, study: switch_version(study),
     "signed": lambda _, study: sign(study),
     "addendum begun": lambda _, study: report_standing.draft_begun(study),
+    "side put right": lambda reader, study: confirm_side(
+        reader, Instance.objects.get(series__study=study), "R", "marker in the picture"
+    ),
     "withdrawn": lambda reader, study: withdraw(reader, study, "wrong patient"),
 }
 
@@ -84,10 +89,28 @@ def test_an_unchanged_case_is_not_composed(browser: Client, study: Study) -> Non
     ) as asked:
         answer = browser.get(live, {"seen": seen(page)})
     assert answer.status_code == 204
-    # Session, user, site and lock; study; jobs, findings, measurements and standing. No result, no image, no template.
-    assert len(asked) <= 10
+    # Session, user, lock with the site's time; study; jobs, findings, measurements, standing with the sides. No result,
+    # no image, no template.
+    assert len(asked) <= 8
     assert not any('"result"' in query["sql"] for query in asked)
     assert answer.templates == []
+
+
+def test_what_pages_ask_by_themselves_is_cheap(browser: Client, reader: Actor, study: Study) -> None:
+    """Of every open page, every few seconds, while nothing happens."""
+    report = drafts.open_draft(reader, study)
+    asks: dict[str, Callable[[], Any]] = {
+        "session": lambda: browser.get(reverse("session-state")),
+        "activity": lambda: browser.post(reverse("session-activity")),
+        "presence": lambda: browser.post(reverse("report-presence", args=[report.pk])),
+    }
+    counted: dict[str, int] = {}
+    for name, ask in asks.items():
+        ask()
+        with CaptureQueriesContext(connection) as asked:
+            assert ask().status_code in (200, 204)
+        counted[name] = len([each for each in asked if "SAVEPOINT" not in each["sql"]])
+    assert all(count <= 8 for count in counted.values()), counted
 
 
 @pytest.mark.parametrize("change", CHANGES)
