@@ -192,7 +192,7 @@ def brightness(strength: float = 0.2) -> Augment:
     return change
 
 
-@block("augment", "stains")
+@block("augment", "stains", takes="labels", colour="rgb")
 def stains(strength: float = 1.0) -> Augment:
     """Concentrations of haematoxylin and eosin (Tellez 2018). It turns images too: not for outlines."""
 

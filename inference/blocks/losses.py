@@ -18,7 +18,7 @@ from inference.blocks.registry import block
 Loss = Callable[[Tensor | tuple[Tensor, ...], Tensor], Tensor]
 
 
-@block("loss", "cross_entropy")
+@block("loss", "cross_entropy", takes="labels")
 def cross_entropy(weights: Sequence[float] | None = None, label_smoothing: float = 0.0) -> Loss:
     """Cross-entropy. `weights`: one a class; a batch's mean is weighted by them. `label_smoothing` as of
     Szegedy 2016: that share of each truth is spread evenly over all classes."""
@@ -33,7 +33,7 @@ def cross_entropy(weights: Sequence[float] | None = None, label_smoothing: float
     return loss
 
 
-@block("loss", "focal")
+@block("loss", "focal", takes="labels")
 def focal(gamma: float = 2.0, weights: Sequence[float] | None = None) -> Loss:
     """(1 − p)^γ · cross-entropy (Lin 2017): what is already right weighs little. γ = 0 is cross-entropy."""
     _check(gamma >= 0, f"focal loss needs a gamma of at least 0, not {gamma}")
@@ -51,7 +51,7 @@ def focal(gamma: float = 2.0, weights: Sequence[float] | None = None) -> Loss:
     return loss
 
 
-@block("loss", "dice_bce")
+@block("loss", "dice_bce", takes="outlines")
 def dice_bce(dice: float = 1.0, bce: float = 1.0) -> Loss:
     """`dice`·(1 − soft Dice) + `bce`·binary cross-entropy of an outline."""
 
@@ -64,7 +64,7 @@ def dice_bce(dice: float = 1.0, bce: float = 1.0) -> Loss:
     return loss
 
 
-@block("loss", "tversky")
+@block("loss", "tversky", takes="outlines")
 def tversky(false_positives: float = 0.3, false_negatives: float = 0.7, focus: float = 1.0) -> Loss:
     """1 − TP / (TP + α·FP + β·FN) of an outline (Salehi 2017), to the power `focus` (Abraham 2019). Both at
     0.5 is Dice; more weight on false negatives finds small masses more often."""

@@ -26,6 +26,9 @@ What a family's factory returns:
 | `augment` | `f(images, masks, generator) -> images, masks`; float N×3×H×W in 0–255, N×1×H×W in 0–1 |
 | `search` | `f(axes, score, seed) -> settings`: which of the axes' values to take, by asking `score(settings)` |
 
+A block says what it `takes` and `gives` where that is not any (`Traits`): a loss of labels, a network that outlines, a
+stain that needs colour. A recipe is held against it before anything is read.
+
 A block that learns does so in `fit` only, and its `fitted_on` then names the groups that it saw
 (`inference.blocks.learned`).
 
@@ -37,11 +40,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 Factory = TypeVar("Factory", bound=Callable[..., Any])
 
@@ -51,9 +55,25 @@ FAMILIES = (
 )  # fmt: skip
 
 #: How a block is registered, at the start of a line; read from the source, so that nothing is imported for a name.
-_REGISTERED = re.compile(r'^@block\("(\w+)", "(\w+)"\)$', re.MULTILINE)
+_REGISTERED = re.compile(r'^@block\("(\w+)", "(\w+)"(?:, [a-z]+="\w+")*\)$', re.MULTILINE)
+
+Truth = Literal["labels", "outlines"]
+Colour = Literal["gray", "rgb"]
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
+
+
+@dataclass(frozen=True)
+class Traits:
+    """`takes`: the truth that a loss, a sampler or an augmentation goes with. `gives`: what a network answers with.
+    `colour`: that of the images that a block needs. None where it may be any."""
+
+    takes: Truth | None = None
+    gives: Truth | None = None
+    colour: Colour | None = None
+
+
+_TRAITS: dict[tuple[str, str], Traits] = {}
 
 
 class UnknownBlock(KeyError):
@@ -63,8 +83,15 @@ class UnknownBlock(KeyError):
         return str(self.args[0])
 
 
-def block(family: str, name: str) -> Callable[[Factory], Factory]:
-    """Register the decorated factory as `family` / `name`.
+def block(
+    family: str,
+    name: str,
+    *,
+    takes: Truth | None = None,
+    gives: Truth | None = None,
+    colour: Colour | None = None,
+) -> Callable[[Factory], Factory]:
+    """Register the decorated factory as `family` / `name`, with its `Traits`.
 
     Raises
     ------
@@ -79,6 +106,7 @@ def block(family: str, name: str) -> Callable[[Factory], Factory]:
         if known is not None and known.__qualname__ != factory.__qualname__:
             raise ValueError(f"{family}/{name} is registered twice")
         _BLOCKS[family, name] = factory
+        _TRAITS[family, name] = Traits(takes, gives, colour)
         return factory
 
     return register
@@ -117,6 +145,31 @@ def factory(family: str, name: str) -> Callable[..., Any]:
             raise UnknownBlock(f"no {family} block {name!r}; {hint}: {', '.join(known)}")
         import_module(_modules()[family, name])
     return _BLOCKS[family, name]
+
+
+def traits(family: str, name: str) -> Traits:
+    """What the block takes and gives.
+
+    Raises
+    ------
+    UnknownBlock
+        No such block.
+    """
+    factory(family, name)
+    return _TRAITS[family, name]
+
+
+def source(family: str, name: str) -> str:
+    """The module that registers the block; nothing is imported for it.
+
+    Raises
+    ------
+    UnknownBlock
+        No such block among the sources.
+    """
+    if (family, name) in _modules():
+        return _modules()[family, name]
+    return factory(family, name).__module__
 
 
 def build(family: str, name: str, **parameters: Any) -> Any:

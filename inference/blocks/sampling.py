@@ -19,7 +19,7 @@ def plain() -> Sampler:
     return lambda labels, batch, generator: shuffled(len(labels), batch, generator)
 
 
-@block("sampler", "class_balanced")
+@block("sampler", "class_balanced", takes="labels")
 def class_balanced() -> Sampler:
     """As many draws of each class as of the others, as near as the batch allows.
 

@@ -165,7 +165,9 @@ def records_at(place: Path, model: str) -> list[Record]:
 
 
 def _again(chosen: Namespace, data: Path) -> int:
-    run_folder = chosen.run or Path("runs") / f"{chosen.model}-fold-{chosen.retrain_fold}-again"
+    from inference.recipes.runfolder import folder_of
+
+    run_folder = folder_of(f"{chosen.model}-fold-{chosen.retrain_fold}-again", chosen.run)
     repeated = retrain(
         chosen.model, chosen.store, data, run_folder, chosen.retrain_fold, chosen.seed, chosen.version
     )

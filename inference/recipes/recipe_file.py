@@ -1,12 +1,13 @@
-"""A recipe's file: found by name or path, its YAML read, its variants laid over it.
+"""A recipe's file: found by name or path, its YAML read, what it extends laid under it, points and variants over it.
 
-A variant (`quick`, `port`, …) is a part of the YAML that is laid over the rest before validation, so that a hash
-always names exactly what was run.
+`extends: NAME` starts from another recipe's keys. A point of `sweep` and a variant (`quick`, `port`, …) are parts of
+the YAML that are laid over the rest before validation, so that a hash always names exactly what was run.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,46 @@ import yaml
 
 from inference.blocks import registry
 from inference.recipes.schema import Recipe, RecipeError, parse
+from inference.recipes.sweep import Point, in_point, named, points_of
 
 #: Recipes that are known by name.
 FOLDER = Path(__file__).parent
+#: A recipe of a recipe of a recipe … is no longer read by anyone.
+DEPTH = 5
+
+
+@dataclass(frozen=True)
+class Written:
+    """The keys of a recipe's file over those of what it extends, not validated yet.
+
+    `files`: the file itself and what it extends, in turn. `points`: those of its sweep."""
+
+    content: dict[str, Any]
+    files: tuple[Path, ...]
+    variants: dict[str, Any]
+    points: tuple[Point, ...]
+
+    @property
+    def name(self) -> str:
+        return self.files[0].name
+
+    def laid(self, variants: Sequence[str] = (), point: Point | None = None) -> dict[str, Any]:
+        """The keys with a point of the sweep, and then the variants in turn, laid over them.
+
+        Raises
+        ------
+        RecipeError
+            A variant that the recipe does not have, or a part that does not fit.
+        """
+        content = self.content
+        if point is not None:
+            content = in_point(content, point, self.name, overlay)
+        for variant in variants:
+            if variant not in self.variants:
+                listed = ", ".join(self.variants) or "none"
+                raise RecipeError(f"{self.name}: variants: there is no {variant!r} ({listed})")
+            content = overlay(content, self.variants[variant], f"{self.name}: variants.{variant}")
+        return content
 
 
 class _Loader(yaml.SafeLoader):
@@ -54,7 +92,7 @@ def find(name: str, others: Sequence[str] = ()) -> Path:
     return path
 
 
-def load(name: str, variants: Sequence[str] = ()) -> Recipe:
+def load(name: str, variants: Sequence[str] = (), point: str | None = None) -> Recipe:
     """`find`, `read` and `parse` together.
 
     Raises
@@ -62,33 +100,77 @@ def load(name: str, variants: Sequence[str] = ()) -> Recipe:
     RecipeError
         With the file, the key and what is wrong with it.
     """
-    path = find(name)
-    return parse(read(path, variants), path.name)
+    written = read_file(find(name))
+    chosen = None if point is None else named(written.points, [point], written.name)[0]
+    return parse(written.laid(variants, chosen), written.name)
 
 
 def read(path: Path, variants: Sequence[str] = ()) -> dict[str, Any]:
-    """The keys of a recipe's file, with the variants laid over them in turn; not validated yet.
+    """The keys of a recipe's file over what it extends, with the variants laid over them in turn.
 
     Raises
     ------
     RecipeError
-        No mapping of keys, or a variant that it does not have.
+        As `read_file`, or a variant that it does not have.
     """
+    return read_file(path).laid(variants)
+
+
+def read_file(path: Path) -> Written:
+    """A recipe's file and the chain of those that it extends.
+
+    Raises
+    ------
+    RecipeError
+        No mapping of keys, a chain that comes back to itself or is too long, or a sweep that is none.
+    """
+    files = [path]
+    layers = [_mapping(path)]
+    while (base := layers[-1].pop("extends", None)) is not None:
+        below = _base(base, files[-1])
+        if below.resolve() in (file.resolve() for file in files):
+            chain = " → ".join(file.stem for file in (*files, below))
+            raise RecipeError(f"{path.name}: extends: {chain} comes back to itself")
+        if len(files) == DEPTH:
+            chain = " → ".join(file.stem for file in (*files, below))
+            raise RecipeError(f"{path.name}: extends: {chain} is a chain of more than {DEPTH} recipes")
+        files.append(below)
+        layers.append(_mapping(below))
+    for file, layer in zip(files[:-1], layers[:-1], strict=True):
+        if "id" not in layer:
+            raise RecipeError(f"{file.name}: id: a recipe that extends another has an id of its own")
+    content: dict[str, Any] = layers[-1]
+    for file, layer in zip(reversed(files[:-1]), reversed(layers[:-1]), strict=True):
+        content = overlay(content, layer, file.name)
+    variants = content.pop("variants", None) or {}
+    sweep = content.pop("sweep", None)
+    if not isinstance(variants, dict):
+        raise RecipeError(f"{path.name}: variants is no mapping of names")
+    return Written(content, tuple(files), variants, points_of(sweep, path.name))
+
+
+def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path.name}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path.name} is no mapping of keys")
-    offered = content.pop("variants", None) or {}
-    for variant in variants:
-        if variant not in offered:
-            raise RecipeError(
-                f"{path.name}: variants: there is no {variant!r} ({', '.join(offered) or 'none'})"
-            )
-        content = overlay(content, offered[variant], f"{path.name}: variants.{variant}")
-    whole: dict[str, Any] = content
-    return whole
+    return content
+
+
+def _base(name: object, of: Path) -> Path:
+    """The file that `of` extends: a recipe's name, or a path from where `of` lies."""
+    if not isinstance(name, str):
+        raise RecipeError(f"{of.name}: extends: the name of one recipe, not {name!r}")
+    if name in known():
+        return FOLDER / f"{name}.yaml"
+    path = of.parent / name
+    if not path.is_file():
+        raise RecipeError(
+            f"{of.name}: extends: {name} is neither a file beside it nor one of the recipes {', '.join(known())}"
+        )
+    return path
 
 
 def overlay(base: Any, over: Any, source: str) -> Any:

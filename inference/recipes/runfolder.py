@@ -1,8 +1,12 @@
 """What a run leaves behind, so that anyone can say what was run on what, and go on with it.
 
+Runs lie in `CAD_RUNS`, a folder of this name each (`folder_of`): `runs/` where that is not set. One process at a time
+works in a run's folder.
+
 | file | what |
 |---|---|
-| `recipe.yaml`, `recipe.json` | the file as written; the recipe as run, variants laid over it |
+| `recipe.yaml`, `recipe.json` | the file as written; the recipe as run, a sweep's point and variants laid over it |
+| `extended-N-NAME.yaml` | the recipes that it extends, as written |
 | `run.json` | recipe hash, seed, commit, versions, processes, device |
 | `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
 | `splits.json` | who learned and who was judged in each fold |
@@ -13,11 +17,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,8 +40,37 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+_LOCK = ".running"
+
+
 class RunError(Exception):
-    """A run folder that belongs to another run. The sentence names what differs."""
+    """A run folder that belongs to another run, or that another process works in. The sentence says which."""
+
+
+def folder_of(name: str, given: Path | None = None) -> Path:
+    """Where the run of this name keeps its checkpoints: the folder that was `given`, or `name` in `CAD_RUNS`, which may
+    lie outside the clone."""
+    return given or Path(os.environ.get("CAD_RUNS") or "runs").expanduser() / name
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """The folder for this process alone, for as long as the context lasts; a killed process leaves it free.
+
+    Raises
+    ------
+    RunError
+        Another process works in it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / _LOCK).open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{folder}: another process works in this run; wait for it, or give another --run folder"
+            ) from None
+        yield
 
 
 class RunFolder:
@@ -46,7 +82,7 @@ class RunFolder:
         self._events: EventFile | None = None
 
     def open(
-        self, recipe: Recipe, source: Path, facts: dict[str, Any], chosen: Chosen, folds: Sequence[Fold],
+        self, recipe: Recipe, sources: Sequence[Path], facts: dict[str, Any], chosen: Chosen, folds: Sequence[Fold],
         declared: Sequence[str],
     ) -> tuple[str, dict[Path, str]]:  # fmt: skip
         """Write, or compare with, all that the run depends on: its identity and the files' digests.
@@ -99,7 +135,9 @@ class RunFolder:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():
                 self.write(name, text)
-            self.write("recipe.yaml", source.read_text(encoding="utf-8"))
+            for number, source in enumerate(sources):
+                name = "recipe.yaml" if number == 0 else f"extended-{number}-{source.stem}.yaml"
+                self.write(name, source.read_text(encoding="utf-8"))
             self.write("run.json", {"hash": recipe.hash, "identity": identity, **facts, **surroundings()})
         return identity, digests
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Fold, choose, divide
 from inference.recipes.provenance import Rows
 from inference.recipes.reporting import records, summary
-from inference.recipes.runfolder import RunFolder
+from inference.recipes.runfolder import RunFolder, working_in
 from inference.recipes.schema import Recipe
 from inference.training.device import device
 
@@ -30,7 +31,8 @@ PIPELINE = "pipeline.joblib"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance."""
+    """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance.
+    `source` is the recipe's file, `extended` those that it extends."""
 
     data: Path
     run: Path
@@ -38,6 +40,7 @@ class RunOptions:
     variants: tuple[str, ...] = ()
     seed: int = 0
     shuffle_labels: bool = False
+    extended: tuple[Path, ...] = ()
     quiet: bool = False
 
 
@@ -51,12 +54,14 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     DatasetError
         The data are not there or cannot be divided so.
     RunError
-        The folder belongs to another run.
+        The folder belongs to another run, or another process works in it.
     """
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
-    with training.join_world():
+    with training.join_world(), ExitStack() as held:
         rank, processes = training.world()
+        if rank == 0:
+            held.enter_context(working_in(order.run))
         chosen = choose(recipe, order.data, order.seed)
         declared = list(chosen.declared)
         pictures = dict(
@@ -79,7 +84,9 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
             "device": device().type,
             "threads": torch.get_num_threads(),
         }
-        identity, digests = place.open(recipe, order.source, facts, chosen, folds, declared)
+        identity, digests = place.open(
+            recipe, (order.source, *order.extended), facts, chosen, folds, declared
+        )
         made: list[Record] = []
         for number, fold in enumerate(folds):
             guard(fold.train, fold.held_out, digests, twins)

@@ -104,7 +104,7 @@ class Classifier(nn.Module):
         return ClassifierOutput(self.last(self.dropout(row)), self.last.on_map(places))
 
 
-@block("network", "classifier")
+@block("network", "classifier", gives="labels")
 def classifier(
     backbone: str | Mapping[str, Mapping[str, Any]], pool: str | Mapping[str, Mapping[str, Any]] = "gap",
     classes: int = 2, dropout: float = 0.3, groups: Sequence[Sequence[int]] | None = None,
@@ -140,7 +140,7 @@ def _chosen(written: str | Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[s
     return name, dict(parameters)
 
 
-@block("network", "bhcnet")
+@block("network", "bhcnet", gives="labels")
 def bhcnet(classes: int = 2, modules: int = 3, width: int = 16, stem_stride: int = 1) -> Classifier:
     """BHCNet (Jiang 2019): small SE-ResNet, mean, one layer. BHCNet-3 for two classes, BHCNet-6 for eight."""
     body = build("backbone", "small_se_resnet", modules=modules, width=width, stem_stride=stem_stride)

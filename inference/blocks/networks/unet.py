@@ -207,7 +207,7 @@ def _checked_widths(variant: str, width: int, depth: int) -> tuple[int, ...]:
     return tuple(width * 2**level for level in range(depth))
 
 
-@block("network", "unet")
+@block("network", "unet", gives="outlines")
 def unet(
     classes: int = 1, width: int = 16, depth: int = 4, variant: Variant = "plain", aspp: bool = False
 ) -> UNet:
@@ -215,7 +215,7 @@ def unet(
     return UNet(classes, width, depth, variant, aspp=aspp)
 
 
-@block("network", "connected_unets")
+@block("network", "connected_unets", gives="outlines")
 def connected_unets(
     classes: int = 1, width: int = 16, depth: int = 4, variant: Variant = "plain"
 ) -> ConnectedUNets:

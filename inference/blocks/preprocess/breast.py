@@ -21,7 +21,7 @@ _LINES_ACROSS, _LINES_DOWN = 48, 40
 _MIN_STEP = 9.0
 
 
-@block("preprocess", "breast_mask")
+@block("preprocess", "breast_mask", colour="gray")
 @dataclass(frozen=True)
 class BreastMask:
     """Black outside the breast: labels, tape and film edges go."""
@@ -30,7 +30,7 @@ class BreastMask:
         return np.where(breast_mask(image) > 0, image, 0).astype(np.uint8)
 
 
-@block("preprocess", "side_flip")
+@block("preprocess", "side_flip", colour="gray")
 @dataclass(frozen=True)
 class SideFlip:
     """Mirror the film where the chest wall is on the right, so that every breast points to the right."""
@@ -44,7 +44,7 @@ class SideFlip:
         return image.copy(), mask.copy()
 
 
-@block("preprocess", "pectoral_removal")
+@block("preprocess", "pectoral_removal", colour="gray")
 @dataclass(frozen=True)
 class PectoralRemoval:
     """Black outside the breast and in the pectoral muscle; a film on which none stands out keeps its

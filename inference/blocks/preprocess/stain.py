@@ -29,7 +29,7 @@ def tissue_mask(rgb: Rgb) -> Mask:
     return np.asarray((darkest < 255 * 10**-0.15) & (brightest - darkest > 12))
 
 
-@block("preprocess", "tissue_mask")
+@block("preprocess", "tissue_mask", colour="rgb")
 @dataclass(frozen=True)
 class TissueMask:
     """White outside the tissue; specks and holes smaller than `opening` pixels across go too."""
@@ -45,7 +45,7 @@ class TissueMask:
         return np.where(tissue[..., None] > 0, image, 255).astype(np.uint8)
 
 
-@block("preprocess", "reinhard")
+@block("preprocess", "reinhard", colour="rgb")
 @dataclass
 class Reinhard:
     """Mean and spread of each CIELAB channel over the tissue, brought to the references' (Reinhard 2001).
@@ -89,7 +89,7 @@ def _lab(image: Rgb) -> Floats:
     return np.asarray(cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB), np.float64)
 
 
-@block("preprocess", "macenko")
+@block("preprocess", "macenko", colour="rgb")
 @dataclass
 class Macenko:
     """Haematoxylin and eosin apart in optical density, and put together in the references' colours (Macenko

@@ -14,11 +14,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import torch
-import yaml
 from PIL import Image, PngImagePlugin
 
 from imaging.digest import sha256_of
@@ -31,6 +29,7 @@ from inference.recipes.runfolder import RunError
 from inference.recipes.runner import RunOptions, predict_files, run
 from inference.recipes.schema import Recipe
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
+from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, predictions, recipe_file
 
 ROOT = Path(__file__).parents[3]
 REVIEW = (
@@ -38,36 +37,12 @@ REVIEW = (
     "sha2020_grasshopper", "baccouche2021_connected_unets", "shu2020_group_max_pooling",
     "byra2021_deep_representation_scaling",
 )  # fmt: skip
-CLASSIC: dict[str, Any] = {
-    "id": "toy_classic",
-    "reference": 61,
-    "title": "Intensity and logistic regression",
-    "task": {"classes": ["benign", "malignant"], "positive": "malignant"},
-    "data": {"dataset": "busi", "size": [45, 60], "folds": 3},
-    "streams": [{"features": ["intensity"]}],
-    "head": "logistic_regression",
-    "expect": {"measure": "auc", "review": 0.99},
-    "substitutions": ["a toy"],
-}
-NEURAL: dict[str, Any] = {
-    **{key: value for key, value in CLASSIC.items() if key != "head"},
-    "id": "toy_neural",
-    "data": {"dataset": "busi", "size": [24, 32], "folds": 2},
-    "streams": [{"network": "plain"}],
-    "train": {"epochs": 3, "batch": 4, "learning_rate": 0.01, "augment": ["affine", "brightness"]},
-}
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """As in the processes that the tests start: sums over more threads end in other bits."""
     torch.set_num_threads(1)
-
-
-def recipe_file(folder: Path, content: dict[str, Any]) -> Path:
-    path = folder / f"{content['id']}.yaml"
-    path.write_text(yaml.safe_dump(content, sort_keys=False))
-    return path
 
 
 def made(
@@ -79,37 +54,9 @@ def made(
     return run(recipe, RunOptions(tree, folder / name, path, quiet=True, **order))
 
 
-def busi_tree(root: Path, groups: int = 30) -> Path:
-    """A set in BUSI's grammar whose malignant lesions are brighter: learnable, one image a group."""
-    rows = ["image,class,group,split"]
-    rng = np.random.default_rng(3)
-    for number in range(1, groups + 1):
-        label = "malignant" if number % 2 else "benign"
-        name = f"{label} ({number}).png"
-        coarse = cv2.resize(rng.normal(80, 25, (9, 12)).astype(np.float32), (60, 45))
-        fine = cv2.resize(rng.normal(0, 20, (22, 30)).astype(np.float32), (60, 45))
-        y, x = np.ogrid[:45, :60]
-        disc = (x - rng.integers(18, 42)) ** 2 + (y - rng.integers(15, 30)) ** 2 < 90
-        values = coarse + fine + disc * (70 if number % 2 else 15)
-        path = root / "Dataset_BUSI_with_GT" / label / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(values, 1, 254).astype(np.uint8)).save(path)
-        Image.fromarray((disc * 255).astype(np.uint8)).save(path.with_name(name.replace(".png", "_mask.png")))
-        rows.append(f"{name},{label},g{number},train")
-    (root / "split.csv").write_text("\n".join(rows) + "\n")
-    return root
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return busi_tree(tmp_path_factory.mktemp("busi"))
-
-
-def predictions(run_folder: Path) -> dict[str, str]:
-    return {
-        path.parent.name: path.read_text(encoding="utf-8")
-        for path in sorted(run_folder.glob("fold-*/predictions.csv"))
-    }
 
 
 @pytest.mark.parametrize("name", REVIEW)
