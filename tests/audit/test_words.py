@@ -17,7 +17,7 @@ RECORDERS = {
     "record_of": "action",
     "_record": "action",
     "reauthenticate": "purpose",
-    "verify_password": "purpose",
+    "verify_password": "purpose",  # pragma: allowlist secret
 }
 
 

@@ -82,8 +82,11 @@ class ReadingRoom:
         expect(self.page.locator("#panes canvas").nth(number - 1)).to_be_visible(timeout=60_000)
 
     def decide(self) -> int:
-        """Accept the model's first finding, reject the others with a reason. Returns their number."""
-        undecided = self.page.locator('.finding[data-verdict="undecided"]')
+        """Accept the model's first finding, reject the others with a reason. Returns their number.
+
+        Fainter marks lie folded and ask for no decision.
+        """
+        undecided = self.page.locator('.finding[data-verdict="undecided"]:visible')
         number = undecided.count()
         for left in range(number, 0, -1):
             if left == number:

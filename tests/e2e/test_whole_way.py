@@ -90,6 +90,7 @@ def test_an_ultrasound_image(live_platform: LivePlatform, page: Page, tmp_path: 
         panes=1,
         fields={
             "indication": "Palpable lump, left breast.",
+            "left": "4C",
             "assessment": "4C",
             "recommendation": "tissue_diagnosis",
             "impression": "Irregular hypoechoic mass with posterior shadowing.",

@@ -21,9 +21,9 @@ beforeEach(() => {
   const add = vi.spyOn(document, 'addEventListener');
   startKeyboard();
   for (const { id } of shortcuts) registerCommand(id, () => void done.push(id));
-  const listeners = add.mock.calls.map(([name, listener]) => [name, listener] as const);
+  const listeners = [...add.mock.calls];
   add.mockRestore();
-  stop = () => listeners.forEach(([name, listener]) => document.removeEventListener(name, listener));
+  stop = () => listeners.forEach((listener) => document.removeEventListener(...listener));
 });
 
 afterEach(() => {
@@ -157,6 +157,16 @@ describe('Space and Enter on a button', () => {
     vi.advanceTimersByTime(300);
     expect(pressed).not.toHaveBeenCalled();
   });
+});
+
+test('a key that an element handles before the page waits for quiet like every other', () => {
+  const run = vi.fn();
+  document.getElementById('panel')?.addEventListener('keydown', () => whenQuiet(run));
+  press('3', 'panel');
+  vi.advanceTimersByTime(300);
+  expect(run).toHaveBeenCalledTimes(1);
+  type('at 3 o’clock', 'panel', 5);
+  expect(run).toHaveBeenCalledTimes(1);
 });
 
 test('what waits for quiet is given up when a character comes', () => {

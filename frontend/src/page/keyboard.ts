@@ -42,18 +42,26 @@ let lastCharacterAt = -Infinity;
 let isText = false;
 let waiting = 0;
 
-/** Keep count of a character; whether those right before it were text. */
-function comesWithinText(event: KeyboardEvent): boolean {
+/** Whether the characters right before the one that is being pressed were text. */
+let wasText = false;
+
+/** What an input method composes is text, whatever keys it takes. */
+const isComposed = (event: KeyboardEvent): boolean => event.isComposing || event.keyCode === 229;
+
+/** Keep count of the page's characters, before whatever acts on them. */
+function countCharacter(event: KeyboardEvent): void {
+  wasText = false;
+  const key = keyName(event);
+  if (isComposed(event) || event.repeat || !(isCharacter(key) || key === 'Enter')) return;
   window.clearTimeout(waiting);
-  const wasText = isText && event.timeStamp - lastCharacterAt < QUIET_MS;
-  isText = wasText || !PACE.includes(shortcutAt(keyName(event), event.target)?.id ?? '');
+  wasText = isText && event.timeStamp - lastCharacterAt < QUIET_MS;
+  isText = wasText || !PACE.includes(shortcutAt(key, event.target)?.id ?? '');
   lastCharacterAt = event.timeStamp;
-  return wasText;
 }
 
-/** Do something unless another character comes at once. */
+/** Do something for the character that is being pressed, unless another comes right before or after it. */
 export function whenQuiet(run: () => unknown): void {
-  waiting = window.setTimeout(() => void run(), QUIET_MS);
+  if (!wasText) waiting = window.setTimeout(() => void run(), QUIET_MS);
 }
 
 /** The button or link that this key would press. */
@@ -63,9 +71,9 @@ function pressedBy({ key, target }: KeyboardEvent): HTMLElement | null {
 }
 
 /** Dictated spaces and line ends would press what has the focus; a person's are followed by nothing. */
-function pressWhenQuiet(event: KeyboardEvent, button: HTMLElement, wasText: boolean): void {
+function pressWhenQuiet(event: KeyboardEvent, button: HTMLElement): void {
   event.preventDefault();
-  if (!wasText && !event.repeat) whenQuiet(() => button.isConnected && button.click());
+  if (!event.repeat) whenQuiet(() => button.isConnected && button.click());
 }
 
 // --- keys -------------------------------------------------------------------------------------------------
@@ -85,18 +93,14 @@ function isTyping(target: EventTarget | null): boolean {
 }
 
 function onKeyDown(event: KeyboardEvent): void {
-  // What an input method composes is text, whatever keys it takes.
-  if (event.isComposing || event.keyCode === 229) return;
+  if (isComposed(event) || event.defaultPrevented) return;
   const key = keyName(event);
-  const isTyped = isCharacter(key) || key === 'Enter';
-  const wasText = isTyped && !event.repeat && comesWithinText(event);
-  if (event.defaultPrevented) return;
-  const button = isTyped ? pressedBy(event) : null;
-  if (button) pressWhenQuiet(event, button, wasText);
-  else if (!isModalOpen() && !(key === 'Escape' && isTyping(event.target))) run(event, key, wasText);
+  const button = pressedBy(event);
+  if (button) pressWhenQuiet(event, button);
+  else if (!isModalOpen() && !(key === 'Escape' && isTyping(event.target))) run(event, key);
 }
 
-function run(event: KeyboardEvent, key: string, wasText: boolean): void {
+function run(event: KeyboardEvent, key: string): void {
   const both = firstOfTwo && shortcutAt(`${firstOfTwo} ${key}`, event.target);
   firstOfTwo = both ? '' : key;
   const shortcut = both || shortcutAt(key, event.target);
@@ -106,7 +110,7 @@ function run(event: KeyboardEvent, key: string, wasText: boolean): void {
   if (event.repeat && !shortcut.repeats) event.preventDefault();
   else if (shortcut.changes_record) {
     event.preventDefault();
-    if (!wasText) whenQuiet(() => isModalOpen() || action(event));
+    whenQuiet(() => isModalOpen() || action(event));
   } else if (action(event) !== false) event.preventDefault();
 }
 
@@ -118,6 +122,7 @@ function openDialog(id: string): void {
 /** Listen for keys, and for buttons that open and close a page's dialogs. */
 export function startKeyboard(): void {
   shortcuts = embeddedJson<PageSettings>('page-settings')?.shortcuts ?? [];
+  document.addEventListener('keydown', countCharacter, true);
   document.addEventListener('keydown', onKeyDown);
   document.addEventListener('click', (event) => {
     const opener = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-opens]') : null;

@@ -143,7 +143,11 @@ export class Draft {
   private async flush(): Promise<boolean> {
     window.clearTimeout(this.saveTimer);
     if (this.saving) await this.saving;
-    if (this.dirty) await this.save();
+    // Lines of findings may be renewed, and text typed, while a save is under way.
+    for (let isFirst = true; this.dirty; isFirst = false) {
+      if (!isFirst && (this.refused || this.conflicting || this.stopped)) break;
+      await this.save();
+    }
     return !this.dirty;
   }
 
