@@ -25,6 +25,8 @@ Box = tuple[float, float, float, float]
 Point = tuple[float, float]
 #: Micrometres per stored pixel, (x, y).
 Spacing = tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]]
+#: What a pixel of any image may be said to measure, least and most: a model's own range lies within.
+UM_PER_PX_RANGE = (0.01, 2_000.0)
 #: DICOM Modality (0008,0060): a code string of up to 16 characters. Which codes there are is not decided here.
 ModalityCode = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Z0-9 _]+$")]
 
@@ -185,9 +187,8 @@ class InputContract(ContractModel):
         low, high = self.min_um_per_px or 0.0, self.max_um_per_px or math.inf
         if spacing_um is None or all(low <= each <= high for each in spacing_um):
             return ""
-        x, y = (f"{each:.0f}" if each >= 1000 else f"{each:.4g}" for each in spacing_um)
         return (
-            f"not analysed: {x if x == y else f'{x} × {y}'} µm per pixel; "
+            f"not analysed: {spacing_in_words(spacing_um)} µm per pixel; "
             f"this model reads {_range(self.min_um_per_px, self.max_um_per_px)}"
         )
 
@@ -199,6 +200,12 @@ class InputContract(ContractModel):
             f"not analysed: an image of {columns} × {rows} pixels; "
             f"this model reads up to {self.max_pixels / 1e6:g} million"
         )
+
+
+def spacing_in_words(spacing_um: Spacing) -> str:
+    """`70`, or `70 × 80` where the two directions differ."""
+    x, y = (f"{each:.0f}" if each >= 1000 else f"{each:.4g}" for each in spacing_um)
+    return x if x == y else f"{x} × {y}"
 
 
 def _range(low: float | None, high: float | None) -> str:

@@ -55,6 +55,16 @@ _SENTENCES: dict[str, str] = {
             "%(most)s mm²."
         )
     ),
+    "an image of %(columns)s × %(rows)s pixels at %(spacing)s µm per pixel would take %(needed)s GB of memory, at most "
+    "%(most)s GB are spent on one": gettext_noop(
+        "The image has %(columns)s × %(rows)s pixels, said to be %(spacing)s µm wide; to read it would take "
+        "%(needed)s GB of memory, and at most %(most)s GB are spent on one image."
+    ),
+    "an image of %(columns)s × %(rows)s pixels would take %(needed)s GB of memory, at most %(most)s GB are "
+    "spent on one": gettext_noop(
+        "The image has %(columns)s × %(rows)s pixels; to read it would take %(needed)s GB of memory, and at most "
+        "%(most)s GB are spent on one image."
+    ),
     "its pixels are not square (%(width)s × %(height)s µm)": gettext_noop(
         "The image's pixels are not square (%(width)s × %(height)s µm)."
     ),

@@ -20,6 +20,7 @@ from cad_platform import modalities
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.studies.typed_text import has_controls
 from imaging.identity import is_birth_date, is_uid, without_padding
+from inference.contract import UM_PER_PX_RANGE
 
 _MAX_ERRORS = 20
 
@@ -122,7 +123,13 @@ class ImagePart(_Part):
         | None
     ) = None
     pixel_spacing_um: (
-        Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False, description="µm per pixel")] | None
+        Annotated[
+            float,
+            Field(
+                ge=UM_PER_PX_RANGE[0], le=UM_PER_PX_RANGE[1], allow_inf_nan=False, description="µm per pixel"
+            ),
+        ]
+        | None
     ) = None
 
 

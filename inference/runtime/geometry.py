@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import Box, Point
+from inference.runtime.budget import Array, afford
 
 Gray = NDArray[np.uint8]
 Map = NDArray[np.float32]
@@ -75,6 +76,9 @@ class Placement:
         outside the crop. `longest` bounds the longer side of what is returned; None keeps the image's size.
         """
         x0, y0, x1, y1 = self.crop
+        if longest is None:
+            # the map, and its part inside the crop before it is laid there
+            afford(self.image_width, self.image_height, None, Array(self.image_width, self.image_height, 8))
         shrink = 1.0 if longest is None else min(1.0, longest / max(self.image_width, self.image_height))
         out = np.zeros(
             (max(1, round(self.image_height * shrink)), max(1, round(self.image_width * shrink))), np.float32
@@ -94,23 +98,33 @@ class Placement:
 
 def resize(image: Gray, width: int, height: int) -> Gray:
     """Area averaging when shrinking, bilinear when growing: no aliasing, no ringing."""
+    afford(image.shape[1], image.shape[0], None, Array(width, height, 1))
     shrinking = width < image.shape[1] and height < image.shape[0]
     how = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=how), np.uint8)
 
 
+def squared_size(width: int, height: int, aspect: float) -> tuple[int, int]:
+    """Width and height of an image with square pixels, whose own are `aspect` times as high as wide: the coarser
+    direction is enlarged, or the finer one averaged where the result would have more than `_MOST_SQUARED` pixels."""
+    if aspect == 1.0:
+        return width, height
+    larger = (width, round(height * aspect)) if aspect > 1 else (round(width / aspect), height)
+    smaller = (round(width / aspect), height) if aspect > 1 else (width, round(height * aspect))
+    across, down = larger if larger[0] * larger[1] <= _MOST_SQUARED else smaller
+    return max(1, across), max(1, down)
+
+
 def square_pixels(values: Stored, aspect: float) -> Stored:
-    """`values` H×W, whose pixels are `aspect` times as high as wide, with square pixels: the coarser direction is
-    enlarged, or the finer one averaged where the result would have more than `_MOST_SQUARED` pixels."""
+    """`values` H×W, whose pixels are `aspect` times as high as wide, with square pixels (`squared_size`)."""
     if aspect == 1.0:
         return values
     height, width = values.shape
-    larger = (width, round(height * aspect)) if aspect > 1 else (round(width / aspect), height)
-    smaller = (round(width / aspect), height) if aspect > 1 else (width, round(height * aspect))
-    grows = larger[0] * larger[1] <= _MOST_SQUARED
-    size = larger if grows else (max(1, smaller[0]), max(1, smaller[1]))
+    across, down = squared_size(width, height, aspect)
+    afford(width, height, None, Array(across, down, values.itemsize))
+    grows = across * down >= width * height
     how = cv2.INTER_LINEAR if grows else cv2.INTER_AREA
-    return cast(Stored, cv2.resize(values, size, interpolation=how))
+    return cast(Stored, cv2.resize(values, (across, down), interpolation=how))
 
 
 def lay_out(

@@ -27,7 +27,9 @@ from inference.contract import (
     ModelManifest,
     NotApplicable,
 )
+from inference.runtime.budget import Array, afford
 from inference.runtime.forward import Forward, ForwardOutput
+from inference.runtime.geometry import squared_size
 from inference.runtime.scale import Scale, scale_of
 
 Laterality = Literal["L", "R"]
@@ -36,6 +38,9 @@ Laterality = Literal["L", "R"]
 #: a job's fifty.
 MOST_FRAMES, MOST_FRAMES_TOGETHER = 128, 1024
 _MOST_ASPECT = 10.0
+#: Bytes for a stored pixel while a frame is decoded and its greys are taken, and for one of the frame with square
+#: pixels while its canvas is made and its maps are drawn back; measured, colour and 16 bits included.
+_STORED_BYTES, _SQUARED_BYTES = 8, 12
 
 
 @dataclass
@@ -166,7 +171,8 @@ def open_image(image: ImageReference, manifest: ModelManifest, together: int = 1
     ImageUnreadable
         The reader's own sentence.
     NotApplicable
-        A whole slide, which this model does not read, more pixels than it reads, or a scale outside its range.
+        A whole slide, which this model does not read, more pixels than it reads, a scale outside its range, or more
+        memory than one image may take.
     """
     found = describe(image)
     if found.kind == "slide":
@@ -178,6 +184,11 @@ def open_image(image: ImageReference, manifest: ModelManifest, together: int = 1
     aspect = scale.pixel_aspect
     if not 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT:
         raise NotApplicable(f"not analysed: its pixels are {aspect:.3g} times as high as wide")
+    squared = squared_size(found.columns, found.rows, aspect)
+    afford(
+        found.columns, found.rows, scale.spacing_um,
+        Array(found.columns, found.rows, _STORED_BYTES), Array(*squared, _SQUARED_BYTES),
+    )  # fmt: skip
     most = min(MOST_FRAMES, max(2, MOST_FRAMES_TOGETHER // together))
     return OpenedImage(image, found, scale, frames_to_read(found.frames, most))
 

@@ -32,6 +32,12 @@ from cad_platform.analysis.reasons import reason_words
             "The decoder was stopped because the machine ran short of memory.; given up after 2 days, 0:00:00",
             "The server was short of memory.",
         ),
+        (
+            "not analysed: an image of 1024 × 768 pixels at 255 µm per pixel would take 9.6 GB of memory, "
+            "at most 2.7 GB are spent on one",
+            "The image has 1024 × 768 pixels, said to be 255 µm wide; to read it would take 9.6 GB of memory, "
+            "and at most 2.7 GB are spent on one image.",
+        ),
         ("not analysed: something new", "Something new."),
         ("100 % of it is new", "100 % of it is new."),
     ],

@@ -25,6 +25,7 @@ from inference.contract import (
     NotApplicable,
 )
 from inference.runtime import quality
+from inference.runtime.budget import Array, afford
 from inference.runtime.calibration import Platt, softmax
 from inference.runtime.forward import Forward, Save
 from inference.runtime.geometry import Map
@@ -57,6 +58,8 @@ CLASSES = ("not_idc", "idc")
 FIELDS_PER_CALL = 256
 STRIP_ROWS = 20 * FIELD_PX
 _STRIP_BYTES = 96 * 1024**2
+#: Bytes for a stored pixel of a photograph while it is decoded and made RGB, and for one at 4 µm; measured.
+_STORED_BYTES, _FIELD_BYTES = 7, 6
 #: What a stated resolution may make of an image: the largest sections are on slides of 150 × 100 mm. A photograph is in
 #: memory as a whole, 256 MB of it at 4 µm.
 _SLIDE_MM2, _STILL_MM2, _LONGEST_MM = 20_000.0, 1_400.0, 250.0
@@ -153,7 +156,7 @@ def _open(image: ImageReference, manifest: ModelManifest) -> _Source:
         # White where tissue may be is no section without tumour.
         refuse("".join(f"not analysed: {sentence}" for sentence in found.slide.missing[:1]))
     um_per_px = um_per_px_of(image, found, manifest)
-    if found.kind == "slide":
+    if found.kind == "slide":  # in strips of bounded bytes
         width = round(found.columns * um_per_px / UM_PER_PX)
         strips = sandbox.slide_strips(
             files_of(image), UM_PER_PX, rows_per_strip=_rows_of_a_strip(width), native_um_per_px=um_per_px
@@ -175,7 +178,7 @@ def um_per_px_of(image: ImageReference, found: Description, manifest: ModelManif
     ------
     NotApplicable
         Nothing is said of the resolution, it is outside the model's range, the pixels are not square, or the image
-        has more pixels than are read, as stored or at 4 µm.
+        has more pixels than are read, as stored or at 4 µm, or needs more memory than one image may take.
     """
     spacing = scale_of(image, found).spacing_um
     if spacing is None:
@@ -193,6 +196,12 @@ def um_per_px_of(image: ImageReference, found: Description, manifest: ModelManif
             f"not analysed: at {x:.4g} µm per pixel it would be {width:.0f} × {height:.0f} mm, "
             f"more than this model reads ({most:.0f} mm²)"
         )
+    if found.kind != "slide":
+        enlarged = (side * (x + y) / 2 / UM_PER_PX for side in (found.columns, found.rows))
+        afford(
+            found.columns, found.rows, spacing,
+            Array(found.columns, found.rows, _STORED_BYTES), Array(*enlarged, _FIELD_BYTES),
+        )  # fmt: skip
     return (x + y) / 2
 
 

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.runtime.budget import Array, afford
+
 UM_PER_PX = 4.0
 FIELD_PX = 50
 FIELD_UM = UM_PER_PX * FIELD_PX
@@ -29,9 +31,15 @@ Rgb = NDArray[np.uint8]
 
 
 def resample(rgb: Rgb, um_per_px: float) -> Rgb:
-    """H×W×3 uint8 at `um_per_px` → at 4 µm per pixel; at least one field in size (edges repeated)."""
+    """H×W×3 uint8 at `um_per_px` → at 4 µm per pixel; at least one field in size (edges repeated).
+    Raises `NotApplicable` where the result would not fit."""
     factor = um_per_px / UM_PER_PX
     width, height = max(1, round(rgb.shape[1] * factor)), max(1, round(rgb.shape[0] * factor))
+    # twice, where it is continued to the size of a field
+    afford(
+        rgb.shape[1], rgb.shape[0], (um_per_px, um_per_px),
+        Array(max(width, FIELD_PX), max(height, FIELD_PX), 6),
+    )  # fmt: skip
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     small = rgb if factor == 1 else np.asarray(cv2.resize(rgb, (width, height), interpolation=how), np.uint8)
     down, across = max(0, FIELD_PX - small.shape[0]), max(0, FIELD_PX - small.shape[1])

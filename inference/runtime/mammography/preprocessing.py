@@ -38,7 +38,11 @@ def breast_mask(gray: Gray) -> Gray:
     """`gray` H×W uint8 → H×W uint8, 255 inside the largest bright region, holes filled; all 255 where no
     region is worth the name (the film is judged by the out-of-distribution gate then)."""
     shrink = min(1.0, _SEARCH_PX / max(gray.shape))
-    thumbnail = cv2.resize(gray, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    if round(min(gray.shape) * shrink) > 0:
+        thumbnail = cv2.resize(gray, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    else:  # a line of pixels
+        sides = (max(1, round(side * shrink)) for side in reversed(gray.shape))
+        thumbnail = cv2.resize(gray, tuple(sides), interpolation=cv2.INTER_AREA)
     small = np.asarray(cv2.GaussianBlur(thumbnail, (5, 5), 0), np.uint8)
     edge = max(1, round(_FILM_EDGE * min(small.shape)))
     level, _ = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
