@@ -39,8 +39,13 @@ def afford(columns: int, rows: int, spacing_um: Spacing | None, *arrays: Array) 
     needed = sum(array.nbytes for array in arrays)
     if needed <= MOST_BYTES:
         return
-    scale = f" at {spacing_in_words(spacing_um)} µm per pixel" if spacing_um is not None else ""
+    most = MOST_BYTES / 1e9
+    if spacing_um is None:
+        raise NotApplicable(
+            f"not analysed: an image of {columns} × {rows} pixels would take {needed / 1e9:.1f} GB of memory, "
+            f"at most {most:.1f} GB are spent on one"
+        )
     raise NotApplicable(
-        f"not analysed: an image of {columns} × {rows} pixels{scale} would take {needed / 1e9:.1f} GB of memory, "
-        f"at most {MOST_BYTES / 1e9:.1f} GB are spent on one"
+        f"not analysed: an image of {columns} × {rows} pixels at {spacing_in_words(spacing_um)} µm per pixel "
+        f"would take {needed / 1e9:.1f} GB of memory, at most {most:.1f} GB are spent on one"
     )
