@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,14 +14,26 @@ from inference.cli.retrain import Repeated, retrain
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets import idc
 from inference.datasets.sample import DatasetError, LeakError, Sample
-from inference.evaluation import comparison, measuring
+from inference.evaluation import comparison, external, measuring
 from inference.evaluation.account import AccountError
 from inference.evaluation.comparison import Difference
 from inference.evaluation.figures import NotComputable
 from inference.evaluation.folder import write_results
 from inference.evaluation.mark_levels import IMAGES_PER_EXAM, MarkLevel, mark_levels
-from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
-from inference.evaluation.results import Results, chosen_records, results_of, results_on_record
+from inference.evaluation.records import (
+    PREDICTIONS,
+    Part,
+    Record,
+    RecordsError,
+    read_records,
+    write_records,
+)
+from inference.evaluation.results import (
+    Results,
+    chosen_records,
+    results_of,
+    results_on_record,
+)
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
 from inference.progress import CountProgress, ProgressLine
 from inference.runtime.onnx_session import OnnxForward
@@ -98,22 +110,36 @@ def rerun(
         raise RecordsError("--rerun measures the served weights; no out-of-fold prediction is theirs")
     samples: list[Sample] = []
     if dataset != measuring.MOSAIC:
-        for tree in measuring.trees(datasets_of(model), manifest.served_by, data, dataset).values():
-            wanted = [sample for sample in tree if split is None or sample.split == split]
+        for name, tree in measuring.trees(datasets_of(model), manifest.served_by, data, dataset).items():
+            # of a set that was never seen there is no part to keep to
+            whole = split is None or external.is_external(name, folder)
+            wanted = [sample for sample in tree if whole or sample.split == split]
             if not skip_trained:
                 refuse_training_samples(wanted, folder, tree, _REFUSED)
             samples += untrained(wanted, folder, tree) if skip_trained else wanted
     forward = OnnxForward(verified_weights(manifest, store))
+    records: list[Record] = []
     with ProgressLine(patience=0) as line:
-        measured = measuring.measure_samples(manifest, forward, samples, progress=_shown_on(line))
-    for sentence in measured.failed:
-        print(f"not measured: {sentence}", file=sys.stderr)
-    records = measured.records
+        for part, own in _by_part(samples, folder):
+            measured = measuring.measure_samples(manifest, forward, own, split=part, progress=_shown_on(line))
+            for sentence in measured.failed:
+                print(f"not measured: {sentence}", file=sys.stderr)
+            records += measured.records
     if idc.NAME in datasets_of(model) and dataset in (None, measuring.MOSAIC):
         records += _mosaic(manifest, forward, folder, data, skip_trained)
     if not records:
         raise RecordsError("nothing was measured: no sample is left, or none gave a result")
     return results_of(manifest, records, "the served weights")
+
+
+def _by_part(samples: Sequence[Sample], folder: Path) -> Iterator[tuple[Part, list[Sample]]]:
+    """The samples of sets that the model has seen nothing of, then the others."""
+    away = {sample.dataset for sample in samples if external.is_external(sample.dataset, folder)}
+    parts: tuple[tuple[Part, bool], ...] = (("external", True), ("val", False))
+    for part, outside in parts:
+        own = [sample for sample in samples if (sample.dataset in away) is outside]
+        if own:
+            yield part, own
 
 
 def _shown_on(line: ProgressLine) -> CountProgress:
@@ -140,12 +166,16 @@ def _mosaic(
 
 
 def record(folder: Path, measured: Sequence[Record]) -> Results:
-    """Put what was measured in the place of the same sets' `val` records, and write figures and card anew."""
-    path = folder / PREDICTIONS
-    replaced = {record.dataset for record in measured}
-    before = read_records(path) if path.is_file() else []
-    kept = [entry for entry in before if entry.split == "oof" or entry.dataset not in replaced]
-    write_records(path, [*kept, *measured])
+    """Put what was measured in the place of the same sets' external or `val` records, and write figures and card
+    anew."""
+    external.write(folder, [record for record in measured if record.split == "external"])
+    at_home = [record for record in measured if record.split != "external"]
+    if at_home:
+        path = folder / PREDICTIONS
+        replaced = {record.dataset for record in at_home}
+        before = read_records(path) if path.is_file() else []
+        kept = [entry for entry in before if entry.split == "oof" or entry.dataset not in replaced]
+        write_records(path, [*kept, *at_home])
     return write_results(folder)
 
 

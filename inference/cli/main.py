@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inference.champions import registry as champions
 from inference.cli.train import add_arguments as add_recipe_arguments
+from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
 
 MODELS = champions.names()
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
     evaluate.add_argument("model", choices=MODELS)
     evaluate.add_argument("--dataset", metavar="NAME", help="this set alone (default: all that is on record)")
-    evaluate.add_argument("--split", choices=("val", "oof"), help="this split alone")
+    evaluate.add_argument("--split", choices=SPLITS, help="this split alone")
     evaluate.add_argument("--json", action="store_true")
     evaluate.add_argument(
         "--marks",
@@ -71,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     evaluate.add_argument("--skip-trained", action="store_true", help="leave out what was trained on")
     evaluate.add_argument(
-        "--record", action="store_true", help="rerun val, and write predictions, figures and card anew"
+        "--record",
+        action="store_true",
+        help="rerun val, or a set never seen (--dataset), and write predictions, figures and card anew",
     )
     evaluate.add_argument(
         "--card", action="store_true", help="write figures, plots and card anew from what is on record"

@@ -19,7 +19,8 @@ class Account:
 
     `refitted`: the served weights were fitted again after the predictions of record were made, on data that
     hold the measured images; the card then says so. `run`: facts of the run in words (epochs, folds, seed,
-    hours), one row each.
+    hours), one row each. `foreign`: for a data set, the classes that no network trained on that set answers: of them
+    the set is an external measurement.
     """
 
     data: str
@@ -30,6 +31,7 @@ class Account:
     recipe_sha256: str = ""
     refitted: bool = False
     run: dict[str, str] = field(default_factory=dict)
+    foreign: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def write_account(folder: Path, account: Account) -> Path:
@@ -49,12 +51,13 @@ def read_account(folder: Path) -> Account:
     path = folder / ACCOUNT
     try:
         stated = json.loads(path.read_text(encoding="utf-8"))
-        return Account(**{**stated, "limits": tuple(stated["limits"])})
+        foreign = {name: tuple(classes) for name, classes in stated.get("foreign", {}).items()}
+        return Account(**{**stated, "limits": tuple(stated["limits"]), "foreign": foreign})
     except FileNotFoundError as error:
         raise AccountError(
             f"{folder.parent.name} {folder.name} has no {ACCOUNT}: how it was made is not on record"
         ) from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AccountError(
             f"{folder.parent.name}/{folder.name}/{ACCOUNT} is not an account of a run: {error}"
         ) from error

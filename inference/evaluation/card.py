@@ -10,18 +10,39 @@ from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
 from inference.evaluation.protocol import protocol_of
-from inference.evaluation.results import Results
+from inference.evaluation.results import Results, share_flagged
 
 CARD = "card.md"
-_SPLIT_WORDS = {"oof": "pooled out-of-fold predictions (`oof`)", "val": "published `val` part (`val`)"}
+_SPLIT_WORDS = {
+    "oof": "pooled out-of-fold predictions (`oof`)",
+    "val": "published `val` part (`val`)",
+    "external": "never seen in training (`external`)",
+}
+#: Names of the lines that say what a reader's own category does on the same images.
+_READER = "reader_"
+_NO_EXTERNAL = (
+    "**No external figure.** The model was measured on no set but those that it was made from; how it reads images of "
+    "another hospital, population or scanner is not known. `python -m inference acceptance {name}` measures it on "
+    "50 to 500 known cases of one's own."
+)
+_EXTERNAL = (
+    "Measured with the served weights and thresholds on sets of which training, calibration and thresholds have seen "
+    "nothing: the nearest to what another hospital may expect."
+)
+#: Not sets of their own: a slide of one of them, read whole.
+_PARTS_OF_SETS = ("idc_mosaic",)
+_READERS = (
+    "What a radiologist's BI-RADS category of the same images says alone, without the model (a model below it "
+    "has nothing to add by itself)."
+)
 _INTERVALS = (
     "Intervals are 95 %: percentile bootstraps of 1,000 draws over groups (patients, or near-duplicates "
     "where no patients are known), drawn within the classes so that none vanishes; those marked ʷ are "
     "Wilson's, for shares of fewer than 30 images and for all or none."
 )
 _REFITTED = (
-    "**The served weights were fitted again on train and val together, after everything was chosen. No "
-    "figure here was measured on them: all come from predictions made before, by networks that had not seen "
+    "**The served weights were fitted again on train and val together, after everything was chosen. None of the "
+    "internal figures was measured on them: all come from predictions made before, by networks that had not seen "
     "the image that they judge. These predictions are kept beside the weights in `predictions.csv`.**"
 )
 _BY_FOLDS = (
@@ -37,11 +58,13 @@ def card_text(
     """The whole card. `explanation` and `latency`: what those checks left beside the weights, or None."""
     manifest = results.manifest
     sections: list[tuple[str, Sequence[str]]] = [
+        ("External figures", tuple(_external(results))),
+        ("Internal figures", tuple(_internal(results))),
+        ("The reader's own level", tuple(_readers_level(results))),
         ("Intended use", (manifest.intended_use,)),
         ("Data and licence", (account.data, "", f"{manifest.licence}.")),
         ("Method", (account.method, "", *_made(results, account))),
         ("Protocol", tuple(_protocol(results, account))),
-        ("Results", tuple(_results(results))),
         ("Operating points", tuple(_points(results))),
         ("Subgroups", tuple(_subgroups(results))),
         ("Plots", [f"- [{plot.title}]({PLOTS}/{plot.file})" for plot in drawn]),
@@ -92,16 +115,37 @@ def _protocol(results: Results, account: Account) -> Iterator[str]:
     yield _INTERVALS
 
 
-def _results(results: Results) -> Iterator[str]:
-    for dataset, split in dict.fromkeys((entry.dataset, entry.split) for entry in results.figures):
-        yield f"### {protocol_of(dataset, results.manifest).title}: {_SPLIT_WORDS[split]}"
-        yield ""
-        own = [f for f in results.figures if (f.dataset, f.split) == (dataset, split)]
-        yield from _table(
-            ("figure", "value", "95 % interval", "images", "groups"),
-            [(f.meaning, f"**{f.value:.3f}**", _interval(f), str(f.images), str(f.groups)) for f in own],
-        )
-        yield ""
+def _external(results: Results) -> Iterator[str]:
+    away = [figure for figure in results.figures if figure.split == "external"]
+    if not away:
+        yield _NO_EXTERNAL.format(name=results.manifest.name)
+        return
+    yield from (_EXTERNAL, "")
+    yield from _tables(results, away)
+    by_name = {f.name: f for f in results.figures if f.split != "external"}
+    led = [name for figure in away for name in protocol_of(figure.dataset, results.manifest).headline]
+    for figure in away:
+        home = by_name.get(figure.name)
+        if home is not None and figure.name in led:
+            yield (
+                f"- {figure.meaning}: **{figure.value:.3f}** ({_interval(figure)}) on {figure.dataset}, "
+                f"{home.value:.3f} ({_interval(home)}) at home ({home.dataset} {home.split})."
+            )
+    for dataset in dict.fromkeys(figure.dataset for figure in away):
+        images = [r for r in results.records if (r.dataset, r.split) == (dataset, "external")]
+        if any(results.manifest.positive_class in record.probabilities for record in images):
+            yield (
+                f"- {share_flagged(images):.1%} of the images of {dataset} were flagged out of distribution: they "
+                "count here, the platform gives them no verdict."
+            )
+    measured = {figure.name for figure in away}
+    for name, home in by_name.items():
+        if name.startswith("auc_") and name not in measured and home.dataset not in _PARTS_OF_SETS:
+            yield f"- **Not measured elsewhere**: {home.meaning} ({home.value:.3f} on {home.dataset} {home.split})."
+
+
+def _internal(results: Results) -> Iterator[str]:
+    yield from _tables(results, [figure for figure in results.figures if figure.split != "external"])
     if results.spreads:
         yield from _table(
             ("each by itself", "figure", "number", "mean ± sd", "lowest", "median", "highest"),
@@ -116,6 +160,27 @@ def _results(results: Results) -> Iterator[str]:
         f"{results.flagged:.1%} of the measured images were flagged out of distribution; they count in every "
         "figure."
     )
+
+
+def _readers_level(results: Results) -> Iterator[str]:
+    levels = [figure for figure in results.figures if figure.name.startswith(_READER)]
+    if levels:
+        yield from (_READERS, "")
+        yield from _tables(results, levels, readers=True)
+
+
+def _tables(results: Results, figures: Sequence[Figure], *, readers: bool = False) -> Iterator[str]:
+    """A table a data set and split; the reader's lines apart from the model's."""
+    chosen = [figure for figure in figures if figure.name.startswith(_READER) is readers]
+    for dataset, split in dict.fromkeys((entry.dataset, entry.split) for entry in chosen):
+        yield f"### {protocol_of(dataset, results.manifest).title}: {_SPLIT_WORDS[split]}"
+        yield ""
+        own = [f for f in chosen if (f.dataset, f.split) == (dataset, split)]
+        yield from _table(
+            ("figure", "value", "95 % interval", "images", "groups"),
+            [(f.meaning, f"**{f.value:.3f}**", _interval(f), str(f.images), str(f.groups)) for f in own],
+        )
+        yield ""
 
 
 def _points(results: Results) -> Iterator[str]:

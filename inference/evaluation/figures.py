@@ -61,7 +61,10 @@ class Measure:
     def value(self, records: Sequence[Record]) -> float:
         """Without an interval; NaN where it cannot be computed."""
         kept = [record for record in records if self.keep(record)]
-        return bootstrap.of_all(self.of(kept), len(kept)) if kept else float("nan")
+        try:
+            return bootstrap.of_all(self.of(kept), len(kept)) if kept else float("nan")
+        except NotComputable:
+            return float("nan")
 
     def _hits(self, kept: Sequence[Record]) -> NDArray[np.bool_]:
         assert self.hits is not None

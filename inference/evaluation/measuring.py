@@ -15,6 +15,7 @@ from PIL import Image
 from inference.contract import (
     OPERATING_POINTS,
     AnalysisError,
+    Flag,
     ImageReference,
     ImageResult,
     ImageUnreadable,
@@ -134,6 +135,7 @@ def record_of(sample: Sample, result: ImageResult, *, split: Part = "val", fold:
     lesions = 0
     marks: tuple[tuple[float, int], ...] = ()
     facts = facts_of(sample)
+    facts["gate"] = "held back" if Flag.OUT_OF_DISTRIBUTION in result.flags else "let through"
     if sample.masks:
         truth = _truth(sample)
         if truth.any():

@@ -14,9 +14,8 @@ from inference.evaluation import metrics
 from inference.evaluation.agreement import camelyon17_kappa
 from inference.evaluation.bootstrap import Statistic
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
+from inference.evaluation.patients import by_patient, reader_lines
 from inference.evaluation.records import Record
-
-#: Operating points by their names in the manifest, as the card words them.
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,8 @@ class BinaryQuestion:
 @dataclass(frozen=True)
 class DatasetProtocol:
     """What a data set is asked. The first question leads; `pointed` names the one that the operating points
-    belong to, `calibrated` those whose answer is a probability."""
+    belong to, `calibrated` those whose answer is a probability, `by_patient` those that are asked of patients too,
+    `reader` the one that a reader's BI-RADS of the same images answers."""
 
     title: str
     asked: tuple[BinaryQuestion, ...]
@@ -64,6 +64,8 @@ class DatasetProtocol:
     classes: tuple[str, ...] = ()
     outlined: bool = False
     marked: str | None = None
+    by_patient: tuple[str, ...] = ()
+    reader: str | None = None
     more: tuple[Measure, ...] = ()
     headline: tuple[str, ...] = field(default=())
 
@@ -98,28 +100,42 @@ def _pn_kappa(records: Sequence[Record]) -> Statistic:
     return camelyon17_kappa([_patient(record) for record in records], [r.label for r in records], predicted)
 
 
+_MALIGNANT_FRAMES = (
+    BinaryQuestion("malignant_benign", "malignant against benign", ("malignant",), ("benign",), ("malignant",),
+        against="benign"),
+    BinaryQuestion("malignant_rest", "malignant against all", ("malignant",), (), ("malignant",)),
+)  # fmt: skip
+_MALIGNANT_FILMS = BinaryQuestion(
+    "malignancy", "malignant against benign", ("malignant",), ("benign",), ("malignancy",)
+)
+
 PROTOCOLS = {
     "busi": DatasetProtocol(
         title="BUSI",
-        asked=(
-            BinaryQuestion("malignant_benign", "malignant against benign", ("malignant",), ("benign",), ("malignant",),
-                against="benign"),
-            BinaryQuestion("malignant_rest", "malignant against all", ("malignant",), (), ("malignant",)),
-        ),
+        asked=_MALIGNANT_FRAMES,
         pointed="malignant_rest", calibrated=("malignant_rest",), classes=("benign", "malignant", "normal"),
         outlined=True, marked="lesions_found", headline=("auc_malignant_benign", "dice"),
+    ),
+    "busbra": DatasetProtocol(
+        title="BUS-BRA",
+        asked=_MALIGNANT_FRAMES,
+        pointed="malignant_rest", calibrated=("malignant_rest",), by_patient=("malignant_benign",),
+        reader="malignant_benign", outlined=True, marked="lesions_found",
+        headline=("auc_malignant_benign", "auc_patient_malignant_benign", "sensitivity_high_sensitivity",
+            "specificity_high_sensitivity", "dice"),
     ),
     "mini_mias": DatasetProtocol(
         title="mini-MIAS films",
         asked=(
             BinaryQuestion("abnormal", "abnormal against normal", ("benign", "malignant"), ("normal",), ("abnormal",)),
+            _MALIGNANT_FILMS,
         ),
-        pointed="abnormal", calibrated=("abnormal",), headline=("auc_abnormal",),
+        pointed="abnormal", calibrated=("abnormal",), headline=("auc_abnormal", "auc_malignancy"),
     ),
     "cbis_mass_256": DatasetProtocol(
         title="CBIS-DDSM mass films",
-        asked=(BinaryQuestion("malignancy", "malignant against benign", ("malignant",), ("benign",), ("malignancy",)),),
-        calibrated=("malignancy",), outlined=True, marked="masses_found",
+        asked=(_MALIGNANT_FILMS,),
+        calibrated=("malignancy",), reader="malignancy", outlined=True, marked="masses_found",
         headline=("masses_found", "auc_malignancy"),
     ),
     "idc": DatasetProtocol(
@@ -182,6 +198,7 @@ def parts(records: Sequence[Record]) -> list[tuple[str, str, list[Record]]]:
 def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
     """Every line of a data set, most important first."""
     lines = [line for ask in sheet.asked for line in _ranking(ask)]
+    lines += [_of_patients(ask) for ask in sheet.asked if ask.name in sheet.by_patient]
     lines += sheet.more
     if sheet.outlined:
         lines += [
@@ -212,6 +229,9 @@ def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
                 Measure(f"brier_{ask.name}", f"Brier score, {ask.meaning}", ask.counts,
                      partial(_of_scores, metrics.brier, ask)),
             ]  # fmt: skip
+    for ask in sheet.asked:
+        if ask.name == sheet.reader:
+            lines += reader_lines(ask.counts, ask.truth, ask.meaning)
     order = {name: place for place, name in enumerate(sheet.headline)}
     return sorted(lines, key=lambda line: order.get(line.name, len(order)))
 
@@ -316,6 +336,13 @@ def _ranking(ask: BinaryQuestion) -> list[Measure]:
         Measure(f"{name}_{ask.name}", f"{words}, {ask.meaning}", ask.counts, partial(_of_scores, metric, ask))
         for name, words, metric in _RANKED
     ]
+
+
+def _of_patients(ask: BinaryQuestion) -> Measure:
+    return Measure(
+        f"auc_patient_{ask.name}", f"AUC a patient (her most suspicious image), {ask.meaning}", ask.counts,
+        lambda records: by_patient(records, ask.truth, ask.score),
+    )  # fmt: skip
 
 
 def _at_point(ask: BinaryQuestion, point: str, level: float) -> list[Measure]:

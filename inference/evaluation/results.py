@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.contract import Flag, ModelManifest
-from inference.evaluation import subgroups
+from inference.evaluation import external, subgroups
 from inference.evaluation.account import Account, read_account
 from inference.evaluation.figures import Figure
 from inference.evaluation.protocol import measure
-from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
+from inference.evaluation.records import PREDICTIONS, SPLITS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import Row, Spread
 from inference.runtime.store import manifest_in
 
@@ -21,8 +21,8 @@ _NOT_IMAGES = ("idc_mosaic",)
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured. `flagged`: share of the measured images that the gate held out of distribution;
-    `measured_on`: which weights gave the predictions."""
+    """What was measured. `flagged`: share of the measured images that the gate held out of distribution, of those at
+    home where there are any; `measured_on`: which weights gave the predictions."""
 
     manifest: ModelManifest
     records: tuple[Record, ...]
@@ -74,20 +74,38 @@ def results_of(manifest: ModelManifest, records: Sequence[Record], measured_on: 
         Not one figure can be computed.
     """
     images = [record for record in records if record.dataset not in _NOT_IMAGES]
-    held_back = sum(Flag.OUT_OF_DISTRIBUTION.value in record.flags for record in images)
+    at_home = [record for record in images if record.split != "external"]
     return Results(
         manifest=manifest,
         records=tuple(records),
         figures=tuple(measure(manifest, records)),
         rows=tuple(subgroups.rows(manifest, records)),
         spreads=tuple(subgroups.spreads(manifest, records)),
-        flagged=held_back / max(len(images), 1),
+        flagged=share_flagged(at_home or images),
         measured_on=measured_on,
     )
 
 
+def share_flagged(records: Sequence[Record]) -> float:
+    """Share of the images that the gate held out of distribution."""
+    held_back = sum(Flag.OUT_OF_DISTRIBUTION.value in record.flags for record in records)
+    return held_back / max(len(records), 1)
+
+
+def all_on_record(folder: Path) -> list[Record]:
+    """The predictions of record of a version, the external ones first.
+
+    Raises
+    ------
+    RecordsError, AccountError, LeakError
+        A table or the account of the run is missing or damaged.
+    """
+    own = external.parted(read_records(folder / PREDICTIONS), read_account(folder).foreign)
+    return [*external.read(folder), *own]
+
+
 def results_on_record(folder: Path, dataset: str | None = None, split: str | None = None) -> Results:
-    """From `manifest.json`, `predictions.csv` and `protocol.json` of a model's folder.
+    """From `manifest.json`, `predictions.csv`, `external/` and `protocol.json` of a model's folder.
 
     Raises
     ------
@@ -95,17 +113,17 @@ def results_on_record(folder: Path, dataset: str | None = None, split: str | Non
         One of them is missing or damaged, or nothing was chosen.
     """
     manifest = manifest_in(folder)
-    records = chosen_records(read_records(folder / PREDICTIONS), dataset, split)
+    records = chosen_records(all_on_record(folder), dataset, split)
     return results_of(manifest, records, measured_on(read_account(folder), records))
 
 
 def measured_on(account: Account, records: Sequence[Record]) -> str:
     """Which weights gave the predictions of record."""
     splits = {record.split for record in records}
-    if account.refitted:
-        return "networks from before the refit"
-    if splits == {"val"}:
-        return "the served weights"
-    if splits == {"oof"}:
-        return "networks of the folds"
-    return "networks of the folds (oof), the served weights (val)"
+    by_others = {"oof", "val"} if account.refitted else {"oof"}
+    served = [split for split in SPLITS if split in splits - by_others]
+    others = sorted(splits - set(served))
+    before = "networks from before the refit" if account.refitted else "networks of the folds"
+    if not others or not served:
+        return before if others else "the served weights"
+    return f"{before} ({', '.join(others)}), the served weights ({', '.join(served)})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from inference.contract import ModelManifest
+from inference.contract import OPERATING_POINTS, ModelManifest
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.protocol import DatasetProtocol, lines_of, parts, protocol_of
 from inference.evaluation.records import Record
@@ -20,18 +20,28 @@ _NAMES_OF_THIRDS = ("smallest third", "middle third", "largest third")
 @dataclass(frozen=True)
 class By:
     """One table: a fact and its words. `thirds` cuts a number's range at its tertiles; `against` names the
-    label whose images stand in every row, because they have no kind of their own."""
+    label whose images stand in every row, because they have no kind of their own. `more`: figures beside the
+    leading ones, by name."""
 
     fact: str
     words: str
     thirds: bool = False
     against: str | None = None
+    more: tuple[str, ...] = ()
 
 
+#: What a threshold that was fitted elsewhere does here.
+_POINTED = tuple(f"{what}_{point}" for point in OPERATING_POINTS for what in ("sensitivity", "specificity"))
 TABLES = {
     "busi": (
         By("lesion_share", "lesion size (share of the frame)", thirds=True),
         By("part", "published part"),
+    ),
+    "busbra": (
+        By("device", "scanner", more=_POINTED),
+        By("gate", "gate (an image that is held back gets no verdict)", more=_POINTED),
+        By("birads", "BI-RADS that the reader gave"),
+        By("lesion_share", "lesion size (share of the frame)", thirds=True),
     ),
     "mini_mias": (
         By("density", "density (F fatty, G glandular, D dense)"),
@@ -106,8 +116,13 @@ def rows(manifest: ModelManifest, records: Sequence[Record]) -> list[Row]:
     """All subgroup tables of the data sets on record; images without the fact stand in none."""
     found = []
     for dataset, split, own in parts(records):
-        lines = headline_lines(protocol_of(dataset, manifest), manifest)
+        sheet = protocol_of(dataset, manifest)
+        leading = headline_lines(sheet, manifest)
         for by in TABLES.get(dataset, ()):
+            led = {line.name for line in leading}
+            lines = leading + [
+                line for line in lines_of(sheet, manifest) if line.name in by.more and line.name not in led
+            ]
             cut = list(_thirds(by, own) if by.thirds else _values(by, own))
             if len(cut) < 2:
                 continue

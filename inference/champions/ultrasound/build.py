@@ -240,7 +240,7 @@ def account(plan: Plan, held: Sequence[HeldOutReadings]) -> Account:
         "and operating points were fitted on the held-out predictions of the other four folds. The recipe was fixed "
         f"before the folds were run{SECOND_LOOK}. {served} It is calibrated on the pooled out-of-fold predictions.",
         limits=(
-            "One hospital, two machines of one maker; other machines, probes and populations were not tried.",
+            "Learned from one hospital, two machines of one maker; other machines and populations are another matter.",
             "`normal` frames look different altogether, so three-class figures flatter.",
             "Many frames carry callipers and text; the network may have learned from them.",
             "Two pairs of frames show one picture under both labels (benign 333 and malignant 77, benign 406 and "

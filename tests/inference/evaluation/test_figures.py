@@ -291,7 +291,10 @@ def test_the_card_of_refitted_weights_says_whose_figures_it_shows(folder: Path) 
                                   run={"epochs": "30"}))  # fmt: skip
     write_results(folder)
     card = (folder / CARD).read_text()
-    assert "fitted again on train and val together" in card and "No figure here was measured on them" in card
+    assert (
+        "fitted again on train and val together" in card
+        and "None of the internal figures was measured on them" in card
+    )
     assert "us.yaml, SHA-256 `abababababababab…`" in card and "| epochs | 30 |" in card
     assert json.loads((folder / METRICS).read_text())["measured_on"] == "networks from before the refit"
 

@@ -1,0 +1,77 @@
+"""A patient's answer from her images', and what a reader's own category says of the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from inference.evaluation import metrics
+from inference.evaluation.bootstrap import Floats, Statistic
+from inference.evaluation.figures import Measure
+from inference.evaluation.records import Record
+
+Truth = Callable[[Record], bool]
+Score = Callable[[Record], float]
+#: BI-RADS from which a biopsy is advised: the reader's own operating point (ACR BI-RADS Atlas 2013).
+BIOPSY = 4.0
+#: Parts of category 4 lie between 4 and 5.
+_CATEGORIES = {
+    "1": 1.0, "2": 2.0, "3": 3.0, "4": 4.0, "4a": 4.0, "4b": 4.3, "4c": 4.6, "5": 5.0, "6": 6.0,
+}  # fmt: skip
+
+
+def birads(record: Record) -> float | None:
+    """The highest category that a reader gave the image; None where he gave none, or 0 (incomplete) alone."""
+    stated = record.facts.get("birads", "").lower().split("|")
+    return max((_CATEGORIES[one.strip()] for one in stated if one.strip() in _CATEGORIES), default=None)
+
+
+def by_patient(records: Sequence[Record], truth: Truth, score: Score) -> Statistic:
+    """AUC over patients: the score of her most suspicious image, as the platform reads a study; positive where any
+    image is. All images of a patient must be drawn together."""
+    owners = list(dict.fromkeys(record.group for record in records))
+    place = {owner: index for index, owner in enumerate(owners)}
+    first = np.full(len(owners), -1)
+    highest, positive = np.full(len(owners), -np.inf), np.zeros(len(owners), bool)
+    for index, record in enumerate(records):
+        own = place[record.group]
+        first[own] = index if first[own] < 0 else first[own]
+        highest[own] = max(highest[own], score(record))
+        positive[own] |= truth(record)
+    statistic = metrics.auc(positive, highest)
+
+    def over_patients(counts: Floats) -> Floats:
+        return statistic(counts[:, first])
+
+    return over_patients
+
+
+def reader_lines(counts: Truth, truth: Truth, meaning: str) -> list[Measure]:
+    """What the reader's BI-RADS alone says: AUC an image and a patient, sensitivity and specificity of a biopsy."""
+
+    def read(record: Record) -> bool:
+        return counts(record) and birads(record) is not None
+
+    def category(record: Record) -> float:
+        return birads(record) or 0.0
+
+    def auc(records: Sequence[Record]) -> Statistic:
+        scores = np.array([category(record) for record in records], np.float64)
+        return metrics.auc(np.array([truth(record) for record in records], bool), scores)
+
+    def positive(record: Record) -> bool:
+        return read(record) and truth(record)
+
+    def negative(record: Record) -> bool:
+        return read(record) and not truth(record)
+
+    return [
+        Measure("reader_auc_patient", f"reader's BI-RADS alone: AUC a patient, {meaning}", read,
+             lambda records: by_patient(records, truth, category)),
+        Measure("reader_auc", f"reader's BI-RADS alone: AUC an image, {meaning}", read, auc),
+        Measure("reader_sensitivity", "reader's sensitivity, BI-RADS 4 or more", positive,
+             hits=lambda record: category(record) >= BIOPSY),
+        Measure("reader_specificity", "reader's specificity, BI-RADS 4 or more", negative,
+             hits=lambda record: category(record) < BIOPSY),
+    ]  # fmt: skip
