@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -48,7 +48,7 @@ class Text:
     @cached_property
     def pathology(self) -> list[Claim]:
         """What it claims of the tissue."""
-        return claims_of(self.value, PATHOLOGY)
+        return claims_of(self.value, PATHOLOGY, of_tissue=True)
 
     @cached_property
     def sizes(self) -> list[Size]:
@@ -177,7 +177,16 @@ class Case:
 
     @property
     def reported(self) -> list[Mark]:
-        return [mark for mark in self.marks if mark.is_reported]
+        """By their numbers: in which order the marks come changes nothing that is said of them."""
+        return self._in_order(mark for mark in self.marks if mark.is_reported)
+
+    @property
+    def undecided(self) -> list[Mark]:
+        return self._in_order(mark for mark in self.marks if not mark.verdict)
+
+    @staticmethod
+    def _in_order(marks: Iterable[Mark]) -> list[Mark]:
+        return sorted(marks, key=lambda mark: (mark.number, mark.id))
 
     def written(self, *roles: Role) -> Iterator[Text]:
         """The texts of these roles that say something."""

@@ -80,8 +80,7 @@ def files_in_quarantine(case: Case) -> Iterator[Found]:
     severity="warning",
 )
 def marks_undecided(case: Case) -> Iterator[Found]:
-    undecided = [mark for mark in case.marks if not mark.verdict]
-    if undecided:
+    if undecided := case.undecided:
         places = (*(mark.place for mark in undecided), _conclusion(case))
         yield Found(places, {"marks": " ".join(str(mark.number) for mark in undecided)})
 

@@ -18,13 +18,23 @@ from cad_platform.reporting.consistency import lexicon
 
 State = Literal["said", "denied", "open"]
 
-_SENTENCE_END = re.compile(r"[。;!?\n]|\.(?=\s|$)|\.(?=[A-Z])|(?<=[^\d\s])\.(?=\d)")
+_SENTENCE_END = re.compile(r"[。;!?\n]|(?<!\b[LlRr][Tt])(?:\.(?=\s|$)|\.(?=[A-Z]))|(?<=[^\d\s])\.(?=\d)")
 _CLAUSE_END = re.compile(
-    r"[,、]|\s[-–—]+\s|\b(?:but|however|whereas|while|although|and|with)\b|但|而(?!且)|并(?=[建可伴])|伴",
+    r"[,、]|\s[-–—]+\s|\b(?:but|however|whereas|while|although)\b|但|而(?!且)", re.IGNORECASE
+)
+#: What follows is still said of the same person.
+_CLAUSE_GOES_ON = re.compile(
+    r"\band\b|并(?=[建可伴])|伴|"
+    r"(?<!concordant )(?<!consistent )(?<!compatible )(?<!correlates )(?<!correlated )\bwith\b",
     re.IGNORECASE,
 )
 #: "No mass, calcifications or distortion": what is denied first is denied to the end of the list.
 _LIST_GOES_ON = re.compile(r"\b(?:or|nor)\b|[或及]", re.IGNORECASE)
+#: A verb, but for one that ends the list: "no mass or distortion is seen".
+_TELLS = re.compile(
+    r"\b(?:is|are|was|seen|noted|shows?)\b(?!\s*(?:seen|noted|identified|present|visible|detected|evident|found)?\W*$)",
+    re.IGNORECASE,
+)
 _OF_SIDE = re.compile(r"^\W*(?:\w+\W+){0,3}?(?:of|in|at|on|for)\s+(?:the\s+|her\s+)?$", re.IGNORECASE)
 _EXCERPT = 60
 
@@ -59,6 +69,7 @@ class _Clause:
     heading: frozenset[str] = frozenset()
     carried: frozenset[str] = frozenset()
     denied: bool = False
+    depends: bool = False
 
     def sides_of(self, start: int, end: int) -> frozenset[str]:
         """Which breast what stands there is said of."""
@@ -78,16 +89,17 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text).replace("’", "'")
 
 
-def claims_of(text: str, terms: Mapping[str, re.Pattern[str]]) -> list[Claim]:
-    """Everything of `terms` that the text claims, in order."""
+def claims_of(text: str, terms: Mapping[str, re.Pattern[str]], *, of_tissue: bool = False) -> list[Claim]:
+    """Everything of `terms` that the text claims, in order. `of_tissue` where biopsies and operations are what it is
+    about, and not the past."""
     found = []
-    for clause in _clauses(text):
+    for clause in _clauses(text, of_tissue=of_tissue):
         for what, pattern in terms.items():
             for match in pattern.finditer(clause.text):
                 found.append(
                     Claim(
                         what,
-                        _state(clause, match.start(), match.end()),
+                        _state(clause, match.start(), match.end(), is_deed=what == "action"),
                         clause.sides_of(match.start(), match.end()),
                         _excerpt(clause.text),
                         only_of=bool(lexicon.ONLY_OF.search(clause.text)),
@@ -99,7 +111,7 @@ def claims_of(text: str, terms: Mapping[str, re.Pattern[str]]) -> list[Claim]:
 def sides_named(text: str) -> frozenset[str]:
     """The breasts that a text is about, but for what it says of the past or compares with."""
     named: frozenset[str] = frozenset()
-    for clause in _clauses(text):
+    for clause in _clauses(text, of_tissue=True):
         for _, _, sides in clause.sides:
             named |= sides
     return named
@@ -156,7 +168,7 @@ def sizes_of(text: str) -> list[Size]:
 def grades_of(text: str) -> list[Claim]:
     """Histological grades that are written out, as claims whose `what` is 1, 2 or 3. A nuclear grade is none."""
     found = []
-    for clause in _clauses(text):
+    for clause in _clauses(text, of_tissue=True):
         if re.search(r"nuclear|核级|in[- ]situ|DCIS|原位|BI-?RADS", clause.text, re.IGNORECASE):
             continue
         for match in lexicon.GRADE.finditer(clause.text):
@@ -168,13 +180,15 @@ def grades_of(text: str) -> list[Claim]:
 
 def differentiations_of(text: str) -> list[Claim]:
     """The same in words: well, moderately, poorly differentiated."""
-    return claims_of(text, {str(grade): pattern for grade, pattern in lexicon.DIFFERENTIATION.items()})
+    return claims_of(
+        text, {str(grade): pattern for grade, pattern in lexicon.DIFFERENTIATION.items()}, of_tissue=True
+    )
 
 
 def receptors_of(text: str) -> list[tuple[str, str, str]]:
     """What the words say of receptors: (`er`, `pr` or `her2`; `positive`, `negative` or `equivocal`; the clause)."""
     found = []
-    for clause in _clauses(text):
+    for clause in _clauses(text, of_tissue=True):
         if lexicon.TRIPLE_NEGATIVE.search(clause.text):
             found += [(name, "negative", _excerpt(clause.text)) for name in lexicon.RECEPTORS]
         for name, pattern in lexicon.RECEPTORS.items():
@@ -197,28 +211,64 @@ def _receptor(name: str, match: re.Match[str]) -> str:
 # --- clauses ----------------------------------------------------------------------------------------------
 
 
-def _clauses(text: str) -> Iterator[_Clause]:
+def _clauses(text: str, *, of_tissue: bool = False) -> Iterator[_Clause]:
     """The clauses of a text that are about this examination, each with the sides that it names or that carry over."""
     heading: frozenset[str] = frozenset()
+    last: frozenset[str] = frozenset()
     for number, sentence in enumerate(_split(normal(text), _SENTENCE_END)):
         opening = lexicon.HEADING.match(sentence)
         if opening and (named := _sides(opening[0])):
             heading = named[-1][2]
         elif lexicon.HEADING_OF_ALL.match(sentence.lstrip()):
             heading = frozenset()
-        clauses = [_Clause(part, number, heading=heading) for part in _split(sentence, _CLAUSE_END)]
-        clauses = [clause for clause in clauses if not lexicon.ELSEWHERE.search(clause.text)]
+        clauses = [_Clause(part, number, heading=heading) for part in _of_patient(sentence)]
+        clauses = _of_now(clauses, of_tissue=of_tissue)
+        _carry_condition(clauses)
         for clause in clauses:
             if cut := lexicon.FROM_HERE.search(clause.text):
                 clause.text = clause.text[: cut.start()]
             clause.sides = _sides(clause.text)
-        _carry_sides(clauses)
+        _carry_sides(clauses, last)
+        last = next((clause.sides[-1][2] for clause in reversed(clauses) if clause.sides), last)
         _carry_denial(clauses)
         yield from clauses
 
 
-def _carry_sides(clauses: list[_Clause]) -> None:
-    """A clause without a side is of the one before it in its sentence, else of the first that is named after it."""
+def _of_patient(sentence: str) -> Iterator[str]:
+    """The clauses of a sentence, but for those that tell of the patient's relatives."""
+    persons_only = False
+    for part in _split(sentence, _CLAUSE_END):
+        if person := lexicon.OTHER_PERSON.search(part):
+            persons_only = bool(lexicon.ONLY_PERSONS.match(part, person.end()))
+        elif persons_only:
+            persons_only = False  # "Mother, breast cancer at 40."
+        else:
+            yield from _split(part, _CLAUSE_GOES_ON)
+
+
+def _of_now(clauses: list[_Clause], *, of_tissue: bool) -> list[_Clause]:
+    """Those that are not about another time, breast or examination."""
+    kept: list[_Clause] = []
+    for place, clause in enumerate(clauses):
+        if place and kept and kept[-1] is clauses[place - 1] and lexicon.LONG_AGO.search(clause.text):
+            kept.pop()
+        elsewhere = lexicon.ELSEWHERE.search(clause.text)
+        if not elsewhere and not (not of_tissue and lexicon.EARLIER_PROCEDURE.search(clause.text)):
+            kept.append(clause)
+    return kept
+
+
+def _carry_condition(clauses: list[_Clause]) -> None:
+    """ "If it grows, biopsy": what a sentence begins with holds for the rest of it."""
+    opening = lexicon.CONDITION.search(clauses[0].text) if clauses else None
+    if opening and not clauses[0].text[: opening.start()].strip():
+        for clause in clauses[1:]:
+            clause.depends = True
+
+
+def _carry_sides(clauses: list[_Clause], last: frozenset[str]) -> None:
+    """A clause without a side is of the one before it in its sentence, else of the first that is named after it; or
+    of the `last` of the sentences before, where it says so ("no biopsy there")."""
     carried: frozenset[str] = frozenset()
     for clause in clauses:
         clause.carried = carried
@@ -226,8 +276,11 @@ def _carry_sides(clauses: list[_Clause]) -> None:
             carried = clause.sides[-1][2]
     first = next((clause.sides[0][2] for clause in clauses if clause.sides), frozenset[str]())
     for clause in clauses:
-        if not clause.sides and not clause.carried and not clause.heading:
-            clause.carried = first
+        if not clause.sides and not clause.carried:
+            if lexicon.SAME_SIDE.search(clause.text):
+                clause.carried = last
+            elif not clause.heading:
+                clause.carried = first
 
 
 def _carry_denial(clauses: list[_Clause]) -> None:
@@ -237,7 +290,7 @@ def _carry_denial(clauses: list[_Clause]) -> None:
         rest = clauses[place + 1 :]
         last = max((n for n, item in enumerate(rest) if _LIST_GOES_ON.search(item.text)), default=-1)
         for item in rest[: last + 1]:
-            if item.sides or re.search(r"\b(?:is|are|was|seen|noted|shows?)\b", item.text):
+            if item.sides or _TELLS.search(item.text):
                 break
             item.denied = True
 
@@ -269,10 +322,12 @@ def _sides(text: str) -> list[tuple[int, int, frozenset[str]]]:
     return sorted(found, key=lambda item: item[0])
 
 
-def _state(clause: _Clause, start: int, end: int) -> State:
+def _state(clause: _Clause, start: int, end: int, *, is_deed: bool = False) -> State:
     before = lexicon.NO_DENIAL.sub(lambda match: " " * len(match[0]), clause.text[:start])
     after = clause.text[end:]
-    if lexicon.OPEN_AFTER.search(after) or lexicon.OPEN_BEFORE.search(before):
+    if clause.depends or lexicon.CONDITION.search(before) or lexicon.OPEN_AFTER.search(after):
+        return "open"
+    if not is_deed and lexicon.SUPPOSED_BEFORE.search(before):
         return "open"
     if clause.denied or lexicon.DENIED_BEFORE.search(before) or lexicon.DENIED_AFTER.search(after):
         return "denied"

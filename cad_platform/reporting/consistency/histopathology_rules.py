@@ -50,7 +50,9 @@ def malignant_code_benign_words(case: Case) -> Iterator[Found]:
         denied = [
             claim
             for claim in text.pathology
-            if claim.what in ("malignant", "invasive", "in_situ") and claim.state == "denied"
+            if claim.what in ("malignant", "invasive", "in_situ", "tumour")
+            and claim.state == "denied"
+            and not claim.only_of
         ]
         benign = _said(text.pathology, "benign", "normal")
         for claim in [*benign, *denied][:1]:
@@ -210,7 +212,9 @@ def written_type_differs(case: Case) -> Iterator[Found]:
     if coded in ("", words.InvasiveType.MIXED) or case.code("diagnosis") != "invasive":
         return
     for text in case.written("conclusion"):
-        said = [claim for claim in claims_of(text.value, INVASIVE_TYPES) if claim.state == "said"]
+        said = [
+            claim for claim in claims_of(text.value, INVASIVE_TYPES, of_tissue=True) if claim.state == "said"
+        ]
         if said and all(claim.what != coded for claim in said):
             values = {"quote": said[0].words, "type": coded}
             yield Found((text.place, Place("field", "invasive_type")), values)
@@ -334,7 +338,7 @@ def written_margins_differ(case: Case) -> Iterator[Found]:
     if against is None:
         return
     for text in case.written("conclusion", "description", "remark"):
-        said = claims_of(text.value, MARGINS)
+        said = claims_of(text.value, MARGINS, of_tissue=True)
         if any(claim.what != against for claim in said):
             continue
         for claim in said[:1]:

@@ -64,10 +64,11 @@ def exam_below_breast(case: Case) -> Iterator[Found]:
     breasts = {side: case.code(FIELD_OF[side]) for side in SIDES if case.code(FIELD_OF[side])}
     if not exam or not breasts:
         return
-    side = max(breasts, key=lambda key: words.SERIOUSNESS.index(breasts[key]))
-    if exam != breasts[side]:
-        places = (Place("field", "assessment"), Place("field", FIELD_OF[side]))
-        yield Found(places, {"category": breasts[side]})
+    worst = max(breasts.values(), key=words.SERIOUSNESS.index)
+    if exam != worst:
+        sides = [side for side, category in breasts.items() if category == worst]
+        places = (Place("field", "assessment"), *(Place("field", FIELD_OF[side]) for side in sides))
+        yield Found(places, {"category": worst})
 
 
 @rule(

@@ -168,7 +168,8 @@ def benign_against_category(case: Case) -> Iterator[Found]:
         if _says(text, "suspicious", "action") or any(claim.what == "lesion" for claim in text.imaging):
             continue
         for claim in text.imaging:
-            if claim.what == "benign" and claim.state == "said" and not claim.sides and not claim.only_of:
+            of_all = not claim.sides or claim.sides == {"L", "R"}
+            if claim.what == "benign" and claim.state == "said" and of_all and not claim.only_of:
                 values = {"quote": claim.words, "category": category}
                 yield Found((text.place, Place("field", "assessment")), values)
                 break

@@ -70,7 +70,7 @@ class Contradiction:
     def key(self) -> str:
         said = [
             self.rule.id,
-            [[place.kind, place.name] for place in self.found.places],
+            sorted([place.kind, place.name] for place in self.found.places),
             dict(self.found.values),
         ]
         return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:16]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
 
 from django.utils.translation import gettext_lazy as _
 
@@ -15,10 +16,14 @@ from cad_platform.reporting.fields import (
     Choice,
     FreeText,
     Group,
+    ReportField,
     Row,
     Section,
     TextSection,
+    declared,
 )
+from cad_platform.reporting.kinds.histopathology import HistopathologyContent
+from cad_platform.reporting.kinds.imaging import ImagingContent
 
 ADDENDUM = Group(_("What is added"))
 CHANGES = Group(_("What changes"))
@@ -39,6 +44,22 @@ def _has_assessment(report: ReportProfile) -> bool:
 
 def _has_diagnosis(report: ReportProfile) -> bool:
     return report.kind == "histopathology"
+
+
+def _anew(content: type[ReportContent], name: str, **otherwise: Any) -> ReportField:
+    """How the addendum declares a field of a report that it may change: as the report does, but for where it stands,
+    and that it may be left as it is. `otherwise` is what else differs."""
+    declaration = next(item.declaration for item in declared(content) if item.name == name)
+    differs: dict[str, Any] = {"group": CHANGES, "prints": CHANGED, "required": ""}
+    if content is ImagingContent:
+        differs |= {"applies_to": _has_assessment, "refused": _NO_ASSESSMENT}
+    else:
+        differs |= {"applies_to": _has_diagnosis, "refused": _NO_DIAGNOSIS}
+    if isinstance(declaration, Choice):
+        differs |= {"blank": _UNCHANGED, "unprinted": None, "attributes": {}}
+    if isinstance(declaration.prints, Row):
+        differs["prints"] = Row(CHANGED_ASSESSMENT, declaration.prints.title)
+    return replace(declaration, **(differs | otherwise))
 
 
 @report_kind
@@ -68,92 +89,16 @@ class AddendumContent(ReportContent):
             required=_("Write what the addendum says."),
         ),
     ] = ""
-    right: Annotated[
-        words.Assessment | Literal[""],
-        Choice(
-            label=_("Right breast"),
-            group=CHANGES,
-            prints=Row(CHANGED_ASSESSMENT, words.Laterality.RIGHT.label),
-            wide=False,
-            blank=_UNCHANGED,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
-    ] = ""
-    left: Annotated[
-        words.Assessment | Literal[""],
-        Choice(
-            label=_("Left breast"),
-            group=CHANGES,
-            prints=Row(CHANGED_ASSESSMENT, words.Laterality.LEFT.label),
-            wide=False,
-            blank=_UNCHANGED,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
-    ] = ""
+    right: Annotated[words.Assessment | Literal[""], _anew(ImagingContent, "right")] = ""
+    left: Annotated[words.Assessment | Literal[""], _anew(ImagingContent, "left")] = ""
     assessment: Annotated[
         words.Assessment | Literal[""],
-        Choice(
-            label=_("Changed BI-RADS assessment"),
-            group=CHANGES,
-            prints=CHANGED_ASSESSMENT,
-            blank=_UNCHANGED,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
+        _anew(ImagingContent, "assessment", label=_("Changed BI-RADS assessment"), prints=CHANGED_ASSESSMENT),
     ] = ""
-    recommendation: Annotated[
-        words.Recommendation | Literal[""],
-        Choice(
-            label=_("Recommendation"),
-            group=CHANGES,
-            prints=CHANGED,
-            blank=_UNCHANGED,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
-    ] = ""
-    recommendation_text: Annotated[
-        Text,
-        FreeText(
-            label=_("Details of the recommendation"),
-            group=CHANGES,
-            prints=CHANGED,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
-    ] = ""
-    impression: Annotated[
-        Text,
-        FreeText(
-            label=_("Impression"),
-            group=CHANGES,
-            prints=CHANGED,
-            rows=3,
-            applies_to=_has_assessment,
-            refused=_NO_ASSESSMENT,
-        ),
-    ] = ""
-    diagnosis: Annotated[
-        words.Diagnosis | Literal[""],
-        Choice(
-            label=_("Diagnosis"),
-            group=CHANGES,
-            prints=CHANGED,
-            blank=_UNCHANGED,
-            applies_to=_has_diagnosis,
-            refused=_NO_DIAGNOSIS,
-        ),
-    ] = ""
-    diagnosis_text: Annotated[
-        Text,
-        FreeText(
-            label=_("Diagnosis in words"),
-            group=CHANGES,
-            prints=CHANGED,
-            rows=3,
-            applies_to=_has_diagnosis,
-            refused=_NO_DIAGNOSIS,
-        ),
-    ] = ""
+    recommendation: Annotated[words.Recommendation | Literal[""], _anew(ImagingContent, "recommendation")] = (
+        ""
+    )
+    recommendation_text: Annotated[Text, _anew(ImagingContent, "recommendation_text")] = ""
+    impression: Annotated[Text, _anew(ImagingContent, "impression", rows=3)] = ""
+    diagnosis: Annotated[words.Diagnosis | Literal[""], _anew(HistopathologyContent, "diagnosis")] = ""
+    diagnosis_text: Annotated[Text, _anew(HistopathologyContent, "diagnosis_text")] = ""
