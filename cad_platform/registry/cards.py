@@ -4,8 +4,10 @@ model's own plots."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -20,13 +22,27 @@ def card_html(markdown: str, plot_url: Callable[[str], str] | None = None) -> Sa
     """The card with its headings two levels down, below the page's own. Links to plots show the plot, from
     `plot_url(name)`; where that is None their plain text. Markup in the text is escaped by the renderer and links are
     limited to harmless schemes, which is why the result may be marked safe."""
-    tokens = _MARKDOWN.parse(markdown)
+    tokens = list(_with_frames(_MARKDOWN.parse(markdown)))
     for token in tokens:
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(int(token.tag[1]) + 2, 6)}"
         if token.children:
             token.children = _with_plots(token.children, plot_url)
     return mark_safe(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))  # noqa: S308
+
+
+def _with_frames(tokens: list[Token]) -> Iterator[Token]:
+    """Each table in a frame that scrolls, so that the page does not; it is named by the heading above it."""
+    heading = ""
+    for before, token in pairwise([Token("", "", 0), *tokens]):
+        if before.type == "heading_open":
+            heading = token.content
+        if token.type == "table_open":
+            frame = f'<div class="table-scroll" tabindex="0" role="region" aria-label="{escape(heading)}">'
+            yield Token("html_block", "", 0, content=frame)
+        yield token
+        if token.type == "table_close":
+            yield Token("html_block", "", 0, content="</div>")
 
 
 def _with_plots(children: list[Token], plot_url: Callable[[str], str] | None) -> list[Token]:

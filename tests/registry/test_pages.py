@@ -180,6 +180,14 @@ def test_a_card_cannot_act(hostile: str) -> None:
         assert forbidden not in html
 
 
+def test_a_cards_tables_scroll_in_frames_of_their_own() -> None:
+    html = str(card_html("# Card\n\n## Figures & more\n\n| a | b |\n|---|---|\n| 1 | 2 |"))
+    assert (
+        '<div class="table-scroll" tabindex="0" role="region" aria-label="Figures &amp; more"><table>' in html
+    )
+    assert html.count("<div") == html.count("</div>") == 1
+
+
 def test_a_cards_plots_are_shown_while_the_store_holds_the_version(browser: Client) -> None:
     version = register_from_store(SYSTEM).versions[0]
     page = browser.get(reverse("model", args=[version.pk])).content.decode()
