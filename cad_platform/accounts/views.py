@@ -23,6 +23,7 @@ from cad_platform.accounts.models import User
 from cad_platform.accounts.reauthentication import signing_is_locked
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import PlatformError
+from cad_platform.core.request_keys import done_once
 
 PAGE_SIZE = 50
 
@@ -39,6 +40,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def new_user(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
     form = NewUserForm(request.POST or None, sites=selectors.sites(actor))
@@ -59,6 +61,7 @@ def new_user(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: role, site and name; below it what may be done about their access."""
     actor = actor_of(request)
@@ -97,6 +100,7 @@ def _user_page(
 
 @login_required
 @require_POST
+@done_once
 def user_password(request: HttpRequest, user_id: int) -> HttpResponse:
     actor = actor_of(request)
     person = selectors.user_by_id(actor, user_id)
@@ -118,6 +122,7 @@ def user_password(request: HttpRequest, user_id: int) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
     """Deactivate, activate, unlock, or let sign again after a reset."""
     actor = actor_of(request)
@@ -150,6 +155,7 @@ def sites(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def site(request: HttpRequest, site_id: int) -> HttpResponse:
     """One site: how its files are read where they do not say so themselves."""
     actor = actor_of(request)
@@ -171,6 +177,7 @@ def site(request: HttpRequest, site_id: int) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def tokens(request: HttpRequest) -> HttpResponse:
     """The tokens, and a form for a new one. Its plaintext is shown in this answer and never again."""
     actor = actor_of(request)
@@ -197,6 +204,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def revoke_token(request: HttpRequest, token_id: uuid.UUID) -> HttpResponse:
     token = bearer_tokens.revoke(actor_of(request), token_id)
     messages.success(request, _("The token “%(name)s” is refused from now on.") % {"name": token.name})

@@ -18,6 +18,7 @@ from cad_platform.analysis import again, selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import actor_of
 from cad_platform.core.punctuation import listed
+from cad_platform.core.request_keys import done_once
 
 PAGE_SIZE = 50
 
@@ -56,6 +57,7 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     actor = actor_of(request)
     tried = again.retry(actor, selectors.job_by_id(actor, job_id))
@@ -65,6 +67,7 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def analyse_again(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     """The study of a job whose version is not in use any more, with those that are."""
     actor = actor_of(request)

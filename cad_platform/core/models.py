@@ -65,3 +65,16 @@ class ComponentProbe(models.Model):
     required = models.BooleanField(
         default=False, db_default=False, help_text="The platform is only ready while it works"
     )
+
+
+class DoneRequest(models.Model):
+    """A form that was done, under the name that its sender, key, address and fields make, with the page that followed:
+    what a browser sends twice, since an answer got lost, is not done twice (`request_keys.done_once`)."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    name = models.CharField(max_length=64, primary_key=True, help_text="SHA-256; says nothing of the fields")
+    location = models.TextField(
+        blank=True, help_text="the page that followed; empty where the form's own did"
+    )
+    done_at = models.DateTimeField(default=timezone.now, db_index=True)

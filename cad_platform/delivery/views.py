@@ -16,6 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.request_keys import done_once
 from cad_platform.delivery import selectors, services
 from cad_platform.delivery.destination import allowed_hosts
 from cad_platform.delivery.forms import WebhookForm
@@ -26,6 +27,7 @@ PAGE_SIZE = 50
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def webhooks(request: HttpRequest) -> HttpResponse:
     """The webhooks, and a form for a new one. Its secret is shown in this answer and never again."""
     actor = actor_of(request)
@@ -63,6 +65,7 @@ def webhook(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def access(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
     """Pause or resume."""
     paused = request.POST.get("access") == "pause"
@@ -75,6 +78,7 @@ def access(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def replay(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
     """Send one event again, or all that were given up."""
     try:

@@ -14,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.core.actor import actor_of
+from cad_platform.core.request_keys import done_once
 from cad_platform.patients import services
 from cad_platform.patients.models import DemographicsReview, Sex
 from cad_platform.patients.person_name import person_name
@@ -66,6 +67,7 @@ def reviews(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def decide(request: HttpRequest, review_id: uuid.UUID) -> HttpResponse:
     take_over = request.POST.get("decision") == "take_over"
     services.decide_review(actor_of(request), review_id, take_over=take_over)

@@ -22,6 +22,7 @@ from cad_platform.analysis import again
 from cad_platform.analysis import selectors as analyses
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict
+from cad_platform.core.request_keys import done_once
 from cad_platform.reading import reanalysis
 from cad_platform.reading import reanalysis_presenter as presenter
 from cad_platform.reading.reanalysis import Choice
@@ -71,6 +72,7 @@ def _progress(request: HttpRequest, actor: Actor) -> dict[str, Any]:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def reanalyses(request: HttpRequest) -> HttpResponse:
     """Choose studies, see how many need it, have them analysed; below, how far the sets are."""
     actor = actor_of(request)
@@ -129,6 +131,7 @@ def progress(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
+@done_once
 def stop(request: HttpRequest, reanalysis_id: uuid.UUID) -> HttpResponse:
     """Says what stopping means before it is done: it cannot be taken back."""
     actor = actor_of(request)

@@ -25,7 +25,7 @@ from cad_platform.accounts.rules import allowed
 from cad_platform.analysis.again import reanalyse as analyse_again
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
-from cad_platform.core.request_keys import request_key_of
+from cad_platform.core.request_keys import done_once, request_key_of
 from cad_platform.reading import selectors, services
 from cad_platform.reading.annotation_presenter import annotation_views
 from cad_platform.reading.annotations import annotations_of, may_draw
@@ -293,6 +293,7 @@ def _led_to(request: HttpRequest, page: str, *arguments: str) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def confirm_image_side(request: HttpRequest, uid: str, image_id: uuid.UUID) -> HttpResponse:
     """Which breast an image shows, where that was not sure or is wrong."""
     actor = actor_of(request)
@@ -305,6 +306,7 @@ def confirm_image_side(request: HttpRequest, uid: str, image_id: uuid.UUID) -> H
 
 @login_required
 @require_POST
+@done_once
 def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
     """A study posted for the wrong patient: withdrawn with a reason, never deleted."""
     actor = actor_of(request)
@@ -315,6 +317,7 @@ def withdraw_study(request: HttpRequest, uid: str) -> HttpResponse:
 
 @login_required
 @require_POST
+@done_once
 def bring_back_study(request: HttpRequest, uid: str) -> HttpResponse:
     """A study that was withdrawn counts again, with a reason and as a new version."""
     actor = actor_of(request)

@@ -59,13 +59,6 @@ const changed: (() => void)[] = [];
 const sent: ((sending: Sending, answer: unknown) => void)[] = [];
 const woken = new Set<() => void>();
 
-/** A new key. */
-export function newKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20)}`;
-}
-
 /**
  * Keep it, and send it until the server has it. What waits under the same `replaces` is not sent any more; who waits for
  * it is answered with this one.

@@ -3,6 +3,7 @@
 import type { FormSent, JournalWords, PageSettings } from '../api_types';
 import { embeddedJson, fillPlaceholders, formatClockTime } from '../page/embedded';
 import { postJson, Refusal } from '../server/client';
+import { forgetRequest, nameRequest } from '../server/request_key';
 import { fieldsOf, fillFields, forgetText, keepText, keptTexts, type Text } from './texts';
 
 /** What a form needs besides its fields to be as it was: which finding it is about. */
@@ -34,6 +35,9 @@ export function keepTyped(study: string, reopen: Reopen): void {
     const form = event.target as HTMLFormElement;
     if (!form.dataset['keep'] || event.defaultPrevented) return;
     event.preventDefault();
+    // Kept with the text: sent again, also after a crash, it is the same request.
+    nameRequest(form);
+    keepForm(form, study, words);
     void sendForm(form, { study, place: placeOf(form) }, words);
   });
   void keptTexts<Typed>(study).then((texts) => {
@@ -52,6 +56,8 @@ async function sendForm(form: HTMLFormElement, of: Pick<Text, 'study' | 'place'>
     forgetText(of);
     window.location.assign(location);
   } catch (problem) {
+    // Refused, nothing was done: what is sent next is another request.
+    if (problem instanceof Refusal) forgetRequest(form);
     say(form, problem instanceof Refusal ? problem.message : words.not_sent);
   } finally {
     for (const button of buttons) button.disabled = false;
@@ -86,6 +92,8 @@ function restore(text: Typed, words: JournalWords, reopen: Reopen): void {
   const form = forms.find((each) => each.dataset['keep'] === name);
   const goOn = form ? reopen(form, text.action) : null;
   if (!form || !goOn) return forgetText(text);
+  const [key] = text.fields['request_key'] ?? [];
+  if (key) nameRequest(form, key);
   fillFields(form, text.fields);
   goOn();
   keepText(text); // opening the form has emptied it

@@ -2,7 +2,8 @@
  * as what they are, kept here and not there yet. */
 import htmx from 'htmx.org';
 import type { CaseChanged, CaseWords } from '../api_types';
-import { keptSendings, type Kept, newKey, onKeptChange, onSent, send } from '../journal/outgoing';
+import { keptSendings, type Kept, onKeptChange, onSent, send } from '../journal/outgoing';
+import { newKey } from '../server/request_key';
 import { fillPlaceholders } from './embedded';
 
 type Verdict = 'accepted' | 'edited' | 'rejected' | 'undecided';

@@ -1,7 +1,8 @@
 /** A draft's text in the browser's journal: kept as it is typed, sent until the server has it, and put in again after a
  * crash. */
 import type { DraftSaved, ReportWords } from '../api_types';
-import { newKey, onKeptChange, keptSendings, send } from '../journal/outgoing';
+import { onKeptChange, keptSendings, send } from '../journal/outgoing';
+import { newKey } from '../server/request_key';
 import { fieldsOf, fillFields, forgetText, keepText, keptTexts, type Text } from '../journal/texts';
 import { fillPlaceholders, formatClockTime } from '../page/embedded';
 

@@ -30,6 +30,28 @@ describe('a form that the browser sends', () => {
     expect(submit(plain).defaultPrevented).toBe(false);
   });
 
+  it('is one request, however often it is pressed while it is on its way', async () => {
+    const sent = watched();
+    sent.mockClear();
+    const plain = form();
+    submit(plain);
+    const key = new FormData(plain).get('request_key');
+    expect(submit(plain).defaultPrevented).toBe(true);
+    await vi.waitFor(() => expect(sent).toHaveBeenCalledOnce());
+    expect(submit(plain).defaultPrevented).toBe(false);
+    expect(submit(plain).defaultPrevented).toBe(true);
+    expect(sent).toHaveBeenCalledOnce();
+    expect(new FormData(plain).getAll('request_key')).toEqual([key]);
+    expect(key).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('is another request on a page that was come back to', () => {
+    const plain = form();
+    submit(plain);
+    window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+    expect(new FormData(plain).get('request_key')).toBeNull();
+  });
+
   it('is not sent again where a script has it, however late that script began to listen', async () => {
     const sent = watched();
     const own = form();

@@ -1,7 +1,8 @@
 /** What the reader measures and points at: every step goes to the server as it is made, can be undone and redone, and
  * is joined with what the server has. Undo is of making, moving, noting and deleting; how an image is shown is not. */
 import type { CaseAnnotation, CaseDescription } from '../api_types';
-import { newKey, send } from '../journal/outgoing';
+import { send } from '../journal/outgoing';
+import { newKey } from '../server/request_key';
 import { embeddedJson } from '../page/embedded';
 import { Refusal } from '../server/client';
 import type { DrawnKind, Ends } from './annotation_layer';

@@ -1,7 +1,8 @@
 /** How the reader left images and stage: restored when a pane is built, sent when it changes, and said where it is not
  * as it opens, so that no part of an image is out of sight unsaid. */
 import type { CaseDescription, CaseImage, CaseWords, ImageView, StageView, ViewKept } from '../api_types';
-import { newKey, send } from '../journal/outgoing';
+import { send } from '../journal/outgoing';
+import { newKey } from '../server/request_key';
 import { Refusal } from '../server/client';
 import type { Pane } from './pane';
 
