@@ -23,6 +23,7 @@ DELETABLE = {
     "accounts_sessionactivity",
     "api_idempotentanswer",
     "core_componentprobe",
+    "core_donerequest",
     "core_outboxevent",
     "django_session",
     "reporting_draftpresence",
