@@ -18,6 +18,10 @@ from inference.blocks import registry
 SUPPLIED = ("channels", "classes", "seed")
 
 
+#: Any hint's schema, classes without one of their own too.
+ANYTHING = ConfigDict(arbitrary_types_allowed=True)
+
+
 class BlockError(Exception):
     """An unknown block, or a parameter that its factory does not take. One sentence."""
 
@@ -34,7 +38,7 @@ def check(family: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         factory = registry.factory(family, name)
     except registry.UnknownBlock as error:
         raise BlockError(str(error)) from None
-    takes, needed = _takes(factory)
+    takes, needed = taken(factory)
     unknown = sorted(set(parameters) - set(takes))
     if unknown:
         raise BlockError(f"{name} takes no {unknown[0]!r}; it takes: {', '.join(takes) or 'nothing'}")
@@ -76,11 +80,11 @@ def make(family: str, name: str, parameters: dict[str, Any], **supplied: Any) ->
         raise BlockError(f"{name}: {error}") from error
 
 
-def _takes(factory: Any) -> tuple[dict[str, Any], set[str]]:
+def taken(factory: Any) -> tuple[dict[str, Any], set[str]]:
     """The annotations of what a recipe may write, and the names of what it must write."""
     target = factory.__init__ if inspect.isclass(factory) else factory
     try:
-        hints = get_type_hints(target)
+        hints = get_type_hints(target, include_extras=True)
     except NameError:  # an annotation that exists for the type checker only
         hints = {}
     takes: dict[str, Any] = {}
@@ -89,7 +93,7 @@ def _takes(factory: Any) -> tuple[dict[str, Any], set[str]]:
         hint = hints.get(key, Any)
         if parameter.kind is parameter.VAR_KEYWORD:
             if get_origin(hint) is Unpack:
-                takes |= get_type_hints(get_args(hint)[0])
+                takes |= get_type_hints(get_args(hint)[0], include_extras=True)
         elif key not in SUPPLIED and parameter.kind is not parameter.VAR_POSITIONAL:
             takes[key] = hint
             if parameter.default is parameter.empty:
@@ -99,7 +103,7 @@ def _takes(factory: Any) -> tuple[dict[str, Any], set[str]]:
 
 def _fitting(block: str, key: str, value: Any, hint: Any) -> Any:
     try:
-        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+        adapter: TypeAdapter[Any] = TypeAdapter(hint, config=ANYTHING)
     except PydanticUserError:  # a hint that brings its own configuration or that pydantic cannot read
         return value
     try:

@@ -1,4 +1,5 @@
-"""The laboratory's commands: archive, audit, train, evaluate, predict, explain, variants."""
+"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; variants and
+archive."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.champions import registry as champions
+from inference.cli import blocks, generate, recipes, schema
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
@@ -124,6 +126,16 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
     _add_store(explain)
     explain.set_defaults(command=_explain, refuse=explain.error)
+
+    for name, module, words in (
+        ("recipes", recipes, "the methods that can be run, and what their runs have come to"),
+        ("blocks", blocks, "what recipes are made of, with parameters"),
+        ("schema", schema, "the JSON Schema of recipes, for editors"),
+        ("generate", generate, "write a tiny made-up tree of a data set"),
+    ):
+        listing = commands.add_parser(name, help=words)
+        module.add_arguments(listing)
+        listing.set_defaults(command=module.run)
 
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", choices=MODELS)

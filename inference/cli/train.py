@@ -115,7 +115,7 @@ def _folder(written: Written, chosen: Namespace, variants: tuple[str, ...]) -> P
 
 
 def _validated(written: Written, point: Point | None, chosen: Namespace, variants: tuple[str, ...]) -> Recipe:
-    from inference.recipes.schema import changed, parse
+    from inference.recipes.validation import changed, parse
 
     recipe = parse(written.laid(variants, point), written.name)
     if chosen.folds is not None:

@@ -12,19 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference.blocks.parameters import make
+from inference.blocks.learned import NotFitted
+from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature
 from inference.recipes import training
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
-from inference.recipes.schema import Block, Recipe, Stream, changed, parse
+from inference.recipes.schema import Block, Recipe, Stream
 from inference.recipes.steps import (
     Values,
     anonymous_sample,
@@ -42,8 +44,13 @@ from inference.recipes.steps import (
     transformed_bags,
     unchanged,
 )  # fmt: skip
+from inference.recipes.validation import changed, parse
 from inference.runtime.calibration import softmax
 
+#: What blocks and the libraries behind them raise where they cannot work with what they are given.
+_FAILURES = (
+    ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError, NotFitted,
+)  # fmt: skip
 #: Predictions of an image alone and among others may differ by rounding, not by more.
 _ALONE = 1e-3
 
@@ -67,6 +74,7 @@ class Pipeline:
     _learning: bool = field(default=False, repr=False)
     _validation: Rows | None = field(default=None, repr=False)
     _place: Place = field(default_factory=lambda: Place(Path()), repr=False)
+    _at: str = field(default="", repr=False)
 
     # --- learning ----------------------------------------------------------------------------------------
 
@@ -163,6 +171,19 @@ class Pipeline:
     # --- the one path ------------------------------------------------------------------------------------
 
     def _run(self, rows: Rows) -> Rows:
+        """
+        Raises
+        ------
+        DatasetError
+            A block cannot work with what arrives at it; the sentence names the block.
+        """
+        try:
+            return self._through(rows)
+        except _FAILURES as error:
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise DatasetError(f"{self._at} cannot work on {len(rows)} images: {words}") from error
+
+    def _through(self, rows: Rows) -> Rows:
         rows = self._preprocessed(rows)
         if self.recipe.task.kind == "segment":
             return self._network(
@@ -333,6 +354,7 @@ class Pipeline:
     # --- small parts -------------------------------------------------------------------------------------
 
     def _fitted(self, step: str, learn: Callable[[Rows], Any], rows: Rows, *looked_at: Rows) -> Fitted[Any]:
+        self._at = step
         if self._learning and step not in self.learned:
             try:
                 made = fit(step, learn, rows, *looked_at)
@@ -344,6 +366,7 @@ class Pipeline:
 
     def _make(self, family: str, block: Block | None) -> Any:
         assert block is not None
+        self._at = f"{family} {block.name}"
         classes = 1 if self.recipe.task.kind == "segment" else len(self.recipe.task.classes)
         return make(family, block.name, block.parameters, classes=classes, seed=self.seed)
 

@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from inference.blocks import registry
-from inference.recipes.schema import Recipe, RecipeError, parse
+from inference.recipes.schema import Recipe, RecipeError
 from inference.recipes.sweep import Point, in_point, named, points_of
+from inference.recipes.validation import parse
 
 #: Recipes that are known by name.
 FOLDER = Path(__file__).parent

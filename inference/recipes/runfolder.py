@@ -53,6 +53,24 @@ def folder_of(name: str, given: Path | None = None) -> Path:
     return given or Path(os.environ.get("CAD_RUNS") or "runs").expanduser() / name
 
 
+def runs_of(name: str) -> list[dict[str, Any]]:
+    """The runs in `CAD_RUNS` of a recipe and its variants (`NAME-quick`): their hash, and how far they are."""
+    here = folder_of(name).parent
+    found = []
+    for folder in sorted(here.glob(f"{name}*")) if here.is_dir() else ():
+        own = folder.name == name or folder.name.startswith(f"{name}-")
+        if own and (folder / "run.json").is_file():
+            run = RunFolder(folder)
+            folds = len(run.read("splits.json"))
+            done = len(list(folder.glob("fold-*/predictions.csv")))
+            page = run.read("summary.json") if (folder / "summary.json").is_file() else None
+            state = f"{done} of {folds} folds" if page is None else "finished"
+            if page is not None and page["honest_number"] is not None:
+                state = f"{page['measure']} {page['honest_number']['value']:.3f}"
+            found.append({"run": folder.name, "hash": run.read("run.json")["hash"], "state": state})
+    return found
+
+
 @contextmanager
 def working_in(folder: Path) -> Iterator[None]:
     """The folder for this process alone, for as long as the context lasts; a killed process leaves it free.

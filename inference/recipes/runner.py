@@ -21,6 +21,7 @@ from inference.recipes.pictures import Picture, read, read_file
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Fold, choose, divide
 from inference.recipes.provenance import Rows
+from inference.recipes.rehearsal import rehearse
 from inference.recipes.reporting import records, summary
 from inference.recipes.runfolder import RunFolder, working_in
 from inference.recipes.schema import Recipe
@@ -49,6 +50,8 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
 
     Raises
     ------
+    RecipeError
+        A block refuses what the recipe would give it.
     LeakError
         Something crosses the border of a fold, or a step has seen whom it is judged on.
     DatasetError
@@ -58,6 +61,7 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     """
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
+    rehearse(recipe)
     with training.join_world(), ExitStack() as held:
         rank, processes = training.world()
         if rank == 0:

@@ -1,4 +1,4 @@
-"""What a recipe may say: one validated model, the blocks that it names, and its hash."""
+"""What a recipe may say, and its hash. `inference.recipes.validation` holds its content against this and the blocks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-
-from inference.blocks.parameters import BlockError, check
 
 
 class RecipeError(Exception):
@@ -225,63 +223,3 @@ def first_error(error: ValidationError) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "the whole"
     return f"{key}: {first['msg'].removeprefix('Value error, ')}"
-
-
-def parse(content: dict[str, Any], source: str) -> Recipe:
-    """Validate a recipe's content, blocks and their parameters too.
-
-    Raises
-    ------
-    RecipeError
-        Naming `source`, the key and what is wrong with it.
-    """
-    try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"{source}: {first_error(error)}") from None
-    for key, family, block in blocks(recipe):
-        try:
-            check(family, block.name, block.parameters)
-        except BlockError as error:
-            raise RecipeError(f"{source}: {key}: {error}") from None
-    return recipe
-
-
-def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
-    """Every block that a recipe names: its dotted key, its family, and itself."""
-    found = [(f"preprocess.{i}", "preprocess", block) for i, block in enumerate(recipe.preprocess)]
-    for i, stream in enumerate(recipe.streams):
-        at = f"streams.{i}"
-        found += [(f"{at}.features.{j}", "features", block) for j, block in enumerate(stream.features)]
-        parts = (("segment", stream.segment), ("network", stream.network), ("aggregate", stream.aggregate))
-        found += [(f"{at}.{family}", family, block) for family, block in parts if block]
-    found += [(f"select.{i}", "select", block) for i, block in enumerate(recipe.select)]
-    if recipe.head:
-        found.append(("head", "head", recipe.head))
-    found += [(f"train.augment.{i}", "augment", block) for i, block in enumerate(recipe.train.augment)]
-    train = recipe.train
-    trains = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
-    found += [(f"train.{family}", family, block) for family, block in trains]
-    if recipe.search:
-        found.append(("search.method", "search", recipe.search.method))
-    return found
-
-
-def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
-    """The recipe with dotted keys set, as a search does: `head.parameters.C`, `train.learning_rate`.
-
-    Raises
-    ------
-    RecipeError
-        A key that the recipe does not have, or a value that does not fit it.
-    """
-    content = recipe.model_dump(mode="json")
-    for key, value in settings.items():
-        place: Any = content
-        *path, last = key.split(".")
-        for step in path:
-            place = place[int(step)] if isinstance(place, list) else (place or {}).get(step)
-        if not isinstance(place, dict):
-            raise RecipeError(f"{recipe.id}: search.over: there is no {key}")
-        place[last] = value
-    return parse(content, recipe.id)

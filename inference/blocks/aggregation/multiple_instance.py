@@ -36,6 +36,13 @@ class BagClassifier:
         self.fitted_on: frozenset[str] | None = None
         self.flattered = False
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raises `ValueError` where they are not two, or `positive` is none of them."""
+        if len(set(classes)) != 2:
+            raise ValueError(f"multiple-instance learning needs two classes, not {len(set(classes))}")
+        if self.positive is not None and self.positive not in classes:
+            raise ValueError(f"{self.positive!r} is none of the classes {', '.join(sorted(set(classes)))}")
+
     def fit(self, bags: Sequence[Bag], labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """`bags` of n×d, one label each.
 

@@ -40,7 +40,8 @@ class Head(ClassifierMixin, BaseEstimator):
     and MLP take no weights: an error). Classes keep their own labels; columns are scaled, for the kinds that
     need it, inside each fit. SVM scores become probabilities by Platt's sigmoid on inner out-of-fold scores;
     where a class has a single group there are no such folds, the sigmoid is fitted to the training scores,
-    and `flattered` is True.
+    and `flattered` is True. kNN asks at most as many neighbours as there are rows: the rows of a rare branch or of a
+    small inner fold may be fewer than it was given.
     """
 
     def __init__(
@@ -115,6 +116,8 @@ class Head(ClassifierMixin, BaseEstimator):
         self, settings: dict[str, Any], rows: Rows, numbers: NDArray[Any], groups: Sequence[Any] | None
     ) -> Any:
         weights = compute_sample_weight("balanced", numbers) if self.balanced else None
+        if self.kind == "knn":
+            settings = {**settings, "n_neighbors": min(settings.get("n_neighbors", 5), len(rows))}
         estimator = _estimator(self.kind, settings, self.seed)
         if self.kind in _SCALED:
             estimator = make_pipeline(StandardScaler(), estimator)

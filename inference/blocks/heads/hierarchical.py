@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from inference.blocks.heads.head import Head
 from inference.blocks.learned import NotFitted, Rows, checked_rows, groups_seen
-from inference.blocks.registry import block, build
+from inference.blocks.registry import UnknownBlock, block, build
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
     """`branches` maps each branch to its labels. P(label) = P(branch) · P(label | branch): rows add up to 1.
 
     `first` and `second` name the heads of the levels with their settings, `{svm: {C: 10}}` or `svm`.
-    A branch of one label, or with rows of one label only, needs no second head.
+    A branch of one label, or with rows of one label only, needs no second head. A small branch has neighbours of its
+    own number at most (`Head`).
     """
 
     def __init__(
@@ -46,15 +47,25 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
         self.second = second
         self.seed = seed
 
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raises `ValueError` for a label in no branch or in two, and for heads that are none."""
+        for spec in (self.first, self.second):
+            self._head(spec)
+        listed = [label for members in self.branches.values() for label in members]
+        if len(set(listed)) != len(listed):
+            raise ValueError("hierarchical: a label stands in two branches")
+        if strange := sorted(set(classes) - set(listed)):
+            raise ValueError(f"hierarchical: {strange[0]!r} stands in no branch")
+        if sum(any(label in classes for label in members) for members in self.branches.values()) < 2:
+            raise ValueError(
+                "hierarchical: the classes stand in one branch, so there is nothing to choose first"
+            )
+
     def fit(self, rows: Any, labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """Raises `ValueError` for a label in no branch or in two, and where only one branch has rows."""
         table, given = checked_rows(rows, labels)
         names = [str(label) for label in given]
-        listed = [label for members in self.branches.values() for label in members]
-        if len(set(listed)) != len(listed):
-            raise ValueError("hierarchical: a label stands in two branches")
-        if strange := sorted(set(names) - set(listed)):
-            raise ValueError(f"hierarchical: {strange[0]!r} stands in no branch")
+        self.check_classes(names)
         branch_of = {label: name for name, members in self.branches.items() for label in members}
         leaves, branch = np.asarray(names), np.asarray([branch_of[name] for name in names])
         self.classes_ = np.unique(leaves)
@@ -121,6 +132,10 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
 
     def _head(self, spec: str | dict[str, dict[str, Any]]) -> Head:
         name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
-        made = build("head", name, **{"seed": self.seed, **(settings or {})})
-        assert isinstance(made, Head)
+        try:
+            made = build("head", name, **{"seed": self.seed, **(settings or {})})
+        except (UnknownBlock, TypeError) as error:
+            raise ValueError(f"hierarchical: {error}") from None
+        if not isinstance(made, Head):
+            raise ValueError(f"hierarchical: {name} cannot be the head of a level")
         return made

@@ -85,6 +85,8 @@ class Classifier(nn.Module):
                 f"the pool answers with {pool.out_channels} logits of its own, and {classes} classes were "
                 + ("asked for in groups" if groups else "asked for")
             )
+        if groups is not None and sum(len(group) for group in groups) != classes:
+            raise ValueError(f"the groups {[list(g) for g in groups]} do not hold {classes} classes")
         self.backbone = backbone
         self.pool = pool
         self.dropout = nn.Dropout(dropout)

@@ -6,10 +6,12 @@ Blocks that move pixels have `with_mask(image, mask)` too, which moves an outlin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from inference.blocks.registry import block
 
@@ -22,7 +24,8 @@ class Clahe:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld 1994), on lightness only for colour."""
 
     clip: float = 2.0
-    tiles: int = 8
+    #: OpenCV ends the process where there are none.
+    tiles: Annotated[int, Field(ge=1, le=64)] = 8
 
     def __call__(self, image: Pixels) -> Pixels:
         equaliser = cv2.createCLAHE(self.clip, (self.tiles, self.tiles))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
 from inference.blocks.learned import Rows, inner_folds
-from inference.blocks.registry import block, build
+from inference.blocks.registry import UnknownBlock, block, build
 from inference.blocks.selection.selector import Numbers, Selector
 from inference.blocks.selection.swarm import Method, maximise
 from inference.runtime.calibration import sigmoid
@@ -47,6 +47,13 @@ class Wrapper(Selector):
         self.iterations = iterations
         self.folds = folds
         self.seed = seed
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raises `ValueError` where `head` with its settings is none."""
+        try:
+            build("head", self.head, **(self.head_settings or {}))
+        except (UnknownBlock, TypeError) as error:
+            raise ValueError(f"{self.method}: {error}") from None
 
     def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
         pairs = inner_folds(numbers, groups, self.folds, self.seed)

@@ -22,8 +22,9 @@ from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.provenance import Fitted, Rows, fit, held_out
 from inference.recipes.reporting import records
-from inference.recipes.schema import Recipe, parse
+from inference.recipes.schema import Recipe
 from inference.recipes.steps import resampled
+from inference.recipes.validation import parse
 
 RNG = np.random.default_rng(5)
 

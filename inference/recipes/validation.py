@@ -1,0 +1,96 @@
+"""A recipe's content held against the schema, the blocks that it names, and what these do with each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from inference.blocks.parameters import BlockError, check
+from inference.recipes.fits import Misfit, refuse_misfits
+from inference.recipes.schema import Block, Recipe, RecipeError, Search, first_error
+
+#: What a search may set: the parts of a recipe that are made inside a fold.
+SEARCHED = ("preprocess", "streams", "select", "head", "train")
+
+
+def parse(content: dict[str, Any], source: str) -> Recipe:
+    """Validate a recipe's content, blocks and their parameters too.
+
+    Raises
+    ------
+    RecipeError
+        Naming `source`, the key and what is wrong with it.
+    """
+    try:
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: {first_error(error)}") from None
+    for key, family, block in blocks(recipe):
+        try:
+            check(family, block.name, block.parameters)
+        except BlockError as error:
+            raise RecipeError(f"{source}: {key}: {error}") from None
+    try:
+        refuse_misfits(recipe)
+        if recipe.search is not None:
+            _refuse_search(recipe, recipe.search)
+    except Misfit as misfit:
+        raise RecipeError(f"{source}: {misfit}") from None
+    return recipe
+
+
+def _refuse_search(recipe: Recipe, search: Search) -> None:
+    """Every value of every axis makes a recipe, and what it changes is still to come where a search is made."""
+    plain = recipe.model_copy(update={"search": None})
+    for key, values in search.over.items():
+        if key.split(".")[0] not in SEARCHED:
+            raise Misfit(
+                "search.over",
+                f"{key} is settled before a fold's search begins; it may set {', '.join(SEARCHED)}",
+            )
+        for value in values:
+            try:
+                changed(plain, {key: value})
+            except RecipeError as error:
+                raise Misfit("search.over", f"{key}: {value!r} makes no recipe: {error}") from None
+
+
+def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
+    """Every block that a recipe names: its dotted key, its family, and itself."""
+    found = [(f"preprocess.{i}", "preprocess", block) for i, block in enumerate(recipe.preprocess)]
+    for i, stream in enumerate(recipe.streams):
+        at = f"streams.{i}"
+        found += [(f"{at}.features.{j}", "features", block) for j, block in enumerate(stream.features)]
+        parts = (("segment", stream.segment), ("network", stream.network), ("aggregate", stream.aggregate))
+        found += [(f"{at}.{family}", family, block) for family, block in parts if block]
+    found += [(f"select.{i}", "select", block) for i, block in enumerate(recipe.select)]
+    if recipe.head:
+        found.append(("head", "head", recipe.head))
+    found += [(f"train.augment.{i}", "augment", block) for i, block in enumerate(recipe.train.augment)]
+    train = recipe.train
+    trains = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
+    found += [(f"train.{family}", family, block) for family, block in trains]
+    if recipe.search:
+        found.append(("search.method", "search", recipe.search.method))
+    return found
+
+
+def changed(recipe: Recipe, settings: dict[str, Any]) -> Recipe:
+    """The recipe with dotted keys set, as a search does: `head.parameters.C`, `train.learning_rate`.
+
+    Raises
+    ------
+    RecipeError
+        A key that the recipe does not have, or a value that does not fit it.
+    """
+    content = recipe.model_dump(mode="json")
+    for key, value in settings.items():
+        place: Any = content
+        *path, last = key.split(".")
+        for step in path:
+            place = place[int(step)] if isinstance(place, list) else (place or {}).get(step)
+        if not isinstance(place, dict):
+            raise RecipeError(f"{recipe.id}: search.over: there is no {key}")
+        place[last] = value
+    return parse(content, recipe.id)
