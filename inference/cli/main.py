@@ -1,5 +1,5 @@
-"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; variants and
-archive."""
+"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; acceptance,
+shift and matrix; variants and archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.champions import registry as champions
-from inference.cli import blocks, generate, recipes, schema
+from inference.cli import blocks, generate, outside, recipes, schema
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
@@ -136,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
         listing = commands.add_parser(name, help=words)
         module.add_arguments(listing)
         listing.set_defaults(command=module.run)
+
+    outside.add_commands(commands, MODELS, _data_folder, _add_store)
 
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", choices=MODELS)

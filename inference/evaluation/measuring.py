@@ -27,6 +27,7 @@ from inference.datasets.pixels import is_avif, read_gray, read_joined_masks, why
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
 from inference.evaluation.records import Part, Record
+from inference.evaluation.shift import features_of
 from inference.progress import CountProgress
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward
@@ -41,9 +42,11 @@ _EXTRA_FACTS = ("subtlety", "kinds", "slide", "device", "histology", "side")
 
 @dataclass
 class Measured:
-    """What came of a run over samples; `failed` has a sentence for every image that gave no result."""
+    """What came of a run over samples; `features` are what a shift test compares, one set a record; `failed` has a
+    sentence for every image that gave no result."""
 
     records: list[Record] = field(default_factory=list)
+    features: list[dict[str, float]] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
@@ -121,6 +124,7 @@ def measure_samples(
                 if split == "oof":
                     record.facts.update(points)
                 measured.records.append(record)
+                measured.features.append(features_of(result, manifest))
             except AnalysisError as error:
                 measured.failed.append(f"{sample.dataset} {sample.id}: {error}")
             if progress is not None:

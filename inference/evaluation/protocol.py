@@ -174,7 +174,8 @@ PROTOCOLS = {
 
 
 def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetProtocol:
-    """The data set's own sheet; for a set without one, its positive class against the rest."""
+    """The data set's own sheet; for a set without one, its positive class against the rest, an image and a
+    patient, at the shipped points."""
     known = PROTOCOLS.get(dataset)
     if known is not None:
         return known
@@ -184,7 +185,10 @@ def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetP
     if manifest is not None and "malignancy" in manifest.classes:
         words = "malignant against benign"
         asked.append(BinaryQuestion("malignancy", words, ("malignant",), ("benign",), ("malignancy",)))
-    return DatasetProtocol(dataset, tuple(asked), headline=(f"auc_{chance}",))
+    return DatasetProtocol(
+        dataset, tuple(asked), pointed=chance, calibrated=(chance,), by_patient=(chance,), reader=chance,
+        headline=(f"auc_{chance}", f"auc_patient_{chance}"),
+    )  # fmt: skip
 
 
 def parts(records: Sequence[Record]) -> list[tuple[str, str, list[Record]]]:

@@ -1,0 +1,184 @@
+"""A hospital's own known cases as a table, one image a row, read strictly: every mistake by its line and column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from inference.contract import ModelManifest
+from inference.evaluation.protocol import PROTOCOLS
+
+IMAGE, LABEL, PATIENT, SPACING = "image", "label", "patient", "um_per_px"
+_MOST_MISTAKES = 20
+_MOST_ROWS = 5000
+#: Labels that are understood whatever a model's classes are.
+YES, NO = "positive", "negative"
+
+
+class CasesError(ValueError):
+    """The table has mistakes; `mistakes` are sentences, each with line and column."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        shown = list(self.mistakes[:_MOST_MISTAKES])
+        if len(self.mistakes) > len(shown):
+            shown.append(f"and {len(self.mistakes) - len(shown)} more")
+        super().__init__("\n".join(shown))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One image of which the truth is known. `patient` is the image itself where the table does not name patients;
+    `facts` are the other columns, which subgroups are made of."""
+
+    line: int
+    image: str
+    path: Path
+    patient: str
+    label: str
+    positive: bool
+    um_per_px: float | None = None
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def labels_of(manifest: ModelManifest) -> dict[str, bool]:
+    """The labels that the table may use, and which of them are positive for the question that the model's operating
+    points belong to (of films a benign lesion is `abnormal` too)."""
+    known = {YES: True, NO: False}
+    for sheet in PROTOCOLS.values():
+        for ask in sheet.asked:
+            if ask.name == sheet.pointed and manifest.positive_class in ask.chance:
+                known |= (
+                    dict.fromkeys(sheet.classes, False)
+                    | dict.fromkeys(ask.no, False)
+                    | dict.fromkeys(ask.yes, True)
+                )
+    rest = dict.fromkeys(
+        (name for name in manifest.classes if name in ("normal", manifest.positive_class)), False
+    )
+    return {**rest, **known, manifest.positive_class: True}
+
+
+def read_cases(table: Path, images: Path, manifest: ModelManifest) -> list[Case]:
+    """The rows of `table`: columns `image` (a path below `images`) and `label`, and where they are there `patient`,
+    `um_per_px` and any others, by which figures are told apart. Commas or semicolons.
+
+    Raises
+    ------
+    CasesError
+        Anything that is not as it should be, all of it at once.
+    """
+    text = _text(table)
+    heading = text.partition("\n")[0]
+    delimiter = ";" if heading.count(";") > heading.count(",") else ","
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    name = table.name
+    try:
+        names = [column.strip().lower() for column in next(reader, [])]
+        rows = [(reader.line_num, [value.strip() for value in row]) for row in reader]
+    except csv.Error as error:
+        raise CasesError([f"{name}, line {reader.line_num}: {error}"]) from None
+    _check_heading(name, names)
+    rows = [(line, row) for line, row in rows if any(row)]
+    if not rows:
+        raise CasesError([f"{name} has a heading and no case"])
+    if len(rows) > _MOST_ROWS:
+        raise CasesError([f"{name} has {len(rows)} cases; at most {_MOST_ROWS} are measured at once"])
+    return _Rows(name, names, images, labels_of(manifest), manifest.input.needs_pixel_spacing).cases(rows)
+
+
+def _text(table: Path) -> str:
+    try:
+        content = table.read_bytes()
+    except OSError as error:
+        raise CasesError([f"{table.name} cannot be read: {error.strerror}"]) from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CasesError([f"{table.name}, line {line}: not UTF-8; save the table as CSV UTF-8"]) from None
+
+
+def _check_heading(name: str, names: Sequence[str]) -> None:
+    mistakes = [f"{name}, line 1: no column {wanted}" for wanted in (IMAGE, LABEL) if wanted not in names]
+    mistakes += [f"{name}, line 1: column {i} has no name" for i, column in enumerate(names, 1) if not column]
+    twice = sorted({column for column in names if column and names.count(column) > 1})
+    mistakes += [f"{name}, line 1: column {column} stands there twice" for column in twice]
+    if mistakes:
+        raise CasesError(mistakes)
+
+
+class _Rows:
+    """Reads rows and collects what is wrong with them."""
+
+    def __init__(
+        self, table: str, names: Sequence[str], images: Path, labels: Mapping[str, bool], needs_spacing: bool
+    ) -> None:
+        self._table, self._names, self._labels = table, names, labels
+        self._images, self._root = images, images.resolve()
+        self._needs_spacing = needs_spacing
+        self._mistakes: list[str] = []
+        self._first: dict[Path, int] = {}
+
+    def cases(self, rows: Sequence[tuple[int, list[str]]]) -> list[Case]:
+        found = [self._case(line, row) for line, row in rows]
+        if self._mistakes:
+            raise CasesError(self._mistakes)
+        return [case for case in found if case is not None]
+
+    def _wrong(self, line: int, column: str, sentence: str) -> None:
+        self._mistakes.append(f"{self._table}, line {line}, column {column}: {sentence}")
+
+    def _case(self, line: int, row: Sequence[str]) -> Case | None:
+        if len(row) != len(self._names):
+            sentence = f"{len(row)} values under {len(self._names)} columns"
+            self._mistakes.append(f"{self._table}, line {line}: {sentence}")
+            return None
+        values = dict(zip(self._names, row, strict=True))
+        path = self._path(line, values[IMAGE])
+        label = values[LABEL].lower()
+        if label not in self._labels:
+            known = ", ".join(self._labels)
+            self._wrong(line, LABEL, f"{values[LABEL]!r} is none of {known}" if label else "is empty")
+        spacing = self._spacing(line, values.get(SPACING, ""))
+        patient = values.get(PATIENT, values[IMAGE])
+        if not patient:
+            self._wrong(line, PATIENT, "is empty: images of one patient are no independent cases")
+        if path is None or label not in self._labels:
+            return None
+        others = {n: v for n, v in values.items() if n not in (IMAGE, LABEL, PATIENT, SPACING) and v}
+        return Case(line, values[IMAGE], path, patient, label, self._labels[label], spacing, others)
+
+    def _path(self, line: int, stated: str) -> Path | None:
+        if not stated:
+            self._wrong(line, IMAGE, "is empty")
+            return None
+        path = self._images / stated
+        real = path.resolve()
+        if not real.is_relative_to(self._root) and not path.is_symlink():
+            self._wrong(line, IMAGE, f"{stated} lies outside {self._images.name}")
+        elif not path.is_file():
+            self._wrong(line, IMAGE, f"no file {stated} in {self._images.name}")
+        elif real in self._first:
+            self._wrong(line, IMAGE, f"{stated} stands in line {self._first[real]} already")
+        else:
+            self._first[real] = line
+            return path
+        return None
+
+    def _spacing(self, line: int, stated: str) -> float | None:
+        if not stated:
+            if self._needs_spacing and SPACING in self._names:
+                self._wrong(line, SPACING, "is empty, and the model needs it")
+            return None
+        try:
+            value = float(stated)
+        except ValueError:
+            value = 0.0
+        if not 0 < value < float("inf"):
+            self._wrong(line, SPACING, f"{stated!r} is no number of µm above 0")
+            return None
+        return value

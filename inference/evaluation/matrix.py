@@ -1,0 +1,124 @@
+"""Trained there, tested here: one cell a pair of sets, a scanner and an answer, thresholds included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from inference.contract import OPERATING_POINTS, ModelManifest
+from inference.evaluation.figures import Figure, NotComputable, figure
+from inference.evaluation.protocol import BinaryQuestion, lines_of, parts, protocol_of
+from inference.evaluation.records import Record
+
+#: Every scanner of a set together.
+ALL = "all"
+#: A scanner of fewer images makes no cell.
+FEWEST = 30
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a model that learned an answer on the sets `trained_on` says of another set's images. `split`: which images
+    of the set; `external` where nothing of it went into the model."""
+
+    trained_on: tuple[str, ...]
+    tested_on: str
+    scanner: str
+    split: str
+    answer: str
+    images: int
+    patients: int
+    figures: tuple[Figure, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def cells(
+    manifest: ModelManifest,
+    records: Sequence[Record],
+    trained: Sequence[str],
+    foreign: Mapping[str, Sequence[str]],
+) -> list[Cell]:
+    """Every pair that the records allow.
+
+    Parameters
+    ----------
+    records
+        Of any sets and splits, answers that are foreign to their set parted from the others
+        (`external.parted`).
+    trained
+        The sets of the version's training manifest.
+    foreign
+        For a set, the classes that no network trained on it answers.
+    """
+    found = []
+    for dataset, split, own in parts(records):
+        for ask in protocol_of(dataset, manifest).asked:
+            learned = trained_for(ask, manifest, trained, foreign)
+            for scanner, members in _scanners(own):
+                measured = _figures(dataset, ask, manifest, members)
+                if measured:
+                    images = [record for record in members if ask.counts(record)]
+                    groups = len({record.group for record in images})
+                    found.append(
+                        Cell(
+                            learned,
+                            dataset,
+                            scanner,
+                            split,
+                            ask.meaning,
+                            len(images),
+                            groups,
+                            tuple(measured),
+                        )
+                    )
+    return found
+
+
+def trained_for(
+    ask: BinaryQuestion, manifest: ModelManifest, trained: Sequence[str], foreign: Mapping[str, Sequence[str]]
+) -> tuple[str, ...]:
+    """The sets that taught the class which answers: those that ask for it, unless it is foreign to them."""
+    answers = {name for name in ask.chance if name in manifest.classes}
+    return tuple(
+        name
+        for name in trained
+        if any(answers & set(other.chance) for other in protocol_of(name, manifest).asked)
+        and not answers & set(foreign.get(name, ()))
+    )
+
+
+def untested(found: Sequence[Cell], sets: Sequence[str]) -> list[tuple[str, str]]:
+    """The pairs of `sets` (trained there, tested here) that no cell answers: they need a training first."""
+    there = {(name, cell.tested_on) for cell in found for name in cell.trained_on}
+    return [(a, b) for a in sets for b in sets if (a, b) not in there]
+
+
+def _scanners(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
+    yield ALL, list(records)
+    devices = sorted({record.facts["device"] for record in records if record.facts.get("device")})
+    for device in devices if len(devices) > 1 else ():
+        members = [record for record in records if record.facts.get("device") == device]
+        if len(members) >= FEWEST:
+            yield device, members
+
+
+def _figures(
+    dataset: str, ask: BinaryQuestion, manifest: ModelManifest, records: Sequence[Record]
+) -> list[Figure]:
+    sheet = protocol_of(dataset, manifest)
+    wanted = [f"auc_{ask.name}", f"auc_patient_{ask.name}"]
+    if ask.name == sheet.pointed:
+        wanted += [f"{what}_{point}" for point in OPERATING_POINTS for what in ("sensitivity", "specificity")]
+    wanted.append(f"ece_{ask.name}")
+    if ask is sheet.asked[0]:
+        wanted.append("dice")
+    by_name = {line.name: line for line in lines_of(sheet, manifest)}
+    found = []
+    for name in wanted:
+        try:
+            found.append(figure(by_name[name], records))
+        except (KeyError, NotComputable):
+            continue
+    return found if any(one.name.startswith("auc_") for one in found) else []

@@ -1,0 +1,87 @@
+"""Trained there, tested here: which sets taught an answer, scanner by scanner, and what is missing is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from inference.cli.main import main
+from inference.datasets.generated import write as write_tree
+from inference.evaluation import external
+from inference.evaluation.matrix import ALL, cells, untested
+from inference.evaluation.records import Record
+from inference.runtime.store import read_manifest, version_folder
+
+ULTRASOUND, MAMMOGRAPHY = read_manifest("ultrasound"), read_manifest("mammography")
+
+
+def frames(dataset: str, split: str, number: int = 80) -> list[Record]:
+    made = []
+    for index in range(number):
+        chance = (index * 37 % 100) / 100
+        told = {"malignant": chance, "benign": 1 - chance, "normal": 0.0}
+        facts = {"device": "AB"[index // 2 % 2]} if dataset == "busbra" else {}
+        label = "malignant" if index % 3 == 0 else "benign"
+        made.append(Record(dataset, str(index), f"g{index // 2}", label, told, split=split, facts=facts))  # type: ignore[arg-type]
+    return made
+
+
+def test_a_cell_is_a_pair_a_scanner_and_an_answer_with_thresholds() -> None:
+    found = cells(ULTRASOUND, [*frames("busbra", "external"), *frames("busi", "oof")], ["busi"], {})
+    assert {(cell.trained_on, cell.tested_on, cell.scanner, cell.split) for cell in found} == {
+        (("busi",), "busbra", ALL, "external"), (("busi",), "busbra", "A", "external"),
+        (("busi",), "busbra", "B", "external"), (("busi",), "busi", ALL, "oof"),
+    }  # fmt: skip
+    names = {figure.name for cell in found for figure in cell.figures}
+    assert {"auc_malignant_benign", "auc_patient_malignant_benign", "ece_malignant_rest"} <= names
+    assert {
+        f"{what}_{point}" for what in ("sensitivity", "specificity") for point in ULTRASOUND.thresholds
+    } <= names
+
+
+def test_a_scanner_of_few_images_makes_no_cell() -> None:
+    few = frames("busbra", "external", 100)
+    few = [*few[:70], *(r for r in few[70:] if r.facts["device"] == "A")]
+    few = [r for k, r in enumerate(few) if r.facts["device"] == "A" or k < 20]
+    assert {cell.scanner for cell in cells(ULTRASOUND, few, ["busi"], {})} == {ALL, "A"}
+
+
+def test_an_answer_was_taught_by_the_sets_that_ask_for_it_and_know_it() -> None:
+    films = [
+        Record("mini_mias", str(k), str(k // 2), ("malignant", "benign", "normal")[k % 3],
+               {"malignancy": k % 7 / 7, "abnormal": k % 5 / 5, "normal": 0.0}, split="oof")
+        for k in range(60)
+    ]  # fmt: skip
+    foreign = {"mini_mias": ("malignancy",)}
+    records = external.parted(films, foreign)
+    found = cells(MAMMOGRAPHY, records, ["cbis_mass_256", "mini_mias"], foreign)
+    assert {(cell.trained_on, cell.tested_on, cell.split) for cell in found} == {
+        (("cbis_mass_256",), "mini_mias", "external"), (("mini_mias",), "mini_mias", "oof"),
+    }  # fmt: skip
+
+
+def test_pairs_that_need_a_training_are_named() -> None:
+    found = cells(ULTRASOUND, frames("busbra", "external"), ["busi"], {})
+    assert untested(found, ["busi", "busbra"]) == [("busi", "busi"), ("busbra", "busi"), ("busbra", "busbra")]
+
+
+def test_the_command_measures_what_is_not_on_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "store"
+    real = version_folder(ULTRASOUND)
+    shutil.copytree(
+        real, store / "ultrasound" / real.name, ignore=shutil.ignore_patterns("external", "plots", "model.pt")
+    )
+    asked = ["matrix", "ultrasound", "--store", str(store), "--json"]
+    assert main(asked) == 0
+    assert {cell["tested_on"] for cell in json.loads(capsys.readouterr().out)["cells"]} == {"busi"}
+    write_tree("busbra", tmp_path / "data" / "busbra")
+    write_tree("idc", tmp_path / "data" / "idc")
+    assert main([*asked, "--data", str(tmp_path / "data")]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert {cell["tested_on"] for cell in content["cells"]} == {"busi", "busbra"}
+    assert {"trained_on": "busbra", "tested_on": "busi"} in content["untested"]
