@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from datetime import timedelta
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django.utils.translation import override
 
 from cad_platform.accounts.models import Role
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted
 from cad_platform.delivery import destination, posting, sending, services
 from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
+from cad_platform.delivery.wording import error_words
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.delivery.receiver import Receiver, answer, drip, hang, is_signed, receiving
@@ -249,6 +252,21 @@ class TestWhereItMayLead:
             sending.send_due()
             assert receiver.received == []
         assert "CAD_WEBHOOK_ALLOWED_HOSTS" in DeliveryAttempt.objects.get().error
+
+
+def test_why_a_message_was_not_taken_is_said_in_the_readers_language(study: Study, settings: Any) -> None:
+    unknown = posting.post("https://elsewhere.example/x", b"{}", {}).error
+    settings.WEBHOOK_ALLOWED_HOSTS = ["http://127.0.0.1:9", "no-such-host.invalid"]
+    refused = posting.post("http://127.0.0.1:9/x", b"{}", {}).error
+    nowhere = posting.post("https://no-such-host.invalid/x", b"{}", {}).error
+    with receiving(answer(503)) as receiver:
+        settings.WEBHOOK_ALLOWED_HOSTS = [receiver.host]
+        failed = posting.post(receiver.url, b"{}", {}).error
+    with override("zh-hans"):
+        said = [error_words(error) for error in (unknown, refused, nowhere, failed, "")]
+    assert said[4] == "" and all(re.search("[一-鿿]", words) for words in said[:4])
+    assert "connection" not in said[1] and "503" in said[3]
+    assert error_words(failed) == failed
 
 
 def test_only_administrators_manage_them(study: Study) -> None:

@@ -19,7 +19,7 @@ from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import AnalysisJob, Finding, JobAttempt
 from cad_platform.core.actor import Actor
-from cad_platform.delivery.models import Webhook
+from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, services, signing
@@ -315,7 +315,16 @@ def test_the_pages_of_every_role(site: Site) -> None:
     administrator = person(Role.ADMINISTRATOR, site)
     integrator = person(Role.INTEGRATOR, site) if hasattr(Role, "INTEGRATOR") else reader
     tokens.issue(Actor.of_user(administrator), integrator, name="网关")
-    Webhook.objects.create(site=site, url="https://example.org/h", topics=["report.signed"])
+    webhook = Webhook.objects.create(site=site, url="https://example.org/h", topics=["report.signed"])
+    delivery = Delivery.objects.create(
+        webhook=webhook,
+        event=Event.REPORT_SIGNED,
+        study=jobs[0].study,
+        occurrence="1",
+        state=Delivery.State.DEAD,
+    )
+    for status, error in ((None, "No answer within 5 s."), (503, "The receiver answered 503.")):
+        DeliveryAttempt.objects.create(delivery=delivery, status=status, error=error, seconds=1)
     addresses = [
         reverse(name)
         for name in (
@@ -327,10 +336,11 @@ def test_the_pages_of_every_role(site: Site) -> None:
     addresses += [reverse("site", args=[site.pk]), *(reverse("job", args=[job.pk]) for job in jobs)]
     addresses += [
         reverse("model", args=[jobs[0].model_version_id]),
-        reverse("webhook", args=[Webhook.objects.get().pk]),
+        reverse("webhook", args=[webhook.pk]),
     ]
     seen = 0
-    for user in (reader, administrator):
+    others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]
+    for user in (reader, administrator, *others):
         browser = chinese(user)
         for address in addresses:
             response = browser.get(address)
