@@ -153,8 +153,11 @@ def test_a_set_without_a_sheet_is_asked_for_its_positive_class() -> None:
                facts={"positive": "yes" if n > 20 else "no"})
         for n in range(40)
     ]  # fmt: skip
-    assert protocol_of("bach", manifest).headline == ("auc_idc",)
-    assert measure(manifest, records)[0].value == 1
+    assert protocol_of("bach", manifest).headline == ("auc_idc", "auc_patient_idc")
+    found = {entry.name: entry for entry in measure(manifest, records)}
+    assert found["auc_idc"].value == found["auc_patient_idc"].value == 1
+    assert {"sensitivity_balanced", "specificity_balanced", "ece_idc"} <= set(found)  # at the shipped points
+    assert "reader_auc" not in found
 
 
 def test_breakhis_has_its_recognition_rates_with_their_spread_over_folds() -> None:
