@@ -245,6 +245,7 @@ def table(images: Path, text: str, encoding: str = "utf-8") -> Path:
         ("image,label\n,benign\n", "line 2, column image", "is empty"),
         ("image,label\na.png,benign\na.png,malignant\n", "line 3, column image", "stands in line 2 already"),
         ("image,label\n../cases.csv,benign\n", "line 2, column image", "lies outside images"),
+        ("image,label\nx/../../cases.csv,benign\n", "line 2, column image", "lies outside images"),
         ("image,label\n/etc/hostname,benign\n", "line 2, column image", "lies outside images"),
         ("image,label\na.png\n", "line 2", "1 values under 2 columns"),
         ("image,label\na.png,benign,3\n", "line 2", "3 values under 2 columns"),
