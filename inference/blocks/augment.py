@@ -1,7 +1,7 @@
 """Random changes of training batches that leave labels true; masks move along.
 
 All draw from an explicit generator, so that a run repeats; images lie where it draws, on the CPU or on a GPU. The
-functions are for the champions' own loops, the blocks of the family `augment` at the end for recipes.
+blocks of the family `augment` stand at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from inference.blocks.registry import block
 
-#: float images N×3×H×W in 0–255, masks N×1×H×W in 0–1, generator → both, changed
+#: float images N×C×H×W in 0–255, masks N×1×H×W in 0–1, generator → both, changed
 Augment = Callable[[Tensor, Tensor, Generator], tuple[Tensor, Tensor]]
 
 
@@ -155,12 +155,12 @@ def flips(vertical: bool = True, turns: bool = True) -> Augment:
     def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         both = torch.cat([images, masks], dim=1)
         for axis in (3, 2) if vertical else (3,):
-            chosen = torch.rand(len(both), generator=generator) < 0.5
+            chosen = _chance(generator, len(both)) < 0.5
             both = torch.where(chosen.view(-1, 1, 1, 1), both.flip(axis), both)
         if turns and both.shape[2] == both.shape[3]:
-            quarter = torch.randint(0, 4, (len(both),), generator=generator)
+            quarter = torch.randint(0, 4, (len(both),), generator=generator, device=generator.device)
             both = torch.stack([torch.rot90(x, int(k), (1, 2)) for x, k in zip(both, quarter, strict=True)])
-        return both[:, :3], both[:, 3:]
+        return both[:, :-1], both[:, -1:]
 
     return change
 
@@ -170,12 +170,12 @@ def affine(degrees: float = 10.0, zoom: float = 0.1, shift: float = 0.05) -> Aug
     """One turn, zoom and shift (share of the image) an image; outside is 0."""
 
     def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        draw = torch.rand((4, len(images)), generator=generator) * 2 - 1
+        draw = _chance(generator, 4, len(images)) * 2 - 1
         angle, scale = draw[0] * math.radians(degrees), torch.exp(draw[1] * zoom)
         moves = draw[2] * shift, draw[3] * shift
         pair = torch.cat([images, masks], dim=1)
         both = _mapped(pair, angle, scale, torch.ones_like(angle), *moves, images.shape[2:])
-        return both[:, :3], both[:, 3:]
+        return both[:, :-1], both[:, -1:]
 
     return change
 
@@ -185,7 +185,7 @@ def brightness(strength: float = 0.2) -> Augment:
     """Gain, offset and gamma, the same for all three channels."""
 
     def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        draw = (torch.rand((3, len(images), 1, 1, 1), generator=generator) * 2 - 1) * strength
+        draw = (_chance(generator, 3, len(images), 1, 1, 1) * 2 - 1) * strength
         values = (images / 255).clamp(0, 1) ** torch.exp(draw[0]) * (1 + draw[1]) + 0.5 * draw[2]
         return values.clamp(0, 1) * 255, masks
 
@@ -201,3 +201,35 @@ def stains(strength: float = 1.0) -> Augment:
         return changed.permute(0, 3, 1, 2), masks
 
     return change
+
+
+@block("augment", "warp")
+def warped(degrees: float = 12.0, zoom: float = 0.2, shift: float = 0.08, mirror: bool = True) -> Augment:
+    """`affine` of grey images, mirrored half of the time where that leaves them true."""
+    return lambda images, masks, generator: warp(
+        images, masks, generator, turn_degrees=degrees, zoom=zoom, shift=shift, mirror=mirror
+    )
+
+
+@block("augment", "upside_down")
+def upside_down() -> Augment:
+    """Half of the batches upside down: a breast so is a breast."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        if _chance(generator, 1) < 0.5:
+            return torch.flip(images, dims=(2,)), torch.flip(masks, dims=(2,))
+        return images, masks
+
+    return change
+
+
+@block("augment", "grey_levels")
+def changed_grey_levels(strength: float = 1.0) -> Augment:
+    """Gamma, gain, speckle-like and additive noise, now and then a blur: for grey images."""
+    return lambda images, masks, generator: (grey_levels(images, generator, strength), masks)
+
+
+@block("augment", "cut_out")
+def something_cut_out(share: float = 0.3) -> Augment:
+    """A rectangle set to the image's mean in `share` of the images (DeVries and Taylor 2017)."""
+    return lambda images, masks, generator: (cut_out(images, generator, share), masks)

@@ -14,8 +14,8 @@ from pydantic.errors import PydanticUserError
 from inference.blocks import registry
 
 #: What the runner hands to every factory that takes it: channels of the maps before it, number of classes,
-#: the run's seed.
-SUPPLIED = ("channels", "classes", "seed")
+#: the run's seed, the steps of a training.
+SUPPLIED = ("channels", "classes", "seed", "steps")
 
 
 #: Any hint's schema, classes without one of their own too.

@@ -22,8 +22,11 @@ What a family's factory returns:
 | `schedule` | `f(progress in 0…1) -> factor of the learning rate` |
 | `attention` | called with `channels=C` too; `nn.Module`: N×C×h×w → the same shape |
 | `loss` | `f(outputs, truth) -> scalar Tensor`; outputs as the network gives them, truth labels or masks |
+| `objective` | `f(network, batch) -> scalar Tensor`: a loss that asks the network itself; with |
+| | `draw(count, generator)` where it needs chance, which the batch then ends with |
+| `views` | `f(images, masks, boxes, generator) -> [(images, masks), …]`: what of a batch the network is shown |
 | `sampler` | `f(labels int64 N, batch size, torch.Generator) -> batches of indices of one epoch` |
-| `augment` | `f(images, masks, generator) -> images, masks`; float N×3×H×W in 0–255, N×1×H×W in 0–1 |
+| `augment` | `f(images, masks, generator) -> images, masks`; float N×C×H×W in 0–255, N×1×H×W in 0–1 |
 | `search` | `f(axes, score, seed) -> settings`: which of the axes' values to take, by asking `score(settings)` |
 
 A block says what it `takes` and `gives` where that is not any (`Traits`): a loss of labels, a network that outlines, a
@@ -51,7 +54,7 @@ Factory = TypeVar("Factory", bound=Callable[..., Any])
 
 FAMILIES = (
     "preprocess", "features", "segment", "backbone", "pool", "aggregate", "network", "select", "head",
-    "schedule", "attention", "loss", "sampler", "augment", "search",
+    "schedule", "attention", "loss", "objective", "views", "sampler", "augment", "search",
 )  # fmt: skip
 
 #: How a block is registered, at the start of a line; read from the source, so that nothing is imported for a name.

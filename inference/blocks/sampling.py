@@ -37,13 +37,13 @@ def _balanced(labels: Tensor, batch: int, generator: Generator) -> list[Tensor]:
     for label in present:
         members = torch.nonzero(labels == label)[:, 0]
         orders = [
-            members[torch.randperm(len(members), generator=generator)]
+            members[torch.randperm(len(members), generator=generator, device=generator.device)]
             for _ in range(-(-rounds // len(members)))
         ]
         columns.append(torch.cat(orders)[:rounds])
     # a round has one of each class; which stands first changes from round to round
     rows = torch.stack(columns, dim=1)
-    turns = torch.argsort(torch.rand(rows.shape, generator=generator), dim=1)
+    turns = torch.argsort(torch.rand(rows.shape, generator=generator, device=generator.device), dim=1)
     return list(rows.gather(1, turns).flatten()[:draws].split(batch))
 
 

@@ -30,6 +30,19 @@ def cosine(end: float = 0.0, warm_up: float = 0.0) -> Factor:
     return _warmed(lambda progress: end + (1 - end) * half_cosine(progress), warm_up)
 
 
+@block("schedule", "warm_cosine")
+def warm_cosine(steps: int = 1000, warm_up: float = 0.1, most: int = 100, floor: float = 0.01) -> Factor:
+    """Half a cosine from 1 to 0, `floor` above it everywhere; before, a climb over the run's share `warm_up`, `most` of
+    its `steps` at most, that begins with the first step's share and not with 0."""
+    climb = max(1, min(int(steps * warm_up), most))
+
+    def factor(progress: float) -> float:
+        step = round(progress * steps)
+        return min((step + 1) / climb, half_cosine(min(1.0, step / steps)) + floor)
+
+    return factor
+
+
 @block("schedule", "gauss_error")
 def gauss_error(end: float = 0.01, steepness: float = 2.0, warm_up: float = 0.0) -> Factor:
     """The Gauss error scheduler of BHCNet (Jiang 2019): flat, steep in the middle, flat.

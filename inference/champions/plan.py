@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from imaging.digest import sha256_of
+from inference.champions.recipe import ChampionRecipe
 from inference.contract import ModelManifest, WeightsFile
-from inference.datasets.sample import Sample
+from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account, write_account
+from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.training_manifest import write_training_manifest
@@ -30,60 +31,61 @@ from inference.training.export import (
     preprocessing_sha256,
 )
 
-GREY_COLOUR_LIMIT = 0.06
 INTENDED_USE = "Research only. Not a medical device; a clinician decides."
 #: Where a version lies until all of it is written; nobody looks for versions there.
 _UNFINISHED = ".unfinished"
-#: The novelty gate lets this share of held-out training images through, …
-_NOVELTY_QUANTILE = 0.99
-#: … and this much more, because held-out folds are small and other hospitals' machines differ a little.
-_NOVELTY_ROOM = 1.15
+#: In a version's folder: the canonical JSON of the recipe that it was made by, whose SHA-256 its account names.
+RECIPE_AS_RUN = "recipe.json"
 
 
 class PlanError(Exception):
-    """A recipe sets what its model's training does not know. The sentence names it."""
-
-
-Settings = TypeVar("Settings")
+    """What was asked of a build cannot be done. The sentence names it."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build is decided by, and where it keeps its checkpoints.
-
-    `modality`: the DICOM code of the studies that the model serves. `settings`: the recipe's own, in place of the
-    defaults. Without `refit` the network of the first fold is served, where figures come from folds. `recipe` and its
-    digest go into the card."""
+    """What a build is decided by, and where it keeps its checkpoints. Without `refit` the network of the first fold is
+    served, where figures come from folds."""
 
     data: Path
     run: Path
     store: Path
     version: str
-    modality: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    recipe: ChampionRecipe
     seed: int = 0
-    recipe: str = ""
-    recipe_sha256: str = ""
     refit: bool = True
 
     #: Stands in a manifest until the weights are there.
     unwritten_weights = WeightsFile(file=WEIGHTS, sha256=hashlib.sha256(b"").hexdigest())
 
-    def settings_of(self, kind: Callable[..., Settings]) -> Settings:
-        """The recipe's settings as the `Settings` of a training module.
+    def folds(self, samples: Sequence[Sample]) -> list[tuple[list[int], list[int]]]:
+        """The recipe's folds over groups: indices inside and outside."""
+        assert self.recipe.protocol.folds is not None
+        return grouped_folds(samples, self.recipe.protocol.folds, self.seed)
 
-        Raises
-        ------
-        PlanError
-            A setting that it does not have.
-        """
-        try:
-            return kind(**self.settings)
-        except TypeError as error:
-            raise PlanError(f"{self.recipe or 'the recipe'}: train: {error}") from None
+    def kept_part(self, samples: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+        """What is fitted on, and the grouped part that is kept for calibration; nothing crosses the border."""
+        assert self.recipe.protocol.kept_part is not None
+        inside, outside = grouped_folds(samples, self.recipe.protocol.kept_part, self.seed)[0]
+        return [samples[i] for i in inside], [samples[i] for i in outside]
+
+    def novelty_limit(self, distances: NDArray[np.float64]) -> float:
+        """Above it an image is out of distribution; from held-out images' distances."""
+        gates = self.recipe.gates
+        return float(np.quantile(distances, gates.novelty_quantile)) * gates.novelty_room
+
+    def operating_points(self, chances: NDArray[np.float64], positive: NDArray[np.bool_]) -> dict[str, float]:
+        """The recipe's, on held-out probabilities."""
+        asked = self.recipe.calibrate
+        return operating_points(chances, positive, asked.sensitivity, asked.specificity)
+
+    def conformal_level(self, chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+        """At the recipe's coverage, on held-out probabilities N×K."""
+        return conformal_level(chances, labels, self.recipe.calibrate.coverage)
 
     @staticmethod
     def digest(preprocessing: dict[str, object]) -> str:
+        """Of a preprocessing's description."""
         return preprocessing_sha256(preprocessing)
 
 
@@ -114,11 +116,6 @@ def refuse_known_version(model: str, plan: Plan) -> None:
         )
 
 
-def novelty_limit(distances: NDArray[np.float64]) -> float:
-    """Above it an image is out of distribution; from held-out images' distances."""
-    return float(np.quantile(distances, _NOVELTY_QUANTILE)) * _NOVELTY_ROOM
-
-
 def store_model(
     plan: Plan, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
@@ -142,14 +139,10 @@ def store_model(
     (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")
     write_training_manifest(folder, seen)
     write_records(folder / PREDICTIONS, records)
-    write_account(folder, replace(account, recipe=plan.recipe, recipe_sha256=plan.recipe_sha256))
+    (folder / RECIPE_AS_RUN).write_text(plan.recipe.canonical, encoding="utf-8")
+    write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
     write_results(folder)
     (plan.store / manifest.name).mkdir(exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)
     shutil.rmtree(plan.store / _UNFINISHED)
     return finished
-
-
-def settings_in_words(settings: Any) -> dict[str, str]:
-    """A `Settings` in words, for the card."""
-    return {name.replace("_", " "): str(value) for name, value in asdict(settings).items()}

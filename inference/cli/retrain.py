@@ -96,7 +96,7 @@ def retrain(
     manifest = read_manifest(model, store, version)
     committed = committed_fold(version_folder(manifest, store), fold)
     from inference.champions.plan import Plan
-    from inference.champions.registry import retrain_fold
+    from inference.champions.registry import recipe_of, retrain_fold
 
-    plan = Plan(data=data, run=run, store=store, version=manifest.version, seed=seed)
+    plan = Plan(data=data, run=run, store=store, version=manifest.version, recipe=recipe_of(model), seed=seed)
     return compare_fold(manifest, committed, retrain_fold(model, fold, plan), fold)

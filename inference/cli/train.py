@@ -62,7 +62,7 @@ def run(chosen: Namespace) -> int:
     from inference.recipes.reporting import as_text
     from inference.recipes.runfolder import RunError
     from inference.recipes.schema import RecipeError
-    from inference.recipes.training import CheckpointError
+    from inference.training.loop import CheckpointError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]
     variants = (*chosen.variant, *named)
@@ -160,11 +160,8 @@ def _champion(recipe: ChampionRecipe, chosen: Namespace) -> int:
         run=folder_of(recipe.id, chosen.run),
         store=chosen.store,
         version=chosen.version or next_version(recipe.champion, chosen.store),
-        modality=recipe.modality,
-        settings=recipe.train,
+        recipe=recipe,
         seed=chosen.seed,
-        recipe=recipe.id,
-        recipe_sha256=recipe.hash,
         refit=not chosen.no_refit,
     )
     if not chosen.final_only:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.champions.plan import Plan
-from inference.champions.registry import networks_of_folds
+from inference.champions.registry import networks_of_folds, recipe_of
 from inference.contract import ModelManifest
 from inference.explain.check import Checked, Network, check
 from inference.explain.network import AnswerForward, NoSuchExplanation, through_module
@@ -29,7 +29,7 @@ def check_folds(
     NoSuchExplanation
         A model without folds of its own, or a fold that was not trained yet.
     """
-    plan = Plan(data=data, run=run, store=store, version=manifest.version)
+    plan = Plan(data, run, store, manifest.version, recipe_of(manifest.name))
     pooled = Checked()
     try:
         for fold in networks_of_folds(manifest.name, plan):

@@ -22,7 +22,7 @@ from inference.blocks.learned import NotFitted
 from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature
-from inference.recipes import training
+from inference.recipes import networks
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
@@ -46,6 +46,7 @@ from inference.recipes.steps import (
 )  # fmt: skip
 from inference.recipes.validation import changed, parse
 from inference.runtime.calibration import softmax
+from inference.training import loop
 
 #: What blocks and the libraries behind them raise where they cannot work with what they are given.
 _FAILURES = (
@@ -187,7 +188,7 @@ class Pipeline:
         rows = self._preprocessed(rows)
         if self.recipe.task.kind == "segment":
             return self._network(
-                "streams.0.network", self.recipe.streams[0], rows, training.outlines, last=True
+                "streams.0.network", self.recipe.streams[0], rows, networks.outlines, last=True
             )
         streams = [self._stream(f"streams.{n}", stream, rows) for n, stream in enumerate(self.recipe.streams)]
         if self.recipe.head is None:
@@ -222,7 +223,7 @@ class Pipeline:
         if stream.network is None:
             described = self._described(step, stream, bags)
         else:
-            use = probabilities if last else training.vectors
+            use = probabilities if last else networks.vectors
             described = self._network(f"{step}.network", stream, bags, use, last=last)
         if last and self._learning:
             return described
@@ -286,12 +287,15 @@ class Pipeline:
             network = self._make("network", block)
             if not stream.trained:
                 return network.eval()
-            validation = self._validation_rows(stream) if looked_at else None
-            return training.train(
-                network, self._examples(given), None if validation is None else self._examples(validation),
-                self.recipe.train, self.seed, self._place.folder / f"{step}.pt", self._place.identity + step,
+            train, examples = self.recipe.train, self._examples(given)
+            watch = None
+            if looked_at:
+                watch = networks.watch(self._examples(self._validation_rows(stream)), examples, train)
+            at = loop.Place(
+                self._place.folder / f"{step}.pt", self._place.identity + step,
                 lambda epoch, of, values: self._place.report(step, epoch, of, values),
             )  # fmt: skip
+            return loop.fit_stages(network, [networks.lesson(examples, train, self.seed)], at, watch)
 
         if not stream.trained:
             # weights that nobody here was learned from leave no stamp
@@ -306,10 +310,10 @@ class Pipeline:
 
         def through(network: Any, values: Values) -> list[Any]:
             bags = [value if isinstance(value, tuple) else (value,) for value in values]
-            predicted = use(network, training.tensor_of([picture for bag in bags for picture in bag]))
+            predicted = use(network, networks.tensor_of([picture for bag in bags for picture in bag]))
             ends = np.cumsum([len(bag) for bag in bags])[:-1]
             parts = np.split(predicted, ends)
-            return [part[0] for part in parts] if use is training.outlines else parts
+            return [part[0] for part in parts] if use is networks.outlines else parts
 
         return fitted.apply(rows, through)
 
@@ -325,7 +329,7 @@ class Pipeline:
             return rows
         return rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
 
-    def _examples(self, rows: Rows) -> training.Examples:
+    def _examples(self, rows: Rows) -> networks.Examples:
         bags = [value if isinstance(value, tuple) else (value,) for value in rows.values]
         pictures = [picture for bag in bags for picture in bag]
         sizes = torch.tensor([len(bag) for bag in bags])
@@ -333,8 +337,8 @@ class Pipeline:
             labels = torch.zeros(len(pictures), dtype=torch.int64)
         else:
             labels = torch.from_numpy(self._labels(rows.samples)).repeat_interleave(sizes)
-        masks = training.masks_of(pictures) if self.recipe.task.kind == "segment" else None
-        return training.Examples(training.tensor_of(pictures), labels, len(self.recipe.task.classes), masks)
+        masks = networks.masks_of(pictures) if self.recipe.task.kind == "segment" else None
+        return networks.Examples(networks.tensor_of(pictures), labels, len(self.recipe.task.classes), masks)
 
     def _table_step(
         self, step: str, family: str, block: Block, table: Rows,

@@ -15,7 +15,6 @@ from torch import distributed as dist
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
-from inference.recipes import training
 from inference.recipes.boundary import guard, joined, look_alikes
 from inference.recipes.pictures import Picture, read, read_file
 from inference.recipes.pipeline import Pipeline, Place
@@ -26,6 +25,7 @@ from inference.recipes.reporting import records, summary
 from inference.recipes.runfolder import RunFolder, working_in
 from inference.recipes.schema import Recipe
 from inference.training.device import device
+from inference.training.world import join_world, world
 
 PIPELINE = "pipeline.joblib"
 
@@ -62,8 +62,8 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
     rehearse(recipe)
-    with training.join_world(), ExitStack() as held:
-        rank, processes = training.world()
+    with join_world(), ExitStack() as held:
+        rank, processes = world()
         if rank == 0:
             held.enter_context(working_in(order.run))
         chosen = choose(recipe, order.data, order.seed)
@@ -119,7 +119,7 @@ def _fold(
     folder = place.folder / f"fold-{number}"
     done = folder / PREDICTIONS
     known = [done.is_file()]
-    if training.world()[1] > 1:
+    if world()[1] > 1:
         dist.broadcast_object_list(known, src=0)
     if known[0]:
         return read_records(done)
@@ -142,7 +142,7 @@ def _fold(
     if place.writes:
         pipeline.save(folder / PIPELINE)
         write_records(done, made)
-    if training.world()[1] > 1:
+    if world()[1] > 1:
         dist.barrier()
     # what stands in the file has fewer digits than what was computed: both ways of getting here must agree
     return read_records(done)

@@ -213,9 +213,13 @@ class Recipe(Part):
 
 def digest_of(recipe: Part, without: Collection[str] = ()) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces, defaults filled in), keys `without` left out."""
+    return hashlib.sha256(canonical(recipe, without).encode()).hexdigest()
+
+
+def canonical(recipe: Part, without: Collection[str] = ()) -> str:
+    """The text that `digest_of` takes the digest of."""
     content = recipe.model_dump(mode="json", exclude=set(without))
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def first_error(error: ValidationError) -> str:

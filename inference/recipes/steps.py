@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from inference.datasets.sample import Sample
-from inference.recipes import training
+from inference.recipes import networks
 from inference.recipes.pictures import Picture
 from inference.recipes.provenance import Rows, fit, keys
 from inference.recipes.schema import Recipe
@@ -103,7 +103,7 @@ def transformed_bags(block: Any, values: Values) -> list[NDArray[np.float64]]:
 
 def probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
     """N×K of a network's logits."""
-    return softmax(training.logits(network, images))
+    return softmax(networks.logits(network, images))
 
 
 def recall_of(predicted: Rows, recipe: Recipe) -> float:

@@ -8,6 +8,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from inference.training.world import world
+
 Loss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 #: Backward passes before a capture: cuDNN chooses its algorithms in them.
 _WARM_UP = 3
@@ -30,26 +32,42 @@ def laid_out(network: Network) -> Network:
     return network
 
 
-class Gradients:
-    """Called with a batch: the loss, and its gradients in the network's parameters."""
+class _Step(nn.Module):
+    """The loss of a batch as one forward pass, however often the network is asked in it."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
         self.network, self.loss = network, loss
 
+    def forward(self, *batch: Tensor) -> Tensor:
+        return self.loss(self.network, batch)
+
+
+class Gradients:
+    """Called with a batch: the loss, and its gradients in the network's parameters, the mean over all processes where
+    there are several. `mixed`: in bfloat16, whose range needs no scaling of the loss."""
+
+    def __init__(self, network: nn.Module, loss: Loss, *, mixed: bool = False) -> None:
+        self.network, self.mixed = network, mixed
+        self.step: nn.Module = _Step(network, loss)
+        if world()[1] > 1:
+            self.step = nn.parallel.DistributedDataParallel(self.step, find_unused_parameters=True)
+
     def __call__(self, batch: tuple[Tensor, ...]) -> Tensor:
+        # a cast kept from one step to the next would keep the memory of a captured one
+        with torch.autocast(device().type, torch.bfloat16, enabled=self.mixed, cache_enabled=False):
+            value: Tensor = self.step(*batch)
         self.network.zero_grad(set_to_none=True)
-        value = self.loss(self.network, batch)
         value.backward()
         return value.detach()
 
 
 class CapturedGradients(Gradients):
-    """The same on a GPU in bfloat16 (its range needs no scaling of the loss), recorded once as a CUDA graph and
-    replayed: networks this small spend their time launching kernels otherwise. All batches have the shapes of the
-    first, and the loss reads nothing back."""
+    """The same on a GPU, recorded once as a CUDA graph and replayed: networks this small spend their time launching
+    kernels otherwise. All batches have the shapes of the first, and the loss reads nothing back."""
 
-    def __init__(self, network: nn.Module, loss: Loss) -> None:
-        super().__init__(network, loss)
+    def __init__(self, network: nn.Module, loss: Loss, *, mixed: bool = True) -> None:
+        super().__init__(network, loss, mixed=mixed)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def __call__(self, batch: tuple[Tensor, ...]) -> Tensor:
@@ -68,18 +86,10 @@ class CapturedGradients(Gradients):
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM_UP):
-                self._run()
+                super().__call__(self.batch)
         torch.cuda.current_stream().wait_stream(aside)
         graph = torch.cuda.CUDAGraph()
         self.network.zero_grad(set_to_none=True)
         with torch.cuda.graph(graph):
-            self.value = self._run()
+            self.value = super().__call__(self.batch)
         self.graph = graph
-
-    def _run(self) -> Tensor:
-        # a cast kept from one capture to the next would keep that one's memory
-        with torch.autocast("cuda", torch.bfloat16, cache_enabled=False):
-            value = self.loss(self.network, self.batch)
-        self.network.zero_grad(set_to_none=True)
-        value.backward()
-        return value.detach()

@@ -126,12 +126,14 @@ class EfficientNetLite0(nn.Module):
         return Pyramid(*levels)
 
     def freeze(self, stages: int) -> None:
-        """Hold the stem and the first `stages` of four at their ImageNet values, their statistics too."""
+        """Hold the stem and the first `stages` of four at their ImageNet values, their statistics too; the others
+        learn."""
         self.frozen_stages = stages
-        last = _PYRAMID_ENDS[stages - 1] if stages else -1
-        frozen = [self.stem, *self.blocks[: last + 1]] if stages else []
-        for module in frozen:
-            module.requires_grad_(False)
+        held = _PYRAMID_ENDS[stages - 1] + 1 if stages else 0
+        self.stem.requires_grad_(not stages)
+        for number, module in enumerate(self.blocks):
+            module.requires_grad_(number >= held)
+        self.head.requires_grad_(True)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> EfficientNetLite0:

@@ -94,7 +94,7 @@ class Staged(nn.Module):
         return torch.cat(chosen[:1] + finer, dim=1)
 
     def freeze(self, stages: int | Literal["all"]) -> None:
-        """Hold the first `stages` at their values and statistics; attention in them stays trainable.
+        """Hold the first `stages` at their values and statistics, the others learn; attention in them stays trainable.
 
         Raises
         ------
@@ -105,8 +105,8 @@ class Staged(nn.Module):
         if not 0 <= count <= len(self.stages):
             raise ValueError(f"freeze: {stages}, but this backbone has {len(self.stages)} stages")
         self._frozen_stages = count
-        for stage in _modules(self.stages)[:count]:
-            stage.requires_grad_(False)
+        for number, stage in enumerate(_modules(self.stages)):
+            stage.requires_grad_(number >= count)
         self.train(self.training)
 
     def attend(self, name: str, where: Where, parameters: Mapping[str, Any]) -> None:

@@ -12,14 +12,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0
-from inference.blocks.networks.decoder import colour_to_input
+from inference.blocks.networks.fields import FieldReader, prepare
 from inference.blocks.networks.novelty import Novelty
-
-#: The field is enlarged inside the graph: the wire carries 50×50, the backbone sees details of 2 µm.
-NETWORK_PX = 96
 
 
 class FieldOutput(NamedTuple):
@@ -28,35 +24,6 @@ class FieldOutput(NamedTuple):
     logit: Tensor
     attention: Tensor
     distance: Tensor
-
-
-def prepare(x: Tensor) -> Tensor:
-    """N×50×50×3 in 0–255 → N×3×96×96, normalised."""
-    size = (NETWORK_PX, NETWORK_PX)
-    return F.interpolate(colour_to_input(x), size=size, mode="bilinear", align_corners=False)
-
-
-class FieldReader(nn.Module):
-    """A backbone, mean pooling, one linear layer: what is fitted to labelled fields."""
-
-    def __init__(self, backbone: nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.dropout = nn.Dropout(0.3)
-        self.classify = nn.Linear(HEAD_CHANNELS, 1)
-
-    def pooled(self, x: Tensor) -> Tensor:
-        """Prepared fields N×3×96×96 → N×1280."""
-        if isinstance(self.backbone, EfficientNetLite0):
-            x = self.backbone.head(self.backbone(x).s32)
-        else:
-            x = self.backbone(x)
-        return x.mean(dim=(2, 3))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`x`: N×50×50×3 in 0–255 → N logits."""
-        logits: Tensor = self.classify(self.dropout(self.pooled(prepare(x))))[:, 0]
-        return logits
 
 
 class FieldAttention(nn.Module):

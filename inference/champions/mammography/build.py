@@ -19,29 +19,24 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from inference.blocks.networks.backbone import imagenet_backbone
-from inference.champions.lesion import LesionNetwork
-from inference.champions.lesion_training import pooled_statistics
+from inference.blocks.networks.lesion import LesionNetwork, pooled_statistics
+from inference.champions.learning import guarded, judged, seen
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.films import Places
 from inference.champions.mammography.network import FilmOutput, FilmReader, MammogramNetwork
-from inference.champions.plan import (
-    GREY_COLOUR_LIMIT,
-    INTENDED_USE,
-    Plan,
-    novelty_limit,
-    settings_in_words,
-    store_model,
-)
+from inference.champions.method import facts, method
+from inference.champions.plan import INTENDED_USE, Plan, store_model
 from inference.contract import InputContract, ModelManifest
 from inference.datasets import cbis_mass_256, mini_mias
 from inference.datasets.pixels import read_gray, read_joined_masks
-from inference.datasets.sample import Sample, grouped_folds
+from inference.datasets.sample import Sample
 from inference.evaluation.account import Account
-from inference.evaluation.calibration import conformal_level, fit_platt, operating_points
+from inference.evaluation.calibration import fit_platt
 from inference.evaluation.detection import Mark, components, froc, mark_of
 from inference.evaluation.mark_levels import mark_thresholds
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
+from inference.recipes.provenance import Stamp
 from inference.runtime.calibration import sigmoid
 from inference.runtime.geometry import lay_out
 from inference.runtime.mammography import preprocessing as film
@@ -51,11 +46,6 @@ from inference.runtime.quality import appearance, fit_ranges
 from inference.runtime.store import read_manifest
 from inference.training.export import export_onnx, parameter_count
 
-FOLDS = 5
-#: One of so many grouped parts of CBIS-DDSM's `train` is kept for calibration.
-INNER_PARTS = 8
-#: Marks shown on an average held-out film that are none.
-_FALSE_MARKS = 1.5
 #: Of noise: a flat film has many best places alike, and which of them comes first is anybody's guess.
 _EXAMPLES = (
     torch.randint(
@@ -67,12 +57,15 @@ _EXAMPLES = (
 def build(plan: Plan) -> ModelManifest:
     """CBIS-DDSM masses and mini-MIAS films → `mammography`."""
     learned = learn(plan)
-    records = [record for fold in range(FOLDS) for record in fold_records(plan, learned, fold)]
-    films.fit(learned.network.film, learned.places, plan.seed)
-    manifest = described(plan, learned, range(FOLDS))
+    folds = range(len(plan.folds(learned.films)))
+    records = [record for fold in folds for record in fold_records(plan, learned, fold)]
+    films.fit(learned.network.film, learned.places, plan.recipe, plan.seed)
+    manifest = described(plan, learned, folds)
     path = plan.run / WEIGHTS
     export_onnx(learned.network, _EXAMPLES, FilmOutput._fields, path)
-    outside = predict(manifest, OnnxForward(path), masses.read(plan.data).part("val"))
+    val = masses.read(plan.data).part("val")
+    guarded(masses.read(plan.data).part("train"), val)
+    outside = judged(val, predict(manifest, OnnxForward(path), val), learned.stamp)
     manifest = manifest.model_copy(update={"mark_thresholds": mark_thresholds(outside)})
     records += outside
     seen = [*masses.read(plan.data).part("train"), *learned.films]
@@ -86,22 +79,28 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     stands at its ImageNet weights here, and the stored model's calibration serves: it moves no ranking."""
     shown = list(films.read(plan.data).samples)
     reader = FilmReader(imagenet_backbone())
-    train, outside = grouped_folds(shown, FOLDS, plan.seed)[fold]
-    films.fit(reader, films.places(reader, shown, plan.run / "places.npz").part(train), plan.seed)
-    channels = plan.settings_of(masses.Settings).channels
-    network = MammogramNetwork(LesionNetwork(imagenet_backbone(), 2, channels), reader).eval()
+    train, outside = plan.folds(shown)[fold]
+    guarded([shown[i] for i in train], [shown[i] for i in outside])
+    places = films.places(reader, shown, plan.run / "places.npz")
+    films.fit(reader, places.part(train), plan.recipe, plan.seed)
+    mass = plan.recipe.network("masses").made(2, plan.seed)
+    assert isinstance(mass, LesionNetwork)
     path = plan.run / f"fold-{fold}.onnx"
-    export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
+    export_onnx(MammogramNetwork(mass, reader).eval(), _EXAMPLES, FilmOutput._fields, path)
     manifest = read_manifest("mammography", plan.store, plan.version)
-    return predict(manifest, OnnxForward(path), [shown[i] for i in outside], split="oof", fold=fold)
+    own = [shown[i] for i in outside]
+    readers = seen("film reader", [shown[i] for i in train])
+    return judged(own, predict(manifest, OnnxForward(path), own, split="oof", fold=fold), readers)
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
     """The fitted mass network in the served one, and what held-out films say for calibration. `logits` N: mini-MIAS
-    abnormality of each film by the reader of the fold that it was kept out of; `fold_of` N."""
+    abnormality of each film by the reader of the fold that it was kept out of; `fold_of` N; `stamp`: whom the mass
+    network saw."""
 
     network: MammogramNetwork
+    stamp: Stamp
     masses: MassCalibration
     fitted: list[Sample]
     films: list[Sample]
@@ -125,9 +124,10 @@ class MassCalibration:
 def learn(plan: Plan) -> Learned:
     """Train what is missing in `plan.run`, then read the held-out films."""
     known = list(masses.read(plan.data).part("train"))
-    inside, held = grouped_folds(known, INNER_PARTS, plan.seed)[0]
-    fitted = [known[i] for i in inside]
-    mass = masses.train(fitted, plan.run / "masses", plan.settings_of(masses.Settings), plan.seed)
+    fitted, held = plan.kept_part(known)
+    guarded(fitted, held)
+    learned = masses.train(plan, fitted, plan.run / "masses")
+    mass = learned.thing
     reader = FilmReader(imagenet_backbone())
     shown = list(films.read(plan.data).samples)
     places = films.places(reader, shown, plan.run / "places.npz")
@@ -137,18 +137,29 @@ def learn(plan: Plan) -> Learned:
     mass.novelty.fit(pooled_statistics(mass, np.concatenate([masses.quarters(fitted), small])))
     network = MammogramNetwork(mass, reader).eval()
     fold_of, logits = np.zeros(len(shown), np.int64), np.zeros(len(shown))
-    for fold, (train, outside) in enumerate(grouped_folds(shown, FOLDS, plan.seed)):
+    for fold, (train, outside) in enumerate(plan.folds(shown)):
+        guarded([shown[i] for i in train], [shown[i] for i in outside])
         fold_of[outside] = fold
-        films.fit(reader, places.part(train), plan.seed)
+        films.fit(reader, places.part(train), plan.recipe, plan.seed)
         logits[outside], _ = films.score(reader, places.part(outside))
     return Learned(
-        network, calibrate_masses(plan, network, [known[i] for i in held]), fitted, shown, places, fold_of, logits,
+        network, learned.stamp, calibrate_masses(plan, network, held, learned.stamp), fitted, shown, places,
+        fold_of, logits,
         [appearance(canvas) for canvas in small], [float((breast > 0).mean()) for _, breast in canvases],
     )  # fmt: skip
 
 
-def calibrate_masses(plan: Plan, network: MammogramNetwork, held: Sequence[Sample]) -> MassCalibration:
-    """Malignancy, the score of marks and their level, from films that the mass network has not seen."""
+def calibrate_masses(
+    plan: Plan, network: MammogramNetwork, held: Sequence[Sample], stamp: Stamp
+) -> MassCalibration:
+    """Malignancy, the score of marks and their level, from films that the mass network has not seen.
+
+    Raises
+    ------
+    LeakError
+        It has seen one of them.
+    """
+    held = judged(held, held, stamp)
     path = plan.run / "calibrate.onnx"
     export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
     forward = OnnxForward(path)
@@ -173,7 +184,7 @@ def calibrate_masses(plan: Plan, network: MammogramNetwork, held: Sequence[Sampl
         for number, (output, truth) in enumerate(zip(outputs, truths, strict=True))
         for mark in marks_of(output["candidates"][0], _outline(output), {**values, "mark_level": 0.0})
     ]
-    values["mark_level"] = _level(marks, truths)
+    values["mark_level"] = _level(marks, truths, plan.recipe.calibrate.false_marks)
     distances = np.array([float(output["distance"][0]) for output in outputs])
     return MassCalibration(values, distances, looks, shares)
 
@@ -202,8 +213,8 @@ def _fit_marks(
     return {"mark_peak": peak, "mark_present": present, "mark_offset": float(model.intercept_[0])}
 
 
-def _level(marks: Sequence[Mark], truths: Sequence[NDArray[np.int32]]) -> float:
-    _, level = froc(marks, sum(int(truth.max()) for truth in truths), len(truths)).at(_FALSE_MARKS)
+def _level(marks: Sequence[Mark], truths: Sequence[NDArray[np.int32]], false_marks: float) -> float:
+    _, level = froc(marks, sum(int(truth.max()) for truth in truths), len(truths)).at(false_marks)
     return round(min(max(level, 0.01), 0.9), 4)
 
 
@@ -214,25 +225,26 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
     logits, abnormal = learned.logits[chosen], learned.places.abnormal[chosen]
     platt = fit_platt(logits, abnormal)
     chances = np.array([platt(float(logit)) for logit in logits])
+    both = np.stack([1 - chances, chances], axis=1)
     shares = [*learned.masses.shares, *learned.shares]
     return ModelManifest(
         name="mammography", version=plan.version,
         title="Mammography: abnormality of a view, masses and their malignancy",
         classes=("normal", "abnormal", "malignancy"), positive_class="abnormal",
         input=InputContract(
-            modality=plan.modality, kinds=("image",), max_images=16, working_um_per_px=None,
+            modality=plan.recipe.modality, kinds=("image",), max_images=16, working_um_per_px=None,
             # a film of 24 × 30 cm, read at 25 µm, has 115 million pixels; thumbnails of films have 1 mm
             min_um_per_px=10.0, max_um_per_px=1200.0, max_pixels=120_000_000,
         ),
         weights=plan.unwritten_weights, preprocessing=film.PREPROCESSING,
-        preprocessing_sha256=plan.digest(film.PREPROCESSING), thresholds=operating_points(chances, abnormal),
+        preprocessing_sha256=plan.digest(film.PREPROCESSING), thresholds=plan.operating_points(chances, abnormal),
         calibration={
             **learned.masses.values,
             "abnormal_slope": platt.slope,
             "abnormal_offset": platt.offset,
-            "conformal_level": conformal_level(np.stack([1 - chances, chances], axis=1), abnormal.astype(np.int64)),
-            "novelty_limit": novelty_limit(learned.masses.distances),
-            "colour_high": GREY_COLOUR_LIMIT,
+            "conformal_level": plan.conformal_level(both, abnormal.astype(np.int64)),
+            "novelty_limit": plan.novelty_limit(learned.masses.distances),
+            "colour_high": plan.recipe.gates.colour,
             "breast_share_low": float(np.quantile(shares, 0.002)) * 0.7,
             "breast_share_high": min(0.97, float(np.quantile(shares, 0.998)) * 1.15),
             **fit_ranges([*learned.masses.looks, *learned.looks]),
@@ -247,12 +259,17 @@ def fold_records(plan: Plan, learned: Learned, fold: int) -> list[Record]:
     """Predictions of record of the fold's films, by the serving pipeline with the fold's reader."""
     network = copy.deepcopy(learned.network)
     train = np.flatnonzero(learned.fold_of != fold)
-    films.fit(network.film, learned.places.part(list(train)), plan.seed)
+    films.fit(network.film, learned.places.part(list(train)), plan.recipe, plan.seed)
     path = plan.run / f"fold-{fold}.onnx"
     export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
-    manifest = described(plan, learned, [other for other in range(FOLDS) if other != fold])
+    manifest = described(
+        plan, learned, [other for other in range(len(plan.folds(learned.films))) if other != fold]
+    )
     own = [sample for sample, each in zip(learned.films, learned.fold_of, strict=True) if each == fold]
-    return predict(manifest, OnnxForward(path), own, split="oof", fold=fold)
+    readers = seen("film reader", [learned.films[index] for index in train])
+    return judged(
+        own, predict(manifest, OnnxForward(path), own, split="oof", fold=fold), readers, learned.stamp
+    )
 
 
 def account(plan: Plan, learned: Learned) -> Account:
@@ -262,21 +279,17 @@ def account(plan: Plan, learned: Learned) -> Account:
         data=f"Two tasks, never pooled. Masses: CBIS-DDSM mass films at 256 px, {len(learned.fitted)} to train, "
         f"{len(learned.masses.shares)} to calibrate. Abnormality and density: mini-MIAS, {len(learned.films)} films "
         f"of {women} women.",
-        method="A mass network (EfficientNet-Lite0 with a light decoder; ImageNet weights, stem and the first two "
-        "stages frozen) outlines masses on the film at 288×192, then looks closer at its six best places in "
-        "two windows: is there a mass, is it malignant? Every look is also taken upside down. Negative looks "
-        "were mined while training; the second part of it was run three times and the weights averaged. A "
-        "film reader over frozen ImageNet features of the film at 1152×768 and 576×384 gives each place of "
-        "32×32 px a suspicion, by one penalised linear layer learned from the circled findings; a film's "
-        "abnormality is the mean of its six most suspicious places. A breast is the mean of its views, an "
-        "exam the higher breast.",
-        protocol="CBIS-DDSM: fitted on the published `train` part, calibrated on a grouped eighth of it that the "
-        "network had not seen; `val`, disjoint by woman, was read once for these figures; versions 1.0.0, 2.0.0 and "
-        "2.1.0 had read it before (2.1.0: 0.695 of the masses, AUC 0.786). The longer training and the averaging of "
-        "three restarts came after that, and were judged on the eighth. mini-MIAS: pooled out-of-fold predictions "
-        "over train and val together, five folds disjoint by woman; each fold's calibration comes from the other "
-        "four. The layer's penalty and the number of places were chosen on grouped folds of mini-MIAS's `train` "
-        "part. The served film reader was fitted afterwards on all films with the same recipe.",
+        method="A mass network outlines masses on the film at 288×192, then looks closer at its six best places in "
+        "two windows: is there a mass, is it malignant? Every look is also taken upside down. A film reader over "
+        "frozen ImageNet features of the film at 1152×768 and 576×384 gives each place of 32×32 px a suspicion, by one "
+        "penalised linear layer learned from the circled findings; a film's abnormality is the mean of its six most "
+        f"suspicious places. A breast is the mean of its views, an exam the higher breast. {method(plan.recipe)}",
+        protocol="CBIS-DDSM: fitted on the published `train` part, calibrated on one of "
+        f"{plan.recipe.protocol.kept_part} grouped parts of it that the network had not seen; `val`, disjoint by "
+        "woman, was read once for these figures. mini-MIAS: pooled out-of-fold predictions over train and val "
+        f"together, {plan.recipe.protocol.folds} folds disjoint by woman; each fold's calibration comes "
+        f"from the other folds. {plan.recipe.history} The served film reader was fitted "
+        "afterwards on all films by the same recipe.",
         # no network that saw a film of mini-MIAS says how malignant a mass is
         foreign={mini_mias.NAME: ("malignancy",)},
         limits=(
@@ -286,7 +299,5 @@ def account(plan: Plan, learned: Learned) -> Account:
             "The abnormality was learned from 258 films of one screening programme, MLO views only.",
             "Density (fatty, glandular, dense) follows mini-MIAS's three letters, not BI-RADS.",
         ),
-        run={
-            "folds (mini-MIAS)": str(FOLDS), **settings_in_words(plan.settings_of(masses.Settings)),
-        },
-    )  # fmt: skip
+        run=facts(plan.recipe),
+    )

@@ -18,18 +18,12 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from inference.champions.mammography.network import DENSITIES, LIMIT, PLACE_FEATURES, FilmReader
+from inference.champions.recipe import ChampionRecipe
 from inference.datasets import mini_mias
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import Manifest, Sample
 from inference.runtime.geometry import lay_out
 from inference.runtime.mammography.preprocessing import HEIGHT, PLACE_PX, WIDTH, working_canvas
-
-#: Inverse penalties, chosen on grouped folds of the published `train` part.
-PENALTY, DENSITY_PENALTY = 1e-3, 1e-3
-_MOST_PLACES, _NORMAL_PLACES = 20, 40
-#: Normal films against circles, in weight.
-_NORMAL_WEIGHT = 0.6
-_CIRCLED = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +86,8 @@ def places(reader: FilmReader, samples: Sequence[Sample], cache: Path) -> Places
     return found
 
 
-def fit(reader: FilmReader, known: Places, seed: int = 0) -> None:
-    """Fit standardisation, suspicion and density of `reader` to the films of `known`."""
+def fit(reader: FilmReader, known: Places, recipe: ChampionRecipe, seed: int = 0) -> None:
+    """Fit standardisation, suspicion and density of `reader` to the films of `known`, as the recipe's settings say."""
     per_film = known.features.astype(np.float32)
     centre = per_film.mean(axis=(0, 1, 3, 4))
     spread = per_film.std(axis=(0, 1, 3, 4)) + 1e-3
@@ -101,12 +95,14 @@ def fit(reader: FilmReader, known: Places, seed: int = 0) -> None:
     standard = [
         np.clip((film - centre.reshape(shape)) / spread.reshape(shape), -LIMIT, LIMIT) for film in per_film
     ]
-    rows, truths, weights = _place_rows(standard, known, np.random.default_rng(seed))
-    suspicion = LogisticRegression(C=PENALTY, max_iter=400).fit(rows, truths, sample_weight=weights)
+    rows, truths, weights = _place_rows(standard, known, recipe, np.random.default_rng(seed))
+    suspicion = LogisticRegression(C=recipe.setting("film_penalty"), max_iter=400).fit(
+        rows, truths, sample_weight=weights
+    )
     means = np.concatenate(
         [_breast_mean(film, breast) for film, breast in zip(standard, known.breast, strict=True)]
     )
-    density = LogisticRegression(C=DENSITY_PENALTY, max_iter=400, class_weight="balanced")
+    density = LogisticRegression(C=recipe.setting("density_penalty"), max_iter=400, class_weight="balanced")
     density.fit(means, np.repeat(known.density, 2))
     assert reader.suspicion.bias is not None
     with torch.no_grad():
@@ -119,23 +115,29 @@ def fit(reader: FilmReader, known: Places, seed: int = 0) -> None:
 
 
 def _place_rows(
-    standard: Sequence[NDArray[np.float32]], known: Places, generator: np.random.Generator
+    standard: Sequence[NDArray[np.float32]],
+    known: Places,
+    recipe: ChampionRecipe,
+    generator: np.random.Generator,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64]]:
     """Places as rows, whether each is circled, and its weight: every film counts alike, however many of its places
     are taken."""
+    most_abnormal = int(recipe.setting("places_of_an_abnormal_film"))
+    most_normal = int(recipe.setting("places_of_a_normal_film"))
+    circled_share = recipe.setting("circled_share")
     rows, truths, weights = [], [], []
     for number, film in enumerate(standard):
         inside = known.breast[number].ravel() > 0.5
         circled = known.circled[number].ravel()
         taken = np.flatnonzero(
-            inside & (circled > min(_CIRCLED, 0.99 * float(circled.max()))) & (circled > 0)
+            inside & (circled > min(circled_share, 0.99 * float(circled.max()))) & (circled > 0)
         )
         if not known.abnormal[number]:
             taken = np.flatnonzero(inside)
-        most = _MOST_PLACES if known.abnormal[number] else _NORMAL_PLACES
+        most = most_abnormal if known.abnormal[number] else most_normal
         if not len(taken):
             continue
-        share = 1.0 if known.abnormal[number] else _NORMAL_WEIGHT
+        share = 1.0 if known.abnormal[number] else recipe.setting("normal_weight")
         for view in film:
             chosen = generator.choice(taken, min(most, len(taken)), replace=False)
             rows.append(view.reshape(PLACE_FEATURES, -1)[:, chosen].T)

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from inference.blocks.networks.backbone import PYRAMID_CHANNELS, EfficientNetLite0
 from inference.blocks.networks.decoder import grey_to_input
-from inference.champions.lesion import LesionNetwork, LesionOutput
+from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
+from inference.blocks.networks.looking import look_at
+from inference.blocks.objectives.masses import MALIGNANT, PRESENT
 from inference.runtime.mammography.preprocessing import HALF, PLACE_PX, VIEW_SCALE
 
-#: Logits of the mass network. `PRESENT` is taught by closer looks only.
-MALIGNANT, PRESENT = 0, 1
 #: Side of a closer look as the network sees it, and its two windows in half-canvas pixels.
 CLOSER_PX = 96
 CLOSER_WINDOWS = (100.0, 180.0)
@@ -52,20 +52,6 @@ class FilmOutput(NamedTuple):
     place: Tensor
     suspicion: Tensor
     distance: Tensor
-
-
-def look_at(images: Tensor, centre: Tensor, window: Tensor, side: int = CLOSER_PX) -> Tensor:
-    """Square windows of `images` (N×C×H×W) around `centre` (N×2, x and y in pixels), `window` (N) pixels wide,
-    resampled to N×C×side×side; outside the image is 0."""
-    height, width = images.shape[2], images.shape[3]
-    # counted from a tensor at hand: a traced graph keeps the device that `arange` was made on
-    steps = (torch.ones_like(window[:1]).expand(side).cumsum(dim=0) - 0.5) / side - 0.5
-    across = (centre[:, :1] + window[:, None] * steps) * (2.0 / width) - 1.0
-    down = (centre[:, 1:] + window[:, None] * steps) * (2.0 / height) - 1.0
-    grid = torch.stack(
-        [across[:, None, :].expand(-1, side, -1), down[:, :, None].expand(-1, -1, side)], dim=-1
-    )
-    return F.grid_sample(images, grid, mode="bilinear", align_corners=False)
 
 
 class FilmReader(nn.Module):
@@ -159,7 +145,9 @@ class MammogramNetwork(nn.Module):
         answers = []
         for window in CLOSER_WINDOWS:
             source = half.repeat_interleave(CANDIDATES, dim=0)
-            answers.append(self._both_ways(look_at(source, centre.reshape(-1, 2), ones * window)).logits)
+            answers.append(
+                self._both_ways(look_at(source, centre.reshape(-1, 2), ones * window, CLOSER_PX)).logits
+            )
         logits = torch.stack(answers).mean(dim=0).reshape(-1, CANDIDATES, 2)
         peak = torch.logit(top.values.clamp(1e-6, 1 - 1e-6))
         return torch.cat([centre, peak[:, :, None], logits[:, :, [PRESENT, MALIGNANT]]], dim=2)

@@ -13,29 +13,24 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from inference.blocks.networks.backbone import EfficientNetLite0
+from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
 from inference.blocks.overlap import dice
-from inference.champions.lesion import LesionNetwork, LesionOutput
-from inference.champions.plan import (
-    GREY_COLOUR_LIMIT,
-    INTENDED_USE,
-    FoldNetwork,
-    Plan,
-    novelty_limit,
-    settings_in_words,
-    store_model,
-)
+from inference.champions.learning import guarded, judged
+from inference.champions.method import facts, method
+from inference.champions.plan import INTENDED_USE, FoldNetwork, Plan, store_model
 from inference.champions.ultrasound import train as ultrasound
 from inference.contract import InputContract, ModelManifest
 from inference.datasets import busi
 from inference.datasets.pixels import read_gray, read_joined_masks
-from inference.datasets.sample import Sample, grouped_folds
+from inference.datasets.sample import Sample
 from inference.evaluation.account import Account
-from inference.evaluation.calibration import conformal_level, fit_temperature, operating_points
+from inference.evaluation.calibration import fit_temperature
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
-from inference.recipes.boundary import look_alikes
+from inference.recipes.boundary import NearDuplicates, look_alikes
+from inference.recipes.provenance import Fitted, Stamp
 from inference.runtime.calibration import softmax
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.quality import appearance, fit_ranges
@@ -44,15 +39,6 @@ from inference.runtime.ultrasound import preprocessing as frame
 from inference.runtime.ultrasound.pipeline import CLASSES, MALIGNANT, NORMAL, read_frame
 from inference.training.export import export_onnx, parameter_count
 
-FOLDS = 5
-#: What was changed after outer folds had been read, for the card.
-SECOND_LOOK = (
-    ", but for the second part of the training, for the outlines: it was added after the first two folds of version "
-    "2.0.0 had been read (Dice 0.705, AUC 0.968), lengthened, with the closer look at 160 px, after all five had (Dice "
-    "0.723, AUC 0.935), and run twice and averaged, with one stage more set free, after those of 2.1.0 had (Dice "
-    "0.741, AUC 0.935)"
-)
-_LEVELS = np.arange(0.2, 0.75, 0.05)
 _EXAMPLES = tuple(
     torch.zeros((2, 1, side, side), dtype=torch.uint8) for side in (frame.SIDE, frame.CLOSER_SIDE)
 )
@@ -61,7 +47,8 @@ _EXAMPLES = tuple(
 @dataclass(frozen=True, eq=False)
 class HeldOutReadings:
     """What a fold's network says of the frames that it was not trained on. `logits` N×3, `labels`, `distances`
-    N, `dice` N×levels (not a number where no lesion is drawn), `looks` plain statistics of each canvas."""
+    N, `dice` N×levels (not a number where no lesion is drawn), `looks` plain statistics of each canvas, `stamp`
+    whom the network saw."""
 
     samples: list[Sample]
     logits: NDArray[np.float64]
@@ -69,24 +56,32 @@ class HeldOutReadings:
     distances: NDArray[np.float64]
     dice: NDArray[np.float64]
     looks: list[dict[str, float]]
+    stamp: Stamp
 
 
 def build(plan: Plan) -> ModelManifest:
     """BUSI → `ultrasound`: the folds first, then the network that is served."""
     samples = list(ultrasound.read(plan.data).samples)
-    copied = crossing(samples, plan.seed)
-    held = [read_held_out(plan, samples, fold, copied) for fold in range(FOLDS)]
+    twins = look_alikes(samples)
+    copied = crossing(plan, samples, twins)
+    folds = range(len(plan.folds(samples)))
+    held = [read_held_out(plan, samples, fold, copied, twins) for fold in folds]
     manifest = described(plan, held)
-    records = [record for fold in range(FOLDS) for record in fold_records(plan, held, fold)]
-    network = final_network(plan, samples) if plan.refit else fold_network(plan, samples, 0)
+    records = [record for fold in folds for record in fold_records(plan, held, fold)]
+    network = final_network(plan, samples) if refitted(plan) else fold_network(plan, samples, 0).thing
     return store_model(
         plan, manifest, network, _EXAMPLES, LesionOutput._fields, samples, records, account(plan, held)
     )
 
 
+def refitted(plan: Plan) -> bool:
+    """Whether what is served is fitted again on every frame."""
+    return plan.refit and plan.recipe.protocol.served == "refitted"
+
+
 def final_network(plan: Plan, samples: Sequence[Sample]) -> LesionNetwork:
     """The network fitted on every frame; a finished run gives it at once."""
-    return ultrasound.train(samples, plan.run / "final", plan.settings_of(ultrasound.Settings), plan.seed)
+    return ultrasound.train(plan, samples, plan.run / "final").thing
 
 
 def fit_final(plan: Plan) -> Path:
@@ -101,10 +96,10 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     """Train fold `fold` anew in `plan.run`. What the stored model is calibrated with serves here too: it moves no
     figure that ranks frames."""
     samples = list(ultrasound.read(plan.data).samples)
-    forward = OnnxForward(fold_weights(plan, samples, fold))
-    _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
+    weights, stamp = fold_weights(plan, samples, fold)
+    own = [samples[i] for i in plan.folds(samples)[fold][1]]
     manifest = read_manifest("ultrasound", plan.store, plan.version)
-    return predict(manifest, forward, [samples[i] for i in outside], split="oof", fold=fold)
+    return judged(own, predict(manifest, OnnxForward(weights), own, split="oof", fold=fold), stamp)
 
 
 def networks_of_folds(plan: Plan) -> Iterator[FoldNetwork]:
@@ -116,96 +111,115 @@ def networks_of_folds(plan: Plan) -> Iterator[FoldNetwork]:
         A fold was not trained yet.
     """
     samples = list(ultrasound.read(plan.data).samples)
-    for fold, (_, outside) in enumerate(grouped_folds(samples, FOLDS, plan.seed)):
-        if not (plan.run / f"fold-{fold}" / "checkpoint.pt").is_file():
+    for fold, (_, outside) in enumerate(plan.folds(samples)):
+        if not (plan.run / f"fold-{fold}" / WEIGHTS).is_file():
             raise LookupError(f"{plan.run} holds no trained fold {fold}: train ultrasound first")
-        yield FoldNetwork(fold_network(plan, samples, fold), [samples[index] for index in outside])
+        network: nn.Module = fold_network(plan, samples, fold).thing
+        yield FoldNetwork(network, [samples[index] for index in outside])
 
 
-def fold_weights(plan: Plan, samples: Sequence[Sample], fold: int) -> Path:
-    """`model.onnx` of the network that never saw `fold`; trained, or resumed, where it is not there yet."""
+def fold_weights(plan: Plan, samples: Sequence[Sample], fold: int) -> tuple[Path, Stamp]:
+    """`model.onnx` of the network that never saw `fold`, trained, or resumed, where it is not there yet; and whom it
+    saw."""
+    learned = fold_network(plan, samples, fold)
     weights = plan.run / f"fold-{fold}" / WEIGHTS
     if not weights.is_file():
-        export_onnx(fold_network(plan, samples, fold), _EXAMPLES, LesionOutput._fields, weights)
-    return weights
+        export_onnx(learned.thing, _EXAMPLES, LesionOutput._fields, weights)
+    return weights, learned.stamp
 
 
-def fold_network(plan: Plan, samples: Sequence[Sample], fold: int) -> LesionNetwork:
+def fold_network(plan: Plan, samples: Sequence[Sample], fold: int) -> Fitted[LesionNetwork]:
     """The network that never saw `fold`; a finished run gives it at once."""
-    inside, _ = grouped_folds(samples, FOLDS, plan.seed)[fold]
-    settings = plan.settings_of(ultrasound.Settings)
-    return ultrasound.train([samples[i] for i in inside], plan.run / f"fold-{fold}", settings, plan.seed)
+    inside, _ = plan.folds(samples)[fold]
+    return ultrasound.train(plan, [samples[i] for i in inside], plan.run / f"fold-{fold}")
 
 
-def crossing(samples: Sequence[Sample], seed: int) -> set[Path]:
+def crossing(plan: Plan, samples: Sequence[Sample], twins: Sequence[NearDuplicates]) -> set[Path]:
     """Frames that the audit takes for copies of a frame in another fold, although `split.csv` gives them groups of
     their own. They were trained on, so that no figure may hold them."""
     fold_of = {
         samples[index].path: fold
-        for fold, (_, outside) in enumerate(grouped_folds(samples, FOLDS, seed))
+        for fold, (_, outside) in enumerate(plan.folds(samples))
         for index in outside
     }
-    copies = [pair for pair in look_alikes(samples) if pair.kind != "look_alike"]
+    copies = [pair for pair in twins if pair.kind != "look_alike"]
     apart = [pair for pair in copies if fold_of[pair.first] != fold_of[pair.second]]
     return {path for pair in apart for path in (pair.first, pair.second)}
 
 
 def read_held_out(
-    plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path] = frozenset()
-) -> HeldOutReadings:
-    """The fold's frames but those of `copied`, read as they will be served."""
-    _, outside = grouped_folds(samples, FOLDS, plan.seed)[fold]
-    forward = OnnxForward(fold_weights(plan, samples, fold))
+    plan: Plan, samples: Sequence[Sample], fold: int, copied: Set[Path] = frozenset(),
+    twins: Sequence[NearDuplicates] = (),
+) -> HeldOutReadings:  # fmt: skip
+    """The fold's frames but those of `copied`, read as they will be served.
+
+    Raises
+    ------
+    LeakError
+        A frame, or a copy of one, stands on both sides of the fold's border.
+    """
+    inside, outside = plan.folds(samples)[fold]
     own = [samples[i] for i in outside if samples[i].path not in copied]
+    copies = [pair for pair in twins if pair.kind != "look_alike"]
+    guarded([samples[i] for i in inside], own, copies)
+    weights, stamp = fold_weights(plan, samples, fold)
+    forward = OnnxForward(weights)
+    tried = levels(plan)
     logits, distances, overlaps, looks = [], [], [], []
     for sample in own:
-        gray = read_gray(sample.path)
-        canvas, placement = frame.working_canvas(gray)
-        reading = read_frame(gray, canvas, placement, lambda each: forward(frame.network_input(each)))
+        canvas, _ = frame.working_canvas(read_gray(sample.path))
+        reading = read_frame(forward, canvas)
         logits.append(reading.logits)
         distances.append(reading.distance)
+        overlaps.append(_dice_at_levels(reading.outline, sample, tried))
         looks.append(appearance(canvas))
-        overlaps.append(_dice_at_levels(reading.placement.map_to_image(reading.outline), sample))
     labels = np.array([CLASSES.index(sample.label) for sample in own])
-    return HeldOutReadings(own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks)
+    return HeldOutReadings(
+        own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks, stamp
+    )
 
 
-def _dice_at_levels(outline: NDArray[np.float32], sample: Sample) -> NDArray[np.float64]:
+def levels(plan: Plan) -> NDArray[np.float64]:
+    """The levels of the outline that are tried."""
+    return np.arange(*plan.recipe.calibrate.outline_levels)
+
+
+def _dice_at_levels(
+    outline: NDArray[np.float32], sample: Sample, tried: NDArray[np.float64]
+) -> NDArray[np.float64]:
     truth = read_joined_masks(sample.masks, *outline.shape) > 127
     if not truth.any():
-        return np.full(len(_LEVELS), np.nan)
-    return np.array([dice(outline >= level, truth) for level in _LEVELS])
+        return np.full(len(tried), np.nan)
+    return np.array([dice(outline >= level, truth) for level in tried])
 
 
 def described(plan: Plan, held: Sequence[HeldOutReadings]) -> ModelManifest:
     """The manifest, its calibration, gates and operating points fitted on `held`; without weights yet."""
     logits, labels = np.concatenate([h.logits for h in held]), np.concatenate([h.labels for h in held])
-    # held-out frames of one hospital are no reason for more confidence than the network itself shows
-    temperature = max(1.0, fit_temperature(logits, labels))
+    temperature = max(plan.recipe.calibrate.least_temperature, fit_temperature(logits, labels))
     shares = softmax(logits / temperature)
     lesions = labels != NORMAL
-    channels = plan.settings_of(ultrasound.Settings).channels
-    level = float(_LEVELS[int(np.nanmean(np.concatenate([h.dice for h in held]), axis=0).argmax())])
+    level = float(levels(plan)[int(np.nanmean(np.concatenate([h.dice for h in held]), axis=0).argmax())])
     return ModelManifest(
         name="ultrasound", version=plan.version, title="Breast ultrasound: lesion and malignancy",
         classes=CLASSES, positive_class="malignant",
         input=InputContract(
-            modality=plan.modality, kinds=("image",), max_images=64, working_um_per_px=None,
+            modality=plan.recipe.modality, kinds=("image",), max_images=64, working_um_per_px=None,
             min_um_per_px=5.0, max_um_per_px=2000.0, max_pixels=36_000_000,
         ),
         weights=plan.unwritten_weights, preprocessing=frame.PREPROCESSING,
         preprocessing_sha256=plan.digest(frame.PREPROCESSING),
-        thresholds=operating_points(shares[lesions, MALIGNANT], labels[lesions] == MALIGNANT),
+        thresholds=plan.operating_points(shares[lesions, MALIGNANT], labels[lesions] == MALIGNANT),
         mark_class=CLASSES[MALIGNANT],
         calibration={
             "temperature": temperature,
             "outline_level": round(level, 2),
-            "conformal_level": conformal_level(shares, labels),
-            "novelty_limit": novelty_limit(np.concatenate([h.distances for h in held])),
-            "colour_high": GREY_COLOUR_LIMIT,
+            "conformal_level": plan.conformal_level(shares, labels),
+            "novelty_limit": plan.novelty_limit(np.concatenate([h.distances for h in held])),
+            "colour_high": plan.recipe.gates.colour,
             **fit_ranges([one for h in held for one in h.looks]),
         },
-        parameters=parameter_count(LesionNetwork(EfficientNetLite0(), len(CLASSES), channels)),
+        parameters=parameter_count(plan.recipe.network("lesion").made(len(CLASSES), plan.seed)),
         licence=f"Learned from BUSI: {busi.LICENCE}", intended_use=INTENDED_USE,
     )  # fmt: skip
 
@@ -216,29 +230,30 @@ def fold_records(plan: Plan, held: Sequence[HeldOutReadings], fold: int) -> list
     others = [each for number, each in enumerate(held) if number != fold]
     forward = OnnxForward(plan.run / f"fold-{fold}" / WEIGHTS)
     manifest = described(replace(plan, version=f"{plan.version}-fold-{fold}"), others)
-    return predict(manifest, forward, held[fold].samples, split="oof", fold=fold)
+    said = predict(manifest, forward, held[fold].samples, split="oof", fold=fold)
+    return judged(held[fold].samples, said, held[fold].stamp)
 
 
 def account(plan: Plan, held: Sequence[HeldOutReadings]) -> Account:
     """How the model was made, for its card."""
     count = sum(len(each.samples) for each in held)
     total = len(ultrasound.read(plan.data).samples)
+    folds = plan.recipe.protocol.folds
     served = (
-        "The served network was fitted afterwards on all frames with the same recipe."
-        if plan.refit
-        else "The served network is that of the first fold, which never saw a fifth of the frames."
+        "The served network was fitted afterwards on all frames by the same recipe."
+        if refitted(plan)
+        else "The served network is that of the first fold, which never saw its frames."
     )
     return Account(
         data=f"BUSI (Al-Dhabyani 2020): {total} frames. No patient ids exist; near-duplicates are grouped. "
         f"{count} frames are measured; the others are copies of a frame in another fold.",
-        method="EfficientNet-Lite0 (ImageNet weights; stem and the first stage frozen) with a light top-down "
-        "decoder at 224 px: outline, malignancy map and three classes in one network. A frame is read twice, whole "
-        "and at 160 px closer at what was outlined; the answers are averaged. Trained half on whole frames and half on "
-        "closer looks, then mostly on whole frames; that part was run twice and the weights averaged.",
-        protocol="Figures of record are pooled out-of-fold predictions over train and val together: five folds, "
+        method="Outline, malignancy map and three classes in one network. A frame is read twice, whole at "
+        f"{frame.SIDE} px and at {frame.CLOSER_SIDE} px closer at what was outlined; the answers are averaged. "
+        f"{method(plan.recipe)}",
+        protocol=f"Figures of record are pooled out-of-fold predictions over train and val together: {folds} folds, "
         "disjoint by near-duplicate group; a fold's network never saw it, and its temperature, outline level, gates "
-        "and operating points were fitted on the held-out predictions of the other four folds. The recipe was fixed "
-        f"before the folds were run{SECOND_LOOK}. {served} It is calibrated on the pooled out-of-fold predictions.",
+        "and operating points were fitted on the held-out predictions of the other folds. "
+        f"{plan.recipe.history} {served} It is calibrated on the pooled out-of-fold predictions.",
         limits=(
             "Learned from one hospital, two machines of one maker; other machines and populations are another matter.",
             "`normal` frames look different altogether, so three-class figures flatter.",
@@ -251,6 +266,6 @@ def account(plan: Plan, held: Sequence[HeldOutReadings]) -> Account:
             "Sensitivity and specificity at the operating points are those of the folds' own points; the served "
             "points were fitted on all held-out predictions and cannot be measured on them again.",
         ),
-        refitted=plan.refit,
-        run={"folds": str(len(held)), **settings_in_words(plan.settings_of(ultrasound.Settings))},
+        refitted=refitted(plan),
+        run=facts(plan.recipe),
     )

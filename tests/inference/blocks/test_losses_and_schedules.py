@@ -106,7 +106,7 @@ def test_class_weights_give_each_class_the_same_total() -> None:
 def test_a_schedule_never_rises_after_its_warm_up(name: str) -> None:
     factor = build("schedule", name, warm_up=0.1)
     values = [factor(step / 200) for step in range(201)]
-    assert values[0] == 0
+    assert values[0] <= 0.01
     assert all(a >= b for a, b in pairwise(values[20:]))
     assert all(0 <= value <= 1 for value in values)
 

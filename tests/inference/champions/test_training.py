@@ -3,118 +3,93 @@ was trained."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from inference.blocks.augment import cut_out, grey_levels, look_closer, mixed_stains, warp
-from inference.blocks.networks.backbone import EfficientNetLite0, imagenet_backbone
+from inference.blocks.networks.backbone import EfficientNetLite0
 from inference.blocks.networks.efficientnet import effnet_lite1
-from inference.blocks.sampling import shuffled
+from inference.blocks.networks.fields import FieldReader
+from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
+from inference.blocks.objectives.masses import FilmMasses
+from inference.champions import registry
 from inference.champions.histopathology import train as histopathology
-from inference.champions.histopathology.network import FieldNetwork, FieldOutput, FieldReader
-from inference.champions.lesion import LesionNetwork, LesionOutput
+from inference.champions.histopathology.network import FieldNetwork, FieldOutput
+from inference.champions.learning import fitted, guarded, judged
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.network import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
+from inference.champions.plan import Plan
+from inference.champions.recipe import ChampionRecipe, parse
 from inference.champions.ultrasound import train as ultrasound
 from inference.datasets import idc
 from inference.datasets.generated import write
-from inference.datasets.sample import HISTOPATHOLOGY, Sample
+from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample
+from inference.recipes.provenance import Fitted, Stamp
+from inference.recipes.recipe_file import read
+from inference.recipes.stages import lesson
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.onnx_to_torch.convert import convert
 from inference.runtime.torch_forward import TorchForward
-from inference.training.device import CapturedGradients, Gradients, device
+from inference.training.batches import InMemory
 from inference.training.export import export_onnx
-from inference.training.fit import Schedule, fit, fit_soup
+from inference.training.loop import CheckpointError
 
 
-class Line(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.layer = nn.Linear(3, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layer(x)
+def recipe_of(name: str, *, quick: bool = False) -> ChampionRecipe:
+    path = registry.recipe_file(name)
+    return parse(read(path, ("quick",) if quick else ()), path)
 
 
-ROWS = torch.randn(64, 3, generator=Generator().manual_seed(1))
-TRUTH = ROWS @ torch.tensor([[1.0], [-2.0], [0.5]])
+def plan_of(name: str, folder: Path, **settings: float) -> Plan:
+    recipe = recipe_of(name, quick=True)
+    recipe = recipe.model_copy(update={"settings": {**recipe.settings, **settings}})
+    return Plan(folder, folder / "run", folder / "store", "1.0.0", recipe)
 
 
-def batches(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-    rows, truth = ROWS.to(generator.device), TRUTH.to(generator.device)
-    for chosen in shuffled(len(rows), 16, generator):
-        noise = 0.01 * torch.randn(16, 3, generator=generator, device=generator.device)
-        yield rows[chosen] + noise, truth[chosen]
+#: Loss and norm of its gradients of the first batch that seed 7 draws, of each stage, as the Python of version 2.2.0
+#: gave them (commit 8091c6f) for the generated trees.
+STEPS_OF_2_2_0 = {
+    ("ultrasound", "lesion"): ((2.5864086, 9.3143387), (3.7340341, 10.1634455)),
+    ("mammography", "masses"): ((4.2186289, 21.5835552), (4.2186289, 21.5835552)),
+    ("histopathology", "reader_0"): ((0.7368218, 6.4282827), (0.7157262, 6.9296894)),
+    ("histopathology", "reader_1"): ((0.7335885, 3.0995972), (0.7412194, 4.1015420)),
+}
 
 
-def loss(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    return ((network(batch[0]) - batch[1]) ** 2).mean()
+@pytest.mark.parametrize(("name", "which"), STEPS_OF_2_2_0)
+def test_a_step_of_the_recipe_is_that_of_version_2_2_0(tmp_path: Path, name: str, which: str) -> None:
+    recipe = recipe_of(name).network(which)
+    stored, classes = stored_examples(name, tmp_path)
+    for stage, (value, length) in zip(recipe.train, STEPS_OF_2_2_0[name, which], strict=True):
+        network = recipe.made(classes, 0)
+        assert stage.freeze is not None
+        network.backbone.freeze(stage.freeze)
+        asked = lesson(stage, stored, stage.stage(0, 0))
+        torch.manual_seed(7)
+        batch = next(iter(asked.batches(Generator().manual_seed(7))))
+        found = asked.loss(network.train(), batch)
+        found.backward()
+        norms = [each.grad.norm() for each in network.parameters() if each.grad is not None]
+        assert float(found) == pytest.approx(value, rel=1e-4)
+        assert float(torch.stack(norms).norm()) == pytest.approx(length, rel=1e-3)
 
 
-def weights_of(network: nn.Module) -> np.ndarray:
-    return torch.cat([parameter.detach().ravel() for parameter in network.parameters()]).numpy()
-
-
-def test_training_learns_and_repeats(tmp_path: Path) -> None:
-    schedule = Schedule(epochs=30, steps_per_epoch=4, learning_rate=0.1, averaging=0.9)
-    first, second = (fit(Line(), batches, loss, schedule, tmp_path / name) for name in ("a", "b"))
-    np.testing.assert_array_equal(weights_of(first), weights_of(second))
-    with torch.no_grad():
-        assert loss(first, (ROWS, TRUTH)) < 0.1 * loss(Line(), (ROWS, TRUTH))
-
-
-def test_of_a_finished_run_the_averaged_weights_are_kept_and_given_again(tmp_path: Path) -> None:
-    schedule = Schedule(epochs=2, steps_per_epoch=4, learning_rate=0.05)
-    fitted = fit(Line(), batches, loss, schedule, tmp_path)
-    kept = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    assert set(kept) == {"schedule", "epoch", "average"}
-
-    def none(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        raise AssertionError("a finished run trains no more")
-
-    np.testing.assert_array_equal(weights_of(fit(Line(), none, loss, schedule, tmp_path)), weights_of(fitted))
-
-
-def test_a_soup_is_the_mean_of_its_restarts_which_differ(tmp_path: Path) -> None:
-    schedule = Schedule(epochs=2, steps_per_epoch=4, learning_rate=0.05)
-    soup = fit_soup(Line(), batches, loss, schedule, tmp_path, restarts=2)
-    parts = [fit(Line(), batches, loss, replace(schedule, seed=1000 * k), tmp_path / str(k)) for k in (0, 1)]
-    assert not np.array_equal(*(weights_of(part) for part in parts))
-    np.testing.assert_allclose(
-        weights_of(soup), np.mean([weights_of(part) for part in parts], axis=0), rtol=1e-6
-    )
-
-
-class Normed(nn.Sequential):
-    def __init__(self) -> None:
-        torch.manual_seed(0)
-        super().__init__(nn.BatchNorm1d(3), nn.Linear(3, 1))
-
-
-def test_averaged_weights_come_with_the_batch_statistics_that_were_learned(tmp_path: Path) -> None:
-    fitted = fit(Normed(), batches, loss, Schedule(epochs=20, steps_per_epoch=4), tmp_path)
-    norm = fitted[0]
-    torch.testing.assert_close(norm.running_mean, ROWS.mean(dim=0), atol=0.1, rtol=0)
-    torch.testing.assert_close(norm.running_var, ROWS.var(dim=0), atol=0.2, rtol=0)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU that torch can use")
-def test_a_captured_step_gives_the_gradients_of_a_plain_one() -> None:
-    place = device()
-    network, twin = Line().to(place), Line().to(place)
-    plain, captured = Gradients(network, loss), CapturedGradients(twin, loss)
-    for batch in batches(Generator(device=place).manual_seed(0)):
-        torch.testing.assert_close(captured(batch), plain(batch), rtol=0.02, atol=0.02)
-        for ours, theirs in zip(twin.parameters(), network.parameters(), strict=True):
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=0.02, atol=0.05)
+def stored_examples(name: str, folder: Path) -> tuple[InMemory, int]:
+    if name == "ultrasound":
+        write("busi", folder / "busi")
+        return ultrasound.load(ultrasound.read(folder).samples[:16]), 3
+    if name == "mammography":
+        write("cbis_mass_256", folder / "cbis_mass_256")
+        return masses.load((list(masses.read(folder).samples) * 8)[:8]), 2
+    samples = (list(idc.read(write("idc", folder / "idc")).samples) * 64)[:64]
+    fields = torch.from_numpy(histopathology.load(samples)).permute(0, 3, 1, 2)
+    labels, nothing = torch.tensor([float(i % 3 == 0) for i in range(64)]), torch.zeros(64, 0)
+    return InMemory((fields, nothing, nothing, labels), labels), 2
 
 
 def test_labels_are_softened_by_who_never_saw_the_patient(
@@ -128,67 +103,43 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
     fields = torch.arange(count).view(-1, 1, 1, 1).expand(-1, 50, 50, 3).to(torch.uint8)
     taught: list[set[int]] = []
 
-    def remember(some: Tensor, *_: object) -> FieldReader:
+    def remember(*given: object) -> Fitted[FieldReader]:
+        some = given[3]
+        assert isinstance(some, Tensor)
         taught.append({int(value) % patients for value in some[:, 0, 0, 0]})
-        return FieldReader(EfficientNetLite0())
+        return Fitted(FieldReader(EfficientNetLite0()), Stamp("teacher", frozenset()))
 
-    def answer(_: FieldReader, some: Tensor) -> np.ndarray:
+    def answer(_: FieldReader, some: Tensor, __: torch.device) -> np.ndarray:
         asked = {int(value) % patients for value in some[:, 0, 0, 0]}
         assert not asked & taught[-1], "a teacher was asked about a patient that it was taught on"
         return np.full(len(some), 0.25, np.float32)
 
     monkeypatch.setattr(histopathology, "fit_reader", remember)
-    monkeypatch.setattr(histopathology, "_chances", answer)
-    settings = histopathology.Settings(softening=0.4)
-    labels = histopathology.soften(samples, fields, tmp_path / "run", settings, 0)
+    monkeypatch.setattr(histopathology, "chances", answer)
+    plan = plan_of("histopathology", tmp_path, softening=0.4)
+    labels = histopathology.soften(plan, samples, fields, tmp_path / "run")
     assert len(taught) == 4
     torch.testing.assert_close(labels[1::2], torch.full((count // 2,), 0.7))
     torch.testing.assert_close(labels[::2], torch.full((count // 2,), 0.1))
-    again = histopathology.soften(samples, fields, tmp_path / "run", settings, 0)
-    assert len(taught) == 4 and torch.equal(again, labels), "what the teachers said is kept"
-    histopathology.soften(samples, fields, tmp_path / "run", replace(settings, teacher_epochs=(1, 1)), 0)
-    histopathology.soften(samples[:33], fields[:33], tmp_path / "run", settings, 0)
-    assert len(taught) == 12, "but not for other teachers or samples"
 
 
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    schedule = Schedule(epochs=6, steps_per_epoch=4, learning_rate=0.05)
-    whole = fit(Line(), batches, loss, schedule, tmp_path / "whole")
-
-    class Killed(Exception):
-        pass
-
-    begun = 0
-
-    def interrupted(generator: Generator) -> Iterator[tuple[Tensor, ...]]:
-        nonlocal begun
-        begun += 1
-        if begun == 4:
-            raise Killed
-        yield from batches(generator)
-
-    with pytest.raises(Killed):
-        fit(Line(), interrupted, loss, schedule, tmp_path / "cut")
-    resumed = fit(Line(), batches, loss, schedule, tmp_path / "cut")
-    np.testing.assert_array_equal(weights_of(whole), weights_of(resumed))
-
-
-def test_a_checkpoint_of_another_schedule_is_refused(tmp_path: Path) -> None:
-    fit(Line(), batches, loss, Schedule(1, 4), tmp_path)
-    with pytest.raises(ValueError, match="another schedule"):
-        fit(Line(), batches, loss, Schedule(2, 4), tmp_path)
-
-
-def test_frozen_stages_and_their_statistics_stay_those_of_imagenet() -> None:
-    backbone = imagenet_backbone()
-    backbone.freeze(1)
-    before = [tensor.clone() for tensor in backbone.stem.state_dict().values()]
-    output = backbone.train()(torch.randn(2, 3, 64, 64))
-    output.s32.sum().backward()
-    assert all(parameter.grad is None for parameter in backbone.stem.parameters())
-    assert backbone.blocks[-1].project.conv.weight.grad is not None
-    for ours, theirs in zip(before, backbone.stem.state_dict().values(), strict=True):
-        torch.testing.assert_close(ours, theirs)
+def test_a_network_leaves_a_stamp_and_is_not_judged_on_whom_it_saw(tmp_path: Path) -> None:
+    write("busi", tmp_path / "busi")
+    plan = plan_of("ultrasound", tmp_path)
+    samples = list(ultrasound.read(tmp_path).samples)
+    train, outside = samples[:-2], samples[-2:]
+    learned = fitted(plan, "lesion", train, ultrasound.load(train), plan.run, classes=3)
+    assert judged(outside, ["a", "b"], learned.stamp) == ["a", "b"]
+    with pytest.raises(LeakError, match="lesion was fitted on busi group"):
+        judged([*outside, train[0]], ["a", "b", "c"], learned.stamp)
+    with pytest.raises(LeakError, match="group_id"):
+        guarded(train, [*outside, train[0]])
+    renamed = replace(train[0], id="copy", group_id="another")
+    with pytest.raises(LeakError, match="same bytes"):
+        guarded(train, [*outside, renamed])
+    # a checkpoint belongs to its samples too
+    with pytest.raises(CheckpointError, match="another run"):
+        fitted(plan, "lesion", samples, ultrasound.load(samples), plan.run, classes=3)
 
 
 def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
@@ -249,15 +200,10 @@ def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> 
     np.testing.assert_allclose(together["malignancy"][2:], alone["malignancy"], atol=1e-3)
 
 
-def test_the_histopathology_recipe_runs_on_a_generated_tree(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(histopathology, "_BAG_STEPS", 10)
-    tree = write("idc", tmp_path / "idc")
-    one = idc.read(tree).samples[0]
+def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
+    one = idc.read(write("idc", tmp_path / "idc")).samples[0]
     samples = [replace(one, group_id=str(i % 2), label_binary=i % 3 == 0) for i in range(40)]
-    settings = histopathology.Settings(epochs=(1, 1), plain_epochs=(1, 1), teacher_epochs=(1, 1), batch=16)
-    network = histopathology.train(samples, tmp_path / "run", settings)
+    network = histopathology.train(plan_of("histopathology", tmp_path), samples, tmp_path / "run").thing
     logits, distances = histopathology.score(network, histopathology.load(samples[:3]))
     assert logits.shape == distances.shape == (3,) and np.isfinite(logits).all() and (distances > 0).all()
 
@@ -299,8 +245,9 @@ def test_closer_looks_find_the_mass_and_avoid_it() -> None:
     mask = torch.zeros(4, 1, 576, 384)
     mask[:, :, 300:340, 100:150] = 1
     half = torch.full((4, 1, 576, 384), 90.0)
-    draw = torch.rand((masses.LOOKS, 4, 3), generator=Generator().manual_seed(3))
-    centres, windows = masses._closer_looks(mask, half, torch.rand(4, 1, 72, 48), draw)
+    objective = FilmMasses()
+    draw = objective.draw(4, Generator().manual_seed(3))
+    centres, windows = objective.closer_looks(mask, half, torch.rand(4, 1, 72, 48), draw)
     near = torch.nn.functional.max_pool2d(mask, 17, stride=1, padding=8)  # the network's grid is 8 px wide
     inside = [[bool(near[n, 0, int(y), int(x)]) for n, (x, y) in enumerate(centre)] for centre in centres]
     assert all(inside[0]) and not any(inside[1]) and not any(inside[2])
@@ -319,7 +266,7 @@ def test_a_film_reader_learns_where_the_circles_are() -> None:
     breast = np.ones((count, 36, 24), np.float32)
     known = films.Places(features, circled, breast, abnormal, np.arange(count) % 3)
     reader = FilmReader(EfficientNetLite0())
-    films.fit(reader, known.part(range(16)))
+    films.fit(reader, known.part(range(16)), recipe_of("mammography"))
     logits, density = films.score(reader, known.part(range(16, 24)))
     assert logits[abnormal[16:]].min() > logits[~abnormal[16:]].max() and set(density) <= {0, 1, 2}
 
@@ -327,8 +274,7 @@ def test_a_film_reader_learns_where_the_circles_are() -> None:
 def test_the_ultrasound_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
     write("busi", tmp_path / "busi")
     samples = list(ultrasound.read(tmp_path).samples)
-    settings = ultrasound.Settings(epochs=1, outline_epochs=1, restarts=1)
-    network = ultrasound.train((samples * 16)[:16], tmp_path / "run", settings)
+    network = ultrasound.train(plan_of("ultrasound", tmp_path), (samples * 16)[:16], tmp_path / "run").thing
     with torch.no_grad():
         answer = network(torch.from_numpy(ultrasound.canvases(samples[:2]))[:, None])
     assert answer.logits.shape == (2, 3) and torch.isfinite(answer.outline).all()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from inference.champions import registry
 from inference.champions.histopathology import build
 from inference.champions.plan import Plan, PlanError, refuse_known_version, store_model
 from inference.cli.main import main
@@ -113,7 +114,7 @@ def records() -> list[Record]:
 
 
 def plan_of(tmp_path: Path, version: str) -> Plan:
-    return Plan(data=tmp_path, run=tmp_path / "run", store=tmp_path / "store", version=version)
+    return Plan(tmp_path, tmp_path / "run", tmp_path / "store", version, registry.recipe_of("histopathology"))
 
 
 def stored(tmp_path: Path, version: str) -> Path:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0
+from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0, imagenet_backbone
 from inference.blocks.networks.decoder import Decoder, grey_to_input
-from inference.blocks.networks.novelty import Novelty
+from inference.blocks.networks.novelty import Novelty, statistics
+from inference.blocks.registry import block
 
 
 class LesionOutput(NamedTuple):
@@ -51,3 +54,21 @@ class LesionNetwork(nn.Module):
         texture = (fine * where).sum(dim=(2, 3)) / where.sum(dim=(2, 3))
         pooled = torch.cat([features.mean(dim=(2, 3)), in_lesion, texture], dim=1)
         return LesionOutput(self.classify(self.dropout(pooled)), outline, malignancy, self.novelty(pyramid))
+
+
+@torch.no_grad()
+def pooled_statistics(network: LesionNetwork, canvases: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What `Novelty` looks at: N×352 of N×H×W canvases."""
+    return np.concatenate(
+        [
+            statistics(network.backbone(grey_to_input(chunk))).numpy()
+            for chunk in torch.from_numpy(canvases)[:, None].split(16)
+        ]
+    )
+
+
+@block("network", "lesion")
+def lesion(classes: int, decoder: int = 64) -> LesionNetwork:
+    """EfficientNet-Lite0 with its ImageNet weights under a decoder of so many channels: outline, malignancy map and
+    classes in one forward pass. For stages that name an objective."""
+    return LesionNetwork(imagenet_backbone(), classes, decoder)

@@ -1,0 +1,1 @@
+"""Losses that ask the network themselves, once or several times a step."""

@@ -1,0 +1,43 @@
+"""What a network is shown of a batch of examples: all of each, or some of them closer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Generator, Tensor
+from torch.nn import functional as F
+
+from inference.blocks.augment import look_closer, warp
+from inference.blocks.registry import block
+
+#: images float N×C×H×W in 0–255, masks N×1×H×W in 0–1, boxes N×4 (or nothing in it), generator → pairs of images and
+#: masks, which together show each example once, in order
+Views = Callable[[Tensor, Tensor, Tensor, Generator], list[tuple[Tensor, Tensor]]]
+
+
+@block("views", "whole")
+def whole() -> Views:
+    """Each example as it is stored."""
+    return lambda images, masks, boxes, generator: [(images, masks)]
+
+
+@block("views", "whole_and_closer")
+def whole_and_closer(
+    whole: float = 0.5, closer_side: int = 224, turn_degrees: float = 12.0, zoom: float = 0.2,
+    shift: float = 0.08,
+) -> Views:  # fmt: skip
+    """Grey images: the share `whole` of a batch at half the stored size, turned, enlarged, moved and mirrored, and of
+    the others a look at their lesion, on squares of `closer_side` pixels (`look_closer`)."""
+
+    def views(
+        images: Tensor, masks: Tensor, boxes: Tensor, generator: Generator
+    ) -> list[tuple[Tensor, Tensor]]:
+        count = round(whole * len(images))
+        wide = warp(
+            F.avg_pool2d(images[:count], 2), F.avg_pool2d(masks[:count], 2), generator,
+            turn_degrees=turn_degrees, zoom=zoom, shift=shift, mirror=True,
+        )  # fmt: skip
+        near = look_closer(images[count:], masks[count:], boxes[count:], closer_side, generator)
+        return [wide, near]
+
+    return views

@@ -1,0 +1,107 @@
+"""A champion's training in words, for its card: made of its recipe, so that the card cannot say anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inference.champions.recipe import ChampionRecipe
+from inference.recipes.schema import Block
+from inference.recipes.stages import NetworkRecipe, StageRecipe
+
+_TIMES = ("once", "twice", "three times", "four times", "five times", "six times")
+
+
+def method(recipe: ChampionRecipe) -> str:
+    """Every network of the recipe with its stages, a sentence each, and the champion's own settings."""
+    told = [
+        f"{name}: {_network(network)}" if len(recipe.networks) > 1 else _network(network)
+        for name, network in recipe.networks.items()
+    ]
+    if recipe.settings:
+        told.append(f"Settings: {_numbers(recipe.settings)}.")
+    return " ".join(told)
+
+
+def facts(recipe: ChampionRecipe) -> dict[str, str]:
+    """Rows of the card's table: where figures and calibration come from, and every stage's numbers."""
+    protocol = recipe.protocol
+    rows = {"folds": str(protocol.folds)} if protocol.folds else {}
+    if protocol.kept_part:
+        rows["kept for calibration"] = f"one of {protocol.kept_part} grouped parts of train"
+    rows["calibration"] = _numbers(recipe.calibrate.model_dump())
+    rows["gates"] = _numbers(recipe.gates.model_dump())
+    for name, network in recipe.networks.items():
+        for number, stage in enumerate(network.train, 1):
+            rows[f"{name}, stage {number}"] = _numbers(_said(stage))
+    return rows
+
+
+def _network(network: NetworkRecipe) -> str:
+    stages = [f"Stage {number}: {_stage(stage)}." for number, stage in enumerate(network.train, 1)]
+    return f"network {_block(network.network)}. {' '.join(stages)}"
+
+
+def _stage(stage: StageRecipe) -> str:
+    epochs = "1 epoch" if stage.epochs == 1 else f"{stage.epochs} epochs"
+    parts = [
+        f"{epochs} of batches of {stage.batch} by {stage.optimiser} (rate {stage.learning_rate:g}, the backbone's "
+        f"{stage.backbone_rate:g} times that, weight decay {stage.weight_decay:g}; {_block(stage.schedule)})"
+    ]
+    if stage.freeze is not None:
+        parts.append(
+            f"the backbone's stem and first {'stage' if stage.freeze == 1 else f'{stage.freeze} stages'} frozen"
+            if stage.freeze
+            else "nothing of the backbone frozen"
+        )
+    if stage.views.name != "whole":
+        parts.append(f"shown {_block(stage.views)}")
+    if stage.augment:
+        parts.append(f"changed by {', '.join(_block(block) for block in stage.augment)}")
+    if stage.mix_pairs:
+        parts.append(f"pairs mixed in {stage.mix_pairs:g} of the images")
+    learned = stage.loss or stage.objective
+    assert learned is not None
+    parts.append(f"learned by {_block(learned)}")
+    if stage.averaging:
+        parts.append(f"weights averaged over steps ({stage.averaging:g})")
+    if stage.restarts > 1:
+        parts.append(f"run {times(stage.restarts)} from the same weights, and the results averaged")
+    if stage.renew_statistics:
+        parts.append("batch statistics taken anew at the end")
+    return "; ".join(parts)
+
+
+def times(number: int) -> str:
+    """`twice`, `seven times` as `7 times`."""
+    return _TIMES[number - 1] if number <= len(_TIMES) else f"{number} times"
+
+
+def _said(stage: StageRecipe) -> dict[str, Any]:
+    """What the stage says otherwise than every stage would."""
+    said = stage.model_dump(exclude_defaults=True)
+    return {key: _plain(value) for key, value in said.items() if key not in ("captured", "workers")}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping) and "name" in value:
+        return _block(Block(**value))
+    if isinstance(value, tuple | list):
+        return ", ".join(str(_plain(each)) for each in value)
+    return value
+
+
+def _block(block: Block) -> str:
+    return f"{block.name} ({_numbers(block.parameters)})" if block.parameters else block.name
+
+
+def _numbers(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')} {_value(value)}" for key, value in values.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple | list):
+        return " · ".join(_value(each) for each in value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{name} ({_numbers(inner or {})})" for name, inner in value.items())
+    return f"{value:g}" if isinstance(value, float) else str(value)
