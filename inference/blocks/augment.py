@@ -32,7 +32,7 @@ def warp(
     images: Tensor, masks: Tensor, generator: Generator, *, turn_degrees: float, zoom: float, shift: float,
     mirror: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """One affine map an image, the same for image and mask. Both float N×1×H×W; outside is 0."""
+    """One affine map an image, the same for image and mask. Float N×C×H×W and N×1×H×W; outside is 0."""
     count = len(images)
     angle = _uniform(count, -turn_degrees, turn_degrees, generator) * (math.pi / 180)
     scale = torch.exp(_uniform(count, -zoom, zoom, generator))
@@ -40,7 +40,7 @@ def warp(
     move_x = _uniform(count, -shift, shift, generator)
     move_y = _uniform(count, -shift, shift, generator)
     both = _mapped(torch.cat([images, masks], dim=1), angle, scale, flip, move_x, move_y, images.shape[2:])
-    return both[:, :1], both[:, 1:]
+    return both[:, :-1], both[:, -1:]
 
 
 def _mapped(
@@ -93,7 +93,7 @@ def look_closer(
     scale, place = extent / size, middle / size * 2 - 1
     pair = torch.cat([images, masks], dim=1)
     both = _mapped(pair, angle, scale, flip, place[:, 0], place[:, 1], (side, side))
-    return both[:, :1], both[:, 1:]
+    return both[:, :-1], both[:, -1:]
 
 
 def cut_out(images: Tensor, generator: Generator, share: float = 0.3) -> Tensor:

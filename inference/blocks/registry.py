@@ -61,6 +61,8 @@ FAMILIES = (
 _REGISTERED = re.compile(r'^@block\("(\w+)", "(\w+)"(?:, [a-z]+="\w+")*\)$', re.MULTILINE)
 
 Truth = Literal["labels", "outlines"]
+#: A network may answer to an objective alone, which knows what it is asked.
+Answer = Literal["labels", "outlines", "objective"]
 Colour = Literal["gray", "rgb"]
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}
@@ -72,7 +74,7 @@ class Traits:
     `colour`: that of the images that a block needs. None where it may be any."""
 
     takes: Truth | None = None
-    gives: Truth | None = None
+    gives: Answer | None = None
     colour: Colour | None = None
 
 
@@ -91,7 +93,7 @@ def block(
     name: str,
     *,
     takes: Truth | None = None,
-    gives: Truth | None = None,
+    gives: Answer | None = None,
     colour: Colour | None = None,
 ) -> Callable[[Factory], Factory]:
     """Register the decorated factory as `family` / `name`, with its `Traits`.

@@ -30,8 +30,8 @@ def cosine(end: float = 0.0, warm_up: float = 0.0) -> Factor:
     return _warmed(lambda progress: end + (1 - end) * half_cosine(progress), warm_up)
 
 
-@block("schedule", "warm_cosine")
-def warm_cosine(steps: int = 1000, warm_up: float = 0.1, most: int = 100, floor: float = 0.01) -> Factor:
+@block("schedule", "one_cycle")
+def one_cycle(steps: int = 1000, warm_up: float = 0.1, most: int = 100, floor: float = 0.01) -> Factor:
     """Half a cosine from 1 to 0, `floor` above it everywhere; before, a climb over the run's share `warm_up`, `most` of
     its `steps` at most, that begins with the first step's share and not with 0."""
     climb = max(1, min(int(steps * warm_up), most))

@@ -58,6 +58,8 @@ def _colours(recipe: Recipe) -> Iterator[Misfit]:
     if any(learns(stream) for stream in recipe.streams):
         blocks += [(f"train.augment.{n}", "augment", block) for n, block in enumerate(recipe.train.augment)]
     for key, family, block in blocks:
+        if traits(family, block.name).gives == "objective":
+            yield Misfit(key, f"{block.name} answers to an objective alone, in stages")
         wanted = traits(family, block.name).colour
         if wanted not in (None, recipe.data.colour):
             yield Misfit(

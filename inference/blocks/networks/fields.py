@@ -64,7 +64,7 @@ def chances(reader: nn.Module, fields: Tensor, place: torch.device) -> NDArray[n
     return np.asarray(torch.cat(rows).numpy(), np.float32)
 
 
-@block("network", "field_reader")
+@block("network", "field_reader", gives="objective")
 def field_reader(
     backbone: Literal["effnet_lite0", "effnet_lite1"] = "effnet_lite0", own_statistics: bool = False
 ) -> FieldReader:

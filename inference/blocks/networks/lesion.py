@@ -67,7 +67,7 @@ def pooled_statistics(network: LesionNetwork, canvases: NDArray[np.uint8]) -> ND
     )
 
 
-@block("network", "lesion")
+@block("network", "lesion", gives="objective")
 def lesion(classes: int, decoder: int = 64) -> LesionNetwork:
     """EfficientNet-Lite0 with its ImageNet weights under a decoder of so many channels: outline, malignancy map and
     classes in one forward pass. For stages that name an objective."""

@@ -153,3 +153,9 @@ def test_a_variant_is_laid_over_mappings_and_numbered_entries_and_adds_substitut
 )
 def test_the_registry_holds_the_blocks_that_the_review_is_made_of(family: str, needed: set[str]) -> None:
     assert needed <= set(registry.names(family))
+
+
+@pytest.mark.parametrize("name", ["lesion", "field_reader"])
+def test_a_network_that_answers_to_an_objective_is_none_for_a_plain_recipe(tmp_path: Path, name: str) -> None:
+    sentence = refused(tmp_path, streams=[{"network": name}], head=None)
+    assert f"streams.0.network: {name} answers to an objective alone" in sentence
