@@ -33,7 +33,7 @@ def refuse_misfits(recipe: Recipe) -> None:
         The first part that would not work with the others.
     """
     rules = (_segment, _outlines_only) if recipe.task.kind == "segment" else (_classify, _weights, _streams)
-    for rule in (_measure, _colours, *rules, _parameters):
+    for rule in (_answers, _measure, _colours, *rules, _parameters):
         for misfit in rule(recipe):
             raise misfit
 
@@ -41,6 +41,15 @@ def refuse_misfits(recipe: Recipe) -> None:
 def learns(stream: Stream) -> bool:
     """Whether a network is trained in the stream."""
     return stream.network is not None and stream.trained
+
+
+def _answers(recipe: Recipe) -> Iterator[Misfit]:
+    for number, stream in enumerate(recipe.streams):
+        network = stream.network
+        if network is not None and traits("network", network.name).gives == "objective":
+            yield Misfit(
+                f"streams.{number}.network", f"{network.name} answers to an objective alone, in stages"
+            )
 
 
 def _measure(recipe: Recipe) -> Iterator[Misfit]:
@@ -58,8 +67,6 @@ def _colours(recipe: Recipe) -> Iterator[Misfit]:
     if any(learns(stream) for stream in recipe.streams):
         blocks += [(f"train.augment.{n}", "augment", block) for n, block in enumerate(recipe.train.augment)]
     for key, family, block in blocks:
-        if traits(family, block.name).gives == "objective":
-            yield Misfit(key, f"{block.name} answers to an objective alone, in stages")
         wanted = traits(family, block.name).colour
         if wanted not in (None, recipe.data.colour):
             yield Misfit(

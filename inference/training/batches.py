@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -23,9 +23,12 @@ Compose = Callable[[Parts, Generator], Parts]
 
 
 class Source(Protocol):
-    """Examples by number; `labels` int64, one each, are what a sampler balances by."""
+    """Examples by number; `labels` are what a sampler balances by."""
 
-    labels: Tensor
+    @property
+    def labels(self) -> Tensor:
+        """One an example."""
+        ...
 
     def take(self, indices: Tensor) -> Parts:
         """The examples of these numbers, as tensors of as many rows."""
@@ -116,6 +119,6 @@ class _Numbered(Dataset[Parts]):
         return self.source.take(torch.tensor(indices))
 
 
-def _together(parts: Parts) -> Parts:
+def _together(parts: Any) -> Any:
     """The loader's parts are a batch already."""
     return parts

@@ -167,12 +167,13 @@ def read_held_out(
     tried = levels(plan)
     logits, distances, overlaps, looks = [], [], [], []
     for sample in own:
-        canvas, _ = frame.working_canvas(read_gray(sample.path))
-        reading = read_frame(forward, canvas)
+        gray = read_gray(sample.path)
+        canvas, placement = frame.working_canvas(gray)
+        reading = read_frame(gray, canvas, placement, lambda each: forward(frame.network_input(each)))
         logits.append(reading.logits)
         distances.append(reading.distance)
-        overlaps.append(_dice_at_levels(reading.outline, sample, tried))
         looks.append(appearance(canvas))
+        overlaps.append(_dice_at_levels(reading.placement.map_to_image(reading.outline), sample, tried))
     labels = np.array([CLASSES.index(sample.label) for sample in own])
     return HeldOutReadings(
         own, np.stack(logits), labels, np.array(distances), np.stack(overlaps), looks, stamp
