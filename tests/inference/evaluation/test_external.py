@@ -137,18 +137,22 @@ def test_rerun_on_a_set_never_seen_and_its_record(tmp_path: Path, capsys: pytest
     store = tmp_path / "store"
     real = version_folder(read_manifest("ultrasound"))
     folder = store / "ultrasound" / real.name
-    shutil.copytree(real, folder, ignore=shutil.ignore_patterns("external", "plots", "model.pt"))
+    shutil.copytree(real, folder)
     data = tmp_path / "data"
     write_tree("busbra", data / "busbra")
     asked = ["evaluate", "ultrasound", "--store", str(store), "--data", str(data), "--dataset", "busbra"]
+    (table,) = external.files(folder)
+    before = table.read_bytes()
     assert main([*asked, "--rerun"]) == 0
     said = capsys.readouterr().out
-    assert "busbra external" in said and "AUC a patient" in said and "Dice" in said
-    assert not external.files(folder)
+    assert "busbra external" in said and "AUC a patient" in said and "Dice" in said and "(21 images" in said
+    assert table.read_bytes() == before
     assert main([*asked, "--record"]) == 0
-    assert [path.parent.name for path in external.files(folder)] == ["busbra"]
+    assert external.files(folder) == [table] and len(external.read(folder)) == 21
+    capsys.readouterr()
     assert main(["evaluate", "ultrasound", "--store", str(store), "--dataset", "busbra"]) == 0
-    assert "the served weights" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "the served weights" in said and "(21 images" in said
     assert main(["evaluate", "ultrasound", "--store", str(store), "--split", "oof"]) == 0
     assert "busbra" not in capsys.readouterr().out
 
