@@ -43,10 +43,13 @@ def run(chosen: Namespace) -> int:
             print(f"inference: {sentence}", file=sys.stderr)
         return 1
     written = acceptance_report.write(found, manifest, chosen.out)
-    print(f"{WORDS[found.verdict]}: {'; '.join(found.reasons)}")
-    for condition in found.conditions:
-        print(f"  with: {condition}")
-    print(f"{written[0]}")
+    print(f"{found.model} {found.version}: {WORDS[found.verdict]}")
+    print("\n".join(f"  {sentence}" for sentence in found.reasons))
+    print(
+        "\n".join(f"  condition: {sentence}" for sentence in found.conditions),
+        end="\n" if found.conditions else "",
+    )
+    print(f"report: {written[0]}")
     return 0 if found.verdict in (Verdict.ON, Verdict.WITH) else NOT_ON
 
 

@@ -80,6 +80,7 @@ class Acceptance:
     model: str
     version: str
     weights_sha256: str
+    positive_class: str
     verdict: Verdict
     reasons: tuple[str, ...]
     conditions: tuple[str, ...]
@@ -147,6 +148,7 @@ def accept(
         model=manifest.name,
         version=manifest.version,
         weights_sha256=manifest.weights.sha256,
+        positive_class=manifest.positive_class,
         verdict=Verdict.TOO_FEW,
         reasons=(), conditions=(), notes=(),
         images=len(records),

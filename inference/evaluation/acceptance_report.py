@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.evaluation import acceptance
 from inference.evaluation.acceptance import WORDS, Acceptance, Verdict
 from inference.evaluation.figures import Figure
-from inference.evaluation.plots import plots
+from inference.evaluation.plots import Plot, plots
 from inference.evaluation.raster import write_png
 from inference.evaluation.recalibration import Calibration
 
@@ -21,7 +22,7 @@ REPORT, DATA, SCORES = "report.md", "acceptance.json", "scores.csv"
 def write(found: Acceptance, manifest: ModelManifest, out: Path) -> list[Path]:
     """`report.md`, `acceptance.json`, `scores.csv` (what the model said of each image) and the plots, into `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    drawn = plots(manifest, found.records)
+    drawn = [_named(plot, found) for plot in plots(manifest, found.records)]
     pictures = [write_png(plot, out / f"{plot.name}.png") for plot in drawn]
     text = json.dumps(found.as_json(), indent=2, ensure_ascii=False)
     (out / DATA).write_text(text + "\n", encoding="utf-8")
@@ -34,6 +35,19 @@ def write(found: Acceptance, manifest: ModelManifest, out: Path) -> list[Path]:
     pairs = [(plot.title, f"{plot.name}.png") for plot in drawn]
     (out / REPORT).write_text(as_markdown(found, pairs), encoding="utf-8")
     return [out / REPORT, out / DATA, out / SCORES, *pictures]
+
+
+def _named(plot: Plot, found: Acceptance) -> Plot:
+    """With a title of its own, and the shipped points on the curve."""
+    kind, _, rest = plot.title.partition(",")
+    title = f"{kind} on local cases:{rest.partition(':')[2]}"
+    if kind != "ROC":
+        return replace(plot, title=title)
+    points = tuple((1 - point.specificity.value, point.sensitivity.value) for point in found.points)
+    leading = plot.name.endswith(f"_{found.positive_class}")
+    return replace(
+        plot, title=f"{title}; dots: shipped points" if leading else title, dots=points if leading else ()
+    )
 
 
 def as_markdown(found: Acceptance, pictures: Sequence[tuple[str, str]] = ()) -> str:

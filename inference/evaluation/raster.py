@@ -15,7 +15,8 @@ _INK, _BLUE, _GRID, _DASHES = "#222222", "#0b5cad", "#dddddd", "#888888"
 
 
 def write_png(plot: Plot, path: Path) -> Path:
-    """592×604 px, drawn twice as large and brought down so that lines are smooth."""
+    """592×604 px, drawn twice as large and brought down so that lines are smooth. Pillow's own font has no minus
+    sign: a hyphen stands for it."""
     width, height = _LEFT + _SIDE + _RIGHT, _TOP + _SIDE + _BOTTOM
     picture = Image.new("RGB", (width * _FINE, height * _FINE), "#ffffff")
     draw = ImageDraw.Draw(picture)
@@ -30,7 +31,7 @@ def write_png(plot: Plot, path: Path) -> Path:
     def words(
         x: float, y: float, text: str, anchor: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
     ) -> None:
-        draw.text((x * _FINE, y * _FINE), text, fill=_INK, anchor=anchor, font=font)
+        draw.text((x * _FINE, y * _FINE), text.replace("−", "-"), fill=_INK, anchor=anchor, font=font)
 
     words(_LEFT, 26, plot.title, "lm", large)
     for tick in range(5):

@@ -333,7 +333,8 @@ def test_the_command_on_a_generated_tree_finds_too_few(
         str(tmp_path / "out"),
     ]
     assert main(asked) == 2
-    assert "too few cases: 21 images were read" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "ultrasound 2.2.0: too few cases\n" in said and "21 images were read, 50 are needed" in said
     content = json.loads((tmp_path / "out" / "acceptance.json").read_text())
     assert content["verdict"] == "too_few_cases" and content["images"] == 21
     assert len((tmp_path / "out" / "scores.csv").read_text().splitlines()) == 22
@@ -378,7 +379,7 @@ def test_2_2_0_is_not_switched_on_for_busbra(tmp_path: Path, capsys: pytest.Capt
         main(["acceptance", "ultrasound", "--cases", str(table_), "--images", str(folder), "--out", str(out)])
         == 2
     )
-    assert capsys.readouterr().out.startswith("do not switch on")
+    assert capsys.readouterr().out.startswith("ultrasound 2.2.0: do not switch on\n")
     content = json.loads((out / "acceptance.json").read_text())
     assert content["verdict"] == "do_not_switch_on" and content["shift"]["shifted"]
     assert {one["column"] for one in content["subgroups"]} == {"device", "birads"}
