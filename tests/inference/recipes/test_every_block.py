@@ -140,5 +140,6 @@ def test_a_block_runs_or_is_refused_in_a_sentence(family: str, name: str, tree: 
         folder.mkdir()
         outcomes.append(outcome(content, tree, folder))
     print(family, name, outcomes)
-    # the tree is grey: nothing in it has a stain to learn from
-    assert "ran" in outcomes or name in ("macenko", "reinhard"), outcomes
+    # the tree is grey: nothing in it has a stain to learn from; and some networks are for stages alone
+    staged = registry.traits(family, name).gives == "objective"
+    assert "ran" in outcomes or staged or name in ("macenko", "reinhard"), outcomes
