@@ -80,6 +80,15 @@ def trail_of_study(study_id: uuid.UUID, limit: int = 1000) -> list[TrailEntry]:
     return trail
 
 
+def opened_by_persons(action: str, object_type: str, object_ids: Collection[object]) -> set[str]:
+    """Those of these objects on which somebody who had signed in, and not a program, ever did this."""
+    found = AuditEvent.objects.filter(
+        object_type=object_type, object_id__in=[str(each) for each in object_ids]
+    )
+    by_persons = found.filter(action=action, outcome="success", actor__isnull=False, token_id__isnull=True)
+    return set(by_persons.values_list("object_id", flat=True).distinct())
+
+
 def latest_event(
     actor: Actor, actions: Collection[str], object_type: str, object_id: object
 ) -> AuditEvent | None:

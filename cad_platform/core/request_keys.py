@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.db import IntegrityError, transaction
-from django.db.models import Manager, Model
+from django.db.models import Manager, Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.utils import timezone
@@ -53,7 +53,7 @@ def request_key_of(text: str) -> uuid.UUID | None:
         raise Invalid(_("The browser sent something that cannot be understood."), errors=(wrong,)) from None
 
 
-def done_before(rows: Manager[Row], key: uuid.UUID | None, **same: Any) -> Row | None:
+def done_before(rows: Manager[Row] | QuerySet[Row], key: uuid.UUID | None, **same: Any) -> Row | None:
     """The row that a request made when it came for the first time, where it did. Under the lock of its writers.
 
     Parameters

@@ -126,6 +126,7 @@ class SigningReadiness(Answer):
 class ReportSigned(Answer):
     content_hash: str
     signed_at: datetime
+    before: bool = Field(description="An earlier request of this key had signed; its answer got lost")
 
 
 class StaleDraft(Problem):
@@ -163,6 +164,15 @@ class ReportWords(Answer):
     show: str
     looked_at: str
     reason: str
+    reason_again: str
+    """With `{time}`."""
+    reason_earlier: str
+    """With `{text}`."""
+    text_of_reasons: str
+    recommendation: str
+    signed_before: str
+    signed_lost: str
+    sign_unsure: str
     found: str
     must_mend: str
 
@@ -195,6 +205,16 @@ def report_words() -> ReportWords:
         show=_("Show: {place}"),
         looked_at=_("I have looked at it"),
         reason=_("Why it is right nonetheless (printed in the report)"),
+        reason_again=_("You typed this at {time}; it was not sent."),
+        reason_earlier=_("For another contradiction of this kind you had typed: {text}"),
+        text_of_reasons=_("reasons for signing"),
+        recommendation=_("Recommendation"),
+        signed_before=_("The report had been signed already. Nothing was signed twice."),
+        signed_lost=_("The report is signed; only the server's answer had got lost."),
+        sign_unsure=_(
+            "The server does not answer, so it is not known yet whether the report is signed. It is asked as soon as "
+            "it answers; if you sign again, nothing is signed twice."
+        ),
         found=_("Contradictions: {stops} · to note: {warnings}"),
         must_mend=_("Put this right before you sign. No reason takes its place."),
     )

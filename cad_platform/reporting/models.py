@@ -98,6 +98,11 @@ class Signature(models.Model):
     meaning = models.CharField(max_length=100)
     signed_at = models.DateTimeField(default=timezone.now)
     content_hash = models.CharField(max_length=64)
+    request_key = models.UUIDField(
+        unique=True,
+        null=True,
+        help_text="Names the request that signed: the same again, because its answer got lost, signs nothing",
+    )
 
     class Meta:
         triggers = [

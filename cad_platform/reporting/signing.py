@@ -16,10 +16,12 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Role
 from cad_platform.accounts.reauthentication import reauthenticate
+from cad_platform.accounts.rules import require
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid
 from cad_platform.core.punctuation import clauses
+from cad_platform.core.request_keys import done_before, one_of_its_key
 from cad_platform.patients.services import lock_patient
 from cad_platform.reading.report_standing import report_signed
 from cad_platform.registry.manifest_words import manifest_words
@@ -70,6 +72,15 @@ class _Seen:
     shown: str | None
     reasons: Mapping[str, str]
     looked_at: datetime | None
+    request_key: uuid.UUID | None = None
+
+
+class SignedBefore(Conflict):
+    """This very request had signed when it came first; its answer got lost. Nothing is signed twice."""
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        super().__init__(_("The report is signed."), code="signed")
 
 
 def sign(
@@ -81,6 +92,7 @@ def sign(
     shown: str | None = None,
     reasons: Mapping[str, str] | None = None,
     looked_at: datetime | None = None,
+    request_key: uuid.UUID | None = None,
 ) -> Signature:
     """Sign a draft: the password is asked again, the content must be complete, contradict nothing, and be what the
     signer saw.
@@ -97,11 +109,17 @@ def sign(
         Contradiction's key → why it is right nonetheless; printed in the report.
     looked_at
         When the signer last looked at the report together with its case; by default when it was last saved.
+    request_key
+        Names the request: what comes twice signs once, and the second is told so.
 
     Raises
     ------
     NotPermitted, TooManyRequests
         The role or the password; too many wrong ones.
+    SignedBefore
+        A request of the same key signed; the exception brings its signature.
+    KeyReused
+        Another signature has the key.
     StaleRevision
         Somebody has saved since.
     Invalid
@@ -113,11 +131,35 @@ def sign(
     Unavailable
         The PDF could not be made or stored.
     """
+    seen = _Seen(
+        revision,
+        shown,
+        {key: reason.strip() for key, reason in (reasons or {}).items()},
+        looked_at,
+        request_key,
+    )
+    try:
+        return _sign(actor, report_id, password, seen)
+    except Conflict:
+        # Signed already, maybe by this very request.
+        if (signature := _signed_before(actor, report_id, request_key)) is None:
+            raise
+        raise SignedBefore(signature) from None
+
+
+def _signed_before(actor: Actor, report_id: uuid.UUID, key: uuid.UUID | None) -> Signature | None:
+    signatures = Signature.objects.select_related("report__study")
+    signature = done_before(signatures, key, report_id=report_id, signer_id=actor.user.pk)
+    if signature is not None:
+        require(actor, "report.sign", signature.report.study)
+    return signature
+
+
+def _sign(actor: Actor, report_id: uuid.UUID, password: str, seen: _Seen) -> Signature:
     report = draft(actor, report_id, "report.sign")
     reauthenticate(
         actor, password, purpose="report.sign", object_type="report", object_id=report.pk, study=report.study
     )
-    seen = _Seen(revision, shown, {key: reason.strip() for key, reason in (reasons or {}).items()}, looked_at)
     prepared = _prepared_report(actor, draft(actor, report_id, "report.sign"), seen)
     signed_at = prepared.signature.signed_at
     pdf = typeset(prepared.document, created=signed_at, images=key_images.files_of(prepared.drawn))
@@ -130,7 +172,8 @@ def sign(
         standing = _prepared_report(actor, report, seen, prepared)
         if standing.document != prepared.document:
             raise Conflict(_changed(prepared, standing), code="case_changed")
-        return _freeze(actor, standing, stored)
+        with one_of_its_key():
+            return _freeze(actor, standing, stored)
 
 
 def _prepared_report(
@@ -177,6 +220,7 @@ def _prepared_report(
         meaning=meaning,
         signed_at=signed_at,
         content_hash=digest,
+        request_key=seen.request_key,
     )
     return _PreparedReport(report, signature, document_of(report, signature), drawn)
 

@@ -243,20 +243,29 @@ def sign(request: HttpRequest, report_id: uuid.UUID) -> HttpResponseBase:
     shown = request.POST.get("shown", "")
     if not shown:
         raise Invalid(_("The form does not say what the signer was shown."))
-    signature = signing.sign(
-        actor_of(request),
-        report_id,
-        password=request.POST.get("password", ""),
-        revision=_revision(request),
-        shown=shown,
-        reasons={
-            name.removeprefix("reason_"): str(value)
-            for name, value in request.POST.items()
-            if name.startswith("reason_")
-        },
-        looked_at=_looked_at(request.POST),
+    before = False
+    try:
+        signature = signing.sign(
+            actor_of(request),
+            report_id,
+            password=request.POST.get("password", ""),
+            revision=_revision(request),
+            shown=shown,
+            reasons={
+                name.removeprefix("reason_"): str(value)
+                for name, value in request.POST.items()
+                if name.startswith("reason_")
+            },
+            looked_at=_looked_at(request.POST),
+            request_key=request_key_of(request.POST.get("request_key", "")),
+        )
+    except signing.SignedBefore as known:
+        signature, before = known.signature, True
+    return _json(
+        answers.ReportSigned(
+            content_hash=signature.content_hash, signed_at=signature.signed_at, before=before
+        )
     )
-    return _json(answers.ReportSigned(content_hash=signature.content_hash, signed_at=signature.signed_at))
 
 
 @login_required

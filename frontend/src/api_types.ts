@@ -1208,6 +1208,8 @@ export interface components {
             content_hash: string;
             /** Format: date-time */
             signed_at: string;
+            /** @description An earlier request of this key had signed; its answer got lost */
+            before: boolean;
         };
         /** @description The editor's words, so that all translations live in one catalogue. `{name}` is filled in by the editor. */
         ReportWords: {
@@ -1234,6 +1236,13 @@ export interface components {
             show: string;
             looked_at: string;
             reason: string;
+            reason_again: string;
+            reason_earlier: string;
+            text_of_reasons: string;
+            recommendation: string;
+            signed_before: string;
+            signed_lost: string;
+            sign_unsure: string;
             found: string;
             must_mend: string;
         };

@@ -128,6 +128,8 @@ class Case:
         For an addendum the names of those that it gives anew; None for a report, which gives all.
     has_categories
         Whether reports of this modality give BI-RADS categories.
+    unseen
+        Images that do not hang and that nobody has opened.
     settled
         Keys of contradictions under which somebody has signed before, with a reason.
     """
@@ -140,6 +142,7 @@ class Case:
     results: tuple[Result, ...] = ()
     arrivals: tuple[Arrival, ...] = ()
     quarantined: tuple[str, ...] = ()
+    unseen: tuple[Picture, ...] = ()
     changed: frozenset[str] | None = None
     has_categories: bool = True
     settled: frozenset[str] = frozenset()

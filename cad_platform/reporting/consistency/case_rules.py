@@ -75,6 +75,17 @@ def files_in_quarantine(case: Case) -> Iterator[Found]:
 
 
 @rule(
+    "images_not_seen",
+    _("Kept aside, and nobody has opened it: %(image)s."),
+    severity="warning",
+)
+def images_not_seen(case: Case) -> Iterator[Found]:
+    if case.unseen:
+        values = {"image": ", ".join(picture.name for picture in case.unseen)}
+        yield Found((*(picture.place for picture in case.unseen), _conclusion(case)), values)
+
+
+@rule(
     "marks_undecided",
     _("Not decided yet: %(marks)s. They are recorded as undecided."),
     severity="warning",

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import translation
 
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.audit.selectors import opened_by_persons
 from cad_platform.modalities.modality import ReportProfile
 from cad_platform.reading.case_state import current_jobs
 from cad_platform.reading.wording import image_names
@@ -82,11 +83,20 @@ def case_of(
             for job in summary["jobs"]
         ),
         arrivals=tuple(_arrivals(study, names, looked_at or report.updated_at)),
+        unseen=_unseen(images, names),
         quarantined=tuple(
             study.quarantined_files.order_by("received_at").values_list("file_name", flat=True)
         ),
         has_categories=profile.has_assessment,
     )
+
+
+def _unseen(images: list[SortedImage], names: Mapping[uuid.UUID, str]) -> tuple[Picture, ...]:
+    aside = [image for image in images if image.is_kept_aside]
+    if not aside:
+        return ()
+    opened = opened_by_persons("image.view", "instance", [image.instance.pk for image in aside])
+    return tuple(_picture(image, names) for image in aside if str(image.instance.pk) not in opened)
 
 
 def _picture(image: SortedImage, names: Mapping[uuid.UUID, str]) -> Picture:

@@ -41,7 +41,7 @@ def place_label(place: Place, case: Case, kind: str) -> str:
         number = next((mark.number for mark in case.marks if mark.id == place.name), None)
         return _("Finding %(number)s") % {"number": number} if number else _("Findings, own words")
     if place.kind == "image":
-        name = next((picture.name for picture in case.pictures if picture.id == place.name), "")
+        name = next((each.name for each in (*case.pictures, *case.unseen) if each.id == place.name), "")
         return place_words(name) if name else _("Image")
     if place.kind == "result":
         title = next((result.title for result in case.results if result.id == place.name), "")

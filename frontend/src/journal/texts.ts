@@ -45,11 +45,13 @@ export async function keptTexts<T extends Text>(study: string): Promise<T[]> {
   return (await allKept<T>('texts')).filter((text) => text.study === study);
 }
 
-/** What stands in a form; its token and files aside. */
+/** What stands in a form; its token, files and passwords aside, which nothing keeps. */
 export function fieldsOf(form: HTMLFormElement): Fields {
   const fields: Fields = {};
+  const secrets = [...form.querySelectorAll<HTMLInputElement>('input[type="password"]')].map(({ name }) => name);
   for (const [name, value] of new FormData(form))
-    if (typeof value === 'string' && name !== 'csrfmiddlewaretoken') (fields[name] ??= []).push(value);
+    if (typeof value === 'string' && name !== 'csrfmiddlewaretoken' && !secrets.includes(name))
+      (fields[name] ??= []).push(value);
   return fields;
 }
 

@@ -12,6 +12,7 @@ export interface DraftHost extends HTMLElement {
   readonly words: ReportWords;
   refresh(): Promise<void>;
   showProblem(problem: unknown): void;
+  showNotice(text: string): void;
   hideProblem(): void;
 }
 
@@ -44,10 +45,11 @@ export class Draft {
     this.signing = new Signing(section, form, this.words, {
       flush: () => this.flushForSigning(),
       formData: () => this.formData(),
-      signed: async () => {
+      signed: async (notice) => {
         this.stop();
         this.kept.forget();
         await this.section.refresh();
+        this.section.showNotice(notice);
       },
       showProblem: (problem) => this.section.showProblem(problem),
     });
@@ -65,6 +67,7 @@ export class Draft {
   discarded(): void {
     this.stop();
     this.kept.forget();
+    this.signing.discarded();
   }
 
   /** Stop saving and watching; what is not saved stays in the form until it goes. */

@@ -175,6 +175,8 @@ function ask(place: HTMLElement, sentence: string, choices: Choice[], details: s
   place.hidden = false;
 }
 
+/** A draft's text, and the reasons to sign it nonetheless (`kept_reasons`). */
+const STRAYING = [PLACE, 'sign '];
 /** Fields that hold no words of a writer. */
 const NOT_WRITTEN = ['revision', 'kind', 'line_finding'];
 
@@ -182,8 +184,8 @@ const NOT_WRITTEN = ['revision', 'kind', 'line_finding'];
 export async function showStrayTexts(section: HTMLElement, words: ReportWords): Promise<void> {
   const study = section.dataset['study'] ?? '';
   const current = section.querySelector<HTMLElement>('form[data-draft]')?.dataset['draft'] ?? '';
-  const strays = (await keptTexts<DraftText>(study)).filter(
-    ({ place }) => place.startsWith(PLACE) && place !== PLACE + current,
+  const strays = (await keptTexts<DraftText>(study)).filter(({ place }) =>
+    STRAYING.some((each) => place.startsWith(each) && place !== each + current),
   );
   for (const text of strays) {
     if (section.querySelector(`[data-stray="${text.place}"]`)) continue;

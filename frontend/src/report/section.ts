@@ -44,6 +44,14 @@ export class ReportSection extends HTMLElement implements DraftHost {
     place.scrollIntoView({ block: 'nearest' });
   }
 
+  /** Say what is good to know, in the place of problems. */
+  showNotice(text: string): void {
+    const place = this.querySelector<HTMLElement>('[data-notice]');
+    if (!place) return;
+    place.textContent = text;
+    place.hidden = text === '';
+  }
+
   /** What was wrong has passed. */
   hideProblem(): void {
     this.querySelector('[data-problem]')?.setAttribute('hidden', '');

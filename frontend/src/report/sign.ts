@@ -1,18 +1,29 @@
 /** The dialog that shows what is signed and asks for the password once more. */
 import type { ReportContradiction, ReportSigned, ReportWords, ShownToSigner, SigningReadiness } from '../api_types';
+import { newKey } from '../journal/outgoing';
+import { fillPlaceholders, formatClockTime } from '../page/embedded';
 import { postJson, Refusal } from '../server/client';
+import { isAway, onConnectionChange } from '../server/connection';
 import { contradictionItem, element } from './contradictions';
+import type { KeptReasons } from './kept_reasons';
 
 /** Refusals after which the dialog shows what stands now. */
 const CHANGED = ['shown_changed', 'case_changed', 'contradiction', 'stale_revision', 'findings_changed'];
+
+/** Key images are drawn and the PDF is made: a signature may take this long. */
+const SIGN_TIMEOUT_MS = 45_000;
 
 /** What a draft lends the dialog. */
 interface Signed {
   readonly url: string;
   readonly words: ReportWords;
+  readonly reasons: KeptReasons;
   formData(): FormData;
   readiness(): Promise<SigningReadiness | null>;
-  onSigned(): Promise<void>;
+  /** Whether the server has it signed; null where it does not say. */
+  isSigned(): Promise<boolean | null>;
+  /** @param notice - What its signer is to know besides. */
+  onSigned(notice: string): Promise<void>;
 }
 
 /** One signing of a draft: shows who and what it is of, what is signed under, sends the password, says why it failed. */
@@ -21,8 +32,10 @@ export class SignDialog {
   private readonly password: HTMLInputElement;
   private readonly error: HTMLElement;
   private digest = '';
-  /** What was typed outlives a closed dialog, by the contradiction's key. */
-  private readonly reasons = new Map<string, string>();
+  /** Names the signature: asked for again, because its answer got lost, it is not given twice. */
+  private readonly key = newKey();
+  /** The server was asked to sign and did not answer. */
+  private isUnsure = false;
 
   constructor(
     private readonly dialog: HTMLDialogElement,
@@ -35,15 +48,20 @@ export class SignDialog {
       event.preventDefault();
       void this.submit();
     });
-    this.form.addEventListener('input', (event) => {
-      const area = event.target;
-      if (area instanceof HTMLTextAreaElement) this.reasons.set(area.dataset['key'] ?? '', area.value);
+    this.form.addEventListener('input', ({ target }) => {
+      if (!(target instanceof HTMLTextAreaElement)) return;
+      const { key = '', rule = '' } = target.dataset;
+      draft.reasons.set({ key, rule }, target.value);
     });
     dialog.addEventListener('close', () => (this.password.value = ''));
+    onConnectionChange(() => {
+      if (this.isUnsure && !isAway() && dialog.isConnected) void this.lookWhetherSigned();
+    });
   }
 
   /** Show what is to be signed, and ask. */
-  open(ready: SigningReadiness): void {
+  async open(ready: SigningReadiness): Promise<void> {
+    await this.draft.reasons.loaded;
     this.draw(ready);
     this.showError('');
     this.password.value = '';
@@ -54,11 +72,11 @@ export class SignDialog {
   private draw(ready: SigningReadiness): void {
     this.digest = ready.digest;
     this.part('who').replaceChildren(...facts([...ready.shown.patient, ...ready.shown.study]));
-    this.part('decision').replaceChildren(...decision(ready.shown));
+    this.part('decision').replaceChildren(...decision(ready.shown, this.draft.words));
     const stops = ready.contradictions.filter((each) => each.severity === 'stop');
     const overridden = this.part('overridden');
     overridden.hidden = stops.length === 0;
-    overridden.replaceChildren(...stops.map((each) => this.overridden(each)));
+    overridden.replaceChildren(...stops.map((each) => this.overridden(each, stops)));
     const warnings = ready.contradictions.filter((each) => each.severity === 'warning');
     const list = this.part('warnings');
     list.hidden = warnings.length === 0;
@@ -69,18 +87,25 @@ export class SignDialog {
     return this.form.querySelector<HTMLElement>(`[data-${name}]`) as HTMLElement;
   }
 
-  private overridden(found: ReportContradiction): HTMLElement {
+  private overridden(found: ReportContradiction, stops: ReportContradiction[]): HTMLElement {
+    const { reasons, words } = this.draft;
     const item = contradictionItem(found, this.draft.words);
     const label = element('label', 'field__label', this.draft.words.reason);
     const area = element('textarea', 'textarea');
     area.name = `reason_${found.key}`;
     area.id = label.htmlFor = `sign-${area.name}`;
     area.dataset['key'] = found.key;
+    area.dataset['rule'] = found.rule;
     area.required = true;
     area.maxLength = 500;
     area.rows = 2;
-    area.value = this.reasons.get(found.key) ?? '';
+    area.value = reasons.get(found);
     item.append(label, area);
+    const time = formatClockTime(new Date(reasons.keptAt).toISOString());
+    if (reasons.keptAt && area.value)
+      item.append(element('p', 'small soft', fillPlaceholders(words.reason_again, { time })));
+    for (const text of reasons.earlier(found, stops))
+      item.append(element('p', 'small soft signed__text', fillPlaceholders(words.reason_earlier, { text })));
     return item;
   }
 
@@ -94,6 +119,7 @@ export class SignDialog {
     const button = this.form.querySelector<HTMLButtonElement>('.button--primary');
     const label = button?.textContent ?? '';
     const body = this.draft.formData();
+    body.set('request_key', this.key);
     body.set('password', this.password.value);
     body.set('shown', this.digest);
     for (const area of this.form.querySelectorAll<HTMLTextAreaElement>('[data-overridden] textarea'))
@@ -104,9 +130,8 @@ export class SignDialog {
     }
     this.showError('');
     try {
-      await postJson<ReportSigned>(this.draft.url, body);
-      this.dialog.close();
-      await this.draft.onSigned();
+      const signed = await postJson<ReportSigned>(this.draft.url, body, { timeout: SIGN_TIMEOUT_MS });
+      await this.signed(signed.before ? this.draft.words.signed_before : '');
     } catch (problem) {
       await this.refused(problem);
     } finally {
@@ -117,8 +142,23 @@ export class SignDialog {
     }
   }
 
+  private async signed(notice: string): Promise<void> {
+    this.isUnsure = false;
+    this.dialog.close();
+    await this.draft.onSigned(notice);
+  }
+
+  /** After an answer that got lost: show what is signed, or say that it is not. */
+  private async lookWhetherSigned(): Promise<void> {
+    const isSigned = await this.draft.isSigned();
+    if (isSigned) return this.signed(this.draft.words.signed_lost);
+    this.isUnsure = isSigned === null;
+    this.showError(this.isUnsure ? this.draft.words.sign_unsure : this.draft.words.failed);
+  }
+
   /** Say why; where something changed, show it before the password is asked for again. */
   private async refused(problem: unknown): Promise<void> {
+    if (problem instanceof Refusal && problem.code === 'signed') return this.signed(this.draft.words.signed_before);
     if (problem instanceof Refusal && CHANGED.includes(problem.code)) {
       const ready = await this.draft.readiness();
       if (!ready) {
@@ -127,9 +167,10 @@ export class SignDialog {
       }
       this.draw(ready);
     }
-    this.showError(problem instanceof Refusal ? problem.message : this.draft.words.failed);
     this.password.value = '';
     this.password.focus();
+    if (problem instanceof Refusal) this.showError(problem.message);
+    else await this.lookWhetherSigned();
   }
 }
 
@@ -141,7 +182,7 @@ function facts(pairs: readonly (readonly string[])[]): HTMLElement[] {
   });
 }
 
-function decision(shown: ShownToSigner): HTMLElement[] {
+function decision(shown: ShownToSigner, words: ReportWords): HTMLElement[] {
   const categories = element('div', 'sign__categories');
   for (const each of shown.categories) {
     const category = element('p', 'sign__category');
@@ -158,6 +199,10 @@ function decision(shown: ShownToSigner): HTMLElement[] {
     list.append(...facts(shown.facts));
     parts.push(list);
   }
-  if (shown.recommendation) parts.push(element('p', 'sign__recommendation', shown.recommendation));
+  if (shown.recommendation) {
+    const recommendation = element('dl', 'sign__recommendation');
+    recommendation.append(...facts([[words.recommendation, shown.recommendation]]));
+    parts.push(recommendation);
+  }
   return parts;
 }

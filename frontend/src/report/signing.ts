@@ -1,8 +1,9 @@
 /** What stands between a draft and a signature: what is missing, in what it contradicts itself, and the dialog. */
 import type { DraftSaved, ProblemField, ReportWords, SigningReadiness } from '../api_types';
-import { getJson } from '../server/client';
+import { getJson, Refusal } from '../server/client';
 import { Contradictions } from './contradictions';
 import { showFieldErrors } from './fields';
+import { KeptReasons } from './kept_reasons';
 import { SignDialog } from './sign';
 
 /** What a draft lends its signing. */
@@ -10,7 +11,8 @@ interface SignedDraft {
   /** Save what is unsaved; false where that was refused. */
   flush(): Promise<boolean>;
   formData(): FormData;
-  signed(): Promise<void>;
+  /** @param notice - What its signer is to know besides. */
+  signed(notice: string): Promise<void>;
   showProblem(problem: unknown): void;
 }
 
@@ -18,6 +20,7 @@ interface SignedDraft {
 export class Signing {
   private readonly contradictions: Contradictions;
   private readonly dialog: SignDialog | null;
+  private readonly reasons: KeptReasons;
 
   constructor(
     private readonly section: HTMLElement,
@@ -29,14 +32,20 @@ export class Signing {
       section.dataset['lookedAt'] = moment;
       void this.refresh();
     });
+    this.reasons = new KeptReasons(form, words.text_of_reasons);
     const dialog = section.querySelector<HTMLDialogElement>('dialog[data-dialog="sign"]');
     this.dialog = dialog
       ? new SignDialog(dialog, {
           url: form.dataset['sign'] ?? '',
           words,
           formData: () => draft.formData(),
+          reasons: this.reasons,
           readiness: () => this.readiness(),
-          onSigned: () => draft.signed(),
+          isSigned: () => this.isSigned(),
+          onSigned: (notice) => {
+            this.reasons.forget();
+            return draft.signed(notice);
+          },
         })
       : null;
     void this.refresh();
@@ -76,7 +85,12 @@ export class Signing {
   async open(): Promise<void> {
     if (!this.dialog || !(await this.draft.flush())) return;
     const ready = await this.readiness();
-    if (ready) this.dialog.open(ready);
+    if (ready) await this.dialog.open(ready);
+  }
+
+  /** What was written is not wanted any more. */
+  discarded(): void {
+    this.reasons.forget();
   }
 
   /** What the dialog is to show; none where something must be mended first, which is then shown on the page. */
@@ -99,6 +113,15 @@ export class Signing {
     } catch (problem) {
       this.draft.showProblem(problem);
       return null;
+    }
+  }
+
+  private async isSigned(): Promise<boolean | null> {
+    try {
+      await this.ask();
+      return false;
+    } catch (problem) {
+      return problem instanceof Refusal && problem.code === 'signed' ? true : null;
     }
   }
 
