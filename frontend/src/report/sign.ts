@@ -1,9 +1,9 @@
 /** The dialog that shows what is signed and asks for the password once more. */
 import type { ReportContradiction, ReportSigned, ReportWords, ShownToSigner, SigningReadiness } from '../api_types';
-import { newKey } from '../journal/outgoing';
 import { fillPlaceholders, formatClockTime } from '../page/embedded';
 import { postJson, Refusal } from '../server/client';
 import { isAway, onConnectionChange } from '../server/connection';
+import { newKey } from '../server/request_key';
 import { contradictionItem, element } from './contradictions';
 import type { KeptReasons } from './kept_reasons';
 
