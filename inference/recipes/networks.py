@@ -16,7 +16,7 @@ from inference.blocks.losses import class_weights
 from inference.blocks.parameters import make
 from inference.recipes import stages
 from inference.recipes.pictures import Picture
-from inference.recipes.schema import Train
+from inference.recipes.schema import Train, TrainStage
 from inference.recipes.stages import StageRecipe, normalised
 from inference.training.batches import InMemory
 from inference.training.device import device
@@ -59,25 +59,32 @@ def masks_of(pictures: Sequence[Picture]) -> Tensor:
 # --- what is learned -------------------------------------------------------------------------------------
 
 
-def lesson(examples: Examples, plan: Train, seed: int) -> Lesson:
-    """What the recipe's `train` says, for the loop: one stage.
+def lessons(examples: Examples, plan: Train, seed: int) -> list[Lesson]:
+    """What the recipe's `train` says, for the loop: one stage, or those that it has.
 
     Raises
     ------
     ValueError
         Fewer examples than processes.
     """
+    return [
+        _lesson(examples, each, stage, number, seed) for number, (each, stage) in enumerate(plan.staged())
+    ]
+
+
+def _lesson(examples: Examples, plan: Train, of_stages: TrainStage, number: int, seed: int) -> Lesson:
     stage = StageRecipe(
         epochs=plan.epochs, batch=plan.batch, learning_rate=plan.learning_rate,
         backbone_rate=plan.backbone_rate, optimiser=plan.optimiser, momentum=plan.momentum,
         weight_decay=plan.weight_decay, schedule=plan.schedule, patience=plan.patience,
         precision=plan.precision, sampler=plan.sampler, augment=plan.augment, loss=plan.loss,
+        freeze=of_stages.freeze, averaging=of_stages.averaging, restarts=of_stages.restarts,
     )  # fmt: skip
     nothing = torch.zeros(len(examples), 0)
     masks = nothing if examples.masks is None else examples.masks
     source = InMemory((examples.images, masks, nothing, examples.labels), examples.labels)
     return stages.lesson(
-        stage, source, stage.stage(0, seed), outlines=examples.masks is not None,
+        stage, source, stage.stage(number, seed), outlines=examples.masks is not None,
         weights=_weights(examples, plan),
     )  # fmt: skip
 

@@ -295,7 +295,7 @@ class Pipeline:
                 self._place.folder / f"{step}.pt", self._place.identity + step,
                 lambda epoch, of, values: self._place.report(step, epoch, of, values),
             )  # fmt: skip
-            return loop.fit_stages(network, [networks.lesson(examples, train, self.seed)], at, watch)
+            return loop.fit_stages(network, networks.lessons(examples, train, self.seed), at, watch)
 
         if not stream.trained:
             # weights that nobody here was learned from leave no stamp

@@ -96,6 +96,11 @@ def _network(recipe: Recipe, stream: Stream, height: int, width: int) -> None:
         warnings.simplefilter("ignore")  # that weights from a file do nothing there
         network = make("network", stream.network.name, stream.network.parameters, classes=classes, seed=0)
         network.to(place)
+    for stage in recipe.train.stages if trained else ():
+        if stage.freeze is not None:
+            if not hasattr(getattr(network, "backbone", None), "freeze"):
+                raise ValueError("train.stages: it has no backbone to freeze")
+            network.backbone.freeze(stage.freeze)
     count = recipe.train.batch if trained else 1
     answer = network.train(trained)(torch.empty((count, 3, height, width), device=place))
     logits = answer if isinstance(answer, torch.Tensor) else answer[0]

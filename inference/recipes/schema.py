@@ -7,7 +7,16 @@ import json
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)  # fmt: skip
 
 
 class RecipeError(Exception):
@@ -116,11 +125,29 @@ class Stream(Part):
         return self
 
 
+class TrainStage(Part):
+    """What a stage of a training says otherwise than `train`, and what only stages say: `freeze` (so many stages of the
+    backbone keep their values), `averaging` (of weights over steps, this share kept), `restarts` (so many runs from the
+    same weights, and the mean of theirs)."""
+
+    epochs: int | None = Field(None, ge=1)
+    learning_rate: float | None = Field(None, gt=0)
+    backbone_rate: float | None = Field(None, ge=0)
+    weight_decay: float | None = Field(None, ge=0)
+    schedule: BlockName | None = None
+    loss: BlockName | None = None
+    augment: tuple[BlockName, ...] | None = None
+    freeze: int | None = Field(None, ge=0)
+    averaging: float = Field(0.0, ge=0, lt=1)
+    restarts: int = Field(1, ge=1)
+
+
 class Train(Part):
     """How networks are trained, and what a fold's training part is used for inside.
 
     `balance: weights` puts class weights into the loss, `oversample` repeats rows of rare classes before the
-    head is fitted. `patience`: stop after so many epochs in which the inner watching part got no better."""
+    head is fitted. `patience`: stop after so many epochs in which the inner watching part got no better.
+    `stages` follow each other, each from the weights that the one before ended with."""
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(16, ge=1)
@@ -137,6 +164,27 @@ class Train(Part):
     inner_folds: int = Field(5, ge=2)
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "single"] = "auto"
+    stages: tuple[TrainStage, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before_stages(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without stages nothing is said of them, so that the digests of recipes older than stages hold."""
+        content: dict[str, Any] = written(self)
+        if not self.stages:
+            content.pop("stages", None)
+        return content
+
+    def staged(self) -> tuple[tuple[Train, TrainStage], ...]:
+        """Each stage: `train` as it holds in it, and what only stages say."""
+        return tuple(
+            (self.model_copy(update={"stages": (), **_said_of_both(stage)}), stage)
+            for stage in self.stages or (TrainStage(),)
+        )
+
+
+def _said_of_both(stage: TrainStage) -> dict[str, Any]:
+    said = {name: getattr(stage, name) for name in type(stage).model_fields if name in Train.model_fields}
+    return {name: value for name, value in said.items() if value is not None}
 
 
 class Search(Part):

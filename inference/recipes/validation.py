@@ -33,6 +33,11 @@ def parse(content: dict[str, Any], source: str) -> Recipe:
             raise RecipeError(f"{source}: {key}: {error}") from None
     try:
         refuse_misfits(recipe)
+        for number, (train, _) in enumerate(recipe.train.staged()):
+            try:
+                refuse_misfits(recipe.model_copy(update={"train": train}))
+            except Misfit as misfit:
+                raise Misfit(f"train.stages.{number}", str(misfit)) from None
         if recipe.search is not None:
             _refuse_search(recipe, recipe.search)
     except Misfit as misfit:
@@ -68,6 +73,10 @@ def blocks(recipe: Recipe) -> list[tuple[str, str, Block]]:
     if recipe.head:
         found.append(("head", "head", recipe.head))
     found += [(f"train.augment.{i}", "augment", block) for i, block in enumerate(recipe.train.augment)]
+    for n, (train, _) in enumerate(recipe.train.staged() if recipe.train.stages else ()):
+        at = f"train.stages.{n}"
+        found += [(f"{at}.augment.{i}", "augment", block) for i, block in enumerate(train.augment)]
+        found += [(f"{at}.schedule", "schedule", train.schedule), (f"{at}.loss", "loss", train.loss)]
     train = recipe.train
     trains = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
     found += [(f"train.{family}", family, block) for family, block in trains]
