@@ -163,8 +163,8 @@ def _parameters(recipe: Recipe) -> Iterator[Misfit]:
     if recipe.head is not None:
         blocks.append(("head", "head", recipe.head))
     if any(learns(stream) for stream in recipe.streams):
-        parts = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
-        blocks += [(f"train.{family}", family, block) for family, block in parts]
+        trains = (("schedule", train.schedule), ("loss", train.loss), ("sampler", train.sampler))
+        blocks += [(f"train.{family}", family, block) for family, block in trains]
         blocks += [(f"train.augment.{n}", "augment", block) for n, block in enumerate(train.augment)]
     for key, family, block in blocks:
         made = _made(key, family, block, recipe)
