@@ -2,6 +2,7 @@
 
 `turnaround`: from a hospital's POST to the result, and where the time goes. `latency`: one image on one thread.
 `serving`: TorchServe under several clients against a loop in one process. `decoding`: from files to pixels.
+`duplicates`: near-duplicates among very many made-up signatures.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import decoding, latency, serving, turnaround
+from bench import decoding, duplicates, latency, serving, turnaround
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -23,6 +24,7 @@ def main() -> int:
         ("turnaround", turnaround, "POST of one ultrasound image to its result"),
         ("latency", latency, "one image on one thread, in process"),
         ("decoding", decoding, "files to pixels: in process, in a child process, at the first call"),
+        ("duplicates", duplicates, "the search for near-duplicates among very many signatures"),
         ("serving", serving, "TorchServe's throughput against a loop in one process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)

@@ -94,6 +94,12 @@ def _segment(recipe: Recipe) -> Iterator[Misfit]:
 def _outlines_only(recipe: Recipe) -> Iterator[Misfit]:
     """What counts classes, or is never asked, where outlines are judged."""
     stream = recipe.streams[0]
+    for number, block in enumerate(recipe.preprocess):
+        if hasattr(_made(f"preprocess.{number}", "preprocess", block, recipe), "with_mask"):
+            yield Misfit(
+                f"preprocess.{number}",
+                f"{block.name} moves pixels, and an outline is judged where the truth lies",
+            )
     if recipe.train.balance != "none":
         yield Misfit("train.balance", "it counts classes, and an outline has none")
     if recipe.task.level != "image":

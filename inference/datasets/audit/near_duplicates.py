@@ -3,7 +3,8 @@
 Three steps, each on what the one before has left:
 
 1. *Candidates.* Every pair, in its four mirrorings, is compared on 16×16 pixels of detail (each picture less
-   its blur, over its local contrast), once as it is and once with 2.5 % cut off one of the two on every side.
+   its blur, over its local contrast), once as it is and once with 2.5 % cut off one of the two on every side. Of
+   more than 20,000 pictures only those are compared that meet in a band (`inference.datasets.audit.bands`).
 2. *Shape.* For mammograms, whose outlines are all alike, 24×24 pixels of detail under sixteen crops of either.
 3. *Confirmation.* An affine alignment (ECC, Evangelidis and Psarakis 2008) on 64 and 128 pixels, refused where
    it is more than a crop of some 5 % a side and a change of aspect could ask for; then the correlation of the
@@ -34,6 +35,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.datasets.audit.bands import Bands, meetings
 from inference.datasets.sample import HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND
 from inference.progress import StepProgress
 
@@ -53,6 +55,15 @@ _ROWS = 512
 MIRRORINGS = {"": (1, 1), "left-right": (1, -1), "upside down": (-1, 1), "half a turn": (-1, -1)}
 
 
+#: More pictures than this are compared where they meet in a band, not each with each other.
+MOST_PAIRWISE = 20_000
+BANDS = Bands()
+#: Films are alike as films are: a copy correlates at 0.93 or more, and longer codes keep others apart.
+FILM_BANDS = Bands(alike=0.93, least=0.80, more_bits=4)
+#: Thumbnails that correlate above 0.90 do so in their low frequencies; many others come near.
+ALIKE_BANDS = Bands(alike=0.90, least=0.85, radius=8.0, more_bits=4)
+
+
 @dataclass(frozen=True)
 class Rules:
     """Limits of one kind of picture: correlations that make a candidate, pass its shape, confirm it, and (None
@@ -62,11 +73,12 @@ class Rules:
     shape: float
     agreement: float
     alike: float | None = None
+    bands: Bands = BANDS
 
 
 RULES = {
     ULTRASOUND: Rules(coarse=0.45, shape=0.0, agreement=0.25, alike=0.90),
-    MAMMOGRAPHY: Rules(coarse=0.68, shape=0.84, agreement=0.50),
+    MAMMOGRAPHY: Rules(coarse=0.68, shape=0.84, agreement=0.50, bands=FILM_BANDS),
     HISTOPATHOLOGY: Rules(coarse=0.45, shape=0.0, agreement=0.30),
 }
 
@@ -123,10 +135,13 @@ def sign(gray: Gray, rules: Rules) -> Signature:
 
 
 def find(
-    signatures: Sequence[Signature], load: Callable[[int], Gray], rules: Rules, progress: StepProgress
-) -> list[Pair]:
+    signatures: Sequence[Signature], load: Callable[[int], Gray], rules: Rules, progress: StepProgress,
+    most_pairwise: int = MOST_PAIRWISE,
+) -> list[Pair]:  # fmt: skip
     """All pairs of near-duplicates, in order. `load` gives `fine` of the picture with that index; at most 512
-    of them are kept at a time. Blank pictures are nobody's duplicates."""
+    of them are kept at a time. Blank pictures are nobody's duplicates.
+
+    Of more than `most_pairwise` pictures, those are compared that meet in a band (`inference.datasets.audit.bands`)."""
     copies: dict[bytes, list[int]] = defaultdict(list)
     for index, signature in enumerate(signatures):
         if not signature.blank:
@@ -142,7 +157,9 @@ def find(
         for first, second in combinations(members, 2)
     ]
     near: dict[tuple[int, int], Pair] = {}
-    candidates = _candidates([signatures[i] for i in single], rules.coarse)
+    banded = len(single) > most_pairwise
+    distinct = [signatures[i] for i in single]
+    candidates = _candidates(distinct, rules.coarse, rules.bands if banded else None)
     for done, ((a, b), mirrored) in enumerate(sorted(candidates.items())):
         first, second = single[a], single[b]
         progress("comparing", done + 1, len(candidates))
@@ -152,7 +169,7 @@ def find(
         if agreement >= rules.agreement:
             near[first, second] = Pair(first, second, "same_picture", round(agreement, 3), mirrored)
     if rules.alike is not None:
-        for a, b, score, mirrored in _alike([signatures[i] for i in single], rules.alike):
+        for a, b, score, mirrored in _alike(distinct, rules.alike, ALIKE_BANDS if banded else None):
             first, second = single[a], single[b]
             near.setdefault((first, second), Pair(first, second, "look_alike", round(score, 3), mirrored))
     for pair in near.values():
@@ -165,13 +182,30 @@ def find(
 # --- candidates -----------------------------------------------------------------------------------------
 
 
-def _candidates(signatures: Sequence[Signature], limit: float) -> dict[tuple[int, int], str]:
-    """Pairs of indices whose coarse detail correlates above `limit`, with the best mirroring."""
+def _candidates(
+    signatures: Sequence[Signature], limit: float, bands: Bands | None = None
+) -> dict[tuple[int, int], str]:
+    """Pairs of indices whose coarse detail correlates above `limit`, with the best mirroring; of all pairs, or of those
+    that meet in one of the `bands`."""
     best: dict[tuple[int, int], tuple[float, str]] = {}
     if len(signatures) < 2:
         return {}
     plain = np.stack([signature.plain for signature in signatures])
     cropped = np.stack([signature.cropped for signature in signatures])
+
+    def keep(first: int, second: int, value: float, name: str) -> None:
+        if value > best.get((first, second), (limit, ""))[0]:
+            best[first, second] = (value, name)
+
+    if bands is not None:
+        for name, first, second in meetings(plain, cropped, MIRRORINGS, bands):
+            turned, turned_cropped = _turned_rows(plain[second], name), _turned_rows(cropped[second], name)
+            score = _each(plain[first], turned)
+            np.maximum(score, _each(cropped[first], turned), out=score)
+            np.maximum(score, _each(plain[first], turned_cropped), out=score)
+            for place in np.flatnonzero(score > limit):
+                keep(int(first[place]), int(second[place]), float(score[place]), name)
+        return {key: name for key, (_, name) in best.items()}
     for name in MIRRORINGS:
         turned, turned_cropped = _turned_rows(plain, name), _turned_rows(cropped, name)
         for start in range(0, len(plain), _ROWS):
@@ -180,19 +214,27 @@ def _candidates(signatures: Sequence[Signature], limit: float) -> dict[tuple[int
             np.maximum(score, cropped[rows] @ turned[start:].T, out=score)
             np.maximum(score, plain[rows] @ turned_cropped[start:].T, out=score)
             for row, column in np.argwhere(np.triu(score, 1) > limit):
-                key, value = (start + int(row), start + int(column)), float(score[row, column])
-                if value > best.get(key, (limit, ""))[0]:
-                    best[key] = (value, name)
+                keep(start + int(row), start + int(column), float(score[row, column]), name)
     return {key: name for key, (_, name) in best.items()}
 
 
-def _alike(signatures: Sequence[Signature], limit: float) -> list[tuple[int, int, float, str]]:
-    """Pairs whose thumbnails correlate above `limit`, with the correlation and the best mirroring."""
+def _alike(
+    signatures: Sequence[Signature], limit: float, bands: Bands | None = None
+) -> list[tuple[int, int, float, str]]:
+    """Pairs whose thumbnails correlate above `limit`, with the correlation and the best mirroring; of all pairs, or of
+    those that meet in one of the `bands`."""
     if len(signatures) < 2:
         return []
     stacked = np.stack([s.thumbnail for s in signatures if s.thumbnail is not None]).astype(np.float32)
     rows_of = _unit(stacked.reshape(len(stacked), -1))
     best: dict[tuple[int, int], tuple[float, str]] = {}
+    if bands is not None:
+        for name, first, second in meetings(rows_of, None, MIRRORINGS, bands):
+            score = _each(rows_of[first], _turned_rows(rows_of[second], name))
+            for place in np.flatnonzero(score > limit):
+                key, value = (int(first[place]), int(second[place])), float(score[place])
+                best[key] = max(best.get(key, (limit, "")), (value, name))
+        return [(a, b, score, name) for (a, b), (score, name) in best.items()]
     for name in MIRRORINGS:
         turned = _turned_rows(rows_of, name)
         for start in range(0, len(rows_of), _ROWS):
@@ -201,6 +243,11 @@ def _alike(signatures: Sequence[Signature], limit: float) -> list[tuple[int, int
                 key, value = (start + int(row), start + int(column)), float(score[row, column])
                 best[key] = max(best.get(key, (limit, "")), (value, name))
     return [(a, b, score, name) for (a, b), (score, name) in best.items()]
+
+
+def _each(first: Field, second: Field) -> Field:
+    """The correlation of each row with its own partner."""
+    return np.einsum("ij,ij->i", first, second)
 
 
 def _crops(picture: Gray) -> NDArray[np.float16]:

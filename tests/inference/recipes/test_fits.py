@@ -71,6 +71,8 @@ THREE = {"task": {"classes": ["benign", "malignant", "normal"], "positive": "mal
             {"task": {**SEGMENT["task"], "level": "patient"}},
             "task.level: outlines are judged image by image",
         ),
+        (SEGMENT, {"preprocess": ["side_flip"]}, "preprocess.0: side_flip moves pixels"),
+        (SEGMENT, {"preprocess": ["median", {"resize": {"size": 24}}]}, "preprocess.1: resize moves pixels"),
         (SEGMENT, {"evaluate": {"recognition_rates": True}}, "evaluate.recognition_rates"),
         (
             SEGMENT,
