@@ -134,6 +134,11 @@ def names(family: str) -> tuple[str, ...]:
     return tuple(sorted({name for kind, name in (*_modules(), *_BLOCKS) if kind == family}))
 
 
+def shipped(family: str) -> tuple[str, ...]:
+    """Of `names`, those that stand in the sources; the others were registered by whoever imported this."""
+    return tuple(sorted(name for kind, name in _modules() if kind == family))
+
+
 def factory(family: str, name: str) -> Callable[..., Any]:
     """The block's factory, from its module.
 

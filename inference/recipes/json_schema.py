@@ -104,7 +104,7 @@ def _add_families(definitions: dict[str, Schema], families: set[str]) -> None:
     while open_families:
         family = min(open_families)
         open_families.remove(family)
-        blocks = [describe(family, name) for name in registry.names(family)]
+        blocks = [describe(family, name) for name in registry.shipped(family)]
         plain = [block.name for block in blocks if not any(p.needed for p in block.parameters)]
         written = {block.name: _block(block, definitions, open_families) for block in blocks}
         definitions[f"block.{family}"] = {
@@ -127,7 +127,7 @@ def _block(block: Description, definitions: dict[str, Schema], open_families: se
         if parameter.name in registry.FAMILIES:
             if _only_a_name(schema):
                 schema = {
-                    "enum": [*registry.names(parameter.name), *([None] if _may_be_none(schema) else [])]
+                    "enum": [*registry.shipped(parameter.name), *([None] if _may_be_none(schema) else [])]
                 }
             else:
                 if f"block.{parameter.name}" not in definitions:
