@@ -136,6 +136,8 @@ def test_a_report_against_itself_is_signed_only_with_a_reason_for_each(
         expect(page.locator(f'[data-field="{name}"]')).to_have_class(re.compile("is-contradicted"))
     expect(page.locator("[data-line].is-contradicted")).to_have_count(2)
     expect(outlined.first).to_have_css("outline-style", "dashed")
+    short = "zh" if language != "en" else language
+    look(page.locator("report-section"), f"contradictions-{short}")
 
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)  # type: ignore[arg-type]
@@ -164,7 +166,7 @@ def test_a_report_against_itself_is_signed_only_with_a_reason_for_each(
         page.set_viewport_size(size)  # type: ignore[arg-type]
         assert violations(page, axe_source) == "", size
         assert fits(dialog) or size is NARROW, size
-        look(dialog, f"sign-dialog-{'zh' if language != 'en' else language}-{size['width']}")
+        look(dialog, f"sign-dialog-{short}-{size['width']}")
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
 
     # It is not signed without a reason for each.
@@ -181,6 +183,7 @@ def test_a_report_against_itself_is_signed_only_with_a_reason_for_each(
     assert not Report.objects.filter(state="signed").exists()
 
     reasons.nth(count - 1).fill(f"Reason {count} of the surgeon.")
+    look(dialog, f"reason-{short}")
     dialog.locator("button[type=submit]").click()
     article = page.locator("article.signed")
     expect(article).to_be_visible()
