@@ -21,6 +21,7 @@ import numpy as np
 from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import ImageReference, ModelManifest
 from inference.runtime.analyse import analyse
+from inference.runtime.custody import rewriting
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import (
     DEFAULT_STORE,
@@ -73,7 +74,9 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}: decoded pixels to result{'':<{25 - len(name)}}{whole.row()}")
         print(f"    {'keeps to' if within else 'EXCEEDS'} its limit of {limit:.0f} ms (median, processor)")
         if options.write:
-            _write(version_folder(manifest, options.store) / "latency.json", manifest, alone, whole)
+            folder = version_folder(manifest, options.store)
+            with rewriting(folder):
+                _write(folder / "latency.json", manifest, alone, whole)
     return 0 if kept else 1
 
 

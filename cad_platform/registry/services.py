@@ -66,7 +66,8 @@ class FirstChoice:
 def register_from_store(actor: Actor, store: Path | None = None) -> Registration:
     """Make every version in the store known; safe to repeat. None becomes the default by it.
 
-    A version that cannot be used keeps no other from being registered. A version's weights never change once they are
+    A version that cannot be used, or whose files are not those that its custody record names, keeps no other from being
+    registered. A version's weights never change once they are
     registered; its card and its figures may be corrected.
 
     Parameters
@@ -81,6 +82,7 @@ def register_from_store(actor: Actor, store: Path | None = None) -> Registration
     Invalid
         There is no store.
     """
+    from inference.runtime.custody import refuse_unsealed_figures
     from inference.runtime.store import StoreError, contents, verified_weights, version_folder
 
     require(actor, "model.manage")
@@ -96,6 +98,7 @@ def register_from_store(actor: Actor, store: Path | None = None) -> Registration
         try:
             verified_weights(manifest, folder)
             described = _description(manifest, version_folder(manifest, folder))
+            refuse_unsealed_figures(version_folder(manifest, folder))
             version, is_new = _register(actor, manifest, described)
         except (StoreError, _Refused) as error:
             refused.append(str(error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.training_manifest import write_training_manifest
+from inference.runtime import custody
 from inference.runtime.answer import write_answer
 from inference.runtime.onnx_session import WEIGHTS
 from inference.runtime.store import MANIFEST, is_version, next_version
@@ -34,8 +36,7 @@ from inference.training.export import (
 INTENDED_USE = "Research only. Not a medical device; a clinician decides."
 #: Where a version lies until all of it is written; nobody looks for versions there.
 _UNFINISHED = ".unfinished"
-#: In a version's folder: the canonical JSON of the recipe that it was made by, whose SHA-256 its account names.
-RECIPE_AS_RUN = "recipe.json"
+_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 class PlanError(Exception):
@@ -121,7 +122,8 @@ def store_model(
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
-    `seen`, predictions of record, figures and card. The version appears in the store when all of it is there.
+    `seen`, predictions of record, figures, card and the custody record of all that. The version appears in the store
+    when all of it is there.
 
     Returns
     -------
@@ -139,10 +141,28 @@ def store_model(
     (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")
     write_training_manifest(folder, seen)
     write_records(folder / PREDICTIONS, records)
-    (folder / RECIPE_AS_RUN).write_text(plan.recipe.canonical, encoding="utf-8")
+    (folder / custody.RECIPE).write_text(plan.recipe.canonical, encoding="utf-8")
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
     write_results(folder)
+    custody.write(folder, sealed="when it was built", recipe_sha256=plan.recipe.hash, code=code_commit())
     (plan.store / manifest.name).mkdir(exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)
     shutil.rmtree(plan.store / _UNFINISHED)
     return finished
+
+
+def code_commit() -> str:
+    """The commit that is checked out, `+` behind it where tracked code was changed since; else that it is not
+    recorded."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", *words], cwd=_REPOSITORY, capture_output=True, text=True, check=True, timeout=30
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "inference", "imaging")
+    except (OSError, subprocess.SubprocessError):
+        return custody.NOT_RECORDED
+    return f"{commit}{'+' if changed else ''}"

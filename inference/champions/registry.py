@@ -8,7 +8,7 @@ Nothing else names them: a new folder is found because it is there. Its module `
 `fit_final(plan) -> Path`
     optional: the weights of the network that is served, where figures come from folds;
 `retrain_fold(fold, plan) -> list[Record]`
-    optional: one fold's out-of-fold predictions by a network trained anew;
+    the predictions of record that one fold's networks made, by networks trained anew;
 `networks_of_folds(plan) -> Iterator[FoldNetwork]`
     optional: the networks that the figures come from, of a run that has trained them.
 """
@@ -91,17 +91,15 @@ def fit_final(name: str, plan: Plan) -> Path:
 
 
 def retrain_fold(name: str, fold: int, plan: Plan) -> list[Record]:
-    """The fold's out-of-fold predictions by a network trained anew in `plan.run`.
+    """The fold's predictions of record, and those of `val` that a network of the same run made, by networks trained
+    anew in `plan.run`.
 
     Raises
     ------
-    ValueError
-        The model's figures do not come from folds.
+    RecordsError
+        The model has no such fold.
     """
-    module = _module(name)
-    if not hasattr(module, "retrain_fold"):
-        raise ValueError(f"the figures of {name} come from val, not from folds")
-    return cast("list[Record]", module.retrain_fold(fold, plan))
+    return cast("list[Record]", _module(name).retrain_fold(fold, plan))
 
 
 def networks_of_folds(name: str, plan: Plan) -> Iterator[FoldNetwork]:

@@ -36,8 +36,9 @@ from inference.evaluation.results import (
 )
 from inference.evaluation.training_manifest import read_training_manifest, refuse_training_samples, untrained
 from inference.progress import CountProgress, ProgressLine
+from inference.runtime import custody
 from inference.runtime.onnx_session import OnnxForward
-from inference.runtime.store import read_manifest, verified_weights, version_folder, versions_of
+from inference.runtime.store import MANIFEST, read_manifest, verified_weights, version_folder, versions_of
 
 _REFUSED = "; --skip-trained measures the others"
 
@@ -56,6 +57,10 @@ def _run(chosen: Namespace, default_data: Path) -> int:
         return _again(chosen, chosen.data or default_data)
     manifest = read_manifest(chosen.model, chosen.store, chosen.version)
     folder = version_folder(manifest, chosen.store)
+    if chosen.record:
+        custody.refuse_unsealed_figures(folder)
+    else:
+        custody.verify(folder)
     if chosen.against is not None:
         ours = chosen_records(read_records(folder / PREDICTIONS), chosen.dataset, chosen.split)
         differences = comparison.compare(ours, records_at(chosen.against, chosen.model))
@@ -74,9 +79,11 @@ def _run(chosen: Namespace, default_data: Path) -> int:
             skip_trained=chosen.skip_trained,
         )  # fmt: skip
         if chosen.record:
-            found = record(folder, found.records)
+            with custody.rewriting(folder):
+                found = record(folder, found.records)
     elif chosen.card:
-        found = write_results(folder)
+        with custody.rewriting(folder):
+            found = write_results(folder)
     else:
         found = results_on_record(folder, chosen.dataset, chosen.split)
     print(_json(found.as_json()) if chosen.json else as_text(found))
@@ -186,10 +193,14 @@ def records_at(place: Path, model: str) -> list[Record]:
     ------
     RecordsError
         None of these.
+    CustodyError
+        They are a version's, which is not what was sealed.
     """
     newest = [place / model / version / PREDICTIONS for version in versions_of(model, place)[-1:]]
     for candidate in (place, place / PREDICTIONS, *newest):
         if candidate.is_file():
+            if (candidate.parent / MANIFEST).is_file():
+                custody.verify(candidate.parent)
             return read_records(candidate)
     raise RecordsError(f"{place} is no table of predictions, and no store that holds one of {model}")
 
@@ -222,6 +233,8 @@ def as_text(found: Results) -> str:
             f"  {figure.value:6.3f}  [{figure.low:.3f}, {figure.high:.3f}]  {figure.meaning}  "
             f"({figure.images} images, {figure.groups} groups)"
         )
+        if figure.perfect is not None:
+            lines.append(f"          {figure.perfect.in_words}")
     for row in found.rows:
         measured = "; ".join(f"{f.name} {f.value:.3f} [{f.low:.3f}, {f.high:.3f}]" for f in row.figures)
         where = f"{row.dataset} {row.split}, {row.table}: {row.subgroup}, {row.images} images"

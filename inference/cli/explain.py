@@ -34,6 +34,7 @@ from inference.explain.network import (
 from inference.explain.pointing import reference_to, served_heat
 from inference.explain.subject import canvas_of_file
 from inference.explain.tissue import area_under_roc, rows_pointed
+from inference.runtime.custody import rewriting
 from inference.runtime.geometry import Map
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder
@@ -215,7 +216,9 @@ def _print_and_record(
 ) -> int:
     content = report(manifest, measured, command=asked.words, seed=asked.seed, protocol=protocol)
     if asked.record:
-        record(version_folder(manifest, asked.store), content)
+        folder = version_folder(manifest, asked.store)
+        with rewriting(folder):
+            record(folder, content)
     sys.stdout.write(
         json.dumps(content, ensure_ascii=False) + "\n" if asked.as_json else as_text(content, seconds)
     )

@@ -1,5 +1,5 @@
-"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; acceptance,
-shift and matrix; variants and archive."""
+"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain, acceptance;
+seal, keys, sign, variants and archive."""
 
 from __future__ import annotations
 
@@ -139,6 +139,13 @@ def _parser() -> argparse.ArgumentParser:
 
     outside.add_commands(commands, MODELS, _data_folder, _add_store)
 
+    seal = commands.add_parser("seal", help="check a version and write its custody record")
+    seal.add_argument("model", choices=MODELS)
+    seal.add_argument("--data", type=Path, help="predict val again with the served weights")
+    seal.add_argument("--images", type=int, metavar="N", help="so many of it, evenly drawn (default all)")
+    _add_store(seal)
+    seal.set_defaults(command=_seal)
+
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", choices=MODELS)
     variants.add_argument("--data", type=Path, default=_data_folder())
@@ -229,6 +236,19 @@ def _explain(chosen: argparse.Namespace) -> int:
             chosen.version,
         )
     )  # fmt: skip
+
+
+def _seal(chosen: argparse.Namespace) -> int:
+    from inference.cli.seal import seal
+    from inference.evaluation.account import AccountError
+    from inference.evaluation.records import RecordsError
+
+    try:
+        print(seal(chosen.model, chosen.store, chosen.version, chosen.data, chosen.images))
+    except (AccountError, RecordsError) as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _variants(chosen: argparse.Namespace) -> int:

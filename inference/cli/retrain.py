@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.contract import ModelManifest
+from inference.evaluation.account import read_account
 from inference.evaluation.figures import Figure, NotComputable, figure
 from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
+from inference.runtime.custody import NOT_KEPT, RECIPE, verify
 from inference.runtime.store import read_manifest, version_folder
 
 
@@ -34,23 +36,27 @@ class Repeated:
 
 
 def committed_fold(folder: Path, fold: int) -> list[Record]:
-    """The fold's out-of-fold predictions of record.
+    """The predictions of record that a training of the fold makes: the fold's own, and those of `val` where the network
+    behind them was not fitted again afterwards. A version without folds was trained once: that is fold 0.
 
     Raises
     ------
     RecordsError
         There are none of that fold.
     """
-    records = [r for r in read_records(folder / PREDICTIONS) if r.split == "oof"]
-    own = [record for record in records if record.fold == fold]
-    if not own:
-        there = sorted({record.fold for record in records if record.fold is not None})
-        listed = ", ".join(map(str, there)) or "none"
+    records = read_records(folder / PREDICTIONS)
+    there = sorted({record.fold for record in records if record.fold is not None}) or [0]
+    if fold not in there:
         raise RecordsError(
-            f"{folder.parent.name} {folder.name} has no out-of-fold predictions of fold {fold}; "
-            f"folds on record: {listed}"
+            f"{folder.parent.name} {folder.name} has no fold {fold}; "
+            f"folds on record: {', '.join(map(str, there))}"
         )
-    return own
+    refitted = read_account(folder).refitted
+    return [
+        record
+        for record in records
+        if (record.split == "oof" and record.fold == fold) or (record.split == "val" and not refitted)
+    ]
 
 
 def compare_fold(
@@ -86,17 +92,39 @@ def compare_fold(
 def retrain(
     model: str, store: Path, data: Path, run: Path, fold: int, seed: int, version: str | None = None
 ) -> list[Repeated]:
-    """Train fold `fold` of `model` again and compare.
+    """Train fold `fold` of `model` again by the version's own recipe, and compare.
 
     Raises
     ------
     RecordsError
-        See `committed_fold` and `compare_fold`.
+        See `committed_fold` and `compare_fold`; or the version's recipe was not kept.
+    CustodyError
+        The version is not what was sealed.
     """
-    manifest = read_manifest(model, store, version)
-    committed = committed_fold(version_folder(manifest, store), fold)
     from inference.champions.plan import Plan
-    from inference.champions.registry import recipe_of, retrain_fold
+    from inference.champions.recipe import parse, text_of
+    from inference.champions.registry import retrain_fold
+    from inference.recipes.recipe_file import read
 
-    plan = Plan(data=data, run=run, store=store, version=manifest.version, recipe=recipe_of(model), seed=seed)
+    manifest = read_manifest(model, store, version)
+    folder = version_folder(manifest, store)
+    sealed = verify(folder)
+    committed = committed_fold(folder, fold)
+    if sealed.recipe_sha256 == NOT_KEPT:
+        raise RecordsError(
+            f"the recipe of {model} {manifest.version} was not kept: nobody can repeat its training"
+        )
+    recipe = parse(read(folder / RECIPE, ()), folder / RECIPE)
+    plan = Plan(
+        data=data,
+        run=run,
+        store=store,
+        version=manifest.version,
+        modality=recipe.modality,
+        settings=recipe.train,
+        seed=seed,
+        recipe=recipe.id,
+        recipe_sha256=recipe.hash,
+        recipe_text=text_of(recipe),
+    )
     return compare_fold(manifest, committed, retrain_fold(model, fold, plan), fold)

@@ -12,8 +12,9 @@ from inference.datasets.sample import evenly
 from inference.evaluation import measuring, metrics
 from inference.evaluation.bootstrap import of_all
 from inference.evaluation.protocol import questions
+from inference.runtime.custody import rewriting
 from inference.runtime.forward import Forward
-from inference.runtime.store import read_manifest
+from inference.runtime.store import read_manifest, version_folder
 from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
 
 
@@ -32,7 +33,8 @@ def run(model: str, store: Path, data: Path, images: int | None, version: str | 
             for question in questions(records, manifest)
         }
 
-    found = try_torch(manifest, store, judge)
+    with rewriting(version_folder(manifest, store)):
+        found = try_torch(manifest, store, judge)
     sys.stdout.write(as_text(manifest, found))
     return 0 if all(variant.kept for variant in found.variants) else 1
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
@@ -11,6 +13,7 @@ from inference.runtime.calibration import Platt
 
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
+_DRAWS = 2000
 
 
 def fit_platt(scores: Floats, positive: Booleans) -> Platt:
@@ -72,3 +75,47 @@ def conformal_level(probabilities: Floats, labels: NDArray[np.int64], coverage: 
     score = np.sort(1 - probabilities[np.arange(len(labels)), labels])
     rank = min(len(score) - 1, int(np.ceil((len(score) + 1) * coverage)) - 1)
     return float(1 - score[rank])
+
+
+@dataclass(frozen=True)
+class Perfect:
+    """What stands beside an expected calibration error: it is never 0, however good the calibration, and the fewer the
+    images the further from it.
+
+    `expected`, `p95`: mean and 95th percentile of what perfectly calibrated predictions, these very ones, would read.
+    `debiased`: the error less what chance alone adds to every bin.
+    """
+
+    expected: float
+    p95: float
+    debiased: float
+
+    @property
+    def in_words(self) -> str:
+        above = "beyond" if self.debiased > 0 else "nothing beyond"
+        return (
+            f"perfect calibration would read {self.expected:.3f} at this size, one time in twenty {self.p95:.3f} or "
+            f"more; {above} chance: {self.debiased:.3f}"
+        )
+
+
+def perfect_calibration(truth: Booleans, chances: Floats, bins: int = 10, seed: int = 0) -> Perfect:
+    """What perfect calibration would read of these `chances` (N), over the bins of `metrics.calibration_error`.
+
+    Truths are drawn anew with the chances themselves. Debiased bin by bin: the squared gap less the variance of a mean
+    of so many truths (Ferro and Fricker 2012; Kumar 2019).
+    """
+    own = np.eye(bins)[np.minimum((chances * bins).astype(int), bins - 1)]
+    drawn = np.random.default_rng(seed).random((_DRAWS, len(chances))) < chances
+    read = np.abs((chances - drawn) @ own).sum(axis=1) / len(chances)
+    counts, hits = own.sum(axis=0), truth @ own
+    filled = counts > 0
+    share = hits[filled] / counts[filled]
+    gap = (chances @ own)[filled] / counts[filled] - share
+    variance = np.where(counts[filled] > 1, share * (1 - share) / np.maximum(counts[filled] - 1, 1), gap**2)
+    beyond = np.sqrt(np.maximum(gap**2 - variance, 0))
+    return Perfect(
+        expected=round(float(read.mean()), 4),
+        p95=round(float(np.quantile(read, 0.95)), 4),
+        debiased=round(float(beyond @ counts[filled]) / len(chances), 4),
+    )

@@ -178,9 +178,13 @@ def _tables(results: Results, figures: Sequence[Figure], *, readers: bool = Fals
         own = [f for f in chosen if (f.dataset, f.split) == (dataset, split)]
         yield from _table(
             ("figure", "value", "95 % interval", "images", "groups"),
-            [(f.meaning, f"**{f.value:.3f}**", _interval(f), str(f.images), str(f.groups)) for f in own],
+            [(_meaning(f), f"**{f.value:.3f}**", _interval(f), str(f.images), str(f.groups)) for f in own],
         )
         yield ""
+
+
+def _meaning(figure: Figure) -> str:
+    return figure.meaning if figure.perfect is None else f"{figure.meaning} ({figure.perfect.in_words})"
 
 
 def _points(results: Results) -> Iterator[str]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inference.evaluation import bootstrap, metrics
 from inference.evaluation.bootstrap import Statistic
+from inference.evaluation.calibration import Perfect
 from inference.evaluation.records import Record
 
 #: Below this many images a share's interval is Wilson's: too few to be drawn from.
@@ -23,7 +24,7 @@ class NotComputable(ValueError):
 
 @dataclass(frozen=True)
 class Figure:
-    """One number of the card: its value, its 95 % interval, and what it was measured on."""
+    """One number of the card: value, 95 % interval, what it was measured on, and what it is read beside."""
 
     name: str
     value: float
@@ -35,15 +36,17 @@ class Figure:
     dataset: str = ""
     split: str = ""
     interval: Literal["bootstrap", "wilson"] = "bootstrap"
+    perfect: Perfect | None = None
+    """Of a calibration error: what perfect calibration would read."""
 
     def as_json(self) -> dict[str, object]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "perfect" or value is not None}
 
 
 @dataclass(frozen=True)
 class Measure:
     """What a figure is: the records that count, and either a statistic of them or, for a share, which of
-    them are hits."""
+    them are hits; `perfect` of a calibration error what it is to be read beside."""
 
     name: str
     meaning: str
@@ -51,6 +54,7 @@ class Measure:
     statistic: Callable[[Sequence[Record]], Statistic] | None = None
     hits: Callable[[Record], bool] | None = None
     unit: Callable[[Record], str] = lambda record: record.group
+    perfect: Callable[[Sequence[Record]], Perfect] | None = None
 
     def of(self, kept: Sequence[Record]) -> Statistic:
         """The statistic of records that count."""
@@ -113,4 +117,5 @@ def figure(line: Measure, records: Sequence[Record], seed: int = 0) -> Figure:
         dataset=kept[0].dataset,
         split=kept[0].split,
         interval="bootstrap" if bounds is None else "wilson",
+        perfect=None if line.perfect is None else line.perfect(kept),
     )

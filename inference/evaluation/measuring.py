@@ -120,7 +120,7 @@ def measure_samples(
         for done, sample in enumerate(chosen, 1):
             try:
                 result = analyse_alone(manifest, forward, sample.path, sample.spacing_um, Path(folder))
-                record = record_of(sample, result, split=split, fold=fold)
+                record = record_of(sample, result, split=split, fold=fold, network=network_of(forward))
                 if split == "oof":
                     record.facts.update(points)
                 measured.records.append(record)
@@ -132,7 +132,14 @@ def measure_samples(
     return measured
 
 
-def record_of(sample: Sample, result: ImageResult, *, split: Part = "val", fold: int | None = None) -> Record:
+def network_of(forward: Forward) -> str:
+    """The digest of the weights behind `forward`, where it has a file of its own."""
+    return str(getattr(forward, "sha256", ""))
+
+
+def record_of(
+    sample: Sample, result: ImageResult, *, split: Part = "val", fold: int | None = None, network: str = ""
+) -> Record:
     """The pipeline's result for one image against the sample's truth. Marks of an image without a lesion
     (`normal`) are false marks; the Dice is that of all marked places together."""
     dice: float | None = None
@@ -164,6 +171,7 @@ def record_of(sample: Sample, result: ImageResult, *, split: Part = "val", fold:
         split=split,
         fold=fold,
         facts=facts,
+        network=network,
     )
 
 
@@ -244,6 +252,7 @@ def mosaic_records(manifest: ModelManifest, forward: Forward, data: Path) -> lis
                 "not_idc": round(1 - float(fields[row, column]), 4),
                 "idc": round(float(fields[row, column]), 4),
             },
+            network=network_of(forward),
         )
         for row, column in np.argwhere(labels > 0)
     ]

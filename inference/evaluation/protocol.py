@@ -13,6 +13,7 @@ from inference.contract import OPERATING_POINTS, ModelManifest
 from inference.evaluation import metrics
 from inference.evaluation.agreement import camelyon17_kappa
 from inference.evaluation.bootstrap import Statistic
+from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.patients import by_patient, reader_lines
 from inference.evaluation.records import Record
@@ -229,7 +230,7 @@ def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
         if ask.name in sheet.calibrated:
             lines += [
                 Measure(f"ece_{ask.name}", f"expected calibration error, {ask.meaning}", ask.counts,
-                     partial(_of_scores, metrics.calibration_error, ask)),
+                     partial(_of_scores, metrics.calibration_error, ask), perfect=partial(_perfect, ask)),
                 Measure(f"brier_{ask.name}", f"Brier score, {ask.meaning}", ask.counts,
                      partial(_of_scores, metrics.brier, ask)),
             ]  # fmt: skip
@@ -333,6 +334,11 @@ _RANKED: tuple[tuple[str, str, _Metric], ...] = (
 def _of_scores(metric: _Metric, ask: BinaryQuestion, records: Sequence[Record]) -> Statistic:
     truth = np.array([ask.truth(record) for record in records], bool)
     return metric(truth, np.array([ask.score(record) for record in records], np.float64))
+
+
+def _perfect(ask: BinaryQuestion, records: Sequence[Record]) -> Perfect:
+    truth = np.array([ask.truth(record) for record in records], bool)
+    return perfect_calibration(truth, np.array([ask.score(record) for record in records], np.float64))
 
 
 def _ranking(ask: BinaryQuestion) -> list[Measure]:

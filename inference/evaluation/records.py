@@ -16,7 +16,7 @@ Part = Literal["val", "oof", "external"]
 SPLITS: tuple[Part, ...] = ("val", "oof", "external")
 _COLUMNS = (
     "dataset", "split", "fold", "image", "group", "label", "probabilities", "dice", "lesions", "marks",
-    "flags", "facts",
+    "flags", "facts", "network",
 )  # fmt: skip
 
 
@@ -30,7 +30,8 @@ class Record:
 
     `marks` holds a finding's score and the number of the lesion that its centre lies in (0: none); `lesions`
     counts the separate lesions of the truth's mask; `dice` is None where there is no mask. `facts` are what
-    subgroups are made of (density, view, the lesion's share of the image …), as words.
+    subgroups are made of (density, view, the lesion's share of the image …), as words. `network` is the SHA-256 of the
+    weights that said it, `not kept` where those no longer exist.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class Record:
     split: Part = "val"
     fold: int | None = None
     facts: dict[str, str] = field(default_factory=dict)
+    network: str = ""
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:
@@ -68,6 +70,7 @@ def write_records(path: Path, records: Sequence[Record]) -> None:
                     ";".join(f"{score:.6f}:{lesion}" for score, lesion in record.marks),
                     " ".join(record.flags),
                     json.dumps(record.facts, separators=(",", ":"), ensure_ascii=False),
+                    record.network,
                 )
             )
     unfinished.replace(path)
@@ -84,7 +87,8 @@ def read_records(path: Path) -> list[Record]:
         raise RecordsError(f"{path.parent.name} has no {path.name}: no predictions are on record")
     with path.open(newline="", encoding="utf-8") as lines:
         rows = csv.DictReader(lines)
-        if tuple(rows.fieldnames or ()) != _COLUMNS:
+        # tables of before version 2.3.0 name no networks
+        if tuple(rows.fieldnames or ()) not in (_COLUMNS, _COLUMNS[:-1]):
             raise RecordsError(f"{path.name} has other columns than {', '.join(_COLUMNS)}")
         return [_record(row, f"{path.name}, line {number}") for number, row in enumerate(rows, 2)]
 
@@ -108,6 +112,7 @@ def _record(row: dict[str, str], where: str) -> Record:
             marks=tuple((float(score), int(lesion)) for score, lesion in marks),
             flags=tuple(row["flags"].split()),
             facts={str(name): str(value) for name, value in json.loads(row["facts"]).items()},
+            network=row.get("network", ""),
         )
     except (ValueError, AttributeError, TypeError) as error:
         raise RecordsError(f"{where}: {error}") from error

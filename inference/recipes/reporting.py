@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inference.blocks.overlap import dice
 from inference.evaluation import metrics
+from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
 from inference.recipes.provenance import Rows, held_out
@@ -126,7 +127,10 @@ def _lines(recipe: Recipe) -> list[Measure]:
             lambda rs: metrics.sensitivity_at_specificity(truth(rs), chance(rs), specificity),
         ),
         Measure("brier", f"of {positive}", _every, lambda rs: metrics.brier(truth(rs), chance(rs))),
-        Measure("ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs))),
+        Measure(
+            "ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs)),
+            perfect=lambda rs: perfect_calibration(truth(rs), chance(rs)),
+        ),
     ]  # fmt: skip
 
 
@@ -195,6 +199,7 @@ def as_text(page: dict[str, Any]) -> str:
         rows.append(f"  why they differ: {page['caveat_of_the_review']}")
     rows += [
         f"  {found['name']:28} {found['value']:.3f} ({found['low']:.3f}–{found['high']:.3f})"
+        + (f"; {Perfect(**found['perfect']).in_words}" if "perfect" in found else "")
         for found in page["figures"]
     ]
     rows += [f"  substituted: {text}" for text in page["substitutions"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from imaging.digest import sha256_of
 from inference.runtime.forward import ForwardOutput, Shapes, check_input
 
 #: The metadata entry in which a file says what shapes it takes, where that is more than the graph can say.
@@ -23,6 +25,7 @@ class OnnxForward:
     """A `Forward` over one `model.onnx`. Safe to call from several threads."""
 
     def __init__(self, weights: Path) -> None:
+        self._weights = weights
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
@@ -37,6 +40,11 @@ class OnnxForward:
         own = [n if isinstance(n, int) else None for n in entry.shape]
         self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
         self._outputs = [output.name for output in self.session.get_outputs()]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the weights' file."""
+        return sha256_of(self._weights)
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
         """`tensor`: uint8 of one of `shapes`.

@@ -11,12 +11,14 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.digest import sha256_of
 from inference.runtime.forward import ForwardOutput, Shapes, check_input
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ class TorchForward:
         import torch
 
         self._torch = torch
+        self._weights = weights
         self._device = torch.device(device)
         stored = load(weights, device)
         self._network, self._outputs, self.shapes = stored.network, stored.outputs, stored.shapes
@@ -97,6 +100,11 @@ class TorchForward:
             # TF32 would cost three digits, and both kinds of server must answer alike.
             torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.allow_tf32 = False
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the weights' file."""
+        return sha256_of(self._weights)
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
         """`tensor`: uint8 of one of `shapes`.

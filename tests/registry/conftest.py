@@ -15,7 +15,8 @@ import pytest
 from django.conf import settings as configured
 
 from cad_platform.modelserver.configured import get_model_server
-from inference.runtime.store import read_manifest, version_folder
+from inference.runtime import custody
+from inference.runtime.store import manifest_in, read_manifest, version_folder
 
 ORIGINAL = configured.MODEL_STORE
 
@@ -55,6 +56,15 @@ class Store:
             (path.parent / manifest["weights"]["file"]).write_bytes(weights)
             manifest["weights"]["sha256"] = hashlib.sha256(weights).hexdigest()
         path.write_text(json.dumps(manifest))
+        self.seal(version)
+
+    def seal(self, version: str = "") -> None:
+        """What lies there now is what is meant to be there."""
+        folder = self.folder(version)
+        metrics = folder / "metrics.json"
+        measured = json.loads(metrics.read_text()) | {"weights_sha256": manifest_in(folder).weights.sha256}
+        metrics.write_text(json.dumps(measured))
+        custody.write(folder, sealed="afterwards", recipe_sha256=custody.NOT_KEPT, code=custody.NOT_RECORDED)
 
 
 @pytest.fixture

@@ -80,6 +80,10 @@ def test_registering_again_changes_nothing(store: Store) -> None:
         (lambda folder: (folder / "metrics.json").write_text("{"), "damaged"),
         (lambda folder: (folder / "metrics.json").write_text("[1]"), "are none"),
         (lambda folder: (folder / "card.md").write_bytes(b"\xff\xfe\xfa"), "damaged"),
+        (lambda folder: (folder / "card.md").write_text("# Better than it is"), "card.md is not the file"),
+        (lambda folder: (folder / "metrics.json").write_text("{}"), "metrics.json is not the file"),
+        (lambda folder: (folder / "custody.json").unlink(), "has no custody.json"),
+        (lambda folder: (folder / "custody.json").write_text("{}"), "is no custody record"),
     ],
 )
 def test_a_version_that_cannot_be_used_keeps_no_other_from_being_registered(
@@ -105,6 +109,7 @@ def test_a_model_of_studies_that_nobody_can_post_is_refused(store: Store) -> Non
     manifest = json.loads(path.read_text())
     manifest["input"]["modality"] = "XA"
     path.write_text(json.dumps(manifest))
+    store.seal("99.0.0")
     registration = services.register_from_store(SYSTEM)
     assert [str(version) for version in registration.versions] == [f"ultrasound {store.version}"]
     assert registration.refused == ("ultrasound 99.0.0 reads studies of XA, which is no registered modality",)
@@ -113,6 +118,7 @@ def test_a_model_of_studies_that_nobody_can_post_is_refused(store: Store) -> Non
 def test_a_card_may_be_corrected(store: Store) -> None:
     register(store)
     (store.folder() / "card.md").write_text("# Corrected\n")
+    store.seal()
     assert register(store)[store.version].card == "# Corrected\n"
     assert actions()[-1] == "model.describe"
 

@@ -23,10 +23,12 @@ from inference.datasets.sample import Sample
 from inference.evaluation.account import Account
 from inference.evaluation.calibration import fit_platt
 from inference.evaluation.measuring import mosaic_records, predict
+from inference.evaluation.records import Record, RecordsError
 from inference.runtime.histopathology import preprocessing as tissue
 from inference.runtime.histopathology.pipeline import CLASSES
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.quality import colourfulness
+from inference.runtime.store import read_manifest
 from inference.training.export import export_onnx, parameter_count
 
 _EXAMPLES = (torch.zeros((2, idc.PATCH_PX, idc.PATCH_PX, 3), dtype=torch.uint8),)
@@ -51,6 +53,30 @@ def build(plan: Plan) -> ModelManifest:
     return store_model(
         plan, manifest, network, _EXAMPLES, FieldOutput._fields, seen, records, account(plan, seen, fitted)
     )
+
+
+def retrain_fold(fold: int, plan: Plan) -> list[Record]:
+    """Train anew in `plan.run` what the figures come from: one network, so that there is one fold, 0. What the stored
+    model is calibrated with serves here too: it moves no figure that ranks fields.
+
+    Raises
+    ------
+    RecordsError
+        Another fold.
+    """
+    if fold != 0:
+        raise RecordsError(f"histopathology is trained once: its only fold is 0, not {fold}")
+    published = histopathology.read(plan.data)
+    fitted, held = plan.kept_part(list(published.part("train")))
+    val = published.part("val")
+    guarded(fitted, held)
+    guarded(fitted, val)
+    learned = histopathology.train(plan, fitted, plan.run / "inner")
+    weights = plan.run / WEIGHTS
+    export_onnx(learned.thing, _EXAMPLES, FieldOutput._fields, weights)
+    manifest, forward = read_manifest("histopathology", plan.store, plan.version), OnnxForward(weights)
+    records = judged(val, predict(manifest, forward, val), learned.stamp)
+    return records + mosaic_records(manifest, forward, plan.data)
 
 
 def described(

@@ -75,22 +75,30 @@ def build(plan: Plan) -> ModelManifest:
 
 
 def retrain_fold(fold: int, plan: Plan) -> list[Record]:
-    """Fit the film reader of `fold` anew. Whether a film is abnormal is its business alone, so that the mass network
-    stands at its ImageNet weights here, and the stored model's calibration serves: it moves no ranking."""
+    """Fit the film reader of `fold` anew, and the mass network, which is trained once: the predictions of the fold's
+    films and of CBIS-DDSM's `val`. What the stored model is calibrated with serves here too: it moves no ranking."""
     shown = list(films.read(plan.data).samples)
     reader = FilmReader(imagenet_backbone())
     train, outside = plan.folds(shown)[fold]
     guarded([shown[i] for i in train], [shown[i] for i in outside])
     places = films.places(reader, shown, plan.run / "places.npz")
     films.fit(reader, places.part(train), plan.recipe, plan.seed)
-    mass = plan.recipe.network("masses").made(2, plan.seed)
-    assert isinstance(mass, LesionNetwork)
+    fitted, held = plan.kept_part(list(masses.read(plan.data).part("train")))
+    val = masses.read(plan.data).part("val")
+    guarded(fitted, held)
+    guarded(fitted, val)
+    learned = masses.train(plan, fitted, plan.run / "masses")
+    mass = learned.thing
+    small = np.stack([quarter(film.working_canvas(read_gray(sample.path))[0]) for sample in shown])
+    mass.novelty.fit(pooled_statistics(mass, np.concatenate([masses.quarters(fitted), small])))
     path = plan.run / f"fold-{fold}.onnx"
     export_onnx(MammogramNetwork(mass, reader).eval(), _EXAMPLES, FilmOutput._fields, path)
     manifest = read_manifest("mammography", plan.store, plan.version)
     own = [shown[i] for i in outside]
     readers = seen("film reader", [shown[i] for i in train])
-    return judged(own, predict(manifest, OnnxForward(path), own, split="oof", fold=fold), readers)
+    forward = OnnxForward(path)
+    at_home = judged(own, predict(manifest, forward, own, split="oof", fold=fold), readers)
+    return at_home + judged(val, predict(manifest, forward, val), learned.stamp)
 
 
 @dataclass(frozen=True, eq=False)

@@ -197,10 +197,11 @@ def um_per_px_of(image: ImageReference, found: Description, manifest: ModelManif
             f"more than this model reads ({most:.0f} mm²)"
         )
     if found.kind != "slide":
-        enlarged = (side * (x + y) / 2 / UM_PER_PX for side in (found.columns, found.rows))
+        times = (x + y) / 2 / UM_PER_PX
         afford(
             found.columns, found.rows, spacing,
-            Array(found.columns, found.rows, _STORED_BYTES), Array(*enlarged, _FIELD_BYTES),
+            Array(found.columns, found.rows, _STORED_BYTES),
+            Array(found.columns * times, found.rows * times, _FIELD_BYTES),
         )  # fmt: skip
     return (x + y) / 2
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.evaluation.calibration import conformal_level, fit_platt, fit_temperature, operating_points
+from inference.evaluation.calibration import (
+    conformal_level,
+    fit_platt,
+    fit_temperature,
+    operating_points,
+    perfect_calibration,
+)
+from inference.evaluation.figures import figure
+from inference.evaluation.protocol import PROTOCOLS, lines_of
+from inference.evaluation.records import PREDICTIONS, read_records
 from inference.runtime.calibration import softmax
+from inference.runtime.store import read_manifest, version_folder
 
 
 def test_platt_undoes_a_known_distortion() -> None:
@@ -56,3 +68,57 @@ def test_conformal_sets_hold_the_truth_as_often_as_promised() -> None:
     level = conformal_level(chances[:2000], labels[:2000], coverage=0.9)
     covered = chances[2000:][np.arange(2000), labels[2000:]] >= level
     assert covered.mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_perfect_calibration_never_reads_nothing_and_less_the_more_images() -> None:
+    generator = np.random.default_rng(0)
+    expected = []
+    for number in (58, 130, 2_000):
+        chances = generator.beta(0.7, 1.2, number)
+        beside = perfect_calibration(generator.random(number) < chances, chances)
+        assert 0 < beside.expected < beside.p95
+        expected.append(beside.expected)
+    assert expected[0] > expected[1] > 2 * expected[2]
+
+
+def test_what_stands_beside_an_error_is_the_same_each_time() -> None:
+    chances = np.linspace(0.05, 0.95, 60)
+    truth = np.arange(60) % 3 == 0
+    assert perfect_calibration(truth, chances) == perfect_calibration(truth, chances)
+    assert perfect_calibration(truth, chances) != perfect_calibration(truth, chances, seed=1)
+
+
+def test_the_debiased_error_is_that_of_many_images() -> None:
+    """Predictions of 0.8 where 0.6 are true: an error of 0.2, at any size; of those that are right nearly none."""
+    generator = np.random.default_rng(3)
+    for number in (100, 10_000):
+        chances = np.full(number, 0.8)
+        off = [perfect_calibration(generator.random(number) < 0.6, chances).debiased for _ in range(20)]
+        right = [perfect_calibration(generator.random(number) < 0.8, chances).debiased for _ in range(20)]
+        assert np.mean(off) == pytest.approx(0.2, abs=0.02) and np.mean(right) < 0.02
+
+
+def test_the_committed_error_of_ultrasound_stands_beside_its_floor() -> None:
+    """As the review of 28 November measured it: 0.068, of which chance alone reads 0.028, one time in twenty 0.041."""
+    manifest = read_manifest("ultrasound")
+    records = [r for r in read_records(version_folder(manifest) / PREDICTIONS) if r.dataset == "busi"]
+    line = next(line for line in lines_of(PROTOCOLS["busi"], manifest) if line.name == "ece_malignant_rest")
+    read = figure(line, records)
+    assert read.perfect is not None
+    assert (read.value, read.perfect.expected, read.perfect.p95) == pytest.approx(
+        (0.068, 0.028, 0.041), abs=1e-3
+    )
+    assert 0.028 < read.perfect.debiased < read.value
+    assert read.as_json()["perfect"] == {"expected": 0.0276, "p95": 0.0407, "debiased": 0.0537}
+
+
+@pytest.mark.parametrize("model", ["histopathology", "mammography", "ultrasound"])
+def test_no_error_is_printed_alone(model: str) -> None:
+    folder = version_folder(read_manifest(model))
+    figures = json.loads((folder / "metrics.json").read_text())["figures"]
+    for each in figures:
+        assert ("perfect" in each) == each["name"].startswith("ece_")
+    errors = [
+        line for line in (folder / "card.md").read_text().splitlines() if "expected calibration error" in line
+    ]
+    assert errors and all("perfect calibration would read" in line for line in errors)
