@@ -193,6 +193,9 @@ class TorchServe:
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
+        # Its workers verify the signature of what they load, where the operator says whose are trusted.
+        if os.environ.get("CAD_MODEL_TRUST"):
+            environment["CAD_MODEL_TRUST"] = str(Path(os.environ["CAD_MODEL_TRUST"]).absolute())
         # Its workers use the GPUs that it finds with nvidia-smi; an empty value hides them all.
         if "CUDA_VISIBLE_DEVICES" in os.environ:
             environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]

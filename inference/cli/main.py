@@ -1,5 +1,5 @@
-"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain, acceptance;
-seal, keys, sign, variants and archive."""
+"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; acceptance,
+shift and matrix; seal, keys, sign, variants and archive."""
 
 from __future__ import annotations
 
@@ -146,6 +146,16 @@ def _parser() -> argparse.ArgumentParser:
     _add_store(seal)
     seal.set_defaults(command=_seal)
 
+    keys = commands.add_parser("keys", help="make a pair of keys to sign versions with")
+    keys.add_argument("folder", type=Path, metavar="FOLDER")
+    keys.set_defaults(command=_keys)
+
+    sign = commands.add_parser("sign", help="vouch for a version with one's own key")
+    sign.add_argument("model")
+    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key, PEM")
+    _add_store(sign)
+    sign.set_defaults(command=_sign)
+
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", choices=MODELS)
     variants.add_argument("--data", type=Path, default=_data_folder())
@@ -248,6 +258,23 @@ def _seal(chosen: argparse.Namespace) -> int:
     except (AccountError, RecordsError) as error:
         print(f"inference: {error}", file=sys.stderr)
         return 1
+    return 0
+
+
+def _keys(chosen: argparse.Namespace) -> int:
+    from inference.runtime.signing import make_keys
+
+    private, public = make_keys(chosen.folder)
+    print(f"{private} (private: for who signs)\n{public} (public: for who serves, see CAD_MODEL_TRUST)")
+    return 0
+
+
+def _sign(chosen: argparse.Namespace) -> int:
+    from inference.runtime.signing import sign
+    from inference.runtime.store import read_manifest, version_folder
+
+    manifest = read_manifest(chosen.model, chosen.store, chosen.version)
+    print(f"{manifest.name} {manifest.version}: {sign(version_folder(manifest, chosen.store), chosen.key)}")
     return 0
 
 

@@ -1,9 +1,10 @@
 """`.mar` archives for TorchServe: `NAME-VERSION.mar`, one a version, built from the model store.
 
 An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and `model.pt` for GPUs, which
-is made of `model.onnx` where the store has none. Weights that are not those of the manifest, or that do not answer as
-was recorded when they were trained, get none. Built here directly, so that equal files give equal bytes;
-`NAME-VERSION.source.json` beside each archive says what it was built of.
+is made of `model.onnx` where the store has none, and the custody record with its signature. Weights that are not those
+of the manifest, or that do not answer as was recorded when they were trained, get none; nor do versions that nobody
+trusted has signed, where signatures are asked for (`runtime.signing`). Built here directly, so that equal files give
+equal bytes; `NAME-VERSION.source.json` beside each archive says what it was built of.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from pathlib import Path
 from imaging.digest import sha256_of
 from inference.contract import ModelManifest
 from inference.runtime.answer import read_answer
+from inference.runtime.custody import CUSTODY, SIGNATURE
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.store import DEFAULT_STORE, StoreError, contents, verified_weights
+from inference.runtime.signing import trusted_keys, verify_version
+from inference.runtime.store import DEFAULT_STORE, StoreError, contents, verified_weights, version_folder
 from inference.runtime.torch_forward import FILE, TorchForward
 from inference.runtime.variants import verified_variant
 
@@ -82,11 +85,15 @@ def _remove(out: Path, stem: str) -> None:
 
 
 def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
+    trust = trusted_keys()
+    verify_version(version_folder(manifest, store), trust)
     weights = verified_weights(manifest, store)
     answer = read_answer(manifest, store)
     committed = verified_variant(manifest, store)
     archive, source = out / f"{_stem(manifest)}.mar", out / f"{_stem(manifest)}.source.json"
     configuration = CONFIGURATION.format(workers=workers)
+    beside = (version_folder(manifest, store) / name for name in (CUSTODY, SIGNATURE))
+    vouched = {path.name: path for path in beside if path.is_file()}
     inputs = {
         "version": manifest.version,
         "weights_sha256": manifest.weights.sha256,
@@ -94,6 +101,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         "handler": HANDLER_SOURCE,
         "configuration": configuration,
         "torch": _converter() if committed is None else sha256_of(committed),
+        "custody": {name: sha256_of(path) for name, path in vouched.items()},
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive
@@ -103,7 +111,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         for_gpu = committed or _converted(weights, Path(folder), which)
         answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {which}")
         unfinished = out / f".{archive.name}.{os.getpid()}"
-        _write(unfinished, manifest, configuration, {WEIGHTS: weights, FILE: for_gpu})
+        _write(unfinished, manifest, configuration, {WEIGHTS: weights, FILE: for_gpu, **vouched})
         unfinished.replace(archive)
     source.write_text(json.dumps(inputs, indent=2), encoding="utf-8")
     return archive

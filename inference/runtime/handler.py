@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.runtime import torch_forward, wire
+from inference.runtime.custody import Custody
 from inference.runtime.forward import ForwardOutput, Network, check_input
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
+from inference.runtime.signing import trusted_keys, verify_file, verify_record
 
 INPUT = "input"
 MODEL_MS = "model_ms"
@@ -40,7 +42,8 @@ class TensorHandler:
         thread of the CPU."""
         self._one_torch_thread()
         properties = context.system_properties
-        self.forward = load_forward(Path(properties["model_dir"]), properties.get("gpu_id"))
+        folder = Path(properties["model_dir"])
+        self.forward = load_forward(folder, properties.get("gpu_id"), vouched_for(folder, trusted_keys()))
 
     def handle(self, requests: Sequence[dict[str, Any]] | None, context: Any) -> list[bytes]:
         """One answer a request, in order. Small requests of one shape run together."""
@@ -86,12 +89,38 @@ class TensorHandler:
         torch.set_num_threads(1)
 
 
-def load_forward(folder: Path, gpu: int | None) -> Network:
-    """`model.pt` on the GPU where there are both, else `model.onnx` on the CPU."""
+def vouched_for(folder: Path, trust: Path | None) -> Custody | None:
+    """The record by which weights are verified before their first use; None where signatures are not asked for.
+
+    Raises
+    ------
+    SigningError
+        The unpacked archive's record was not signed by a trusted key.
+    """
+    if trust is None:
+        return None
+    return verify_record(folder, trust, "the model of this archive")
+
+
+def load_forward(folder: Path, gpu: int | None, record: Custody | None = None) -> Network:
+    """`model.pt` on the GPU where there are both, else `model.onnx` on the CPU; by `record`, if there is one, only
+    files that were signed.
+
+    Raises
+    ------
+    SigningError
+        The weights are not those that were signed.
+    """
     weights = folder / torch_forward.FILE
     if gpu is not None and weights.is_file() and torch_forward.cuda_is_there():
-        logger.info("serving %s on GPU %d", weights.name, gpu)
-        return torch_forward.TorchForward(weights, f"cuda:{gpu}")
+        if record is None or weights.name in record.files:
+            if record is not None:
+                verify_file(weights, record)
+            logger.info("serving %s on GPU %d", weights.name, gpu)
+            return torch_forward.TorchForward(weights, f"cuda:{gpu}")
+        logger.warning("%s was made here and is signed by nobody: serving %s", weights.name, WEIGHTS)
+    if record is not None:
+        verify_file(folder / WEIGHTS, record)
     return OnnxForward(folder / WEIGHTS)
 
 

@@ -158,7 +158,7 @@ def test_whatever_is_altered_is_refused_by_name(folder: Path, harm: Harm, named:
     ids=" ".join,
 )
 def test_every_command_that_speaks_of_figures_refuses(
-    folder: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str], data_root: Path
+    folder: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]
 ) -> None:
     cell(7, "label", "not_idc" if "idc" in words else "made up")(folder)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
