@@ -22,6 +22,7 @@ from inference.evaluation.results import all_on_record
 from inference.evaluation.shift import ShiftError, read_reference
 from inference.evaluation.training_manifest import read_training_manifest, trained_samples
 from inference.progress import ProgressLine
+from inference.runtime import custody
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder
 
@@ -62,6 +63,7 @@ def measured(manifest: ModelManifest, store: Path, cases: Sequence[Case]) -> Acc
         The model was trained on some of them.
     """
     folder = version_folder(manifest, store)
+    custody.verify(folder)
     samples = [_sample(case, manifest) for case in cases]
     _refuse_trained(cases, samples, folder)
     forward = OnnxForward(verified_weights(manifest, store))

@@ -18,6 +18,7 @@ from inference.evaluation.matrix import Cell, cells, untested
 from inference.evaluation.records import Record, RecordsError
 from inference.evaluation.results import all_on_record
 from inference.evaluation.training_manifest import read_training_manifest
+from inference.runtime import custody
 from inference.runtime.store import read_manifest, version_folder
 
 
@@ -25,6 +26,7 @@ def run(chosen: Namespace) -> int:
     """The subcommand; 0, or 1 with a sentence on stderr."""
     manifest = read_manifest(chosen.model, chosen.store, chosen.version)
     folder = version_folder(manifest, chosen.store)
+    custody.verify(folder)
     try:
         trained = list(read_training_manifest(folder))
         records = all_on_record(folder)

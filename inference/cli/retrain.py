@@ -51,12 +51,9 @@ def committed_fold(folder: Path, fold: int) -> list[Record]:
             f"{folder.parent.name} {folder.name} has no fold {fold}; "
             f"folds on record: {', '.join(map(str, there))}"
         )
-    refitted = read_account(folder).refitted
-    return [
-        record
-        for record in records
-        if (record.split == "oof" and record.fold == fold) or (record.split == "val" and not refitted)
-    ]
+    own = [record for record in records if record.split == "oof" and record.fold == fold]
+    val = [record for record in records if record.split == "val"]
+    return own + val if val and not read_account(folder).refitted else own
 
 
 def compare_fold(

@@ -12,6 +12,7 @@ from inference.champions import registry
 from inference.champions.recipe import text_of
 from inference.contract import ModelManifest
 from inference.datasets.sample import evenly
+from inference.evaluation import external
 from inference.evaluation.account import Account, read_account
 from inference.evaluation.folder import METRICS
 from inference.evaluation.measuring import held_out, predict
@@ -56,12 +57,14 @@ def seal(
     if data is not None:
         repeated = _check_predictions(manifest, forward, named, data, images)
     write_records(folder / PREDICTIONS, named)
+    outside = [replace(row, network=_network_of(row, manifest, account)) for row in external.read(folder)]
+    external.write(folder, outside)
     recipe = _recipe_of(model, account, folder)
     sealed = custody.write(folder, sealed="afterwards", recipe_sha256=recipe, code=NOT_RECORDED)
     missing = sorted(part for part, digest in sealed.networks.items() if digest == NOT_KEPT)
     return (
-        f"{which} is sealed: {len(sealed.files)} files, {len(named)} predictions, {repeated} of them made again with "
-        f"the served weights; networks that were not kept: {', '.join(missing) or 'none'}; "
+        f"{which} is sealed: {len(sealed.files)} files, {len(named) + len(outside)} predictions, {repeated} of them "
+        f"made again with the served weights; networks that were not kept: {', '.join(missing) or 'none'}; "
         f"recipe: {'kept' if recipe != NOT_KEPT else NOT_KEPT}"
     )
 

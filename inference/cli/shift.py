@@ -24,6 +24,7 @@ from inference.evaluation.shift import (
     write_reference,
 )
 from inference.progress import ProgressLine
+from inference.runtime import custody
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights, version_folder
 
@@ -37,10 +38,14 @@ def run(chosen: Namespace, default_data: Path) -> int:
     """The subcommand; 0, 2 where a shift is named, 1 with a sentence on stderr."""
     manifest = read_manifest(chosen.model, chosen.store, chosen.version)
     folder = version_folder(manifest, chosen.store)
+    custody.verify(folder)
     data = chosen.data or default_data
     try:
         if chosen.reference:
-            print(make_reference(manifest, chosen.store, folder, data, chosen.limit or _MOST_OF_REFERENCE))
+            with custody.rewriting(folder):
+                print(
+                    make_reference(manifest, chosen.store, folder, data, chosen.limit or _MOST_OF_REFERENCE)
+                )
             return 0
         found = test(manifest, chosen.store, folder, data, chosen.dataset, chosen.limit)
     except (ShiftError, RecordsError, DatasetError, AnalysisError) as error:

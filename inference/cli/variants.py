@@ -12,7 +12,7 @@ from inference.datasets.sample import evenly
 from inference.evaluation import measuring, metrics
 from inference.evaluation.bootstrap import of_all
 from inference.evaluation.protocol import questions
-from inference.runtime.custody import rewriting
+from inference.runtime import custody
 from inference.runtime.forward import Forward
 from inference.runtime.store import read_manifest, version_folder
 from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
@@ -21,6 +21,7 @@ from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
 def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
     """Judge, and print what came of it; 0 where the file is as good as `model.onnx`, else 1."""
     manifest = read_manifest(model, store, version)
+    custody.refuse_unsealed_figures(version_folder(manifest, store))
     held_out = measuring.held_out(datasets_of(model), data)
     judged = evenly(held_out, images)
 
@@ -33,7 +34,7 @@ def run(model: str, store: Path, data: Path, images: int | None, version: str | 
             for question in questions(records, manifest)
         }
 
-    with rewriting(version_folder(manifest, store)):
+    with custody.rewriting(version_folder(manifest, store)):
         found = try_torch(manifest, store, judge)
     sys.stdout.write(as_text(manifest, found))
     return 0 if all(variant.kept for variant in found.variants) else 1

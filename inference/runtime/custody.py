@@ -10,8 +10,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -91,7 +92,7 @@ def verify(folder: Path) -> Custody:
         raise CustodyError(f"{CUSTODY} of {which} is that of {custody.model} {custody.version}")
     _check_weights(folder, manifest, custody, which)
     if PREDICTIONS in custody.files:
-        _check_predictions(folder / PREDICTIONS, custody, which)
+        _check_predictions(folder, custody, which)
     there = _files(folder)
     for name, digest in custody.files.items():
         if name not in there:
@@ -129,13 +130,13 @@ def write(
     """
     manifest = manifest_in(folder)
     networks: dict[str, str] = {SERVED: manifest.weights.sha256}
-    rows = _rows(folder / PREDICTIONS)
-    for number, row in enumerate(rows, 2):
-        part, network = part_of(row["split"], row["fold"]), row.get("network") or ""
+    rows = _rows(folder)
+    for row in rows:
+        part, network = part_of(row.said["split"], row.said["fold"]), row.said.get("network") or ""
         if networks.setdefault(part, network) != network or not network:
             raise CustodyError(
-                f"{PREDICTIONS} of {manifest.name} {manifest.version}, line {number}: "
-                f"{part} was made by {network or 'nobody knows which network'}, others of it by {networks[part]}"
+                f"{manifest.name} {manifest.version}: {row.place}: {part} was made by "
+                f"{network or 'nobody knows which network'}, others of it by {networks[part]}"
             )
     custody = Custody.model_validate(
         {
@@ -204,30 +205,45 @@ def _check_weights(folder: Path, manifest: ModelManifest, custody: Custody, whic
         raise CustodyError(f"{which}: {METRICS} is of other weights than were sealed")
 
 
-def _check_predictions(path: Path, custody: Custody, which: str) -> None:
-    rows = _rows(path)
-    for number, row in enumerate(rows, 2):
-        part, network = part_of(row.get("split", ""), row.get("fold")), row.get("network")
+def _check_predictions(folder: Path, custody: Custody, which: str) -> None:
+    rows = _rows(folder)
+    for row in rows:
+        part, network = part_of(row.said.get("split", ""), row.said.get("fold")), row.said.get("network")
         if network != custody.networks.get(part):
             raise CustodyError(
-                f"{which}: {path.name}, line {number} ({row.get('dataset')} {row.get('image')}), names the network "
+                f"{which}: {row.place} ({row.said.get('dataset')} {row.said.get('image')}), names the network "
                 f"{network or 'nobody'}, which did not make {part}"
             )
     for words, digest in _said_by(rows).items():
         if custody.predictions.get(words) != digest:
-            raise CustodyError(f"{which}: {path.name} was changed after it was sealed: {words}")
+            raise CustodyError(f"{which}: {PREDICTIONS} was changed after it was sealed: {words}")
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as lines:
-        return list(csv.DictReader(lines))
+@dataclass(frozen=True)
+class _Row:
+    """A row of the predictions of record: where it stands, and its columns."""
+
+    place: str
+    said: dict[str, str]
 
 
-def _said_by(rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
+def _rows(folder: Path) -> list[_Row]:
+    """Of the version's own predictions and of those on sets that it has seen nothing of."""
+    rows = []
+    for path in (folder / PREDICTIONS, *sorted(folder.glob(f"external/*/{PREDICTIONS}"))):
+        if path.is_file():
+            name = path.relative_to(folder).as_posix()
+            with path.open(newline="", encoding="utf-8") as lines:
+                rows += [
+                    _Row(f"{name}, line {number}", row) for number, row in enumerate(csv.DictReader(lines), 2)
+                ]
+    return rows
+
+
+def _said_by(rows: Sequence[_Row]) -> dict[str, str]:
     return {
-        words: _digest([row.get(name) for name in names] for row in rows) for words, names in _COLUMNS.items()
+        words: _digest([row.said.get(name) for name in names] for row in rows)
+        for words, names in _COLUMNS.items()
     }
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference.champions.recipe import text_of
+from inference.champions.registry import recipe_of
 from inference.cli.retrain import committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
 from inference.evaluation.delong import auc_covariance, delong, placements
 from inference.evaluation.folder import METRICS
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
+from inference.runtime import custody
 from inference.runtime.store import read_manifest, version_folder
 
 
@@ -120,14 +123,20 @@ def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
         folder = version_folder(manifest, tmp_path / name)
         folder.mkdir(parents=True)
         shutil.copy(version_folder(manifest) / "manifest.json", folder)
-        write_records(folder / PREDICTIONS, busi_records(shift, len(name)))
+        written = [replace(entry, network=custody.NOT_KEPT) for entry in busi_records(shift, len(name))]
+        write_records(folder / PREDICTIONS, written)
+        write_account(folder, Account("made up", "made up", "made up", ()))
+        (folder / custody.RECIPE).write_text(text_of(recipe_of("ultrasound")))
+        shutil.copy(version_folder(manifest) / manifest.weights.file, folder)
+        custody.write(
+            folder, sealed="afterwards", recipe_sha256=recipe_of("ultrasound").hash, code=custody.NOT_RECORDED
+        )
     asked = ["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--json", "--against"]
     assert main([*asked, str(tmp_path / "b")]) == 0
     by_store = json.loads(capsys.readouterr().out)
     assert main([*asked, str(version_folder(manifest, tmp_path / "b") / PREDICTIONS)]) == 0
     assert json.loads(capsys.readouterr().out) == by_store
     assert by_store[0]["name"] == "auc_malignant_benign" and by_store[0]["first"] > by_store[0]["second"]
-    write_account(version_folder(manifest, tmp_path / "a"), Account("made up", "made up", "made up", ()))
     assert main(["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--card", "--json"]) == 0
     written = json.loads((version_folder(manifest, tmp_path / "a") / METRICS).read_text())
     assert json.loads(capsys.readouterr().out) == written
