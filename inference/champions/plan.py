@@ -144,7 +144,7 @@ def store_model(
     (folder / custody.RECIPE).write_text(plan.recipe.canonical, encoding="utf-8")
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
     write_results(folder)
-    custody.write(folder, sealed="when it was built", recipe_sha256=plan.recipe.hash, code=code_commit())
+    custody.write(folder, sealed="when it was built", code=code_commit())
     (plan.store / manifest.name).mkdir(exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)
     shutil.rmtree(plan.store / _UNFINISHED)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from inference.contract import ModelManifest
 from inference.evaluation.account import read_account
@@ -12,8 +15,11 @@ from inference.evaluation.figures import Figure, NotComputable, figure
 from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
-from inference.runtime.custody import NOT_KEPT, RECIPE, verify
+from inference.runtime.custody import RECIPE, verify
 from inference.runtime.store import read_manifest, version_folder
+
+if TYPE_CHECKING:
+    from inference.champions.recipe import ChampionRecipe
 
 
 @dataclass(frozen=True)
@@ -99,29 +105,44 @@ def retrain(
         The version is not what was sealed.
     """
     from inference.champions.plan import Plan
-    from inference.champions.recipe import parse, text_of
     from inference.champions.registry import retrain_fold
-    from inference.recipes.recipe_file import read
 
     manifest = read_manifest(model, store, version)
     folder = version_folder(manifest, store)
-    sealed = verify(folder)
+    verify(folder)
     committed = committed_fold(folder, fold)
-    if sealed.recipe_sha256 == NOT_KEPT:
-        raise RecordsError(
-            f"the recipe of {model} {manifest.version} was not kept: nobody can repeat its training"
-        )
-    recipe = parse(read(folder / RECIPE, ()), folder / RECIPE)
     plan = Plan(
-        data=data,
-        run=run,
-        store=store,
-        version=manifest.version,
-        modality=recipe.modality,
-        settings=recipe.train,
-        seed=seed,
-        recipe=recipe.id,
-        recipe_sha256=recipe.hash,
-        recipe_text=text_of(recipe),
+        data=data, run=run, store=store, version=manifest.version, recipe=recipe_of_version(folder), seed=seed
     )
     return compare_fold(manifest, committed, retrain_fold(model, fold, plan), fold)
+
+
+def recipe_of_version(folder: Path) -> ChampionRecipe:
+    """The recipe that lies beside a version's weights. Those of versions before 2.3.0 are written in another form, and
+    said on stderr: today's recipe of the model, which says the same in the form of now (ADR 39), takes their place.
+
+    Raises
+    ------
+    RecordsError
+        It was not kept.
+    """
+    from inference.champions.recipe import parse
+    from inference.champions.registry import recipe_of
+    from inference.recipes.schema import RecipeError
+
+    model, path = folder.parent.name, folder / RECIPE
+    if not path.is_file():
+        raise RecordsError(
+            f"the recipe of {model} {folder.name} was not kept: nobody can repeat its training"
+        )
+    of_now = recipe_of(model)
+    # whom it serves and what it is measured on is no part of the canonical text
+    later = {"modality": of_now.modality, "datasets": of_now.datasets}
+    try:
+        return parse({**later, **json.loads(path.read_text(encoding="utf-8"))}, path)
+    except RecipeError:
+        sys.stderr.write(
+            f"{RECIPE} of {model} {folder.name} is in the form of before version 2.3.0: "
+            f"trained by today's recipe, {of_now.hash[:16]}…\n"
+        )
+        return of_now

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from imaging.digest import sha256_of
 from inference.champions import registry
-from inference.champions.recipe import text_of
 from inference.contract import ModelManifest
 from inference.datasets.sample import evenly
 from inference.evaluation import external
@@ -51,6 +50,8 @@ def seal(
     forward = OnnxForward(weights)
     read_answer(manifest, store).check(forward, f"{weights.name} of {which}")
     account, records = read_account(folder), read_records(folder / PREDICTIONS)
+    if (folder / RECIPE).is_file() and sha256_of(folder / RECIPE) != account.recipe_sha256:
+        raise CustodyError(f"{which}: {RECIPE} is not the recipe that its account names")
     named = [replace(record, network=_network_of(record, manifest, account)) for record in records]
     _check_figures(folder, which)
     repeated = 0
@@ -59,13 +60,12 @@ def seal(
     write_records(folder / PREDICTIONS, named)
     outside = [replace(row, network=_network_of(row, manifest, account)) for row in external.read(folder)]
     external.write(folder, outside)
-    recipe = _recipe_of(model, account, folder)
-    sealed = custody.write(folder, sealed="afterwards", recipe_sha256=recipe, code=NOT_RECORDED)
+    sealed = custody.write(folder, sealed="afterwards", code=NOT_RECORDED)
     missing = sorted(part for part, digest in sealed.networks.items() if digest == NOT_KEPT)
     return (
         f"{which} is sealed: {len(sealed.files)} files, {len(named) + len(outside)} predictions, {repeated} of them "
         f"made again with the served weights; networks that were not kept: {', '.join(missing) or 'none'}; "
-        f"recipe: {'kept' if recipe != NOT_KEPT else NOT_KEPT}"
+        f"recipe: {'kept' if sealed.recipe_sha256 != NOT_KEPT else NOT_KEPT}"
     )
 
 
@@ -107,13 +107,3 @@ def _check_predictions(
                 f"weights say something else than is on record (by {apart:.3g})"
             )
     return len(again)
-
-
-def _recipe_of(model: str, account: Account, folder: Path) -> str:
-    """The digest of the recipe that trained it, which is laid beside the weights where it is still there."""
-    recipe = registry.recipe_of(model)
-    if recipe.hash != account.recipe_sha256:
-        print("the recipe that trained it is no longer here: not kept", file=sys.stderr)
-        return NOT_KEPT
-    (folder / RECIPE).write_text(text_of(recipe), encoding="utf-8")
-    return account.recipe_sha256

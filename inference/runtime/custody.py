@@ -25,8 +25,8 @@ from inference.runtime.store import MANIFEST, StoreError, manifest_in
 CUSTODY = "custody.json"
 #: The signature over a version's files.
 SIGNATURE = "model.sig"
-#: The recipe as it was when the version was trained.
-RECIPE = "recipe.yaml"
+#: The recipe that trained the version, in canonical JSON: its SHA-256 is the digest that cards name.
+RECIPE = "recipe.json"
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
 #: In the place of a digest of what no longer exists. Never invented afterwards.
 NOT_KEPT: Literal["not kept"] = "not kept"
@@ -116,9 +116,7 @@ def refuse_unsealed_figures(folder: Path) -> None:
         verify(folder)
 
 
-def write(
-    folder: Path, *, sealed: Literal["when it was built", "afterwards"], recipe_sha256: str, code: str
-) -> Custody:
+def write(folder: Path, *, sealed: Literal["when it was built", "afterwards"], code: str) -> Custody:
     """Seal a version's folder as it lies there. The networks are those that the predictions' rows name.
 
     Raises
@@ -143,7 +141,7 @@ def write(
             "model": manifest.name,
             "version": manifest.version,
             "sealed": sealed,
-            "recipe_sha256": recipe_sha256 if (folder / RECIPE).is_file() else NOT_KEPT,
+            "recipe_sha256": sha256_of(folder / RECIPE) if (folder / RECIPE).is_file() else NOT_KEPT,
             "code": code,
             "networks": networks,
             "predictions": _said_by(rows),
@@ -171,9 +169,9 @@ def rewriting(folder: Path) -> Iterator[None]:
     before = _read(folder, folder.name) if is_sealed(folder) else None
     yield
     if before is None:
-        write(folder, sealed="afterwards", recipe_sha256=NOT_KEPT, code=NOT_RECORDED)
+        write(folder, sealed="afterwards", code=NOT_RECORDED)
     else:
-        write(folder, sealed=before.sealed, recipe_sha256=before.recipe_sha256, code=before.code)
+        write(folder, sealed=before.sealed, code=before.code)
 
 
 def _read(folder: Path, which: str) -> Custody:

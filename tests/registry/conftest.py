@@ -64,7 +64,7 @@ class Store:
         metrics = folder / "metrics.json"
         measured = json.loads(metrics.read_text()) | {"weights_sha256": manifest_in(folder).weights.sha256}
         metrics.write_text(json.dumps(measured))
-        custody.write(folder, sealed="afterwards", recipe_sha256=custody.NOT_KEPT, code=custody.NOT_RECORDED)
+        custody.write(folder, sealed="afterwards", code=custody.NOT_RECORDED)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from inference.blocks.networks.backbone import imagenet_backbone
-from inference.blocks.networks.lesion import LesionNetwork, pooled_statistics
+from inference.blocks.networks.lesion import pooled_statistics
 from inference.champions.learning import guarded, judged, seen
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.films import Places

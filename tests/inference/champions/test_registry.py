@@ -11,13 +11,13 @@ import yaml
 from imaging.digest import sha256_of
 from inference.champions import registry
 from inference.champions.method import facts, method
-from inference.champions.plan import RECIPE_AS_RUN
 from inference.champions.recipe import ChampionRecipe, parse
 from inference.datasets.catalogue import DATASETS
 from inference.evaluation.account import read_account
 from inference.recipes.recipe_file import read
 from inference.recipes.schema import RecipeError
 from inference.runtime import pipelines
+from inference.runtime.custody import RECIPE
 from inference.runtime.store import model_names, read_manifest, version_folder
 
 
@@ -38,7 +38,7 @@ def test_a_recipe_says_whom_the_model_serves_and_what_its_figures_come_from(name
 @pytest.mark.parametrize("name", registry.names())
 def test_a_version_holds_the_recipe_that_it_was_made_by_and_its_card_names_the_digest(name: str) -> None:
     folder = version_folder(read_manifest(name))
-    assert sha256_of(folder / RECIPE_AS_RUN) == read_account(folder).recipe_sha256
+    assert sha256_of(folder / RECIPE) == read_account(folder).recipe_sha256
 
 
 def changed(name: str, key: str, value: object) -> ChampionRecipe:

@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference.champions.recipe import text_of
-from inference.champions.registry import recipe_of
 from inference.cli.retrain import committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
@@ -126,11 +124,8 @@ def test_evaluate_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixt
         written = [replace(entry, network=custody.NOT_KEPT) for entry in busi_records(shift, len(name))]
         write_records(folder / PREDICTIONS, written)
         write_account(folder, Account("made up", "made up", "made up", ()))
-        (folder / custody.RECIPE).write_text(text_of(recipe_of("ultrasound")))
         shutil.copy(version_folder(manifest) / manifest.weights.file, folder)
-        custody.write(
-            folder, sealed="afterwards", recipe_sha256=recipe_of("ultrasound").hash, code=custody.NOT_RECORDED
-        )
+        custody.write(folder, sealed="afterwards", code=custody.NOT_RECORDED)
     asked = ["evaluate", "ultrasound", "--store", str(tmp_path / "a"), "--json", "--against"]
     assert main([*asked, str(tmp_path / "b")]) == 0
     by_store = json.loads(capsys.readouterr().out)

@@ -13,7 +13,7 @@ import pytest
 from inference.cli.main import main
 from inference.runtime import custody
 from inference.runtime.archive import build_archives
-from inference.runtime.custody import CUSTODY, NOT_KEPT, NOT_RECORDED, SIGNATURE
+from inference.runtime.custody import CUSTODY, NOT_RECORDED, SIGNATURE
 from inference.runtime.handler import load_forward, vouched_for
 from inference.runtime.signing import TRUST, SigningError, make_keys, sign, verify_record, verify_version
 from inference.runtime.store import version_folder
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Path:
     """A store with one sealed version of a tiny network."""
     manifest = put_version(tmp_path / "store", "1.0.0")
     folder = version_folder(manifest, tmp_path / "store")
-    custody.write(folder, sealed="afterwards", recipe_sha256=NOT_KEPT, code=NOT_RECORDED)
+    custody.write(folder, sealed="afterwards", code=NOT_RECORDED)
     return tmp_path / "store"
 
 
@@ -96,7 +96,7 @@ def _resealed(folder: Path) -> None:
     """A forger who writes the digests anew, too."""
     signature = (folder / SIGNATURE).read_bytes()
     (folder / "thresholds.json").write_text("{}")
-    custody.write(folder, sealed="afterwards", recipe_sha256=NOT_KEPT, code=NOT_RECORDED)
+    custody.write(folder, sealed="afterwards", code=NOT_RECORDED)
     custody.verify(folder)
     (folder / SIGNATURE).write_bytes(signature)
 
