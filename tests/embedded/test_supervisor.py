@@ -18,6 +18,7 @@ from embedded.bootstrap import ARCHIVES
 from embedded.process import group_alive
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
+from inference.runtime import custody
 from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import (
     LivePlatform,
@@ -135,6 +136,7 @@ def test_a_copy_with_a_store_of_its_own_serves_what_appears_in_it(tmp_path: Path
         described = json.loads((coming / "manifest.json").read_text()) | {"version": "99.0.0"}
         (coming / "manifest.json").write_text(json.dumps(described))
         coming.rename(own.with_name("99.0.0"))
+        custody.write(own.with_name("99.0.0"), sealed="afterwards", code=custody.NOT_RECORDED)
         deadline = time.monotonic() + 90
         while "ultrasound 99.0.0 is served from now on" not in (state / "supervisor.log").read_text():
             assert process.poll() is None and time.monotonic() < deadline
