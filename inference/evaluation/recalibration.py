@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.contract import OPERATING_POINTS
 from inference.evaluation import bootstrap, metrics
-from inference.evaluation.calibration import fit_platt, operating_points
+from inference.evaluation.calibration import fit_platt, operating_points, perfect_calibration
 from inference.evaluation.shift import log_odds
 
 _FOLDS = 5
@@ -47,18 +47,13 @@ class Proposal:
     expected: dict[str, tuple[float, float]]
 
 
-def calibration_of(positive: Booleans, chances: Floats, draws: int = 1000, seed: int = 0) -> Calibration:
-    """The calibration error beside its floor: the same probabilities with truths drawn from them."""
-    error = _of_all(metrics.calibration_error, positive, chances)
-    generator = np.random.default_rng(seed)
-    perfect = [
-        _of_all(metrics.calibration_error, generator.random(len(chances)) < chances, chances)
-        for _ in range(draws)
-    ]
+def calibration_of(positive: Booleans, chances: Floats) -> Calibration:
+    """The calibration error beside what perfect calibration would read of the same probabilities."""
+    perfect = perfect_calibration(positive, chances)
     return Calibration(
-        ece=round(error, 4),
-        floor=round(float(np.mean(perfect)), 4),
-        floor_95=round(float(np.quantile(perfect, 0.95)), 4),
+        ece=round(_of_all(metrics.calibration_error, positive, chances), 4),
+        floor=perfect.expected,
+        floor_95=perfect.p95,
         brier=round(_of_all(metrics.brier, positive, chances), 4),
         said=round(float(chances.mean()), 4),
         true=round(float(positive.mean()), 4),
