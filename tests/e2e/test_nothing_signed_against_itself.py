@@ -137,7 +137,6 @@ def test_a_report_against_itself_is_signed_only_with_a_reason_for_each(
     expect(page.locator("[data-line].is-contradicted")).to_have_count(2)
     expect(outlined.first).to_have_css("outline-style", "dashed")
     short = "zh" if language != "en" else language
-    look(page.locator("report-section"), f"contradictions-{short}")
 
     for size in (WIDE, NARROW):
         page.set_viewport_size(size)  # type: ignore[arg-type]
