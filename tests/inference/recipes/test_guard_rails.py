@@ -223,7 +223,7 @@ def test_a_stain_reference_of_everything_is_refused(flow: Flow) -> None:
     flow.everything, flow.train, flow.held = (
         rows.map(stained) for rows in (flow.everything, flow.train, flow.held)
     )
-    recipe = recipe_of(preprocess=["reinhard"])
+    recipe = recipe_of(preprocess=["reinhard"], data={"dataset": "busi", "size": [90, 120], "colour": "rgb"})
     assert flow.judged(recipe) == len(flow.outside)
     planted = {"preprocess.0": flow.learned_from(flow.everything, recipe)["preprocess.0"]}
     with pytest.raises(LeakError, match=r"preprocess\.0 was fitted on"):
