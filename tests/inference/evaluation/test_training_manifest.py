@@ -136,6 +136,7 @@ def test_the_weights_are_measured_on_another_tree_without_what_they_were_trained
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from inference.cli.main import main
+    from inference.runtime.custody import rewriting
     from inference.runtime.store import read_manifest, version_folder
 
     data = hold_out(tmp_path / "elsewhere", range(1, 9))
@@ -144,7 +145,8 @@ def test_the_weights_are_measured_on_another_tree_without_what_they_were_trained
     manifest = read_manifest("ultrasound")
     folder = version_folder(manifest, store)
     shutil.copytree(version_folder(manifest), folder)
-    write_training_manifest(folder, [s for s in samples if s.id in {"benign (2)", "malignant (3)"}])
+    with rewriting(folder):
+        write_training_manifest(folder, [s for s in samples if s.id in {"benign (2)", "malignant (3)"}])
     asked = ["evaluate", "ultrasound", "--store", str(store), "--rerun", "--data", str(data), "--json"]
     assert main(asked) == 1
     refused = capsys.readouterr()
