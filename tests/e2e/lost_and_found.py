@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import time
@@ -11,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
 from cad_platform.accounts.models import Role, Site, User
@@ -21,6 +23,14 @@ from tests.web_server import WebServer, web_server
 
 #: What happens to the reader's work is visible this soon.
 VISIBLE_MS = 3000
+
+_EVEN_GREY: dict[str, Any] = {
+    "frames": 1, "samples": 1, "bits_allocated": 8, "signed": False, "photometric": "MONOCHROME2",
+    "window": {"center": 128, "width": 256}, "window_function": "LINEAR", "slope": 1, "intercept": 0,
+    "min": 0, "max": 255, "frames_alike": True, "windows": [], "modality_table": None, "padding": None,
+    "pixel_spacing_um": 100, "lossy": False, "slide": None,
+    "display": {"first": 0, "table": base64.b64encode(bytes(range(256))).decode()},
+}  # fmt: skip
 
 _COUNT_TEXTS = """() => new Promise((resolve) => {
   const opening = indexedDB.open('cad-journal');
@@ -88,8 +98,41 @@ class Reader:
         self.context: BrowserContext = chromium.new_context(
             base_url=reading.server.url, viewport={"width": 1440, "height": 900}
         )
+        self._begin()
+
+    def _begin(self) -> None:
         self.context.set_default_timeout(20_000)
         self.page: Page = self.context.new_page()
+
+    @classmethod
+    def at(cls, context: BrowserContext, reading: Reading, user: User) -> Reader:
+        """At a browser that another uses or has used: a tab of its own."""
+        reader = cls.__new__(cls)
+        reader.reading, reader.user, reader.context = reading, user, context
+        reader._begin()
+        return reader
+
+    def has_pixels(self) -> None:
+        """From now on the images, which lie on no disk here, are an even grey."""
+        image = self.reading.marks[0].instance
+        size = {"rows": image.rows, "columns": image.columns}
+        self.context.route("**/metadata*", lambda route: route.fulfill(json={**_EVEN_GREY, **size}))
+        pixels = bytes([90]) * (image.rows * image.columns)
+        self.context.route("**/pixels*", lambda route: route.fulfill(body=pixels))
+
+    def measure(self) -> None:
+        """Draw a length in the first image."""
+        pane = self.page.locator('.pane[data-ready="true"]').first
+        pane.click(position={"x": 30, "y": 300})
+        self.page.keyboard.press("m")
+        box = pane.bounding_box()
+        assert box
+        y = box["y"] + box["height"] * 0.7
+        self.page.mouse.move(box["x"] + box["width"] * 0.3, y)
+        self.page.mouse.down()
+        self.page.mouse.move(box["x"] + box["width"] * 0.6, y, steps=6)
+        self.page.mouse.up()
+        expect(pane.locator(".length__text")).to_have_count(1)
 
     def sign_in(self) -> None:
         self.page.goto("/accounts/login/")
@@ -104,6 +147,29 @@ class Reader:
 
     def finding(self, number: int) -> Any:
         return self.page.locator(f'li[data-finding="{self.reading.marks[number].pk}"]')
+
+    def write_report(self, fields: dict[str, str]) -> None:
+        """Begin the report and wait until it has saved itself."""
+        self.page.get_by_role("tab", name="Report").click()
+        self.page.get_by_role("button", name="Start the report").click()
+        for name, value in fields.items():
+            field = self.page.locator(f"#report-{name}")
+            if field.evaluate("element => element.tagName") == "SELECT":
+                field.select_option(value)
+            else:
+                field.fill(value)
+        expect(self.page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
+
+    @property
+    def cover(self) -> Any:
+        return self.page.locator("#session-cover[open]")
+
+    def give_password(self) -> None:
+        """Over the page, once it is asked for there."""
+        field = self.cover.get_by_label("Password")
+        field.fill(factories.PASSWORD)
+        field.press("Enter")
+        expect(self.cover).to_have_count(0)
 
     @property
     def banner(self) -> Any:
@@ -132,6 +198,13 @@ class Reader:
 
     def close(self) -> None:
         self.context.close()
+
+
+def end_session(user: User) -> None:
+    """As its time would."""
+    for session in Session.objects.all():
+        if session.get_decoded().get("_auth_user_id") == str(user.pk):
+            session.delete()
 
 
 def eventually(check: Any, seconds: float = 20) -> None:

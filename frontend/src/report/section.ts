@@ -6,6 +6,9 @@ import { getFragment, Refusal } from '../server/client';
 import { Draft, type DraftHost } from './draft';
 import { showStrayTexts } from './kept_draft';
 
+/** Refusals that say that the draft is one no longer. */
+const OVER = ['signed', 'not_found'];
+
 /** The element of a report: replaces what is in it and keeps at most one draft alive. */
 export class ReportSection extends HTMLElement implements DraftHost {
   private draft: Draft | null = null;
@@ -81,9 +84,16 @@ export class ReportSection extends HTMLElement implements DraftHost {
         this.replace(next);
         this.querySelector<HTMLElement>('form[data-draft] textarea, form[data-replaces] button')?.focus();
       },
-      (problem: unknown) => this.showProblem(problem),
+      (problem: unknown) => void this.notReplaced(problem),
     );
   };
+
+  /** Of a draft that a colleague signed or discarded meanwhile, or a request whose answer was lost, what stands now is
+   * shown; text that is kept here stands beside it. */
+  private async notReplaced(problem: unknown): Promise<void> {
+    if (problem instanceof Refusal && OVER.includes(problem.code)) await this.refresh().catch(() => undefined);
+    this.showProblem(problem);
+  }
 
   private readonly onClick = (event: MouseEvent): void => {
     const button = (event.target as Element).closest<HTMLElement>('[data-action]');
