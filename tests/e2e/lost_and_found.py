@@ -112,12 +112,12 @@ class Reader:
         reader._begin()
         return reader
 
-    def has_pixels(self) -> None:
-        """From now on the images, which lie on no disk here, are an even grey."""
+    def has_pixels(self, pixels: bytes = b"") -> None:
+        """From now on the images, which lie on no disk here, are an even grey, or these bytes."""
         image = self.reading.marks[0].instance
         size = {"rows": image.rows, "columns": image.columns}
         self.context.route("**/metadata*", lambda route: route.fulfill(json={**_EVEN_GREY, **size}))
-        pixels = bytes([90]) * (image.rows * image.columns)
+        pixels = pixels or bytes([90]) * (image.rows * image.columns)
         self.context.route("**/pixels*", lambda route: route.fulfill(body=pixels))
 
     def measure(self) -> None:
@@ -166,7 +166,7 @@ class Reader:
 
     def give_password(self) -> None:
         """Over the page, once it is asked for there."""
-        field = self.cover.get_by_label("Password")
+        field = self.cover.locator("input[name=password]")
         field.fill(factories.PASSWORD)
         field.press("Enter")
         expect(self.cover).to_have_count(0)

@@ -93,6 +93,7 @@ def test_another_user_of_the_browser_sees_and_sends_nothing_of_the_first(
     anna.page.get_by_role("button", name="Start the report").click()
     with anna.offline():
         anna.page.locator("#report-impression").fill("Secret-word of Anna")
+        anna.page.get_by_role("tab", name="Findings").click()
         press(anna, 0, "Accept")
         anna.sees("Accept finding 1")
         eventually(lambda: len(raw(anna.page)) >= 2)

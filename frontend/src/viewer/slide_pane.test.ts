@@ -29,7 +29,7 @@ class FakeViewer {
     this.opened.push(tileSource);
   }
 
-  tell(name: 'open' | 'open-failed'): void {
+  tell(name: 'open' | 'open-failed' | 'canvas-click'): void {
     if (this.isDestroyed) return;
     if (name === 'open') this.items = 1;
     this.handlers.get(name)?.();
@@ -162,4 +162,16 @@ test('what of a slide has not arrived is said on it', async () => {
   const { pane } = hang();
   await server.answer(image.urls.metadata, metadata({ remarks: ['Part 2 is missing.'] }));
   expect(pane.element.textContent).toContain('Part 2 is missing.');
+});
+
+test('a press leaves the focus at the pane, where the keys act', async () => {
+  const { pane } = hang();
+  await server.answer(image.urls.metadata, metadata());
+  const [viewer] = FakeViewer.made;
+  viewer?.tell('open');
+  expect(await pane.ready).toBe(true);
+  pane.element.append(viewer?.canvas as HTMLElement);
+  viewer?.canvas.focus();
+  viewer?.tell('canvas-click');
+  expect(document.activeElement).toBe(pane.element);
 });

@@ -136,6 +136,8 @@ export class SlidePane implements Pane {
       event.preventDefaultAction = true;
     });
     viewer.canvas.tabIndex = -1;
+    // Pressed, its canvas takes the focus, and the image's keys would be dead.
+    viewer.addHandler('canvas-click', () => this.element.focus({ preventScroll: true }));
     for (const name of ['update-viewport', 'animation', 'resize'] as const)
       viewer.addHandler(name, () => this.viewChanged());
     return new Promise((resolve, reject) => {
