@@ -247,7 +247,8 @@ def _alike(
 
 def _each(first: Field, second: Field) -> Field:
     """The correlation of each row with its own partner."""
-    return np.einsum("ij,ij->i", first, second)
+    found: Field = np.einsum("ij,ij->i", first, second)
+    return found
 
 
 def _crops(picture: Gray) -> NDArray[np.float16]:
