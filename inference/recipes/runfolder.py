@@ -27,12 +27,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from imaging.digest import sha256_of
-from inference.recipes.events import EventFile
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "xgboost-cpu", "mahotas",
@@ -97,7 +99,7 @@ class RunFolder:
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
         self.writes = writes
-        self._events: EventFile | None = None
+        self._events: SummaryWriter | None = None
 
     def open(
         self, recipe: Recipe, sources: Sequence[Path], facts: dict[str, Any], chosen: Chosen, folds: Sequence[Fold],
@@ -179,9 +181,13 @@ class RunFolder:
             return
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"tag": tag, "step": step, **values}) + "\n")
-        self._events = self._events or EventFile(self.folder, self.folder.name)
+        if self._events is None:
+            from torch.utils.tensorboard import SummaryWriter  # seconds to import
+
+            self._events = SummaryWriter(self.folder)
         for name, value in values.items():
-            self._events.scalar(f"{tag}/{name}", value, step)
+            self._events.add_scalar(f"{tag}/{name}", value, step)
+        self._events.flush()  # what a killed run has learned stays seen
 
 
 def _below(path: Path, root: Path) -> str:

@@ -20,14 +20,6 @@ from inference.runtime.store import version_folder
 from inference.runtime.torch_forward import FILE
 from tests.small_store import NAME, put_version
 
-needs_library = pytest.mark.skipif(
-    subprocess.run(
-        [sys.executable, "-c", "import model_signing"], capture_output=True, check=False
-    ).returncode
-    != 0,
-    reason="model-signing is not installed here",
-)
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
@@ -69,7 +61,6 @@ def test_an_unsigned_version_is_not_served(
     assert "histopathology 1.0.0 is not signed" in built.refused[0] and "inference sign" in built.refused[0]
 
 
-@needs_library
 def test_a_signed_version_is_served_and_its_worker_verifies_it(
     store: Path, folder: Path, keys: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,7 +92,6 @@ def _resealed(folder: Path) -> None:
     (folder / SIGNATURE).write_bytes(signature)
 
 
-@needs_library
 @pytest.mark.parametrize(
     ("harm", "why"),
     [
@@ -124,7 +114,6 @@ def test_whatever_is_changed_afterwards_is_not_served(
     assert built.archives == () and why in built.refused[0]
 
 
-@needs_library
 def test_a_key_is_taken_out_of_use_by_taking_it_away(
     folder: Path, keys: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -141,7 +130,6 @@ def test_a_key_is_taken_out_of_use_by_taking_it_away(
     assert verify_record(folder, trusted, "it").version == "1.0.0"
 
 
-@needs_library
 def test_only_what_was_sealed_is_signed(folder: Path, keys: tuple[Path, Path], tmp_path: Path) -> None:
     (tmp_path / "no.key").write_text("no key")
     with pytest.raises(SigningError, match=r"no\.key cannot sign"):
