@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from inference.contract import AnalysisError, ModelManifest
-from inference.datasets.sample import HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND, LeakError, Sample
+from inference.datasets.sample import LeakError, Sample
 from inference.evaluation import acceptance_report, measuring
 from inference.evaluation.acceptance import WORDS, Acceptance, Verdict, accept
 from inference.evaluation.account import AccountError
@@ -28,7 +28,6 @@ from inference.runtime.store import read_manifest, verified_weights, version_fol
 
 #: Exit status where the verdict is not to switch on, or that there are too few cases.
 NOT_ON = 2
-_DISCIPLINES = {"US": ULTRASOUND, "MG": MAMMOGRAPHY, "SM": HISTOPATHOLOGY}
 _NAMED = 8
 
 
@@ -91,7 +90,7 @@ def _sample(case: Case, manifest: ModelManifest) -> Sample:
     return Sample(
         id=case.image,
         dataset=SET,
-        discipline=_DISCIPLINES.get(manifest.input.modality, manifest.input.modality),
+        discipline=manifest.served_by,
         path=case.path,
         group_id=case.patient,
         label=case.label,
