@@ -4,6 +4,7 @@ model's own plots."""
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -32,13 +33,16 @@ def card_html(markdown: str, plot_url: Callable[[str], str] | None = None) -> Sa
 
 
 def _with_frames(tokens: list[Token]) -> Iterator[Token]:
-    """Each table in a frame that scrolls, so that the page does not; it is named by the heading above it."""
-    heading = ""
+    """Each table in a frame that scrolls, so that the page does not; it is named by the heading above it, a second one
+    below the same heading by its number too."""
+    heading, named = "", Counter[str]()
     for before, token in pairwise([Token("", "", 0), *tokens]):
         if before.type == "heading_open":
             heading = token.content
         if token.type == "table_open":
-            frame = f'<div class="table-scroll" tabindex="0" role="region" aria-label="{escape(heading)}">'
+            named[heading] += 1
+            name = escape(f"{heading} {named[heading]}" if named[heading] > 1 else heading)
+            frame = f'<div class="table-scroll" tabindex="0" role="region" aria-label="{name}">'
             yield Token("html_block", "", 0, content=frame)
         yield token
         if token.type == "table_close":

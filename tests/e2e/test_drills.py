@@ -78,7 +78,7 @@ def test_two_readers_decide_on_one_finding_at_once(chromium: Browser, reading: R
     carl.banner.get_by_role("button", name="Try again").click()
     expect(carl.finding(0)).to_have_attribute("data-verdict", "rejected")
     expect(anna.finding(0)).to_have_attribute("data-verdict", "rejected", timeout=20_000)
-    assert list(FindingDecision.objects.order_by("pk").values_list("verdict", flat=True)) == [
+    assert list(FindingDecision.objects.order_by("decided_at").values_list("verdict", flat=True)) == [
         "accepted",
         "rejected",
     ]

@@ -16,7 +16,7 @@ from tests.e2e.reading_room import HospitalSystem, ReadingRoom
 from tests.e2e.test_views_and_measurements import drag, drawn, lines, opened, saved, words
 from tests.live_platform import LivePlatform
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.timeout(600), pytest.mark.long]
 SEED = 431
 
 
@@ -29,15 +29,13 @@ def post(platform: LivePlatform, modality: str, path: Path) -> str:
     return HospitalSystem(platform).post(study, [path])
 
 
-def ends(pane: Locator) -> list[tuple[float, float]]:
-    """Where the ends of the first length are on the screen."""
-    boxes = [pane.locator(f'.drawn--length [data-end="{end}"]').first.bounding_box() for end in (0, 1)]
-    return [(round(box["x"] + box["width"] / 2), round(box["y"] + box["height"] / 2)) for box in boxes if box]
-
-
 def span(pane: Locator) -> float:
-    (ax, ay), (bx, by) = ends(pane)
-    return float(((ax - bx) ** 2 + (ay - by) ** 2) ** 0.5)
+    """How long the first length is on the screen. Read at once: whatever moves in a slide is drawn anew."""
+    length: float = pane.locator(".drawn--length [data-end]").evaluate_all(
+        """ends => { const [a, b] = ends.map(end => end.getBoundingClientRect());
+                     return Math.hypot(a.x - b.x, a.y - b.y); }"""
+    )
+    return length
 
 
 def zoomed(page: Page, pane: Locator) -> None:

@@ -186,6 +186,8 @@ def test_a_cards_tables_scroll_in_frames_of_their_own() -> None:
         '<div class="table-scroll" tabindex="0" role="region" aria-label="Figures &amp; more"><table>' in html
     )
     assert html.count("<div") == html.count("</div>") == 1
+    twice = str(card_html("## Same\n\n| a |\n|---|\n| 1 |\n\nmore\n\n| a |\n|---|\n| 2 |"))
+    assert 'aria-label="Same"' in twice and 'aria-label="Same 2"' in twice
 
 
 def test_a_cards_plots_are_shown_while_the_store_holds_the_version(browser: Client) -> None:

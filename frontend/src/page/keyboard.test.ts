@@ -169,6 +169,16 @@ test('a key that an element handles before the page waits for quiet like every o
   expect(run).toHaveBeenCalledTimes(1);
 });
 
+test('a row that is renewed while a press waits is pressed all the same', () => {
+  const pressed = vi.fn();
+  document.body.addEventListener('click', ({ target }) => void pressed((target as HTMLElement).id), { once: true });
+  press('Enter', 'row');
+  const row = document.getElementById('row') as HTMLElement;
+  row.replaceWith(row.cloneNode(true));
+  vi.advanceTimersByTime(300);
+  expect(pressed).toHaveBeenCalledWith('row');
+});
+
 test('what waits for quiet is given up when a character comes', () => {
   const run = vi.fn();
   whenQuiet(run);

@@ -70,10 +70,11 @@ function pressedBy({ key, target }: KeyboardEvent): HTMLElement | null {
   return target instanceof HTMLAnchorElement && key === 'Enter' ? target : null;
 }
 
-/** Dictated spaces and line ends would press what has the focus; a person's are followed by nothing. */
+/** Dictated spaces and line ends would press what has the focus; a person's are followed by nothing. A list that is
+ * renewed meanwhile has another element for the same row. */
 function pressWhenQuiet(event: KeyboardEvent, button: HTMLElement): void {
   event.preventDefault();
-  if (!event.repeat) whenQuiet(() => button.isConnected && button.click());
+  if (!event.repeat) whenQuiet(() => (button.isConnected ? button : document.getElementById(button.id))?.click());
 }
 
 // --- keys -------------------------------------------------------------------------------------------------

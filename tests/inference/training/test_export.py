@@ -108,6 +108,7 @@ def records() -> list[Record]:
             ("not_idc", "idc")[n % 2],
             {"not_idc": 1 - n / 40, "idc": n / 40},
             split="val",
+            network="0" * 64,
         )
         for n in range(40)
     ]
