@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -22,7 +21,7 @@ from inference.blocks.learned import NotFitted
 from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature
-from inference.recipes import networks
+from inference.recipes import keeping, networks
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
@@ -44,7 +43,7 @@ from inference.recipes.steps import (
     transformed_bags,
     unchanged,
 )  # fmt: skip
-from inference.recipes.validation import changed, parse
+from inference.recipes.validation import changed
 from inference.runtime.calibration import softmax
 from inference.training import loop
 
@@ -371,8 +370,7 @@ class Pipeline:
     def _make(self, family: str, block: Block | None) -> Any:
         assert block is not None
         self._at = f"{family} {block.name}"
-        classes = 1 if self.recipe.task.kind == "segment" else len(self.recipe.task.classes)
-        return make(family, block.name, block.parameters, classes=classes, seed=self.seed)
+        return keeping.made(self.recipe, self.seed, family, block)
 
     def _names(self, samples: Sequence[Sample]) -> NDArray[np.str_]:
         return np.array([sample.label for sample in samples])
@@ -393,18 +391,16 @@ class Pipeline:
     # --- keeping -----------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
-        """The recipe and all that was learned, with its stamps."""
-        unfinished = path.with_suffix(".part")
-        joblib.dump(
-            {"recipe": self.recipe.model_dump(mode="json"), "seed": self.seed, "learned": self.learned},
-            unfinished, compress=3,
-        )  # fmt: skip
-        unfinished.replace(path)
+        """The recipe and all that was learned, with its stamps: see `keeping`."""
+        keeping.keep(path, self.recipe, self.seed, self.learned)
 
     @classmethod
     def load(cls, path: Path) -> Pipeline:
-        """A fold's pipeline from a run folder of one's own: the file can run code when it is read."""
-        state = joblib.load(path)
-        recipe = parse(state["recipe"], path.name)
-        assert isinstance(recipe, Recipe)
-        return cls(recipe, state["seed"], state["learned"])
+        """What `save` wrote, by whomever: the file holds data alone.
+
+        Raises
+        ------
+        FoldError
+            The file holds no fold, or what no fold holds.
+        """
+        return cls(*keeping.kept(path))

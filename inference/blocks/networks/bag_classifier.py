@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from inference.blocks.aggregation.pooling import checked_bag
 from inference.blocks.learned import NotFitted, Rows, groups_seen
+from inference.blocks.networks.arrays import arrays_of, with_arrays
 from inference.blocks.networks.bags import Bag, GatedAttention, RecurrentAttention
 from inference.blocks.registry import block
 
@@ -56,6 +57,22 @@ class BagNetworkClassifier:
         """A fresh reader of rows of `hidden` numbers."""
         raise NotImplementedError
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The network as its weights alone."""
+        state = dict(self.__dict__)
+        if "_network" in state:
+            state["_network"] = arrays_of(state["_network"])
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_network" in state:
+            self._network = with_arrays(self._fresh(), state["_network"])
+
+    def _fresh(self) -> BagNetwork:
+        """A network for the training bags' columns and classes."""
+        return BagNetwork(self.reader(), len(self._centre), self.hidden, len(self.classes_))
+
     def fit(self, bags: Sequence[Any], labels: Any, groups: Sequence[Any] | None = None) -> Self:
         """`bags`: n×d each; `labels`: one a bag.
 
@@ -76,7 +93,7 @@ class BagNetworkClassifier:
         self._centre, self._spread = rows.mean(axis=0), np.where(spread > 0, spread, 1.0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
-            self._network = BagNetwork(self.reader(), rows.shape[1], self.hidden, len(self.classes_))
+            self._network = self._fresh()
             self._descend(kept, torch.from_numpy(targets.astype(np.int64)))
         self._network.eval()
         self.fitted_on = groups_seen(groups)

@@ -242,7 +242,7 @@ def test_a_pool_that_judges_by_itself_is_told_the_classes() -> None:
     rehearse(parse(content, "toy.yaml"))
 
 
-HEADS = [name for name in registry.names("head") if name != "hierarchical"]
+HEADS = [name for name in registry.shipped("head") if name != "hierarchical"]
 
 
 @pytest.mark.parametrize("second", HEADS)

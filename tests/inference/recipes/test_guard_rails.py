@@ -309,8 +309,8 @@ def test_stamps_are_kept_with_a_saved_fold(flow: Flow, tmp_path: Path) -> None:
     recipe = recipe_of()
     pipeline = Pipeline(recipe, 0)
     pipeline.fit(flow.train, flow.place)
-    pipeline.save(tmp_path / "pipeline.joblib")
-    again = Pipeline.load(tmp_path / "pipeline.joblib")
+    pipeline.save(tmp_path / "pipeline.skops")
+    again = Pipeline.load(tmp_path / "pipeline.skops")
     np.testing.assert_array_equal(
         np.stack(again.predict(flow.held).values), np.stack(pipeline.predict(flow.held).values)
     )

@@ -23,8 +23,14 @@ from imaging.digest import sha256_of
 from inference.cli.main import main
 from inference.datasets.generated import write
 from inference.datasets.sample import DatasetError, LeakError
+from inference.evaluation.records import write_records
+from inference.recipes.pictures import read
+from inference.recipes.pipeline import Pipeline
+from inference.recipes.protocol import choose
+from inference.recipes.provenance import Rows
 from inference.recipes.recipe_file import load
-from inference.recipes.runfolder import RunError
+from inference.recipes.reporting import records
+from inference.recipes.runfolder import FOLD, RunError
 from inference.recipes.runner import RunOptions, predict_files, run
 from inference.recipes.schema import Recipe
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
@@ -82,6 +88,17 @@ def test_each_recipe_of_the_review_runs_on_its_generated_tree(
     assert any("quick" in text for text in page["substitutions"])
     assert page["figures"] and all(np.isfinite(figure["value"]) for figure in page["figures"])
     assert {"review_number", "honest_number", "declared"} <= set(page)
+    assert said_again(recipe, data, tmp_path / "run") == predictions(tmp_path / "run")["fold-0"]
+
+
+def said_again(recipe: Recipe, data: Path, folder: Path) -> str:
+    """What the first fold's file says of the images that it held out, as the run wrote its own."""
+    held = json.loads((folder / "splits.json").read_text())[0]["held_out"]
+    known = {sample.id: sample for sample in choose(recipe, data, 0).samples}
+    rows = Rows(tuple(known[name] for name in held), read([known[name] for name in held], recipe.data).values)
+    predicted = Pipeline.load(folder / "fold-0" / FOLD).predict(rows)
+    write_records(folder / "again.csv", records(recipe, predicted, rows, 0))
+    return (folder / "again.csv").read_text(encoding="utf-8")
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(tmp_path: Path, tree: Path) -> None:
@@ -123,9 +140,9 @@ def test_a_killed_run_goes_on_and_ends_as_if_nothing_had_happened(tmp_path: Path
 def test_a_finished_run_is_read_and_not_made_again(tmp_path: Path, tree: Path) -> None:
     first = made(tmp_path, CLASSIC, tree)
     (tmp_path / "run" / "fold-1" / "predictions.csv").touch()
-    kept = (tmp_path / "run" / "fold-1" / "pipeline.joblib").stat().st_mtime_ns
+    kept = (tmp_path / "run" / "fold-1" / FOLD).stat().st_mtime_ns
     assert made(tmp_path, CLASSIC, tree) == first
-    assert (tmp_path / "run" / "fold-1" / "pipeline.joblib").stat().st_mtime_ns == kept
+    assert (tmp_path / "run" / "fold-1" / FOLD).stat().st_mtime_ns == kept
 
 
 def test_a_run_folder_of_another_recipe_seed_or_data_is_refused(tmp_path: Path, tree: Path) -> None:
@@ -136,6 +153,10 @@ def test_a_run_folder_of_another_recipe_seed_or_data_is_refused(tmp_path: Path, 
         made(tmp_path, CLASSIC, tree, seed=2)
     with pytest.raises(RunError, match="other data"):
         made(tmp_path, CLASSIC, busi_tree(tmp_path / "other", groups=24))
+    kept = tmp_path / "run" / "fold-1" / FOLD
+    kept.rename(kept.with_name("pipeline.joblib"))
+    with pytest.raises(RunError, match="left by an earlier version"):
+        made(tmp_path, CLASSIC, tree)
 
 
 @pytest.mark.long
