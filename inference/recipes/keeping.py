@@ -69,9 +69,6 @@ def keep(path: Path, recipe: Recipe, seed: int, learned: Mapping[str, Fitted[Any
     FoldError
         A block's attributes hold an object that no fold's file may hold; the sentence names it.
     """
-    from skops.io import dumps, get_untrusted_types
-    from skops.io.exceptions import UnsupportedTypeException
-
     steps = {
         step: {
             "seen": sorted(one.stamp.seen),
@@ -82,15 +79,20 @@ def keep(path: Path, recipe: Recipe, seed: int, learned: Mapping[str, Fitted[Any
     content = {"recipe": json.dumps(recipe.model_dump(mode="json")), "seed": seed, "steps": steps}
     # weights do not shrink, and trying takes ten seconds for a ResNet-50's
     has_weights = any(isinstance(one.thing, nn.Module) for one in learned.values())
-    try:
-        packed = dumps(content, compression=zipfile.ZIP_STORED if has_weights else zipfile.ZIP_DEFLATED)
-    except (UnsupportedTypeException, TypeError, RuntimeError) as error:
-        raise FoldError(f"{path.name} cannot hold what was learned: {_words(error)}") from error
-    if strange := sorted(set(get_untrusted_types(data=packed)) - _CLASSES):
-        raise FoldError(f"{path.name} cannot hold what was learned: no fold's file holds {strange[0]}")
+    packed = _pack(content, zipfile.ZIP_STORED if has_weights else zipfile.ZIP_DEFLATED)
     unfinished = path.with_suffix(".part")
     unfinished.write_bytes(_OPENING + hashlib.sha256(packed).hexdigest().encode() + b"\n" + packed)
     unfinished.replace(path)
+
+
+def refuse_unkept(block: Any) -> None:
+    """
+    Raises
+    ------
+    FoldError
+        As `keep`, for one block that has learned something.
+    """
+    _pack(_state(block), zipfile.ZIP_STORED)
 
 
 def kept(path: Path) -> tuple[Recipe, int, dict[str, Fitted[Any]]]:
@@ -120,6 +122,19 @@ def kept(path: Path) -> tuple[Recipe, int, dict[str, Fitted[Any]]]:
     except Exception as error:
         raise FoldError(f"{path.name} holds no fold of this version: {_words(error)}") from error
     return recipe, seed, learned
+
+
+def _pack(content: Any, compression: int) -> bytes:
+    from skops.io import dumps, get_untrusted_types
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        packed: bytes = dumps(content, compression=compression)
+    except (UnsupportedTypeException, TypeError, RuntimeError) as error:
+        raise FoldError(f"a fold's file cannot hold what it learned: {_words(error)}") from error
+    if strange := sorted(set(get_untrusted_types(data=packed)) - _CLASSES):
+        raise FoldError(f"a fold's file cannot hold what it learned: {strange[0]}")
+    return packed
 
 
 def _packed(path: Path) -> bytes:

@@ -15,12 +15,16 @@ import numpy as np
 import torch
 
 from inference.blocks.parameters import BlockError, make
+from inference.datasets.sample import DatasetError
 from inference.recipes.fits import learns
+from inference.recipes.keeping import refuse_unkept
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.schema import Block, Recipe, RecipeError, Stream
 from inference.recipes.steps import gray, on_picture
 
-_REFUSALS = (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError)
+_REFUSALS = (
+    ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError, DatasetError,
+)  # fmt: skip
 #: Rows a class of the table that a head is tried on.
 _ROWS = 8
 
@@ -121,7 +125,7 @@ def _kind(block: Block) -> str:
 
 
 def _head(recipe: Recipe) -> None:
-    """Fitted to a few rows of every class and asked about them."""
+    """Fitted to a few rows of every class, asked about them, and kept."""
     assert recipe.head is not None
     count = len(recipe.task.classes)
     labels = np.repeat(np.array(recipe.task.classes), _ROWS)
@@ -130,3 +134,4 @@ def _head(recipe: Recipe) -> None:
     head = make("head", recipe.head.name, recipe.head.parameters, classes=count, seed=0)
     head.fit(rows, labels, groups=[str(number // 2) for number in range(len(labels))])
     head.predict_proba(rows)
+    refuse_unkept(head)

@@ -22,6 +22,7 @@ from inference.recipes.keeping import FoldError
 from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.provenance import Rows
+from inference.recipes.rehearsal import rehearse
 from inference.recipes.schema import Recipe, RecipeError
 from inference.recipes.validation import parse
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
@@ -182,9 +183,27 @@ class CountsRows:
         return np.tile(self.share, (len(table), 1))
 
 
+class HoldsForeign(CountsRows):
+    """One whose state is an object that a file would have to name."""
+
+    def fit(self, table: Any, labels: Any, groups: Any = None) -> HoldsForeign:
+        self.judge = Foreign()
+        super().fit(table, labels, groups)
+        return self
+
+
 def test_somebodys_block_is_kept_as_what_it_learned(tmp_path: Path) -> None:
     block("head", "counts_rows")(CountsRows)
     there_and_back({**CLASSIC, "head": "counts_rows"}, tmp_path)
+
+
+def test_a_head_that_no_file_may_hold_is_refused_before_data_are_read() -> None:
+    block("head", "holds_foreign")(HoldsForeign)
+    rehearse(recipe_of(CLASSIC))
+    with pytest.raises(
+        RecipeError, match=r"toy_classic: head: holds_foreign: a fold's file cannot hold .*Foreign"
+    ):
+        rehearse(recipe_of({**CLASSIC, "head": "holds_foreign"}))
 
 
 def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
