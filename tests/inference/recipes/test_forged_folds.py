@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from skops.io import dumps
+from skops.io._protocol import PROTOCOL
 
 from inference.recipes.keeping import FoldError
 from inference.recipes.pipeline import Pipeline
@@ -106,9 +107,10 @@ FOREIGN = (
 )  # fmt: skip
 
 
+@pytest.mark.parametrize("protocol", range(PROTOCOL + 1))
 @pytest.mark.parametrize("loader", LOADERS)
 def test_a_forged_fold_calls_nothing(
-    fold: Path, loader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fold: Path, loader: str, protocol: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mark = tmp_path / "ran"
     # importing it would leave the mark already
@@ -118,10 +120,14 @@ def test_a_forged_fold_calls_nothing(
         asked = called(module, name, loader, f"touch {mark}")
 
         def plant(schema: dict[str, Any], asked: dict[str, Any] = asked) -> None:
-            head_of(schema)["estimator_"] = asked
+            # the file itself says by which of skops' readers, old ones too, it wants to be read
+            head_of(schema)["estimator_"], schema["protocol"] = asked, protocol
+
+        def be(schema: dict[str, Any], asked: dict[str, Any] = asked) -> None:
+            schema.update({**asked, "protocol": protocol})
 
         refused(forged(fold, tmp_path / "fold", plant))
-        refused(forged(fold, tmp_path / "fold", lambda schema, asked=asked: schema.update(asked)))
+        refused(forged(fold, tmp_path / "fold", be))
         assert not mark.exists(), (module, name)
     assert "planted_module" not in sys.modules
 
