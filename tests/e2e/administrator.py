@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 from embedded.state import REPOSITORY
+from inference.runtime import custody
 from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import LivePlatform
 
@@ -20,13 +22,15 @@ NEW = "99.0.0"
 
 
 def add_version(store: Path, version: str) -> Path:
-    """Put the same network into the store under another version, whole at once."""
+    """Put the same network into the store under another version, sealed, whole at once."""
     manifest = read_manifest("ultrasound", STORE)
-    hidden = store / "ultrasound" / f".{version}"
-    shutil.copytree(version_folder(manifest, STORE), hidden)
-    described = json.loads((hidden / "manifest.json").read_text()) | {"version": version}
-    (hidden / "manifest.json").write_text(json.dumps(described))
-    return hidden.rename(store / "ultrasound" / version)
+    with tempfile.TemporaryDirectory(dir=store.parent) as aside:
+        made = Path(aside) / "ultrasound" / version
+        shutil.copytree(version_folder(manifest, STORE), made)
+        described = json.loads((made / "manifest.json").read_text()) | {"version": version}
+        (made / "manifest.json").write_text(json.dumps(described))
+        custody.write(made, sealed="afterwards", code=custody.NOT_RECORDED)
+        return made.rename(store / "ultrasound" / version)
 
 
 class Administrator:
