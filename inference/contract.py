@@ -254,6 +254,11 @@ class ModelManifest(ContractModel):
         description="from scores to probabilities and flags; names are the pipeline's own",
     )
     parameters: int = Field(gt=0, description="trainable and frozen, of the network as served")
+    research: bool = Field(
+        False,
+        exclude_if=lambda said: not said,
+        description="exported from a recipe: analyses no study unless a person makes it the default",
+    )
     licence: str = Field(description="what the training data allow; shown with the model")
     intended_use: str
 

@@ -148,7 +148,8 @@ def make_default(actor: Actor, version: ModelVersion, reason: str = "") -> Switc
 
 
 def choose_defaults(actor: Actor, *, settle: bool = False) -> FirstChoice:
-    """Give each model without a default the newest version that a server answers for.
+    """Give each model without a default the newest version that a server answers for; none to what is for research
+    alone by its manifest.
 
     Where a newer one may still come, because its server is away or starting, an older one is not taken. Not
     to be called inside a transaction, as `make_default`; each version that is asked may take 20 s.
@@ -167,7 +168,10 @@ def choose_defaults(actor: Actor, *, settle: bool = False) -> FirstChoice:
     have = ModelVersion.objects.filter(is_routed()).values("name")
     candidates: dict[str, list[ModelVersion]] = {}
     for version in newest_first(ModelVersion.objects.exclude(name__in=have)):
-        candidates.setdefault(version.name, []).append(version)
+        if not version.manifest.get(
+            "research"
+        ):  # a recipe's network: a person's choice, never the first start's
+            candidates.setdefault(version.name, []).append(version)
     chosen, without, may_come = [], {}, False
     for name, versions in candidates.items():
         found, failures, waits = _first_that_answers(versions, settle=settle)

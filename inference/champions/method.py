@@ -15,7 +15,7 @@ _TIMES = ("once", "twice", "three times", "four times", "five times", "six times
 def method(recipe: ChampionRecipe) -> str:
     """Every network of the recipe with its stages, a sentence each, and the champion's own settings."""
     told = [
-        f"{name}: {_network(network)}" if len(recipe.networks) > 1 else _network(network)
+        f"{name}: {network_in_words(network)}" if len(recipe.networks) > 1 else network_in_words(network)
         for name, network in recipe.networks.items()
     ]
     if recipe.settings:
@@ -33,11 +33,12 @@ def facts(recipe: ChampionRecipe) -> dict[str, str]:
     rows["gates"] = _numbers(recipe.gates.model_dump())
     for name, network in recipe.networks.items():
         for number, stage in enumerate(network.train, 1):
-            rows[f"{name}, stage {number}"] = _numbers(_said(stage))
+            rows[f"{name}, stage {number}"] = stage_facts(stage)
     return rows
 
 
-def _network(network: NetworkRecipe) -> str:
+def network_in_words(network: NetworkRecipe) -> str:
+    """The network and every stage of its training, a sentence each."""
     stages = [f"Stage {number}: {_stage(stage)}." for number, stage in enumerate(network.train, 1)]
     return f"network {_block(network.network)}. {' '.join(stages)}"
 
@@ -75,6 +76,11 @@ def _stage(stage: StageRecipe) -> str:
 def times(number: int) -> str:
     """`twice`, `seven times` as `7 times`."""
     return _TIMES[number - 1] if number <= len(_TIMES) else f"{number} times"
+
+
+def stage_facts(stage: StageRecipe) -> str:
+    """The stage's numbers, for a row of the card's table."""
+    return _numbers(_said(stage))
 
 
 def _said(stage: StageRecipe) -> dict[str, Any]:

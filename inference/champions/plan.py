@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +99,33 @@ class FoldNetwork:
     held_out: Sequence[Sample]
 
 
-def refuse_known_version(model: str, plan: Plan) -> None:
+class Recipe(Protocol):
+    """Of either kind of recipe what is kept with a version."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+    @property
+    def canonical(self) -> str: ...
+
+
+class Written(Protocol):
+    """Where a version is written, and by which recipe it was made: a `Plan`, or an export of a run."""
+
+    @property
+    def store(self) -> Path: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def recipe(self) -> Recipe: ...
+
+
+def refuse_known_version(model: str, plan: Written) -> None:
     """Before hours of training: what is registered under a version never changes.
 
     Raises
@@ -118,7 +145,7 @@ def refuse_known_version(model: str, plan: Plan) -> None:
 
 
 def store_model(
-    plan: Plan, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
+    plan: Written, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
@@ -145,7 +172,7 @@ def store_model(
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
     write_results(folder)
     custody.write(folder, sealed="when it was built", code=code_commit())
-    (plan.store / manifest.name).mkdir(exist_ok=True)
+    (plan.store / manifest.name).mkdir(parents=True, exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)
     shutil.rmtree(plan.store / _UNFINISHED)
     return finished

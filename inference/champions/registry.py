@@ -21,13 +21,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from inference.runtime.pipelines import WHOLE_IMAGE
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from inference.champions.explained import Explained
     from inference.champions.plan import FoldNetwork, Plan
     from inference.champions.recipe import ChampionRecipe
     from inference.contract import ModelManifest
+    from inference.datasets.sample import Sample
     from inference.evaluation.records import Record
 
 RECIPE = "recipe.yaml"
@@ -127,6 +130,55 @@ def explained_of(name: str) -> Explained:
     if name not in names():
         raise LookupError(f"{name} is none of the served models {', '.join(names())}")
     return cast("Explained", import_module(f"inference.champions.{name}.explained").EXPLAINED)
+
+
+def explained_as(manifest: ModelManifest) -> Explained:
+    """How the version with that manifest is explained, a champion's or a recipe's.
+
+    Raises
+    ------
+    LookupError
+        It is neither.
+    """
+    if manifest.served_by == WHOLE_IMAGE:
+        from inference.champions.whole_image.explained import explained
+
+        return explained(manifest)
+    return explained_of(manifest.name)
+
+
+def sets_of(manifest: ModelManifest, folder: Path) -> tuple[str, ...]:
+    """The sets that the figures of a version in `folder` come from: a champion's by its recipe, a recipe's by what it
+    was trained on.
+
+    Raises
+    ------
+    LeakError
+        What a recipe's network was trained on is not on record.
+    """
+    if manifest.name in names() or manifest.served_by != WHOLE_IMAGE:
+        return datasets_of(manifest.name)
+    from inference.evaluation.training_manifest import read_training_manifest
+
+    return tuple(sorted(read_training_manifest(folder)))
+
+
+def as_asked(manifest: ModelManifest, folder: Path, samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Samples of any set as the model is asked about them: a recipe's network about the classes of its recipe, under
+    the recipe's labels."""
+    if manifest.served_by != WHOLE_IMAGE:
+        return samples
+    from inference.champions.whole_image.labels import as_asked as labelled
+
+    return labelled(samples, folder)
+
+
+def discipline_of(manifest: ModelManifest) -> str:
+    """What kind of picture the model reads, as importers say it: the name of the pipeline that was made for it."""
+    if manifest.served_by != WHOLE_IMAGE:
+        return manifest.served_by
+    modality = manifest.input.modality
+    return next((name for name in names() if recipe_of(name).modality == modality), manifest.served_by)
 
 
 def _module(name: str) -> ModuleType:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from inference.champions.registry import datasets_of
+from inference.champions.registry import as_asked, discipline_of, sets_of
 from inference.cli.retrain import Repeated, retrain
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets import idc
@@ -38,6 +38,7 @@ from inference.evaluation.training_manifest import read_training_manifest, refus
 from inference.progress import CountProgress, ProgressLine
 from inference.runtime import custody
 from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.store import MANIFEST, read_manifest, verified_weights, version_folder, versions_of
 
 _REFUSED = "; --skip-trained measures the others"
@@ -112,15 +113,16 @@ def rerun(
     RecordsError
         `split` is `oof`, or no image gave a result.
     """
-    model, folder = manifest.name, version_folder(manifest, store)
+    folder = version_folder(manifest, store)
+    sets = sets_of(manifest, folder)
     if split == "oof":
         raise RecordsError("--rerun measures the served weights; no out-of-fold prediction is theirs")
     samples: list[Sample] = []
     if dataset != measuring.MOSAIC:
-        for name, tree in measuring.trees(datasets_of(model), manifest.served_by, data, dataset).items():
+        for name, tree in measuring.trees(sets, discipline_of(manifest), data, dataset).items():
             # of a set that was never seen there is no part to keep to
             whole = split is None or external.is_external(name, folder)
-            wanted = [sample for sample in tree if whole or sample.split == split]
+            wanted = [sample for sample in as_asked(manifest, folder, tree) if whole or sample.split == split]
             if not skip_trained:
                 refuse_training_samples(wanted, folder, tree, _REFUSED)
             samples += untrained(wanted, folder, tree) if skip_trained else wanted
@@ -132,7 +134,7 @@ def rerun(
             for sentence in measured.failed:
                 print(f"not measured: {sentence}", file=sys.stderr)
             records += measured.records
-    if idc.NAME in datasets_of(model) and dataset in (None, measuring.MOSAIC):
+    if idc.NAME in sets and manifest.served_by != WHOLE_IMAGE and dataset in (None, measuring.MOSAIC):
         records += _mosaic(manifest, forward, folder, data, skip_trained)
     if not records:
         raise RecordsError("nothing was measured: no sample is left, or none gave a result")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from inference.champions.explained import Method
-from inference.champions.registry import datasets_of, explained_of
+from inference.champions.registry import explained_as, sets_of
 from inference.cli.predict import files_of
 from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.datasets import idc
@@ -37,6 +37,7 @@ from inference.explain.tissue import area_under_roc, rows_pointed
 from inference.runtime.custody import rewriting
 from inference.runtime.geometry import Map
 from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.store import read_manifest, verified_weights, version_folder
 from inference.runtime.study import decoding, describe
 
@@ -83,6 +84,9 @@ def explain(asked: ExplainOptions, paths: Sequence[Path], out: Path) -> int:
         except AnalysisError as error:
             sys.stderr.write(f"{path}: {error}\n")
             continue
+        except NoSuchExplanation as error:
+            sys.stderr.write(f"inference: {error}\n")
+            return 1
         shown, _ = overlay.write(out, f"{number:06d}-{path.stem}.{asked.method}", picture, heat)
         sys.stdout.write(f"{path}: {shown}\n")
         explained += 1
@@ -93,7 +97,7 @@ def _method(asked: ExplainOptions, manifest: ModelManifest, forward: OnnxForward
     """None for the map: serving draws that itself."""
     if asked.method == "map":
         return None
-    reading = explained_of(asked.model).reading
+    reading = explained_as(manifest).reading
     label = asked.label or reading.positive
     answer: Answer = through_forward(forward)
     if asked.method == "integrated_gradients":
@@ -116,7 +120,7 @@ def _picture(image: ImageReference) -> NDArray[np.uint8]:
 def _attributed(
     image: ImageReference, manifest: ModelManifest, name: str, method: Method
 ) -> tuple[NDArray[np.uint8], Map]:
-    field_by_field = explained_of(manifest.name).field_by_field
+    field_by_field = explained_as(manifest).field_by_field
     if field_by_field is not None:
         shown, values = field_by_field(image, manifest, method)
         return shown, heat_of(name, values)
@@ -155,9 +159,8 @@ def run_checks(asked: CheckOptions) -> int:
         return _checked_folds(asked, manifest, asked.folds)
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
-        samples = untrained(
-            held_out(datasets_of(asked.model), asked.data), version_folder(manifest, asked.store)
-        )
+        folder = version_folder(manifest, asked.store)
+        samples = untrained(held_out(sets_of(manifest, folder), asked.data), folder)
         if not samples:
             raise LeakError(
                 f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"
@@ -176,7 +179,7 @@ def run_checks(asked: CheckOptions) -> int:
     network = Network(asked.model, through_forward(forward), module, (manifest, forward))
     checked = check(network, samples, methods=asked.methods, limit=asked.limit, seed=asked.seed)
     measured = summarise(checked.outcomes, asked.seed)
-    if idc.NAME in datasets_of(asked.model):
+    if idc.NAME in sets_of(manifest, folder) and manifest.served_by != WHOLE_IMAGE:
         fields = mosaic_records(manifest, forward, asked.data)
         if fields:
             measured += summarise(rows_pointed(fields, "idc"), asked.seed)

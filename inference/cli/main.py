@@ -1,5 +1,5 @@
-"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, evaluate, predict, explain; acceptance,
-shift and matrix; seal, keys, sign, variants and archive."""
+"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, export, evaluate, predict, explain;
+acceptance, shift and matrix; seal, keys, sign, variants and archive."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.champions import registry as champions
-from inference.cli import blocks, generate, outside, recipes, schema
+from inference.cli import blocks, export, generate, outside, recipes, schema
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
 
-MODELS = champions.names()
+MODEL = "a model of the store: a served one, or a recipe's that was exported"
 #: Exit status of `archive` where versions were left out and others were built.
 SOME_REFUSED = 2
 EXPLANATIONS = ("map", "integrated_gradients", "occlusion")
@@ -58,8 +57,12 @@ def _parser() -> argparse.ArgumentParser:
     add_recipe_arguments(train, _data_folder())
     train.set_defaults(command=_train)
 
+    exporting = commands.add_parser("export", help="put a recipe's finished run into the model store")
+    export.add_arguments(exporting, _data_folder())
+    exporting.set_defaults(command=export.run)
+
     evaluate = commands.add_parser("evaluate", help="print the figures of a model's card again")
-    evaluate.add_argument("model", choices=MODELS)
+    evaluate.add_argument("model", help=MODEL)
     evaluate.add_argument("--dataset", metavar="NAME", help="this set alone (default: all that is on record)")
     evaluate.add_argument("--split", choices=SPLITS, help="this split alone")
     evaluate.add_argument("--json", action="store_true")
@@ -94,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(command=_evaluate)
 
     predict = commands.add_parser("predict", help="analyse images or folders, one JSON line an image")
-    predict.add_argument("model", choices=MODELS)
+    predict.add_argument("model", help=MODEL)
     predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
     predict.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     explain = commands.add_parser(
         "explain", help="heat maps of images or folders, or the checks of a model's"
     )
-    explain.add_argument("model", choices=MODELS)
+    explain.add_argument("model", help=MODEL)
     explain.add_argument("paths", nargs="*", type=Path, metavar="PATH")
     explain.add_argument("--out", type=Path, metavar="DIR", help="overlays and raw heat, 8-bit PNG")
     explain.add_argument("--method", choices=EXPLANATIONS, help="default map; of --check default all")
@@ -137,10 +140,10 @@ def _parser() -> argparse.ArgumentParser:
         module.add_arguments(listing)
         listing.set_defaults(command=module.run)
 
-    outside.add_commands(commands, MODELS, _data_folder, _add_store)
+    outside.add_commands(commands, MODEL, _data_folder, _add_store)
 
     seal = commands.add_parser("seal", help="check a version and write its custody record")
-    seal.add_argument("model", choices=MODELS)
+    seal.add_argument("model", help=MODEL)
     seal.add_argument("--data", type=Path, help="predict val again with the served weights")
     seal.add_argument("--images", type=int, metavar="N", help="so many of it, evenly drawn (default all)")
     _add_store(seal)
@@ -157,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     sign.set_defaults(command=_sign)
 
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
-    variants.add_argument("model", choices=MODELS)
+    variants.add_argument("model", help=MODEL)
     variants.add_argument("--data", type=Path, default=_data_folder())
     variants.add_argument(
         "--images", type=int, metavar="N", help="judge on so many, evenly drawn (default all)"

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from inference.champions.registry import discipline_of
 from inference.cli.evaluate import rerun
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets.catalogue import DATASETS
@@ -63,7 +64,7 @@ def sets_of(manifest: ModelManifest, data: Path) -> list[str]:
         except DatasetError as error:
             print(f"left out: {name}: {error}", file=sys.stderr)
             continue
-        if samples and samples[0].discipline == manifest.served_by:
+        if samples and samples[0].discipline == discipline_of(manifest):
             found.append(name)
     return found
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 
 def add_commands(
-    commands: Any, models: Sequence[str], data_folder: Callable[[], Path],
+    commands: Any, model: str, data_folder: Callable[[], Path],
     add_store: Callable[[argparse.ArgumentParser], None],
 ) -> None:  # fmt: skip
     """Add the three to `commands`; `data_folder` says where the laboratory's data lie, `add_store` adds its options."""
@@ -22,7 +22,7 @@ def add_commands(
     shift = commands.add_parser(
         "shift", help="do these images look to the model like its own? A test over 50 images or more"
     )
-    shift.add_argument("model", choices=models)
+    shift.add_argument("model", help=model)
     shift.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
     shift.add_argument("--dataset", metavar="NAME", help="this set alone")
     shift.add_argument("--limit", type=int, metavar="N", help="so many images, evenly drawn")
@@ -38,7 +38,7 @@ def add_commands(
     acceptance = commands.add_parser(
         "acceptance", help="measure a model on 50 to 500 known cases of one's own: should it be switched on?"
     )
-    acceptance.add_argument("model", choices=models)
+    acceptance.add_argument("model", help=model)
     acceptance.add_argument(
         "--cases", type=Path, required=True, metavar="CASES.csv",
         help="columns image, label; patient, um_per_px and others where they are known",
@@ -49,7 +49,7 @@ def add_commands(
     acceptance.set_defaults(command=_run_acceptance)
 
     matrix = commands.add_parser("matrix", help="trained there, tested here: every pair of sets, by scanner")
-    matrix.add_argument("model", choices=models)
+    matrix.add_argument("model", help=model)
     matrix.add_argument("--data", type=Path, help="measure the sets in this folder that are not on record")
     matrix.add_argument("--rerun", action="store_true", help="… and those that are, anew")
     matrix.add_argument("--json", action="store_true")

@@ -16,6 +16,7 @@ from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
 from inference.runtime.custody import RECIPE, verify
+from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.store import read_manifest, version_folder
 
 if TYPE_CHECKING:
@@ -110,6 +111,11 @@ def retrain(
     manifest = read_manifest(model, store, version)
     folder = version_folder(manifest, store)
     verify(folder)
+    if manifest.served_by == WHOLE_IMAGE:
+        raise RecordsError(
+            f"{manifest.name} was exported from a run: `python -m inference train` with its recipe and another --run "
+            "repeats its folds"
+        )
     committed = committed_fold(folder, fold)
     plan = Plan(
         data=data, run=run, store=store, version=manifest.version, recipe=recipe_of_version(folder), seed=seed

@@ -56,7 +56,7 @@ def seal(
     _check_figures(folder, which)
     repeated = 0
     if data is not None:
-        repeated = _check_predictions(manifest, forward, named, data, images)
+        repeated = _check_predictions(manifest, folder, forward, named, data, images)
     write_records(folder / PREDICTIONS, named)
     outside = [replace(row, network=_network_of(row, manifest, account)) for row in external.read(folder)]
     external.write(folder, outside)
@@ -86,13 +86,14 @@ def _check_figures(folder: Path, which: str) -> None:
 
 
 def _check_predictions(
-    manifest: ModelManifest, forward: OnnxForward, records: Sequence[Record], data: Path, images: int | None
-) -> int:
+    manifest: ModelManifest, folder: Path, forward: OnnxForward, records: Sequence[Record], data: Path,
+    images: int | None,
+) -> int:  # fmt: skip
     """Predict `val` again; how many predictions of record were found in it."""
     on_record = {(each.dataset, each.image): each for each in records if each.network == forward.sha256}
     samples = [
         sample
-        for sample in held_out(registry.datasets_of(manifest.name), data)
+        for sample in registry.as_asked(manifest, folder, held_out(registry.sets_of(manifest, folder), data))
         if (sample.dataset, sample.id) in on_record
     ]
     again = predict(manifest, forward, evenly(samples, images))

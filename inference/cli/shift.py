@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inference.champions.registry import datasets_of
+from inference.champions.registry import as_asked, discipline_of, sets_of
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets.sample import DatasetError, Sample, evenly
 from inference.evaluation import measuring
@@ -69,10 +69,10 @@ def test(
         The version has no reference, or there are too few images.
     """
     reference = read_reference(folder)
-    sets = measuring.trees(datasets_of(manifest.name), manifest.served_by, data, dataset)
+    sets = measuring.trees(sets_of(manifest, folder), discipline_of(manifest), data, dataset)
     found: dict[str, Shift] = {}
     for name, samples in sets.items():
-        records, features = _measured(manifest, store, evenly(samples, limit))
+        records, features = _measured(manifest, store, evenly(as_asked(manifest, folder, samples), limit))
         seen = [Seen(r.group, r.label, own) for r, own in zip(records, features, strict=True)]
         found[name] = shift_of(reference, seen)
         for device in sorted({record.facts.get("device", "") for record in records} - {""}):
@@ -94,7 +94,7 @@ def make_reference(manifest: ModelManifest, store: Path, folder: Path, data: Pat
     """
     on_record = read_records(folder / PREDICTIONS)
     known: dict[tuple[str, str], Sample] = {}
-    for name, samples in measuring.trees(datasets_of(manifest.name), manifest.served_by, data).items():
+    for name, samples in measuring.trees(sets_of(manifest, folder), discipline_of(manifest), data).items():
         known |= {(name, sample.id): sample for sample in samples}
     there = [
         record for record in on_record

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from inference.champions.registry import datasets_of
+from inference.champions.registry import as_asked, sets_of
 from inference.contract import ModelManifest
 from inference.datasets.sample import evenly
 from inference.evaluation import measuring, metrics
@@ -21,9 +21,10 @@ from inference.runtime.variants import MAX_AUC_DROP, VariantList, try_torch
 def run(model: str, store: Path, data: Path, images: int | None, version: str | None = None) -> int:
     """Judge, and print what came of it; 0 where the file is as good as `model.onnx`, else 1."""
     manifest = read_manifest(model, store, version)
-    custody.refuse_unsealed_figures(version_folder(manifest, store))
-    held_out = measuring.held_out(datasets_of(model), data)
-    judged = evenly(held_out, images)
+    folder = version_folder(manifest, store)
+    custody.refuse_unsealed_figures(folder)
+    held_out = measuring.held_out(sets_of(manifest, folder), data)
+    judged = evenly(as_asked(manifest, folder, held_out), images)
 
     def judge(forward: Forward) -> Mapping[str, float]:
         records = measuring.predict(manifest, forward, judged)
@@ -34,7 +35,7 @@ def run(model: str, store: Path, data: Path, images: int | None, version: str | 
             for question in questions(records, manifest)
         }
 
-    with custody.rewriting(version_folder(manifest, store)):
+    with custody.rewriting(folder):
         found = try_torch(manifest, store, judge)
     sys.stdout.write(as_text(manifest, found))
     return 0 if all(variant.kept for variant in found.variants) else 1

@@ -17,6 +17,7 @@ from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.patients import by_patient, reader_lines
 from inference.evaluation.records import Record
+from inference.runtime.pipelines import WHOLE_IMAGE
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,9 @@ PROTOCOLS = {
 
 def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetProtocol:
     """The data set's own sheet; for a set without one, its positive class against the rest, an image and a
-    patient, at the shipped points."""
+    patient, at the shipped points. A recipe's network is asked what its recipe asked, of every set."""
+    if manifest is not None and manifest.served_by == WHOLE_IMAGE:
+        return _of_a_recipe(dataset, manifest)
     known = PROTOCOLS.get(dataset)
     if known is not None:
         return known
@@ -189,6 +192,17 @@ def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetP
     return DatasetProtocol(
         dataset, tuple(asked), pointed=chance, calibrated=(chance,), by_patient=(chance,), reader=chance,
         headline=(f"auc_{chance}", f"auc_patient_{chance}"),
+    )  # fmt: skip
+
+
+def _of_a_recipe(dataset: str, manifest: ModelManifest) -> DatasetProtocol:
+    """The recipe's positive class against the rest, by the labels that the recipe gives, and its classes."""
+    positive = manifest.positive_class
+    ask = BinaryQuestion(positive, f"{positive} against the rest", (positive,), (), (positive,))
+    return DatasetProtocol(
+        PROTOCOLS[dataset].title if dataset in PROTOCOLS else dataset, (ask,), pointed=positive,
+        calibrated=(positive,), classes=manifest.classes, by_patient=(positive,),
+        headline=(f"auc_{positive}",),
     )  # fmt: skip
 
 

@@ -29,9 +29,9 @@ def check_folds(
     NoSuchExplanation
         A model without folds of its own, or a fold that was not trained yet.
     """
-    plan = Plan(data, run, store, manifest.version, recipe_of(manifest.name))
     pooled = Checked()
     try:
+        plan = Plan(data, run, store, manifest.version, recipe_of(manifest.name))
         for fold in networks_of_folds(manifest.name, plan):
             answer = through_module(fold.network)
             asked = Network(manifest.name, answer, (fold.network, answer), (manifest, AnswerForward(answer)))

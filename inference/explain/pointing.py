@@ -13,6 +13,7 @@ from inference.champions.explained import Method
 from inference.contract import ImageReference, ModelManifest
 from inference.explain.measure import Outcome
 from inference.explain.methods import heat_of
+from inference.explain.network import NoSuchExplanation
 from inference.explain.subject import Subject
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward
@@ -57,6 +58,8 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
     ------
     AnalysisError
         The pipeline's own.
+    NoSuchExplanation
+        The network puts no map out.
     """
     saved: dict[str, bytes] = {}
 
@@ -66,7 +69,10 @@ def served_heat(manifest: ModelManifest, forward: Forward, image: ImageReference
 
     request = manifest.request("explain", image)
     name = analyse(request, manifest, forward, save).images[0].heatmap
-    assert name is not None, "every pipeline writes a heat map"
+    if name is None:
+        raise NoSuchExplanation(
+            f"{manifest.name} {manifest.version} puts no map out: ask for another --method"
+        )
     levels = cv2.imdecode(np.frombuffer(saved[name], np.uint8), cv2.IMREAD_GRAYSCALE)
     assert levels is not None, "serving wrote this PNG"
     return np.asarray(levels / 255, np.float32)

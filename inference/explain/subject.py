@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.champions.explained import Canvas, Preprocess, laid
-from inference.champions.registry import explained_of
+from inference.champions.registry import explained_as, explained_of
 from inference.contract import ImageReference, ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import Sample
@@ -111,6 +111,6 @@ def canvas_of_file(image: ImageReference, manifest: ModelManifest) -> tuple[Canv
         A whole slide.
     """
     pixels = read_still(image, manifest)
-    own = explained_of(manifest.name)
+    own = explained_as(manifest)
     values: NDArray[Any] = grey_values(pixels) if own.stored_depth else pixels.gray()
     return own.preprocess(values), pixels.display()

@@ -72,14 +72,19 @@ def lessons(examples: Examples, plan: Train, seed: int) -> list[Lesson]:
     ]
 
 
-def _lesson(examples: Examples, plan: Train, of_stages: TrainStage, number: int, seed: int) -> Lesson:
-    stage = StageRecipe(
+def stage_recipe(plan: Train, of_stages: TrainStage) -> StageRecipe:
+    """One of `Train.staged()` in the form of every training in stages."""
+    return StageRecipe(
         epochs=plan.epochs, batch=plan.batch, learning_rate=plan.learning_rate,
         backbone_rate=plan.backbone_rate, optimiser=plan.optimiser, momentum=plan.momentum,
         weight_decay=plan.weight_decay, schedule=plan.schedule, patience=plan.patience,
         precision=plan.precision, sampler=plan.sampler, augment=plan.augment, loss=plan.loss,
         freeze=of_stages.freeze, averaging=of_stages.averaging, restarts=of_stages.restarts,
     )  # fmt: skip
+
+
+def _lesson(examples: Examples, plan: Train, of_stages: TrainStage, number: int, seed: int) -> Lesson:
+    stage = stage_recipe(plan, of_stages)
     nothing = torch.zeros(len(examples), 0)
     masks = nothing if examples.masks is None else examples.masks
     source = InMemory((examples.images, masks, nothing, examples.labels), examples.labels)

@@ -15,6 +15,7 @@ from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
 from inference.recipes.provenance import Rows
 from inference.recipes.schema import Data, Patches, Size
+from inference.runtime.whole_image.preprocessing import stretched
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def read_file(path: Path, data: Data) -> Picture:
         raise DatasetError(
             f"{path.name}: this recipe cuts regions out by the truth's outline, a file has none"
         )
-    return Picture(_resized(_pixels(path, data), data.size))
+    return Picture(stretched(_pixels(path, data), data.size))
 
 
 def _pixels(path: Path, data: Data) -> NDArray[np.uint8]:
@@ -70,7 +71,7 @@ def _read(sample: Sample, data: Data) -> Picture:
         height, width = data.size
         shrunk = cv2.resize(mask.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
         mask = np.asarray(shrunk, np.uint8) > 0
-    return Picture(_resized(image, data.size), mask)
+    return Picture(stretched(image, data.size), mask)
 
 
 def _truth(sample: Sample, height: int, width: int) -> NDArray[np.bool_] | None:
@@ -101,15 +102,6 @@ def _square(mask: NDArray[np.bool_], margin: float) -> tuple[int, int, int, int]
     )  # fmt: skip
 
 
-def _resized(image: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
-    height, width = size
-    if image.shape[:2] == (height, width):
-        return image
-    smaller = image.shape[0] >= height and image.shape[1] >= width
-    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
-
-
 def instances(picture: Picture, patches: Patches | None, resize: Size | None) -> tuple[Picture, ...]:
     """The picture itself, or patches of it, brought to `resize`.
 
@@ -126,7 +118,7 @@ def _shrink(part: Picture, size: Size) -> Picture:
     if mask is not None:
         small = cv2.resize(mask.astype(np.uint8), (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
         mask = np.asarray(small, np.uint8) > 0
-    return replace(part, image=_resized(part.image, size), mask=mask)
+    return replace(part, image=stretched(part.image, size), mask=mask)
 
 
 def _grid(picture: Picture, patches: Patches) -> tuple[Picture, ...]:

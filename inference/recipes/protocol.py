@@ -53,19 +53,19 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     manifest = DATASETS[data.dataset].read(root)
     kept = [sample for sample in manifest.samples if _wanted(sample, data, recipe.id)]
     declared = [f"{len(kept)} of {len(manifest.samples)} images are {data.where}"] if data.where else []
-    labelled = [found for sample in kept if (found := _labelled(sample, recipe)) is not None]
-    if len(labelled) < len(kept):
-        declared.append(f"{len(kept) - len(labelled)} images of other classes were left out")
+    named = [found for sample in kept if (found := labelled(sample, recipe)) is not None]
+    if len(named) < len(kept):
+        declared.append(f"{len(kept) - len(named)} images of other classes were left out")
     if recipe.task.kind == "segment" or data.roi == "mask":
-        outlined = [sample for sample in labelled if sample.masks or sample.outlines or sample.boxes]
-        if len(outlined) < len(labelled):
-            declared.append(f"{len(labelled) - len(outlined)} images without an outline were left out")
-        labelled = outlined
+        outlined = [sample for sample in named if sample.masks or sample.outlines or sample.boxes]
+        if len(outlined) < len(named):
+            declared.append(f"{len(named) - len(outlined)} images without an outline were left out")
+        named = outlined
     if data.roi == "mask":
         declared.append("regions were cut out by the truth's outline, which nobody has in practice")
-    limited = _limited(labelled, data, seed)
-    if len(limited) < len(labelled):
-        declared.append(f"{len(limited)} of {len(labelled)} images were drawn, by groups")
+    limited = _limited(named, data, seed)
+    if len(limited) < len(named):
+        declared.append(f"{len(limited)} of {len(named)} images were drawn, by groups")
     for label in recipe.task.classes:
         if recipe.task.kind == "classify" and not any(sample.label == label for sample in limited):
             raise DatasetError(f"{root.name} has no image of class {label}")
@@ -81,7 +81,8 @@ def _wanted(sample: Sample, data: Data, recipe: str) -> bool:
     return True
 
 
-def _labelled(sample: Sample, recipe: Recipe) -> Sample | None:
+def labelled(sample: Sample, recipe: Recipe) -> Sample | None:
+    """The sample under the recipe's label; None where that is no class of it."""
     task = recipe.task
     if task.read == "binary":
         if sample.label_binary is None:

@@ -15,10 +15,10 @@ from torch import distributed as dist
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
-from inference.recipes.boundary import guard, joined, look_alikes
+from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes
 from inference.recipes.pictures import Picture, read, read_file
 from inference.recipes.pipeline import Pipeline, Place
-from inference.recipes.protocol import Fold, choose, divide
+from inference.recipes.protocol import Chosen, Fold, choose, divide
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
 from inference.recipes.reporting import records, summary
@@ -26,6 +26,9 @@ from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working
 from inference.recipes.schema import Recipe
 from inference.training.device import device
 from inference.training.world import join_world, world
+
+#: Declared of a control.
+SHUFFLED = "labels were shuffled over groups: a control, not a result"
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,9 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
         rank, processes = world()
         if rank == 0:
             held.enter_context(working_in(order.run))
-        chosen = choose(recipe, order.data, order.seed)
-        declared = list(chosen.declared)
-        pictures = dict(
-            zip((s.path for s in chosen.samples), read(chosen.samples, recipe.data).values, strict=True)
-        )
-        twins = look_alikes(chosen.samples)
-        if recipe.data.near_duplicates == "join" and twins:
-            chosen = replace(chosen, samples=joined(chosen.samples, twins))
-            declared.append(f"{len(twins)} pairs of look-alikes were joined into one group")
-        if order.shuffle_labels:
-            chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
-            declared.append("labels were shuffled over groups: a control, not a result")
-        folds, remarks = divide(chosen, recipe.data, order.seed)
-        declared += [*remarks, *_repeated(folds)]
+        ready = prepared(recipe, order)
+        chosen, folds, twins, pictures = ready.chosen, ready.folds, ready.twins, ready.pictures
+        declared = ready.declared
         place = RunFolder(order.run, writes=rank == 0)
         facts = {
             "variants": list(order.variants),
@@ -109,6 +101,42 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
         return page
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works on: the samples with their pictures, the pairs that look alike, the folds, and what has to be
+    declared of all that. The same order gives the same."""
+
+    chosen: Chosen
+    pictures: dict[Path, Picture]
+    twins: list[NearDuplicates]
+    folds: list[Fold]
+    declared: list[str]
+
+
+def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
+    """Choose, read and divide.
+
+    Raises
+    ------
+    DatasetError
+        The data are not there or cannot be divided so.
+    """
+    chosen = choose(recipe, order.data, order.seed)
+    declared = list(chosen.declared)
+    pictures = dict(
+        zip((s.path for s in chosen.samples), read(chosen.samples, recipe.data).values, strict=True)
+    )
+    twins = look_alikes(chosen.samples)
+    if recipe.data.near_duplicates == "join" and twins:
+        chosen = replace(chosen, samples=joined(chosen.samples, twins))
+        declared.append(f"{len(twins)} pairs of look-alikes were joined into one group")
+    if order.shuffle_labels:
+        chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
+        declared.append(SHUFFLED)
+    folds, remarks = divide(chosen, recipe.data, order.seed)
+    return Prepared(chosen, pictures, twins, folds, [*declared, *remarks, *_repeated(folds)])
+
+
 def _fold(
     recipe: Recipe, fold: Fold, number: int, pictures: dict[Path, Picture], place: RunFolder, identity: str,
     seed: int, line: ProgressLine,
@@ -131,7 +159,7 @@ def _fold(
         say = line.keep if epoch == of else line.show
         say(f"{step} [{'#' * filled}{'-' * (20 - filled)}] {epoch}/{of}{numbers}")
 
-    train, held = (_rows(samples, pictures) for samples in (fold.train, fold.held_out))
+    train, held = (rows_of(samples, pictures) for samples in (fold.train, fold.held_out))
     pipeline = Pipeline(recipe, seed)
     pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
     predicted = pipeline.predict(held)
@@ -146,7 +174,8 @@ def _fold(
     return read_records(done)
 
 
-def _rows(samples: Sequence[Sample], pictures: dict[Path, Picture]) -> Rows:
+def rows_of(samples: Sequence[Sample], pictures: dict[Path, Picture]) -> Rows:
+    """The samples with their pictures."""
     return Rows(tuple(samples), tuple(pictures[sample.path] for sample in samples))
 
 

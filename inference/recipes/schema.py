@@ -258,6 +258,11 @@ class Recipe(Part):
         """sha256 of the canonical JSON (sorted keys, no spaces, defaults filled in)."""
         return digest_of(self)
 
+    @property
+    def canonical(self) -> str:
+        """The text that `hash` is the digest of; it is kept beside the weights."""
+        return canonical(self)
+
 
 def digest_of(recipe: Part, without: Collection[str] = ()) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no spaces, defaults filled in), keys `without` left out."""

@@ -67,7 +67,7 @@ def analyse(
 
 def probe_tensor(manifest: ModelManifest) -> NDArray[np.uint8]:
     """A grey input of the right shape, for a prediction that proves the model alive."""
-    return np.full(pipeline_of(manifest).INPUT_SHAPE, 128, np.uint8)
+    return np.full(pipeline_of(manifest).input_shape(manifest), 128, np.uint8)
 
 
 def _check_contract(request: AnalysisRequest, manifest: ModelManifest) -> None:

@@ -15,12 +15,15 @@ from inference.contract import AnalysisError, AnalysisRequest, ModelManifest
 from inference.runtime.forward import Forward, Save
 from inference.runtime.study import Clock, StudyFinding
 
+#: The pipeline of plain image classifiers, which serves the networks of recipes.
+WHOLE_IMAGE = "whole_image"
+
 
 class Pipeline(Protocol):
     """What the module `runtime/<name>/pipeline.py` defines."""
 
-    #: Of one input of the network, the batch first; uint8.
-    INPUT_SHAPE: tuple[int, ...]
+    def input_shape(self, manifest: ModelManifest, /) -> tuple[int, ...]:
+        """Of one input of the network, the batch first; uint8."""
 
     def analyse(
         self, request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock

@@ -67,7 +67,8 @@ def read_manifest(name: str, store: Path = DEFAULT_STORE, version: str | None = 
     """
     there = versions_of(name, store)
     if not there:
-        raise StoreError(f"the store has no model {name}")
+        known = ", ".join(model_names(store)) or "none"
+        raise StoreError(f"the store has no model {name}; it has {known}")
     if version is not None and version not in there:
         raise StoreError(f"the store has no {name} {version}; it has {', '.join(there)}")
     return manifest_in(store / name / (version or there[-1]))

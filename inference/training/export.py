@@ -86,7 +86,8 @@ def export_onnx(
         if off > answer.tolerance:
             raise ValueError(f"{path.name} answers otherwise than the network that was trained: by {off:.2g}")
     if unfinished.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise ValueError(f"{path.name} would have {unfinished.stat().st_size} bytes")
+        size = unfinished.stat().st_size
+        raise ValueError(f"{path.name} would have {size} bytes, more than {MAX_WEIGHTS_BYTES}")
     unfinished.replace(path)
     return answer
 

@@ -242,6 +242,15 @@ def test_the_newest_version_that_is_served_is_chosen_first(store: Store) -> None
     assert outcome.without == {}
 
 
+def test_what_was_exported_for_research_is_no_default_until_a_person_says_so(store: Store) -> None:
+    version = register(store)[store.version]
+    ModelVersion.objects.filter(pk=version.pk).update(manifest={**version.manifest, "research": True})
+    assert services.choose_defaults(SYSTEM) == services.FirstChoice((), {}, may_come=False)
+    assert defaults() == []
+    services.make_default(SYSTEM, ModelVersion.objects.get())
+    assert defaults() == [f"ultrasound {store.version}"]
+
+
 def test_what_is_chosen_already_stays(store: Store) -> None:
     services.make_default(SYSTEM, register(store)[store.version])
     store.add("99.0.0")

@@ -53,7 +53,6 @@ from inference.runtime.study import (
     undecided,
 )
 
-INPUT_SHAPE = (1, FIELD_PX, FIELD_PX, 3)
 CLASSES = ("not_idc", "idc")
 FIELDS_PER_CALL = 256
 STRIP_ROWS = 20 * FIELD_PX
@@ -83,6 +82,11 @@ class _Fields:
     logits: list[float]
     attention: list[float]
     distances: list[float]
+
+
+def input_shape(_: ModelManifest) -> tuple[int, ...]:
+    """See `inference.runtime.pipelines.Pipeline`."""
+    return (1, FIELD_PX, FIELD_PX, 3)
 
 
 def analyse(

@@ -50,7 +50,6 @@ from inference.runtime.study import (
     undecided,
 )
 
-INPUT_SHAPE = (1, 1, HEIGHT, WIDTH)
 #: Marks this certain are outlined in the mask; fainter ones are marks only.
 _OUTLINED_FROM = 0.3
 _HEATMAP_LONGEST = 1024
@@ -60,6 +59,11 @@ _LEAST_SIDE = 8
 #: Of a view: as many as there are places that the network looks at closer, over all slices of a tomosynthesis.
 _MOST_FINDINGS = 6
 DENSITIES = ("fatty", "glandular", "dense")
+
+
+def input_shape(_: ModelManifest) -> tuple[int, ...]:
+    """See `inference.runtime.pipelines.Pipeline`."""
+    return (1, 1, HEIGHT, WIDTH)
 
 
 def analyse(

@@ -96,6 +96,13 @@ def _mat_mul(node: Node) -> str:
     return f"torch.matmul({node.tensor(0)}, {node.weight(1, 'weight')})"
 
 
+def _batch_norm(node: Node) -> str:
+    node.expect("training_mode", 0)
+    x, scale, bias, mean, variance = node.tensors()
+    fixed = f"False, 0.0, {node.setting('epsilon', 1e-5)}, False"
+    return f"torch.batch_norm({x}, {scale}, {bias}, {mean}, {variance}, {fixed})"
+
+
 def _instance_norm(node: Node) -> str:
     x, scale, bias = node.tensors()
     return f"torch.instance_norm({x}, {scale}, {bias}, None, None, True, 0.0, {node.setting('epsilon', 1e-5)}, False)"
@@ -182,6 +189,10 @@ def _reduced(call: str) -> Statement:
 
 def _softmax(node: Node) -> str:
     return f"torch.softmax({node.tensor(0)}, {node.setting('axis', -1)})"
+
+
+def _log_softmax(node: Node) -> str:
+    return f"torch.log_softmax({node.tensor(0)}, {node.setting('axis', -1)})"
 
 
 def _sum_so_far(node: Node) -> str:
@@ -277,6 +288,7 @@ def _mod(node: Node) -> str:
 
 _OPERATORS: dict[str, Statement] = {
     "AveragePool": _average_pool,
+    "BatchNormalization": _batch_norm,
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
@@ -289,10 +301,12 @@ _OPERATORS: dict[str, Statement] = {
     "Gemm": _gemm,
     "GridSample": _grid_sample,
     "InstanceNormalization": _instance_norm,
+    "LogSoftmax": _log_softmax,
     "MatMul": _mat_mul,
     "MaxPool": _max_pool,
     "Mod": _mod,
     "Pad": _pad,
+    "ReduceLogSumExp": _reduced("torch.logsumexp"),
     "ReduceMax": _reduced("torch.amax"),
     "ReduceMean": _reduced("torch.mean"),
     "ReduceSum": _reduced("torch.sum"),

@@ -46,7 +46,6 @@ from inference.runtime.ultrasound.preprocessing import (
     working_canvas,
 )
 
-INPUT_SHAPE = (1, 1, SIDE, SIDE)
 CLASSES = ("benign", "malignant", "normal")
 BENIGN, MALIGNANT, NORMAL = range(3)
 #: Maps of both looks are brought together this much finer than the first canvas.
@@ -101,6 +100,11 @@ def _enlarged(logits: Map, width: int, height: int) -> Map:
     return np.asarray(
         cv2.resize(sigmoid(logits), (width, height), interpolation=cv2.INTER_LINEAR), np.float32
     )
+
+
+def input_shape(_: ModelManifest) -> tuple[int, ...]:
+    """See `inference.runtime.pipelines.Pipeline`."""
+    return (1, 1, SIDE, SIDE)
 
 
 def analyse(

@@ -104,6 +104,10 @@ GRAPHS: dict[str, list[Node]] = {
     "Gemm": [("Flatten", ["x"], {"axis": 1}), ("Gemm", ["n0", "matrix"], {"transB": 1})],
     "MatMul": [("MatMul", ["x", "columns"], {})],
     "InstanceNormalization": [("InstanceNormalization", ["x", "scale", "shift"], {})],
+    "BatchNormalization": [
+        ("BatchNormalization", ["x", "scale", "shift", "shift", "scale"], {"epsilon": 0.01})],
+    "LogSoftmax": [("LogSoftmax", ["x"], {"axis": 1})],
+    "ReduceLogSumExp": [("ReduceLogSumExp", ["x"], {"axes": [2, 3], "keepdims": 0})],
     "AveragePool": [("AveragePool", ["x"], {"kernel_shape": [2, 2], "strides": [2, 2]})],
     "AveragePool without pads": [("AveragePool", ["x"], {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]})],
     "AveragePool with pads": [

@@ -1,0 +1,343 @@
+"""From a recipe's run to a version in the store: weights, manifest, predictions of record, figures, card, custody.
+
+The predictions are those that the run's folds made. Each fold's network is written as ONNX and asked again by the
+serving pipeline: what serving says otherwise is not exported.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.champions.plan import INTENDED_USE, refuse_known_version, store_model
+from inference.champions.registry import names, recipe_of
+from inference.champions.whole_image.network import Served, example_of, outputs_of, served, sizes_of
+from inference.champions.whole_image.words import account
+from inference.contract import InputContract, ModelManifest, WeightsFile
+from inference.datasets.pixels import read_rgb
+from inference.datasets.sample import Sample, grouped_folds
+from inference.evaluation.calibration import conformal_level, operating_points
+from inference.evaluation.measuring import predict
+from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
+from inference.recipes.pipeline import Pipeline, Place
+from inference.recipes.runfolder import RunFolder, working_in
+from inference.recipes.runner import PIPELINE, SHUFFLED, Prepared, RunOptions, prepared, rows_of
+from inference.recipes.schema import Recipe
+from inference.recipes.validation import parse
+from inference.runtime import quality
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
+from inference.runtime.onnx_to_torch.convert import network_of
+from inference.runtime.onnx_to_torch.program import UnknownOperator
+from inference.runtime.pipelines import WHOLE_IMAGE
+from inference.runtime.whole_image import preprocessing
+from inference.runtime.whole_image.pipeline import COLOUR, statistics
+from inference.training.export import export_onnx, parameter_count, preprocessing_sha256
+
+#: A probability may differ so much between training's float32 and serving's ONNX, whose weights may be float16.
+_SAME = 5e-3
+#: Parts of one held-out part for points and gates that no image has a share in.
+_PARTS = 5
+#: Widening of the range of colour beyond its quarter: a grey set has no spread at all.
+_LEAST_COLOUR = 0.06
+_NETWORK = "streams.0.network"
+
+
+class ExportError(Exception):
+    """A run that cannot become a version of the store. The sentence says why, and what would be needed."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What becomes of which run. `name` and `version` are those in the store."""
+
+    run: Path
+    data: Path
+    store: Path
+    name: str
+    version: str
+    recipe: Recipe
+
+    @cached_property
+    def facts(self) -> dict[str, object]:
+        """`run.json`."""
+        content: dict[str, object] = RunFolder(self.run, writes=False).read("run.json")
+        return content
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """Images that were held out together: what the run said of them (`records`), by which network. `fold` is None for
+    a part of one held-out part."""
+
+    samples: list[Sample]
+    records: list[Record]
+    pipeline: Pipeline
+    weights: Path
+    fold: int | None
+
+
+def recipe_of_run(run: Path) -> Recipe:
+    """The recipe of a finished run, where a version can be made of it.
+
+    Raises
+    ------
+    ExportError
+        It is no finished run, a control, or `why_not` says why.
+    """
+    folder = RunFolder(run, writes=False)
+    if not (run / "run.json").is_file():
+        points = " (a sweep: name the folder of one of its points)" if (run / "sweep.json").is_file() else ""
+        raise ExportError(f"{run} holds no run of a recipe{points}")
+    if not (run / "summary.json").is_file():
+        raise ExportError(f"the run in {run} is not finished: train it to its end first")
+    if SHUFFLED in folder.read("data.json")["declared"]:
+        raise ExportError(f"{run}: {SHUFFLED}")
+    recipe = parse(folder.read("recipe.json"), "recipe.json")
+    assert isinstance(recipe, Recipe)
+    if reason := why_not(recipe):
+        raise ExportError(f"{recipe.id} cannot be exported: {reason}")
+    return recipe
+
+
+def why_not(recipe: Recipe) -> str:
+    """Why no version can be made of such a recipe, and what would be needed; empty where one can."""
+    stream = recipe.streams[0]
+    if recipe.task.kind == "segment":
+        return (
+            "it outlines, and says no probability of a class, which an answer must hold; a pipeline of "
+            "inference/runtime that makes findings of outlines would be needed"
+        )
+    if recipe.head is not None:
+        return (
+            f"its answer is that of the head {recipe.head.name}, and the store serves networks as ONNX; the head "
+            "and all before it would have to be written as one graph"
+        )
+    if stream.patches is not None or stream.aggregate is not None:
+        return (
+            "it reads an image as a bag of patches, and a plain classifier is served whole images; a pipeline of "
+            "inference/runtime that cuts and pools patches would be needed"
+        )
+    if recipe.preprocess:
+        blocks = ", ".join(block.name for block in recipe.preprocess)
+        return (
+            f"serving has no {blocks} before the network; a pipeline of inference/runtime that does the same would "
+            "be needed"
+        )
+    if recipe.data.roi == "mask":
+        return (
+            "its regions are cut out by the truth's outline, which no image of a clinic has; a recipe of whole "
+            "images (data.roi: none) would be needed"
+        )
+    return ""
+
+
+def export(order: Export) -> ModelManifest:
+    """Fit what is served, ask the folds' networks again, and write the version.
+
+    Raises
+    ------
+    ExportError
+        See `recipe_of_run`; or serving says otherwise than the run did.
+    PlanError
+        The store has that version, or it is no version number.
+    RunError, DatasetError, LeakError
+        The data are not those of the run, or another process works in it.
+    """
+    if not re.fullmatch("[a-z][a-z0-9_]*", order.name):
+        raise ExportError(
+            f"{order.name} cannot be the name of a model: small letters, digits and _, a letter first (--name)"
+        )
+    if order.name in names():
+        raise ExportError(f"{order.name} is the name of a served model with a recipe of its own: give --name")
+    refuse_known_version(order.name, order)
+    with working_in(order.run):
+        return _export(order)
+
+
+def _export(order: Export) -> ModelManifest:
+    recipe, folder, seed = order.recipe, RunFolder(order.run), int(str(order.facts["seed"]))
+    ready = prepared(recipe, RunOptions(order.data, order.run, order.run / "recipe.yaml", seed=seed))
+    identity, _ = folder.open(recipe, (), {"seed": seed}, ready.chosen, ready.folds, ready.declared)
+    asked = list(_asked(order, ready, seed))
+    looks = {sample.path: _look(sample, ready, recipe) for sample in ready.chosen.samples}
+    final = asked[0].pipeline if len(ready.folds) == 1 else _final(order, ready, identity, seed)
+    records, apart = [], 0.0
+    for part in asked:
+        own = {record.group for record in part.records}
+        others = [record for each in asked for record in each.records if record.group not in own]
+        known = [sample for each in asked for sample in each.samples if sample.group_id not in own]
+        said = described(order, ready, part.pipeline, others, [looks[sample.path] for sample in known])
+        made, by = _records(said, part)
+        records += made
+        apart = max(apart, by)
+    if len(ready.folds) == 1:  # of parts again in the order of the run: intervals are drawn in it
+        place = {sample.id: number for number, sample in enumerate(ready.folds[0].held_out)}
+        records.sort(key=lambda record: place[record.image])
+    held = [record for each in asked for record in each.records]
+    seen = [looks[sample.path] for each in asked for sample in each.samples]
+    network = served(final.learned[_NETWORK].thing, recipe)
+    manifest = described(order, ready, final, held, seen)
+    told = account(recipe, folder.read("summary.json"), order.facts, apart)
+    outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
+    return store_model(order, manifest, network, examples, outputs, ready.chosen.samples, records, told)
+
+
+def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
+    """The run's held-out images by fold; of one fold by parts, so that points and gates can be fitted on others."""
+    for number, fold in enumerate(ready.folds):
+        place = order.run / f"fold-{number}"
+        pipeline = Pipeline.load(place / PIPELINE)
+        network = served(pipeline.learned[_NETWORK].thing, pipeline.recipe)
+        weights = place / WEIGHTS
+        _write_onnx(network, pipeline.recipe, weights)
+        records = read_records(place / PREDICTIONS)
+        if [record.image for record in records] != [sample.id for sample in fold.held_out]:
+            raise ExportError(f"{place / PREDICTIONS} is of other images than the run's fold")
+        held = list(fold.held_out)
+        if len(ready.folds) > 1:
+            yield _Asked(held, records, pipeline, weights, number)
+            continue
+        groups = len({sample.group_id for sample in held})
+        if groups < 2:
+            raise ExportError("one group was held out: operating points need held-out images of at least two")
+        for _, outside in grouped_folds(held, min(_PARTS, groups), seed):
+            part = [held[i] for i in outside], [records[i] for i in outside]
+            yield _Asked(*part, pipeline, weights, None)
+
+
+def _write_onnx(network: Served, recipe: Recipe, path: Path) -> None:
+    """
+    Raises
+    ------
+    ExportError
+        The network has a step that ONNX or the way back to torch has not, or is larger than a model may be.
+    """
+    try:
+        export_onnx(network, (example_of(recipe),), outputs_of(network, recipe), path)
+        network_of(path)
+    except (
+        RuntimeError,
+        ValueError,
+        UnknownOperator,
+    ) as error:  # the exporter's own errors are RuntimeErrors
+        words = str(error).strip().partition("\n")[0].partition("  [Caused by")[0]
+        raise ExportError(
+            f"{recipe.id} cannot be exported: its network cannot be written as ONNX and served ({words}); another "
+            "network, pool or size would be needed"
+        ) from error
+
+
+def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline:
+    """The recipe fitted on every image of the run; a finished fit gives it at once."""
+    folder = RunFolder(order.run)
+    place = order.run / "final"
+    if (place / PIPELINE).is_file():
+        return Pipeline.load(place / PIPELINE)
+    place.mkdir(exist_ok=True)
+    pipeline = Pipeline(order.recipe, seed)
+    rows = rows_of(ready.chosen.samples, ready.pictures)
+    pipeline.fit(
+        rows,
+        Place(
+            place,
+            f"{identity} final ",
+            lambda step, epoch, _, values: folder.log(f"final/{step}", epoch, values),
+        ),
+    )
+    pipeline.save(place / PIPELINE)
+    return pipeline
+
+
+def _look(sample: Sample, ready: Prepared, recipe: Recipe) -> dict[str, float]:
+    """What serving's gate looks at."""
+    canvas = ready.pictures[sample.path].image
+    for size in sizes_of(recipe):
+        canvas = preprocessing.stretched(canvas, size)
+    return statistics(canvas, quality.colourfulness(read_rgb(sample.path)))
+
+
+def described(
+    order: Export, ready: Prepared, pipeline: Pipeline, held: Sequence[Record],
+    looks: Sequence[dict[str, float]],
+) -> ModelManifest:  # fmt: skip
+    """The manifest of the pipeline's network: points, gates and conformal level fitted on `held` out predictions and on
+    `looks`; without weights yet.
+
+    Raises
+    ------
+    ExportError
+        `held` has one class alone.
+    """
+    recipe, task = pipeline.recipe, order.recipe.task
+    truth = np.array([record.label == task.positive for record in held], bool)
+    if not truth.any() or truth.all():
+        raise ExportError(
+            f"operating points of an image are fitted without its group, and of the {len(held)} held-out images "
+            f"left {'all' if truth.any() else 'none'} are {task.positive}: more groups would be needed"
+        )
+    chances = np.array([[record.probabilities[name] for name in task.classes] for record in held], np.float64)
+    labels = np.array([task.classes.index(record.label) for record in held], np.int64)
+    stated = preprocessing.described(sizes_of(recipe), recipe.data.colour)
+    calibrated = pipeline.learned.get("calibration")
+    dataset = ready.chosen.manifest
+    return ModelManifest(
+        name=order.name, version=order.version, title=recipe.title, classes=task.classes,
+        positive_class=task.positive, pipeline=WHOLE_IMAGE, research=True,
+        input=InputContract(
+            modality=recipe_of(ready.chosen.samples[0].discipline).modality, kinds=("image",), max_images=64,
+            max_pixels=36_000_000,
+        ),
+        weights=WeightsFile(file=WEIGHTS, sha256="0" * 64), preprocessing=stated,
+        preprocessing_sha256=preprocessing_sha256(stated),
+        thresholds=operating_points(chances[:, task.classes.index(task.positive)], truth),
+        calibration={
+            "temperature": 1.0 if calibrated is None else float(calibrated.thing),
+            "conformal_level": conformal_level(chances, labels),
+            **quality.fit_ranges(looks),
+            **_colours(np.array([look[COLOUR] for look in looks], np.float64)),
+        },
+        parameters=parameter_count(pipeline.learned[_NETWORK].thing),
+        licence=f"Learned from {dataset.dataset}: {dataset.licence}", intended_use=INTENDED_USE,
+    )  # fmt: skip
+
+
+def _colours(values: NDArray[np.float64]) -> dict[str, float]:
+    low, high = (float(value) for value in np.quantile(values, (0.002, 0.998)))
+    margin = max(0.25 * (high - low), _LEAST_COLOUR)
+    return {"colour_low": low - margin, "colour_high": high + margin}
+
+
+def _records(manifest: ModelManifest, part: _Asked) -> tuple[list[Record], float]:
+    """What the run said of the part, with the flags of serving, and by how much serving's probabilities differ.
+
+    Raises
+    ------
+    ExportError
+        They differ by more than rounding.
+    """
+    split: Part = "val" if part.fold is None else "oof"
+    said = predict(manifest, OnnxForward(part.weights), part.samples, split=split, fold=part.fold)
+    points = {name: f"{level:.6f}" for name, level in manifest.thresholds.items()}
+    made, apart = [], 0.0
+    for ours, served_says in zip(part.records, said, strict=True):
+        by = max(abs(ours.probabilities[name] - served_says.probabilities[name]) for name in manifest.classes)
+        if not by <= _SAME:
+            raise ExportError(
+                f"serving says {served_says.probabilities} of {ours.image}, the run said {ours.probabilities}: the "
+                "version would not be what was measured"
+            )
+        apart = max(apart, by)
+        facts = {**served_says.facts, **ours.facts, **points}
+        # it marks nothing: no lesion is asked for
+        made.append(
+            replace(
+                served_says, probabilities=ours.probabilities, facts=facts, dice=None, lesions=0, marks=()
+            )
+        )
+    return made, apart

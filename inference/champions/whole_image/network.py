@@ -1,0 +1,78 @@
+"""A recipe's network as it is served: pixels in, a logit a class and where the positive one comes from out."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from inference.blocks.networks.classifier import ClassifierOutput
+from inference.recipes.schema import Recipe
+from inference.recipes.stages import normalised
+from inference.runtime.whole_image.pipeline import LOGITS, MAP
+from inference.runtime.whole_image.preprocessing import Size
+
+
+class ServedOutput(NamedTuple):
+    """`logits` N×K; `map` N×1×h×w, the log-odds that each place speaks for the positive class against the rest."""
+
+    logits: Tensor
+    map: Tensor
+
+
+class Served(nn.Module):
+    """`network`, which takes what recipes give (N×3×H×W, normalised), over uint8 N×1×H×W, or N×H×W×3 in colour."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.rgb = recipe.data.colour == "rgb"
+        self.positive = recipe.task.classes.index(recipe.task.positive)
+
+    def forward(self, x: Tensor) -> ServedOutput | tuple[Tensor]:
+        """One output where the network puts no map out."""
+        x = x.permute(0, 3, 1, 2) if self.rgb else x.expand(-1, 3, -1, -1)
+        said = self.network(normalised(x))
+        if not isinstance(said, ClassifierOutput):
+            return (_two(said if isinstance(said, Tensor) else said[0]),)
+        return ServedOutput(_two(said.logits), self._places(said.map))
+
+    def _places(self, places: Tensor) -> Tensor:
+        """Log-odds of the positive class against the rest, place by place."""
+        if places.shape[1] == 1:
+            return places if self.positive == 1 else -places
+        own = places[:, self.positive : self.positive + 1]
+        others = torch.cat([places[:, : self.positive], places[:, self.positive + 1 :]], dim=1)
+        highest = others.amax(dim=1, keepdim=True)
+        return own - highest - (others - highest).exp().sum(dim=1, keepdim=True).log()
+
+
+def _two(logits: Tensor) -> Tensor:
+    """N×K; one logit becomes two classes with 0 for the first, as `inference.recipes.networks.logits` has it."""
+    rows = logits[:, None] if logits.ndim == 1 else logits
+    return torch.cat([torch.zeros_like(rows), rows], dim=1) if rows.shape[1] == 1 else rows
+
+
+def served(network: nn.Module, recipe: Recipe) -> Served:
+    """On the CPU, in evaluation mode."""
+    return Served(network, recipe).cpu().eval()
+
+
+def sizes_of(recipe: Recipe) -> tuple[Size, ...]:
+    """What an image is brought to, one after the other."""
+    resize = recipe.streams[0].resize
+    return (recipe.data.size,) if resize is None else (recipe.data.size, resize)
+
+
+def example_of(recipe: Recipe) -> Tensor:
+    """Two inputs of the network."""
+    height, width = sizes_of(recipe)[-1]
+    shape = (2, height, width, 3) if recipe.data.colour == "rgb" else (2, 1, height, width)
+    return torch.zeros(shape, dtype=torch.uint8)
+
+
+@torch.no_grad()
+def outputs_of(network: Served, recipe: Recipe) -> tuple[str, ...]:
+    """The names of the outputs."""
+    return (LOGITS, MAP)[: len(network(example_of(recipe)))]

@@ -1,0 +1,122 @@
+"""A version's account for its card, made of the recipe and of the run: the card cannot say anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inference.champions.method import network_in_words, stage_facts
+from inference.evaluation.account import Account
+from inference.recipes.networks import stage_recipe
+from inference.recipes.schema import Recipe
+from inference.recipes.stages import NetworkRecipe
+
+
+def account(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any], apart: float) -> Account:
+    """
+    Parameters
+    ----------
+    page
+        The run's `summary.json`.
+    facts
+        Its `run.json`.
+    apart
+        The largest difference between a prediction of the run and what serving says with the same network.
+    """
+    folds, data = page["folds"], recipe.data
+    return Account(
+        data=f"{data.dataset}: {page['images']} images of {page['groups']} groups, read at "
+        f"{data.size[1]} × {data.size[0]} px. {_sentences(page['declared'])}".rstrip(),
+        method=_method(recipe),
+        protocol=_protocol(recipe, page, apart),
+        limits=_limits(recipe, folds),
+        refitted=folds > 1,
+        run=_facts(recipe, page, facts),
+    )
+
+
+def _network(recipe: Recipe) -> NetworkRecipe:
+    block = recipe.streams[0].network
+    assert block is not None
+    stages = tuple(stage_recipe(plan, of_stages) for plan, of_stages in recipe.train.staged())
+    return NetworkRecipe(network=block, train=stages)
+
+
+def _method(recipe: Recipe) -> str:
+    told = [
+        f"Made from a recipe of the review, number {recipe.reference}: {recipe.title}.",
+        f"One {network_in_words(_network(recipe))}",
+    ]
+    if recipe.train.balance == "weights":
+        told.append("Classes are weighted in the loss.")
+    if recipe.train.patience is not None:
+        told.append(
+            f"Stopped after {recipe.train.patience} epochs without a better loss on an inner watching part."
+        )
+    if recipe.search is not None:
+        keys = ", ".join(recipe.search.over)
+        told.append(f"Chosen by {recipe.search.method.name} inside the training part: {keys}.")
+    if recipe.substitutions:
+        told.append(f"Substituted: {_sentences(recipe.substitutions)}")
+    return " ".join(told)
+
+
+def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float) -> str:
+    folds, dataset = page["folds"], recipe.data.dataset
+    if folds == 1:
+        where = f"Figures are of the held-out part of the published split of {dataset}, which the network never saw."
+        served = "The served network is that very network."
+        points = "fitted on the other fifths of that part, by groups"
+    else:
+        drawn = "published splits" if recipe.data.protocol == "official" else "folds over groups"
+        where = (
+            f"Figures are pooled out-of-fold predictions over the {folds} {drawn} of {dataset}; a network never saw "
+            "the group of an image that it judges."
+        )
+        served = "The served network was fitted afterwards by the same recipe on all images of the run."
+        points = "fitted on the held-out predictions of the other folds, without the image's group"
+    ours, theirs = page["honest_number"], page["review_number"]
+    number = "" if ours is None else f" The run's own {page['measure']} is {ours['value']:.3f}"
+    number += "" if not number else "." if theirs is None else f"; the review says {theirs:.3f}."
+    caveat = page["caveat_of_the_review"] if theirs is not None else ""
+    why = f" Why they differ: {caveat}." if caveat else ""
+    return (
+        f"{where} Each image was judged at operating points and by gates {points}; the served ones are fitted on all "
+        f"held-out predictions. Probabilities of record are the run's own; the serving pipeline, with the same "
+        f"network as ONNX, says them again to within {apart:.2g}. {served}{number}{why}"
+    )
+
+
+def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
+    limits = [
+        "A recipe of the laboratory, not a model that was built to be served: nobody has chosen it for a clinic.",
+        "The gate looks at plain statistics of the image (contrast, entropy, sharpness, colour) alone; an image that "
+        "is strange in another way passes it.",
+        "It answers for the whole image and marks no lesion.",
+    ]
+    if not recipe.calibrate:
+        limits.append(
+            "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the network itself."
+        )
+    if folds == 1:
+        limits.append(
+            "The served operating points were fitted on the images that the figures are of; each image was judged at "
+            "points that were fitted without its group."
+        )
+    return tuple(limits)
+
+
+def _facts(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]:
+    rows = {
+        "protocol": f"{recipe.data.protocol}, {page['folds']} {'part' if page['folds'] == 1 else 'folds'}",
+        "seed": str(facts["seed"]),
+        "variants": ", ".join(facts["variants"]) or "none",
+        "trained at commit": str(facts["commit"])[:12] + ("+" if facts["uncommitted_changes"] else ""),
+    }
+    for number, stage in enumerate(_network(recipe).train, 1):
+        rows[f"stage {number}"] = stage_facts(stage)
+    return rows
+
+
+def _sentences(parts: Sequence[str]) -> str:
+    return " ".join(f"{part[:1].upper()}{part[1:]}." for part in parts)

@@ -1,0 +1,336 @@
+"""A recipe's run becomes a version of the store, and every command takes it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from imaging.digest import sha256_of
+from inference.champions.whole_image.export import why_not
+from inference.cli.main import main
+from inference.evaluation.account import read_account
+from inference.recipes.recipe_file import load
+from inference.recipes.runner import RunOptions, run
+from inference.recipes.schema import Recipe
+from inference.recipes.validation import parse
+from inference.runtime.custody import verify
+from inference.runtime.store import read_manifest
+from tests.inference import plain_network  # noqa: F401 - registers `plain`
+from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, recipe_file
+
+#: Of a size whose quarter can be halved, as ONNX wants it.
+GRAY: dict[str, Any] = {**NEURAL, "data": {"dataset": "busi", "size": [28, 36], "folds": 2}}
+#: With a map, in colour, resized twice, over one published part.
+COLOUR: dict[str, Any] = {
+    **NEURAL,
+    "id": "toy_colour",
+    "data": {"dataset": "busi", "size": [48, 48], "protocol": "official", "colour": "rgb"},
+    "streams": [{"network": {"bhcnet": {"modules": 1, "width": 4}}, "resize": [32, 40]}],
+    "train": {"epochs": 1, "batch": 8},
+    "calibrate": True,
+}
+Say = Callable[..., tuple[int, str, str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run, its tree, and the store that it was exported to."""
+
+    run: Path
+    tree: Path
+    store: Path
+    page: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return self.store / self.page["id"] / "1.0.0"
+
+    @property
+    def image(self) -> Path:
+        return self.tree / "Dataset_BUSI_with_GT" / "malignant" / "malignant (1).png"
+
+
+def made(folder: Path, content: dict[str, Any], *, published: bool = False, **order: Any) -> Made:
+    torch.set_num_threads(1)
+    tree = busi_tree(folder / "busi", groups=24)
+    if published:
+        table = (tree / "split.csv").read_text().splitlines()
+        rows = [row.replace(",train", ",val") if n % 5 in (0, 1) else row for n, row in enumerate(table[1:])]
+        (tree / "split.csv").write_text("\n".join((table[0], *rows)) + "\n")
+    path = recipe_file(folder, content)
+    recipe = load(str(path))
+    assert isinstance(recipe, Recipe)
+    page = run(recipe, RunOptions(tree, folder / "run", path, quiet=True, **order))
+    return Made(folder / "run", tree, folder / "store", page)
+
+
+def exported(one: Made, *more: str) -> int:
+    words = ["export", str(one.run), "--store", str(one.store), "--data", str(one.tree), "--threads", "1"]
+    return main([*words, *more])
+
+
+@pytest.fixture(scope="module")
+def gray(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    one = made(tmp_path_factory.mktemp("gray"), GRAY)
+    assert exported(one) == 0
+    return one
+
+
+@pytest.fixture(scope="module")
+def colour(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    one = made(tmp_path_factory.mktemp("colour"), COLOUR, published=True)
+    assert exported(one) == 0
+    return one
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Say:
+    def said(*words: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        status = main([str(word) for word in words])
+        return (status, *capsys.readouterr())
+
+    return said
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    with (folder / "predictions.csv").open(newline="", encoding="utf-8") as lines:
+        return list(csv.DictReader(lines))
+
+
+@pytest.mark.parametrize("name", ["gray", "colour"])
+def test_evaluate_prints_the_figures_of_the_run(name: str, say: Say, request: pytest.FixtureRequest) -> None:
+    one: Made = request.getfixturevalue(name)
+    status, printed, _ = say("evaluate", one.page["id"], "--store", one.store, "--json")
+    assert status == 0
+    ours = {figure["name"]: figure for figure in json.loads(printed)["figures"]}
+    theirs = {figure["name"]: figure for figure in one.page["figures"]}
+    for there, here in (
+        ("auc", "auc_malignant"), ("accuracy", "accuracy"), ("balanced_accuracy", "balanced_accuracy"),
+        ("average_precision", "pr_auc_malignant"), ("brier", "brier_malignant"), ("ece", "ece_malignant"),
+    ):  # fmt: skip
+        for bound in ("value", "low", "high"):
+            assert ours[here][bound] == pytest.approx(theirs[there][bound], abs=1e-4), (there, bound)
+    assert not any("lesion" in figure or "froc" in figure for figure in ours)
+
+
+def test_each_row_names_the_network_of_its_fold(gray: Made) -> None:
+    digests = {str(n): sha256_of(gray.run / f"fold-{n}" / "model.onnx") for n in (0, 1)}
+    rows = rows_of(gray.folder)
+    assert len(rows) == 24 and {row["split"] for row in rows} == {"oof"}
+    assert all(row["network"] == digests[row["fold"]] for row in rows)
+    custody = verify(gray.folder)
+    served = read_manifest("toy_neural", gray.store).weights.sha256
+    assert served == custody.networks["served"] and served not in digests.values()
+    assert custody.sealed == "when it was built" and custody.recipe_sha256 == gray.page["hash"]
+    assert read_account(gray.folder).refitted
+
+
+def test_of_one_published_part_the_very_network_is_served(colour: Made) -> None:
+    rows = rows_of(colour.folder)
+    manifest = read_manifest("toy_colour", colour.store)
+    assert {row["split"] for row in rows} == {"val"} and {row["fold"] for row in rows} == {""}
+    assert {row["network"] for row in rows} == {manifest.weights.sha256}
+    account = read_account(colour.folder)
+    assert not account.refitted and "very network" in account.protocol
+    # points of an image are fitted without its group: not all the same, and not the served ones
+    points = {json.loads(row["facts"])["balanced"] for row in rows}
+    assert len(points) > 1
+    assert manifest.calibration["temperature"] >= 1.0 and manifest.research
+
+
+def test_the_served_weights_have_seen_all_of_it(gray: Made, colour: Made, say: Say) -> None:
+    for one in (gray, colour):
+        status, _, sentence = say(
+            "evaluate", one.page["id"], "--store", one.store, "--rerun", "--data", one.tree
+        )
+        assert status == 1 and "trained on 24 of these 24" in sentence
+
+
+@pytest.mark.parametrize("name", ["gray", "colour"])
+def test_a_file_is_predicted_as_the_run_predicts_it(
+    name: str, say: Say, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    one: Made = request.getfixturevalue(name)
+    out = tmp_path / "out.jsonl"
+    assert say("predict", one.page["id"], one.image, "--out", out, "--store", one.store)[0] == 0
+    result = json.loads(out.read_text())
+    assert result["probabilities"].keys() == {"benign", "malignant"}
+    assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    if name == "colour":  # the very network: what the file's row says, if it was held out
+        row = next((row for row in rows_of(one.folder) if row["image"] == "malignant (1)"), None)
+        if row is not None:
+            said = json.loads(row["probabilities"])["malignant"]
+            assert result["probabilities"]["malignant"] == pytest.approx(said, abs=5e-3)
+        assert result["heatmap"] and Image.open(result["heatmap"]).size == Image.open(one.image).size
+    else:
+        assert result["heatmap"] is None
+
+
+def test_a_strange_image_is_flagged(gray: Made, say: Say, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    out = tmp_path / "out.jsonl"
+    assert say("predict", "toy_neural", tmp_path / "noise.png", "--out", out, "--store", gray.store)[0] == 0
+    assert "out_of_distribution" in json.loads(out.read_text())["flags"]
+
+
+@pytest.mark.parametrize("method", ["occlusion", "integrated_gradients", "map"])
+@pytest.mark.parametrize("name", ["gray", "colour"])
+def test_it_is_explained(
+    name: str, method: str, say: Say, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    one: Made = request.getfixturevalue(name)
+    words = (
+        "explain",
+        one.page["id"],
+        one.image,
+        "--out",
+        tmp_path,
+        "--method",
+        method,
+        "--store",
+        one.store,
+    )
+    status, _, sentence = say(*words)
+    if (name, method) == ("gray", "map"):
+        assert status == 1 and sentence == (
+            "inference: toy_neural 1.0.0 puts no map out: ask for another --method\n"
+        )
+    else:
+        assert status == 0, sentence
+        heat = np.asarray(Image.open(next(tmp_path.glob("*.heat.png"))))
+        assert heat.max() > heat.min()
+
+
+def test_it_is_compared_with_another_version_and_archived(
+    gray: Made, colour: Made, say: Say, tmp_path: Path
+) -> None:
+    status, printed, _ = say(
+        "evaluate", "toy_neural", "--store", gray.store, "--against", colour.folder, "--json"
+    )
+    assert status == 0 and {one["name"] for one in json.loads(printed)} >= {"auc_malignant_benign"}
+    for one in (gray, colour):
+        status, printed, sentence = say("archive", "--out", tmp_path, "--store", one.store)
+        assert status == 0 and f"{one.page['id']}-1.0.0.mar" in printed, sentence
+
+
+@pytest.mark.parametrize("file", ["predictions.csv", "model.onnx", "card.md", "recipe.json", "protocol.json"])
+def test_a_changed_byte_is_refused(file: str, gray: Made, say: Say, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(gray.store, store)
+    path = store / "toy_neural" / "1.0.0" / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    status, printed, sentence = say("evaluate", "toy_neural", "--store", store)
+    assert status == 1 and not printed and sentence.count("\n") == 1
+
+
+def test_the_card_says_what_the_recipe_says(gray: Made, colour: Made) -> None:
+    card = (gray.folder / "card.md").read_text()
+    assert "Substituted: A toy." in card and "3 epochs of batches of 4 by adamw (rate 0.01" in card
+    assert "changed by affine, brightness" in card and "calibrate: false" in card
+    assert "the review says 0.990" in card and gray.page["hash"][:16] in card
+    assert "calibrate: false" not in (colour.folder / "card.md").read_text()
+    assert {path.name for path in (gray.folder / "plots").iterdir()} >= {"roc_busi_oof_malignant.svg"}
+
+
+def test_it_gets_the_next_version_a_name_of_its_own_and_nothing_is_fitted_twice(gray: Made, say: Say) -> None:
+    before = (gray.run / "final" / "pipeline.joblib").stat().st_mtime_ns
+    words = ("export", gray.run, "--store", gray.store, "--data", gray.tree)
+    status, printed, _ = say(*words, "--name", "again")
+    assert status == 0 and printed.startswith("again 1.0.0: ")
+    weights = [read_manifest(name, gray.store).weights.sha256 for name in ("again", "toy_neural")]
+    assert weights[0] == weights[1]
+    assert (gray.run / "final" / "pipeline.joblib").stat().st_mtime_ns == before
+    status, _, sentence = say(*words, "--name", "again", "--version", "1.0.0")
+    assert status == 1 and "the store has again 1.0.0 already" in sentence
+    status, _, sentence = say(*words, "--name", "ultrasound")
+    assert status == 1 and "give --name" in sentence
+    status, _, sentence = say(*words, "--name", "Not a name")
+    assert status == 1 and sentence.count("\n") == 1 and "--name" in sentence
+    status, _, sentence = say("evaluate", "nobody", "--store", gray.store)
+    assert status == 1 and "the store has no model nobody; it has again, toy_neural" in sentence
+
+
+def test_a_run_of_other_data_a_control_or_half_a_run_is_refused(gray: Made, say: Say, tmp_path: Path) -> None:
+    other = busi_tree(tmp_path / "other", groups=22)
+    words = ("export", gray.run, "--store", tmp_path / "store")
+    status, _, sentence = say(*words, "--data", other)
+    assert status == 1 and "other data" in sentence
+    control = made(tmp_path, GRAY, shuffle_labels=True)
+    status, _, sentence = say("export", control.run, "--store", tmp_path / "store", "--data", control.tree)
+    assert status == 1 and "a control, not a result" in sentence
+    (control.run / "summary.json").unlink()
+    status, _, sentence = say("export", control.run, "--store", tmp_path / "store", "--data", control.tree)
+    assert status == 1 and "not finished" in sentence
+    status, _, sentence = say("export", tmp_path, "--store", tmp_path / "store")
+    assert status == 1 and "holds no run of a recipe" in sentence
+    assert not list(tmp_path.glob("store/*"))
+
+
+def test_serving_that_says_otherwise_than_the_run_is_not_exported(tmp_path: Path, say: Say) -> None:
+    one = made(tmp_path, GRAY)
+    path = one.run / "fold-0" / "predictions.csv"
+    rows = path.read_text().splitlines()
+    cells = next(csv.reader([rows[1]]))
+    said = json.loads(cells[6])
+    swapped = {"benign": said["malignant"], "malignant": said["benign"]}
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        for number, row in enumerate(csv.reader(rows)):
+            writer.writerow([*row[:6], json.dumps(swapped), *row[7:]] if number == 1 else row)
+    status, _, sentence = say("export", one.run, "--store", one.store, "--data", one.tree)
+    assert status == 1 and "the version would not be what was measured" in sentence
+    assert not one.folder.exists()
+
+
+def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) -> None:
+    one = made(tmp_path, NEURAL)
+    status, _, sentence = say("export", one.run, "--store", one.store, "--data", one.tree)
+    assert (
+        status == 1
+        and "its network cannot be written as ONNX and served (" in sentence
+        and sentence.count("\n") == 1
+    )
+    assert not one.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({**CLASSIC}, "its answer is that of the head logistic_regression"),
+        ({"preprocess": ["clahe"]}, "serving has no clahe before the network"),
+        ({"data": {**NEURAL["data"], "roi": "mask"}}, "cut out by the truth's outline"),
+        (
+            {"streams": [{"network": "plain", "patches": {"size": 16, "stride": 8}, "aggregate": "mean"}]},
+            "a bag of patches",
+        ),
+        (
+            {
+                "task": {**NEURAL["task"], "kind": "segment"}, "streams": [{"network": "unet"}],
+                "train": {"loss": "dice_bce"}, "expect": {"measure": "dice"},
+            },
+            "says no probability of a class",
+        ),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_exported_is_told_with_what_would_be_needed(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    base = NEURAL if "head" not in changes else {}
+    recipe = parse({**base, **changes}, "toy")
+    assert isinstance(recipe, Recipe)
+    reason = why_not(recipe)
+    assert sentence in reason and "would" in reason
