@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from inference.champions.registry import discipline_of
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets.sample import LeakError, Sample
 from inference.evaluation import acceptance_report, measuring
@@ -90,7 +91,7 @@ def _sample(case: Case, manifest: ModelManifest) -> Sample:
     return Sample(
         id=case.image,
         dataset=SET,
-        discipline=manifest.served_by,
+        discipline=discipline_of(manifest),
         path=case.path,
         group_id=case.patient,
         label=case.label,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.evaluation.protocol import PROTOCOLS
+from inference.runtime.pipelines import WHOLE_IMAGE
 
 IMAGE, LABEL, PATIENT, SPACING = "image", "label", "patient", "um_per_px"
 _MOST_MISTAKES = 20
@@ -48,6 +49,8 @@ def labels_of(manifest: ModelManifest) -> dict[str, bool]:
     """The labels that the table may use, and which of them are positive for the question that the model's operating
     points belong to (of films a benign lesion is `abnormal` too)."""
     known = {YES: True, NO: False}
+    if manifest.served_by == WHOLE_IMAGE:  # its recipe says what a class is, whatever sets call so
+        return {**known, **{name: name == manifest.positive_class for name in manifest.classes}}
     for sheet in PROTOCOLS.values():
         for ask in sheet.asked:
             if ask.name == sheet.pointed and manifest.positive_class in ask.chance:

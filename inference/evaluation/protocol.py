@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.contract import OPERATING_POINTS, ModelManifest
+from inference.datasets.catalogue import DATASETS
 from inference.evaluation import metrics
 from inference.evaluation.agreement import camelyon17_kappa
 from inference.evaluation.bootstrap import Statistic
@@ -177,8 +178,9 @@ PROTOCOLS = {
 
 def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetProtocol:
     """The data set's own sheet; for a set without one, its positive class against the rest, an image and a
-    patient, at the shipped points. A recipe's network is asked what its recipe asked, of every set."""
-    if manifest is not None and manifest.served_by == WHOLE_IMAGE:
+    patient, at the shipped points. A recipe's network is asked what its recipe asked, of every set that an importer
+    labels; of a hospital's own cases it is known whether they are positive."""
+    if manifest is not None and manifest.served_by == WHOLE_IMAGE and dataset in DATASETS:
         return _of_a_recipe(dataset, manifest)
     known = PROTOCOLS.get(dataset)
     if known is not None:

@@ -237,6 +237,43 @@ def test_a_changed_byte_is_refused(file: str, gray: Made, say: Say, tmp_path: Pa
     assert status == 1 and not printed and sentence.count("\n") == 1
 
 
+def test_a_hospital_measures_it_on_its_own_cases(gray: Made, say: Say, tmp_path: Path) -> None:
+    other = busi_tree(tmp_path / "own", groups=60)
+    rng = np.random.default_rng(5)
+    lines = ["image,label"]
+    for path in sorted(other.glob("Dataset_BUSI_with_GT/*/*).png")):
+        pixels = np.asarray(Image.open(path)).astype(np.int16) + rng.integers(-9, 10, (45, 60))
+        turned = np.clip(pixels[::-1, ::-1], 1, 254).astype(np.uint8)
+        Image.fromarray(turned).save(tmp_path / "own" / path.name)
+        known = {"malignant": "positive", "benign": "benign"}[path.parent.name]
+        lines.append(f"{path.name},{known}")
+    (tmp_path / "cases.csv").write_text("\n".join(lines) + "\n")
+    status, printed, sentence = say(
+        "acceptance", "toy_neural", "--cases", tmp_path / "cases.csv", "--images", tmp_path / "own", "--out",
+        tmp_path / "report", "--store", gray.store,
+    )  # fmt: skip
+    assert status in (0, 2) and "report: " in printed, sentence
+    report = "".join(path.read_text() for path in (tmp_path / "report").glob("*.md"))
+    assert "60" in report
+
+
+def test_a_set_is_asked_under_the_labels_of_the_recipe(tmp_path: Path, say: Say) -> None:
+    """BUSI says `malignant`, the recipe `sick`: of another tree of the set too."""
+    task = {
+        "classes": ["well", "sick"], "positive": "sick", "labels": {"benign": "well", "malignant": "sick"},
+    }  # fmt: skip
+    one = made(tmp_path, {**GRAY, "id": "toy_renamed", "task": task})
+    assert exported(one) == 0
+    other = busi_tree(tmp_path / "other", groups=40)
+    for path in other.glob("Dataset_BUSI_with_GT/*/*.png"):
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    words = ("evaluate", "toy_renamed", "--rerun", "--skip-trained", "--data", other, "--store", one.store)
+    status, printed, sentence = say(*words, "--json")
+    assert status == 0, sentence
+    figures = {figure["name"]: figure for figure in json.loads(printed)["figures"]}
+    assert figures["auc_sick"]["images"] >= 10 and figures["auc_sick"]["value"] > 0.5
+
+
 def test_the_card_says_what_the_recipe_says(gray: Made, colour: Made) -> None:
     card = (gray.folder / "card.md").read_text()
     assert "Substituted: A toy." in card and "3 epochs of batches of 4 by adamw (rate 0.01" in card
