@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,7 @@ from inference.evaluation.account import Account, write_account
 from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, write_records
+from inference.evaluation.results import Results
 from inference.evaluation.training_manifest import write_training_manifest
 from inference.runtime import custody
 from inference.runtime.answer import write_answer
@@ -147,10 +148,11 @@ def refuse_known_version(model: str, plan: Written) -> None:
 def store_model(
     plan: Written, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account,
+    beside: Callable[[Path, ModelManifest, Results], object] = lambda *_: None,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
     `seen`, predictions of record, figures, card and the custody record of all that. The version appears in the store
-    when all of it is there.
+    when all of it is there. `beside` writes more into its folder before that is sealed.
 
     Returns
     -------
@@ -170,7 +172,7 @@ def store_model(
     write_records(folder / PREDICTIONS, records)
     (folder / custody.RECIPE).write_text(plan.recipe.canonical, encoding="utf-8")
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
-    write_results(folder)
+    beside(folder, finished, write_results(folder))
     custody.write(folder, sealed="when it was built", code=code_commit())
     (plan.store / manifest.name).mkdir(parents=True, exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inference.champions.plan import INTENDED_USE, refuse_known_version, store_model
 from inference.champions.registry import names, recipe_of
+from inference.champions.whole_image.bundle import write_bundle
 from inference.champions.whole_image.network import Served, example_of, outputs_of, served, sizes_of
 from inference.champions.whole_image.words import account
 from inference.contract import InputContract, ModelManifest, WeightsFile
@@ -25,6 +26,7 @@ from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
+from inference.evaluation.results import Results
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.runfolder import RunFolder, working_in
 from inference.recipes.runner import PIPELINE, SHUFFLED, Prepared, RunOptions, prepared, rows_of
@@ -185,7 +187,12 @@ def _export(order: Export) -> ModelManifest:
     manifest = described(order, ready, final, held, seen)
     told = account(recipe, folder.read("summary.json"), order.facts, apart)
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
-    return store_model(order, manifest, network, examples, outputs, ready.chosen.samples, records, told)
+
+    def beside(place: Path, finished: ModelManifest, found: Results) -> None:
+        write_bundle(place, finished, final.recipe, network, told, found.figures)
+
+    seen_by_it = ready.chosen.samples
+    return store_model(order, manifest, network, examples, outputs, seen_by_it, records, told, beside)
 
 
 def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:

@@ -16,14 +16,17 @@ import torch
 from PIL import Image
 
 from imaging.digest import sha256_of
+from inference.champions.whole_image import bundle
 from inference.champions.whole_image.export import why_not
 from inference.cli.main import main
 from inference.evaluation.account import read_account
+from inference.evaluation.measuring import analyse_alone
 from inference.recipes.recipe_file import load
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime.custody import verify
+from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, recipe_file
@@ -225,7 +228,10 @@ def test_it_is_compared_with_another_version_and_archived(
         assert status == 0 and f"{one.page['id']}-1.0.0.mar" in printed, sentence
 
 
-@pytest.mark.parametrize("file", ["predictions.csv", "model.onnx", "card.md", "recipe.json", "protocol.json"])
+@pytest.mark.parametrize(
+    "file",
+    ["predictions.csv", "model.onnx", "card.md", "recipe.json", "protocol.json", "bundle/models/model.pt"],
+)
 def test_a_changed_byte_is_refused(file: str, gray: Made, say: Say, tmp_path: Path) -> None:
     store = tmp_path / "store"
     shutil.copytree(gray.store, store)
@@ -272,6 +278,52 @@ def test_a_set_is_asked_under_the_labels_of_the_recipe(tmp_path: Path, say: Say)
     assert status == 0, sentence
     figures = {figure["name"]: figure for figure in json.loads(printed)["figures"]}
     assert figures["auc_sick"]["images"] >= 10 and figures["auc_sick"]["value"] > 0.5
+
+
+@pytest.mark.parametrize("name", ["gray", "colour"])
+def test_the_bundle_says_what_the_version_says(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    one: Made = request.getfixturevalue(name)
+    configs = one.folder / "bundle" / "configs"
+    described = json.loads((configs / "inference.json").read_text())
+    assert described["network_def"]["_target_"] == f"{bundle.__name__}.network"
+    network = bundle.network(str(configs / "recipe.json"))
+    weights = torch.load(one.folder / "bundle" / "models" / "model.pt", weights_only=True)
+    network.load_state_dict(weights)
+    given = bundle.reader(str(configs / "recipe.json"))(str(one.image))
+    with torch.no_grad():
+        said = torch.softmax(network.eval()(given[None]), dim=1)[0].tolist()
+    manifest = read_manifest(one.page["id"], one.store)
+    result = analyse_alone(manifest, OnnxForward(one.folder / "model.onnx"), one.image, None, tmp_path)
+    assert said == pytest.approx(list(result.probabilities.values()), abs=2e-3)
+    metadata = json.loads((configs / "metadata.json").read_text())
+    # what MONAI's schema of 2024 asks for
+    assert metadata.keys() >= {
+        "schema", "version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version",
+        "task", "description", "authors", "copyright", "network_data_format",
+    }  # fmt: skip
+    (image,) = metadata["network_data_format"]["inputs"].values()
+    assert image["spatial_shape"] == list(given.shape[-2:] if name == "gray" else given.shape[:2])
+    assert metadata["network_data_format"]["outputs"]["pred"]["channel_def"] == {
+        "0": "benign",
+        "1": "malignant",
+    }
+
+
+def test_monai_runs_the_bundle(colour: Made, tmp_path: Path) -> None:
+    monai = pytest.importorskip("monai.bundle")
+    pytest.importorskip("ignite")
+    place, images = colour.folder / "bundle", colour.image.parent
+    workflow = monai.ConfigWorkflow(
+        config_file=str(place / "configs" / "inference.json"), meta_file=str(place / "configs" / "metadata.json"),
+        workflow_type="infer", logging_file=False, bundle_root=str(place), dataset_dir=str(images),
+        output=str(tmp_path / "lines.jsonl"),
+    )  # fmt: skip
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    workflow.run()
+    assert len((tmp_path / "lines.jsonl").read_text().splitlines()) == len(list(images.glob("*.png")))
 
 
 def test_the_card_says_what_the_recipe_says(gray: Made, colour: Made) -> None:

@@ -1,0 +1,241 @@
+"""A MONAI bundle beside the weights: `bundle/configs/{metadata,inference,recipe}.json` and `bundle/models/model.pt`.
+
+`python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir DIR` predicts a folder of
+images with it, where this package can be imported. `model.pt` is a state dictionary alone, float32: it is loaded with
+`weights_only`. MONAI itself is needed to run a bundle, not to write one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inference.blocks.parameters import make
+from inference.champions.whole_image.network import Served, served, sizes_of
+from inference.contract import ModelManifest
+from inference.evaluation.account import Account
+from inference.evaluation.figures import Figure
+from inference.recipes.pictures import read_file
+from inference.recipes.schema import Recipe
+from inference.recipes.validation import parse
+from inference.runtime.custody import RECIPE
+from inference.runtime.whole_image.preprocessing import network_input, stretched
+
+FOLDER = "bundle"
+_SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
+#: The versions that a bundle was last run with (`monai.bundle run`, `verify_metadata`).
+_MONAI, _IGNITE = "1.6.1", "0.5.5"
+_HERE = "inference.champions.whole_image.bundle"
+
+
+class Logits(nn.Module):
+    """Calibrated logits N×K of uint8 images: what the version's probabilities are the softmax of."""
+
+    temperature: Tensor
+
+    def __init__(self, network: Served, temperature: float = 1.0) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("temperature", torch.tensor(temperature))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`x`: N×1×H×W, or N×H×W×3 in colour."""
+        return self.network(x)[0] / self.temperature
+
+
+def network(recipe: str) -> Logits:
+    """The untrained network of the recipe in that file."""
+    read = _read(recipe)
+    block = read.streams[0].network
+    assert block is not None
+    return Logits(served(make("network", block.name, block.parameters, classes=len(read.task.classes)), read))
+
+
+def reader(recipe: str) -> Callable[[str], Tensor]:
+    """From an image's path to what the network takes, as training and serving do it."""
+    read = _read(recipe)
+
+    def tensor(path: str) -> Tensor:
+        image = read_file(Path(path), read.data).image
+        for size in sizes_of(read):
+            image = stretched(image, size)
+        return torch.from_numpy(network_input(image)[0])
+
+    return tensor
+
+
+def _read(recipe: str) -> Recipe:
+    read = parse(json.loads(Path(recipe).read_text(encoding="utf-8")), RECIPE)
+    assert isinstance(read, Recipe)
+    return read
+
+
+def write_bundle(
+    folder: Path, manifest: ModelManifest, recipe: Recipe, trained: Served, account: Account,
+    figures: Sequence[Figure],
+) -> Path:  # fmt: skip
+    """Write the bundle of the version in `folder`."""
+    place = folder / FOLDER
+    for name in ("configs", "models"):
+        (place / name).mkdir(parents=True, exist_ok=True)
+    whole = Logits(trained, manifest.calibration["temperature"])
+    torch.save(whole.state_dict(), place / "models" / "model.pt")
+    (place / "configs" / RECIPE).write_text(recipe.canonical, encoding="utf-8")
+    for name, content in (
+        ("metadata.json", metadata(manifest, recipe, account, figures)),
+        ("inference.json", inference(recipe)),
+    ):
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        (place / "configs" / name).write_text(text, encoding="utf-8")
+    return place
+
+
+def metadata(
+    manifest: ModelManifest, recipe: Recipe, account: Account, figures: Sequence[Figure]
+) -> dict[str, Any]:
+    """`metadata.json` in the form of MONAI's schema of 2024."""
+    height, width = sizes_of(recipe)[-1]
+    channels = 3 if recipe.data.colour == "rgb" else 1
+    spatial = [height, width]
+    return {
+        "schema": _SCHEMA,
+        "version": manifest.version,
+        "changelog": {manifest.version: f"exported from a run of the recipe {recipe.id}"},
+        "name": manifest.name,
+        "monai_version": _MONAI,
+        "pytorch_version": torch.__version__.partition("+")[0],
+        "numpy_version": version("numpy"),
+        "required_packages_version": {
+            "pytorch-ignite": _IGNITE,
+            **{name: version(name) for name in ("opencv-python-headless", "pydantic", "pillow")},
+        },
+        "task": f"{recipe.task.positive} against the rest, of whole images",
+        "description": f"{manifest.title}. {account.method} It needs this product's package `inference`.",
+        "authors": "the laboratory of this product",
+        "copyright": manifest.licence,
+        "data_source": account.data,
+        "data_type": "png, jpeg",
+        "image_classes": f"{'RGB' if channels == 3 else 'grey'} values of 0 to 255",
+        "label_classes": ", ".join(manifest.classes),
+        "pred_classes": ", ".join(manifest.classes),
+        "eval_metrics": {f"{f.dataset} {f.split} {f.name}": f.value for f in figures},
+        "intended_use": manifest.intended_use,
+        "network_data_format": {
+            "inputs": {
+                "image": {
+                    "type": "image",
+                    "format": "RGB" if channels == 3 else "magnitude",
+                    "modality": manifest.input.modality,
+                    "num_channels": channels,
+                    "spatial_shape": spatial,
+                    "dtype": "uint8",
+                    "value_range": [0, 255],
+                    "is_patch_data": False,
+                    "channel_def": {str(n): name for n, name in enumerate("RGB" if channels == 3 else ["grey"])},
+                }
+            },
+            "outputs": {
+                "pred": {
+                    "type": "probabilities",
+                    "format": "classes",
+                    "num_channels": len(manifest.classes),
+                    "spatial_shape": [],
+                    "dtype": "float32",
+                    "value_range": [0, 1],
+                    "is_patch_data": False,
+                    "channel_def": {str(n): name for n, name in enumerate(manifest.classes)},
+                }
+            },
+        },
+    }  # fmt: skip
+
+
+def inference(recipe: Recipe) -> dict[str, Any]:
+    """`inference.json`: the properties that MONAI asks of an inference workflow."""
+    described = "$@bundle_root + '/configs/recipe.json'"
+    return {
+        "imports": ["$import glob", "$import json", "$import torch", f"$import {_HERE} as ours"],
+        "bundle_root": ".",
+        "dataset_dir": "images",
+        "output": "predictions.jsonl",
+        "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
+        "paths": "$sorted(p for e in ('png', 'jpg', 'jpeg') for p in glob.glob(@dataset_dir + '/*.' + e))",
+        "network_def": {"_target_": f"{_HERE}.network", "recipe": described},
+        "network": "$@network_def.to(@device)",
+        "preprocessing": {
+            "_target_": "Compose",
+            "transforms": [
+                {
+                    "_target_": "Lambdad",
+                    "keys": "image",
+                    "func": "$ours.reader(@bundle_root + '/configs/recipe.json')",
+                }
+            ],
+        },
+        "dataset": {
+            "_target_": "Dataset",
+            "data": "$[{'image': path, 'path': path} for path in @paths]",
+            "transform": "@preprocessing",
+        },
+        "dataloader": {
+            "_target_": "DataLoader",
+            "dataset": "@dataset",
+            "batch_size": 1,
+            "shuffle": False,
+            "num_workers": 0,
+        },
+        "inferer": {"_target_": "SimpleInferer"},
+        "postprocessing": {
+            "_target_": "Compose",
+            "transforms": [{"_target_": "Activationsd", "keys": "pred", "softmax": True}],
+        },
+        "classes": list(recipe.task.classes),
+        "handlers": [
+            {
+                "_target_": "CheckpointLoader",
+                "load_path": "$@bundle_root + '/models/model.pt'",
+                "load_dict": {"model": "@network"},
+            },
+            {
+                "_target_": f"{_HERE}.Lines",
+                "path": "@output",
+                "classes": "@classes",
+            },
+        ],
+        "evaluator": {
+            "_target_": "SupervisedEvaluator",
+            "device": "@device",
+            "val_data_loader": "@dataloader",
+            "network": "@network",
+            "inferer": "@inferer",
+            "postprocessing": "@postprocessing",
+            "val_handlers": "@handlers",
+            "amp": False,
+        },
+        "run": ["$@evaluator.run()"],
+    }
+
+
+class Lines:
+    """A handler of MONAI's engines: a JSON line an image, the classes' probabilities beside its path."""
+
+    def __init__(self, path: str, classes: Sequence[str]) -> None:
+        self.path, self.classes = Path(path), classes
+
+    def attach(self, engine: Any) -> None:
+        """Called by the engine, which has brought ignite with it."""
+        self.path.write_text("", encoding="utf-8")
+        engine.add_event_handler(import_module("ignite.engine").Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Any) -> None:
+        with self.path.open("a", encoding="utf-8") as lines:
+            for given, said in zip(engine.state.batch, engine.state.output, strict=True):
+                chances = dict(zip(self.classes, said["pred"].tolist(), strict=True))
+                lines.write(json.dumps({"path": given["path"], **chances}, ensure_ascii=False) + "\n")
