@@ -47,7 +47,8 @@ class Logits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: N×1×H×W, or N×H×W×3 in colour."""
-        return self.network(x)[0] / self.temperature
+        logits: Tensor = self.network(x)[0]
+        return logits / self.temperature
 
 
 def network(recipe: str) -> Logits:

@@ -28,8 +28,8 @@ from inference.evaluation.measuring import predict
 from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
 from inference.evaluation.results import Results
 from inference.recipes.pipeline import Pipeline, Place
-from inference.recipes.runfolder import RunFolder, working_in
-from inference.recipes.runner import PIPELINE, SHUFFLED, Prepared, RunOptions, prepared, rows_of
+from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working_in
+from inference.recipes.runner import SHUFFLED, Prepared, RunOptions, prepared, rows_of
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime import quality
@@ -165,6 +165,7 @@ def export(order: Export) -> ModelManifest:
 def _export(order: Export) -> ModelManifest:
     recipe, folder, seed = order.recipe, RunFolder(order.run), int(str(order.facts["seed"]))
     ready = prepared(recipe, RunOptions(order.data, order.run, order.run / "recipe.yaml", seed=seed))
+    refuse_pickled([order.run / f"fold-{number}" for number in range(len(ready.folds))])
     identity, _ = folder.open(recipe, (), {"seed": seed}, ready.chosen, ready.folds, ready.declared)
     asked = list(_asked(order, ready, seed))
     looks = {sample.path: _look(sample, ready, recipe) for sample in ready.chosen.samples}
@@ -199,7 +200,7 @@ def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
     """The run's held-out images by fold; of one fold by parts, so that points and gates can be fitted on others."""
     for number, fold in enumerate(ready.folds):
         place = order.run / f"fold-{number}"
-        pipeline = Pipeline.load(place / PIPELINE)
+        pipeline = Pipeline.load(place / FOLD)
         network = served(pipeline.learned[_NETWORK].thing, pipeline.recipe)
         weights = place / WEIGHTS
         _write_onnx(network, pipeline.recipe, weights)
@@ -244,8 +245,8 @@ def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline
     """The recipe fitted on every image of the run; a finished fit gives it at once."""
     folder = RunFolder(order.run)
     place = order.run / "final"
-    if (place / PIPELINE).is_file():
-        return Pipeline.load(place / PIPELINE)
+    if (place / FOLD).is_file():
+        return Pipeline.load(place / FOLD)
     place.mkdir(exist_ok=True)
     pipeline = Pipeline(order.recipe, seed)
     rows = rows_of(ready.chosen.samples, ready.pictures)
@@ -257,7 +258,7 @@ def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline
             lambda step, epoch, _, values: folder.log(f"final/{step}", epoch, values),
         ),
     )
-    pipeline.save(place / PIPELINE)
+    pipeline.save(place / FOLD)
     return pipeline
 
 

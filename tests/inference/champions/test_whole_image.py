@@ -22,6 +22,7 @@ from inference.cli.main import main
 from inference.evaluation.account import read_account
 from inference.evaluation.measuring import analyse_alone
 from inference.recipes.recipe_file import load
+from inference.recipes.runfolder import FOLD
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
@@ -336,13 +337,13 @@ def test_the_card_says_what_the_recipe_says(gray: Made, colour: Made) -> None:
 
 
 def test_it_gets_the_next_version_a_name_of_its_own_and_nothing_is_fitted_twice(gray: Made, say: Say) -> None:
-    before = (gray.run / "final" / "pipeline.joblib").stat().st_mtime_ns
+    before = (gray.run / "final" / FOLD).stat().st_mtime_ns
     words = ("export", gray.run, "--store", gray.store, "--data", gray.tree)
     status, printed, _ = say(*words, "--name", "again")
     assert status == 0 and printed.startswith("again 1.0.0: ")
     weights = [read_manifest(name, gray.store).weights.sha256 for name in ("again", "toy_neural")]
     assert weights[0] == weights[1]
-    assert (gray.run / "final" / "pipeline.joblib").stat().st_mtime_ns == before
+    assert (gray.run / "final" / FOLD).stat().st_mtime_ns == before
     status, _, sentence = say(*words, "--name", "again", "--version", "1.0.0")
     assert status == 1 and "the store has again 1.0.0 already" in sentence
     status, _, sentence = say(*words, "--name", "ultrasound")
