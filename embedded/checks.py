@@ -6,9 +6,9 @@ bin/test PATH...              only these tests, at once, on a database kept in .
 bin/test --only NAME          only the stage of that name
 
 All stages run, so that one run tells everything, two at a time: the tests of the platform and, beside them, the
-checks, the laboratory's tests, which need no services, and those of the API on a database of their own. A stage's words
-are printed when it is done, those of the platform's tests as they come; pytest has the last word unless something
-failed. Arguments after `--` go to pytest, which then runs once.
+checks, the laboratory's tests, which need no services, and those of the API and of reports on a database of their own.
+A stage's words are printed when it is done, those of the platform's tests as they come; pytest has the last word unless
+something failed. Arguments after `--` go to pytest, which then runs once.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ KEPT = REPOSITORY / ".local-test"
 #: Tests that only compute.
 _LABORATORY = ("tests/inference", "tests/imaging")
 #: Tests that need a database, but not the one running platform that others share; what balances the two lanes.
-_INTERFACES = ("tests/api", "tests/field")
+_INTERFACES = ("tests/api", "tests/field", "tests/reporting")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         tests = [Stage("tests", [*pytest, "tests", *elsewhere], live=True)]
         beside = [
             Stage("tests of the laboratory", [*pytest, *_LABORATORY], last=True),
-            Stage("tests of the API", [*pytest, *_INTERFACES], last=True),
+            Stage("tests of the API and of reports", [*pytest, *_INTERFACES], last=True),
         ]
     return [
         *tests,
