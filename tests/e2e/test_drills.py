@@ -268,6 +268,7 @@ def test_of_a_refused_save_the_words_stay_and_a_way_out_is_shown(
     page.locator('form[data-keep="withdraw"] button[type="submit"]').click()
     expect(page.locator('form[data-keep="withdraw"]')).to_contain_text(sentence)
     expect(reason).to_have_value("Posted for another patient")
+    eventually(lambda: kept_texts(anna.page) == 2)
     anna.crash()
     anna.open_case()
     anna.page.get_by_role("tab", name="Report").click()

@@ -22,21 +22,25 @@ const KEEP_MS = 200;
 
 const idOf = ({ study, place }: Pick<Text, 'study' | 'place'>): string => `${study} ${place}`;
 const timers = new Map<string, number>();
+const newest = new Map<string, Text>();
 
-/** Keep a text in the place of the one before, soon: many keys are one writing. */
+/** Keep a text in the place of the one before, soon: many keys are one writing, and who never pauses is kept as well. */
 export function keepText(text: Text): void {
   const id = idOf(text);
-  window.clearTimeout(timers.get(id));
-  timers.set(
-    id,
-    window.setTimeout(() => void keep('texts', id, text), KEEP_MS),
-  );
+  newest.set(id, text);
+  if (timers.has(id)) return;
+  const write = (): void => {
+    timers.delete(id);
+    void keep('texts', id, newest.get(id));
+  };
+  timers.set(id, window.setTimeout(write, KEEP_MS));
 }
 
 /** It is with the server, or its person does not want it. */
 export function forgetText(of: Pick<Text, 'study' | 'place'>): void {
   const id = idOf(of);
   window.clearTimeout(timers.get(id));
+  timers.delete(id);
   void remove('texts', id);
 }
 
