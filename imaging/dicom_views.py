@@ -56,7 +56,13 @@ _SIDES: dict[str, Side] = {
     "L": "L", "LT": "L", "LEFT": "L", "左": "L",
     "R": "R", "RT": "R", "RIGHT": "R", "右": "R",
     "BILATERAL": "B", "BOTH": "B",
+    # German, French, Spanish, Portuguese, Italian
+    "LINKS": "L", "GAUCHE": "L", "IZQUIERDA": "L", "IZQ": "L", "ESQUERDA": "L", "SINISTRA": "L", "SX": "L",
+    "RECHTS": "R", "DROITE": "R", "DERECHA": "R", "DER": "R", "DIREITA": "R", "DESTRA": "R", "DX": "R",
 }  # fmt: skip
+#: The sides' first letters in those languages: only behind a view, where nothing else is meant by them (MLOD, CC I).
+#: Not the Italian S, which is spot compression.
+_SIDES_BEHIND: dict[str, Side] = {"D": "R", "G": "L", "I": "L", "E": "L"}
 #: Phrases that name a view, as their words in a row.
 _VIEW_PHRASES = {
     ("CRANIO", "CAUDAL", "EXAGGERATED", "LATERALLY"): "XCCL",
@@ -72,6 +78,16 @@ _VIEW_PHRASES = {
     ("CAUDO", "CRANIAL"): "FB",
     ("CAUDOCRANIAL",): "FB",
     ("FROM", "BELOW"): "FB",
+    ("CRANEO", "CAUDAL"): "CC",
+    ("CRANEOCAUDAL",): "CC",
+    ("KRANIOKAUDAL",): "CC",
+    ("ML", "OBLIQUE"): "MLO",
+    ("MEDIO", "LATERAL", "OBLICUA"): "MLO",
+    ("MEDIOLATERAL", "OBLICUA"): "MLO",
+    ("OBLICUA", "MEDIO", "LATERAL"): "MLO",
+    ("OBLICUA", "MEDIOLATERAL"): "MLO",
+    ("OML",): "MLO",
+    ("LM", "OBLIQUE"): "LMO",
     ("MEDIO", "LATERAL", "OBLIQUE"): "MLO",
     ("MEDIOLATERAL", "OBLIQUE"): "MLO",
     ("MEDIO", "LATERAL"): "ML",
@@ -96,6 +112,7 @@ _MODIFIER_PHRASES = {
     ("IMPLANT", "DISP"): "ID",
     ("EKLUND",): "ID",
     ("PUSHBACK",): "ID",
+    ("PUSH", "BACK"): "ID",
     ("SPOT", "COMPRESSION"): "S",
     ("SPOT",): "S",
     ("MAGNIFICATION",): "M",
@@ -118,6 +135,7 @@ _MODIFIER_PHRASES = {
     ("AXILLARY", "TISSUE"): "AX",
     ("AXILLA",): "AX",
     ("NIPPLE", "IN", "PROFILE"): "NP",
+    ("NIPPLE", "PROFILE"): "NP",
     ("ANTERIOR", "COMPRESSION"): "AC",
     ("INFRA", "MAMMARY", "FOLD"): "IMF",
     ("INFRAMAMMARY", "FOLD"): "IMF",
@@ -145,6 +163,10 @@ _IDLE = frozenset(
         "2D",
         "3D",
         "COMBO",
+        "HD",
+        "SYNTHETIC",
+        "SYNTHESIZED",
+        "CVIEW",
         "IMPLANT",
         "IMPLANTS",
         "REPEAT",
@@ -164,7 +186,8 @@ _CHINESE_SIDE = re.compile(r"([左右])(侧)?(乳腺|乳房|乳)?")
 _JOINED = re.compile(
     r"(?P<side>LEFT|LT|L|RIGHT|RT|R|)(?P<before>SM|MS|S|M|)"
     r"(?P<view>XCCL|XCCM|XCC|CC|MLO|ML|LMO|LM|FB|SIO|ISO)"
-    r"(?P<after>(?:ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF)*)(?P<spot>SM|MS|S|M|)(?P<side_behind>LEFT|LT|L|RIGHT|RT|R|)"
+    r"(?P<after>(?:ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF)*)(?P<spot>SPOT|MAG|SM|MS|S|M|)(?:TOMO|DBT|FFDM|)"
+    r"(?P<side_behind>LEFT|LT|L|RIGHT|RT|R|D|G|I|E|)"
 )
 #: No projection: RTAN, LCV. "LAT" is no axillary tail.
 _SIDE_AND_MODIFIER = re.compile(r"(?P<side>L|R)(?P<modifier>TAN|CV)")
@@ -239,6 +262,8 @@ def _phrase(words: list[str], read: _Reading) -> int:
         start = tuple(words[:length])
         if start in _VIEW_PHRASES:
             read.views.add(_VIEW_PHRASES[start])
+        elif start == ("C", "VIEW"):  # a vendor's name of a picture made from tomosynthesis
+            pass
         elif start in _MODIFIER_PHRASES:
             read.modifiers.add(_MODIFIER_PHRASES[start])
         else:
@@ -255,6 +280,8 @@ def _word(word: str, read: _Reading, *, alone: bool) -> int:
         read.specimen = True
     elif word in _SIDES and not ("XCC" in read.views and word in ("L", "R")):
         read.sides.add(_SIDES[word])
+    elif word in _SIDES_BEHIND and read.views:
+        read.sides.add(_SIDES_BEHIND[word])
     elif word == "L" and read.sides and read.views == {"XCC"}:
         # "R XCC L": the side is said, so that this is the direction. "XCC L" may be either.
         read.views = {"XCCL"}
@@ -276,11 +303,12 @@ def _word(word: str, read: _Reading, *, alone: bool) -> int:
 
 def _joined(found: re.Match[str], read: _Reading) -> int:
     """One word of side, modifiers and view."""
-    sides = {_SIDES[each] for each in (found["side"], found["side_behind"]) if each}
+    spelt = _SIDES | _SIDES_BEHIND
+    sides = {spelt[each] for each in (found["side"], found["side_behind"]) if each}
     if len(sides) > 1 or not _spot_behind(found):
         return 0
     read.views.add(found["view"])
-    read.modifiers.update(found["before"], found["spot"])
+    read.modifiers.update(found["before"], {"MAG": "M", "SPOT": "S"}.get(found["spot"], found["spot"]))
     read.modifiers.update(re.findall("ID|RL|RM|RI|RS|TAN|CV|AT|AX|NP|AC|IMF", found["after"]))
     read.sides |= sides
     return 1
@@ -292,7 +320,7 @@ def _spot_behind(found: re.Match[str]) -> bool:
     "CCS" may be the plural, "CCM" the exaggeration to the middle, "MLM" two views: not read.
     """
     spot = found["spot"]
-    if not spot:
+    if not spot or len(spot) > 2:
         return True
     certain = bool(found["side"]) and not found["side_behind"] and not found["before"]
     return certain and (found["view"] in ("MLO", "LMO") or (found["view"] == "CC" and "S" in spot))
