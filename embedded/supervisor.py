@@ -61,6 +61,7 @@ class Supervisor:
         self.running = {service.name: Running(service) for service in platform.services()}
         self.began = time.monotonic()
         self.stopping = False
+        self._asked: signal.Signals | None = None
         self.sources = development.Sources() if platform.reload else None
         self._warm = development.WarmStart(platform.state.temporary) if platform.reload else None
         self._changed_at: float | None = None
@@ -97,6 +98,10 @@ class Supervisor:
         )
         try:
             self._loop()
+        except StateError:
+            # A terminal interrupts what a step runs as well, which then fails.
+            self._heed()
+            raise
         finally:
             self.stopping = True
             self._stop_all()
@@ -105,10 +110,12 @@ class Supervisor:
         announced = served = False
         asked_at = bounded_at = 0.0
         while True:
+            self._heed()
             if self.sources and (changed := self.sources.changed()):
                 self._reload(changed)
             now = time.monotonic()
             for entry in self.running.values():
+                self._heed()
                 self._advance(entry, now)
             if self._changed_at and self._is_ready("web"):
                 self._say(f"The web server answers again after {now - self._changed_at:.1f} s")
@@ -306,8 +313,13 @@ class Supervisor:
                 if entry.child:
                     end_group(entry.child.pid)
             return
-        self.stopping = True
-        raise Stopped(signal.Signals(number).name)
+        # Only noted: raised from here, it would be lost where Python ignores errors (at a fork, while something
+        # is dropped), and with it a child that was just started.
+        self._asked = signal.Signals(number)
+
+    def _heed(self) -> None:
+        if self._asked:
+            raise Stopped(self._asked.name)
 
     def _say(self, text: str) -> None:
         print(text, flush=True)
