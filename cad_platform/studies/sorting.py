@@ -36,7 +36,10 @@ REASONS: dict[str, Words] = {
     "special_view": _("Special view (%(modifiers)s): the models read standard views"),
     "contrast": _("Image of a contrast examination: the models read the low-energy one"),
     "synthetic": _("Synthetic image: the models read the acquired one of this view"),
+    "copy": _("Made from another image: the models read the acquired one of this view"),
 }
+#: Reasons that hold only beside a plain image of the same view.
+_STANDS_IN = frozenset({"synthetic", "copy"})
 #: Only these are kept from hanging; the others hang and are not read.
 _KEPT_ASIDE = frozenset({"raw", "quality_control", "specimen", "localizer", "projection", "screen"})
 
@@ -54,6 +57,8 @@ _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _LOCALIZERS = frozenset({"LOCALIZER", "SCOUT"})
 _PROJECTIONS = frozenset({"TOMO_PROJ", "TOMOPROJ", "PROJECTION"})
 _SYNTHETIC = frozenset({"TOMO_2D", "GENERATED_2D", "SYNTHETIC_2D"})
+#: Its first two values where it was made from other images after the exam: a copy with marks, an enhanced one.
+_COPY = ("DERIVED", "SECONDARY")
 _BIOPSY = ("STEREO_", "PREFIRE_", "POSTFIRE_")
 _CONTRAST = frozenset({"HIGH_ENERGY", "SUBTRACTION", "RECOMBINED"})
 #: Conversion Type (0008,0064): a screen, a drawing, a document, something made up. DF and SI are films and pictures.
@@ -219,6 +224,8 @@ def _reason(image: Instance, facts: ImageFacts, rules: ImageRules) -> str:
         return "synthetic"
     if rules.unread_modifiers & set(facts.view_modifiers):
         return "special_view"
+    if rules.has_chest_wall and facts.image_type[:2] == _COPY:
+        return "copy"
     return ""
 
 
@@ -256,7 +263,7 @@ def _against_each_other(images: Sequence[SortedImage]) -> list[SortedImage]:
             return "raw_alone"
         if code == "screen" and image.modality not in acquired:
             return ""
-        if code == "synthetic" and _key(image) not in plain:
+        if code in _STANDS_IN and _key(image) not in plain:
             return ""
         if code == "projection" and image.modality not in volumes and not _has_counterpart(image, shown):
             return "raw_alone" if is_raw(image.instance) else "biopsy"

@@ -192,6 +192,17 @@ def test_a_synthetic_view_is_read_where_there_is_no_acquired_one(kind: str) -> N
     assert sort(synthetic, image("R", "CC"))[1].is_scored
 
 
+def test_a_copy_is_read_where_there_is_no_acquired_image_of_its_view() -> None:
+    copy, acquired = image("L", "CC", image_type="DERIVED\\SECONDARY\\\\CAD"), image("L", "CC")
+    assert sort(copy)[0].is_scored
+    assert of(sort(copy, acquired), copy).roles == ("hung",)
+    assert of(sort(copy, acquired), copy).reason
+    assert of(sort(copy, acquired), acquired).is_scored
+    assert of(sort(copy, image("L", "MLO")), copy).is_scored
+    processed = image("L", "CC", image_type="DERIVED\\PRIMARY")
+    assert of(sort(processed, acquired), processed).is_scored
+
+
 @pytest.mark.parametrize(
     ("kind", "reason"),
     [
