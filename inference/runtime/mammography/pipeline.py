@@ -14,19 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import (
-    AnalysisRequest,
-    Finding,
-    Flag,
-    ImageReference,
-    ImageResult,
-    ModelManifest,
-)
+from imaging.pixels import Pixels
+from inference.contract import AnalysisRequest, Finding, Flag, ImageResult, ModelManifest
 from inference.runtime import quality
 from inference.runtime.calibration import Platt, sigmoid, softmax
 from inference.runtime.forward import Forward, Save
-from inference.runtime.frames import Frames
 from inference.runtime.geometry import Gray, Map, Placement, resize, square_pixels
+from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
 from inference.runtime.mammography.preprocessing import (
     HALF,
     HEIGHT,
@@ -41,12 +35,9 @@ from inference.runtime.scale import Scale
 from inference.runtime.study import (
     Clock,
     Laterality,
-    OpenedImage,
     StudyFinding,
-    each_image,
     grey_values,
     judged,
-    open_image,
     undecided,
 )
 
@@ -71,9 +62,13 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views' that may be judged, the
     exam's are the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
-    together = len(request.images)
-    images = each_image(
-        request, lambda index, image: _view(index, image, manifest, forward, save, clock, together)
+    images = analyse_images(
+        request,
+        manifest,
+        clock,
+        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
+        lambda index, chosen: _answer(index, chosen, save),
+        _MOST_FINDINGS,
     )
     counting = {id(result) for result in judged(images)}
     by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)
@@ -123,44 +118,11 @@ class _Slice:
     placement: Placement
 
 
-def _view(
-    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock,
-    together: int,
-) -> ImageResult:  # fmt: skip
-    with clock.measure("decode_ms"):
-        opened = open_image(image, manifest, together)
-    slices: Frames[_Slice] = Frames(is_clip=opened.is_clip)
-    for number in opened.frames:
-        _read(number, opened, manifest, forward, clock, slices)
-    with clock.measure("postprocess_ms"):
-        chosen = slices.chosen
-        full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
-        mask = save(f"image-{index}.mask.png", png_of(full))
-        shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
-        heatmap = save(f"image-{index}.heatmap.png", png_of(shown))
-    return ImageResult(
-        image_id=image.image_id,
-        frames_read=tuple(slices.read),
-        probabilities=chosen.probabilities,
-        scores=chosen.scores,
-        findings=slices.findings(_MOST_FINDINGS),
-        mask=mask,
-        heatmap=heatmap,
-        map_frame=slices.number,
-        flags=slices.flags,
-        descriptors=chosen.descriptors,
-    )
-
-
 def _read(
-    number: int, opened: OpenedImage, manifest: ModelManifest, forward: Forward, clock: Clock,
-    slices: Frames[_Slice],
-) -> None:  # fmt: skip
-    """Read one frame and add it to `slices`."""
-    with clock.measure("decode_ms"):
-        pixels = opened.read(number)
+    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
+) -> FrameFinding[_Slice]:
     with clock.measure("preprocess_ms"):
-        values = square_pixels(grey_values(pixels), opened.scale.pixel_aspect)
+        values = square_pixels(grey_values(pixels), scale.pixel_aspect)
         canvas, breast, placement = working_canvas(values)
         placement = placement.onto(pixels.columns, pixels.rows)
         # at the mass network's resolution, which the coarsest films have too: sharpness compares only there
@@ -184,7 +146,7 @@ def _read(
         # a mass that looks malignant, or a place that looks abnormal for whatever reason
         heat = np.maximum(masses * _enlarged(sigmoid(output["place"][0, 0])), _enlarged(places))
         marks = marks_of(output["candidates"][0], masses, calibration)
-        findings, outlined = _findings(marks, malign, placement, opened.scale)
+        findings, outlined = _findings(marks, malign, placement, scale)
         density = softmax(output["density"][0].astype(np.float64))
         flags = quality.flags_of(
             seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
@@ -200,21 +162,25 @@ def _read(
             "breast_share": round(covered, 4),
             **{f"density_{name}": round(float(p), 4) for name, p in zip(DENSITIES, density, strict=True)},
         }
-        slices.add(
-            number,
+        scores = {"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)}
+        return FrameFinding(
             (abnormal,),
             flags,
             findings,
-            _Slice(
-                probabilities,
-                {"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)},
-                descriptors,
-                heat,
-                outlined,
-                breast,
-                placement,
-            ),
+            _Slice(probabilities, scores, descriptors, heat, outlined, breast, placement),
         )
+
+
+def _answer(index: int, chosen: _Slice, save: Save) -> ImageAnswer:
+    full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
+    shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
+    return ImageAnswer(
+        probabilities=chosen.probabilities,
+        scores=chosen.scores,
+        descriptors=chosen.descriptors,
+        heatmap=save(f"image-{index}.heatmap.png", png_of(shown)),
+        mask=save(f"image-{index}.mask.png", png_of(full)),
+    )
 
 
 def _enlarged(probabilities: Map) -> Map:

@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
+from imaging.pixels import Pixels
+from inference.contract import AnalysisRequest, Finding, Flag, ModelManifest
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
-from inference.runtime.frames import Frames
 from inference.runtime.geometry import Gray, Map, Placement, square_pixels
+from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
 from inference.runtime.regions import (
     Region,
     clipped_box,
@@ -28,15 +29,7 @@ from inference.runtime.regions import (
     shape_descriptors,
 )
 from inference.runtime.scale import Scale
-from inference.runtime.study import (
-    Clock,
-    OpenedImage,
-    StudyFinding,
-    each_image,
-    judged,
-    open_image,
-    undecided,
-)
+from inference.runtime.study import Clock, StudyFinding, judged, undecided
 from inference.runtime.ultrasound.preprocessing import (
     CLOSER_SIDE,
     SIDE,
@@ -111,9 +104,13 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
-    together = len(request.images)
-    images = each_image(
-        request, lambda index, image: _image(index, image, manifest, forward, save, clock, together)
+    images = analyse_images(
+        request,
+        manifest,
+        clock,
+        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
+        lambda index, frame: _answer(index, frame, save),
+        _MOST_FINDINGS,
     )
     worst = max(judged(images), key=lambda image: suspicion(image.probabilities, manifest))
     return StudyFinding(dict(worst.probabilities), images)
@@ -138,44 +135,11 @@ class _Frame:
     regions: list[Region]
 
 
-def _image(
-    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock,
-    together: int,
-) -> ImageResult:  # fmt: skip
-    with clock.measure("decode_ms"):
-        opened = open_image(image, manifest, together)
-    frames: Frames[_Frame] = Frames(is_clip=opened.is_clip)
-    for number in opened.frames:
-        _read(number, opened, manifest, forward, clock, frames)
-    with clock.measure("postprocess_ms"):
-        chosen = frames.chosen
-        mask, heatmap = _maps(index, chosen, save)
-    return ImageResult(
-        image_id=image.image_id,
-        frames_read=tuple(frames.read),
-        probabilities=chosen.probabilities,
-        scores=dict(
-            zip(CLASSES, (round(float(v), 5) for v in chosen.reading.logits), strict=True)
-        ),
-        findings=frames.findings(_MOST_FINDINGS),
-        mask=mask,
-        heatmap=heatmap,
-        map_frame=frames.number,
-        flags=frames.flags,
-        descriptors={**{name: round(value, 4) for name, value in chosen.seen.items()},
-                     "novelty": round(chosen.reading.distance, 4)},
-    )  # fmt: skip
-
-
 def _read(
-    number: int, opened: OpenedImage, manifest: ModelManifest, forward: Forward, clock: Clock,
-    frames: Frames[_Frame],
-) -> None:  # fmt: skip
-    """Read one frame and add it to `frames`."""
-    with clock.measure("decode_ms"):
-        pixels = opened.read(number)
+    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
+) -> FrameFinding[_Frame]:
     with clock.measure("preprocess_ms"):
-        gray = square_pixels(pixels.gray(), opened.scale.pixel_aspect)
+        gray = square_pixels(pixels.gray(), scale.pixel_aspect)
         canvas, placement = working_canvas(gray)
         seen = quality.appearance(canvas)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
@@ -191,13 +155,24 @@ def _read(
         flags += undecided(probabilities, CLASSES, calibration["conformal_level"])
         has_lesion = probabilities["normal"] < 0.5
         regions = regions_of(reading.outline, calibration["outline_level"]) if has_lesion else []
-        frames.add(
-            number,
+        return FrameFinding(
             suspicion(probabilities, manifest),
             flags,
-            _findings(regions, reading, calibration["temperature"], opened.scale),
+            _findings(regions, reading, calibration["temperature"], scale),
             _Frame(probabilities, seen, reading, regions),
         )
+
+
+def _answer(index: int, frame: _Frame, save: Save) -> ImageAnswer:
+    mask, heatmap = _maps(index, frame, save)
+    descriptors = {**frame.seen, "novelty": frame.reading.distance}
+    return ImageAnswer(
+        probabilities=frame.probabilities,
+        scores=dict(zip(CLASSES, (round(float(v), 5) for v in frame.reading.logits), strict=True)),
+        descriptors={name: round(value, 4) for name, value in descriptors.items()},
+        heatmap=heatmap,
+        mask=mask,
+    )
 
 
 def _maps(index: int, frame: _Frame, save: Save) -> tuple[str, str]:

@@ -12,22 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisRequest, Flag, ImageReference, ImageResult, ModelManifest
+from imaging.pixels import Pixels
+from inference.contract import AnalysisRequest, Flag, ModelManifest
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, Save
-from inference.runtime.frames import Frames
 from inference.runtime.geometry import Map
+from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
 from inference.runtime.regions import png_of
-from inference.runtime.study import (
-    Clock,
-    OpenedImage,
-    StudyFinding,
-    each_image,
-    judged,
-    open_image,
-    undecided,
-)
+from inference.runtime.study import Clock, StudyFinding, judged, undecided
 from inference.runtime.whole_image.preprocessing import (
     gray_of,
     is_rgb,
@@ -55,9 +48,12 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
-    together = len(request.images)
-    images = each_image(
-        request, lambda index, image: _image(index, image, manifest, forward, save, clock, together)
+    images = analyse_images(
+        request,
+        manifest,
+        clock,
+        lambda pixels, _: _read(pixels, manifest, forward, clock),
+        lambda index, frame: _answer(index, frame, manifest, save),
     )
     worst = max(judged(images), key=lambda image: image.probabilities[manifest.positive_class])
     return StudyFinding(dict(worst.probabilities), images)
@@ -93,37 +89,7 @@ class _Frame:
     rows: int
 
 
-def _image(
-    index: int, image: ImageReference, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock,
-    together: int,
-) -> ImageResult:  # fmt: skip
-    with clock.measure("decode_ms"):
-        opened = open_image(image, manifest, together)
-    frames: Frames[_Frame] = Frames(is_clip=opened.is_clip)
-    for number in opened.frames:
-        _read(number, opened, manifest, forward, clock, frames)
-    with clock.measure("postprocess_ms"):
-        chosen = frames.chosen
-        heatmap = _heatmap(index, chosen, manifest, save)
-    return ImageResult(
-        image_id=image.image_id,
-        frames_read=tuple(frames.read),
-        probabilities=chosen.probabilities,
-        scores={name: round(float(v), 5) for name, v in zip(manifest.classes, chosen.logits, strict=True)},
-        heatmap=heatmap,
-        map_frame=frames.number,
-        flags=frames.flags,
-        descriptors={name: round(value, 4) for name, value in chosen.seen.items()},
-    )
-
-
-def _read(
-    number: int, opened: OpenedImage, manifest: ModelManifest, forward: Forward, clock: Clock,
-    frames: Frames[_Frame],
-) -> None:  # fmt: skip
-    """Read one frame and add it to `frames`."""
-    with clock.measure("decode_ms"):
-        pixels = opened.read(number)
+def _read(pixels: Pixels, manifest: ModelManifest, forward: Forward, clock: Clock) -> FrameFinding[_Frame]:
     with clock.measure("preprocess_ms"):
         canvas = working_canvas(looked_at(pixels, manifest.preprocessing), manifest.preprocessing)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
@@ -135,13 +101,22 @@ def _read(
         probabilities = {name: round(float(p), 6) for name, p in zip(manifest.classes, shares, strict=True)}
         heat = sigmoid(outputs[MAP][0, 0]) if MAP in outputs else None
         shorter = min(pixels.columns, pixels.rows)
-        frames.add(
-            number,
+        return FrameFinding(
             (probabilities[manifest.positive_class],),
             flags_of(probabilities, seen, shorter, manifest),
             (),
             _Frame(logits, probabilities, seen, heat, pixels.columns, pixels.rows),
         )
+
+
+def _answer(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> ImageAnswer:
+    scores = zip(manifest.classes, frame.logits, strict=True)
+    return ImageAnswer(
+        probabilities=frame.probabilities,
+        scores={name: round(float(value), 5) for name, value in scores},
+        descriptors={name: round(value, 4) for name, value in frame.seen.items()},
+        heatmap=_heatmap(index, frame, manifest, save),
+    )
 
 
 def _heatmap(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> str | None:

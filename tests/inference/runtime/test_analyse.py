@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,17 +13,22 @@ import pytest
 from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import (
     OPERATING_POINTS,
+    AnalysisRequest,
     AnalysisResult,
     Flag,
+    ImageReference,
     ImageResult,
     ImageUnreadable,
     NotApplicable,
 )
+from inference.runtime import image_by_image, study
 from inference.runtime.analyse import probe_tensor
+from inference.runtime.histopathology import pipeline as slides
 from inference.runtime.store import model_names
 from tests.inference.conftest import ServedModel, image
 
 Served = Callable[[str], ServedModel]
+Reads = Callable[[int, ImageReference], ImageResult]
 
 
 @pytest.fixture(scope="module")
@@ -280,7 +284,6 @@ def test_images_unlike_those_learnt_from_take_no_part_in_the_studys_answer(
     request: pytest.FixtureRequest,
 ) -> None:
     subject = served(model)
-    pipeline = importlib.import_module(f"inference.runtime.{model}.pipeline")
     first, second = {
         "ultrasound": lambda: (request.getfixturevalue("frame"), request.getfixturevalue("frame")),
         "mammography": lambda: [request.getfixturevalue("exam")[view] for view in ("LCC", "LMLO")],
@@ -292,16 +295,18 @@ def test_images_unlike_those_learnt_from_take_no_part_in_the_studys_answer(
     views = [
         image(tmp_path / f"{name}{first.suffix}", laterality="L", spacing_um=spacing) for name in ("a", "b")
     ]
-    one_each = {"ultrasound": "_image", "mammography": "_view", "histopathology": "_section"}[model]
-    original = getattr(pipeline, one_each)
+    loop = slides if model == "histopathology" else image_by_image
 
     def flagged(unlike: set[int]) -> AnalysisResult:
-        def one(index: int, *rest: object) -> ImageResult:
-            flags = (Flag.OUT_OF_DISTRIBUTION,) if index in unlike else ()
-            scores = dict.fromkeys(subject.manifest.classes, 0.9 - 0.5 * index)
-            return original(index, *rest).model_copy(update={"flags": flags, "probabilities": scores})
+        def each_image(asked: AnalysisRequest, read: Reads) -> tuple[ImageResult, ...]:
+            def one(index: int, reference: ImageReference) -> ImageResult:
+                flags = (Flag.OUT_OF_DISTRIBUTION,) if index in unlike else ()
+                scores = dict.fromkeys(subject.manifest.classes, 0.9 - 0.5 * index)
+                return read(index, reference).model_copy(update={"flags": flags, "probabilities": scores})
 
-        monkeypatch.setattr(pipeline, one_each, one)
+            return study.each_image(asked, one)
+
+        monkeypatch.setattr(loop, "each_image", each_image)
         return subject.analyse(*views)
 
     result = flagged({0})

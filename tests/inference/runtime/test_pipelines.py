@@ -70,3 +70,16 @@ def test_a_planted_modality_is_noticed() -> None:
 def test_nothing_in_the_laboratory_names_a_modality_by_its_code(path: Path) -> None:
     if path != WRITES_HEADERS:
         assert named_modalities(path.read_text(encoding="utf-8")) == []
+
+
+def test_a_pipeline_neither_opens_images_nor_chooses_their_frames() -> None:
+    """Which frames are read, and which speaks for its image, is said once (`runtime/image_by_image.py`); a slide has
+    no frames and is read in strips."""
+    for path in INFERENCE.glob("runtime/*/pipeline.py"):
+        imported = {
+            alias.name
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        assert not imported & {"Frames", "OpenedImage", "open_image", "frames_to_read"}, path.parent.name
