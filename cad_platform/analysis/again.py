@@ -61,9 +61,10 @@ def retry(actor: Actor, job: AnalysisJob) -> AnalysisJob:
     tried = _in_use(failed)
     if tried.state not in AnalysisJob.OPEN:
         raise Conflict(_("%(version)s has looked at this study already.") % {"version": tried.model_version})
-    if tried.state == State.REQUESTED:
+    # A version in use that is at it already is not asked again.
+    if tried.state == State.REQUESTED and tried.queued_at is None:
         transitions.queue(tried)
-    transitions.record_of(actor, "job.retry", tried, failed=str(failed.pk))
+        transitions.record_of(actor, "job.retry", tried, failed=str(failed.pk))
     return tried
 
 
@@ -79,6 +80,7 @@ def _in_use(failed: AnalysisJob) -> AnalysisJob:
 @transaction.atomic
 def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
     """Analyse a study with the versions in use now, where they have not given a result; returns the jobs under way.
+    Asked again while they are, it changes nothing.
 
     Raises
     ------
@@ -100,12 +102,15 @@ def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
         raise Conflict(
             _("%(versions)s has looked at this study already.") % {"versions": versions}, code="analysed"
         )
-    for job in requesting.waiting(under_way):
+    begun = [job for job in requesting.waiting(under_way) if job.queued_at is None]
+    for job in begun:
         transitions.queue(job)
-    record(
-        actor, "study.reanalyse", object_type="study", object_id=locked.pk, site_id=locked.site_id,
-        jobs=[str(job.pk) for job in under_way],
-    )  # fmt: skip
+    # Asked again while all of them wait or run, nothing is done that could be told.
+    if begun:
+        record(
+            actor, "study.reanalyse", object_type="study", object_id=locked.pk, site_id=locked.site_id,
+            jobs=[str(job.pk) for job in begun],
+        )  # fmt: skip
     return under_way
 
 

@@ -13,4 +13,5 @@ urlpatterns = [
     path("<uuid:report_id>/readiness", views.readiness, name="report-readiness"),
     path("<uuid:report_id>/sign", views.sign, name="report-sign"),
     path("<uuid:report_id>/pdf", views.pdf, name="report-pdf"),
+    path("<uuid:report_id>/key-images/<slug:sha256>", views.key_image, name="report-key-image"),
 ]

@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
@@ -28,7 +29,7 @@ from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
 from cad_platform.core.punctuation import listed
 from cad_platform.core.request_keys import request_key_of
-from cad_platform.reporting import answers, notices, selectors, services, signing
+from cad_platform.reporting import answers, notices, selectors, services, signed_pictures, signing
 from cad_platform.reporting.ai_summary import headings_of, summary_of
 from cad_platform.reporting.amendments import amendments_of, before
 from cad_platform.reporting.content import dump, field_label
@@ -64,9 +65,14 @@ def _json(answer: Answer) -> JsonResponse:
 
 def _signed(report: Report) -> dict[str, Any]:
     """A signed report or addendum as its article shows it, with what happened to it since."""
+    document = document_of(report, report.signature)
     return {
         "report": report,
-        "document": document_of(report, report.signature),
+        "document": document,
+        "key_images": [
+            {"cell": cell, "pictures": signed_pictures.shown(report, cell)}
+            for cell in document["key_images"]["cells"]
+        ],
         "hash_matches": hash_matches(report, report.signature),
         "amendments": [
             {"addendum": each.addendum, "words": notices.amended_words(each)}
@@ -279,6 +285,18 @@ def pdf(request: HttpRequest, report_id: uuid.UUID) -> HttpResponse:
         response = HttpResponse(handle.read(), content_type="application/pdf")
     name = "addendum" if opened.report.kind == Report.Kind.ADDENDUM else "report"
     response["Content-Disposition"] = f'inline; filename="{name}-{opened.report.content_hash[:12]}.pdf"'
+    return response
+
+
+@login_required
+@require_GET
+def key_image(request: HttpRequest, report_id: uuid.UUID, sha256: str) -> HttpResponse:
+    """One picture of a signed report. Its name is its content, so that a browser need not ask again; only one person's
+    may keep it."""
+    with signed_pictures.open_picture(actor_of(request), report_id, sha256) as handle:
+        response = HttpResponse(handle.read(), content_type="image/jpeg")
+    patch_cache_control(response, private=True, max_age=3600, immutable=True)
+    patch_vary_headers(response, ["Cookie"])
     return response
 
 

@@ -1,4 +1,5 @@
 /** The report of a case: writing that saves itself, two writers, signing. */
+import './styles/key_images.css';
 import './styles/report.css';
 import { ReportSection } from './report/section';
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 from numpy.typing import NDArray
 from PIL import Image
 
 from cad_platform.accounts.models import Role, Site
+from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict
 from cad_platform.reading import services as reading
@@ -30,6 +35,7 @@ from tests import factories as make
 from tests.factories import PASSWORD
 from tests.posted_files import dicom
 from tests.reporting.test_content import COMPLETE_SM
+from tests.reporting.test_pages import signed_in
 from tests.reporting.test_printed_pages import look
 from tests.reporting.test_services import complete_draft, pdf_of, signed_report
 
@@ -257,3 +263,82 @@ def test_ten_findings_on_real_views_make_a_small_pdf(site: Site, reader: Actor, 
         assert report.pdf is not None and report.pdf.size < 2_000_000
         metadata = pdf_of(report).xmp_metadata
         assert metadata is not None and metadata.pdfaid_part == "3"
+
+
+class TestOnScreen:
+    """What the PDF prints stands in the report on screen: the same bytes, seen by the same people."""
+
+    @pytest.fixture
+    def report(self, study: Study, reader: Actor) -> Report:
+        make.finding(
+            image_of(study, pixel_spacing_um=500.0), author=reader.user, box=list(BRIGHT), label="mass"
+        )
+        return signed_report(reader, study)
+
+    def shown(self, report: Report, reader: Actor, language: str = "en") -> str:
+        browser = signed_in(reader.user)
+        browser.cookies[settings.LANGUAGE_COOKIE_NAME] = language
+        address = reverse("report-editor", args=[report.study.study_instance_uid])
+        return browser.get(address, headers={"HX-Request": "true"}).content.decode()
+
+    def test_each_picture_is_the_one_that_was_signed(self, report: Report, reader: Actor) -> None:
+        page, (entry,) = self.shown(report, reader), report.particulars["key_images"]
+        addresses = re.findall(r'<img src="(/reports/[^"]+)"', page)
+        assert len(addresses) == 2
+        browser = signed_in(reader.user)
+        for address, name in zip(addresses, ("part_sha256", "whole_sha256"), strict=True):
+            answer = browser.get(address)
+            assert (answer.status_code, answer["Content-Type"]) == (200, "image/jpeg")
+            assert hashlib.sha256(answer.content).hexdigest() == entry[name]
+            assert (
+                answer["Cache-Control"] == "private, max-age=3600, immutable" and "Cookie" in answer["Vary"]
+            )
+        assert AuditEvent.objects.filter(action="image.view", object_id=str(self.image(report).pk)).exists()
+
+    def image(self, report: Report) -> Instance:
+        return Instance.objects.get(series__study=report.study)
+
+    @pytest.mark.parametrize(("language", "title"), [("en", "Key images"), ("zh-hans", "关键图像")])
+    def test_mark_scale_and_caption_stand_over_it(
+        self, report: Report, reader: Actor, language: str, title: str
+    ) -> None:
+        page = self.shown(report, reader, language)
+        assert title in page and "10 mm" in page
+        with translation.override(language):
+            cell = document_of(report, report.signature)["key_images"]["cells"][0]
+        assert f"<figcaption>{cell['caption']}</figcaption>" in page
+        x0, y0, x1, y1 = cell["whole"]["mark"]
+        whole = (round(750 * x0), round(1000 * y0), round(750 * (x1 - x0)), round(1000 * (y1 - y0)))
+        assert 'x="{}" y="{}" width="{}" height="{}"'.format(*whole) in page
+
+    def test_nobody_else_sees_it_and_it_shows_nothing_else(
+        self, report: Report, reader: Actor, site: Site
+    ) -> None:
+        (entry,) = report.particulars["key_images"]
+        address = reverse("report-key-image", args=[report.pk, entry["part_sha256"]])
+        stranger, administrator = make.user(Role.RADIOLOGIST), make.user(Role.ADMINISTRATOR)
+        assert signed_in(stranger).get(address).status_code == 404
+        assert signed_in(administrator).get(address).status_code == 403
+        assert Client().get(address)["Location"].startswith("/accounts/login/")
+        browser = signed_in(reader.user)
+        assert report.pdf is not None
+        draft = services.open_draft(reader, make.study(site))
+        for of, name in (
+            *((report, name) for name in ("0" * 64, "part", report.pdf.sha256)),
+            (draft, entry["part_sha256"]),
+        ):
+            assert browser.get(reverse("report-key-image", args=[of.pk, name])).status_code == 404
+
+    def test_rejected_and_undecided_marks_have_none(self, study: Study, reader: Actor) -> None:
+        image, job = image_of(study), make.succeeded_job(study)
+        make.decision(make.finding(image, job), reader.user, "rejected", reason="skin fold")
+        make.finding(image, job)
+        page = self.shown(signed_report(reader, study), reader)
+        assert "Key images" not in page and "<img" not in page
+
+    def test_one_that_could_not_be_drawn_says_so(self, study: Study, reader: Actor) -> None:
+        image = image_of(study)
+        make.finding(image, author=reader.user, box=list(BRIGHT))
+        Instance.objects.filter(pk=image.pk).update(file=storage.store_bytes(b"no picture", "image/png"))
+        page = self.shown(signed_report(reader, study), reader)
+        assert "The image could not be drawn when the report was signed." in page and "<img" not in page

@@ -1,13 +1,11 @@
 """Every form of the pages that changes something may be sent twice, since an answer got lost or a button was pressed
-twice: it is done once. A form that is new stands in one of the tables here, or the first test fails."""
+twice: it is done once. A view that takes a POST stands in one of the tables here, or the first test fails."""
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +13,7 @@ import pytest
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
-from django.urls import resolve, reverse
+from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from django.utils import timezone
 
 from cad_platform.accounts import tokens
@@ -29,11 +27,12 @@ from cad_platform.core.models import DoneRequest
 from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
 from cad_platform.patients.models import DemographicsReview
+from cad_platform.reading.models import Annotation
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
 from cad_platform.studies.services import withdraw
-from embedded.state import REPOSITORY
 from tests import factories as make
+from tests.reporting.test_services import signed_report
 
 pytestmark = pytest.mark.django_db
 
@@ -86,11 +85,27 @@ class Hospital:
         )
         return token
 
+    def length(self) -> Annotation:
+        return Annotation.objects.create(
+            id=uuid4(),
+            study=self.study,
+            instance=self.image,
+            author=self.reader,
+            kind="length",
+            points=[[10, 10], [40, 50]],
+            revision=1,
+        )
+
     def failed_job(self) -> AnalysisJob:
         AnalysisJob.objects.filter(pk=self.job.pk).update(
             state="failed", reason="away", result=None, score=None
         )
         return self.job
+
+
+def signed(h: Hospital) -> Study:
+    signed_report(Actor.of_user(h.reader), h.study)
+    return h.study
 
 
 def _replay(h: Hospital) -> Form:
@@ -197,30 +212,66 @@ NATURAL: dict[str, Callable[[Hospital], Form]] = {
         {},
         "report.discard",
     ),
+    "report-addendum": lambda h: (
+        reverse("report-addendum", args=[signed(h).study_instance_uid]),
+        {},
+        "report.open",
+    ),
+    "study-reanalyse": lambda h: (
+        reverse("study-reanalyse", args=[h.failed_job().study.study_instance_uid]),
+        {},
+        "study.reanalyse",
+    ),
+    "annotation-report": lambda h: (
+        reverse("annotation-report", args=[h.study.study_instance_uid, h.length().pk]),
+        {"in_report": "1"},
+        "annotation.report",
+    ),
     "session-lock": lambda h: (reverse("session-lock"), {}, "user.lock"),
     "keyboard": lambda h: (reverse("keyboard"), {}, "user.keyboard"),
 }
 
-#: With keys of their own: tests/reading/test_sent_twice.py, tests/reporting/test_saved_twice.py.
-OF_SCRIPTS = {"finding-decide", "finding-add"}
-#: Another sending changes nothing more: jobs and drafts are made once for what they are of, the version in use is in
-#: use, the store is read.
-SAME_AGAIN = {"study-reanalyse", "report-addendum", "model-make-default", "models-register"}
-#: Ways in and out, and what is shown: nothing of the record.
+#: Sent by scripts with keys or revisions of their own: tests/reading/test_sent_twice.py and test_annotations.py,
+#: tests/reporting/test_saved_twice.py and test_signed_twice.py.
+OF_SCRIPTS = {"finding-decide", "finding-add", "annotation", "report-save", "report-sign"}
+#: Another sending changes nothing more, which only a model server can show: tests/registry/test_services.py.
+SAME_AGAIN = {"model-make-default", "models-register"}
+#: Ways in and out, that somebody is there, and what is shown: nothing of the record.
 DOORS = {
     *("account_login", "account_logout", "account_reauthenticate", "account_change_password", "own-password"),
-    *("session-unlock", "session-hand-over", "set_language", "worklist"),
+    *("session-unlock", "session-hand-over", "session-activity", "report-presence"),
+    *("set_language", "worklist", "stage-view", "image-view"),
 }
+#: What looks at the method by itself, or does not: doors, and the address that leads to one's first page.
+ANY_METHOD = {"account_login", "account_signup", "set_language", "home"}
 
 
-def test_every_form_of_the_pages_is_in_a_table() -> None:
-    found: set[str] = set()
-    for template in Path(REPOSITORY, "cad_platform").glob("*/templates/**/*.html"):
-        text = template.read_text()
-        for tag in re.findall(r"<form\b[^>]*>|<\w+[^>]*\bhx-post=[^>]*>", text):
-            if "post" in tag:
-                found |= set(re.findall(r"{% url '([\w-]+)'", tag))
-    assert found == {*KEYED, *NATURAL, *OF_SCRIPTS, *SAME_AGAIN, *DOORS}
+def _pages(resolver: URLResolver) -> Iterator[URLPattern]:
+    for each in resolver.url_patterns:
+        if isinstance(each, URLResolver):
+            if str(each.pattern) != "api/":
+                yield from _pages(each)
+        else:
+            yield each
+
+
+def test_every_address_that_takes_a_post_is_in_a_table(hospital: Hospital) -> None:
+    """By what each answers to a method that it does not know, so that no way of writing a view hides one."""
+    client = clients(hospital, "user")
+    examples = {"str": "1.2", "int": 1, "uuid": uuid4(), "slug": "plot"}
+    found, unsaid = set(), set()
+    for page in _pages(get_resolver()):
+        arguments = {
+            name: next(value for kind, value in examples.items() if kind in type(converter).__name__.lower())
+            for name, converter in page.pattern.converters.items()
+        }
+        answer = client.patch(reverse(page.name or "", kwargs=arguments))
+        if answer.status_code != 405:
+            unsaid.add(page.name)
+        elif "POST" in answer["Allow"]:
+            found.add(page.name)
+    assert unsaid == ANY_METHOD
+    assert {*found, *unsaid} == {*KEYED, *NATURAL, *OF_SCRIPTS, *SAME_AGAIN, *DOORS, *ANY_METHOD}
 
 
 @pytest.fixture
@@ -230,7 +281,7 @@ def hospital(settings: Any) -> Hospital:
 
 
 def clients(hospital: Hospital, name: str) -> Client:
-    ours = name.startswith(("image", "study", "decide", "report", "session", "keyboard"))
+    ours = name.startswith(("image", "study", "decide", "report", "session", "keyboard", "annotation"))
     client = Client()
     client.force_login(hospital.reader if ours else hospital.administrator)
     return client

@@ -23,6 +23,7 @@ const KEEP_MS = 200;
 const idOf = ({ study, place }: Pick<Text, 'study' | 'place'>): string => `${study} ${place}`;
 const timers = new Map<string, number>();
 const newest = new Map<string, Text>();
+const underWay = new Map<string, Promise<unknown>>();
 
 /** Keep a text in the place of the one before, soon: many keys are one writing, and who never pauses is kept as well. */
 export function keepText(text: Text): void {
@@ -31,7 +32,9 @@ export function keepText(text: Text): void {
   if (timers.has(id)) return;
   const write = (): void => {
     timers.delete(id);
-    void keep('texts', id, newest.get(id));
+    const latest = newest.get(id);
+    newest.delete(id);
+    inTurn(id, () => keep('texts', id, latest));
   };
   timers.set(id, window.setTimeout(write, KEEP_MS));
 }
@@ -41,7 +44,16 @@ export function forgetText(of: Pick<Text, 'study' | 'place'>): void {
   const id = idOf(of);
   window.clearTimeout(timers.get(id));
   timers.delete(id);
-  void remove('texts', id);
+  newest.delete(id);
+  inTurn(id, () => remove('texts', id));
+}
+
+/** A writing is sealed first, which takes a moment: what is forgotten meanwhile must not come back. */
+function inTurn(id: string, act: () => Promise<unknown>): void {
+  const done = (underWay.get(id) ?? Promise.resolve()).then(act).finally(() => {
+    if (underWay.get(id) === done) underWay.delete(id);
+  });
+  underWay.set(id, done);
 }
 
 /** The texts of a study that are kept. */
