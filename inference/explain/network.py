@@ -46,17 +46,9 @@ def through_module(module: nn.Module, names: Sequence[str] | None = None) -> Ans
         On a call, when the outputs are neither named nor as many as `names`.
     """
     module.eval()
-    # frozen stages run without gradients, which would end at them on the way back to the input
-    frozen = [(part, part.frozen_stages) for part in module.modules() if getattr(part, "frozen_stages", 0)]
 
     def answer(x: Tensor) -> Outputs:
-        for part, _ in frozen:
-            part.frozen_stages = 0  # type: ignore[assignment]
-        try:
-            values = module(x)
-        finally:
-            for part, stages in frozen:
-                part.frozen_stages = stages
+        values = module(x)
         if isinstance(values, Mapping):
             return values
         named: Sequence[str] = getattr(values, "_fields", ()) if names is None else names

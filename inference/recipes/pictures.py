@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 
 from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
-from inference.recipes.provenance import Rows
+from inference.recipes.provenance import Rows, Streamed
 from inference.recipes.schema import Data, Patches, Size
 from inference.runtime.whole_image.preprocessing import stretched
 
@@ -27,14 +27,19 @@ class Picture:
 
 
 def read(samples: tuple[Sample, ...], data: Data) -> Rows:
-    """Rows of `Picture` at the recipe's size.
+    """Rows of `Picture` at the recipe's size; streamed where they would fill more than `data.memory_mb`.
 
     Raises
     ------
     DatasetError
-        A file that cannot be decoded, or a region to cut where no outline is.
+        A file that cannot be decoded, or a region to cut where no outline is; of streamed rows when they are looked at.
     """
-    return Rows(samples, tuple(_read(sample, data) for sample in samples))
+    height, width = data.size
+    # three channels even of grey ones, and an outline: what a network's examples are
+    streamed = Streamed(samples, lambda sample: _read(sample, data))
+    if 4 * height * width * len(samples) > data.memory_mb * 1024**2:
+        return Rows(samples, streamed)
+    return Rows(samples, tuple(streamed))
 
 
 def read_file(path: Path, data: Data) -> Picture:

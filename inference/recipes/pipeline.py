@@ -22,6 +22,7 @@ from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature
 from inference.recipes import keeping, networks
+from inference.recipes.examples import Examples, asked, clear, examples_of
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
@@ -29,8 +30,6 @@ from inference.recipes.schema import Block, Recipe, Stream
 from inference.recipes.steps import (
     Values,
     anonymous_sample,
-    each_outlined,
-    each_picture,
     gray,
     group_names,
     logs,
@@ -204,11 +203,11 @@ class Pipeline:
             def learn(given: Rows, block: Block = block) -> Any:
                 made = self._make("preprocess", block)
                 if hasattr(made, "fit"):
-                    made.fit([picture.image for picture in given.values], groups=group_names(given))
+                    made.fit(given.map(lambda p: p.image).values, groups=group_names(given))
                 return made
 
             if hasattr(self._make("preprocess", block), "fit"):
-                rows = self._fitted(step, learn, rows).apply(rows, each_picture)
+                rows = self._fitted(step, learn, rows).each(rows, lambda made, p: on_picture(made)(p))
             else:
                 rows = rows.map(on_picture(self._make("preprocess", block)))
         return rows
@@ -256,7 +255,7 @@ class Pipeline:
                 return made
 
             if hasattr(self._make("segment", block), "fit"):
-                bags = self._fitted(f"{step}.segment", learn, bags).apply(bags, each_outlined)
+                bags = self._fitted(f"{step}.segment", learn, bags).each(bags, outlined)
             else:
                 bags = bags.map(lambda bag: outlined(self._make("segment", block), bag))
         else:
@@ -268,7 +267,7 @@ class Pipeline:
                 [np.concatenate([np.nan_to_num(f(p.image, p.mask)) for f in features]) for p in bag]
             )
 
-        return bags.map(describe)
+        return bags.map(describe).held()
 
     def _network(
         self, step: str, stream: Stream, rows: Rows, use: Callable[[Any, torch.Tensor], NDArray[Any]],
@@ -286,15 +285,18 @@ class Pipeline:
             network = self._make("network", block)
             if not stream.trained:
                 return network.eval()
-            train, examples = self.recipe.train, self._examples(given)
+            train, examples = self.recipe.train, self._examples(given, step)
             watch = None
             if looked_at:
-                watch = networks.watch(self._examples(self._validation_rows(stream)), examples, train)
+                looking = self._examples(self._validation_rows(stream), f"{step}.watch")
+                watch = networks.watch(looking, examples, train)
             at = loop.Place(
                 self._place.folder / f"{step}.pt", self._place.identity + step,
                 lambda epoch, of, values: self._place.report(step, epoch, of, values),
             )  # fmt: skip
-            return loop.fit_stages(network, networks.lessons(examples, train, self.seed), at, watch)
+            learned = loop.fit_stages(network, networks.lessons(examples, train, self.seed), at, watch)
+            clear(self._place.folder, step)
+            return learned
 
         if not stream.trained:
             # weights that nobody here was learned from leave no stamp
@@ -308,10 +310,7 @@ class Pipeline:
             return rows
 
         def through(network: Any, values: Values) -> list[Any]:
-            bags = [value if isinstance(value, tuple) else (value,) for value in values]
-            predicted = use(network, networks.tensor_of([picture for bag in bags for picture in bag]))
-            ends = np.cumsum([len(bag) for bag in bags])[:-1]
-            parts = np.split(predicted, ends)
+            parts = asked(lambda images: use(network, images), values)
             return [part[0] for part in parts] if use is networks.outlines else parts
 
         return fitted.apply(rows, through)
@@ -328,16 +327,11 @@ class Pipeline:
             return rows
         return rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
 
-    def _examples(self, rows: Rows) -> networks.Examples:
-        bags = [value if isinstance(value, tuple) else (value,) for value in rows.values]
-        pictures = [picture for bag in bags for picture in bag]
-        sizes = torch.tensor([len(bag) for bag in bags])
-        if self.recipe.task.kind == "segment":
-            labels = torch.zeros(len(pictures), dtype=torch.int64)
-        else:
-            labels = torch.from_numpy(self._labels(rows.samples)).repeat_interleave(sizes)
-        masks = networks.masks_of(pictures) if self.recipe.task.kind == "segment" else None
-        return networks.Examples(networks.tensor_of(pictures), labels, len(self.recipe.task.classes), masks)
+    def _examples(self, rows: Rows, step: str) -> Examples:
+        outlined = self.recipe.task.kind == "segment"
+        labels = [0] * len(rows) if outlined else self._labels(rows.samples).tolist()
+        shards = self._place.folder / f"{step}.shards"
+        return examples_of(rows, labels, len(self.recipe.task.classes), outlined, shards)
 
     def _table_step(
         self, step: str, family: str, block: Block, table: Rows,

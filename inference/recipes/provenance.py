@@ -33,12 +33,35 @@ class Stamp:
     seen: frozenset[str]
 
 
+@dataclass(frozen=True, eq=False)
+class Streamed(Sequence[Any]):
+    """Values that are made whenever they are looked at, `make(name)`, so that none need be held."""
+
+    names: tuple[Any, ...]
+    make: Callable[[Any], Any]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.make(self.names[index])
+
+    def take(self, indices: Sequence[int]) -> Streamed:
+        """Some of them."""
+        return Streamed(tuple(self.names[i] for i in indices), self.make)
+
+    def map(self, function: Callable[[Any], Any]) -> Streamed:
+        """`function` of each, whenever it is looked at."""
+        return Streamed(self.names, lambda name: function(self.make(name)))
+
+
 @dataclass(frozen=True)
 class Rows:
-    """Values of some samples, one a sample, with the stamps of all that shaped them."""
+    """Values of some samples, one a sample, with the stamps of all that shaped them. `values` are a tuple, or streamed:
+    pictures of which there are too many for the memory."""
 
     samples: tuple[Sample, ...]
-    values: tuple[Any, ...]
+    values: Sequence[Any]
     stamps: tuple[Stamp, ...] = field(default=())
 
     def __post_init__(self) -> None:
@@ -56,12 +79,22 @@ class Rows:
 
     def take(self, indices: Sequence[int]) -> Rows:
         """Some of the rows; an index may come twice (resampling)."""
-        chosen = tuple(self.samples[i] for i in indices), tuple(self.values[i] for i in indices)
-        return Rows(*chosen, self.stamps)
+        values: Sequence[Any]
+        if isinstance(self.values, Streamed):
+            values = self.values.take(indices)
+        else:
+            values = tuple(self.values[i] for i in indices)
+        return Rows(tuple(self.samples[i] for i in indices), values, self.stamps)
 
     def map(self, function: Callable[[Any], Any]) -> Rows:
-        """`function` of each value: something fixed, that was fitted on nothing."""
+        """`function` of each value: something fixed, that was fitted on nothing. Streamed values stay streamed."""
+        if isinstance(self.values, Streamed):
+            return replace(self, values=self.values.map(function))
         return replace(self, values=tuple(function(value) for value in self.values))
+
+    def held(self) -> Rows:
+        """The same with all values in memory."""
+        return replace(self, values=tuple(self.values))
 
     def joined(self, *others: Rows) -> Rows:
         """Rows of the same samples side by side: each value becomes the tuple of the parts' values."""
@@ -83,10 +116,16 @@ class Fitted(Generic[Thing]):
     thing: Thing
     stamp: Stamp
 
-    def apply(self, rows: Rows, function: Callable[[Thing, tuple[Any, ...]], Sequence[Any]]) -> Rows:
+    def apply(self, rows: Rows, function: Callable[[Thing, Sequence[Any]], Sequence[Any]]) -> Rows:
         """`function(thing, values)` gives the new values; they carry this step's stamp from now on."""
-        values = tuple(function(self.thing, rows.values))
-        return Rows(rows.samples, values, tuple(dict.fromkeys((*rows.stamps, self.stamp))))
+        return self._stamped(replace(rows, values=tuple(function(self.thing, rows.values))))
+
+    def each(self, rows: Rows, function: Callable[[Thing, Any], Any]) -> Rows:
+        """As `apply`, with `function(thing, value)`: streamed values stay streamed."""
+        return self._stamped(rows.map(lambda value: function(self.thing, value)))
+
+    def _stamped(self, rows: Rows) -> Rows:
+        return replace(rows, stamps=tuple(dict.fromkeys((*rows.stamps, self.stamp))))
 
 
 def fit(step: str, learn: Callable[[Rows], Thing], *rows: Rows) -> Fitted[Thing]:

@@ -16,7 +16,7 @@ from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
 from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes
-from inference.recipes.pictures import Picture, read, read_file
+from inference.recipes.pictures import read, read_file
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Chosen, Fold, choose, divide
 from inference.recipes.provenance import Rows
@@ -107,7 +107,7 @@ class Prepared:
     declared of all that. The same order gives the same."""
 
     chosen: Chosen
-    pictures: dict[Path, Picture]
+    pictures: Rows
     twins: list[NearDuplicates]
     folds: list[Fold]
     declared: list[str]
@@ -123,9 +123,7 @@ def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
     """
     chosen = choose(recipe, order.data, order.seed)
     declared = list(chosen.declared)
-    pictures = dict(
-        zip((s.path for s in chosen.samples), read(chosen.samples, recipe.data).values, strict=True)
-    )
+    pictures = read(chosen.samples, recipe.data)
     twins = look_alikes(chosen.samples)
     if recipe.data.near_duplicates == "join" and twins:
         chosen = replace(chosen, samples=joined(chosen.samples, twins))
@@ -138,7 +136,7 @@ def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
 
 
 def _fold(
-    recipe: Recipe, fold: Fold, number: int, pictures: dict[Path, Picture], place: RunFolder, identity: str,
+    recipe: Recipe, fold: Fold, number: int, pictures: Rows, place: RunFolder, identity: str,
     seed: int, line: ProgressLine,
 ) -> list[Record]:  # fmt: skip
     """The fold's records: read where they are already, otherwise made."""
@@ -174,9 +172,10 @@ def _fold(
     return read_records(done)
 
 
-def rows_of(samples: Sequence[Sample], pictures: dict[Path, Picture]) -> Rows:
-    """The samples with their pictures."""
-    return Rows(tuple(samples), tuple(pictures[sample.path] for sample in samples))
+def rows_of(samples: Sequence[Sample], pictures: Rows) -> Rows:
+    """The samples with their pictures, some of `pictures`."""
+    places = {sample.path: number for number, sample in enumerate(pictures.samples)}
+    return replace(pictures.take([places[sample.path] for sample in samples]), samples=tuple(samples))
 
 
 def shuffled(samples: tuple[Sample, ...], seed: int) -> tuple[Sample, ...]:

@@ -76,6 +76,8 @@ class Data(Part):
     keeps samples by attribute.
     `size` is (height, width); `roi: mask` cuts the region of the truth's outline and is declared as such.
     `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
+    Pictures of more than `memory_mb` are never held together: each is read when it is looked at, and networks learn
+    from shards that lie in the run folder while they do.
     """
 
     dataset: str
@@ -90,6 +92,17 @@ class Data(Part):
     size: Size
     roi: Literal["none", "mask"] = "none"
     margin: float = Field(0.2, ge=0)
+    memory_mb: int = Field(4096, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _as_before_shards(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _older(written(self), memory_mb=4096)
+
+
+def _older(content: dict[str, Any], **since: Any) -> dict[str, Any]:
+    """The content without keys that came later and say nothing, so that the digests of older recipes hold."""
+    silent = {key for key, nothing in since.items() if key in content and content[key] in (nothing, ())}
+    return {key: value for key, value in content.items() if key not in silent}
 
 
 class Patches(Part):
@@ -147,7 +160,8 @@ class Train(Part):
 
     `balance: weights` puts class weights into the loss, `oversample` repeats rows of rare classes before the
     head is fitted. `patience`: stop after so many epochs in which the inner watching part got no better.
-    `stages` follow each other, each from the weights that the one before ended with."""
+    `stages` follow each other, each from the weights that the one before ended with. `workers` processes read ahead,
+    which changes no bit."""
 
     epochs: int = Field(10, ge=1)
     batch: int = Field(16, ge=1)
@@ -164,15 +178,12 @@ class Train(Part):
     inner_folds: int = Field(5, ge=2)
     patience: int | None = Field(None, ge=1)
     precision: Literal["auto", "single"] = "auto"
+    workers: int = Field(0, ge=0)
     stages: tuple[TrainStage, ...] = ()
 
     @model_serializer(mode="wrap")
     def _as_before_stages(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without stages nothing is said of them, so that the digests of recipes older than stages hold."""
-        content: dict[str, Any] = written(self)
-        if not self.stages:
-            content.pop("stages", None)
-        return content
+        return _older(written(self), stages=[], workers=0)
 
     def staged(self) -> tuple[tuple[Train, TrainStage], ...]:
         """Each stage: `train` as it holds in it, and what only stages say."""

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Generator, Tensor, nn
 
-from inference.blocks.networks.backbone import MEAN, STD
+from inference.blocks.networks.efficientnet import MEAN, STD
 from inference.blocks.parameters import BlockError, check, make
 from inference.recipes.schema import Block, BlockName, Part
 from inference.training.batches import Batches, Parts, Source

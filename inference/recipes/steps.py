@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from inference.recipes.provenance import Rows, fit, keys
 from inference.recipes.schema import Recipe
 from inference.runtime.calibration import softmax
 
-Values = tuple[Any, ...]
+Values = Sequence[Any]
 
 
 def resampled(rows: Rows, seed: int) -> Rows:
@@ -32,11 +33,7 @@ def resampled(rows: Rows, seed: int) -> Rows:
         own = [index for index, name in enumerate(labels) if name == label]
         chosen += [int(i) for i in generator.choice(own, most - len(own))]
     sampler = fit("resampling", lambda _: chosen, rows)
-    return Rows(*_pick(rows, chosen), (*rows.stamps, sampler.stamp))
-
-
-def _pick(rows: Rows, chosen: list[int]) -> tuple[tuple[Sample, ...], Values]:
-    return tuple(rows.samples[i] for i in chosen), tuple(rows.values[i] for i in chosen)
+    return replace(rows.take(chosen), stamps=(*rows.stamps, sampler.stamp))
 
 
 def group_names(rows: Rows) -> list[str]:
@@ -76,19 +73,9 @@ def on_picture(block: Any) -> Callable[[Picture], Picture]:
     return change
 
 
-def each_picture(block: Any, values: Values) -> list[Picture]:
-    """A preprocessing block on every picture."""
-    return [on_picture(block)(picture) for picture in values]
-
-
 def outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
     """The truth's outline gives way to the one that was found."""
     return tuple(Picture(picture.image, block(gray(picture.image))) for picture in bag)
-
-
-def each_outlined(block: Any, values: Values) -> list[tuple[Picture, ...]]:
-    """A segmentation on every bag."""
-    return [outlined(block, bag) for bag in values]
 
 
 def transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:

@@ -114,6 +114,8 @@ class Shards:
         What `write_shards` wrote.
     whole_labels
         Labels are classes (int64) and not shares (float).
+    grey_as_rgb
+        Grey images are repeated: N×3×H×W.
 
     Raises
     ------
@@ -121,10 +123,10 @@ class Shards:
         There is no index.
     """
 
-    def __init__(self, folder: Path, *, whole_labels: bool = True) -> None:
+    def __init__(self, folder: Path, *, whole_labels: bool = True, grey_as_rgb: bool = False) -> None:
         if not (folder / INDEX).is_file():
             raise ShardError(f"{folder} holds no {INDEX}: no shards, or unfinished ones")
-        self.folder = folder
+        self.folder, self._grey_as_rgb = folder, grey_as_rgb
         with np.load(folder / INDEX) as index:
             self._places, self._boxes = index["places"], torch.from_numpy(index["boxes"])
             labels = torch.from_numpy(index["labels"])
@@ -155,6 +157,8 @@ class Shards:
             raise ShardError(f"{self.folder} holds pictures of different sizes: {sorted(shapes)}")
         stacked = torch.from_numpy(np.stack(images))
         stacked = stacked[:, None] if stacked.ndim == 3 else stacked.permute(0, 3, 1, 2)
+        if self._grey_as_rgb and stacked.shape[1] == 1:
+            stacked = stacked.expand(-1, 3, -1, -1)
         masks = torch.zeros(len(numbers), 0)
         if self._masked:
             masks = torch.from_numpy(np.stack([self._mask(int(n), images[0].shape[:2]) for n in numbers]))[

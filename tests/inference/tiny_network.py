@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import ConvNorm
+from inference.blocks.networks.efficientnet import ConvNorm
 from inference.training.export import export_onnx
 
 SHAPE = (50, 50, 3)

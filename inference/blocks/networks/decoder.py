@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import PYRAMID_CHANNELS, Pyramid
+from inference.blocks.networks.efficientnet import PYRAMID_CHANNELS, Pyramid
 
 
 class Smooth(nn.Sequential):

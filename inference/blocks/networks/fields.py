@@ -10,9 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0, imagenet_backbone
 from inference.blocks.networks.decoder import colour_to_input
-from inference.blocks.networks.efficientnet import effnet_lite1
+from inference.blocks.networks.efficientnet import (
+    HEAD_CHANNELS,
+    EfficientNetLite,
+    effnet_lite0,
+    effnet_lite1,
+)
 from inference.blocks.registry import block
 
 #: The field is enlarged inside the graph: the wire carries 50×50, the backbone sees details of 2 µm.
@@ -28,7 +32,7 @@ def prepare(x: Tensor) -> Tensor:
 class FieldReader(nn.Module):
     """A backbone, mean pooling, one linear layer."""
 
-    def __init__(self, backbone: nn.Module) -> None:
+    def __init__(self, backbone: EfficientNetLite) -> None:
         super().__init__()
         self.backbone = backbone
         self.dropout = nn.Dropout(0.3)
@@ -36,11 +40,8 @@ class FieldReader(nn.Module):
 
     def pooled(self, x: Tensor) -> Tensor:
         """Prepared fields N×3×96×96 → N×1280."""
-        if isinstance(self.backbone, EfficientNetLite0):
-            x = self.backbone.head(self.backbone(x).s32)
-        else:
-            x = self.backbone(x)
-        return x.mean(dim=(2, 3))
+        features: Tensor = self.backbone(x)
+        return features.mean(dim=(2, 3))
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: N×50×50×3 in 0–255 → N logits."""
@@ -70,10 +71,6 @@ def field_reader(
 ) -> FieldReader:
     """A reader over ImageNet weights, which keeps their batch statistics or learns its own. For stages that name an
     objective."""
-    if backbone == "effnet_lite0":
-        if own_statistics:
-            raise ValueError("effnet_lite0 keeps ImageNet's statistics here")
-        return FieldReader(imagenet_backbone())
-    body = effnet_lite1(weights="imagenet")
+    body = (effnet_lite0 if backbone == "effnet_lite0" else effnet_lite1)(weights="imagenet")
     body.fixed_statistics = not own_statistics
     return FieldReader(body)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0, imagenet_backbone
 from inference.blocks.networks.decoder import Decoder, grey_to_input
+from inference.blocks.networks.efficientnet import HEAD_CHANNELS, EfficientNetLite, effnet_lite0
 from inference.blocks.networks.novelty import Novelty, statistics
 from inference.blocks.registry import block
 
@@ -29,7 +29,7 @@ class LesionOutput(NamedTuple):
 class LesionNetwork(nn.Module):
     """Classification pools the last features twice: over the field, and where the outline is."""
 
-    def __init__(self, backbone: EfficientNetLite0, classes: int, channels: int = 64) -> None:
+    def __init__(self, backbone: EfficientNetLite, classes: int, channels: int = 64) -> None:
         super().__init__()
         self.backbone = backbone
         self.decoder = Decoder(channels)
@@ -43,7 +43,7 @@ class LesionNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> LesionOutput:
         """`x`: N×1×H×W in 0–255, uint8 or float; H and W multiples of 32."""
-        pyramid = self.backbone(grey_to_input(x))
+        pyramid = self.backbone.pyramid(grey_to_input(x))
         fine, _ = self.decoder(pyramid)
         outline, malignancy = self.outline(fine), self.malignancy(fine)
         features = self.backbone.head(pyramid.s32)
@@ -61,7 +61,7 @@ def pooled_statistics(network: LesionNetwork, canvases: NDArray[np.uint8]) -> ND
     """What `Novelty` looks at: N×352 of N×H×W canvases."""
     return np.concatenate(
         [
-            statistics(network.backbone(grey_to_input(chunk))).numpy()
+            statistics(network.backbone.pyramid(grey_to_input(chunk))).numpy()
             for chunk in torch.from_numpy(canvases)[:, None].split(16)
         ]
     )
@@ -71,4 +71,4 @@ def pooled_statistics(network: LesionNetwork, canvases: NDArray[np.uint8]) -> ND
 def lesion(classes: int, decoder: int = 64) -> LesionNetwork:
     """EfficientNet-Lite0 with its ImageNet weights under a decoder of so many channels: outline, malignancy map and
     classes in one forward pass. For stages that name an objective."""
-    return LesionNetwork(imagenet_backbone(), classes, decoder)
+    return LesionNetwork(effnet_lite0(weights="imagenet"), classes, decoder)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inference.blocks.networks.backbone import PYRAMID_CHANNELS, Pyramid
+from inference.blocks.networks.efficientnet import PYRAMID_CHANNELS, Pyramid
 
 STATISTICS = 2 * sum(PYRAMID_CHANNELS[:3])
 

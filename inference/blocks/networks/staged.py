@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, TypedDict, Unpack
+from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +65,15 @@ class Staged(nn.Module):
         self._joined: tuple[int, ...] = ()
         self._join: Join = "coarse"
 
-    def levels(self, x: Tensor) -> list[Tensor]:
-        """The map after each stage, finest first."""
+    def levels(self, x: Tensor, before: nn.Module | None = None) -> list[Tensor]:
+        """The map after each stage, finest first; the last one `before` its last block where that is named."""
         if x.shape[1] == 1:
             x = x.expand(-1, 3, -1, -1)
         maps = []
         for stage, attention in zip(self.stages, self.after, strict=True):
             for step, weigh in zip(_modules(stage), _modules(attention), strict=True):
-                x = weigh(step(x))
+                if step is not before:
+                    x = weigh(step(x))
             maps.append(x)
         return maps
 
@@ -148,7 +149,10 @@ class Staged(nn.Module):
         return self
 
 
-def finish(body: Staged, name: str, **options: Unpack[BackboneOptions]) -> Staged:
+_Body = TypeVar("_Body", bound=Staged)
+
+
+def finish(body: _Body, name: str, **options: Unpack[BackboneOptions]) -> _Body:
     """Apply a recipe's options to a backbone whose weights are in place if it has any.
 
     Raises

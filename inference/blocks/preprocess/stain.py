@@ -58,15 +58,17 @@ class Reinhard:
 
     def fit(self, images: Sequence[Rgb], groups: Sequence[Any] | None = None) -> Self:
         """Raises `ValueError` where no image holds tissue."""
-        pieces = [
-            _lab(image)[tissue] for image in images if (tissue := tissue_mask(image)).sum() >= _MIN_PIXELS
-        ]
-        if not pieces:
+        means, spreads = [], []
+        for image in images:  # one by one: there may be more than the memory holds
+            if (tissue := tissue_mask(image)).sum() >= _MIN_PIXELS:
+                piece = _lab(image)[tissue]
+                means.append(piece.mean(axis=0))
+                spreads.append(piece.std(axis=0))
+        if not means:
             raise ValueError("Reinhard: no reference image holds tissue")
         # Each image counts once, whatever its size.
-        means = np.mean([piece.mean(axis=0) for piece in pieces], axis=0)
-        spreads = np.mean([piece.std(axis=0) for piece in pieces], axis=0)
-        self._target, self.fitted_on = (means, spreads), groups_seen(groups)
+        self._target = (np.mean(means, axis=0), np.mean(spreads, axis=0))
+        self.fitted_on = groups_seen(groups)
         return self
 
     def __call__(self, image: Rgb) -> Rgb:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from inference.blocks.networks.backbone import HEAD_CHANNELS, EfficientNetLite0
+from inference.blocks.networks.efficientnet import HEAD_CHANNELS
 from inference.blocks.networks.fields import FieldReader, prepare
 from inference.blocks.networks.novelty import Novelty
 
@@ -48,7 +48,6 @@ class FieldNetwork(nn.Module):
 
     def __init__(self, readers: Sequence[FieldReader]) -> None:
         super().__init__()
-        assert isinstance(readers[0].backbone, EfficientNetLite0), "the novelty gate looks at its pyramid"
         self.first = readers[0]
         self.others = nn.ModuleList(readers[1:])
         self.attention = FieldAttention()
@@ -58,8 +57,7 @@ class FieldNetwork(nn.Module):
         """`x`: N×50×50×3 in 0–255, uint8 or float."""
         fields = prepare(x)
         backbone = self.first.backbone
-        assert isinstance(backbone, EfficientNetLite0)
-        pyramid = backbone(fields)
+        pyramid = backbone.pyramid(fields)
         pooled = backbone.head(pyramid.s32).mean(dim=(2, 3))
         logit = self.first.classify(pooled)[:, 0]
         for other in self.others:

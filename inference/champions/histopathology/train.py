@@ -97,7 +97,7 @@ def fit_reader(
 def pooled_statistics(network: FieldNetwork, fields: Tensor) -> NDArray[np.float32]:
     """What `Novelty` looks at, N×352."""
     return np.concatenate(
-        [statistics(network.first.backbone(prepare(chunk))).numpy() for chunk in fields.split(64)]
+        [statistics(network.first.backbone.pyramid(prepare(chunk))).numpy() for chunk in fields.split(64)]
     )
 
 

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from inference.blocks.networks.backbone import imagenet_backbone
+from inference.blocks.networks.efficientnet import effnet_lite0
 from inference.blocks.networks.lesion import pooled_statistics
 from inference.champions.learning import guarded, judged, seen
 from inference.champions.mammography import films, masses
@@ -78,7 +78,7 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     """Fit the film reader of `fold` anew, and the mass network, which is trained once: the predictions of the fold's
     films and of CBIS-DDSM's `val`. What the stored model is calibrated with serves here too: it moves no ranking."""
     shown = list(films.read(plan.data).samples)
-    reader = FilmReader(imagenet_backbone())
+    reader = FilmReader(effnet_lite0(weights="imagenet"))
     train, outside = plan.folds(shown)[fold]
     guarded([shown[i] for i in train], [shown[i] for i in outside])
     places = films.places(reader, shown, plan.run / "places.npz")
@@ -136,7 +136,7 @@ def learn(plan: Plan) -> Learned:
     guarded(fitted, held)
     learned = masses.train(plan, fitted, plan.run / "masses")
     mass = learned.thing
-    reader = FilmReader(imagenet_backbone())
+    reader = FilmReader(effnet_lite0(weights="imagenet"))
     shown = list(films.read(plan.data).samples)
     places = films.places(reader, shown, plan.run / "places.npz")
     canvases = [film.working_canvas(read_gray(sample.path))[:2] for sample in shown]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from inference.blocks.networks.backbone import PYRAMID_CHANNELS, EfficientNetLite0
 from inference.blocks.networks.decoder import grey_to_input
+from inference.blocks.networks.efficientnet import PYRAMID_CHANNELS, EfficientNetLite
 from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
 from inference.blocks.networks.looking import look_at
 from inference.blocks.objectives.masses import MALIGNANT, PRESENT
@@ -60,7 +60,7 @@ class FilmReader(nn.Module):
     centre: Tensor
     spread: Tensor
 
-    def __init__(self, backbone: EfficientNetLite0) -> None:
+    def __init__(self, backbone: EfficientNetLite) -> None:
         super().__init__()
         self.backbone = backbone.requires_grad_(False)
         self.suspicion = nn.Conv2d(PLACE_FEATURES, 1, 1)
@@ -70,8 +70,8 @@ class FilmReader(nn.Module):
 
     def places(self, x: Tensor) -> Tensor:
         """Canvas float N×1×1152×768 in 0–255 → N×`PLACE_FEATURES`×36×24."""
-        full = self.backbone(grey_to_input(x))
-        half = self.backbone(grey_to_input(F.avg_pool2d(x, 2)))
+        full = self.backbone.pyramid(grey_to_input(x))
+        half = self.backbone.pyramid(grey_to_input(F.avg_pool2d(x, 2)))
         features = [
             F.max_pool2d(full.s8, 2), F.avg_pool2d(full.s8, 2), full.s16, _finer(full.s32, 2), half.s8,
             _finer(half.s16, 2), _finer(half.s32, 4),

@@ -27,6 +27,7 @@ from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
 from inference.evaluation.results import Results
+from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working_in
 from inference.recipes.runner import SHUFFLED, Prepared, RunOptions, prepared, rows_of
@@ -168,7 +169,8 @@ def _export(order: Export) -> ModelManifest:
     refuse_pickled([order.run / f"fold-{number}" for number in range(len(ready.folds))])
     identity, _ = folder.open(recipe, (), {"seed": seed}, ready.chosen, ready.folds, ready.declared)
     asked = list(_asked(order, ready, seed))
-    looks = {sample.path: _look(sample, ready, recipe) for sample in ready.chosen.samples}
+    pictures = zip(ready.pictures.samples, ready.pictures.values, strict=True)
+    looks = {sample.path: _look(sample, picture, recipe) for sample, picture in pictures}
     final = asked[0].pipeline if len(ready.folds) == 1 else _final(order, ready, identity, seed)
     records, apart = [], 0.0
     for part in asked:
@@ -262,9 +264,9 @@ def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline
     return pipeline
 
 
-def _look(sample: Sample, ready: Prepared, recipe: Recipe) -> dict[str, float]:
+def _look(sample: Sample, picture: Picture, recipe: Recipe) -> dict[str, float]:
     """What serving's gate looks at."""
-    canvas = ready.pictures[sample.path].image
+    canvas = picture.image
     for size in sizes_of(recipe):
         canvas = preprocessing.stretched(canvas, size)
     return statistics(canvas, quality.colourfulness(read_rgb(sample.path)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from inference.blocks.networks.backbone import imagenet_backbone, published_weights
+from inference.blocks.networks.efficientnet import PYRAMID_CHANNELS, EfficientNetLite, published_weights
 from inference.blocks.networks.staged import Staged, WeightsUnavailable
 from inference.blocks.registry import build, names
 
@@ -92,14 +92,15 @@ def imagenet(variant: int) -> Staged:
     return backbone.eval()
 
 
-def test_lite0_answers_as_the_champions_backbone_does() -> None:
-    champion = imagenet_backbone().eval()
+@pytest.mark.parametrize("variant", [0, 1])
+def test_a_pyramid_ends_before_the_head(variant: int) -> None:
+    backbone = EfficientNetLite(variant).eval()
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        maps = imagenet(0).levels(x)
-        pyramid = champion(x)
+        maps, pyramid = backbone.levels(x), backbone.pyramid(x)
         torch.testing.assert_close(maps[:3], list(pyramid[:3]))
-        torch.testing.assert_close(maps[3], champion.head(pyramid.s32))
+        torch.testing.assert_close(maps[3], backbone.head(pyramid.s32))
+    assert tuple(level.shape[1] for level in pyramid) == PYRAMID_CHANNELS
 
 
 def sample_image(name: str) -> Tensor:

@@ -13,8 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from inference.blocks.augment import cut_out, grey_levels, look_closer, mixed_stains, warp
-from inference.blocks.networks.backbone import EfficientNetLite0
-from inference.blocks.networks.efficientnet import effnet_lite1
+from inference.blocks.networks.efficientnet import EfficientNetLite, effnet_lite1
 from inference.blocks.networks.fields import FieldReader
 from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
 from inference.blocks.objectives.masses import FilmMasses
@@ -118,7 +117,7 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
         some = given[3]
         assert isinstance(some, Tensor)
         taught.append({int(value) % patients for value in some[:, 0, 0, 0]})
-        return Fitted(FieldReader(EfficientNetLite0()), Stamp("teacher", frozenset()))
+        return Fitted(FieldReader(EfficientNetLite(0)), Stamp("teacher", frozenset()))
 
     def answer(_: FieldReader, some: Tensor, __: torch.device) -> np.ndarray:
         asked = {int(value) % patients for value in some[:, 0, 0, 0]}
@@ -160,9 +159,9 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     for network, names, shape in (
-        (LesionNetwork(EfficientNetLite0(), 3), LesionOutput._fields, (2, 1, 64, 96)),
+        (LesionNetwork(EfficientNetLite(0), 3), LesionOutput._fields, (2, 1, 64, 96)),
         (
-            FieldNetwork([FieldReader(EfficientNetLite0()), FieldReader(effnet_lite1(weights="random"))]),
+            FieldNetwork([FieldReader(EfficientNetLite(0)), FieldReader(effnet_lite1(weights="random"))]),
             FieldOutput._fields,
             (2, 50, 50, 3),
         ),
@@ -181,7 +180,7 @@ def test_what_is_served_is_what_was_trained(tmp_path: Path) -> None:
 
 def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = LesionNetwork(EfficientNetLite0(), 3).eval()
+    network = LesionNetwork(EfficientNetLite(0), 3).eval()
     examples = tuple(torch.randint(0, 256, (2, 1, side, side), dtype=torch.uint8) for side in (96, 64))
     export_onnx(network, examples, LesionOutput._fields, tmp_path / "model.onnx")
     convert(tmp_path / "model.onnx", tmp_path / "model.pt")
@@ -202,7 +201,7 @@ def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Pat
 @pytest.mark.long
 def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = MammogramNetwork(LesionNetwork(EfficientNetLite0(), 2), FilmReader(EfficientNetLite0())).eval()
+    network = MammogramNetwork(LesionNetwork(EfficientNetLite(0), 2), FilmReader(EfficientNetLite(0))).eval()
     films = torch.randint(0, 256, (3, 1, 1152, 768), dtype=torch.uint8)
     export_onnx(network, (films[:2],), FilmOutput._fields, tmp_path / "model.onnx")
     forward = OnnxForward(tmp_path / "model.onnx")
@@ -279,7 +278,7 @@ def test_a_film_reader_learns_where_the_circles_are() -> None:
         features[film, :, :8, y : y + 3, x : x + 3] += 3
     breast = np.ones((count, 36, 24), np.float32)
     known = films.Places(features, circled, breast, abnormal, np.arange(count) % 3)
-    reader = FilmReader(EfficientNetLite0())
+    reader = FilmReader(EfficientNetLite(0))
     films.fit(reader, known.part(range(16)), recipe_of("mammography"))
     logits, density = films.score(reader, known.part(range(16, 24)))
     assert logits[abnormal[16:]].min() > logits[~abnormal[16:]].max() and set(density) <= {0, 1, 2}

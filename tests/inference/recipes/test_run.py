@@ -27,12 +27,13 @@ from inference.evaluation.records import write_records
 from inference.recipes.pictures import read
 from inference.recipes.pipeline import Pipeline
 from inference.recipes.protocol import choose
-from inference.recipes.provenance import Rows
+from inference.recipes.provenance import Streamed
 from inference.recipes.recipe_file import load
 from inference.recipes.reporting import records
 from inference.recipes.runfolder import FOLD, RunError
 from inference.recipes.runner import RunOptions, predict_files, run
 from inference.recipes.schema import Recipe
+from inference.recipes.validation import changed
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, predictions, recipe_file
 
@@ -92,10 +93,11 @@ def test_each_recipe_of_the_review_runs_on_its_generated_tree(
 
 
 def said_again(recipe: Recipe, data: Path, folder: Path) -> str:
-    """What the first fold's file says of the images that it held out, as the run wrote its own."""
+    """What the first fold's file says of the images that it held out, read one by one, as the run wrote its own."""
     held = json.loads((folder / "splits.json").read_text())[0]["held_out"]
     known = {sample.id: sample for sample in choose(recipe, data, 0).samples}
-    rows = Rows(tuple(known[name] for name in held), read([known[name] for name in held], recipe.data).values)
+    rows = read(tuple(known[name] for name in held), changed(recipe, {"data.memory_mb": 0}).data)
+    assert isinstance(rows.values, Streamed)
     predicted = Pipeline.load(folder / "fold-0" / FOLD).predict(rows)
     write_records(folder / "again.csv", records(recipe, predicted, rows, 0))
     return (folder / "again.csv").read_text(encoding="utf-8")
