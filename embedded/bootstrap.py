@@ -42,7 +42,10 @@ from embedded.state import REPOSITORY, StateError, read_json, write_private_json
 LOCKS = tuple(REPOSITORY / f"requirements{name}.lock" for name in ("", "-modelserver", "-laboratory"))
 TEST_LOCK = REPOSITORY / "requirements-dev.lock"
 ARCHIVES = SETUP / "archives"
+#: The checkout's own pair of keys, made once, and its signatures over the versions that came with it.
+KEYS = SETUP / "keys"
 FRONTEND = REPOSITORY / "frontend"
+_SIGNING = [REPOSITORY / "inference" / "runtime" / f"{name}.py" for name in ("shipped", "signing", "custody")]
 FREE_BYTES = 6 * 1024**3
 
 
@@ -56,6 +59,11 @@ class Step:
     products: Sequence[Path]
     run: Callable[[], None]
     advice: str
+
+
+def model_trust() -> Path:
+    """Whose signatures a model server asks for: those of `CAD_MODEL_TRUST`, else the checkout's own."""
+    return Path(os.environ.get("CAD_MODEL_TRUST") or KEYS).absolute()
 
 
 def set_up(*, tests: bool = False, image: bool = False) -> None:
@@ -80,7 +88,7 @@ def set_up(*, tests: bool = False, image: bool = False) -> None:
         with _only_one_at_a_time():
             begin_log()
             steps = _steps(tests, LOCKS[:1] if image else LOCKS)
-            _work_through([step for step in steps if not (image and step.name == "archives")])
+            _work_through([step for step in steps if not (image and step.name in {"signatures", "archives"})])
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -167,11 +175,27 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
             _collect_static,
             build,
         ),
+    ]
+    if not os.environ.get(
+        "CAD_MODEL_TRUST"
+    ):  # else whoever's keys those are signs, and no other is wanted here
+        steps.append(
+            Step(
+                "signatures",
+                "Signing the model versions that came with the checkout",
+                lambda: _digest([*_files(REPOSITORY / "model_store"), *_SIGNING, *_files(KEYS)]),
+                [KEYS / "signing.key", KEYS / "signing.pem"],
+                _sign_shipped,
+                build,
+            )
+        )
+    steps += [
         Step(
             "archives",
             "Building the model archives",
             lambda: _digest(
-                [*_files(REPOSITORY / "model_store"), *_files(REPOSITORY / "inference" / "runtime")]
+                [*_files(REPOSITORY / "model_store"), *_files(REPOSITORY / "inference" / "runtime")],
+                _trusted(),
             ),
             [ARCHIVES],
             _build_archives,
@@ -209,18 +233,29 @@ def _collect_static() -> None:
     run([str(PYTHON), "manage.py", "collectstatic", "--noinput", "--clear", "--verbosity", "0"], placeholders)
 
 
+def _sign_shipped() -> None:
+    # A version that somebody put in, or changed, is signed by that person.
+    _inference("shipped", "--keys", str(KEYS))
+    if not (KEYS / "signing.pem").is_file():
+        raise OSError("no key was made")
+
+
 def _build_archives() -> None:
     # What was built of the same files stays; versions that cannot be served are named and keep no other back.
-    store = REPOSITORY / "model_store"
-    run(
-        [str(PYTHON), "-m", "inference", "archive", "--out", str(ARCHIVES), "--store", str(store)],
-        may_fail=True,
-    )
-    for line in log_lines():
-        if line.startswith("inference: "):
-            print(f"      {line.removeprefix('inference: ')}", flush=True)
+    own = () if os.environ.get("CAD_MODEL_TRUST") else ("--key", str(KEYS / "signing.key"))
+    _inference("archive", "--out", str(ARCHIVES), *own)
     if not any(ARCHIVES.glob("*.mar")):
         raise OSError("no archive was built")
+
+
+def _inference(*arguments: str) -> None:
+    """Run a command of the laboratory on the checkout's store, and show what it refuses."""
+    known = len(log_lines())
+    command = [str(PYTHON), "-m", "inference", *arguments, "--store", str(REPOSITORY / "model_store")]
+    run(command, {"CAD_MODEL_TRUST": str(model_trust())}, may_fail=True)
+    for line in log_lines()[known:]:
+        if line.startswith("inference: "):
+            print(f"      {line.removeprefix('inference: ')}", flush=True)
 
 
 def _install_browser() -> None:
@@ -249,6 +284,14 @@ def _files(folder: Path, skip: Iterable[str] = ()) -> list[Path]:
         for path in folder.rglob("*")
         if path.is_file() and not unwanted.intersection(path.relative_to(folder).parts)
     )
+
+
+def _trusted() -> str:
+    """What the keys and signatures are that archives are built by, wherever they lie."""
+    trust = model_trust()
+    files = sorted([*trust.glob("*.pem"), *trust.glob("*.sig")]) if trust.is_dir() else [trust]
+    found = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files if path.is_file()]
+    return repr((str(trust), found))
 
 
 def _translations() -> list[Path]:

@@ -2,7 +2,8 @@
 
 A version whose folder appears in the store gets an archive, built in a process of its own, and is registered; nothing
 restarts. Whether a folder is whole only its hashes tell, so that a half-copied one is refused like a broken one and
-tried again once its files have changed and are still. A version whose folder is gone is unregistered while another one
+tried again once its files have changed and are still; so is one that nobody has signed, which a signature mends
+(`CAD_MODEL_TRUST`, else the checkout's own key). A version whose folder is gone is unregistered while another one
 of its name is there: without any version each of its studies would fail, and a store that is being exchanged is back in
 a moment. A version that is served already stays as it was loaded.
 """
@@ -29,7 +30,7 @@ _GONE_SECONDS = 10.0
 #: After the server refused something, or an archive could not be built.
 _PAUSE_SECONDS = 10.0
 #: What an archive is made of; a card or a figure that is corrected changes none.
-_PARTS = re.compile(r"manifest\.json|answer\.json|variants\.json|model\..+")
+_PARTS = re.compile(r"manifest\.json|answer\.json|variants\.json|custody\.json|model\..+")
 _REFUSED = re.compile(r"^inference: (not served: .*)$", re.MULTILINE)
 
 #: Names, sizes and times of a version's files.
@@ -68,6 +69,10 @@ class ModelVersions:
         arguments += ["--out", str(self.server.archives), "--store", str(self.store)]
         arguments += ["--workers", str(self.server.workers)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if self.server.trust is not None:
+            environment["CAD_MODEL_TRUST"] = str(self.server.trust)
+            if (key := self.server.trust / "signing.key").is_file():
+                arguments += ["--key", str(key)]
         return Command("archives", arguments, environment=environment, folder=REPOSITORY, niceness=5)
 
     def note_log_position(self) -> None:

@@ -99,7 +99,7 @@ def begin_log() -> None:
 
 def log_lines() -> list[str]:
     """What the commands of this set-up have printed."""
-    return LOG.read_text(errors="replace").splitlines()
+    return LOG.read_text(errors="replace").splitlines() if LOG.exists() else []
 
 
 def run(

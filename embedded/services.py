@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded import development
-from embedded.bootstrap import ARCHIVES
+from embedded.bootstrap import ARCHIVES, model_trust
 from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
@@ -92,7 +92,8 @@ class Platform:
             workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
             own = self.store == REPOSITORY / "model_store"
             # Two copies with two stores must not share archives.
-            self.torchserve = TorchServe(state, ARCHIVES if own else state.path / "archives", workers)
+            archives = ARCHIVES if own else state.path / "archives"
+            self.torchserve = TorchServe(state, archives, workers, model_trust())
         self.versions = ModelVersions(state, self.store, self.torchserve) if self.torchserve else None
 
     def addresses(self) -> dict[str, str]:

@@ -72,10 +72,15 @@ class TorchServe:
         Folder of `NAME-VERSION.mar` files.
     workers
         Worker processes for each model; each computes with one thread.
+    trust
+        The public keys whose signatures its workers ask for; without it they ask for none.
     """
 
-    def __init__(self, state: StateFolder, archives: Path, workers: int = 1) -> None:
+    def __init__(
+        self, state: StateFolder, archives: Path, workers: int = 1, trust: Path | None = None
+    ) -> None:
         self.state = state
+        self.trust = trust.absolute() if trust else None
         self.archives = archives
         self.workers = workers
         self.folder = state.path / "torchserve"
@@ -193,9 +198,9 @@ class TorchServe:
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
         }
-        # Its workers verify the signature of what they load, where the operator says whose are trusted.
-        if os.environ.get("CAD_MODEL_TRUST"):
-            environment["CAD_MODEL_TRUST"] = str(Path(os.environ["CAD_MODEL_TRUST"]).absolute())
+        # Its workers verify the signature of what they load before they use it.
+        if self.trust is not None:
+            environment["CAD_MODEL_TRUST"] = str(self.trust)
         # Its workers use the GPUs that it finds with nvidia-smi; an empty value hides them all.
         if "CUDA_VISIBLE_DEVICES" in os.environ:
             environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]

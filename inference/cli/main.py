@@ -1,5 +1,5 @@
 """The laboratory's commands: recipes, blocks, schema, generate; audit, train, export, evaluate, predict, explain;
-acceptance, shift and matrix; seal, keys, sign, variants and archive."""
+acceptance, shift and matrix; seal, variants; keys, sign, shipped and archive."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.cli import blocks, export, generate, outside, recipes, schema
+from inference.cli import blocks, export, generate, outside, recipes, schema, vouching
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
 
 MODEL = "a model of the store: a served one, or a recipe's that was exported"
-#: Exit status of `archive` where versions were left out and others were built.
-SOME_REFUSED = 2
 EXPLANATIONS = ("map", "integrated_gradients", "occlusion")
 
 
@@ -36,12 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m inference", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    archive = commands.add_parser("archive", help="build TorchServe archives from the model store")
-    archive.add_argument("--out", type=Path, required=True)
-    archive.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
-    archive.set_defaults(command=_archive)
 
     audit = commands.add_parser(
         "audit", help="check data sets: files, masks, near-duplicates, labels, licences"
@@ -141,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         listing.set_defaults(command=module.run)
 
     outside.add_commands(commands, MODEL, _data_folder, _add_store)
+    vouching.add_commands(commands, _add_store)
 
     seal = commands.add_parser("seal", help="check a version and write its custody record")
     seal.add_argument("model", help=MODEL)
@@ -148,16 +141,6 @@ def _parser() -> argparse.ArgumentParser:
     seal.add_argument("--images", type=int, metavar="N", help="so many of it, evenly drawn (default all)")
     _add_store(seal)
     seal.set_defaults(command=_seal)
-
-    keys = commands.add_parser("keys", help="make a pair of keys to sign versions with")
-    keys.add_argument("folder", type=Path, metavar="FOLDER")
-    keys.set_defaults(command=_keys)
-
-    sign = commands.add_parser("sign", help="vouch for a version with one's own key")
-    sign.add_argument("model")
-    sign.add_argument("--key", type=Path, required=True, metavar="FILE", help="private key, PEM")
-    _add_store(sign)
-    sign.set_defaults(command=_sign)
 
     variants = commands.add_parser("variants", help="judge a version's TorchScript file beside model.onnx")
     variants.add_argument("model", help=MODEL)
@@ -192,20 +175,6 @@ def _audit(chosen: argparse.Namespace) -> int:
     status, printed = run(chosen.path, chosen.dataset, json=chosen.json)
     print(printed, file=sys.stderr if status == 2 else sys.stdout)
     return status
-
-
-def _archive(chosen: argparse.Namespace) -> int:
-    from inference.runtime.archive import build_archives
-
-    built = build_archives(chosen.out, chosen.store, chosen.workers)
-    for path in built.archives:
-        print(path)
-    for sentence in built.refused:
-        print(f"inference: not served: {sentence}", file=sys.stderr)
-    if not built.archives:
-        print(f"inference: {chosen.store} holds no version that can be served", file=sys.stderr)
-        return 1
-    return SOME_REFUSED if built.refused else 0
 
 
 def _evaluate(chosen: argparse.Namespace) -> int:
@@ -261,23 +230,6 @@ def _seal(chosen: argparse.Namespace) -> int:
     except (AccountError, RecordsError) as error:
         print(f"inference: {error}", file=sys.stderr)
         return 1
-    return 0
-
-
-def _keys(chosen: argparse.Namespace) -> int:
-    from inference.runtime.signing import make_keys
-
-    private, public = make_keys(chosen.folder)
-    print(f"{private} (private: for who signs)\n{public} (public: for who serves, see CAD_MODEL_TRUST)")
-    return 0
-
-
-def _sign(chosen: argparse.Namespace) -> int:
-    from inference.runtime.signing import sign
-    from inference.runtime.store import read_manifest, version_folder
-
-    manifest = read_manifest(chosen.model, chosen.store, chosen.version)
-    print(f"{manifest.name} {manifest.version}: {sign(version_folder(manifest, chosen.store), chosen.key)}")
     return 0
 
 

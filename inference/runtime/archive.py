@@ -3,8 +3,9 @@
 An archive is a zip: `MAR-INF/MANIFEST.json`, a handler module of one class, `model.onnx` and `model.pt` for GPUs, which
 is made of `model.onnx` where the store has none, and the custody record with its signature. Weights that are not those
 of the manifest, or that do not answer as was recorded when they were trained, get none; nor do versions that nobody
-trusted has signed, where signatures are asked for (`runtime.signing`). Built here directly, so that equal files give
-equal bytes; `NAME-VERSION.source.json` beside each archive says what it was built of.
+trusted has signed, where signatures are asked for (`runtime.signing`). A `model.pt` that was made here is signed here,
+where there is a key. Built here directly, so that equal files give equal bytes; `NAME-VERSION.source.json` beside each
+archive says what it was built of.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from inference.contract import ModelManifest
 from inference.runtime.answer import read_answer
 from inference.runtime.custody import CUSTODY, SIGNATURE
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.signing import trusted_keys, verify_version
+from inference.runtime.signing import public_of, sign_file, signature_beside, trusted_keys, verify_version
 from inference.runtime.store import DEFAULT_STORE, StoreError, contents, verified_weights, version_folder
 from inference.runtime.torch_forward import FILE, TorchForward
 from inference.runtime.variants import verified_variant
@@ -56,15 +57,24 @@ class Built:
     refused: tuple[str, ...]
 
 
-def build_archives(out: Path, store: Path = DEFAULT_STORE, workers: int = 1) -> Built:
+def build_archives(
+    out: Path, store: Path = DEFAULT_STORE, workers: int = 1, private_key: Path | None = None
+) -> Built:
     """One archive a version under `out`; an archive of the same inputs is left alone, one of a version that is no
-    longer in the store is removed. A version that cannot be served hides no other."""
+    longer in the store is removed. A version that cannot be served hides no other.
+
+    Parameters
+    ----------
+    private_key
+        Signs the `model.pt` that are made here; without it they are signed by nobody, and a worker that asks for
+        signatures leaves them for `model.onnx`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     found = contents(store)
     archives, refused = [], list(found.refused)
     for manifest in found.manifests:
         try:
-            archives.append(_build(manifest, store, out, workers))
+            archives.append(_build(manifest, store, out, workers, private_key))
         except StoreError as error:
             refused.append(str(error))
             _remove(out, _stem(manifest))
@@ -84,16 +94,17 @@ def _remove(out: Path, stem: str) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Path:
-    trust = trusted_keys()
-    verify_version(version_folder(manifest, store), trust)
+def _build(manifest: ModelManifest, store: Path, out: Path, workers: int, private_key: Path | None) -> Path:
+    trust, version = trusted_keys(), version_folder(manifest, store)
+    signature = version / SIGNATURE if trust is None else verify_version(version, trust)
     weights = verified_weights(manifest, store)
     answer = read_answer(manifest, store)
     committed = verified_variant(manifest, store)
     archive, source = out / f"{_stem(manifest)}.mar", out / f"{_stem(manifest)}.source.json"
     configuration = CONFIGURATION.format(workers=workers)
-    beside = (version_folder(manifest, store) / name for name in (CUSTODY, SIGNATURE))
-    vouched = {path.name: path for path in beside if path.is_file()}
+    beside = {CUSTODY: version / CUSTODY, SIGNATURE: signature}
+    vouched = {name: path for name, path in beside.items() if path.is_file()}
+    signs = private_key if committed is None else None
     inputs = {
         "version": manifest.version,
         "weights_sha256": manifest.weights.sha256,
@@ -102,6 +113,7 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
         "configuration": configuration,
         "torch": _converter() if committed is None else sha256_of(committed),
         "custody": {name: sha256_of(path) for name, path in vouched.items()},
+        "signed_here": hashlib.sha256(public_of(signs)).hexdigest() if signs else None,
     }
     if archive.is_file() and source.is_file() and json.loads(source.read_text(encoding="utf-8")) == inputs:
         return archive
@@ -110,6 +122,9 @@ def _build(manifest: ModelManifest, store: Path, out: Path, workers: int) -> Pat
     with tempfile.TemporaryDirectory(prefix="cad-archive-") as folder:
         for_gpu = committed or _converted(weights, Path(folder), which)
         answer.check(TorchForward(for_gpu, "cpu"), f"{for_gpu.name} of {which}")
+        if signs is not None:
+            made = sign_file(for_gpu, signs, signature_beside(for_gpu))
+            vouched[made.name] = made
         unfinished = out / f".{archive.name}.{os.getpid()}"
         _write(unfinished, manifest, configuration, {WEIGHTS: weights, FILE: for_gpu, **vouched})
         unfinished.replace(archive)

@@ -20,7 +20,7 @@ from inference.runtime import torch_forward, wire
 from inference.runtime.custody import Custody
 from inference.runtime.forward import ForwardOutput, Network, check_input
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
-from inference.runtime.signing import trusted_keys, verify_file, verify_record
+from inference.runtime.signing import is_signed, trusted_keys, verify_file, verify_record
 
 INPUT = "input"
 MODEL_MS = "model_ms"
@@ -43,7 +43,7 @@ class TensorHandler:
         self._one_torch_thread()
         properties = context.system_properties
         folder = Path(properties["model_dir"])
-        self.forward = load_forward(folder, properties.get("gpu_id"), vouched_for(folder, trusted_keys()))
+        self.forward = load_forward(folder, properties.get("gpu_id"), trusted_keys())
 
     def handle(self, requests: Sequence[dict[str, Any]] | None, context: Any) -> list[bytes]:
         """One answer a request, in order. Small requests of one shape run together."""
@@ -89,39 +89,30 @@ class TensorHandler:
         torch.set_num_threads(1)
 
 
-def vouched_for(folder: Path, trust: Path | None) -> Custody | None:
-    """The record by which weights are verified before their first use; None where signatures are not asked for.
+def load_forward(folder: Path, gpu: int | None, trust: Path | None = None) -> Network:
+    """`model.pt` on the GPU where there are both, else `model.onnx` on the CPU; where `trust` says whose signatures
+    count, only files that were signed.
 
     Raises
     ------
     SigningError
-        The unpacked archive's record was not signed by a trusted key.
+        The unpacked archive's record, or the weights, are not what a trusted key signed.
     """
-    if trust is None:
-        return None
-    return verify_record(folder, trust, "the model of this archive")
-
-
-def load_forward(folder: Path, gpu: int | None, record: Custody | None = None) -> Network:
-    """`model.pt` on the GPU where there are both, else `model.onnx` on the CPU; by `record`, if there is one, only
-    files that were signed.
-
-    Raises
-    ------
-    SigningError
-        The weights are not those that were signed.
-    """
+    record = verify_record(folder, trust) if trust is not None else None
     weights = folder / torch_forward.FILE
     if gpu is not None and weights.is_file() and torch_forward.cuda_is_there():
-        if record is None or weights.name in record.files:
-            if record is not None:
-                verify_file(weights, record)
+        if record is None or is_signed(weights, record):
+            _verify(weights, record, trust)
             logger.info("serving %s on GPU %d", weights.name, gpu)
             return torch_forward.TorchForward(weights, f"cuda:{gpu}")
         logger.warning("%s was made here and is signed by nobody: serving %s", weights.name, WEIGHTS)
-    if record is not None:
-        verify_file(folder / WEIGHTS, record)
+    _verify(folder / WEIGHTS, record, trust)
     return OnnxForward(folder / WEIGHTS)
+
+
+def _verify(weights: Path, record: Custody | None, trust: Path | None) -> None:
+    if record is not None and trust is not None:
+        verify_file(weights, record, trust)
 
 
 def read_request(request: dict[str, Any]) -> NDArray[Any]:

@@ -11,8 +11,10 @@ from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from embedded.bootstrap import KEYS
 from embedded.state import REPOSITORY
 from inference.runtime import custody
+from inference.runtime.signing import sign
 from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import LivePlatform
 
@@ -22,7 +24,7 @@ NEW = "99.0.0"
 
 
 def add_version(store: Path, version: str) -> Path:
-    """Put the same network into the store under another version, sealed, whole at once."""
+    """Put the same network into the store under another version, sealed and signed, whole at once."""
     manifest = read_manifest("ultrasound", STORE)
     with tempfile.TemporaryDirectory(dir=store.parent) as aside:
         made = Path(aside) / "ultrasound" / version
@@ -30,6 +32,7 @@ def add_version(store: Path, version: str) -> Path:
         described = json.loads((made / "manifest.json").read_text()) | {"version": version}
         (made / "manifest.json").write_text(json.dumps(described))
         custody.write(made, sealed="afterwards", code=custody.NOT_RECORDED)
+        sign(made, KEYS / "signing.key")
         return made.rename(store / "ultrasound" / version)
 
 

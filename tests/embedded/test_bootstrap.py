@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,13 +97,40 @@ def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.M
 def test_archives_are_built_in_place_and_old_ones_go(
     work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The step itself, over the checkout's store: its versions and nothing else."""
+    """The steps themselves, over the checkout's store: its versions and nothing else, signed by a key made here."""
     archives = tmp_path / "archives"
     archives.mkdir()
     (archives / "ultrasound.mar").write_bytes(b"of before there were versions")
     (tmp_path / ".local-setup").mkdir()
     monkeypatch.setattr(bootstrap, "ARCHIVES", archives)
+    monkeypatch.setattr(bootstrap, "KEYS", tmp_path / "keys")
     monkeypatch.setenv("CAD_MODEL_STORE", str(tmp_path / "another"))
+    bootstrap._sign_shipped()
     bootstrap._build_archives()
     expected = {f"{path.parent.name}-{path.name}.mar" for path in REPOSITORY.glob("model_store/*/*")}
     assert {path.name for path in archives.glob("*.mar")} == expected
+    for archive in archives.glob("*.mar"):
+        with zipfile.ZipFile(archive) as bundle:
+            signature = (tmp_path / "keys" / f"{archive.stem}.sig").read_bytes()
+            assert bundle.read("model.sig") == signature
+    assert (tmp_path / "keys" / "signing.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_whose_signatures_count_is_the_operators_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then nobody's key is made here, and other keys are other archives."""
+
+    def steps() -> dict[str, Step]:
+        return {step.name: step for step in bootstrap._steps(False)}
+
+    assert bootstrap.model_trust() == bootstrap.KEYS
+    own = steps()
+    assert list(own).index("signatures") < list(own).index("archives")
+    by_own_keys = own["archives"].digest()
+    monkeypatch.setenv("CAD_MODEL_TRUST", str(tmp_path))
+    assert bootstrap.model_trust() == tmp_path and "signatures" not in steps()
+    (tmp_path / "one.pem").write_text("one")
+    before = steps()["archives"].digest()
+    (tmp_path / "one.pem").write_text("another")
+    assert len({by_own_keys, before, steps()["archives"].digest()}) == 3

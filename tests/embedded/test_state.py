@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded import bootstrap
 from embedded.services import Platform
 from embedded.state import (
     SOCKET_FOLDER_LIMIT,
@@ -141,6 +142,28 @@ def test_archives_of_another_store_are_the_copys_own(
     monkeypatch.delenv("CAD_MODEL_STORE")
     usual = {service.name: service for service in Platform(state, free_port()).services()}
     assert "archives" not in usual and usual["torchserve"].after == ()
+
+
+def test_a_model_server_asks_for_signatures_by_itself(
+    own_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the checkout's own key, or of whose keys the operator names; what builds its archives asks for the same."""
+    own, others = tmp_path / "keys", tmp_path / "others"
+    monkeypatch.setattr(bootstrap, "KEYS", own)
+    for folder in (own, others):
+        folder.mkdir()
+    (own / "signing.key").touch()
+
+    def asked() -> tuple[str, bool, Path | None]:
+        platform = Platform(StateFolder(tmp_path / "state"), free_port())
+        services = {service.name: service for service in platform.services()}
+        build = services["archives"].command()
+        signs = str(own / "signing.key") in build.arguments
+        return build.environment["CAD_MODEL_TRUST"], signs, platform.torchserve and platform.torchserve.trust
+
+    assert asked() == (str(own), True, own)
+    monkeypatch.setenv("CAD_MODEL_TRUST", str(others))
+    assert asked() == (str(others), False, others)
 
 
 def test_defaults_are_chosen_when_the_model_server_is_ready_and_before_the_demo_cases(

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from embedded.bootstrap import ARCHIVES
+from embedded.bootstrap import ARCHIVES, KEYS
 from embedded.process import group_alive
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
 from inference.runtime import custody
+from inference.runtime.signing import sign
 from inference.runtime.store import read_manifest, version_folder
 from tests.live_platform import (
     LivePlatform,
@@ -137,10 +138,18 @@ def test_a_copy_with_a_store_of_its_own_serves_what_appears_in_it(tmp_path: Path
         (coming / "manifest.json").write_text(json.dumps(described))
         coming.rename(own.with_name("99.0.0"))
         custody.write(own.with_name("99.0.0"), sealed="afterwards", code=custody.NOT_RECORDED)
-        deadline = time.monotonic() + 90
-        while "ultrasound 99.0.0 is served from now on" not in (state / "supervisor.log").read_text():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.5)
+
+        def wait_for(sentence: str) -> None:
+            deadline = time.monotonic() + 90
+            while sentence not in (state / "supervisor.log").read_text():
+                assert process.poll() is None and time.monotonic() < deadline
+                time.sleep(0.5)
+
+        key = KEYS / "signing.key"
+        advice = f"python -m inference sign ultrasound --version 99.0.0 --key {key}"
+        wait_for(advice)
+        sign(own.with_name("99.0.0"), key)
+        wait_for("ultrasound 99.0.0 is served from now on")
         built = {path.name for path in (state / "archives").glob("*.mar")}
         assert built == {f"ultrasound-{own.name}.mar", "ultrasound-99.0.0.mar"}
         assert "ultrasound-99.0.0.mar" not in {path.name for path in ARCHIVES.iterdir()}

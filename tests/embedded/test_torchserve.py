@@ -57,6 +57,13 @@ def test_it_is_configured_closed(tmp_path: Path) -> None:
     assert settings["grpc_inference_address"] == settings["grpc_management_address"] == "127.0.0.1"
 
 
+def test_its_workers_are_told_whose_signatures_count(tmp_path: Path) -> None:
+    state, archives = StateFolder(tmp_path / "state"), _archives(tmp_path / "mar")
+    asking = TorchServe(state, archives, trust=tmp_path / "keys")
+    assert asking.command().environment["CAD_MODEL_TRUST"] == str(tmp_path / "keys")
+    assert "CAD_MODEL_TRUST" not in TorchServe(state, archives).command().environment
+
+
 def test_tokens_that_soon_expire_are_renewed_and_the_minting_one_is_not_published(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from imaging.digest import sha256_of
-from inference.cli.main import SOME_REFUSED, main
+from inference.cli.main import main
+from inference.cli.vouching import SOME_REFUSED
 from inference.runtime.answer import ANSWER
 from inference.runtime.archive import build_archives
 from inference.runtime.handler import load_forward
