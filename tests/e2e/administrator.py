@@ -16,6 +16,7 @@ from embedded.state import REPOSITORY
 from inference.runtime import custody
 from inference.runtime.signing import sign
 from inference.runtime.store import read_manifest, version_folder
+from tests.e2e.reading_room import sign_in
 from tests.live_platform import LivePlatform
 
 STORE = REPOSITORY / "model_store"
@@ -42,10 +43,7 @@ class Administrator:
     def __init__(self, page: Page, platform: LivePlatform) -> None:
         self.page, self.url = page, platform.url
         user = platform.user("administrator")
-        page.goto(f"{self.url}/accounts/login/")
-        page.get_by_label("Username").fill(user["username"])
-        page.get_by_label("Password", exact=True).fill(user["password"])
-        page.locator("main").get_by_role("button", name="Sign in").click()
+        sign_in(page, user["username"], user["password"], at=self.url)
         expect(page.get_by_role("navigation").first).to_contain_text("Models")
 
     def models(self) -> dict[str, Any]:

@@ -1,5 +1,5 @@
-"""A case, a web server that may be killed or made to hang, and readers at browsers: what the drills of
-`test_nothing_lost.py` share. The server and PostgreSQL are the real ones; models and workers are not needed."""
+"""A case, a web server that may be killed or made to hang, and readers at browsers: what the drills share (fixtures
+`reading` and `anna`). The server and PostgreSQL are the real ones; models and workers are not needed."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import Finding
 from cad_platform.studies.models import Study
 from tests import factories
+from tests.e2e.reading_room import begin_report, sign_in
 from tests.web_server import WebServer, web_server
 
 #: What happens to the reader's work is visible this soon.
@@ -122,6 +123,12 @@ class Reader:
 
     def measure(self) -> None:
         """Draw a length in the first image."""
+        self.begin_to_measure()
+        self.page.mouse.up()
+        expect(self.page.locator(".length__text")).to_have_count(1)
+
+    def begin_to_measure(self) -> None:
+        """As far as the second end, with the button still pressed."""
         pane = self.page.locator('.pane[data-ready="true"]').first
         pane.click(position={"x": 30, "y": 300})
         self.page.keyboard.press("m")
@@ -131,15 +138,16 @@ class Reader:
         self.page.mouse.move(box["x"] + box["width"] * 0.3, y)
         self.page.mouse.down()
         self.page.mouse.move(box["x"] + box["width"] * 0.6, y, steps=6)
-        self.page.mouse.up()
-        expect(pane.locator(".length__text")).to_have_count(1)
+
+    def begin_a_mark(self) -> None:
+        """A finding of one's own, with everything but the last press."""
+        self.page.get_by_role("button", name="Mark finding").click()
+        self.page.get_by_label("Label").select_option("mass")
+        for name, value in {"x": 10, "y": 10, "width": 40, "height": 30}.items():
+            self.page.locator(f"#edit-{name}").fill(str(value))
 
     def sign_in(self) -> None:
-        self.page.goto("/accounts/login/")
-        self.page.get_by_label("Username").fill(self.user.username)
-        self.page.get_by_label("Password", exact=True).fill(factories.PASSWORD)
-        self.page.locator("main").get_by_role("button", name="Sign in").click()
-        expect(self.page).to_have_url(f"{self.reading.server.url}/worklist/")
+        sign_in(self.page, self.user.username, factories.PASSWORD)
 
     def open_case(self) -> None:
         self.page.goto(self.reading.address)
@@ -149,16 +157,7 @@ class Reader:
         return self.page.locator(f'li[data-finding="{self.reading.marks[number].pk}"]')
 
     def write_report(self, fields: dict[str, str]) -> None:
-        """Begin the report and wait until it has saved itself."""
-        self.page.get_by_role("tab", name="Report").click()
-        self.page.get_by_role("button", name="Start the report").click()
-        for name, value in fields.items():
-            field = self.page.locator(f"#report-{name}")
-            if field.evaluate("element => element.tagName") == "SELECT":
-                field.select_option(value)
-            else:
-                field.fill(value)
-        expect(self.page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
+        begin_report(self.page, fields)
 
     @property
     def cover(self) -> Any:

@@ -16,6 +16,30 @@ from pypdf import PdfReader
 
 from tests.live_platform import LivePlatform
 
+_SAVED = re.compile("Saved|已保存")
+
+
+def sign_in(page: Page, username: str, password: str, at: str = "") -> None:
+    """At the sign-in page, whatever its language; where that leads differs by role."""
+    page.goto(f"{at}/accounts/login/")
+    page.locator("main input[name=login]").fill(username)
+    page.locator("main input[name=password]").fill(password)
+    page.keyboard.press("Enter")
+    expect(page.locator(".shell-person")).to_be_visible()
+
+
+def begin_report(page: Page, fields: dict[str, str]) -> None:
+    """Begin the report in the case page, write its fields and wait until it has saved itself."""
+    page.locator("#tab-report").click()
+    page.locator("form[action$=start] button").first.click()
+    for name, value in fields.items():
+        field = page.locator(f"#report-{name}")
+        if field.evaluate("element => element.tagName") == "SELECT":
+            field.select_option(value)
+        else:
+            field.fill(value)
+    expect(page.locator("[data-status]")).to_contain_text(_SAVED)
+
 
 class HospitalSystem:
     """A sender with a bearer token."""
@@ -60,10 +84,7 @@ class ReadingRoom:
         page.on("console", self._on_console)
 
     def sign_in(self) -> None:
-        self.page.goto("/accounts/login/")
-        self.page.get_by_label("Username").fill(self.user["username"])
-        self.page.get_by_label("Password", exact=True).fill(self.user["password"])
-        self.page.locator("main").get_by_role("button", name="Sign in").click()
+        sign_in(self.page, self.user["username"], self.user["password"])
         expect(self.page).to_have_url(f"{self._base}/worklist/")
 
     def open_from_worklist(self, patient_id: str) -> None:
@@ -99,16 +120,7 @@ class ReadingRoom:
         return number
 
     def start_report(self, fields: dict[str, str]) -> None:
-        """Write the report's fields and wait until it has saved itself."""
-        self.page.get_by_role("tab", name="Report").click()
-        self.page.get_by_role("button", name="Start the report").click()
-        for name, value in fields.items():
-            field = self.page.locator(f"#report-{name}")
-            if field.evaluate("element => element.tagName") == "SELECT":
-                field.select_option(value)
-            else:
-                field.fill(value)
-        expect(self.page.locator("[data-status]")).to_contain_text("Saved", timeout=15_000)
+        begin_report(self.page, fields)
 
     def sign(self, password: str) -> None:
         self.page.get_by_role("button", name="Sign…").click()

@@ -4,8 +4,6 @@ nothing for a minute, saves that are refused. Nothing is lost, nothing doubled, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
@@ -30,22 +28,6 @@ _RAW = """() => new Promise((resolve) => {
     all.oncomplete = () => { opening.result.close(); resolve(rows); };
   };
 })"""
-
-
-@pytest.fixture
-def reading(transactional_db: None, tmp_path: Path) -> Iterator[Reading]:
-    made = Reading(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(chromium: Browser, reading: Reading) -> Iterator[Reader]:
-    reader = Reader(chromium, reading, reading.reader)
-    reader.sign_in()
-    reader.open_case()
-    yield reader
-    reader.close()
 
 
 def raw(page: Page) -> list[str]:
@@ -193,10 +175,7 @@ def test_a_server_that_does_not_answer_for_a_minute(reading: Reading, anna: Read
             press(anna, 0, "Accept")
             told = "Accept finding 1"
         elif what == "mark":
-            page.get_by_role("button", name="Mark finding").click()
-            page.get_by_label("Label").select_option("mass")
-            for name, value in {"x": 10, "y": 10, "width": 40, "height": 30}.items():
-                page.locator(f"#edit-{name}").fill(str(value))
+            anna.begin_a_mark()
             page.get_by_role("button", name="Save").click()
             told = "New finding: Mass"
         else:

@@ -3,8 +3,6 @@ once, by who gave the password, and every word is there."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,21 +26,11 @@ FIELDS = {
 }
 
 
-@pytest.fixture
-def reading(transactional_db: None, tmp_path: Path) -> Iterator[Reading]:
-    made = Reading(tmp_path, marks=1)
-    factories.decision(made.marks[0], made.reader, "rejected", reason="Skin fold")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(chromium: Browser, reading: Reading) -> Iterator[Reader]:
-    reader = Reader(chromium, reading, reading.reader)
-    reader.sign_in()
-    reader.open_case()
-    yield reader
-    reader.close()
+@pytest.fixture(autouse=True)
+def decided(reading: Reading) -> None:
+    """Nothing but the report is to be done."""
+    for mark in reading.marks:
+        factories.decision(mark, reading.reader, "rejected", reason="Skin fold")
 
 
 def dialog(reader: Reader) -> Any:

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from embedded.state import REPOSITORY
 from imaging.phantoms import histology, mammography
-from tests.e2e.reading_room import HospitalSystem, ReadingRoom
+from tests.e2e.reading_room import HospitalSystem, ReadingRoom, sign_in
 from tests.e2e.test_reading_by_keyboard import post_ultrasound, violations, wait_for_panes
 from tests.live_platform import LivePlatform
 
@@ -243,12 +243,8 @@ def test_an_administrators_pages_reflow_and_pass_axe(
     context = chromium.new_context(base_url=live_platform.url, viewport={"width": 320, "height": 640})
     context.add_cookies([{"name": "django_language", "value": language, "url": live_platform.url}])
     page = context.new_page()
-    page.goto("/accounts/login/")
     user = live_platform.user("administrator")
-    page.locator("input[name=login]").fill(user["username"])
-    page.locator("input[name=password]").fill(user["password"])
-    page.keyboard.press("Enter")
-    page.wait_for_url("**/jobs/")
+    sign_in(page, user["username"], user["password"])
     addresses = [
         "/jobs/", "/models/", "/models/health/", "/accounts/users/", "/accounts/users/new/", "/accounts/sites/",
         "/accounts/tokens/", "/webhooks/", "/audit/", "/accounts/keyboard/", "/reanalyses/",

@@ -3,12 +3,11 @@ of input. Nothing is lost, nothing doubled, and the state shows within three sec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from cad_platform.analysis.models import Finding
 from cad_platform.core.actor import Actor
@@ -18,22 +17,6 @@ from cad_platform.reporting.models import Report
 from tests.e2e.lost_and_found import Reader, Reading, eventually, kept_texts
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def reading(transactional_db: None, tmp_path: Path) -> Iterator[Reading]:
-    made = Reading(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def anna(chromium: Browser, reading: Reading) -> Iterator[Reader]:
-    reader = Reader(chromium, reading, reading.reader)
-    reader.sign_in()
-    reader.open_case()
-    yield reader
-    reader.close()
 
 
 #: The ways in which the server is out of reach.
@@ -108,10 +91,7 @@ def test_an_edit_and_a_finding_of_ones_own_come_later_and_once(
         anna.page.locator("#edit-reason").fill("Wrong label")
         anna.page.get_by_role("button", name="Save").click()
         anna.sees("Edit finding 1 (Wrong label)")
-        anna.page.get_by_role("button", name="Mark finding").click()
-        anna.page.get_by_label("Label").select_option("mass")
-        for name, value in {"x": 10, "y": 10, "width": 40, "height": 30}.items():
-            anna.page.locator(f"#edit-{name}").fill(str(value))
+        anna.begin_a_mark()
         anna.page.get_by_role("button", name="Save").click()
         anna.sees("New finding: Mass")
     anna.sees_all_there()

@@ -20,6 +20,7 @@ from cad_platform.accounts.models import Role, User
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories as make
+from tests.e2e.reading_room import sign_in
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.web_server import WebServer, web_server
 
@@ -76,10 +77,7 @@ def opened(context: BrowserContext, server: WebServer, reader: User, study: Stud
     """The case's report, begun, in a language."""
     context.add_cookies([{"name": "django_language", "value": language, "url": server.url}])
     page = context.new_page()
-    page.goto("/accounts/login/")
-    page.locator("main input[name=login]").fill(reader.username)
-    page.locator("main input[name=password]").fill(make.PASSWORD)
-    page.locator("main input[name=password]").press("Enter")
+    sign_in(page, reader.username, make.PASSWORD)
     expect(page.locator(".shell-person")).to_contain_text(reader.printed_name)
     page.goto(f"/studies/{study.study_instance_uid}/")
     page.locator("#tab-report").click()

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.lost_and_found import kept_texts
-from tests.e2e.reading_room import ReadingRoom
+from tests.e2e.reading_room import ReadingRoom, sign_in
 from tests.e2e.test_reading_by_keyboard import post_ultrasound, violations
 from tests.live_platform import LivePlatform
 
@@ -101,10 +101,7 @@ def test_the_administrators_pages_work_by_keyboard_and_pass_axe(
     live_platform: LivePlatform, page: Page, axe_source: str
 ) -> None:
     administrator = live_platform.user("administrator")
-    page.goto("/accounts/login/")
-    page.get_by_label("Username").fill(administrator["username"])
-    page.get_by_label("Password", exact=True).fill(administrator["password"])
-    page.keyboard.press("Enter")
+    sign_in(page, administrator["username"], administrator["password"])
     expect(page.get_by_role("heading", level=1, name="Jobs")).to_be_visible()
     for address in ("/jobs/", "/models/", "/accounts/users/", "/accounts/users/new/", "/audit/"):
         page.goto(address)

@@ -24,6 +24,7 @@ from cad_platform.reading.models import FindingDecision
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
 from tests import factories as make
+from tests.e2e import reading_room
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.web_server import WebServer, web_server
 
@@ -78,10 +79,7 @@ def study(hospital: Site) -> Study:
 
 
 def sign_in(page: Page, user: User, password: str = make.PASSWORD) -> None:
-    page.goto("/accounts/login/")
-    page.get_by_label("Username").fill(user.username)
-    page.get_by_label("Password", exact=True).fill(password)
-    page.locator("main").get_by_role("button", name="Sign in").click()
+    reading_room.sign_in(page, user.username, password)
     expect(page.locator(".shell-person")).to_contain_text(user.printed_name)
 
 

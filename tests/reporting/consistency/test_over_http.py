@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
+from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.reporting import services
 from cad_platform.reporting.models import Report
-from cad_platform.studies.models import Study, StudyCorrection
+from cad_platform.studies.models import Instance, Study, StudyCorrection
 from cad_platform.studies.opening import open_image
 from tests import factories as make
 from tests.reporting.sign_dialog import readiness, sign
@@ -185,6 +187,110 @@ def test_an_image_kept_aside_that_nobody_opened_is_told(browser: Client, study: 
     assert "images_not_seen" in told(browser, draft, "warning"), "a program has no eyes"
     open_image(reader, aside.pk)
     assert "images_not_seen" not in told(browser, draft, "warning")
+
+
+# --- what is still open, and what was measured ----------------------------------------------------------------
+
+
+def with_line(browser: Client, study: Study, mark: Finding, words: str) -> Report:
+    return written(browser, study, COMPLETE_MG | {"line_finding": [str(mark.pk)], "line_text": [words]})
+
+
+def accepted_mass(study: Study, reader: Actor) -> Finding:
+    """Of 12 x 9 mm, in the left breast."""
+    image = study.series.get(instances__laterality="L").instances.get()
+    mark = make.finding(image, make.succeeded_job(study), box=[100, 200, 220, 290])
+    make.decision(mark, reader.user)
+    return mark
+
+
+@pytest.mark.parametrize(
+    "words", ["Irregular mass of 42 mm.", "Irregular mass of 4.2 cm.", "不规则肿块，最大径约42 mm。"]
+)
+def test_a_size_that_the_mark_cannot_have_is_not_signed(
+    words: str, browser: Client, study: Study, reader: Actor
+) -> None:
+    draft = with_line(browser, study, accepted_mass(study, reader), words)
+    refused(browser, draft, "written_size_exceeds_mark")
+    (place, other) = told(browser, draft)["written_size_exceeds_mark"]["places"][:2]
+    assert place != other
+
+
+def test_a_size_far_below_the_mark_is_told_and_one_that_fits_is_not(
+    browser: Client, study: Study, reader: Actor
+) -> None:
+    mark = accepted_mass(study, reader)
+    draft = with_line(browser, study, mark, "Irregular mass of 2.5 mm.")
+    assert "written_size_below_mark" in told(browser, draft, "warning")
+    line = {"line_finding": [str(mark.pk)], "line_text": ["Irregular mass of 11 mm."]}
+    save(browser, draft, draft.revision, **line)
+    draft.refresh_from_db()
+    assert told(browser, draft) == {} and "written_size_below_mark" not in told(browser, draft, "warning")
+    assert sign(browser, draft).status_code == 200
+
+
+def test_marks_that_nobody_decided_are_told_and_signed_as_undecided(
+    browser: Client, study: Study, reader: Actor
+) -> None:
+    image = study.series.get(instances__laterality="L").instances.get()
+    job = make.succeeded_job(study)
+    decided, open_mark = make.finding(image, job), make.finding(image, job, box=[500, 600, 640, 720])
+    make.decision(decided, reader.user)
+    draft = written(browser, study, COMPLETE_MG)
+    warning = told(browser, draft, "warning")["marks_undecided"]
+    assert str(open_mark.number) in warning["sentence"] and str(decided.number) not in warning["sentence"]
+    assert sign(browser, draft).status_code == 200
+    draft.refresh_from_db()
+    kept = {each["id"]: each["decision"] for each in draft.ai_summary["findings"]}
+    assert kept[str(open_mark.pk)] is None and kept[str(decided.pk)]["verdict"] == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("state", "rule"), [("requested", "analysis_unfinished"), ("failed", "analysis_failed")]
+)
+def test_an_analysis_that_gave_nothing_is_told(state: str, rule: str, browser: Client, study: Study) -> None:
+    job = make.succeeded_job(study)
+    reason = "The file is damaged." if state == "failed" else ""
+    AnalysisJob.objects.filter(pk=job.pk).update(
+        state=state, reason=reason, result=None, score=None, finished_at=None
+    )
+    draft = written(browser, study, COMPLETE_MG)
+    assert "Mammography" in told(browser, draft, "warning")[rule]["sentence"]
+    assert sign(browser, draft).status_code == 200
+
+
+def test_an_analysis_that_ends_while_the_dialog_is_open_stops(browser: Client, study: Study) -> None:
+    job = make.succeeded_job(study)
+    AnalysisJob.objects.filter(pk=job.pk).update(state="running", result=None, score=None, finished_at=None)
+    draft = written(browser, study, COMPLETE_MG)
+    shown = readiness(browser, draft)["digest"]
+    AnalysisJob.objects.filter(pk=job.pk).update(
+        state="succeeded", result=job.result, score=0.87, finished_at=timezone.now()
+    )
+    assert "results_arrived" in told(browser, draft)
+    assert sign(browser, draft, shown=shown).status_code == 409
+
+
+def test_a_side_that_is_not_confirmed_is_signed_under_no_reason_until_it_is(
+    browser: Client, study: Study
+) -> None:
+    image = Instance.objects.get(series__study=study, laterality="R")
+    claims = [{"source": "post", "side": "R"}, {"source": "ImageLaterality", "side": "L"}]
+    Instance.objects.filter(pk=image.pk).update(facts={"side_claims": claims})
+    draft = written(browser, study, COMPLETE_MG)
+    refused(browser, draft, "side_unconfirmed")
+    found = told(browser, draft)["side_unconfirmed"]
+    assert not found["may_be_overridden"]
+    reason = {f"reason_{found['key']}": "I am sure of it."}
+    answer = sign(browser, draft, **reason)
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:cad:problem:side_unconfirmed")
+    settled = browser.post(
+        reverse("image-side", args=[study.study_instance_uid, image.pk]), {"side": "R", "reason": "Marker."}
+    )
+    assert settled.status_code == 302
+    looked_at = (timezone.now() + timedelta(seconds=1)).isoformat()
+    assert told(browser, draft, looked_at=looked_at) == {}
+    assert sign(browser, draft, looked_at=looked_at).status_code == 200
 
 
 # --- addenda ---------------------------------------------------------------------------------------------------
