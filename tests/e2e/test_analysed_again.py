@@ -70,6 +70,7 @@ def test_studies_of_an_earlier_version_are_analysed_again_and_keep_their_history
     admin = administrator.page
     admin.goto(f"{own_platform.url}/models/")
     admin.get_by_role("button", name="Read the model store").click()
+    expect(admin.get_by_role("row").filter(has_text=NEW)).to_contain_text("Stands by")
     administrator.make_default(NEW)
     offer = admin.get_by_text(f"{STUDIES} studies that are not signed yet show a result of another version.")
     expect(offer).to_be_visible()
