@@ -47,12 +47,15 @@ class ModelVersions:
     store
         The model store, `<name>/<version>/`.
     server
-        Its archives are built here.
+        The host whose versions these are.
+    builds
+        Whether its archives are built here; another host of the same archives only takes them up.
     """
 
-    def __init__(self, state: StateFolder, store: Path, server: TorchServe) -> None:
+    def __init__(self, state: StateFolder, store: Path, server: TorchServe, *, builds: bool = True) -> None:
         self.store = store
         self.server = server
+        self._builds = builds
         self._log = state.logs / "archives.log"
         self._builder: Child | None = None
         self._found: dict[Version, Files] = {}
@@ -112,7 +115,7 @@ class ModelVersions:
         changed = {
             version: files for version, files in there.items() if self._requested.get(version) != files
         }
-        if changed and now - self._still_since >= _STILL_SECONDS:
+        if changed and self._builds and now - self._still_since >= _STILL_SECONDS:
             self._requested |= changed
             self.note_log_position()
             self._builder = Child(self.command(), self._log)
@@ -149,7 +152,8 @@ class ModelVersions:
                 continue
             refusal = self.server.register(version)
             if refusal is None:
-                print(f"{version} is served from now on", flush=True)
+                where = "" if self._builds else f" by {self.server.name} too"
+                print(f"{version} is served{where} from now on", flush=True)
             else:
                 self._print_once(refusal)
             return refusal is None
@@ -168,7 +172,8 @@ class ModelVersions:
                 for path in self.server.archive_files(version):
                     path.unlink(missing_ok=True)
                 self._requested.pop(version, None)
-                print(f"{version} is gone from the store and served no longer", flush=True)
+                where = "" if self._builds else f" by {self.server.name} either"
+                print(f"{version} is gone from the store and served no longer{where}", flush=True)
             else:
                 self._print_once(refusal)
             return refusal is None

@@ -21,7 +21,7 @@ from embedded.bootstrap import ARCHIVES, model_trust
 from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
-from embedded.state import REPOSITORY, StateError, StateFolder, write_private
+from embedded.state import MOST_TORCHSERVES, REPOSITORY, StateError, StateFolder, write_private
 from embedded.torchserve import TorchServe
 from embedded.valkey import Valkey
 
@@ -87,14 +87,21 @@ class Platform:
         self.valkey = None if os.environ.get("CAD_BROKER_URL") else Valkey(state)
         self.store = Path(os.environ.get("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
         inprocess = os.environ.get("CAD_MODEL_SERVER", "torchserve") != "torchserve"
-        self.torchserve = None
+        self.torchserves: list[TorchServe] = []
         if not inprocess and not os.environ.get("CAD_TORCHSERVE_URL"):
             workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
             own = self.store == REPOSITORY / "model_store"
             # Two copies with two stores must not share archives.
             archives = ARCHIVES if own else state.path / "archives"
-            self.torchserve = TorchServe(state, archives, workers, model_trust())
-        self.versions = ModelVersions(state, self.store, self.torchserve) if self.torchserve else None
+            self.torchserves = [
+                TorchServe(state, archives, workers, model_trust(), number)
+                for number in range(1, _hosts() + 1)
+            ]
+        # The first host's archives are those of all.
+        self.versions = [
+            ModelVersions(state, self.store, server, builds=server is self.torchserves[0])
+            for server in self.torchserves
+        ]
 
     def addresses(self) -> dict[str, str]:
         """Where this copy's parts are and the secrets for them: what a management command needs to know."""
@@ -110,10 +117,11 @@ class Platform:
             found["CAD_DATABASE_OWNER_URL"] = self.postgres.url(OWNER)
         if self.valkey:
             found["CAD_BROKER_URL"] = self.valkey.url()
-        if self.torchserve:
-            found["CAD_TORCHSERVE_URL"] = self.torchserve.url
-            found["CAD_TORCHSERVE_MANAGEMENT_URL"] = self.torchserve.management_url
-            found["CAD_TORCHSERVE_KEY_FILE"] = str(self.torchserve.token_file)
+        if self.torchserves:
+            servers = self.torchserves
+            found["CAD_TORCHSERVE_URL"] = ",".join(server.url for server in servers)
+            found["CAD_TORCHSERVE_MANAGEMENT_URL"] = ",".join(server.management_url for server in servers)
+            found["CAD_TORCHSERVE_KEY_FILE"] = ",".join(str(server.token_file) for server in servers)
         return found
 
     def check_addresses(self) -> None:
@@ -167,8 +175,8 @@ class Platform:
                 )
             )
             stores.append("postgres")
-        if self.torchserve and self.versions:
-            services += self._model_server(self.torchserve, self.versions)
+        for server, versions in zip(self.torchserves, self.versions, strict=True):
+            services += self._model_server(server, versions)
         if self.valkey:
             services.append(
                 Service("valkey", self.valkey.command, prepare=self.valkey.prepare, ready=self.valkey.answers)
@@ -214,7 +222,7 @@ class Platform:
                 "choose_defaults",
                 lambda: self._manage("choose_defaults"),
                 # Beside the demo users: what is probed first is a default already.
-                after=(*registered, "torchserve") if self.torchserve else registered,
+                after=(*registered, "torchserve") if self.torchserves else registered,
                 once=True,
                 essential=False,
             ),
@@ -240,7 +248,7 @@ class Platform:
         own = server.archives == ARCHIVES  # which the set-up has filled
         services = [
             Service(
-                "torchserve",
+                server.name,
                 server.command,
                 after=() if own else ("archives",),
                 prepare=prepare,
@@ -248,7 +256,7 @@ class Platform:
                 maintain=maintain,
             )
         ]
-        if not own:
+        if not own and server is self.torchserves[0]:
             archives = Service(
                 "archives",
                 versions.command,
@@ -324,6 +332,15 @@ _WORKER = (
     *("-O", "fair"),
     *("--max-memory-per-child", "3000000"),
 )
+
+
+def _hosts() -> int:
+    value = os.environ.get("CAD_DEMO_TORCHSERVE_HOSTS") or "1"
+    if not value.isdigit() or not 1 <= int(value) <= MOST_TORCHSERVES:
+        raise StateError(
+            f"CAD_DEMO_TORCHSERVE_HOSTS is {value!r}: set it to a number from 1 to {MOST_TORCHSERVES}."
+        )
+    return int(value)
 
 
 def _check_database(name: str, url: str) -> None:

@@ -22,7 +22,14 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 #: Linux allows 107 bytes in a socket's path, and the longest name put into these folders has 40.
 SOCKET_FOLDER_LIMIT = 66
-SOCKET_FOLDERS = ("postgres/run", "torchserve/tmp", "tmp")
+#: So many model servers one copy runs at most.
+MOST_TORCHSERVES = 4
+SOCKET_FOLDERS = (
+    "postgres/run",
+    "torchserve/tmp",
+    *("/".join((f"torchserve-{number}", "tmp")) for number in range(2, MOST_TORCHSERVES + 1)),
+    "tmp",
+)
 
 
 class StateError(Exception):

@@ -236,8 +236,7 @@ class Supervisor:
 
     def _announce(self) -> bool:
         """Say that the platform is ready, once the worker processes and a real prediction have shown it."""
-        torchserve = self.running.get("torchserve")
-        if torchserve and not torchserve.ready:
+        if not all(self._is_ready(server.name) for server in self.platform.torchserves):
             return False
         if status_of(f"{self.platform.url}/readyz") != 200:
             return False
@@ -256,8 +255,8 @@ class Supervisor:
         """Clients first, then the ground; nothing survives."""
         with contextlib.suppress(FileNotFoundError):
             (self.state.path / "ready").unlink()
-        ground = [entry for name, entry in self.running.items() if name in _GROUND]
-        clients = [entry for name, entry in self.running.items() if name not in _GROUND]
+        ground = [entry for name, entry in self.running.items() if name.startswith(_GROUND)]
+        clients = [entry for name, entry in self.running.items() if not name.startswith(_GROUND)]
         if self._warm and self._warm.waiting:
             self._warm.waiting.kill()
         for floor in (clients, ground):

@@ -74,21 +74,30 @@ class TorchServe:
         Worker processes for each model; each computes with one thread.
     trust
         The public keys whose signatures its workers ask for; without it they ask for none.
+    number
+        1 for the first host of a copy, then 2, 3, …: each has a folder, ports and keys of its own.
     """
 
     def __init__(
-        self, state: StateFolder, archives: Path, workers: int = 1, trust: Path | None = None
+        self,
+        state: StateFolder,
+        archives: Path,
+        workers: int = 1,
+        trust: Path | None = None,
+        number: int = 1,
     ) -> None:
         self.state = state
         self.trust = trust.absolute() if trust else None
         self.archives = archives
         self.workers = workers
-        self.folder = state.path / "torchserve"
+        #: Of its process, its folder and its log.
+        self.name = "torchserve" if number == 1 else f"torchserve-{number}"
+        self.folder = state.path / self.name
         self.key_file = self.folder / "key_file.json"
         self.token_file = self.folder / "token.json"
         self.configuration = self.folder / "config.properties"
-        self.inference_port = state.port("torchserve_inference")
-        self.management_port = state.port("torchserve_management")
+        self.inference_port = self._port("inference")
+        self.management_port = self._port("management")
         self.registered: set[Version] = set()
 
     @property
@@ -114,7 +123,10 @@ class TorchServe:
     @property
     def temporary(self) -> Path:
         """Where archives are unpacked and the workers' sockets are."""
-        return self.state.socket_folder("torchserve/tmp")
+        return self.state.socket_folder("/".join((self.name, "tmp")))
+
+    def _port(self, purpose: str) -> int:
+        return self.state.port(f"{self.name.replace('-', '_')}_{purpose}")
 
     def prepare(self) -> None:
         """Write the configuration; forget the last run's tokens and unpacked archives."""
@@ -128,11 +140,11 @@ class TorchServe:
         settings = {
             "inference_address": self.url,
             "management_address": self.management_url,
-            "metrics_address": f"http://127.0.0.1:{self.state.port('torchserve_metrics')}",
+            "metrics_address": f"http://127.0.0.1:{self._port('metrics')}",
             "grpc_inference_address": "127.0.0.1",
             "grpc_management_address": "127.0.0.1",
-            "grpc_inference_port": self.state.port("torchserve_grpc_inference"),
-            "grpc_management_port": self.state.port("torchserve_grpc_management"),
+            "grpc_inference_port": self._port("grpc_inference"),
+            "grpc_management_port": self._port("grpc_management"),
             "model_store": self.archives,
             # A regular expression; commas separate several, so none may stand in it.
             "allowed_urls": f"file://{re.escape(str(self.archives)).replace(',', '.')}/[A-Za-z0-9_.-]+",
@@ -204,7 +216,7 @@ class TorchServe:
         # Its workers use the GPUs that it finds with nvidia-smi; an empty value hides them all.
         if "CUDA_VISIBLE_DEVICES" in os.environ:
             environment["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
-        return Command("torchserve", arguments, environment=environment, folder=self.folder, stop_seconds=8)
+        return Command(self.name, arguments, environment=environment, folder=self.folder, stop_seconds=8)
 
     def maintain(self) -> None:
         """Renew tokens before they expire and publish them; called every second or so."""
@@ -272,7 +284,7 @@ class TorchServe:
         except urllib.error.HTTPError as error:
             done = {"POST": 409, "DELETE": 404}.get(method)  # it is there, or gone, already
             if error.code != done:
-                return f"{version}: TorchServe refuses {method} with {error.code} (see torchserve.log)"
+                return f"{version}: TorchServe refuses {method} with {error.code} (see {self.name}.log)"
         except (OSError, ValueError) as error:
             return f"{version}: TorchServe does not answer ({type(error).__name__})"
         then(version)

@@ -93,6 +93,9 @@ _SENTENCES: dict[str, str] = {
         "The model server refused the input (status %(status)s)."
     ),
     "no model server has %(version)s": gettext_noop("No model server has %(version)s."),
+    "the model servers' addresses cannot be read": gettext_noop(
+        "The model servers' addresses cannot be read."
+    ),
     # analysis/runner.py and transitions.py
     "the model server does not answer: %(why)s": gettext_noop("The model server did not answer (%(why)s)."),
     "the analysis took longer than a worker may spend on it": gettext_noop("The analysis took too long."),
@@ -122,6 +125,9 @@ _PARTS = Sentences(
         gettext_noop("status %(status)s"),
         gettext_noop("every host that may have it is resting after failures"),
         gettext_noop("the model server refuses the token"),
+        gettext_noop("its certificates cannot be checked (%(kind)s)"),
+        gettext_noop("no model server is known"),
+        gettext_noop("every model server is being drained"),
         gettext_noop("up to %(high)s"),
         gettext_noop("%(low)s or more"),
         gettext_noop("%(low)s to %(high)s"),

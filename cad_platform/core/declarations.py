@@ -100,6 +100,10 @@ class PlatformApp(AppConfig):
         """Component → its check, of those that readiness asks for. Asked anew each round: models come and go."""
         return {}
 
+    def redundant_probes(self) -> Mapping[str, Check]:
+        """The same for components whose work others can do too: one that fails leaves the platform degraded."""
+        return {}
+
     def standby_probes(self) -> Mapping[str, Check]:
         """The same for components that stand by: proven once a minute, and no reason to be unready."""
         return {}

@@ -65,6 +65,11 @@ class ComponentProbe(models.Model):
     required = models.BooleanField(
         default=False, db_default=False, help_text="The platform is only ready while it works"
     )
+    redundant = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Others do its work while it fails: the platform is degraded",
+    )
 
 
 class DoneRequest(models.Model):

@@ -1,1 +1,1 @@
-"""The port to a model server and its adapters. Knows no database row; rules about jobs are in `analysis`."""
+"""The fleet of model servers behind a port, and its adapters. Knows no study and no job: those are `analysis`."""

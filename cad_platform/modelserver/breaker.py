@@ -1,4 +1,4 @@
-"""A circuit breaker: after several failures in a row a server is left alone for a while."""
+"""A circuit breaker: after several failures in a row a host is left alone with one version for a while."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Circuit(StrEnum):
 
 
 class CircuitBreaker:
-    """Counts failures of one server. Open: nobody calls. After the pause one caller at a time may try
+    """Counts failures of one version on one host. Open: nobody calls. After the pause one caller at a time may try
     (half-open); its success closes the circuit, its failure opens it again, for twice as long.
 
     Parameters
@@ -69,14 +69,22 @@ class CircuitBreaker:
             self._opened_at = None
             self._trying = False
 
-    def failed(self) -> None:
+    def failed(self, *, for_certain: bool = False) -> None:
+        """`for_certain`: one such failure is enough, as a call that had many times its usual time."""
         with self._lock:
-            self._in_a_row += 1
+            self._in_a_row = max(self._in_a_row + 1, self._limit if for_certain else 0)
             if self._trying:
                 self._pause = min(self._pause * 2, self._longest_pause)
             if self._trying or self._in_a_row >= self._limit:
                 self._opened_at = self._clock()
             self._trying = False
+
+    def open(self) -> None:
+        """Another process saw it fail."""
+        with self._lock:
+            if self._opened_at is None:
+                self._in_a_row = self._limit
+                self._opened_at = self._clock()
 
     def released(self) -> None:
         """The call said nothing about the server (the caller gave up first)."""

@@ -9,8 +9,12 @@ from django.core.exceptions import ImproperlyConfigured
 
 from cad_platform.modelserver.inprocess import InProcessModelServer
 from cad_platform.modelserver.port import ModelServer
-from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
+
+
+def has_fleet() -> bool:
+    """Whether models are served by hosts, and not in this very process."""
+    return bool(settings.MODEL_SERVER == "torchserve")
 
 
 @cache
@@ -21,18 +25,14 @@ def get_model_server() -> ModelServer:
     Raises
     ------
     ImproperlyConfigured
-        An unknown adapter, or TorchServe without an address.
+        An unknown adapter.
     """
     if settings.MODEL_SERVER == "inprocess":
         return InProcessModelServer(settings.MODEL_STORE, settings.PASSES_DIR)
-    if settings.MODEL_SERVER != "torchserve":
+    if not has_fleet():
         raise ImproperlyConfigured("CAD_MODEL_SERVER is torchserve or inprocess.")
-    if not settings.TORCHSERVE_URLS:
-        raise ImproperlyConfigured("Set CAD_TORCHSERVE_URL, or CAD_MODEL_SERVER=inprocess.")
+    from cad_platform.modelserver.fleet import StoredFleet
+
     return TorchServeModelServer(
-        settings.TORCHSERVE_URLS,
-        TokenSource(settings.TORCHSERVE_KEY_FILE, settings.TORCHSERVE_TOKEN),
-        management_urls=settings.TORCHSERVE_MANAGEMENT_URLS,
-        concurrency=settings.TORCHSERVE_CONCURRENCY,
-        passes=settings.PASSES_DIR,
+        StoredFleet(), concurrency=settings.TORCHSERVE_CONCURRENCY, passes=settings.PASSES_DIR
     )

@@ -1,11 +1,20 @@
-"""Where TorchServe's bearer tokens come from: a file that is rotated, or one plain token."""
+"""Where a TorchServe's bearer tokens come from: a file that is rotated, or one plain token.
+
+Each host mints its own, so each has a source of its own. A *token file* holds the two tokens that the platform needs
+and is renewed by whoever wrote it. A *key file* is TorchServe's own (`key_file.json`), with the key that mints tokens:
+the platform has them renewed itself (`administration.renew_tokens`).
+"""
 
 from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+#: A token is renewed so long before it ends: TorchServe's default is an hour.
+RENEW_BEFORE = timedelta(minutes=15)
+_MINTING = "API"
 
 
 class TokenSource:
@@ -14,7 +23,8 @@ class TokenSource:
     Parameters
     ----------
     key_file
-        JSON: `{"inference": {"key", "expiration time"}, "management": {…}}`; empty for none.
+        JSON: `{"inference": {"key", "expiration time"}, "management": {…}}`, a key file with `"API"` as well; empty for
+        none.
     token
         A fixed token for both, where there is no file.
     """
@@ -36,6 +46,17 @@ class TokenSource:
                 self._read()
                 key, _ = self._known.get(kind, ("", None))
             return key
+
+    def minting_key(self) -> str:
+        """The key that mints tokens; empty where only tokens are known."""
+        return self.token(_MINTING) if self._file is not None else ""
+
+    def ends_soon(self, kind: str) -> bool:
+        """Whether the token that is known ends within `RENEW_BEFORE`."""
+        self.token(kind)
+        with self._lock:
+            _, expires = self._known.get(kind, ("", None))
+        return expires is not None and expires - datetime.now(UTC) < RENEW_BEFORE
 
     def forget(self) -> None:
         """The server refused a token: read the file anew."""

@@ -1,20 +1,16 @@
-"""TorchServe over HTTP: small tensors out, the network's raw outputs back.
+"""TorchServe over HTTP: small tensors out, the network's raw outputs back, from whichever host of the fleet answers.
 
-One call is tried a few times on whichever host admits it; what stays away longer is the caller's business
-(`analysis` gives the job back and claims it again later). 5xx, 429 and time-outs mean the same thing here:
-this host cannot answer now. Any other 4xx is about the request and fails the same way everywhere.
-
-Except 404 in TorchServe's own words (`ModelNotFoundException`, `ModelVersionNotFoundException`): a healthy host
-that does not have this version. It is not asked again in this call, the others are, and where all say so the
-version is not served here, at once. TorchServe 0.12 does not say so of a version that it is about to load: while
-it registers its models (1.9 s for three) both its addresses refuse connections; from the first answer on, versions
-whose workers are still starting (4 s more) are known to it, and their requests wait in its queue. So a host that
-starts is away, never absent. A 404 in other words is a proxy's before it, and counts as away too.
+A call goes to the least busy host whose version is not resting. One that fails is followed by the next at once; one
+that is late (`pace.Pace.hedge_after`) gets a rival, once, and the first answer counts. So a hung host costs a caller
+the patience of a hedge; the call that hangs goes on in its own thread until its time is up, and then that version rests
+on that host for everybody. What stays away longer is the caller's business (`analysis` gives the job back and claims it
+again later). A host without the version (`calls.NotLoaded`) is not asked again in this call, the others are, and where
+all say so the version is not served here, at once.
 """
 
 from __future__ import annotations
 
-import logging
+import queue
 import random
 import threading
 import time
@@ -24,11 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
-
-from cad_platform.modelserver.breaker import CircuitBreaker
+from cad_platform.modelserver import administration
+from cad_platform.modelserver.calls import HostAway, NotLoaded, predict
+from cad_platform.modelserver.hosts import Fleet, Host, Said, Version
 from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
-from cad_platform.modelserver.tokens import TokenSource
 from inference.contract import (
     AnalysisError,
     AnalysisRequest,
@@ -42,49 +37,35 @@ if TYPE_CHECKING:
 
     from inference.runtime.forward import ForwardOutput, Save
 
-logger = logging.getLogger(__name__)
-
 TRIES = 4
 #: Full jitter: before try n wait a random share of `min(cap, base · 2ⁿ)` seconds.
 BACKOFF_BASE, BACKOFF_CAP = 0.1, 2.0
-_UNREACHABLE = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
-_NOT_LOADED = frozenset({"ModelNotFoundException", "ModelVersionNotFoundException"})
-_TOKEN_REFUSED = frozenset({"InvalidKeyException", "TokenExpiredException"})
+#: A lease that was lost is noticed so soon.
+_LOOK_SECONDS = 1.0
 
 
 @dataclass
-class Host:
-    """One TorchServe: its inference address and, where it can be reached, its management address."""
+class _Call:
+    """One forward pass on its way to one host or several."""
 
-    url: str
-    management_url: str = ""
-    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
-    calls: int = 0
-
-
-class _TokenRefused(Exception):
-    """The host says that the token is not valid."""
-
-
-class _HostUnreachable(Exception):
-    """The host cannot answer now."""
-
-
-class _NotLoaded(Exception):
-    """The host is well and does not have this version."""
+    version: Version
+    body: bytes
+    deadline: Deadline
+    reason: str = "every host that may have it is resting after failures"
+    tried: Counter[Host] = field(default_factory=Counter)
+    absent: set[Host] = field(default_factory=set)
+    running: set[Host] = field(default_factory=set)
+    hedged: bool = False
+    outcomes: queue.SimpleQueue[tuple[Host, bytes | Exception]] = field(default_factory=queue.SimpleQueue)
 
 
 class TorchServeModelServer:
-    """The adapter over one or several TorchServe hosts.
+    """The adapter over a fleet of TorchServe hosts.
 
     Parameters
     ----------
-    urls
-        Inference addresses.
-    tokens
-        Where the bearer tokens come from.
-    management_urls
-        In the order of `urls`; may be shorter.
+    fleet
+        The hosts of this moment, and who remembers how they answered.
     concurrency
         Calls at a time from this process to one host; others wait here, not in the server's queue.
     call_seconds
@@ -96,31 +77,17 @@ class TorchServeModelServer:
 
     def __init__(
         self,
-        urls: Sequence[str],
-        tokens: TokenSource,
+        fleet: Fleet,
         *,
-        management_urls: Sequence[str] = (),
         concurrency: int = 4,
         call_seconds: float = 60.0,
         passes: Path | None = None,
     ) -> None:
-        if not urls:
-            raise ValueError("set CAD_TORCHSERVE_URL to the address of at least one TorchServe")
-        padded = [*management_urls, *[""] * len(urls)]
-        self.hosts = [
-            Host(url.rstrip("/"), management.rstrip("/"))
-            for url, management in zip(urls, padded, strict=False)
-        ]
-        self._tokens = tokens
+        self.fleet = fleet
         self._call_seconds = call_seconds
         self._passes = passes
         self._concurrency = concurrency
         self._free = threading.Condition()
-        # A proxy in the environment must not see pixels.
-        self._client = httpx.Client(
-            trust_env=False,
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=16, keepalive_expiry=60),
-        )
 
     def analyse(
         self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
@@ -130,153 +97,206 @@ class TorchServeModelServer:
         from inference.runtime.resumable import resumable
 
         def forward(tensor: NDArray[Any], /) -> ForwardOutput:
-            return self._forward(manifest, tensor, deadline)
+            return self.forward(manifest, tensor, deadline)
 
         with resumable(forward, request, manifest, self._passes) as keeping:
             return analyse(request, manifest, keeping, save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
-        """See `port.ModelServer`."""
+        """See `port.ModelServer`. Every host is asked, one that rests too: that is how it comes back."""
         from inference.runtime.analyse import probe_tensor
 
-        self._forward(manifest, probe_tensor(manifest), deadline)
+        body = _encoded(probe_tensor(manifest))
+        call = _Call(Version.of(manifest), body, deadline)
+        deadline.remaining()
+        for host in self.fleet.hosts():
+            if not host.is_draining:
+                with self._free:
+                    host.calls += 1
+                self._start(call, host)
+        call.hedged = True  # all are asked already
+        answer = self._answer(call)
+        if answer is None:
+            # Full, or just starting: once more with patience.
+            answer = self._request(Version.of(manifest), body, deadline)
+        _decoded(answer)
 
     def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
         """Over all hosts whose management address answers."""
-        ready = workers = 0
-        answered = False
-        for host in self.hosts:
-            if not host.management_url:
-                continue
-            try:
-                answer = self._client.get(
-                    f"{host.management_url}/models/{manifest.name}/{manifest.version}",
-                    headers=self._authorization("management"),
-                    timeout=3,
-                )
-                described = answer.json() if answer.status_code == 200 else []
-                states = [worker["status"] for model in described for worker in model["workers"]]
-            except (httpx.HTTPError, ValueError, KeyError, TypeError):
-                continue
-            answered = answered or answer.status_code == 200
-            ready += states.count("READY")
-            workers += len(states)
-        return WorkerStatus(ready, workers) if answered else None
+        found = [administration.workers(host, Version.of(manifest)) for host in self.fleet.hosts()]
+        answered = [status for status in found if status is not None]
+        if not answered:
+            return None
+        return WorkerStatus(
+            sum(status.ready for status in answered), sum(status.workers for status in answered)
+        )
 
-    def _forward(self, manifest: ModelManifest, tensor: NDArray[Any], deadline: Deadline) -> ForwardOutput:
-        from inference.runtime import wire
-        from inference.runtime.forward import ForwardOutput
-        from inference.runtime.handler import INPUT, MODEL_MS
+    def forward(self, manifest: ModelManifest, tensor: NDArray[Any], deadline: Deadline) -> ForwardOutput:
+        """One forward pass.
 
-        body = wire.encode({INPUT: tensor})
-        answer = self._request(manifest, body, deadline)
-        try:
-            tensors, values = wire.decode(answer)
-            return ForwardOutput(tensors, values[MODEL_MS])
-        except (wire.WireError, KeyError) as error:
-            raise AnalysisError("the model server's answer cannot be read") from error
+        Raises
+        ------
+        inference.contract.AnalysisError
+            As `port.ModelServer.analyse`.
+        """
+        return _decoded(self._request(Version.of(manifest), _encoded(tensor), deadline))
 
-    def _request(self, manifest: ModelManifest, body: bytes, deadline: Deadline) -> bytes:
-        """POST until a host answers, none is left that may have the version, the tries are used up or the deadline
+    def _request(self, version: Version, body: bytes, deadline: Deadline) -> bytes:
+        """Ask until a host answers, none is left that may have the version, the tries are used up or the deadline
         passes."""
-        path = f"/predictions/{manifest.name}/{manifest.version}"
-        wanted = f"{manifest.name} {manifest.version}"
-        reason = "every host that may have it is resting after failures"
-        refused_before = False
+        call = _Call(version, body, deadline)
         attempt = 0
-        tried: Counter[str] = Counter()
-        absent: set[str] = set()
         while True:
-            host = self._reserve_host(deadline, tried, absent)
+            hosts = self.fleet.hosts()
+            known_absent = len(call.absent)
+            host = self._reserve(call, hosts)
             if host is not None:
-                tried[host.url] += 1
-                try:
-                    return self._post(host, path, body, deadline)
-                except _NotLoaded:
-                    absent.add(host.url)
-                    if all(host.url in absent for host in self.hosts):
-                        raise VersionNotServed(f"no model server has {wanted}") from None
+                self._start(call, host)
+                answer = self._answer(call)
+                if answer is not None:
+                    return answer
+                if hosts and call.absent.issuperset(hosts):
+                    raise VersionNotServed(f"no model server has {version}")
+                if len(call.absent) > known_absent:
                     continue
-                except _TokenRefused:
-                    self._tokens.forget()
-                    if not refused_before:
-                        refused_before = True
-                        continue
-                    reason = "the model server refuses the token"
-                except _HostUnreachable as error:
-                    reason = str(error)
-                finally:
-                    self._release_host(host)
+            elif not hosts:
+                call.reason = "no model server is known"
+            elif all(one.is_draining for one in hosts):
+                call.reason = "every model server is being drained"
             attempt += 1
-            if attempt >= TRIES:
-                others = f"; the hosts that answer do not have {wanted}" if absent else ""
-                raise ModelServerUnavailable(f"the model server does not answer: {reason}{others}")
+            if attempt >= max(TRIES, len(hosts)):
+                others = f"; the hosts that answer do not have {version}" if call.absent else ""
+                raise ModelServerUnavailable(f"the model server does not answer: {call.reason}{others}")
+            if any(not call.tried[one] for one in self._admitting(call, hosts)):
+                continue  # the next host, at once
             pause = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2**attempt))  # noqa: S311
             time.sleep(min(pause, deadline.remaining()))
 
-    def _post(self, host: Host, path: str, body: bytes, deadline: Deadline) -> bytes:
+    def _answer(self, call: _Call) -> bytes | None:
+        """The first answer of the hosts that were asked; None when none of them gave one."""
+        hedge_at = time.monotonic() + self.fleet.pace(call.version).hedge_after()
+        while call.running:
+            patience = min(_LOOK_SECONDS, call.deadline.remaining())
+            if not call.hedged:
+                patience = max(0.0, min(patience, hedge_at - time.monotonic()))
+            try:
+                host, outcome = call.outcomes.get(timeout=patience)
+            except queue.Empty:
+                if not call.hedged and time.monotonic() >= hedge_at:
+                    call.hedged = True
+                    rival = self._reserve(call, self.fleet.hosts(), wait=False)
+                    if rival is not None:
+                        self._start(call, rival)
+                continue
+            call.running.discard(host)
+            if isinstance(outcome, bytes):
+                return outcome
+            if isinstance(outcome, NotLoaded):
+                call.absent.add(host)
+            elif isinstance(outcome, HostAway):
+                call.reason = str(outcome)
+            else:
+                raise outcome
+        return None
+
+    def _start(self, call: _Call, host: Host) -> None:
+        """Ask a host that was reserved, in a thread of its own, which lets it go."""
         try:
-            timeout = httpx.Timeout(min(self._call_seconds, deadline.remaining()), connect=3.0)
-            answer = self._client.post(
-                host.url + path,
-                content=body,
-                headers={**self._authorization("inference"), "Content-Type": "application/octet-stream"},
-                timeout=timeout,
-            )
-        except httpx.HTTPError as error:
-            host.breaker.failed()
-            raise _HostUnreachable(type(error).__name__) from error
+            seconds = min(self.fleet.pace(call.version).limit(self._call_seconds), call.deadline.remaining())
+            call.tried[host] += 1
+            call.running.add(host)
+            threading.Thread(
+                target=self._ask, args=(call, host, seconds), name=f"forward {host.name}", daemon=True
+            ).start()
         except BaseException:
             # A task's time limit is raised wherever it happens to be.
-            host.breaker.released()
+            host.versions[call.version].breaker.released()
+            self._release(host)
             raise
-        if answer.status_code == 200:
-            host.breaker.succeeded()
-            return answer.content
-        if answer.status_code == 404 and _error_type(answer) in _NOT_LOADED:
-            host.breaker.succeeded()
-            raise _NotLoaded
-        if answer.status_code in _UNREACHABLE:
-            host.breaker.failed()
-            raise _HostUnreachable(f"status {answer.status_code}")
-        host.breaker.succeeded()
-        if answer.status_code in {401, 403} or _error_type(answer) in _TOKEN_REFUSED:
-            raise _TokenRefused
-        logger.warning("model server refused a request: %s, status %d", path, answer.status_code)
-        raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
 
-    def _authorization(self, kind: str) -> dict[str, str]:
-        """None at all where there is no token: a header without one is malformed."""
-        token = self._tokens.token(kind)
-        return {"Authorization": f"Bearer {token}"} if token else {}
+    def _ask(self, call: _Call, host: Host, seconds: float) -> None:
+        served = host.versions[call.version]
+        begun = time.monotonic()
+        reason = ""
+        outcome: bytes | Exception
+        try:
+            outcome = predict(host, call.version, call.body, seconds)
+            self.fleet.pace(call.version).took(time.monotonic() - begun)
+            said = Said.ANSWERED
+        except NotLoaded as error:
+            outcome, said = error, Said.ABSENT
+        except HostAway as error:
+            outcome, reason = error, str(error)
+            # Who answered somebody since is busy, not hung; and a deadline may have left the call too little time.
+            hung = error.late and served.answered_at < begun and seconds >= self._limit(call.version)
+            said = Said.FAILED_FOR_CERTAIN if error.certain or hung else Said.FAILED
+        except AnalysisError as error:
+            outcome, said = error, Said.ANSWERED
+        except Exception as error:
+            outcome, said, reason = error, Said.FAILED, type(error).__name__
+        served.take(said)
+        self._release(host)
+        call.outcomes.put((host, outcome))
+        self.fleet.note(host, call.version, said, reason)
 
-    def _reserve_host(self, deadline: Deadline, tried: Counter[str], absent: set[str]) -> Host | None:
-        """Of the hosts that admit a call and may have the version the one that this call has tried least, then the
-        least busy; None when all of them rest."""
-        candidates = [host for host in self.hosts if host.url not in absent]
+    def _limit(self, version: Version) -> float:
+        return self.fleet.pace(version).limit(self._call_seconds)
+
+    def _reserve(self, call: _Call, hosts: Sequence[Host], *, wait: bool = True) -> Host | None:
+        """Of the hosts that admit a call and may have the version one that does not rest, then the one that this call
+        has tried least, then the least busy; None when all of them rest."""
+        candidates = self._candidates(call, hosts)
         with self._free:
             while True:
-                for host in _by_preference(candidates, tried):
-                    if host.calls < self._concurrency and host.breaker.allows_call():
+                for host in sorted(candidates, key=lambda host: _preference(call, host)):
+                    if host.calls < self._concurrency and host.versions[call.version].breaker.allows_call():
                         host.calls += 1
                         return host
-                if not any(host.calls >= self._concurrency for host in candidates):
+                if not wait or not any(host.calls >= self._concurrency for host in candidates):
                     return None
-                self._free.wait(min(1.0, deadline.remaining()))
+                self._free.wait(min(_LOOK_SECONDS, call.deadline.remaining()))
 
-    def _release_host(self, host: Host) -> None:
+    def _candidates(self, call: _Call, hosts: Sequence[Host]) -> list[Host]:
+        return [
+            host
+            for host in hosts
+            if not host.is_draining and host not in call.absent and host not in call.running
+        ]
+
+    def _admitting(self, call: _Call, hosts: Sequence[Host]) -> list[Host]:
+        return [host for host in self._candidates(call, hosts) if not host.versions[call.version].is_resting]
+
+    def _release(self, host: Host) -> None:
         with self._free:
             host.calls -= 1
             self._free.notify()
 
 
-def _by_preference(hosts: Sequence[Host], tried: Counter[str]) -> list[Host]:
-    return sorted(hosts, key=lambda host: (tried[host.url], host.calls, random.random()))  # noqa: S311
+def _preference(call: _Call, host: Host) -> tuple[object, ...]:
+    served = host.versions[call.version]
+    return (
+        served.is_resting,
+        served.is_absent,
+        call.tried[host],
+        host.calls,
+        random.random(),  # noqa: S311
+    )
 
 
-def _error_type(answer: httpx.Response) -> str:
+def _encoded(tensor: NDArray[Any]) -> bytes:
+    from inference.runtime import wire
+    from inference.runtime.handler import INPUT
+
+    return wire.encode({INPUT: tensor})
+
+
+def _decoded(answer: bytes) -> ForwardOutput:
+    from inference.runtime import wire
+    from inference.runtime.forward import ForwardOutput
+    from inference.runtime.handler import MODEL_MS
+
     try:
-        content = answer.json()
-    except ValueError:
-        return ""
-    return str(content.get("type", "")) if isinstance(content, dict) else ""
+        tensors, values = wire.decode(answer)
+        return ForwardOutput(tensors, values[MODEL_MS])
+    except (wire.WireError, KeyError) as error:
+        raise AnalysisError("the model server's answer cannot be read") from error

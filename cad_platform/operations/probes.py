@@ -1,7 +1,8 @@
 """Rounds of probes: housekeeping makes every component that the platform needs work each ten seconds (a message to
 the broker, a task through the worker, a prediction by each model that analyses studies) and writes the outcome as
-a proof; real jobs are proofs as well. What stands by is asked once a minute, from a loop of its own: it is shown to
-administrators, and neither reddens readiness nor delays it.
+a proof; real jobs are proofs as well. What others can stand in for (a model server of several) is asked in the same
+rounds, and makes the platform degraded where it fails. What stands by is asked once a minute, from a loop of its own:
+it is shown to administrators, and neither reddens readiness nor delays it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ def required_checks() -> dict[str, Check]:
     return {name: check for config in platform_apps() for name, check in config.probes().items()}
 
 
+def redundant_checks() -> dict[str, Check]:
+    """The same of the components that others can stand in for."""
+    return {name: check for config in platform_apps() for name, check in config.redundant_probes().items()}
+
+
 def standby_checks() -> dict[str, Check]:
     """The same of the components that stand by."""
     return {name: check for config in platform_apps() for name, check in config.standby_probes().items()}
@@ -50,13 +56,19 @@ def probe_all() -> float:
     Returns the seconds until the next round: fewer while something fails, so that its return is soon seen.
     """
     checks = {BROKER: prove_broker, **required_checks()}
-    _forget_all_but({WORKER, *checks}, standby=set(standby_checks()))
+    redundant = redundant_checks()
+    _forget_all_but({WORKER, *checks}, beside={*standby_checks(), *redundant})
     pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
         for works, record in pool.map(_run, checks.items()):
             record(required=True)
             if not works:
                 pause = FAILING_SECONDS
+    # After the others: what these ask of is what the others have just shown.
+    for works, record in map(_run, redundant.items()):
+        record(redundant=True)
+        if not works:
+            pause = FAILING_SECONDS
     return pause
 
 
@@ -90,6 +102,6 @@ def prove_broker() -> None:
         raise ProbeFailed(f"the broker takes no message ({type(error).__name__})") from error
 
 
-def _forget_all_but(required: set[str], standby: set[str]) -> None:
-    ComponentProbe.objects.exclude(component__in=required | standby).delete()
-    ComponentProbe.objects.filter(component__in=standby, required=True).update(required=False)
+def _forget_all_but(required: set[str], beside: set[str]) -> None:
+    ComponentProbe.objects.exclude(component__in=required | beside).delete()
+    ComponentProbe.objects.filter(component__in=beside, required=True).update(required=False)

@@ -25,13 +25,15 @@ _DIRECT = frozenset(
 
 @dataclass(frozen=True)
 class ComponentState:
-    """`age_s`: seconds since the latest proof, or None where there was none."""
+    """`age_s`: seconds since the latest proof, or None where there was none. `redundant`: others do its work while it
+    fails."""
 
     name: str
     ok: bool
     age_s: float | None
     latency_ms: float | None
     reason: str
+    redundant: bool = False
 
 
 def readiness() -> list[ComponentState]:
@@ -71,20 +73,21 @@ def missing_for_service() -> list[str]:
 def _state(name: str, row: tuple[Any, ...] | None) -> ComponentState:
     if row is None or row[1] is None:
         reason = row[4] if row is not None and row[4] else "has not been proven yet"
-        return ComponentState(name, False, None, None, reason)
-    _, age, since_failure, latency, reason = row
+        return ComponentState(name, False, None, None, reason, row is not None and row[5])
+    _, age, since_failure, latency, reason, redundant = row
     fresh = age <= FRESH_FOR.total_seconds()
     failing = since_failure is not None and since_failure < age
     latency = None if latency is None else round(latency, 1)
     if fresh and not failing:
-        return ComponentState(name, True, round(age, 1), latency, "")
+        return ComponentState(name, True, round(age, 1), latency, "", redundant)
     if not reason:
         reason = f"the latest proof is {age:.0f} s old"
-    return ComponentState(name, False, round(age, 1), latency, reason)
+    return ComponentState(name, False, round(age, 1), latency, reason, redundant)
 
 
 def _read_probes() -> list[tuple[Any, ...]]:
-    """(component, age, seconds since failure, latency, reason) of what is required, by the database's own clock.
+    """(component, age, seconds since failure, latency, reason, redundant) of what is required or redundant, by the
+    database's own clock.
 
     Not through the pool: waiting for a dead pool would take longer than the answer may.
     """
@@ -93,7 +96,7 @@ def _read_probes() -> list[tuple[Any, ...]]:
     with psycopg.connect(**parameters, connect_timeout=2, options="-c statement_timeout=2000") as direct:
         return direct.execute(
             "SELECT component, EXTRACT(EPOCH FROM clock_timestamp() - succeeded_at)::float8,"
-            " EXTRACT(EPOCH FROM clock_timestamp() - failed_at)::float8, latency_ms, reason"
-            " FROM core_componentprobe WHERE required OR component = ANY(%s) ORDER BY component",
+            " EXTRACT(EPOCH FROM clock_timestamp() - failed_at)::float8, latency_ms, reason, redundant"
+            " FROM core_componentprobe WHERE required OR redundant OR component = ANY(%s) ORDER BY component",
             [[BROKER, WORKER]],
         ).fetchall()

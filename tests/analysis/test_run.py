@@ -17,8 +17,8 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.errors import NotFound, NotPermitted
 from cad_platform.core.models import ComponentProbe, OutboxEvent
 from cad_platform.modelserver import configured
+from cad_platform.modelserver.hosts import Fleet, Host
 from cad_platform.modelserver.port import Abandoned, Deadline
-from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
 from cad_platform.registry.health import component_of
 from cad_platform.studies import storage
@@ -35,7 +35,7 @@ State = AnalysisJob.State
 @pytest.fixture
 def no_model_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The settings' adapter is TorchServe at an address where nobody listens."""
-    server = TorchServeModelServer([f"http://127.0.0.1:{free_port()}"], TokenSource(token="secret"))
+    server = TorchServeModelServer(Fleet([Host("nobody", f"http://127.0.0.1:{free_port()}")]))
     monkeypatch.setattr(runner, "get_model_server", lambda: server)
     yield
     configured.get_model_server.cache_clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -80,12 +81,14 @@ def serve() -> Iterator[Callable[..., ScriptedServer]]:
     """Start a scripted server; it ends with the test."""
     running: list[ThreadingHTTPServer] = []
 
-    def start(*script: Answer | float) -> ScriptedServer:
+    def start(*script: Answer | float, tls: ssl.SSLContext | None = None) -> ScriptedServer:
         scripted = ScriptedServer(list(script))
         handler = type("Handler", (_Handler,), {"scripted": scripted, "counting": threading.Lock()})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
-        scripted.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
+        scripted.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         running.append(server)
         return scripted

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from cad_platform.modelserver.breaker import Circuit
+from cad_platform.modelserver.hosts import Fleet, Version
+from cad_platform.modelserver.hosts import Host as ModelHost
 from cad_platform.modelserver.port import Deadline, VersionNotServed
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
@@ -48,7 +49,9 @@ def host(manifest: ModelManifest, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 def adapter(host: Host, *others: str) -> TorchServeModelServer:
-    return TorchServeModelServer([host.server.url, *others], TokenSource(str(host.server.token_file)))
+    own = TokenSource(str(host.server.token_file))
+    hosts = [ModelHost("own", host.server.url, tokens=own), *(ModelHost(url, url) for url in others)]
+    return TorchServeModelServer(Fleet(hosts))
 
 
 def test_a_version_that_the_only_host_does_not_have_is_not_served_here_at_once(
@@ -62,7 +65,7 @@ def test_a_version_that_the_only_host_does_not_have_is_not_served_here_at_once(
         ):
             models.prove(absent, Deadline(10))
     assert time.monotonic() - begun < 10  # twenty back-offs would take longer
-    assert models.hosts[0].breaker.state is Circuit.CLOSED
+    assert not models.fleet.hosts()[0].versions[Version.of(absent)].is_resting
     models.prove(manifest, Deadline(10))
 
 

@@ -14,11 +14,13 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
+from cad_platform.accounts.models import Role
 from cad_platform.core import proofs
 from cad_platform.core.models import ComponentProbe
 from cad_platform.operations import housekeeping, probes, readiness, tasks
 from cad_platform.registry.models import ModelVersion
 from inference.runtime.store import model_names
+from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +45,14 @@ def sources(monkeypatch: pytest.MonkeyPatch, required: list[str], standby: list[
 def readyz(client: Client) -> tuple[int, dict[str, Any]]:
     answer = client.get("/readyz")
     return answer.status_code, answer.json()
+
+
+@pytest.fixture
+def client() -> Client:
+    """Of somebody signed in, to whom reasons are told."""
+    client = Client()
+    client.force_login(factories.user(Role.RADIOLOGIST))
+    return client
 
 
 def test_alive_says_nothing_of_others(client: Client) -> None:
@@ -91,6 +101,39 @@ def test_a_dead_database_is_named_at_once(client: Client, monkeypatch: pytest.Mo
     status, body = readyz(client)
     assert (status, body["failed"]) == (503, ["database"])
     assert "does not answer" in body["components"]["database"]["reason"]
+
+
+def test_what_others_stand_in_for_leaves_the_platform_degraded_and_named(
+    broker: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise proofs.ProbeFailed("ultrasound 2.2.0: ReadTimeout", "down")
+
+    sources(monkeypatch, [ULTRASOUND])
+    monkeypatch.setattr(probes, "redundant_checks", lambda: {"host:gpu-1": fail, "host:gpu-2": list})
+    prove("worker")
+    assert probes.probe_all() == probes.FAILING_SECONDS
+    status, body = readyz(client)
+    assert (status, body["ready"], body["state"]) == (200, True, "degraded")
+    assert (body["failed"], body["degraded"]) == ([], ["host:gpu-1"])
+    assert body["components"]["host:gpu-1"]["reason"] == "ultrasound 2.2.0: ReadTimeout"
+    assert body["components"]["host:gpu-2"]["ok"]
+    proofs.failed(ULTRASOUND, "nobody answers")
+    status, body = readyz(client)
+    assert (status, body["state"], body["failed"]) == (503, "down", [ULTRASOUND])
+    assert body["degraded"] == ["host:gpu-1"]
+    monkeypatch.setattr(probes, "redundant_checks", dict)
+    probes.probe_all()
+    assert (readyz(client)[1]["state"], readyz(client)[1]["degraded"]) == ("ready", [])
+
+
+def test_reasons_are_for_those_who_are_signed_in(client: Client) -> None:
+    prove("broker", "worker", ULTRASOUND)
+    proofs.failed(ULTRASOUND, "http://10.0.0.7:8080 refuses the token")
+    body = readyz(Client())[1]
+    assert body["failed"] == [ULTRASOUND]
+    assert {component["reason"] for component in body["components"].values()} == {None}
+    assert "10.0.0.7" in readyz(client)[1]["components"][ULTRASOUND]["reason"]
 
 
 def test_a_round_makes_every_default_model_predict(broker: str) -> None:

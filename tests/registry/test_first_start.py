@@ -34,7 +34,7 @@ def test_the_newest_served_version_is_chosen_while_the_server_starts(
     with torchserve_host(served, store.path) as host:
         store.add("99.0.0")  # known, and loaded nowhere
         settings.MODEL_SERVER, settings.TORCHSERVE_URLS = "torchserve", [host.server.url]
-        settings.TORCHSERVE_KEY_FILE = str(host.server.token_file)
+        settings.TORCHSERVE_KEY_FILES = [str(host.server.token_file)]
         get_model_server.cache_clear()
         known = {version.version: version for version in services.register_from_store(SYSTEM).versions}
         over = threading.Event()

@@ -247,12 +247,22 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 
 MODEL_SERVER = os.environ.get("CAD_MODEL_SERVER", "torchserve")  # or "inprocess"
-TORCHSERVE_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_URL", "").split(",") if u]
-#: JSON file that TorchServe rotates its tokens in, or a plain token for a hospital's own cluster.
-TORCHSERVE_KEY_FILE = os.environ.get("CAD_TORCHSERVE_KEY_FILE", "")
+
+
+def _listed(name: str) -> list[str]:
+    return [entry.strip() for entry in os.environ.get(name, "").split(",") if entry.strip()]
+
+
+#: The fleet as far as it stands in the environment (`modelserver.discovery`): addresses, or names that lead to several
+#: (`dns+http://torchserve:8080`). The others are in their order, one for each address or one for all.
+TORCHSERVE_URLS = _listed("CAD_TORCHSERVE_URL")
+TORCHSERVE_MANAGEMENT_URLS = _listed("CAD_TORCHSERVE_MANAGEMENT_URL")
+#: Files that each TorchServe's tokens are renewed in; `{host}` stands for a host's name or number.
+TORCHSERVE_KEY_FILES = _listed("CAD_TORCHSERVE_KEY_FILE")
+#: Certificates of a hospital's own authority.
+TORCHSERVE_CA_FILE = os.environ.get("CAD_TORCHSERVE_CA_FILE", "")
+#: A plain token, for hosts without such a file.
 TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
-#: Only asked how many workers are ready; in the order of the addresses above.
-TORCHSERVE_MANAGEMENT_URLS = [u for u in os.environ.get("CAD_TORCHSERVE_MANAGEMENT_URL", "").split(",") if u]
 #: Calls at a time from one process to one host.
 TORCHSERVE_CONCURRENCY = int(os.environ.get("CAD_TORCHSERVE_CONCURRENCY", "4"))
 #: What networks have said of a slide's fields so far, while it is analysed.

@@ -1,0 +1,78 @@
+"""What a host's rows amount to: ready, degraded, draining or down, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from cad_platform.modelserver.models import HostedVersion, ModelHost
+
+#: A version that nobody asked a host for since says nothing of it: another one runs, or the host was left out.
+LATELY = timedelta(minutes=10)
+
+
+class State(models.TextChoices):
+    READY = "ready", _("Ready")
+    DEGRADED = "degraded", _("Degraded")
+    DRAINING = "draining", _("Draining")
+    DOWN = "down", _("Down")
+
+
+@dataclass(frozen=True)
+class HostState:
+    """A host, the versions that it was lately asked for, and what that makes of it. `reason`: empty for ready."""
+
+    host: ModelHost
+    state: State
+    reason: str
+    versions: Sequence[HostedVersion]
+
+
+def states_of(hosts: Iterable[ModelHost], now: datetime) -> list[HostState]:
+    """The state of each host of the fleet, which are all asked for together: what one has, others may lack.
+
+    Parameters
+    ----------
+    hosts
+        With their versions prefetched.
+    now
+        By the database's clock.
+    """
+    lately = {
+        host: [found for found in host.versions.all() if _asked_at(found) > now - LATELY] for host in hosts
+    }
+    served = {
+        (found.name, found.version) for versions in lately.values() for found in versions if found.is_loaded
+    }
+    return [HostState(host, *_state(host, lately, served), lately[host]) for host in lately]
+
+
+def _state(
+    host: ModelHost, lately: Mapping[ModelHost, Sequence[HostedVersion]], served: Collection[tuple[str, str]]
+) -> tuple[State, str]:
+    versions = lately[host]
+    if host.draining_since is not None:
+        return State.DRAINING, "it is given no new work"
+    if not versions:
+        return State.DOWN, "it has not answered yet"
+    resting = [found for found in versions if found.is_resting]
+    if resting:
+        reason = "; ".join(dict.fromkeys(f"{found}: {found.reason or 'failed'}" for found in resting))
+        return (State.DOWN if len(resting) == len(versions) else State.DEGRADED), reason
+    missing = [
+        found for found in versions if found.is_loaded is False and (found.name, found.version) in served
+    ]
+    if missing:
+        return State.DEGRADED, f"it does not have {', '.join(map(str, missing))}"
+    return State.READY, ""
+
+
+def _asked_at(found: HostedVersion) -> datetime:
+    moments = [
+        moment for moment in (found.succeeded_at, found.failed_at, found.changed_at) if moment is not None
+    ]
+    return max(moments) if moments else datetime.min.replace(tzinfo=found.host.added_at.tzinfo)
