@@ -26,6 +26,8 @@ DELETABLE = {
     "core_donerequest",
     "core_outboxevent",
     "django_session",
+    "modelserver_hostedversion",
+    "modelserver_modelhost",
     "reporting_draftpresence",
     "reporting_report",
     "studies_storedfile",
