@@ -159,7 +159,7 @@ def test_a_model_server_asks_for_signatures_by_itself(
         services = {service.name: service for service in platform.services()}
         build = services["archives"].command()
         signs = str(own / "signing.key") in build.arguments
-        return build.environment["CAD_MODEL_TRUST"], signs, platform.torchserve and platform.torchserve.trust
+        return build.environment["CAD_MODEL_TRUST"], signs, platform.torchserves[0].trust
 
     assert asked() == (str(own), True, own)
     monkeypatch.setenv("CAD_MODEL_TRUST", str(others))
