@@ -23,11 +23,12 @@ from inference.evaluation.account import Account, write_account
 from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, write_records
+from inference.evaluation.reference import make_reference
 from inference.evaluation.results import Results
 from inference.evaluation.training_manifest import write_training_manifest
 from inference.runtime import custody
 from inference.runtime.answer import write_answer
-from inference.runtime.onnx_session import WEIGHTS
+from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.store import MANIFEST, is_version, next_version
 from inference.training.export import (
     THRESHOLDS,
@@ -147,12 +148,13 @@ def refuse_known_version(model: str, plan: Written) -> None:
 
 def store_model(
     plan: Written, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
-    seen: Sequence[Sample], records: Sequence[Record], account: Account,
+    seen: Sequence[Sample], records: Sequence[Record], account: Account, held: Sequence[Sample] = (),
     beside: Callable[[Path, ModelManifest, Results], object] = lambda *_: None,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
-    `seen`, predictions of record, figures, card and the custody record of all that. The version appears in the store
-    when all of it is there. `beside` writes more into its folder before that is sealed.
+    `seen`, predictions of record, figures, card, what its images look like to it, and the custody record of all that.
+    The version appears in the store when all of it is there. `held`: samples that predictions of record are of and that
+    are not among those `seen`. `beside` writes more into its folder before that is sealed.
 
     Returns
     -------
@@ -172,6 +174,7 @@ def store_model(
     write_records(folder / PREDICTIONS, records)
     (folder / custody.RECIPE).write_text(plan.recipe.canonical, encoding="utf-8")
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
+    make_reference(finished, OnnxForward(folder / WEIGHTS), folder, records, (*seen, *held))
     beside(folder, finished, write_results(folder))
     custody.write(folder, sealed="when it was built", code=code_commit())
     (plan.store / manifest.name).mkdir(parents=True, exist_ok=True)

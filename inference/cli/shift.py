@@ -11,7 +11,7 @@ from pathlib import Path
 from inference.champions.registry import as_asked, discipline_of, sets_of
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets.sample import DatasetError, Sample, evenly
-from inference.evaluation import measuring
+from inference.evaluation import measuring, reference
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.shift import (
     FEWEST,
@@ -19,9 +19,7 @@ from inference.evaluation.shift import (
     Shift,
     ShiftError,
     read_reference,
-    reference_of,
     shift_of,
-    write_reference,
 )
 from inference.progress import ProgressLine
 from inference.runtime import custody
@@ -30,8 +28,6 @@ from inference.runtime.store import read_manifest, verified_weights, version_fol
 
 #: Exit status where a shift is named.
 SHIFTED = 2
-#: A reference of so many images, evenly drawn, stays small and tells enough.
-_MOST_OF_REFERENCE = 1000
 
 
 def run(chosen: Namespace, default_data: Path) -> int:
@@ -43,9 +39,7 @@ def run(chosen: Namespace, default_data: Path) -> int:
     try:
         if chosen.reference:
             with custody.rewriting(folder):
-                print(
-                    make_reference(manifest, chosen.store, folder, data, chosen.limit or _MOST_OF_REFERENCE)
-                )
+                print(make_reference(manifest, chosen.store, folder, data, chosen.limit or reference.MOST))
             return 0
         found = test(manifest, chosen.store, folder, data, chosen.dataset, chosen.limit)
     except (ShiftError, RecordsError, DatasetError, AnalysisError) as error:
@@ -68,19 +62,19 @@ def test(
     ShiftError
         The version has no reference, or there are too few images.
     """
-    reference = read_reference(folder)
+    own_images = read_reference(folder)
     sets = measuring.trees(sets_of(manifest, folder), discipline_of(manifest), data, dataset)
     found: dict[str, Shift] = {}
     for name, samples in sets.items():
         records, features = _measured(manifest, store, evenly(as_asked(manifest, folder, samples), limit))
         seen = [Seen(r.group, r.label, own) for r, own in zip(records, features, strict=True)]
-        found[name] = shift_of(reference, seen)
+        found[name] = shift_of(own_images, seen)
         for device in sorted({record.facts.get("device", "") for record in records} - {""}):
             own = [
                 one for one, record in zip(seen, records, strict=True) if record.facts.get("device") == device
             ]
             if len(own) >= FEWEST:
-                found[f"{name}, {device}"] = shift_of(reference, own)
+                found[f"{name}, {device}"] = shift_of(own_images, own)
     return found
 
 
@@ -92,27 +86,26 @@ def make_reference(manifest: ModelManifest, store: Path, folder: Path, data: Pat
     RecordsError
         No predictions are on record, or `data` holds none of their images.
     """
-    on_record = read_records(folder / PREDICTIONS)
-    known: dict[tuple[str, str], Sample] = {}
-    for name, samples in measuring.trees(sets_of(manifest, folder), discipline_of(manifest), data).items():
-        known |= {(name, sample.id): sample for sample in samples}
-    there = [
-        record for record in on_record
-        if (record.dataset, record.image) in known and manifest.positive_class in record.probabilities
-    ]  # fmt: skip
-    if not there:
+    samples: list[Sample] = []
+    for found in measuring.trees(sets_of(manifest, folder), discipline_of(manifest), data).values():
+        samples += found
+    with ProgressLine(patience=0) as line:
+        path, failed = reference.make_reference(
+            manifest,
+            OnnxForward(verified_weights(manifest, store)),
+            folder,
+            read_records(folder / PREDICTIONS),
+            samples,
+            most=most,
+            progress=_shown(line),
+        )
+    for sentence in failed:
+        print(f"not measured: {sentence}", file=sys.stderr)
+    if path is None:
         raise RecordsError(
             f"{data} holds no image of the predictions of record of {manifest.name} {manifest.version}"
         )
-    chosen = evenly(there, most)
-    measured, features = _measured(
-        manifest, store, [known[record.dataset, record.image] for record in chosen]
-    )
-    by_image = {(r.dataset, r.image): own for r, own in zip(measured, features, strict=True)}
-    kept = [record for record in chosen if (record.dataset, record.image) in by_image]
-    return write_reference(
-        folder, reference_of(kept, [by_image[record.dataset, record.image] for record in kept], manifest)
-    )
+    return path
 
 
 def _measured(

@@ -51,7 +51,15 @@ def build(plan: Plan) -> ModelManifest:
     records = judged(val, predict(manifest, forward, val), learned.stamp)
     records += mosaic_records(manifest, forward, plan.data)
     return store_model(
-        plan, manifest, network, _EXAMPLES, FieldOutput._fields, seen, records, account(plan, seen, fitted)
+        plan,
+        manifest,
+        network,
+        _EXAMPLES,
+        FieldOutput._fields,
+        seen,
+        records,
+        account(plan, seen, fitted),
+        val,
     )
 
 

@@ -70,7 +70,15 @@ def build(plan: Plan) -> ModelManifest:
     records += outside
     seen = [*masses.read(plan.data).part("train"), *learned.films]
     return store_model(
-        plan, manifest, learned.network, _EXAMPLES, FilmOutput._fields, seen, records, account(plan, learned)
+        plan,
+        manifest,
+        learned.network,
+        _EXAMPLES,
+        FilmOutput._fields,
+        seen,
+        records,
+        account(plan, learned),
+        val,
     )
 
 

@@ -195,7 +195,7 @@ def _export(order: Export) -> ModelManifest:
         write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
-    return store_model(order, manifest, network, examples, outputs, seen_by_it, records, told, beside)
+    return store_model(order, manifest, network, examples, outputs, seen_by_it, records, told, beside=beside)
 
 
 def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:

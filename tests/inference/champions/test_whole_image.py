@@ -21,6 +21,7 @@ from inference.champions.whole_image.export import why_not
 from inference.cli.main import main
 from inference.evaluation.account import read_account
 from inference.evaluation.measuring import analyse_alone
+from inference.evaluation.shift import read_reference
 from inference.recipes.recipe_file import load
 from inference.recipes.runfolder import FOLD
 from inference.recipes.runner import RunOptions, run
@@ -159,6 +160,23 @@ def test_the_served_weights_have_seen_all_of_it(gray: Made, colour: Made, say: S
             "evaluate", one.page["id"], "--store", one.store, "--rerun", "--data", one.tree
         )
         assert status == 1 and "trained on 24 of these 24" in sentence
+
+
+@pytest.mark.parametrize("name", ["gray", "colour"])
+def test_it_knows_what_its_own_images_look_like(
+    name: str, say: Say, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Of every prediction of record, without being asked: `shift` and `acceptance` need it."""
+    one: Made = request.getfixturevalue(name)
+    reference = read_reference(one.folder)
+    assert len(reference) == len(rows_of(one.folder))
+    assert {seen.label for seen in reference} == {"benign", "malignant"}
+    assert {"score", "gate", "contrast", "sharpness"} <= reference[0].features.keys()
+    store = tmp_path / "store"
+    shutil.copytree(one.folder, store / one.page["id"] / "1.0.0")
+    words = ("shift", one.page["id"], "--reference", "--data", one.tree, "--store", store)
+    assert say(*words)[0] == 0, "written again from the data"
+    assert read_reference(store / one.page["id"] / "1.0.0") == reference
 
 
 @pytest.mark.parametrize("name", ["gray", "colour"])
