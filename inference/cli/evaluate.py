@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from inference.champions.registry import as_asked, discipline_of, sets_of
-from inference.cli.retrain import Repeated, retrain
+from inference.cli.retrain import retrain
 from inference.contract import AnalysisError, ModelManifest
 from inference.datasets import idc
 from inference.datasets.sample import DatasetError, LeakError, Sample
@@ -214,8 +214,8 @@ def _again(chosen: Namespace, data: Path) -> int:
     repeated = retrain(
         chosen.model, chosen.store, data, run_folder, chosen.retrain_fold, chosen.seed, chosen.version
     )
-    print(_json([entry.as_json() for entry in repeated]) if chosen.json else as_repetition(repeated))
-    return 0 if all(entry.within for entry in repeated) else 1
+    print(_json(repeated.as_json()) if chosen.json else repeated.as_text())
+    return 0 if all(entry.within for entry in repeated.figures) else 1
 
 
 def _json(content: object) -> str:
@@ -258,14 +258,4 @@ def as_comparison(differences: Sequence[Difference]) -> str:
         f"{d.second:.3f}, difference {d.difference:+.3f} [{d.low:+.3f}, {d.high:+.3f}], "
         f"DeLong p = {d.p_delong:.3g}"
         for d in differences
-    )
-
-
-def as_repetition(repeated: Sequence[Repeated]) -> str:
-    """A line a figure."""
-    return "\n".join(
-        f"fold {entry.fold}, {entry.again.meaning} ({entry.again.dataset}): committed "
-        f"{entry.committed:.3f}, again {entry.again.value:.3f} "
-        f"[{entry.again.low:.3f}, {entry.again.high:.3f}]: {'within' if entry.within else 'OUTSIDE'}"
-        for entry in repeated
     )

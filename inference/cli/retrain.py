@@ -15,7 +15,7 @@ from inference.evaluation.figures import Figure, NotComputable, figure
 from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records
 from inference.evaluation.subgroups import headline_lines
-from inference.runtime.custody import RECIPE, verify
+from inference.runtime.custody import RECIPE, part_of, verify
 from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.store import read_manifest, version_folder
 
@@ -40,6 +40,42 @@ class Repeated:
             "fold": self.fold, "committed": self.committed, "within": self.within,
             "again": self.again.as_json(),
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A fold trained again: by which recipe, into which networks (part → digest of the weights on record, and of the
+    new ones), how many of its rows say what is on record, and its leading figures."""
+
+    recipe_sha256: str
+    networks: dict[str, tuple[str, str]]
+    rows: int
+    alike: int
+    figures: tuple[Repeated, ...]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "recipe_sha256": self.recipe_sha256,
+            "networks": {
+                part: {"committed": before, "again": after, "same": before == after}
+                for part, (before, after) in self.networks.items()
+            },
+            "rows": self.rows, "alike": self.alike, "figures": [entry.as_json() for entry in self.figures],
+        }  # fmt: skip
+
+    def as_text(self) -> str:
+        lines = [f"trained by the recipe {self.recipe_sha256}"]
+        for part, (before, after) in self.networks.items():
+            now = "the very same weights" if before == after else f"other weights, {after}"
+            lines.append(f"network of {part}: {before} on record; {now}")
+        lines.append(f"{self.alike} of {self.rows} rows say what is on record")
+        for entry in self.figures:
+            lines.append(
+                f"fold {entry.fold}, {entry.again.meaning} ({entry.again.dataset}): committed "
+                f"{entry.committed:.3f}, again {entry.again.value:.3f} "
+                f"[{entry.again.low:.3f}, {entry.again.high:.3f}]: {'within' if entry.within else 'OUTSIDE'}"
+            )
+        return "\n".join(lines)
 
 
 def committed_fold(folder: Path, fold: int) -> list[Record]:
@@ -71,7 +107,7 @@ def compare_fold(
     Raises
     ------
     RecordsError
-        The new predictions are of other images: the folds were drawn differently.
+        The new predictions are of other images: the folds were drawn differently; or of images whose truth is another.
     """
     ours = {(record.dataset, record.image) for record in committed}
     theirs = {(record.dataset, record.image) for record in again}
@@ -80,6 +116,14 @@ def compare_fold(
             f"fold {fold} holds other images than the one on record: {len(ours - theirs)} are missing, "
             f"{len(theirs - ours)} are new"
         )
+    truth = {(record.dataset, record.image): (record.label, record.group) for record in again}
+    for record in committed:
+        label, group = truth[record.dataset, record.image]
+        if (label, group) != (record.label, record.group):
+            raise RecordsError(
+                f"{record.dataset} {record.image} is {label} of {group} in these data, {record.label} of "
+                f"{record.group} on record"
+            )
     found = []
     for dataset, _, own in parts(committed):
         new = [record for record in again if record.dataset == dataset]
@@ -95,7 +139,7 @@ def compare_fold(
 
 def retrain(
     model: str, store: Path, data: Path, run: Path, fold: int, seed: int, version: str | None = None
-) -> list[Repeated]:
+) -> Retrained:
     """Train fold `fold` of `model` again by the version's own recipe, and compare.
 
     Raises
@@ -120,7 +164,17 @@ def retrain(
     plan = Plan(
         data=data, run=run, store=store, version=manifest.version, recipe=recipe_of_version(folder), seed=seed
     )
-    return compare_fold(manifest, committed, retrain_fold(model, fold, plan), fold)
+    again = retrain_fold(model, fold, plan)
+    figures = compare_fold(manifest, committed, again, fold)
+    new = {(record.dataset, record.image): record for record in again}
+    both = [(record, new[record.dataset, record.image]) for record in committed]
+    return Retrained(
+        recipe_sha256=plan.recipe.hash,
+        networks={part_of(one.split, one.fold): (one.network, other.network) for one, other in both},
+        rows=len(both),
+        alike=sum(one.probabilities == other.probabilities for one, other in both),
+        figures=tuple(figures),
+    )
 
 
 def recipe_of_version(folder: Path) -> ChampionRecipe:
