@@ -10,9 +10,10 @@ from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.datasets.sample import Sample, evenly
-from inference.evaluation.measuring import CountProgress, measure_samples
+from inference.evaluation.measuring import measure_samples
 from inference.evaluation.records import Record
 from inference.evaluation.shift import reference_of, write_reference
+from inference.progress import CountProgress
 from inference.runtime.forward import Forward
 
 #: So many images, evenly drawn, stay small and tell enough.
