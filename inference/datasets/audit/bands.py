@@ -4,8 +4,13 @@ by random hyperplanes, Charikar 2002).
 A picture's detail is brought to its low frequencies, which hardly move where up to 5 % are cut off its sides. Each band
 is a handful of hyperplanes: the sides on which a picture lies are its code, and pictures of one code are compared.
 Pictures that agree meet in some band; how many bands that takes follows from how many bits a code has, and that from
-how many pictures there are, so that a bucket holds a few. In frequencies a mirror image is a change of signs, so that
-four mirrorings cost four lookups and no memory.
+how many pictures there are, so that a bucket holds a few. In frequencies a mirror image is a change of signs: in each
+band two more hyperplanes, which a mirror image lies on the other side of, say how a picture is to be turned before its
+code is made, so that a picture and its mirror image have one code.
+
+Most that meet are strangers. They are told apart by a sketch, 128 more sides in two machine words, whose differing bits
+are counted; only of those that differ in few are the frequencies compared. No bucket is cut: where thousands of
+pictures are alike the time grows with their square, the memory does not.
 """
 
 from __future__ import annotations
@@ -19,12 +24,22 @@ from numpy.typing import NDArray
 
 Field = NDArray[np.float32]
 Indices = NDArray[np.int64]
+Codes = NDArray[np.int32]
+Places = NDArray[np.int32]
+Turns = NDArray[np.uint8]
+Sketches = NDArray[np.uint64]
 
-#: Pairs that are looked at together: what is kept in memory beside the signatures, some 300 MB.
+#: Pairs that are looked at together: what is kept in memory beside the signatures, some 100 MB.
 _TOGETHER = 2_000_000
+#: Rows whose codes are made together, so that they stay in the processor's cache.
+_ROWS = 8_192
 _MOST_BITS = 24
 #: Pairs of this correlation are to meet with a chance of 0.99.
 _MISSED = 0.01
+#: Sides that say how a picture is turned: about its middle row, about its middle column.
+_TURNING = 2
+#: A sketch is two words of 64 sides. Pairs differ in fewer than pairs of `Bands.alike` do but once in thirty thousand.
+_WORDS, _SIDES, _SPREADS = 2, 64, 4.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +57,8 @@ class Bands:
         """Bits of a code and number of bands for so many pictures."""
         bits = min(_MOST_BITS, max(12, math.ceil(math.log2(max(2, count))) + self.more_bits))
         same_side = 1 - math.acos(self.alike) / math.pi
-        return bits, math.ceil(math.log(_MISSED) / math.log1p(-(same_side**bits)))
+        meet = same_side ** (bits + _TURNING)
+        return bits, math.ceil(math.log(_MISSED) / math.log1p(-meet))
 
 
 def low_frequencies(squares: Field, radius: float) -> tuple[Field, NDArray[np.int64], NDArray[np.int64]]:
@@ -77,65 +93,97 @@ def meetings(
         Row and column step by name.
     """
     low, down, across = low_frequencies(plain, bands.radius)
-    kept = [low] if cropped is None else [low, low_frequencies(cropped, bands.radius)[0]]
-    count = len(low)
+    rows = low if cropped is None else np.concatenate([low, low_frequencies(cropped, bands.radius)[0]])
+    count, width = low.shape
+    del low
+    odd = np.stack([down % 2 == 1, across % 2 == 1])
+    # What each of four turns (1: upside down, 2: left-right, 3: both) makes of each frequency's sign.
+    turns = np.stack(
+        [np.where(odd[0] & bool(t & 1), -1, 1) * np.where(odd[1] & bool(t & 2), -1, 1) for t in range(4)]
+    )
+    turns = turns.astype(np.float32)
+    names = {(steps[0] < 0) + 2 * (steps[1] < 0): name for name, steps in mirrorings.items()}
     bits, number = bands.shape(count)
     chance = np.random.default_rng(bands.seed)
-    signs = {
-        name: np.where((down % 2 == 1) & (steps[0] < 0), -1, 1)
-        * np.where((across % 2 == 1) & (steps[1] < 0), -1, 1)
-        for name, steps in mirrorings.items()
-    }
+    sides = chance.standard_normal((width, _WORDS * _SIDES)).astype(np.float32)
+    sketches = np.stack([_sketches(rows, sides * turn[:, None]) for turn in turns])
     for _ in range(number):
-        planes = chance.standard_normal((low.shape[1], bits)).astype(np.float32)
-        codes = np.concatenate([_codes(rows, planes) for rows in kept])
-        order = np.argsort(codes, kind="stable")
-        ends = np.cumsum(np.bincount(codes, minlength=2**bits))
-        for name, sign in signs.items():
-            asked = _codes(low, planes * sign[:, None].astype(np.float32))
-            for first, second in _met(order, ends, asked, count):
-                one, other = kept[0][second] * sign.astype(np.float32), first
-                yield from _like(kept, other, one, second, count, name, bands.least)
+        planes = chance.standard_normal((width, bits)).astype(np.float32)
+        turning = chance.standard_normal((width, _TURNING)).astype(np.float32)
+        turning *= np.stack([odd[0] & ~odd[1], odd[1] & ~odd[0]], axis=1)
+        codes, turned = _codes(rows, planes, turning, turns)
+        for first, second in _met(codes):
+            # Two that were cut are not compared, nor a picture with itself.
+            useful = ((first < count) | (second < count)) & (first % count != second % count)
+            first, second = first[useful], second[useful]
+            turn = turned[first] ^ turned[second]
+            near = _near(sketches, turn, first, second, bands.alike)
+            first, second, turn = first[near], second[near], turn[near]
+            like = np.einsum("ij,ij->i", rows[first], rows[second] * turns[turn]) > bands.least
+            pair = np.sort(np.stack([first[like] % count, second[like] % count]), axis=0).astype(np.int64)
+            for kind, name in names.items():
+                if (some := pair[:, turn[like] == kind]).size:
+                    some = np.unique(some, axis=1)
+                    yield name, some[0], some[1]
 
 
-def _codes(rows: Field, planes: Field) -> Indices:
-    weights = (1 << np.arange(planes.shape[1], dtype=np.int64)).astype(np.float64)
-    codes = np.empty(len(rows), np.int64)
-    for start in range(0, len(rows), 262_144):
-        codes[start : start + 262_144] = ((rows[start : start + 262_144] @ planes) > 0) @ weights
-    return codes
+def _codes(rows: Field, planes: Field, turning: Field, turns: Field) -> tuple[Codes, Turns]:
+    """Of each row how it is turned, and the sides on which it lies then, as one number."""
+    codes, turned = np.empty(len(rows), np.int32), np.empty(len(rows), np.uint8)
+    wide = np.zeros((_ROWS, 32), np.bool_)
+    for start in range(0, len(rows), _ROWS):
+        some = rows[start : start + _ROWS]
+        lies = some @ turning > 0
+        turn = lies[:, 0] + 2 * lies[:, 1].astype(np.uint8)
+        wide[: len(some), : planes.shape[1]] = (some * turns[turn]) @ planes > 0
+        codes[start : start + _ROWS] = np.packbits(wide[: len(some)], axis=1, bitorder="little").view("<i4")[
+            :, 0
+        ]
+        turned[start : start + _ROWS] = turn
+    return codes, turned
 
 
-def _met(order: Indices, ends: Indices, asked: Indices, count: int) -> Iterator[tuple[Indices, Indices]]:
-    """Places in the table and pictures that share a code, a bounded number at a time; of a pair that is found from both
-    sides without a crop, one."""
-    begins = np.where(asked > 0, ends[asked - 1], 0)
-    sizes = ends[asked] - begins
-    total = np.cumsum(sizes)
+def _sketches(rows: Field, planes: Field) -> Sketches:
+    """Words×n."""
+    found = np.empty((_WORDS, len(rows)), np.uint64)
+    for start in range(0, len(rows), _ROWS):
+        sides = rows[start : start + _ROWS] @ planes > 0
+        found[:, start : start + _ROWS] = np.packbits(sides, axis=1).view(np.uint64).T
+    return found
+
+
+def _near(sketches: Sketches, turn: Turns, first: Places, second: Places, alike: float) -> Indices:
+    """Which pairs' sketches differ in as few sides as those of pictures of that correlation may."""
+    differ = math.acos(alike) / math.pi
+    near, counted = np.arange(len(first)), np.zeros(len(first), np.uint8)
+    for word in range(_WORDS):
+        sides = (word + 1) * _SIDES
+        most = differ * sides + _SPREADS * math.sqrt(sides * differ * (1 - differ))
+        counted = counted + np.bitwise_count(
+            sketches[0, word, first[near]] ^ sketches[turn[near], word, second[near]]
+        )
+        few = counted <= most
+        near, counted = near[few], counted[few]
+    return near
+
+
+def _met(codes: Codes) -> Iterator[tuple[Places, Places]]:
+    """Each pair of places that share a code once, a bounded number at a time."""
+    order = np.argsort(codes).astype(np.int32)
+    ordered = codes[order]
+    place = np.arange(len(order), dtype=np.int32)
+    begins = np.maximum.accumulate(np.where(np.diff(ordered, prepend=-1) != 0, place, 0))
+    before = place - begins  # how many of its code each one meets
+    meeting = np.flatnonzero(before)
+    begins, before, second = begins[meeting], before[meeting], order[meeting]
+    total = np.cumsum(before, dtype=np.int64)
     at = 0
-    while at < count:
-        before = int(total[at - 1]) if at else 0
-        to = max(at + 1, int(np.searchsorted(total, before + _TOGETHER, side="right")))
-        own = sizes[at:to]
-        whole = int(total[to - 1]) - before
-        second = np.repeat(np.arange(at, to), own)
-        within = np.arange(whole) - np.repeat(np.cumsum(own) - own, own)
-        first = order[np.repeat(begins[at:to], own) + within]
-        picture = first % count
-        useful = (picture != second) & ((first >= count) | (picture < second))
-        yield first[useful], second[useful]
+    while at < len(meeting):
+        done = int(total[at - 1]) if at else 0
+        to = max(at + 1, int(np.searchsorted(total, done + _TOGETHER, side="right")))
+        own = before[at:to]
+        whole = int(total[to - 1]) - done
+        # Where each one's code begins, less how many pairs there are before it.
+        starts = begins[at:to] - (np.cumsum(own, dtype=np.int32) - own)
+        yield order[np.repeat(starts, own) + np.arange(whole, dtype=np.int32)], np.repeat(second[at:to], own)
         at = to
-
-
-def _like(
-    kept: list[Field], first: Indices, one: Field, second: Indices, count: int, name: str, least: float
-) -> Iterator[tuple[str, Indices, Indices]]:
-    other = np.empty_like(one)
-    for layer, rows in enumerate(kept):
-        own = first // count == layer
-        other[own] = rows[first[own] % count]
-    near = np.einsum("ij,ij->i", one, other) > least
-    pair = np.sort(np.stack([first[near] % count, second[near]]), axis=0)
-    if pair.size:
-        pair = np.unique(pair, axis=1)
-        yield name, pair[0], pair[1]

@@ -57,15 +57,61 @@ def test_a_crowd_of_one_code_is_looked_at_in_parts(monkeypatch: pytest.MonkeyPat
     whole = met(crowd, Bands(seed=1))
     monkeypatch.setattr(banded, "_TOGETHER", 100)
     seen = []
-    plain = banded._like
+    near = banded._near
 
-    def watched(kept, first, one, second, *more):  # type: ignore[no-untyped-def]
+    def watched(sketches, turn, first, second, alike):  # type: ignore[no-untyped-def]
         seen.append(len(first))
-        return plain(kept, first, one, second, *more)
+        return near(sketches, turn, first, second, alike)
 
-    monkeypatch.setattr(banded, "_like", watched)
+    monkeypatch.setattr(banded, "_near", watched)
     assert met(crowd, Bands(seed=1)) == whole == {(a, b) for b in range(40) for a in range(b)}
-    assert max(seen) <= 100  # one picture's bucket at most
+    assert 40 < max(seen) <= 100
+
+
+def test_each_pair_of_a_code_is_met_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.random.default_rng(3).integers(0, 40, 500).astype(np.int32)
+    wanted = sorted((a, b) for b in range(500) for a in range(b) if codes[a] == codes[b])
+    for together in (1, 7, 10**6):
+        monkeypatch.setattr(banded, "_TOGETHER", together)
+        parts = list(banded._met(codes))
+        pairs = [
+            (min(a, b), max(a, b))
+            for one, two in parts
+            for a, b in zip(one.tolist(), two.tolist(), strict=True)
+        ]
+        assert sorted(pairs) == wanted
+        assert max(len(one) for one, _ in parts) <= max(together, 500)
+    assert list(banded._met(np.arange(5, dtype=np.int32))) == []
+
+
+@pytest.mark.parametrize("name", MIRRORINGS)
+def test_a_mirror_image_is_met_as_what_it_is(name: str) -> None:
+    squares, _ = made_up(300, 5)
+    down, across = MIRRORINGS[name]
+    turned = squares.reshape(-1, 16, 16)[:, ::down, ::across].reshape(squares.shape)
+    both = np.concatenate([squares, turned])
+    cut = np.zeros_like(both)  # meets nothing
+    for cropped in (None, cut):
+        found = {
+            (kind, int(a), int(b))
+            for kind, first, second in meetings(both, cropped, MIRRORINGS, BANDS)
+            for a, b in zip(first, second, strict=True)
+        }
+        assert all((name, place, place + 300) in found for place in range(300))
+
+
+def test_a_picture_and_another_that_was_cut_meet_though_whole_they_do_not() -> None:
+    squares, _ = made_up(200, 6)
+    others, _ = made_up(200, 7)
+    for name, (down, across) in MIRRORINGS.items():
+        turned = squares.reshape(-1, 16, 16)[:, ::down, ::across].reshape(squares.shape)
+        plain, cropped = np.concatenate([squares, others]), np.concatenate([others, turned])
+        found = {
+            (kind, int(a), int(b))
+            for kind, first, second in meetings(plain, cropped, MIRRORINGS, BANDS)
+            for a, b in zip(first, second, strict=True)
+        }
+        assert sum((name, place, place + 200) in found for place in range(200)) >= 198
 
 
 def _found(pictures: list[Gray], most_pairwise: int) -> set[tuple[int, int, str]]:
