@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Literal
 
@@ -246,10 +247,9 @@ def _said_by(rows: Sequence[_Row]) -> dict[str, str]:
 
 
 def _digest(rows: Iterable[Sequence[str | None]]) -> str:
-    digest = hashlib.sha256()
-    for row in rows:
-        digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
-    return digest.hexdigest()
+    """Of each row as a line of JSON, which is written by hand here: a thousand encoders take longer than a thousand rows."""
+    lines = (", ".join("null" if cell is None else encode_basestring(cell) for cell in row) for row in rows)
+    return hashlib.sha256("".join(f"[{line}]\n" for line in lines).encode()).hexdigest()
 
 
 def _files(folder: Path) -> set[str]:

@@ -15,15 +15,10 @@ MakeStudy = Callable[..., Any]
 
 @pytest.fixture
 def models(db: None) -> dict[str, Any]:
-    """The repository's models by name: registered, and each in use. That a server answers for them is another test's
-    subject (`tests/registry`)."""
-    from cad_platform.core.actor import Actor
-    from cad_platform.registry.models import ModelVersion
-    from cad_platform.registry.services import register_from_store
+    """The repository's models by name: registered, and each in use."""
+    from tests.registered import models_in_use
 
-    known = register_from_store(Actor.system("test")).versions
-    ModelVersion.objects.filter(pk__in=[version.pk for version in known]).update(is_default=True)
-    return {version.name: ModelVersion.objects.get(pk=version.pk) for version in known}
+    return models_in_use()
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,7 @@ from typing import Any
 
 from django.test import Client
 
-from cad_platform.core.actor import Actor
 from cad_platform.core.models import OutboxEvent
-from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.services import register_from_store
 from tests import factories
 from tests.posted_files import Hospital, dicom
 
@@ -25,11 +22,6 @@ def views() -> dict[str, bytes]:
 
 def statuses(answer: Any) -> list[str]:
     return [each["status"] for each in answer.json()["files"]]
-
-
-def models_in_use() -> None:
-    known = register_from_store(Actor.system("test")).versions
-    ModelVersion.objects.filter(pk__in=[version.pk for version in known]).update(is_default=True)
 
 
 def completed() -> int:

@@ -18,13 +18,14 @@ from cad_platform.reading.models import ReportStanding
 from cad_platform.studies import services, storage
 from cad_platform.studies.models import Instance, QuarantinedFile, Study
 from tests import factories
-from tests.api.four_views import browser, completed, models_in_use, statuses, views
+from tests.api.four_views import browser, completed, statuses, views
 from tests.posted_files import (
     Hospital,
     dicom,
     reasons,
     uid,
 )
+from tests.registered import models_in_use
 
 pytestmark = pytest.mark.django_db
 

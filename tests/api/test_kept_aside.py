@@ -12,7 +12,7 @@ from cad_platform.accounts.models import Role
 from cad_platform.analysis import services as analyses
 from cad_platform.studies.models import KeptAside, Study
 from tests import factories
-from tests.api.four_views import browser, models_in_use, statuses, views
+from tests.api.four_views import browser, statuses, views
 from tests.posted_files import (
     CT,
     SECONDARY_CAPTURE,
@@ -20,6 +20,7 @@ from tests.posted_files import (
     Hospital,
     dicom,
 )
+from tests.registered import models_in_use
 
 pytestmark = pytest.mark.django_db
 
