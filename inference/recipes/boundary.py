@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from inference.datasets.audit import near_duplicates
-from inference.datasets.audit.near_duplicates import RULES, Gray
+from inference.datasets.audit.alignment import Gray
+from inference.datasets.audit.near_duplicates import RULES
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample, assert_disjoint
 

@@ -16,8 +16,9 @@ pictures are alike the time grows with their square, the memory does not.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ Sketches = NDArray[np.uint64]
 
 #: Pairs that are looked at together: what is kept in memory beside the signatures, some 100 MB.
 _TOGETHER = 2_000_000
-#: Rows whose codes are made together, so that they stay in the processor's cache.
+#: Rows that are worked on together, so that they stay in the processor's cache.
 _ROWS = 8_192
 _MOST_BITS = 24
 #: Pairs of this correlation are to meet with a chance of 0.99.
@@ -61,34 +62,39 @@ class Bands:
         return bits, math.ceil(math.log(_MISSED) / math.log1p(-meet))
 
 
-def low_frequencies(squares: Field, radius: float) -> tuple[Field, NDArray[np.int64], NDArray[np.int64]]:
+def low_frequencies(
+    squares: Sequence[NDArray[Any]] | NDArray[Any], radius: float
+) -> tuple[Field, NDArray[np.int64], NDArray[np.int64]]:
     """n×(side·side) → n×d of norm 1, the cosine transform within `radius` without the mean; and each entry's row and
     column frequency."""
     from scipy.fft import dct
 
-    side = round(squares.shape[1] ** 0.5)
+    side = round(squares[0].size ** 0.5)
     within = min(side, math.floor(radius) + 1)
     down, across = np.mgrid[:within, :within]
     kept = (down + across > 0) & (down**2 + across**2 <= radius**2)
     found = np.empty((len(squares), int(kept.sum())), np.float32)
-    for start in range(0, len(squares), 65_536):
-        part = squares[start : start + 65_536].astype(np.float32).reshape(-1, side, side)
+    for start in range(0, len(squares), _ROWS):
+        part = np.asarray(squares[start : start + _ROWS], np.float32).reshape(-1, side, side)
         part = dct(dct(part, axis=1, norm="ortho")[:, :within], axis=2, norm="ortho")[:, :, :within]
-        found[start : start + 65_536] = part[:, kept]
+        found[start : start + _ROWS] = part[:, kept]
     found /= np.linalg.norm(found, axis=1, keepdims=True) + 1e-6
     return found, down[kept], across[kept]
 
 
 def meetings(
-    plain: Field, cropped: Field | None, mirrorings: dict[str, tuple[int, int]], bands: Bands
+    plain: Sequence[NDArray[Any]] | NDArray[Any],
+    cropped: Sequence[NDArray[Any]] | NDArray[Any] | None,
+    mirrorings: dict[str, tuple[int, int]],
+    bands: Bands,
 ) -> Iterator[tuple[str, Indices, Indices]]:
     """Of each mirroring, indices of pictures that met (first < second), where their low frequencies correlate above
-    `bands.least`. A pair may come several times.
+    `bands.least`; some thousands at a time, a pair perhaps several times.
 
     Parameters
     ----------
     plain, cropped
-        n×(side·side): the pictures, and the same with something cut off.
+        n×(side·side): the pictures, and the same with something cut off. They are read in parts.
     mirrorings
         Row and column step by name.
     """
@@ -124,7 +130,8 @@ def meetings(
             for kind, name in names.items():
                 if (some := pair[:, turn[like] == kind]).size:
                     some = np.unique(some, axis=1)
-                    yield name, some[0], some[1]
+                    for start in range(0, some.shape[1], _ROWS):
+                        yield name, some[0, start : start + _ROWS], some[1, start : start + _ROWS]
 
 
 def _codes(rows: Field, planes: Field, turning: Field, turns: Field) -> tuple[Codes, Turns]:

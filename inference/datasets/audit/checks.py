@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inference.datasets.audit import near_duplicates
-from inference.datasets.audit.near_duplicates import RULES, Gray, Pair, Signature
+from inference.datasets.audit.alignment import Gray
+from inference.datasets.audit.near_duplicates import RULES, Pair, Signature
 from inference.datasets.audit.reading import Decoded, Undecodable, decode
 from inference.datasets.audit.report import DatasetReport, Finding, Severity
 from inference.datasets.catalogue import official_splits

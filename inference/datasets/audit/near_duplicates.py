@@ -30,24 +30,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, product
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.datasets.audit.alignment import FINE, Field, Gray, agreement_of, levelled
 from inference.datasets.audit.bands import Bands, meetings
 from inference.datasets.sample import HISTOPATHOLOGY, MAMMOGRAPHY, ULTRASOUND
 from inference.progress import StepProgress
 
-Gray = NDArray[np.uint8]
-Field = NDArray[np.float32]
 Kind = Literal["identical", "same_picture", "look_alike"]
 
-FINE = 256
 _COARSE, _SHAPE, _THUMBNAIL = 16, 24, 32
 _CROPS = ((0.0, 0.0), (0.05, 0.0), (0.0, 0.05), (0.05, 0.05))
 _HALF_CROP = 0.025
-_WINDOW = 17
 _BLANK = 2.0
 _KEPT_PICTURES, _KEPT_SHAPES = 512, 4096
 _ROWS = 512
@@ -190,22 +187,23 @@ def _candidates(
     best: dict[tuple[int, int], tuple[float, str]] = {}
     if len(signatures) < 2:
         return {}
-    plain = np.stack([signature.plain for signature in signatures])
-    cropped = np.stack([signature.cropped for signature in signatures])
 
     def keep(first: int, second: int, value: float, name: str) -> None:
         if value > best.get((first, second), (limit, ""))[0]:
             best[first, second] = (value, name)
 
+    whole = [signature.plain for signature in signatures]
+    cut = [signature.cropped for signature in signatures]
     if bands is not None:
-        for name, first, second in meetings(plain, cropped, MIRRORINGS, bands):
-            turned, turned_cropped = _turned_rows(plain[second], name), _turned_rows(cropped[second], name)
-            score = _each(plain[first], turned)
-            np.maximum(score, _each(cropped[first], turned), out=score)
-            np.maximum(score, _each(plain[first], turned_cropped), out=score)
+        for name, first, second in meetings(whole, cut, MIRRORINGS, bands):
+            one, other = _of(whole, first), _turned_rows(_of(whole, second), name)
+            score = _each(one, other)
+            np.maximum(score, _each(_of(cut, first), other), out=score)
+            np.maximum(score, _each(one, _turned_rows(_of(cut, second), name)), out=score)
             for place in np.flatnonzero(score > limit):
                 keep(int(first[place]), int(second[place]), float(score[place]), name)
         return {key: name for key, (_, name) in best.items()}
+    plain, cropped = np.stack(whole), np.stack(cut)
     for name in MIRRORINGS:
         turned, turned_cropped = _turned_rows(plain, name), _turned_rows(cropped, name)
         for start in range(0, len(plain), _ROWS):
@@ -225,16 +223,17 @@ def _alike(
     those that meet in one of the `bands`."""
     if len(signatures) < 2:
         return []
-    stacked = np.stack([s.thumbnail for s in signatures if s.thumbnail is not None]).astype(np.float32)
-    rows_of = _unit(stacked.reshape(len(stacked), -1))
+    thumbnails = [np.ravel(s.thumbnail) for s in signatures if s.thumbnail is not None]
     best: dict[tuple[int, int], tuple[float, str]] = {}
     if bands is not None:
-        for name, first, second in meetings(rows_of, None, MIRRORINGS, bands):
-            score = _each(rows_of[first], _turned_rows(rows_of[second], name))
+        for name, first, second in meetings(thumbnails, None, MIRRORINGS, bands):
+            one, other = _unit(_of(thumbnails, first)), _unit(_of(thumbnails, second))
+            score = _each(one, _turned_rows(other, name))
             for place in np.flatnonzero(score > limit):
                 key, value = (int(first[place]), int(second[place])), float(score[place])
                 best[key] = max(best.get(key, (limit, "")), (value, name))
         return [(a, b, score, name) for (a, b), (score, name) in best.items()]
+    rows_of = _unit(np.stack(thumbnails).astype(np.float32))
     for name in MIRRORINGS:
         turned = _turned_rows(rows_of, name)
         for start in range(0, len(rows_of), _ROWS):
@@ -243,6 +242,11 @@ def _alike(
                 key, value = (start + int(row), start + int(column)), float(score[row, column])
                 best[key] = max(best.get(key, (limit, "")), (value, name))
     return [(a, b, score, name) for (a, b), (score, name) in best.items()]
+
+
+def _of(pictures: Sequence[NDArray[Any]], places: NDArray[np.int64]) -> Field:
+    """Those pictures as rows."""
+    return np.stack([pictures[place] for place in places]).astype(np.float32, copy=False)
 
 
 def _each(first: Field, second: Field) -> Field:
@@ -276,16 +280,7 @@ def _detail(picture: Gray, side: int, sigma: float) -> Field:
     import cv2
 
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
-    levelled = _levelled(np.asarray(small, dtype=np.float32), sigma)
-    return np.ravel(_unit(levelled.reshape(1, -1)))
-
-
-def _levelled(field: Field, sigma: float) -> Field:
-    import cv2
-
-    high = field - cv2.GaussianBlur(field, (0, 0), sigma)
-    spread = np.sqrt(cv2.GaussianBlur(high * high, (0, 0), sigma))
-    return np.asarray(high / (spread + 0.1 * spread.max() + 1e-3), dtype=np.float32)
+    return np.ravel(_unit(levelled(np.asarray(small, dtype=np.float32), sigma).reshape(1, -1)))
 
 
 def _unit(rows: Field) -> Field:
@@ -304,98 +299,3 @@ def _turned_rows(rows: Field, mirrored: str) -> Field:
     side = round(rows.shape[1] ** 0.5)
     squares = rows.reshape(len(rows), side, side)
     return np.ascontiguousarray(squares[:, ::down, ::across]).reshape(rows.shape)
-
-
-# --- confirmation ---------------------------------------------------------------------------------------
-
-
-def agreement_of(first: Gray, second: Gray) -> float:
-    """The median local correlation of two fine pictures (256×256, turned alike) after alignment, 0 where no
-    plausible alignment exists or too little tissue is common to both."""
-    import cv2
-
-    warp = _aligned(first, second)
-    if warp is None:
-        return 0.0
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = np.asarray(cv2.warpAffine(second, warp, (FINE, FINE), flags=how), dtype=np.uint8)
-    covered = cv2.warpAffine(np.full_like(second, 255), warp, (FINE, FINE), flags=how) == 255
-    tissue = (_tissue(first) & _tissue(moved) & covered).astype(np.uint8)
-    inside = cv2.erode(tissue, np.ones((9, 9), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    a, b = _high_pass(first), _high_pass(moved)
-
-    def window(values: Field) -> Field:
-        return np.asarray(cv2.boxFilter(values, -1, (_WINDOW, _WINDOW)), dtype=np.float32)
-
-    mean_a, mean_b = window(a), window(b)
-    spread_a = np.sqrt(np.maximum(window(a * a) - mean_a**2, 0))
-    spread_b = np.sqrt(np.maximum(window(b * b) - mean_b**2, 0))
-    usable = (window(inside.astype(np.float32)) > 0.95) & (np.minimum(spread_a, spread_b) > 0.3)
-    usable = usable[::8, ::8]
-    if usable.sum() < 12:
-        return 0.0
-    correlation = (window(a * b) - mean_a * mean_b) / (spread_a * spread_b + 1e-3)
-    return float(np.median(correlation[::8, ::8][usable]))
-
-
-def _tissue(picture: Gray) -> NDArray[np.bool_]:
-    """Where the blurred picture is brighter than a tenth of its bright parts."""
-    import cv2
-
-    blurred = cv2.GaussianBlur(picture, (0, 0), 4)
-    return np.asarray(blurred > 0.1 * np.percentile(picture, 99.5))
-
-
-def _high_pass(picture: Gray) -> Field:
-    import cv2
-
-    smooth = cv2.GaussianBlur(picture.astype(np.float32), (0, 0), 1.0)
-    return np.asarray(smooth - cv2.GaussianBlur(smooth, (0, 0), 4.0), dtype=np.float32)
-
-
-def _aligned(first: Gray, second: Gray) -> Field | None:
-    """The affine map from places of `first` to places of `second` on 256×256 pixels, or None."""
-    import cv2
-
-    warp = np.eye(2, 3, dtype=np.float32)
-    side = FINE
-    for side in (64, 128):
-        if side == 128:
-            warp = _on_twice_the_side(warp)
-        small = [
-            cv2.GaussianBlur(
-                _levelled(
-                    np.asarray(cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32),
-                    side / 16,
-                ),
-                (0, 0),
-                1.0,
-            )
-            for p in (first, second)
-        ]
-        stop = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 30, 1e-4)
-        try:
-            _, found = cv2.findTransformECC(small[0], small[1], warp, cv2.MOTION_AFFINE, stop)
-        except cv2.error:  # it did not converge: the pictures have nothing in common
-            return None
-        warp = np.asarray(found, dtype=np.float32)
-        if not _plausible(warp, side):
-            return None
-    return _on_twice_the_side(warp)
-
-
-def _on_twice_the_side(warp: Field) -> Field:
-    """The same map for pictures of twice the side; places are pixel centres."""
-    doubled = warp.copy()
-    doubled[:, 2] = 2 * warp[:, 2] + (warp[:, :2].sum(axis=1) - 1) / 2
-    return doubled
-
-
-def _plausible(warp: Field, side: int) -> bool:
-    """Whether crops of some 5 % a side of either picture explain the map: no turn, scales near 1, no corner
-    further away than both crops together."""
-    scales = (float(warp[0, 0]), float(warp[1, 1]))
-    if not all(0.86 <= scale <= 1.17 for scale in scales) or max(abs(warp[0, 1]), abs(warp[1, 0])) > 0.04:
-        return False
-    corners = np.array([[0, 0, 1], [side, 0, 1], [0, side, 1], [side, side, 1]], dtype=np.float32)
-    return bool(np.abs(corners @ warp.T - corners[:, :2]).max() <= 0.14 * side)

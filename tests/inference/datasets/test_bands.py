@@ -13,8 +13,9 @@ from bench.duplicates import made_up
 from inference.datasets import busi
 from inference.datasets.audit import bands as banded
 from inference.datasets.audit import near_duplicates
+from inference.datasets.audit.alignment import Gray
 from inference.datasets.audit.bands import Bands, meetings
-from inference.datasets.audit.near_duplicates import ALIKE_BANDS, BANDS, FILM_BANDS, MIRRORINGS, RULES, Gray
+from inference.datasets.audit.near_duplicates import ALIKE_BANDS, BANDS, FILM_BANDS, MIRRORINGS, RULES
 from inference.datasets.generated import duplicates
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import ULTRASOUND
