@@ -25,15 +25,20 @@ class PlatformMissing(Exception):
 
 @dataclass(frozen=True)
 class Platform:
-    """Where it answers, and a token that posts and reads."""
+    """Where it answers, a token that posts and reads, and its state folder."""
 
     url: str
     token: str
+    state: Path
 
     def client(self) -> httpx.Client:
         """Keeps its connection, as a hospital's gateway does."""
         headers = {"Authorization": f"Bearer {self.token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=60, trust_env=False)
+
+    def pid(self, name: str) -> int:
+        """The process that now runs under a name (`torchserve`, `worker`, …)."""
+        return int(json.loads((self.state / "processes.json").read_text())[name]["pid"])
 
     def ready(self) -> bool:
         try:
@@ -43,17 +48,21 @@ class Platform:
 
 
 @contextmanager
-def running_platform() -> Iterator[Platform]:
+def running_platform(**own: str) -> Iterator[Platform]:
     """The platform of `CAD_STATE_DIR` where one runs, else a fresh one without demo cases that ends after.
+
+    Parameters
+    ----------
+    own
+        What its environment must hold: a fresh one, whatever runs.
 
     Raises
     ------
     PlatformMissing
         It does not become ready.
     """
-    own = Path(os.environ.get("CAD_STATE_DIR") or REPOSITORY / ".local")
-    found = _described(own)
-    if found is not None and found.ready():
+    found = _described(Path(os.environ.get("CAD_STATE_DIR") or REPOSITORY / ".local"))
+    if not own and found is not None and found.ready():
         print(f"Measuring the platform at {found.url}.")
         yield found
         return
@@ -63,6 +72,7 @@ def running_platform() -> Iterator[Platform]:
             "CAD_STATE_DIR": folder,
             "CAD_PORT": str(free_port()),
             "CAD_DEMO_CASES": "none",
+            **own,
         }
         with (Path(folder) / "bench.log").open("wb") as log:
             process = subprocess.Popen(
@@ -78,7 +88,7 @@ def running_platform() -> Iterator[Platform]:
 def _described(state: Path) -> Platform | None:
     try:
         demo = json.loads((state / "demo.json").read_text())
-        return Platform(demo["url"], demo["token"])
+        return Platform(demo["url"], demo["token"], state)
     except (OSError, ValueError, KeyError):
         return None
 

@@ -55,21 +55,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Measure and print; 0 when the orchestration keeps to its limit, else 1."""
     with tempfile.TemporaryDirectory(prefix="cad-bench-images-") as folder, running_platform() as platform:
-        images = _images(Path(folder), WARM_UP + options.posts)
+        images = made_images(Path(folder), WARM_UP + options.posts)
         with platform.client() as client:
             run_id = f"{int(time.time()):x}"
             for number, image in enumerate(images[:WARM_UP]):
-                _post(client, image, f"{run_id}-w{number}", 0.0)
+                post(client, image, f"{run_id}-w{number}", 0.0)
             measured: list[Turnaround] = []
             for number, image in enumerate(images[WARM_UP:]):
                 usual = float(np.median([one.total for one in measured])) if measured else 0.0
-                measured.append(_post(client, image, f"{run_id}-{number}", usual))
+                measured.append(post(client, image, f"{run_id}-{number}", usual))
     if options.json:
         options.json.write_text(json.dumps([vars(one) for one in measured], indent=1))
     return _report(measured)
 
 
-def _images(folder: Path, count: int) -> list[bytes]:
+def made_images(folder: Path, count: int) -> list[bytes]:
     """Distinct phantoms as PNG: made beforehand, so that only the platform is timed."""
     base = int(time.time()) % 10**8
     made = []
@@ -81,7 +81,7 @@ def _images(folder: Path, count: int) -> list[bytes]:
     return made
 
 
-def _post(client: httpx.Client, image: bytes, name: str, usual_ms: float) -> Turnaround:
+def post(client: httpx.Client, image: bytes, name: str, usual_ms: float) -> Turnaround:
     study = {
         "patient": {"id": f"BENCH-{name}", "name": "Bench^Phantom", "birth_date": "1970-01-01", "sex": "F"},
         "accession_number": f"B{name}"[:16],

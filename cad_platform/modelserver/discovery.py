@@ -36,6 +36,12 @@ class NameAway(Exception):
     """A DNS name leads nowhere now. That is no word about the hosts behind it."""
 
 
+def check_settings() -> None:
+    """Raises `ImproperlyConfigured` where the settings name what is no address; asks no name server."""
+    for url in settings.TORCHSERVE_URLS:
+        _check(url.removeprefix(_BY_NAME))
+
+
 def reconcile() -> None:
     """Make the rows those of the settings; hosts that an administrator added stay. Idempotent.
 
@@ -94,18 +100,28 @@ def _specs(url: str, management_url: str, key_file: str) -> list[HostSpec]:
 
 
 def _spec(url: str, management_url: str, key_file: str, source: str, *, server_name: str = "") -> HostSpec:
+    _check(url)
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ImproperlyConfigured(f"CAD_TORCHSERVE_URL names {url}, which is no address.")
+    host = parts.hostname or ""
     return HostSpec(
         name=f"{parts.netloc}{parts.path}",
         url=url,
         management_url=management_url,
-        key_file=key_file.replace("{host}", parts.hostname),
+        key_file=key_file.replace("{host}", host),
         ca_file=settings.TORCHSERVE_CA_FILE,
         server_name=server_name,
         source=source,
     )
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        is_one = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise ImproperlyConfigured(f"CAD_TORCHSERVE_URL names {url}, which is no address.")
 
 
 def _addresses(name: str) -> list[str]:

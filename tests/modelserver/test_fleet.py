@@ -125,9 +125,13 @@ class TestDiscovery:
         assert names() == ["own"]
 
     def test_what_is_no_address_is_said(self, settings: Any) -> None:
-        settings.TORCHSERVE_URLS = ["gpu-1:8080"]
-        with pytest.raises(ImproperlyConfigured, match="gpu-1"):
-            discovery.reconcile()
+        """As soon as a process starts: a job must not fail for it."""
+        for wrong in ("gpu-1:8080", "dns+gpu-1:8080", "http://", "http://gpu-1:port"):
+            settings.TORCHSERVE_URLS = [wrong]
+            with pytest.raises(ImproperlyConfigured, match="no address"):
+                discovery.check_settings()
+            with pytest.raises(ImproperlyConfigured, match="no address"):
+                discovery.reconcile()
 
 
 class TestServices:

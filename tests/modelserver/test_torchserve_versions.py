@@ -4,16 +4,19 @@ about to load."""
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import httpx
 import pytest
 
+from cad_platform.modelserver import administration, tokens
 from cad_platform.modelserver.hosts import Fleet, Version
 from cad_platform.modelserver.hosts import Host as ModelHost
-from cad_platform.modelserver.port import Deadline, VersionNotServed
+from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
 from embedded.state import free_port
@@ -85,6 +88,37 @@ def test_a_host_that_is_away_may_have_what_the_other_has_not(
     ):
         models.prove(absent, Deadline(20))
     models.prove(manifest, Deadline(20))
+
+
+def test_a_hung_neighbour_costs_the_patience_of_a_hedge(host: Host, manifest: ModelManifest) -> None:
+    """It takes connections and says nothing, as if it were stopped; `tests/resilience/test_fleet.py` stops one."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listening:
+        models = adapter(host, f"http://127.0.0.1:{listening.getsockname()[1]}")
+        models.fleet.pace(Version.of(manifest)).learn(0.05)
+        took = []
+        for _ in range(20):
+            begun = time.monotonic()
+            models.forward(manifest, probe_tensor(manifest), Deadline(60))
+            took.append(time.monotonic() - begun)
+    assert sorted(took)[-2] < 5, took
+
+
+def test_its_own_key_file_is_enough_and_its_tokens_are_renewed_before_they_end(
+    host: Host, manifest: ModelManifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = TokenSource(str(host.server.key_file))
+    known = ModelHost("own", host.server.url, management_url=host.server.management_url, tokens=own)
+    models = TorchServeModelServer(Fleet([known]))
+    before = own.token(), own.token("management")
+    administration.renew_tokens(known)
+    assert (own.token(), own.token("management")) == before  # an hour is left
+    monkeypatch.setattr(tokens, "RENEW_BEFORE", timedelta(hours=2))
+    administration.renew_tokens(known)
+    assert own.token() != before[0] and own.token("management") != before[1]
+    host.server.maintain()  # who has the published file reads the new ones there
+    models.forward(manifest, probe_tensor(manifest), Deadline(30))
+    adapter(host).forward(manifest, probe_tensor(manifest), Deadline(30))
+    assert models.workers(manifest) == WorkerStatus(ready=1, workers=1)
 
 
 def test_a_host_that_starts_is_away_and_never_says_that_it_has_not_what_it_loads(
