@@ -86,6 +86,7 @@ def _specs(url: str, management_url: str, key_file: str) -> list[HostSpec]:
     if not url.startswith(_BY_NAME):
         return [_spec(url, management_url, key_file, ModelHost.Source.LISTED)]
     url, management_url = url.removeprefix(_BY_NAME), management_url.removeprefix(_BY_NAME)
+    _check(url)
     name = urlsplit(url).hostname or ""
     return [
         _spec(

@@ -276,8 +276,8 @@ def _preference(call: _Call, host: Host) -> tuple[object, ...]:
     served = host.versions[call.version]
     return (
         served.is_resting,
-        served.is_absent,
         call.tried[host],
+        served.is_absent,
         host.calls,
         random.random(),  # noqa: S311
     )
