@@ -29,6 +29,7 @@ import numpy as np
 
 from inference.contract import OPERATING_POINTS, Flag, ModelManifest
 from inference.evaluation.figures import Figure
+from inference.evaluation.lines import lines_of
 from inference.evaluation.local_figures import (
     SET,
     TOLERANCE,
@@ -40,7 +41,7 @@ from inference.evaluation.local_figures import (
     subgroups_of,
 )
 from inference.evaluation.patients import BIOPSY
-from inference.evaluation.protocol import lines_of, protocol_of
+from inference.evaluation.protocol import protocol_of
 from inference.evaluation.recalibration import Calibration, Proposal, calibration_of, propose
 from inference.evaluation.records import Record
 from inference.evaluation.results import share_flagged

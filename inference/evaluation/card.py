@@ -138,6 +138,11 @@ def _external(results: Results) -> Iterator[str]:
                 f"- {share_flagged(images):.1%} of the images of {dataset} were flagged out of distribution: they "
                 "count here, the platform gives them no verdict."
             )
+    for dataset in dict.fromkeys(figure.dataset for figure in away):
+        yield (
+            f"- The other way round, trained on {dataset} and tested at home, is **not measured**: no network was "
+            f"trained there for it (`python -m inference matrix {results.manifest.name}` names every such pair)."
+        )
     measured = {figure.name for figure in away}
     for name, home in by_name.items():
         if name.startswith("auc_") and name not in measured and home.dataset not in _PARTS_OF_SETS:

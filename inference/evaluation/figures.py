@@ -45,8 +45,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a figure is: the records that count, and either a statistic of them or, for a share, which of
-    them are hits; `perfect` of a calibration error what it is to be read beside."""
+    """What a figure is: the records that count, one by one (`keep`) and then together (`narrow`: of each patient her
+    most suspicious image, say), and either a statistic of them or, for a share, which of them are hits; `perfect` of a
+    calibration error what it is to be read beside."""
 
     name: str
     meaning: str
@@ -55,6 +56,12 @@ class Measure:
     hits: Callable[[Record], bool] | None = None
     unit: Callable[[Record], str] = lambda record: record.group
     perfect: Callable[[Sequence[Record]], Perfect] | None = None
+    narrow: Callable[[Sequence[Record]], Sequence[Record]] | None = None
+
+    def counted(self, records: Sequence[Record]) -> Sequence[Record]:
+        """Those of `records` that count."""
+        kept = [record for record in records if self.keep(record)]
+        return kept if self.narrow is None else self.narrow(kept)
 
     def of(self, kept: Sequence[Record]) -> Statistic:
         """The statistic of records that count."""
@@ -64,8 +71,8 @@ class Measure:
 
     def value(self, records: Sequence[Record]) -> float:
         """Without an interval; NaN where it cannot be computed."""
-        kept = [record for record in records if self.keep(record)]
         try:
+            kept = self.counted(records)
             return bootstrap.of_all(self.of(kept), len(kept)) if kept else float("nan")
         except NotComputable:
             return float("nan")
@@ -92,7 +99,7 @@ def figure(line: Measure, records: Sequence[Record], seed: int = 0) -> Figure:
     NotComputable
         A class is missing, or nothing counts.
     """
-    kept = [record for record in records if line.keep(record)]
+    kept = line.counted(records)
     if not kept:
         raise NotComputable(f"{line.name} cannot be computed: no image counts")
     statistic = line.of(kept)

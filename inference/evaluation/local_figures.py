@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.contract import OPERATING_POINTS, ModelManifest
+from inference.evaluation.asked import BinaryQuestion
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
-from inference.evaluation.protocol import BinaryQuestion, protocol_of
+from inference.evaluation.protocol import protocol_of
 from inference.evaluation.records import Record
 
 #: A figure may lie so far below the card's, interval and all, before an operating point does not hold.

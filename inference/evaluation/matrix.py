@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from inference.contract import OPERATING_POINTS, ModelManifest
+from inference.evaluation.asked import BinaryQuestion
 from inference.evaluation.figures import Figure, NotComputable, figure
-from inference.evaluation.protocol import BinaryQuestion, lines_of, parts, protocol_of
+from inference.evaluation.lines import lines_of
+from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import Record
 
 #: Every scanner of a set together.
 ALL = "all"
+_AT_A_POINT = ("sensitivity", "specificity", "sensitivity_patient", "specificity_patient")
 #: A scanner of fewer images makes no cell.
 FEWEST = 30
 
@@ -110,7 +113,7 @@ def _figures(
     sheet = protocol_of(dataset, manifest)
     wanted = [f"auc_{ask.name}", f"auc_patient_{ask.name}"]
     if ask.name == sheet.pointed:
-        wanted += [f"{what}_{point}" for point in OPERATING_POINTS for what in ("sensitivity", "specificity")]
+        wanted += [f"{what}_{point}" for point in OPERATING_POINTS for what in _AT_A_POINT]
     wanted.append(f"ece_{ask.name}")
     if ask is sheet.asked[0]:
         wanted.append("dice")

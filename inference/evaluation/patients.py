@@ -47,6 +47,19 @@ def by_patient(records: Sequence[Record], truth: Truth, score: Score) -> Statist
     return over_patients
 
 
+def most_suspicious(records: Sequence[Record], truth: Truth, score: Score, *, positive: bool) -> list[Record]:
+    """Of each patient that is positive, or is not, her most suspicious image: positive where any of her images is."""
+    highest: dict[str, Record] = {}
+    ill: set[str] = set()
+    for record in records:
+        known = highest.get(record.group)
+        if known is None or score(record) > score(known):
+            highest[record.group] = record
+        if truth(record):
+            ill.add(record.group)
+    return [record for group, record in highest.items() if (group in ill) is positive]
+
+
 def reader_lines(counts: Truth, truth: Truth, meaning: str) -> list[Measure]:
     """What the reader's BI-RADS alone says: AUC an image and a patient, sensitivity and specificity of a biopsy."""
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from inference.contract import OPERATING_POINTS, ModelManifest
+from inference.evaluation.asked import DatasetProtocol
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
-from inference.evaluation.protocol import DatasetProtocol, lines_of, parts, protocol_of
+from inference.evaluation.lines import lines_of
+from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import Record
 
 #: A subgroup of fewer images is counted but not measured.

@@ -17,7 +17,8 @@ from inference.evaluation.calibration import (
     perfect_calibration,
 )
 from inference.evaluation.figures import figure
-from inference.evaluation.protocol import PROTOCOLS, lines_of
+from inference.evaluation.lines import lines_of
+from inference.evaluation.protocol import PROTOCOLS
 from inference.evaluation.records import PREDICTIONS, read_records
 from inference.runtime.calibration import softmax
 from inference.runtime.store import read_manifest, version_folder

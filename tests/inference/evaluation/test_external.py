@@ -19,8 +19,9 @@ from inference.evaluation.card import CARD
 from inference.evaluation.external import parted
 from inference.evaluation.figures import NotComputable, figure
 from inference.evaluation.folder import METRICS, write_results
+from inference.evaluation.lines import lines_of
 from inference.evaluation.patients import birads
-from inference.evaluation.protocol import PROTOCOLS, lines_of
+from inference.evaluation.protocol import PROTOCOLS
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
 from inference.evaluation.results import all_on_record, results_on_record
 from inference.runtime.store import model_names, read_manifest, version_folder
@@ -82,6 +83,9 @@ def test_a_card_opens_with_the_outside_then_home_then_the_reader(folder: Path) -
     assert outside["auc_malignant_benign"] < inside["auc_malignant_benign"]
     assert outside["reader_auc_patient"] == 1.0
     assert "| a | 30 |" in card.split("busbra external, by scanner")[1]
+    assert "trained on busbra and tested at home, is **not measured**" in away
+    assert "sensitivity a patient at the high-sensitivity operating point" in away
+    assert "sensitivity_patient_high_sensitivity" not in inside, "BUSI says nothing of patients"
 
 
 def test_an_external_table_of_a_trained_set_or_of_another_split_is_refused(folder: Path) -> None:
@@ -116,6 +120,34 @@ def test_a_patient_is_as_suspicious_as_her_most_suspicious_image() -> None:
     records = [image(name, label, chance) for name, label, chances in women for chance in chances]
     assert figure(line, records).value == 0.5  # 0.9 and 0.3 against 0.5
     assert figure(line, records).groups == 3
+
+
+def test_a_patient_is_called_positive_where_any_of_her_images_is() -> None:
+    lines = {one.name: one for one in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound"))}
+    level = read_manifest("ultrasound").thresholds["balanced"]
+
+    def image(patient: str, label: str, above: float) -> Record:
+        chance = level + above
+        told = {"malignant": chance, "benign": 1 - chance, "normal": 0.0}
+        return Record("busbra", f"{patient} {above}", patient, label, told, split="external")
+
+    women = [
+        ("a", "malignant", (0.1, -0.1)), ("b", "malignant", (-0.1, -0.15)), ("c", "benign", (-0.05, -0.1, 0.01)),
+        ("d", "benign", (-0.2, -0.1)), ("e", "benign", (-0.01,)), ("f", "benign", (0.0,)),
+    ]  # fmt: skip
+    records = [image(name, label, each) for name, label, above in women for each in above]
+    found = {
+        name: figure(lines[f"{name}_patient_balanced"], records) for name in ("sensitivity", "specificity")
+    }
+    assert found["sensitivity"].value == 0.5 and found["specificity"].value == 0.5
+    assert [found[name].groups for name in ("sensitivity", "specificity")] == [2, 4]
+    assert found["sensitivity"].interval == "wilson", "two patients are too few to be drawn from"
+    # one benign image beside her cancer makes nobody healthy, and one that is called makes her called
+    mixed = [replace(records[0], label="benign"), *records[1:]]
+    mixed[1] = replace(mixed[1], label="malignant")
+    assert figure(lines["sensitivity_patient_balanced"], mixed).value == 0.5
+    with pytest.raises(NotComputable):
+        figure(lines["sensitivity_patient_balanced"], [r for r in records if r.label == "benign"])
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ from inference.evaluation.card import CARD, card_text
 from inference.evaluation.detection import components, froc, mark_of
 from inference.evaluation.figures import FEW, Measure, NotComputable, figure
 from inference.evaluation.folder import METRICS, measured_elsewhere, write_results
+from inference.evaluation.lines import lines_of
 from inference.evaluation.mark_levels import mark_thresholds
 from inference.evaluation.measuring import facts_of, held_out, predict
 from inference.evaluation.plots import PLOTS, Plot, plots, svg
-from inference.evaluation.protocol import PROTOCOLS, lines_of, measure, protocol_of
+from inference.evaluation.protocol import PROTOCOLS, measure, protocol_of
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, read_records, write_records
 from inference.evaluation.results import results_on_record
 from inference.evaluation.subgroups import rows, spreads
