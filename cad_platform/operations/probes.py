@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 10.0
 FAILING_SECONDS = 2.0
+#: While something fails that others stand in for, which may be for days.
+DEGRADED_SECONDS = 5.0
 STANDBY_SECONDS = 60.0
 BROKER = "broker"
 #: Answered by the worker (`operations.tasks`).
@@ -68,7 +70,7 @@ def probe_all() -> float:
     for works, record in map(_run, redundant.items()):
         record(redundant=True)
         if not works:
-            pause = FAILING_SECONDS
+            pause = min(pause, DEGRADED_SECONDS)
     return pause
 
 
