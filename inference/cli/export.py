@@ -25,7 +25,8 @@ def run(chosen: Namespace) -> int:
 
     from inference.blocks.parameters import BlockError
     from inference.champions.plan import PlanError
-    from inference.champions.whole_image.export import Export, ExportError, export, recipe_of_run
+    from inference.champions.whole_image.export import Export, export, recipe_of_run
+    from inference.champions.whole_image.refusals import ExportError
     from inference.contract import AnalysisError
     from inference.datasets.sample import DatasetError, LeakError
     from inference.evaluation.figures import NotComputable

@@ -11,6 +11,7 @@ from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
 from inference.evaluation.protocol import protocol_of
 from inference.evaluation.results import Results, share_flagged
+from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL
 
 CARD = "card.md"
 _SPLIT_WORDS = {
@@ -194,6 +195,10 @@ def _meaning(figure: Figure) -> str:
 
 def _points(results: Results) -> Iterator[str]:
     manifest = results.manifest
+    if OUTLINE_LEVEL in manifest.calibration:
+        level = manifest.calibration[OUTLINE_LEVEL]
+        yield f"None is fitted: above a probability of {level:g} a pixel is outlined, and all three points stand there."
+        return
     yield f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive."
     if any(OPERATING_POINTS[0] in record.facts for record in results.records):
         yield (

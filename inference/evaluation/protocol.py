@@ -18,6 +18,7 @@ from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.lines import lines_of
 from inference.evaluation.records import Record
 from inference.runtime.pipelines import WHOLE_IMAGE
+from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL
 
 
 def _patient(record: Record) -> str:
@@ -142,11 +143,15 @@ def protocol_of(dataset: str, manifest: ModelManifest | None = None) -> DatasetP
 
 
 def _of_a_recipe(dataset: str, manifest: ModelManifest) -> DatasetProtocol:
-    """The recipe's positive class against the rest, by the labels that the recipe gives, and its classes."""
+    """The recipe's positive class against the rest, by the labels that the recipe gives, and its classes; of a network
+    that outlines, how well."""
+    title = PROTOCOLS[dataset].title if dataset in PROTOCOLS else dataset
+    if OUTLINE_LEVEL in manifest.calibration:
+        return DatasetProtocol(title, (), outlined=True, marked="lesions_found", headline=("dice",))
     positive = manifest.positive_class
     ask = BinaryQuestion(positive, f"{positive} against the rest", (positive,), (), (positive,))
     return DatasetProtocol(
-        PROTOCOLS[dataset].title if dataset in PROTOCOLS else dataset, (ask,), pointed=positive,
+        title, (ask,), pointed=positive,
         calibrated=(positive,), classes=manifest.classes, by_patient=(positive,),
         headline=(f"auc_{positive}",),
     )  # fmt: skip

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.blocks.parameters import make
-from inference.champions.whole_image.network import Served, served, sizes_of
+from inference.champions.whole_image.network import ServedOutlines, served, sizes_of
 from inference.contract import ModelManifest
 from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
@@ -26,6 +26,7 @@ from inference.recipes.pictures import read_file
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime.custody import RECIPE
+from inference.runtime.regions import png_of
 from inference.runtime.whole_image.preprocessing import network_input, stretched
 
 FOLDER = "bundle"
@@ -36,18 +37,20 @@ _HERE = "inference.champions.whole_image.bundle"
 
 
 class Logits(nn.Module):
-    """Calibrated logits N×K of uint8 images: what the version's probabilities are the softmax of."""
+    """Of uint8 images calibrated logits N×K, of which the version's probabilities are the softmax; or the log-odds of
+    each pixel, N×1×H×W."""
 
     temperature: Tensor
 
-    def __init__(self, network: Served, temperature: float = 1.0) -> None:
+    def __init__(self, network: nn.Module, temperature: float = 1.0) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("temperature", torch.tensor(temperature))
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: N×1×H×W, or N×H×W×3 in colour."""
-        logits: Tensor = self.network(x)[0]
+        said = self.network(x)
+        logits: Tensor = said.map if isinstance(self.network, ServedOutlines) else said[0]
         return logits / self.temperature
 
 
@@ -56,7 +59,8 @@ def network(recipe: str) -> Logits:
     read = _read(recipe)
     block = read.streams[0].network
     assert block is not None
-    return Logits(served(make("network", block.name, block.parameters, classes=len(read.task.classes)), read))
+    classes = 1 if read.task.kind == "segment" else len(read.task.classes)
+    return Logits(served(make("network", block.name, block.parameters, classes=classes), read))
 
 
 def reader(recipe: str) -> Callable[[str], Tensor]:
@@ -79,7 +83,7 @@ def _read(recipe: str) -> Recipe:
 
 
 def write_bundle(
-    folder: Path, manifest: ModelManifest, recipe: Recipe, trained: Served, account: Account,
+    folder: Path, manifest: ModelManifest, recipe: Recipe, trained: nn.Module, account: Account,
     figures: Sequence[Figure],
 ) -> Path:  # fmt: skip
     """Write the bundle of the version in `folder`."""
@@ -105,6 +109,8 @@ def metadata(
     height, width = sizes_of(recipe)[-1]
     channels = 3 if recipe.data.colour == "rgb" else 1
     spatial = [height, width]
+    outlines = recipe.task.kind == "segment"
+    pred = ["outlined"] if outlines else list(manifest.classes)
     return {
         "schema": _SCHEMA,
         "version": manifest.version,
@@ -117,7 +123,7 @@ def metadata(
             "pytorch-ignite": _IGNITE,
             **{name: version(name) for name in ("opencv-python-headless", "pydantic", "pillow")},
         },
-        "task": f"{recipe.task.positive} against the rest, of whole images",
+        "task": "outlines in whole images" if outlines else f"{recipe.task.positive} against the rest, of whole images",
         "description": f"{manifest.title}. {account.method} It needs this product's package `inference`.",
         "authors": "the laboratory of this product",
         "copyright": manifest.licence,
@@ -125,7 +131,7 @@ def metadata(
         "data_type": "png, jpeg",
         "image_classes": f"{'RGB' if channels == 3 else 'grey'} values of 0 to 255",
         "label_classes": ", ".join(manifest.classes),
-        "pred_classes": ", ".join(manifest.classes),
+        "pred_classes": ", ".join(pred),
         "eval_metrics": {f"{f.dataset} {f.split} {f.name}": f.value for f in figures},
         "intended_use": manifest.intended_use,
         "network_data_format": {
@@ -144,14 +150,14 @@ def metadata(
             },
             "outputs": {
                 "pred": {
-                    "type": "probabilities",
-                    "format": "classes",
-                    "num_channels": len(manifest.classes),
-                    "spatial_shape": [],
+                    "type": "image" if outlines else "probabilities",
+                    "format": "segmentation" if outlines else "classes",
+                    "num_channels": len(pred),
+                    "spatial_shape": spatial if outlines else [],
                     "dtype": "float32",
                     "value_range": [0, 1],
                     "is_patch_data": False,
-                    "channel_def": {str(n): name for n, name in enumerate(manifest.classes)},
+                    "channel_def": {str(n): name for n, name in enumerate(pred)},
                 }
             },
         },
@@ -160,12 +166,14 @@ def metadata(
 
 def inference(recipe: Recipe) -> dict[str, Any]:
     """`inference.json`: the properties that MONAI asks of an inference workflow."""
+    outlines = recipe.task.kind == "segment"
+    classes = [] if outlines else list(recipe.task.classes)
     described = "$@bundle_root + '/configs/recipe.json'"
     return {
         "imports": ["$import glob", "$import json", "$import torch", f"$import {_HERE} as ours"],
         "bundle_root": ".",
         "dataset_dir": "images",
-        "output": "predictions.jsonl",
+        "output": "outlines" if outlines else "predictions.jsonl",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "paths": "$sorted(p for e in ('png', 'jpg', 'jpeg') for p in glob.glob(@dataset_dir + '/*.' + e))",
         "network_def": {"_target_": f"{_HERE}.network", "recipe": described},
@@ -195,9 +203,11 @@ def inference(recipe: Recipe) -> dict[str, Any]:
         "inferer": {"_target_": "SimpleInferer"},
         "postprocessing": {
             "_target_": "Compose",
-            "transforms": [{"_target_": "Activationsd", "keys": "pred", "softmax": True}],
+            "transforms": [
+                {"_target_": "Activationsd", "keys": "pred", "sigmoid" if outlines else "softmax": True}
+            ],
         },
-        "classes": list(recipe.task.classes),
+        "classes": classes,
         "handlers": [
             {
                 "_target_": "CheckpointLoader",
@@ -205,6 +215,11 @@ def inference(recipe: Recipe) -> dict[str, Any]:
                 "load_dict": {"model": "@network"},
             },
             {
+                "_target_": f"{_HERE}.Masks",
+                "folder": "@output",
+            }
+            if outlines
+            else {
                 "_target_": f"{_HERE}.Lines",
                 "path": "@output",
                 "classes": "@classes",
@@ -240,3 +255,21 @@ class Lines:
             for given, said in zip(engine.state.batch, engine.state.output, strict=True):
                 chances = dict(zip(self.classes, said["pred"].tolist(), strict=True))
                 lines.write(json.dumps({"path": given["path"], **chances}, ensure_ascii=False) + "\n")
+
+
+class Masks:
+    """A handler of MONAI's engines: a PNG an image, of the network's size and under the image's name, 255 inside the
+    outline."""
+
+    def __init__(self, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def attach(self, engine: Any) -> None:
+        """Called by the engine, which has brought ignite with it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        engine.add_event_handler(import_module("ignite.engine").Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Any) -> None:
+        for given, said in zip(engine.state.batch, engine.state.output, strict=True):
+            inside = (said["pred"][0] > 0.5).cpu().numpy()
+            (self.folder / f"{Path(given['path']).stem}.png").write_bytes(png_of(inside))

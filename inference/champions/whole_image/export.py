@@ -7,52 +7,44 @@ serving pipeline: what serving says otherwise is not exported.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from torch import nn
 
-from inference.champions.plan import INTENDED_USE, refuse_known_version, store_model
-from inference.champions.registry import names, recipe_of
+from inference.blocks.overlap import dice
+from inference.champions.plan import refuse_known_version, store_model
+from inference.champions.registry import names
 from inference.champions.whole_image.bundle import write_bundle
-from inference.champions.whole_image.network import Served, example_of, outputs_of, served, sizes_of
-from inference.champions.whole_image.words import account
-from inference.contract import InputContract, ModelManifest, WeightsFile
-from inference.datasets.pixels import read_rgb
+from inference.champions.whole_image.manifest import NETWORK, described, look_of, modality_of
+from inference.champions.whole_image.network import example_of, outputs_of, served
+from inference.champions.whole_image.refusals import ExportError, why_not
+from inference.champions.whole_image.words import DICE_AS_STORED, account
+from inference.contract import ModelManifest
 from inference.datasets.sample import Sample, grouped_folds
-from inference.evaluation.calibration import conformal_level, operating_points
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
 from inference.evaluation.results import Results
-from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working_in
 from inference.recipes.runner import SHUFFLED, Prepared, RunOptions, prepared, rows_of
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
-from inference.runtime import quality
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.onnx_to_torch.convert import network_of
 from inference.runtime.onnx_to_torch.program import UnknownOperator
-from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.whole_image import preprocessing
-from inference.runtime.whole_image.pipeline import COLOUR, statistics
-from inference.training.export import export_onnx, parameter_count, preprocessing_sha256
+from inference.runtime.whole_image.pipeline import MAP
+from inference.training.export import export_onnx
 
 #: A probability may differ so much between training's float32 and serving's ONNX, whose weights may be float16.
 _SAME = 5e-3
 #: Parts of one held-out part for points and gates that no image has a share in.
 _PARTS = 5
-#: Widening of the range of colour beyond its quarter: a grey set has no spread at all.
-_LEAST_COLOUR = 0.06
-_NETWORK = "streams.0.network"
-
-
-class ExportError(Exception):
-    """A run that cannot become a version of the store. The sentence says why, and what would be needed."""
+#: Modalities whose pages show what a model outlines.
+_OUTLINED_ON_PAGES = ("MG", "US")
 
 
 @dataclass(frozen=True)
@@ -108,38 +100,6 @@ def recipe_of_run(run: Path) -> Recipe:
     return recipe
 
 
-def why_not(recipe: Recipe) -> str:
-    """Why no version can be made of such a recipe, and what would be needed; empty where one can."""
-    stream = recipe.streams[0]
-    if recipe.task.kind == "segment":
-        return (
-            "it outlines, and says no probability of a class, which an answer must hold; a pipeline of "
-            "inference/runtime that makes findings of outlines would be needed"
-        )
-    if recipe.head is not None:
-        return (
-            f"its answer is that of the head {recipe.head.name}, and the store serves networks as ONNX; the head "
-            "and all before it would have to be written as one graph"
-        )
-    if stream.patches is not None or stream.aggregate is not None:
-        return (
-            "it reads an image as a bag of patches, and a plain classifier is served whole images; a pipeline of "
-            "inference/runtime that cuts and pools patches would be needed"
-        )
-    if recipe.preprocess:
-        blocks = ", ".join(block.name for block in recipe.preprocess)
-        return (
-            f"serving has no {blocks} before the network; a pipeline of inference/runtime that does the same would "
-            "be needed"
-        )
-    if recipe.data.roi == "mask":
-        return (
-            "its regions are cut out by the truth's outline, which no image of a clinic has; a recipe of whole "
-            "images (data.roi: none) would be needed"
-        )
-    return ""
-
-
 def export(order: Export) -> ModelManifest:
     """Fit what is served, ask the folds' networks again, and write the version.
 
@@ -167,18 +127,30 @@ def _export(order: Export) -> ModelManifest:
     recipe, folder, seed = order.recipe, RunFolder(order.run), int(str(order.facts["seed"]))
     ready = prepared(recipe, RunOptions(order.data, order.run, order.run / "recipe.yaml", seed=seed))
     refuse_pickled([order.run / f"fold-{number}" for number in range(len(ready.folds))])
+    if recipe.task.kind == "segment" and modality_of(ready) not in _OUTLINED_ON_PAGES:
+        raise ExportError(
+            f"{recipe.id} cannot be exported: it outlines, and the pages of {modality_of(ready)} show no outlines of a "
+            f"model; sets of {' or '.join(_OUTLINED_ON_PAGES)} would be needed"
+        )
     identity, _ = folder.open(recipe, (), {"seed": seed}, ready.chosen, ready.folds, ready.declared)
     asked = list(_asked(order, ready, seed))
     pictures = zip(ready.pictures.samples, ready.pictures.values, strict=True)
-    looks = {sample.path: _look(sample, picture, recipe) for sample, picture in pictures}
+    looks = {sample.path: look_of(sample, picture, recipe) for sample, picture in pictures}
     final = asked[0].pipeline if len(ready.folds) == 1 else _final(order, ready, identity, seed)
     records, apart = [], 0.0
     for part in asked:
         own = {record.group for record in part.records}
         others = [record for each in asked for record in each.records if record.group not in own]
         known = [sample for each in asked for sample in each.samples if sample.group_id not in own]
-        said = described(order, ready, part.pipeline, others, [looks[sample.path] for sample in known])
-        made, by = _records(said, part)
+        said = described(
+            (order.name, order.version),
+            recipe,
+            ready,
+            part.pipeline,
+            others,
+            [looks[sample.path] for sample in known],
+        )
+        made, by = (_outlined if recipe.task.kind == "segment" else _records)(said, part, ready)
         records += made
         apart = max(apart, by)
     if len(ready.folds) == 1:  # of parts again in the order of the run: intervals are drawn in it
@@ -186,9 +158,9 @@ def _export(order: Export) -> ModelManifest:
         records.sort(key=lambda record: place[record.image])
     held = [record for each in asked for record in each.records]
     seen = [looks[sample.path] for each in asked for sample in each.samples]
-    network = served(final.learned[_NETWORK].thing, recipe)
-    manifest = described(order, ready, final, held, seen)
-    told = account(recipe, folder.read("summary.json"), order.facts, apart)
+    network = served(final.learned[NETWORK].thing, recipe)
+    manifest = described((order.name, order.version), recipe, ready, final, held, seen)
+    told = account(recipe, folder.read("summary.json"), order.facts, apart, records)
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
@@ -203,7 +175,7 @@ def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
     for number, fold in enumerate(ready.folds):
         place = order.run / f"fold-{number}"
         pipeline = Pipeline.load(place / FOLD)
-        network = served(pipeline.learned[_NETWORK].thing, pipeline.recipe)
+        network = served(pipeline.learned[NETWORK].thing, pipeline.recipe)
         weights = place / WEIGHTS
         _write_onnx(network, pipeline.recipe, weights)
         records = read_records(place / PREDICTIONS)
@@ -221,7 +193,7 @@ def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
             yield _Asked(*part, pipeline, weights, None)
 
 
-def _write_onnx(network: Served, recipe: Recipe, path: Path) -> None:
+def _write_onnx(network: nn.Module, recipe: Recipe, path: Path) -> None:
     """
     Raises
     ------
@@ -264,66 +236,7 @@ def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline
     return pipeline
 
 
-def _look(sample: Sample, picture: Picture, recipe: Recipe) -> dict[str, float]:
-    """What serving's gate looks at."""
-    canvas = picture.image
-    for size in sizes_of(recipe):
-        canvas = preprocessing.stretched(canvas, size)
-    return statistics(canvas, quality.colourfulness(read_rgb(sample.path)))
-
-
-def described(
-    order: Export, ready: Prepared, pipeline: Pipeline, held: Sequence[Record],
-    looks: Sequence[dict[str, float]],
-) -> ModelManifest:  # fmt: skip
-    """The manifest of the pipeline's network: points, gates and conformal level fitted on `held` out predictions and on
-    `looks`; without weights yet.
-
-    Raises
-    ------
-    ExportError
-        `held` has one class alone.
-    """
-    recipe, task = pipeline.recipe, order.recipe.task
-    truth = np.array([record.label == task.positive for record in held], bool)
-    if not truth.any() or truth.all():
-        raise ExportError(
-            f"operating points of an image are fitted without its group, and of the {len(held)} held-out images "
-            f"left {'all' if truth.any() else 'none'} are {task.positive}: more groups would be needed"
-        )
-    chances = np.array([[record.probabilities[name] for name in task.classes] for record in held], np.float64)
-    labels = np.array([task.classes.index(record.label) for record in held], np.int64)
-    stated = preprocessing.described(sizes_of(recipe), recipe.data.colour)
-    calibrated = pipeline.learned.get("calibration")
-    dataset = ready.chosen.manifest
-    return ModelManifest(
-        name=order.name, version=order.version, title=recipe.title, classes=task.classes,
-        positive_class=task.positive, pipeline=WHOLE_IMAGE, research=True,
-        input=InputContract(
-            modality=recipe_of(ready.chosen.samples[0].discipline).modality, kinds=("image",), max_images=64,
-            max_pixels=36_000_000,
-        ),
-        weights=WeightsFile(file=WEIGHTS, sha256="0" * 64), preprocessing=stated,
-        preprocessing_sha256=preprocessing_sha256(stated),
-        thresholds=operating_points(chances[:, task.classes.index(task.positive)], truth),
-        calibration={
-            "temperature": 1.0 if calibrated is None else float(calibrated.thing),
-            "conformal_level": conformal_level(chances, labels),
-            **quality.fit_ranges(looks),
-            **_colours(np.array([look[COLOUR] for look in looks], np.float64)),
-        },
-        parameters=parameter_count(pipeline.learned[_NETWORK].thing),
-        licence=f"Learned from {dataset.dataset}: {dataset.licence}", intended_use=INTENDED_USE,
-    )  # fmt: skip
-
-
-def _colours(values: NDArray[np.float64]) -> dict[str, float]:
-    low, high = (float(value) for value in np.quantile(values, (0.002, 0.998)))
-    margin = max(0.25 * (high - low), _LEAST_COLOUR)
-    return {"colour_low": low - margin, "colour_high": high + margin}
-
-
-def _records(manifest: ModelManifest, part: _Asked) -> tuple[list[Record], float]:
+def _records(manifest: ModelManifest, part: _Asked, _: Prepared) -> tuple[list[Record], float]:
     """What the run said of the part, with the flags of serving, and by how much serving's probabilities differ.
 
     Raises
@@ -350,4 +263,30 @@ def _records(manifest: ModelManifest, part: _Asked) -> tuple[list[Record], float
                 served_says, probabilities=ours.probabilities, facts=facts, dice=None, lesions=0, marks=()
             )
         )
+    return made, apart
+
+
+def _outlined(manifest: ModelManifest, part: _Asked, ready: Prepared) -> tuple[list[Record], float]:
+    """As `_records`, of outlines: the run's Dice, at the size that it outlines in, and by how much the served network's
+    differs there. Places that it marks are serving's."""
+    split: Part = "val" if part.fold is None else "oof"
+    forward = OnnxForward(part.weights)
+    said = predict(manifest, forward, part.samples, split=split, fold=part.fold)
+    pictures = rows_of(part.samples, ready.pictures).values
+    made, apart = [], 0.0
+    for ours, served_says, picture in zip(part.records, said, pictures, strict=True):
+        facts = {**served_says.facts, **ours.facts}
+        if ours.dice is not None:
+            canvas = preprocessing.working_canvas(picture.image, manifest.preprocessing)
+            found = forward(preprocessing.network_input(canvas)).outputs[MAP][0, 0] > 0
+            by = abs(dice(found, picture.mask) - ours.dice)
+            if not by <= _SAME:
+                raise ExportError(
+                    f"serving outlines {ours.image} with a Dice that differs by {by:.3f} from the run's: the version "
+                    "would not be what was measured"
+                )
+            apart = max(apart, by)
+            if served_says.dice is not None:
+                facts[DICE_AS_STORED] = f"{served_says.dice:.4f}"
+        made.append(replace(served_says, facts=facts, dice=ours.dice))
     return made, apart

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from inference.blocks.networks.classifier import ClassifierOutput
 from inference.recipes.schema import Recipe
@@ -21,6 +22,25 @@ class ServedOutput(NamedTuple):
     map: Tensor
 
 
+class ServedOutlines(nn.Module):
+    """A network that outlines, over the same input: the log-odds of each pixel as `map` N×1×H×W, and as `logits` N×2
+    nothing against the highest of them."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        super().__init__()
+        self.network = network
+        self.rgb = recipe.data.colour == "rgb"
+
+    def forward(self, x: Tensor) -> ServedOutput:
+        """See the class."""
+        x = _channels_first(x, self.rgb)
+        said = self.network(normalised(x))
+        raw = (said if isinstance(said, Tensor) else said[0])[:, -1:]
+        if raw.shape[2:] != x.shape[2:]:
+            raw = F.interpolate(raw, size=x.shape[2:], mode="bilinear")
+        return ServedOutput(_two(raw.flatten(1).amax(dim=1)), raw)
+
+
 class Served(nn.Module):
     """`network`, which takes what recipes give (N×3×H×W, normalised), over uint8 N×1×H×W, or N×H×W×3 in colour."""
 
@@ -32,8 +52,7 @@ class Served(nn.Module):
 
     def forward(self, x: Tensor) -> ServedOutput | tuple[Tensor]:
         """One output where the network puts no map out."""
-        x = x.permute(0, 3, 1, 2) if self.rgb else x.expand(-1, 3, -1, -1)
-        said = self.network(normalised(x))
+        said = self.network(normalised(_channels_first(x, self.rgb)))
         if not isinstance(said, ClassifierOutput):
             return (_two(said if isinstance(said, Tensor) else said[0]),)
         return ServedOutput(_two(said.logits), self._places(said.map))
@@ -48,21 +67,27 @@ class Served(nn.Module):
         return own - highest - (others - highest).exp().sum(dim=1, keepdim=True).log()
 
 
+def _channels_first(x: Tensor, rgb: bool) -> Tensor:
+    return x.permute(0, 3, 1, 2) if rgb else x.expand(-1, 3, -1, -1)
+
+
 def _two(logits: Tensor) -> Tensor:
     """N×K; one logit becomes two classes with 0 for the first, as `inference.recipes.networks.logits` has it."""
     rows = logits[:, None] if logits.ndim == 1 else logits
     return torch.cat([torch.zeros_like(rows), rows], dim=1) if rows.shape[1] == 1 else rows
 
 
-def served(network: nn.Module, recipe: Recipe) -> Served:
+def served(network: nn.Module, recipe: Recipe) -> nn.Module:
     """On the CPU, in evaluation mode."""
-    return Served(network, recipe).cpu().eval()
+    kind = ServedOutlines if recipe.task.kind == "segment" else Served
+    return kind(network, recipe).cpu().eval()
 
 
 def sizes_of(recipe: Recipe) -> tuple[Size, ...]:
     """What an image is brought to, one after the other."""
     resize = recipe.streams[0].resize
-    return (recipe.data.size,) if resize is None else (recipe.data.size, resize)
+    outlines = recipe.task.kind == "segment"  # at the size that its pictures have
+    return (recipe.data.size,) if resize is None or outlines else (recipe.data.size, resize)
 
 
 def example_of(recipe: Recipe) -> Tensor:
@@ -73,6 +98,6 @@ def example_of(recipe: Recipe) -> Tensor:
 
 
 @torch.no_grad()
-def outputs_of(network: Served, recipe: Recipe) -> tuple[str, ...]:
+def outputs_of(network: nn.Module, recipe: Recipe) -> tuple[str, ...]:
     """The names of the outputs."""
     return (LOGITS, MAP)[: len(network(example_of(recipe)))]

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from inference.champions.method import network_in_words, stage_facts
 from inference.evaluation.account import Account
+from inference.evaluation.records import Record
 from inference.recipes.networks import stage_recipe
 from inference.recipes.schema import Recipe
 from inference.recipes.stages import NetworkRecipe
 
+#: Of a record: the Dice of serving's outline in the image as it is stored.
+DICE_AS_STORED = "dice as stored"
 
-def account(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any], apart: float) -> Account:
+
+def account(
+    recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any], apart: float, records: Sequence[Record]
+) -> Account:  # fmt: skip
     """
     Parameters
     ----------
@@ -22,13 +29,15 @@ def account(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any], a
         Its `run.json`.
     apart
         The largest difference between a prediction of the run and what serving says with the same network.
+    records
+        The predictions of record.
     """
     folds, data = page["folds"], recipe.data
     return Account(
         data=f"{data.dataset}: {page['images']} images of {page['groups']} groups, read at "
         f"{data.size[1]} × {data.size[0]} px. {_sentences(page['declared'])}".rstrip(),
         method=_method(recipe),
-        protocol=_protocol(recipe, page, apart),
+        protocol=_protocol(recipe, page, apart, records),
         limits=_limits(recipe, folds),
         refitted=folds > 1,
         run=_facts(recipe, page, facts),
@@ -61,7 +70,7 @@ def _method(recipe: Recipe) -> str:
     return " ".join(told)
 
 
-def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float) -> str:
+def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float, records: Sequence[Record]) -> str:
     folds, dataset = page["folds"], recipe.data.dataset
     if folds == 1:
         where = f"Figures are of the held-out part of the published split of {dataset}, which the network never saw."
@@ -80,6 +89,19 @@ def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float) -> str:
     number += "" if not number else "." if theirs is None else f"; the review says {theirs:.3f}."
     caveat = page["caveat_of_the_review"] if theirs is not None else ""
     why = f" Why they differ: {caveat}." if caveat else ""
+    if recipe.task.kind == "segment":
+        stored = [float(r.facts[DICE_AS_STORED]) for r in records if DICE_AS_STORED in r.facts]
+        shown = (
+            f"; brought to the image as it is stored they read {fmean(stored):.3f} on average"
+            if stored
+            else ""
+        )
+        return (
+            f"{where} Each image was judged by gates {points.replace(' predictions', ' images')}. The Dice of record "
+            f"is the run's own, at {recipe.data.size[1]} × {recipe.data.size[0]} px; the same network as ONNX outlines "
+            f"again with a Dice within {apart:.2g}{shown}. Lesions found are counted in the served findings. "
+            f"{served}{number}{why}"
+        )
     return (
         f"{where} Each image was judged at operating points and by gates {points}; the served ones are fitted on all "
         f"held-out predictions. Probabilities of record are the run's own; the serving pipeline, with the same "
@@ -92,8 +114,16 @@ def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
         "A recipe of the laboratory, not a model that was built to be served: nobody has chosen it for a clinic.",
         "The gate looks at plain statistics of the image (contrast, entropy, sharpness, colour) alone; an image that "
         "is strange in another way passes it.",
-        "It answers for the whole image and marks no lesion.",
     ]
+    if recipe.task.kind == "segment":
+        limits += [
+            "It outlines and judges nothing: its probability is that of the place that it is surest of, not one of "
+            "malignancy, and none of a lesion being there.",
+            "It has learned and was measured on images with an outline alone: how often it outlines something where "
+            "nothing is, is not known.",
+        ]
+        return tuple(limits)
+    limits.append("It answers for the whole image and marks no lesion.")
     if not recipe.calibrate:
         limits.append(
             "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the network itself."

@@ -83,6 +83,22 @@ def _conv(node: Node) -> str:
     )
 
 
+def _conv_transposed(node: Node) -> str:
+    node.expect("auto_pad", "NOTSET")
+    weight = node.weight(1, "weight")
+    top, left, bottom, right = node.setting("pads", [0, 0, 0, 0])
+    kernel = node.setting("kernel_shape") or node.value(1).shape[2:]
+    if len(kernel) != 2 or (top, left) != (bottom, right) or node.setting("output_shape"):
+        raise UnknownOperator(
+            f"{node.kind} with one-sided padding or a given shape cannot be written in torch"
+        )
+    return (
+        f"torch.conv_transpose2d({node.tensor(0)}, {weight}, {node.weight(2, 'bias')}, "
+        f"{node.setting('strides', [1, 1])}, [{top}, {left}], {node.setting('output_padding', [0, 0])}, "
+        f"{node.setting('group', 1)}, {node.setting('dilations', [1, 1])})"
+    )
+
+
 def _gemm(node: Node) -> str:
     for name, value in (("alpha", 1.0), ("beta", 1.0), ("transA", 0), ("transB", 1)):
         if node.setting(name, {"transB": 0}.get(name, value)) != value:
@@ -294,6 +310,7 @@ _OPERATORS: dict[str, Statement] = {
     "Concat": _concat,
     "ConstantOfShape": _filled,
     "Conv": _conv,
+    "ConvTranspose": _conv_transposed,
     "CumSum": _sum_so_far,
     "Expand": _expand,
     "Flatten": _flatten,

@@ -1,7 +1,7 @@
-"""Plain classifiers: every image and frame by itself, whole; the study is as suspicious as its most suspicious image.
+"""Networks over whole images: every image and frame by itself; the study is as suspicious as its most suspicious image.
 
-Serves any network that takes a whole image at one size and answers with a logit a class; classes, sizes, colour,
-calibration and ranges are the manifest's.
+Serves any network that takes a whole image at one size and answers with a logit a class, or outlines; classes, sizes,
+colour, calibration and ranges are the manifest's.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.pixels import Pixels
-from inference.contract import AnalysisRequest, Flag, ModelManifest
+from inference.contract import AnalysisRequest, Finding, Flag, ModelManifest
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, Save
-from inference.runtime.geometry import Map
+from inference.runtime.geometry import Map, Placement
 from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
-from inference.runtime.regions import png_of
+from inference.runtime.regions import clipped_box, png_of, regions_above, shape_descriptors
+from inference.runtime.scale import Scale
 from inference.runtime.study import Clock, StudyFinding, judged, undecided
 from inference.runtime.whole_image.preprocessing import (
     gray_of,
@@ -33,6 +34,14 @@ from inference.runtime.whole_image.preprocessing import (
 
 #: Of the network's outputs: a logit a class, and where there is one the log-odds of the positive class by places.
 LOGITS, MAP = "logits", "map"
+#: Of a manifest's calibration: the probability above which a place of the map is outlined. Where it stands the network
+#: outlines, and its own probability is that of the place that it is surest of.
+OUTLINE_LEVEL = "outline_level"
+#: The classes of such a network, which says nothing of what it outlines.
+OUTLINED = ("nothing_outlined", "outlined")
+#: Regions of fewer pixels of the map, or narrower, stay in the mask and are no finding.
+_SMALLEST_REGION, _LEAST_SIDE = 16, 2
+_MOST_FINDINGS = 5
 #: Mean difference of an image's largest and smallest channel.
 COLOUR = "colour"
 _HEATMAP_LONGEST = 512
@@ -52,8 +61,9 @@ def analyse(
         request,
         manifest,
         clock,
-        lambda pixels, _: _read(pixels, manifest, forward, clock),
+        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
         lambda index, frame: _answer(index, frame, manifest, save),
+        _MOST_FINDINGS,
     )
     worst = max(judged(images), key=lambda image: image.probabilities[manifest.positive_class])
     return StudyFinding(dict(worst.probabilities), images)
@@ -79,17 +89,19 @@ def flags_of(
 
 @dataclass(frozen=True, eq=False)
 class _Frame:
-    """What the image's answer needs of one frame: `heat` h×w in 0–1, None where the network puts no map out."""
+    """What the image's answer needs of one frame: `heat` h×w in 0–1 and where it lies, None where the network puts no
+    map out."""
 
     logits: NDArray[np.float64]
     probabilities: dict[str, float]
     seen: dict[str, float]
     heat: Map | None
-    columns: int
-    rows: int
+    place: Placement | None
 
 
-def _read(pixels: Pixels, manifest: ModelManifest, forward: Forward, clock: Clock) -> FrameFinding[_Frame]:
+def _read(
+    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
+) -> FrameFinding[_Frame]:
     with clock.measure("preprocess_ms"):
         canvas = working_canvas(looked_at(pixels, manifest.preprocessing), manifest.preprocessing)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
@@ -99,31 +111,65 @@ def _read(pixels: Pixels, manifest: ModelManifest, forward: Forward, clock: Cloc
         logits = outputs[LOGITS][0].astype(np.float64)
         shares = softmax(logits / manifest.calibration["temperature"])
         probabilities = {name: round(float(p), 6) for name, p in zip(manifest.classes, shares, strict=True)}
-        heat = sigmoid(outputs[MAP][0, 0]) if MAP in outputs else None
+        heat, place, findings = None, None, ()
+        if MAP in outputs:
+            heat = sigmoid(outputs[MAP][0, 0])
+            place = placement_of(
+                pixels.columns, pixels.rows, {**manifest.preprocessing, "sizes": [heat.shape]}
+            )
+            findings = _findings(heat, manifest.calibration.get(OUTLINE_LEVEL), place, scale)
         shorter = min(pixels.columns, pixels.rows)
         return FrameFinding(
             (probabilities[manifest.positive_class],),
             flags_of(probabilities, seen, shorter, manifest),
-            (),
-            _Frame(logits, probabilities, seen, heat, pixels.columns, pixels.rows),
+            findings,
+            _Frame(logits, probabilities, seen, heat, place),
         )
 
 
 def _answer(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> ImageAnswer:
     scores = zip(manifest.classes, frame.logits, strict=True)
+    mask, heatmap = _maps(index, frame, manifest, save)
     return ImageAnswer(
         probabilities=frame.probabilities,
         scores={name: round(float(value), 5) for name, value in scores},
         descriptors={name: round(value, 4) for name, value in frame.seen.items()},
-        heatmap=_heatmap(index, frame, manifest, save),
+        mask=mask,
+        heatmap=heatmap,
     )
 
 
-def _heatmap(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> str | None:
-    """Where the network's own map speaks for the positive class, saved."""
-    if frame.heat is None:
-        return None
-    height, width = frame.heat.shape
-    whole = placement_of(frame.columns, frame.rows, {**manifest.preprocessing, "sizes": [(height, width)]})
-    shown = whole.map_to_image(frame.heat, longest=_HEATMAP_LONGEST)
-    return save(f"image-{index}.heatmap.png", png_of(shown))
+def _maps(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> tuple[str | None, str | None]:
+    """Mask and heat map, saved: all that is outlined, where the network outlines; and where its own map speaks for the
+    positive class."""
+    if frame.heat is None or frame.place is None:
+        return None, None
+    mask, level = None, manifest.calibration.get(OUTLINE_LEVEL)
+    if level is not None:
+        outlined = frame.place.map_to_image((frame.heat > level).astype(np.float32)) >= 0.5
+        mask = save(f"image-{index}.mask.png", png_of(outlined))
+    shown = frame.place.map_to_image(frame.heat, longest=_HEATMAP_LONGEST)
+    return mask, save(f"image-{index}.heatmap.png", png_of(shown))
+
+
+def _findings(heat: Map, level: float | None, place: Placement, scale: Scale) -> tuple[Finding, ...]:
+    """A finding an outlined region, where the network outlines; its score is the mean probability inside, which is none
+    of malignancy."""
+    if level is None:
+        return ()
+    found = []
+    for region in regions_above(heat, float(np.nextafter(level, 1)), _SMALLEST_REGION, _LEAST_SIDE):
+        polygon = tuple(place.point_to_image(x, y) for x, y in region.outline())
+        box = clipped_box(place.box_to_image(region.box), place.image_width, place.image_height)
+        if box is not None:
+            rounded = tuple((round(x, 2), round(y, 2)) for x, y in polygon)
+            found.append(
+                Finding(
+                    label="mass",
+                    score=round(region.mean, 6),
+                    box=box,
+                    polygon=rounded if len(polygon) > 2 else None,
+                    descriptors=shape_descriptors(polygon, scale),
+                )
+            )
+    return tuple(sorted(found, key=lambda finding: -finding.score))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +15,19 @@ from PIL import Image
 
 from imaging.digest import sha256_of
 from inference.champions.whole_image import bundle
-from inference.champions.whole_image.export import why_not
-from inference.cli.main import main
+from inference.champions.whole_image.refusals import why_not
 from inference.evaluation.account import read_account
 from inference.evaluation.measuring import analyse_alone
 from inference.evaluation.shift import read_reference
-from inference.recipes.recipe_file import load
 from inference.recipes.runfolder import FOLD
-from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime.custody import verify
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
-from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, recipe_file
+from tests.inference.champions.runs import Made, Say, exported, made
+from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree
 
 #: Of a size whose quarter can be halved, as ONNX wants it.
 GRAY: dict[str, Any] = {**NEURAL, "data": {"dataset": "busi", "size": [28, 36], "folds": 2}}
@@ -44,44 +40,6 @@ COLOUR: dict[str, Any] = {
     "train": {"epochs": 1, "batch": 8},
     "calibrate": True,
 }
-Say = Callable[..., tuple[int, str, str]]
-
-
-@dataclass(frozen=True)
-class Made:
-    """A run, its tree, and the store that it was exported to."""
-
-    run: Path
-    tree: Path
-    store: Path
-    page: dict[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        return self.store / self.page["id"] / "1.0.0"
-
-    @property
-    def image(self) -> Path:
-        return self.tree / "Dataset_BUSI_with_GT" / "malignant" / "malignant (1).png"
-
-
-def made(folder: Path, content: dict[str, Any], *, published: bool = False, **order: Any) -> Made:
-    torch.set_num_threads(1)
-    tree = busi_tree(folder / "busi", groups=24)
-    if published:
-        table = (tree / "split.csv").read_text().splitlines()
-        rows = [row.replace(",train", ",val") if n % 5 in (0, 1) else row for n, row in enumerate(table[1:])]
-        (tree / "split.csv").write_text("\n".join((table[0], *rows)) + "\n")
-    path = recipe_file(folder, content)
-    recipe = load(str(path))
-    assert isinstance(recipe, Recipe)
-    page = run(recipe, RunOptions(tree, folder / "run", path, quiet=True, **order))
-    return Made(folder / "run", tree, folder / "store", page)
-
-
-def exported(one: Made, *more: str) -> int:
-    words = ["export", str(one.run), "--store", str(one.store), "--data", str(one.tree), "--threads", "1"]
-    return main([*words, *more])
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +54,6 @@ def colour(tmp_path_factory: pytest.TempPathFactory) -> Made:
     one = made(tmp_path_factory.mktemp("colour"), COLOUR, published=True)
     assert exported(one) == 0
     return one
-
-
-@pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Say:
-    def said(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        status = main([str(word) for word in words])
-        return (status, *capsys.readouterr())
-
-    return said
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:
@@ -424,13 +372,6 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
         (
             {"streams": [{"network": "plain", "patches": {"size": 16, "stride": 8}, "aggregate": "mean"}]},
             "a bag of patches",
-        ),
-        (
-            {
-                "task": {**NEURAL["task"], "kind": "segment"}, "streams": [{"network": "unet"}],
-                "train": {"loss": "dice_bce"}, "expect": {"measure": "dice"},
-            },
-            "says no probability of a class",
         ),
     ],
 )  # fmt: skip

@@ -100,6 +100,10 @@ GRAPHS: dict[str, list[Node]] = {
     "Clip": [("Clip", ["x", "low", "high"], {})],
     "Clip above": [("Clip", ["x", "", "high"], {})],
     "Conv": [("Conv", ["x", "kernel", "bias"], {"pads": [1, 1, 1, 1], "strides": [2, 2]})],
+    "ConvTranspose": [("ConvTranspose", ["x", "kernel"], {"pads": [1, 1, 1, 1], "strides": [2, 2]})],
+    "ConvTranspose, wider": [
+        ("ConvTranspose", ["x", "kernel"], {"output_padding": [1, 0], "strides": [2, 2], "dilations": [1, 2]})
+    ],
     "Conv, one-sided": [("Conv", ["x", "kernel"], {"pads": [0, 1, 2, 1], "dilations": [1, 2]})],
     "Gemm": [("Flatten", ["x"], {"axis": 1}), ("Gemm", ["n0", "matrix"], {"transB": 1})],
     "MatMul": [("MatMul", ["x", "columns"], {})],
@@ -175,6 +179,7 @@ def test_the_best_and_where_they_are(tmp_path: Path) -> None:
     [
         (("Einsum", ["x"], {"equation": "abcd->abdc"}), "the operator Einsum cannot"),
         (("Conv", ["x", "kernel"], {"auto_pad": "SAME_UPPER"}), "Conv with auto_pad SAME_UPPER"),
+        (("ConvTranspose", ["x", "kernel"], {"pads": [0, 0, 1, 1]}), "ConvTranspose with one-sided padding"),
         (("Resize", ["x", "", "scales"], {"mode": "cubic"}), "Resize with mode cubic"),
         (("Resize", ["x", "", "scales"], {"mode": "nearest"}), "Resize that rounds"),
         (("Resize", ["x", "", "scales"], {"mode": "linear", "coordinate_transformation_mode": "align_corners"}),

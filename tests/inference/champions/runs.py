@@ -1,0 +1,55 @@
+"""Runs of toy recipes on a generated tree, exported to a store of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inference.cli.main import main
+from inference.recipes.recipe_file import load
+from inference.recipes.runner import RunOptions, run
+from inference.recipes.schema import Recipe
+from tests.inference.recipes.trees import busi_tree, recipe_file
+
+Say = Callable[..., tuple[int, str, str]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A run, its tree, and the store that it was exported to."""
+
+    run: Path
+    tree: Path
+    store: Path
+    page: dict[str, Any]
+
+    @property
+    def folder(self) -> Path:
+        return self.store / self.page["id"] / "1.0.0"
+
+    @property
+    def image(self) -> Path:
+        return self.tree / "Dataset_BUSI_with_GT" / "malignant" / "malignant (1).png"
+
+
+def made(folder: Path, content: dict[str, Any], *, published: bool = False, **order: Any) -> Made:
+    torch.set_num_threads(1)
+    tree = busi_tree(folder / "busi", groups=24)
+    if published:
+        table = (tree / "split.csv").read_text().splitlines()
+        rows = [row.replace(",train", ",val") if n % 5 in (0, 1) else row for n, row in enumerate(table[1:])]
+        (tree / "split.csv").write_text("\n".join((table[0], *rows)) + "\n")
+    path = recipe_file(folder, content)
+    recipe = load(str(path))
+    assert isinstance(recipe, Recipe)
+    page = run(recipe, RunOptions(tree, folder / "run", path, quiet=True, **order))
+    return Made(folder / "run", tree, folder / "store", page)
+
+
+def exported(one: Made, *more: str) -> int:
+    words = ["export", str(one.run), "--store", str(one.store), "--data", str(one.tree), "--threads", "1"]
+    return main([*words, *more])
