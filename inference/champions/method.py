@@ -40,14 +40,14 @@ def facts(recipe: ChampionRecipe) -> dict[str, str]:
 def network_in_words(network: NetworkRecipe) -> str:
     """The network and every stage of its training, a sentence each."""
     stages = [f"Stage {number}: {_stage(stage)}." for number, stage in enumerate(network.train, 1)]
-    return f"network {_block(network.network)}. {' '.join(stages)}"
+    return f"network {block_in_words(network.network)}. {' '.join(stages)}"
 
 
 def _stage(stage: StageRecipe) -> str:
     epochs = "1 epoch" if stage.epochs == 1 else f"{stage.epochs} epochs"
     parts = [
         f"{epochs} of batches of {stage.batch} by {stage.optimiser} (rate {stage.learning_rate:g}, the backbone's "
-        f"{stage.backbone_rate:g} times that, weight decay {stage.weight_decay:g}; {_block(stage.schedule)})"
+        f"{stage.backbone_rate:g} times that, weight decay {stage.weight_decay:g}; {block_in_words(stage.schedule)})"
     ]
     if stage.freeze is not None:
         parts.append(
@@ -56,14 +56,14 @@ def _stage(stage: StageRecipe) -> str:
             else "nothing of the backbone frozen"
         )
     if stage.views.name != "whole":
-        parts.append(f"shown {_block(stage.views)}")
+        parts.append(f"shown {block_in_words(stage.views)}")
     if stage.augment:
-        parts.append(f"changed by {', '.join(_block(block) for block in stage.augment)}")
+        parts.append(f"changed by {', '.join(block_in_words(block) for block in stage.augment)}")
     if stage.mix_pairs:
         parts.append(f"pairs mixed in {stage.mix_pairs:g} of the images")
     learned = stage.loss or stage.objective
     assert learned is not None
-    parts.append(f"learned by {_block(learned)}")
+    parts.append(f"learned by {block_in_words(learned)}")
     if stage.averaging:
         parts.append(f"weights averaged over steps ({stage.averaging:g})")
     if stage.restarts > 1:
@@ -91,13 +91,13 @@ def _said(stage: StageRecipe) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping) and "name" in value:
-        return _block(Block(**value))
+        return block_in_words(Block(**value))
     if isinstance(value, tuple | list):
         return ", ".join(str(_plain(each)) for each in value)
     return value
 
 
-def _block(block: Block) -> str:
+def block_in_words(block: Block) -> str:
     return f"{block.name} ({_numbers(block.parameters)})" if block.parameters else block.name
 
 

@@ -100,15 +100,21 @@ def vectors(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
     ValueError
         The network has no backbone and pool to look into.
     """
-    backbone, pool = getattr(network, "backbone", None), getattr(network, "pool", None)
-    if backbone is None or pool is None:
+    if not (hasattr(network, "backbone") and hasattr(network, "pool")):
         raise ValueError(f"{type(network).__name__} has no backbone and pool, so it gives no features")
     network.to(device()).eval()
-    maps = _said(backbone, images)
     with torch.no_grad():
-        rows = maps.mean(dim=(2, 3)) if getattr(pool, "gives_logits", False) else pool.both(maps)[0]
-    pooled: NDArray[np.float64] = rows.double().cpu().numpy()
-    return pooled
+        rows = pooled(network, normalised(images).to(device()))
+    return np.asarray(rows.double().cpu().numpy(), np.float64)
+
+
+def pooled(network: Any, x: Tensor) -> Tensor:
+    """`vectors` of what a network takes, N×3×H×W normalised."""
+    maps = network.backbone(x)
+    rows: Tensor = (
+        maps.mean(dim=(2, 3)) if getattr(network.pool, "gives_logits", False) else network.pool.both(maps)[0]
+    )
+    return rows
 
 
 def outlines(network: nn.Module, images: Tensor) -> NDArray[np.bool_]:

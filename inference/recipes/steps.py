@@ -20,6 +20,8 @@ from inference.recipes.schema import Recipe
 from inference.runtime.calibration import softmax
 
 Values = Sequence[Any]
+#: Of a probability before its logarithm is taken.
+LEAST = 1e-7
 
 
 def resampled(rows: Rows, seed: int) -> Rows:
@@ -48,7 +50,7 @@ def unchanged(_: Any, values: Values) -> Values:
 
 def logs(values: Sequence[Any]) -> NDArray[np.float64]:
     """N×K logits of rows of probabilities."""
-    return np.asarray(np.log(np.clip(np.stack(values), 1e-7, 1.0)), np.float64)
+    return np.asarray(np.log(np.clip(np.stack(values), LEAST, 1.0)), np.float64)
 
 
 def gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

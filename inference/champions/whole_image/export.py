@@ -18,8 +18,8 @@ from inference.blocks.overlap import dice
 from inference.champions.plan import refuse_known_version, store_model
 from inference.champions.registry import names
 from inference.champions.whole_image.bundle import write_bundle
-from inference.champions.whole_image.manifest import NETWORK, described, look_of, modality_of
-from inference.champions.whole_image.network import example_of, outputs_of, served
+from inference.champions.whole_image.manifest import described, look_of, modality_of
+from inference.champions.whole_image.network import ServedHead, example_of, outputs_of, served_by
 from inference.champions.whole_image.refusals import ExportError, why_not
 from inference.champions.whole_image.words import DICE_AS_STORED, account
 from inference.contract import ModelManifest
@@ -158,13 +158,16 @@ def _export(order: Export) -> ModelManifest:
         records.sort(key=lambda record: place[record.image])
     held = [record for each in asked for record in each.records]
     seen = [looks[sample.path] for each in asked for sample in each.samples]
-    network = served(final.learned[NETWORK].thing, recipe)
+    network = served_by(final)
     manifest = described((order.name, order.version), recipe, ready, final, held, seen)
     told = account(recipe, folder.read("summary.json"), order.facts, apart, records)
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
-        write_bundle(place, finished, final.recipe, network, told, found.figures)
+        if not isinstance(
+            network, ServedHead
+        ):  # MONAI makes a network of its recipe, which says no head's sizes
+            write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
     return store_model(order, manifest, network, examples, outputs, seen_by_it, records, told, beside=beside)
@@ -175,7 +178,7 @@ def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
     for number, fold in enumerate(ready.folds):
         place = order.run / f"fold-{number}"
         pipeline = Pipeline.load(place / FOLD)
-        network = served(pipeline.learned[NETWORK].thing, pipeline.recipe)
+        network = served_by(pipeline)
         weights = place / WEIGHTS
         _write_onnx(network, pipeline.recipe, weights)
         records = read_records(place / PREDICTIONS)

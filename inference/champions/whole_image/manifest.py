@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.champions.plan import INTENDED_USE
 from inference.champions.registry import recipe_of
-from inference.champions.whole_image.network import sizes_of
+from inference.champions.whole_image.network import served_by, sizes_of
 from inference.champions.whole_image.refusals import ExportError
 from inference.contract import OPERATING_POINTS, InputContract, ModalityCode, ModelManifest, WeightsFile
 from inference.datasets.pixels import read_rgb
@@ -28,8 +28,6 @@ from inference.runtime.whole_image import preprocessing
 from inference.runtime.whole_image.pipeline import COLOUR, OUTLINE_LEVEL, OUTLINED, statistics
 from inference.training.export import parameter_count, preprocessing_sha256
 
-#: Of a pipeline's steps the trained network.
-NETWORK = "streams.0.network"
 #: Widening of the range of colour beyond its quarter: a grey set has no spread at all.
 _LEAST_COLOUR = 0.06
 
@@ -75,7 +73,7 @@ def described(
         weights=WeightsFile(file=WEIGHTS, sha256="0" * 64), preprocessing=stated,
         preprocessing_sha256=preprocessing_sha256(stated),
         **(_outlines_points(gate) if outlines else _fitted_points(task, held, gate)),
-        parameters=parameter_count(pipeline.learned[NETWORK].thing),
+        parameters=parameter_count(served_by(pipeline)),
         licence=f"Learned from {dataset.dataset}: {dataset.licence}", intended_use=INTENDED_USE,
     )  # fmt: skip
 

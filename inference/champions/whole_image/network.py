@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference.blocks.networks.classifier import ClassifierOutput
+from inference.champions.whole_image.heads import as_module
+from inference.recipes.networks import pooled
+from inference.recipes.pipeline import Pipeline
 from inference.recipes.schema import Recipe
 from inference.recipes.stages import normalised
+from inference.recipes.steps import LEAST
 from inference.runtime.whole_image.pipeline import LOGITS, MAP
 from inference.runtime.whole_image.preprocessing import Size
 
@@ -67,6 +74,25 @@ class Served(nn.Module):
         return own - highest - (others - highest).exp().sum(dim=1, keepdim=True).log()
 
 
+class ServedHead(nn.Module):
+    """Networks whose pooled features, side by side and selected from, a fitted head judges, over the same input:
+    `logits` N×K, the logarithms of the head's probabilities as a run's calibration takes them."""
+
+    def __init__(
+        self, networks: Sequence[nn.Module], kept: NDArray[np.int64], head: nn.Module, recipe: Recipe
+    ) -> None:
+        super().__init__()
+        self.networks, self.head = nn.ModuleList(networks), head
+        self.rgb = recipe.data.colour == "rgb"
+        self.register_buffer("kept", torch.from_numpy(kept))
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """See the class."""
+        x = normalised(_channels_first(x, self.rgb))
+        rows = torch.cat([pooled(network, x) for network in self.networks], dim=1)
+        return (self.head(rows.index_select(1, self.kept)).clamp(min=LEAST).log(),)
+
+
 def _channels_first(x: Tensor, rgb: bool) -> Tensor:
     return x.permute(0, 3, 1, 2) if rgb else x.expand(-1, 3, -1, -1)
 
@@ -81,6 +107,31 @@ def served(network: nn.Module, recipe: Recipe) -> nn.Module:
     """On the CPU, in evaluation mode."""
     kind = ServedOutlines if recipe.task.kind == "segment" else Served
     return kind(network, recipe).cpu().eval()
+
+
+def served_by(pipeline: Pipeline) -> nn.Module:
+    """What a fitted pipeline's network becomes, with the head that judges its features where the recipe has one.
+
+    Raises
+    ------
+    ExportError
+        The head cannot be written as a graph.
+    """
+    recipe, learned = pipeline.recipe, pipeline.learned
+    networks = [learned[f"streams.{number}.network"].thing for number in range(len(recipe.streams))]
+    if recipe.head is None:
+        return served(networks[0], recipe)
+    with torch.no_grad():
+        height, width = sizes_of(recipe)[-1]
+        wide = sum(
+            pooled(network.cpu().eval(), torch.zeros(1, 3, height, width)).shape[1] for network in networks
+        )
+    kept = np.arange(wide)
+    for number in range(len(recipe.select)):
+        kept = kept[learned[f"select.{number}"].thing.support_]
+    return (
+        ServedHead(networks, kept, as_module(learned["head"].thing, recipe.task.classes), recipe).cpu().eval()
+    )
 
 
 def sizes_of(recipe: Recipe) -> tuple[Size, ...]:

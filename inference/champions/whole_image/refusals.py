@@ -11,16 +11,23 @@ class ExportError(Exception):
 
 def why_not(recipe: Recipe) -> str:
     """Why no version can be made of such a recipe, and what would be needed; empty where one can."""
-    stream = recipe.streams[0]
-    if recipe.head is not None:
+    by_hand = [block.name for stream in recipe.streams for block in stream.features]
+    if by_hand:
         return (
-            f"its answer is that of the head {recipe.head.name}, and the store serves networks as ONNX; the head "
-            "and all before it would have to be written as one graph"
+            f"it describes images by {', '.join(by_hand)}, and the store serves networks as ONNX; these features would "
+            "have to be written as a graph"
         )
-    if stream.patches is not None or stream.aggregate is not None:
+    if any(stream.patches is not None or stream.aggregate is not None for stream in recipe.streams):
         return (
-            "it reads an image as a bag of patches, and a plain classifier is served whole images; a pipeline of "
+            "it reads an image as a bag of patches, and versions are served whole images; a pipeline of "
             "inference/runtime that cuts and pools patches would be needed"
+        )
+    if len({stream.resize for stream in recipe.streams}) > 1:
+        return "its networks look at images of different sizes, and one is served; the same `resize` would be needed"
+    if recipe.head is not None and recipe.head.name == "knn":
+        return (
+            "its head knn answers by comparing with every image that it learned from, which weights do not hold; "
+            "another head would be needed"
         )
     if recipe.preprocess:
         blocks = ", ".join(block.name for block in recipe.preprocess)

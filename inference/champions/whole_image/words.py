@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from inference.champions.method import network_in_words, stage_facts
+from inference.champions.method import block_in_words, network_in_words, stage_facts
 from inference.evaluation.account import Account
 from inference.evaluation.records import Record
 from inference.recipes.networks import stage_recipe
 from inference.recipes.schema import Recipe
-from inference.recipes.stages import NetworkRecipe
+from inference.recipes.stages import NetworkRecipe, StageRecipe
 
 #: Of a record: the Dice of serving's outline in the image as it is stored.
 DICE_AS_STORED = "dice as stored"
@@ -44,17 +44,27 @@ def account(
     )
 
 
-def _network(recipe: Recipe) -> NetworkRecipe:
-    block = recipe.streams[0].network
-    assert block is not None
-    stages = tuple(stage_recipe(plan, of_stages) for plan, of_stages in recipe.train.staged())
-    return NetworkRecipe(network=block, train=stages)
+def _stages(recipe: Recipe) -> tuple[StageRecipe, ...]:
+    return tuple(stage_recipe(plan, of_stages) for plan, of_stages in recipe.train.staged())
+
+
+def _networks(recipe: Recipe) -> Iterator[str]:
+    """A sentence or more for each stream, and for the head."""
+    for stream in recipe.streams:
+        assert stream.network is not None
+        if stream.trained:
+            yield f"One {network_in_words(NetworkRecipe(network=stream.network, train=_stages(recipe)))}"
+        else:
+            yield f"One network {block_in_words(stream.network)}, with the weights that it came with: not trained."
+    if recipe.head is not None:
+        chosen = "".join(f", chosen by {block_in_words(block)}" for block in recipe.select)
+        yield f"The head {block_in_words(recipe.head)} judges what it pools{chosen}."
 
 
 def _method(recipe: Recipe) -> str:
     told = [
         f"Made from a recipe of the review, number {recipe.reference}: {recipe.title}.",
-        f"One {network_in_words(_network(recipe))}",
+        *_networks(recipe),
     ]
     if recipe.train.balance == "weights":
         told.append("Classes are weighted in the loss.")
@@ -126,7 +136,8 @@ def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
     limits.append("It answers for the whole image and marks no lesion.")
     if not recipe.calibrate:
         limits.append(
-            "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the network itself."
+            "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the "
+            f"{'network' if recipe.head is None else 'head'} itself."
         )
     if folds == 1:
         limits.append(
@@ -143,7 +154,8 @@ def _facts(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any]) ->
         "variants": ", ".join(facts["variants"]) or "none",
         "trained at commit": str(facts["commit"])[:12] + ("+" if facts["uncommitted_changes"] else ""),
     }
-    for number, stage in enumerate(_network(recipe).train, 1):
+    trained = any(stream.trained for stream in recipe.streams)
+    for number, stage in enumerate(_stages(recipe) if trained else (), 1):
         rows[f"stage {number}"] = stage_facts(stage)
     return rows
 

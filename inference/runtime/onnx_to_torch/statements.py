@@ -297,6 +297,11 @@ def _clip(node: Node) -> str:
     return f"torch.clamp({node.tensor(0)}, {low}, {high})"
 
 
+def _gather_elements(node: Node) -> str:
+    values, places = node.tensors()
+    return f"torch.gather({values}, {node.setting('axis', 0)}, {places})"
+
+
 def _mod(node: Node) -> str:
     node.expect("fmod", 0)
     return "torch.remainder({}, {})".format(*node.tensors())
@@ -315,6 +320,7 @@ _OPERATORS: dict[str, Statement] = {
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "GatherElements": _gather_elements,
     "Gemm": _gemm,
     "GridSample": _grid_sample,
     "InstanceNormalization": _instance_norm,

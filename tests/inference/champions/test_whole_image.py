@@ -366,7 +366,18 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({**CLASSIC}, "its answer is that of the head logistic_regression"),
+        ({**CLASSIC}, "it describes images by intensity"),
+        ({"streams": [{"network": {"bhcnet": {"modules": 1}}}], "head": "knn"}, "comparing with every image"),
+        (
+            {
+                "streams": [
+                    {"network": {"bhcnet": {"modules": 1}}},
+                    {"network": {"bhcnet": {"modules": 1}}, "resize": [16, 16]},
+                ],
+                "head": "naive_bayes",
+            },
+            "images of different sizes",
+        ),
         ({"preprocess": ["clahe"]}, "serving has no clahe before the network"),
         ({"data": {**NEURAL["data"], "roi": "mask"}}, "cut out by the truth's outline"),
         (

@@ -133,6 +133,7 @@ GRAPHS: dict[str, list[Node]] = {
     "Concat": [("Concat", ["x", "x"], {"axis": 1})],
     "Gather one": [("Gather", ["x", "number"], {"axis": 2})],
     "Gather several": [("Gather", ["x", "pairs"], {"axis": 1})],
+    "GatherElements": [SIGN, ("Cast", ["n0"], {"to": TensorProto.INT64}), ("GatherElements", ["x", "n1"], {"axis": 3})],
     "Slice": [("Slice", ["x", "one", "last", "two"], {})],
     "Slice without axes": [("Slice", ["x", "one", "two"], {})],
     "Slice in steps": [("Slice", ["x", "one", "last", "two", "two"], {})],

@@ -1,0 +1,92 @@
+"""A recipe's run beside the served models: exported into the store of a running TorchServe, it is served, known to the
+platform and asked by it, and no default of its own accord."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cad_platform.core.actor import Actor
+from cad_platform.modelserver.configured import get_model_server
+from cad_platform.modelserver.port import Deadline
+from cad_platform.registry import services
+from cad_platform.registry.routing import routed_versions
+from embedded.model_versions import ModelVersions
+from embedded.state import StateFolder
+from embedded.torchserve import Version
+from inference.contract import ImageReference
+from inference.runtime.analyse import analyse
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import read_manifest, version_folder
+from tests.inference.champions.runs import exported, made
+from tests.inference.champions.test_outlines import RECIPE
+from tests.torchserve_host import torchserve_host
+
+SYSTEM = Actor.system("test")
+NAME = RECIPE["id"]
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.timeout(600)
+def test_an_exported_run_is_served_beside_the_champion_and_is_research(settings: Any, tmp_path: Path) -> None:
+    champion, store = read_manifest("ultrasound"), tmp_path / "store"
+    shutil.copytree(version_folder(champion), version_folder(champion, store))
+    one = made(tmp_path, RECIPE, published=True)
+    with torchserve_host(tmp_path / "host", store) as host:
+        versions = ModelVersions(StateFolder(tmp_path / "host" / "state"), store, host.server)
+        versions.prepare()
+
+        def wait(until: Callable[[], bool]) -> None:
+            deadline = time.monotonic() + 240
+            while not until():
+                assert host.child is not None and host.child.running(), host.child and host.child.log_tail()
+                assert time.monotonic() < deadline
+                host.server.maintain()
+                versions.maintain()
+                time.sleep(0.2)
+
+        wait(host.server.ready)
+        before = host.child.pid if host.child else 0
+        assert one.store == store and exported(one) == 0
+        wait(lambda: Version(NAME, "1.0.0") in host.server.registered and host.server.ready())
+        assert host.child is not None and host.child.pid == before, "it is served without a new start"
+
+        settings.MODEL_STORE = store
+        settings.MODEL_SERVER, settings.TORCHSERVE_URLS = "torchserve", [host.server.url]
+        settings.TORCHSERVE_KEY_FILE = str(host.server.token_file)
+        get_model_server.cache_clear()
+        outcome = services.register_from_store(SYSTEM)
+        assert not outcome.refused and {str(v) for v in outcome.new} == {
+            f"{NAME} 1.0.0", f"ultrasound {champion.version}",
+        }  # fmt: skip
+        services.choose_defaults(SYSTEM, settle=True)
+        assert [str(version) for version in routed_versions()] == [f"ultrasound {champion.version}"]
+
+        image = ImageReference(image_id="a", path=str(one.image))
+        for manifest in (read_manifest(NAME, store), champion):
+            saved: dict[str, bytes] = {}
+
+            def save(name: str, png: bytes, saved: dict[str, bytes] = saved) -> str:
+                saved[name] = png
+                return name
+
+            request = manifest.request("a study", image)
+            said = get_model_server().analyse(request, manifest, save, Deadline(60))
+            own = analyse(
+                request, manifest, OnnxForward(version_folder(manifest, store) / "model.onnx"), save
+            )
+            for there, here in zip(said.images, own.images, strict=True):
+                assert there.probabilities == pytest.approx(here.probabilities, abs=1e-4)
+                assert [f.box for f in there.findings] == [f.box for f in here.findings]
+            if manifest.name == NAME:
+                assert manifest.research and said.images[0].findings and said.images[0].mask in saved
+        known = {version.name: version for version in outcome.new}
+        services.make_default(SYSTEM, known[NAME], "we want to see it")
+        assert f"{NAME} 1.0.0" in {str(version) for version in routed_versions()}
+    get_model_server.cache_clear()
