@@ -196,8 +196,8 @@ def _meaning(figure: Figure) -> str:
 def _points(results: Results) -> Iterator[str]:
     manifest = results.manifest
     if OUTLINE_LEVEL in manifest.calibration:
-        level = manifest.calibration[OUTLINE_LEVEL]
-        yield f"None is fitted: above a probability of {level:g} a pixel is outlined, and all three points stand there."
+        above = f"{manifest.calibration[OUTLINE_LEVEL]:g}"
+        yield f"None is fitted: above a probability of {above} a pixel is outlined, and all three points stand there."
         return
     yield f"On the calibrated probability of `{manifest.positive_class}`; at or above counts as positive."
     if any(OPERATING_POINTS[0] in record.facts for record in results.records):

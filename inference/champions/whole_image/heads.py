@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,9 @@ class _InOrder(nn.Module):
 
 
 class _Scaled(_Arrays):
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, scaler: Any, answers: nn.Module) -> None:
         super().__init__()
         self.keep(mean=scaler.mean_, scale=scaler.scale_)
@@ -91,6 +95,10 @@ class _Layers(_Arrays):
 
 
 class _Gaussian(_Arrays):
+    mean: Tensor
+    precision: Tensor
+    constant: Tensor
+
     def __init__(self, bayes: Any) -> None:
         super().__init__()
         constant = np.log(bayes.class_prior_) - 0.5 * np.log(2 * np.pi * bayes.var_).sum(axis=1)
@@ -103,6 +111,11 @@ class _Gaussian(_Arrays):
 
 class _Support(_Arrays):
     """A support vector machine of two classes, under Platt's sigmoid."""
+
+    vectors: Tensor
+    weights: Tensor
+    intercept: Tensor
+    lengths: Tensor
 
     def __init__(self, machine: Any, sigmoid: Any) -> None:
         super().__init__()
@@ -151,6 +164,14 @@ class _Tree(NamedTuple):
 
 class _Trees(_Arrays):
     """All trees walked at once, a level at a time; the sum of their leaves, plus `base`."""
+
+    roots: Tensor
+    feature: Tensor
+    threshold: Tensor
+    yes: Tensor
+    no: Tensor
+    value: Tensor
+    base: Tensor
 
     def __init__(self, trees: Sequence[_Tree], base: Any) -> None:
         super().__init__()
@@ -228,7 +249,7 @@ def _machines(calibrated: Any) -> nn.Module:
         if len(one.calibrators) != 1:
             raise ExportError("the head svm of more than two classes cannot be written as a graph")
         pipeline, sigmoid = one.estimator.pipeline_, one.calibrators[0]
-        several.append(_scaled(pipeline, lambda machine, sigmoid=sigmoid: _Support(machine, sigmoid)))
+        several.append(_scaled(pipeline, partial(_Support, sigmoid=sigmoid)))
     return _Mean(several)
 
 

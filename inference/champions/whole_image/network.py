@@ -78,6 +78,8 @@ class ServedHead(nn.Module):
     """Networks whose pooled features, side by side and selected from, a fitted head judges, over the same input:
     `logits` N×K, the logarithms of the head's probabilities as a run's calibration takes them."""
 
+    kept: Tensor
+
     def __init__(
         self, networks: Sequence[nn.Module], kept: NDArray[np.int64], head: nn.Module, recipe: Recipe
     ) -> None:

@@ -111,7 +111,8 @@ def _read(
         logits = outputs[LOGITS][0].astype(np.float64)
         shares = softmax(logits / manifest.calibration["temperature"])
         probabilities = {name: round(float(p), 6) for name, p in zip(manifest.classes, shares, strict=True)}
-        heat, place, findings = None, None, ()
+        heat, place = None, None
+        findings: tuple[Finding, ...] = ()
         if MAP in outputs:
             heat = sigmoid(outputs[MAP][0, 0])
             place = placement_of(

@@ -100,9 +100,12 @@ GRAPHS: dict[str, list[Node]] = {
     "Clip": [("Clip", ["x", "low", "high"], {})],
     "Clip above": [("Clip", ["x", "", "high"], {})],
     "Conv": [("Conv", ["x", "kernel", "bias"], {"pads": [1, 1, 1, 1], "strides": [2, 2]})],
-    "ConvTranspose": [("ConvTranspose", ["x", "kernel"], {"pads": [1, 1, 1, 1], "strides": [2, 2]})],
+    "ConvTranspose": [
+        ("Conv", ["x", "kernel"], {}), ("ConvTranspose", ["n0", "kernel"], {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    ],
     "ConvTranspose, wider": [
-        ("ConvTranspose", ["x", "kernel"], {"output_padding": [1, 0], "strides": [2, 2], "dilations": [1, 2]})
+        ("Conv", ["x", "kernel"], {}),
+        ("ConvTranspose", ["n0", "kernel"], {"output_padding": [1, 0], "strides": [2, 2], "dilations": [1, 2]}),
     ],
     "Conv, one-sided": [("Conv", ["x", "kernel"], {"pads": [0, 1, 2, 1], "dilations": [1, 2]})],
     "Gemm": [("Flatten", ["x"], {"axis": 1}), ("Gemm", ["n0", "matrix"], {"transB": 1})],
