@@ -164,9 +164,8 @@ def _export(order: Export) -> ModelManifest:
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
-        if not isinstance(
-            network, ServedHead
-        ):  # MONAI makes a network of its recipe, which says no head's sizes
+        # MONAI makes a network of its recipe, which says no head's sizes
+        if not isinstance(network, ServedHead):
             write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
