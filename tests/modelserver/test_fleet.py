@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
@@ -118,6 +121,22 @@ class TestDiscovery:
         addresses.clear()
         discovery.reconcile()  # a name server that is away takes no host away
         assert names() == ["10.0.0.1:8080", "[fd00::1]:8080"]
+
+    def test_processes_that_start_together_make_one_row_a_host(self, settings: Any) -> None:
+        settings.TORCHSERVE_URLS = [f"http://h{number}:8080" for number in range(5)]
+        together = threading.Barrier(4)
+
+        def start() -> int:
+            together.wait(20)
+            try:
+                return len(StoredFleet().hosts())
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(4) as pool:
+            found = [future.result(60) for future in [pool.submit(start) for _ in range(4)]]
+        assert found == [5, 5, 5, 5]
+        assert ModelHost.objects.count() == 5
 
     def test_what_an_administrator_added_stays(self, settings: Any) -> None:
         services.add_host(SYSTEM, "http://own:8080", name="own")
