@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -20,6 +21,8 @@ from psycopg import sql
 from embedded.postgres import SUPERUSER, Postgres
 from embedded.state import REPOSITORY
 
+#: What the migrations made of an empty database, by the digest of what decides that.
+DUMPS = REPOSITORY / ".local-setup" / "migrated"
 #: Copies of what the migrations wrote.
 PRISTINE = "pristine"
 
@@ -28,15 +31,23 @@ PRISTINE = "pristine"
 def django_db_setup(postgres_server: Postgres) -> Iterator[None]:
     """Migrate, remember the rows that migrations made, and teach Django's test cases to clean up.
 
-    A kept database that the same migrations made is only brought back to what they left.
+    A kept database that the same migrations made is only brought back to what they left, and a new one is read from
+    what an earlier run has kept of them.
     """
     administrator = postgres_server.url(SUPERUSER)
-    migrated = postgres_server.state.path / "migrated"
-    if migrated.exists() and migrated.read_text() == _schema_digest():
+    migrated, digest = postgres_server.state.path / "migrated", _schema_digest()
+    dump = DUMPS / f"{digest}.dump"
+    if migrated.exists() and migrated.read_text() == digest:
         restore_database(administrator)
     else:
-        _migrate(postgres_server)
-        migrated.write_text(_schema_digest())
+        migrated.unlink(missing_ok=True)
+        postgres_server.recreate()
+        if dump.exists():
+            _client(postgres_server, "pg_restore", "--exit-on-error", "--dbname", administrator, str(dump))
+        else:
+            _migrate(postgres_server)
+            _keep(postgres_server, dump)
+        migrated.write_text(digest)
 
     from django.db import connections
     from django.test import TransactionTestCase
@@ -53,8 +64,6 @@ def django_db_setup(postgres_server: Postgres) -> Iterator[None]:
 
 def _migrate(postgres: Postgres) -> None:
     """An empty database, migrated."""
-    (postgres.state.path / "migrated").unlink(missing_ok=True)
-    postgres.recreate()
     done = subprocess.run(
         [sys.executable, "manage.py", "migrate", "--verbosity", "0"],
         cwd=REPOSITORY,
@@ -66,6 +75,28 @@ def _migrate(postgres: Postgres) -> None:
     if done.returncode:
         pytest.exit(f"The database could not be migrated:\n{done.stdout}{done.stderr}", returncode=1)
     _remember(postgres.url(SUPERUSER))
+
+
+def _keep(postgres: Postgres, dump: Path) -> None:
+    """Of the same migrations the next run, or the other lane of this one, need not make the same tables again."""
+    DUMPS.mkdir(parents=True, exist_ok=True)
+    unfinished = DUMPS / f".{os.getpid()}"
+    _client(postgres, "pg_dump", "--format=custom", "--file", str(unfinished), postgres.url(SUPERUSER))
+    for older in DUMPS.glob("*.dump"):
+        older.unlink(missing_ok=True)
+    unfinished.replace(dump)
+
+
+def _client(postgres: Postgres, program: str, *arguments: str) -> None:
+    done = subprocess.run(
+        [str(postgres.programs / "pginstall" / "bin" / program), *arguments],
+        env={"PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.exit(f"{program} of the tests' database: {done.stderr}", returncode=1)
 
 
 def _schema_digest() -> str:
