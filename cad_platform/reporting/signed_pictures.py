@@ -44,6 +44,11 @@ class Picture:
     """How long the scale bar is; 0 without a scale."""
     scale_words: str = ""
 
+    @property
+    def scale_at(self) -> int:
+        """How far down the scale bar lies."""
+        return self.height - 30
+
 
 def shown(report: Report, cell: Mapping[str, Any]) -> list[Picture]:
     """The part and the whole view of a key image (`key_images.as_cell`); none where it could not be drawn."""

@@ -8,10 +8,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Browser, BrowserContext, Error, Page, expect
 
@@ -54,11 +55,15 @@ class Reading:
         image = factories.instance(self.study)
         job = factories.succeeded_job(self.study)
         self.marks: list[Finding] = [factories.finding(image, job) for _ in range(marks)]
-        self.server: WebServer = self._stack.enter_context(web_server(state))
+        self.server: WebServer = self._stack.enter_context(self._web_server())
         self._stopped = False
 
     def _reader(self, first: str, last: str) -> User:
         return factories.user(Role.RADIOLOGIST, self.site, first_name=first, last_name=last)
+
+    def _web_server(self, port: int = 0) -> AbstractContextManager[WebServer]:
+        # What a test puts into the storage is there.
+        return web_server(self._state, port=port, CAD_STORAGE_URL=settings.STORAGE_URL)
 
     @property
     def address(self) -> str:
@@ -70,7 +75,7 @@ class Reading:
         self.server.process.wait()
 
     def restart(self) -> None:
-        self.server = self._stack.enter_context(web_server(self._state, port=self.server.port))
+        self.server = self._stack.enter_context(self._web_server(self.server.port))
 
     @contextmanager
     def hung(self) -> Iterator[None]:

@@ -25,7 +25,7 @@ def sign_in(page: Page, username: str, password: str, at: str = "") -> None:
     page.locator("main input[name=login]").fill(username)
     page.locator("main input[name=password]").fill(password)
     page.keyboard.press("Enter")
-    expect(page.locator(".shell-person")).to_be_visible()
+    expect(page.locator(".shell-person")).to_be_attached()
 
 
 def begin_report(page: Page, fields: dict[str, str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
@@ -16,12 +15,6 @@ from tests.e2e.test_reading_by_keyboard import post_ultrasound, violations
 from tests.live_platform import LivePlatform
 
 pytestmark = pytest.mark.timeout(600)
-
-
-def shown(page: Page, name: str) -> None:
-    """A picture for the docs, where the folder LOOK_AT is named."""
-    if folder := os.environ.get("LOOK_AT"):
-        page.screenshot(path=Path(folder, f"{name}.png"))
 
 
 def saved(page: Page) -> None:
@@ -79,9 +72,6 @@ def test_an_amendment_marks_its_original_on_screen_and_on_each_page(
     assert violations(page, axe_source) == ""
     banner.get_by_role("link", name="Read the addendum").click()
     expect(addendum.locator("h2")).to_be_in_viewport()
-    addendum.scroll_into_view_if_needed()
-    page.set_viewport_size({"width": 1100, "height": 1300})
-    shown(page, "amended-en")
 
     address = original.get_by_role("link", name="PDF").get_attribute("href") or ""
     copy = PdfReader(BytesIO(page.request.get(address).body()))
@@ -104,4 +94,3 @@ def test_an_amendment_marks_its_original_on_screen_and_on_each_page(
     page.goto(f"/reports/study/{uid}/editor")
     expect(page.locator(".signed__amended")).to_contain_text("左乳：4C → 2")
     assert violations(page, axe_source) == ""
-    shown(page, "amended-zh")

@@ -3,7 +3,6 @@ died, for the same reader at another workstation, and for nobody else."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,6 @@ from tests.e2e.reading_room import HospitalSystem, ReadingRoom
 from tests.live_platform import LivePlatform
 
 pytestmark = pytest.mark.timeout(600)
-#: A folder for pictures of the pages, for the documents.
-PICTURES = os.environ.get("SAFE_PICTURES")
 SEED = 415
 REPORT = {
     "indication": "Palpable lump.",
@@ -29,11 +26,6 @@ REPORT = {
     "assessment": "2",
     "recommendation": "routine",
 }
-
-
-def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        page.screenshot(path=str(Path(PICTURES) / f"{name}.png"))
 
 
 def post_exam(platform: LivePlatform, folder: Path, seed: int) -> str:
@@ -154,7 +146,6 @@ def test_an_exam_is_there_as_it_was_left(
     # A reload.
     page.reload()
     is_as_left(4)
-    picture(page, "as_left_en")
     expect(page.locator("#view-state")).to_contain_text(state.split("·")[-1].strip())
     # The tab dies; another is opened.
     context = page.context
@@ -209,7 +200,6 @@ def test_measurements_are_undone_deleted_and_reported(
     expect(pane.locator(".length__text")).to_have_count(3)
     expect(lines(page)).to_have_count(3, timeout=15_000)
     expect(lines(page).nth(2)).to_contain_text("posterior shadow")
-    picture(page, "measurements_en")
 
     # The chosen one is deleted; undo brings it back, redo takes it again.
     pane.locator(".drawn--length .drawn__hit").nth(1).click(force=True)
@@ -262,7 +252,6 @@ def test_measurements_are_undone_deleted_and_reported(
     expect(heading).to_be_visible(timeout=15_000)
     heading.locator("xpath=following-sibling::textarea").fill("longest diameter")
     expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
-    picture(page, "measurements_report_en")
     room.sign(live_platform.user("radiologist")["password"])
     signed = room.signed_report()
     assert "longest diameter" in signed and "posterior shadow" in signed
