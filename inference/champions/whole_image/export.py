@@ -18,12 +18,12 @@ from inference.blocks.overlap import dice
 from inference.champions.plan import refuse_known_version, store_model
 from inference.champions.registry import names
 from inference.champions.whole_image.bundle import write_bundle
-from inference.champions.whole_image.manifest import described, look_of, modality_of
+from inference.champions.whole_image.manifest import described, look_of
 from inference.champions.whole_image.network import ServedHead, example_of, outputs_of, served_by
 from inference.champions.whole_image.refusals import ExportError, why_not
 from inference.champions.whole_image.words import DICE_AS_STORED, account
 from inference.contract import ModelManifest
-from inference.datasets.sample import Sample, grouped_folds
+from inference.datasets.sample import MAMMOGRAPHY, ULTRASOUND, Sample, grouped_folds
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import PREDICTIONS, Part, Record, read_records
 from inference.evaluation.results import Results
@@ -43,8 +43,8 @@ from inference.training.export import export_onnx
 _SAME = 5e-3
 #: Parts of one held-out part for points and gates that no image has a share in.
 _PARTS = 5
-#: Modalities whose pages show what a model outlines.
-_OUTLINED_ON_PAGES = ("MG", "US")
+#: Disciplines whose pages show what a model outlines.
+_OUTLINED_ON_PAGES = (MAMMOGRAPHY, ULTRASOUND)
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,10 @@ def _export(order: Export) -> ModelManifest:
     recipe, folder, seed = order.recipe, RunFolder(order.run), int(str(order.facts["seed"]))
     ready = prepared(recipe, RunOptions(order.data, order.run, order.run / "recipe.yaml", seed=seed))
     refuse_pickled([order.run / f"fold-{number}" for number in range(len(ready.folds))])
-    if recipe.task.kind == "segment" and modality_of(ready) not in _OUTLINED_ON_PAGES:
+    discipline = ready.chosen.samples[0].discipline
+    if recipe.task.kind == "segment" and discipline not in _OUTLINED_ON_PAGES:
         raise ExportError(
-            f"{recipe.id} cannot be exported: it outlines, and the pages of {modality_of(ready)} show no outlines of a "
+            f"{recipe.id} cannot be exported: it outlines, and the pages of {discipline} show no outlines of a "
             f"model; sets of {' or '.join(_OUTLINED_ON_PAGES)} would be needed"
         )
     identity, _ = folder.open(recipe, (), {"seed": seed}, ready.chosen, ready.folds, ready.declared)
