@@ -38,6 +38,7 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     )
     recipes.add_argument("--folds", type=int, help="instead of the recipe's own number")
     recipes.add_argument("--shuffle-labels", action="store_true", help="a control: the AUC must be chance")
+    recipes.add_argument("--mlflow", type=Path, metavar="DIR", help="write to an MLflow file store too")
     recipes.add_argument("--json", action="store_true", help="print the summary as it stands in the run")
     champions = train.add_argument_group("served models")
     champions.add_argument("--store", type=Path, default=DEFAULT_STORE)
@@ -104,6 +105,7 @@ def _recipe(
         variants=variants,
         seed=chosen.seed,
         shuffle_labels=chosen.shuffle_labels,
+        mlflow=chosen.mlflow,
     )
     return run_recipe(recipe, order)
 

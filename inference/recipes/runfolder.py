@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging.digest import sha256_of
+from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
 
@@ -116,6 +117,7 @@ class RunFolder:
     def __init__(self, folder: Path, *, writes: bool = True) -> None:
         self.folder = folder
         self.writes = writes
+        self.mlflow: MlflowFiles | None = None
         self._events: SummaryWriter | None = None
 
     def open(
@@ -199,6 +201,8 @@ class RunFolder:
             return
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as lines:
             lines.write(json.dumps({"tag": tag, "step": step, **values}) + "\n")
+        if self.mlflow is not None:
+            self.mlflow.log(tag, step, values)
         if self._events is None:
             from torch.utils.tensorboard import SummaryWriter  # seconds to import
 

@@ -16,6 +16,7 @@ from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
 from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes
+from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.pictures import read, read_file
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Chosen, Fold, choose, divide
@@ -34,7 +35,7 @@ SHUFFLED = "labels were shuffled over groups: a control, not a result"
 @dataclass(frozen=True)
 class RunOptions:
     """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance.
-    `source` is the recipe's file, `extended` those that it extends."""
+    `source` is the recipe's file, `extended` those that it extends; `mlflow` a file store to write to as well."""
 
     data: Path
     run: Path
@@ -44,6 +45,7 @@ class RunOptions:
     shuffle_labels: bool = False
     extended: tuple[Path, ...] = ()
     quiet: bool = False
+    mlflow: Path | None = None
 
 
 def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
@@ -81,6 +83,9 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
         identity, digests = place.open(
             recipe, (order.source, *order.extended), facts, chosen, folds, declared
         )
+        if order.mlflow is not None and rank == 0:
+            params = {"recipe": recipe.hash, "dataset": recipe.data.dataset, **facts}
+            place.mlflow = MlflowFiles(order.mlflow, recipe.id, order.run.name, identity, params)
         made: list[Record] = []
         for number, fold in enumerate(folds):
             guard(fold.train, fold.held_out, digests, twins)
@@ -98,6 +103,8 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
         }
         page = summary(recipe, made, counted, declared)
         place.write("summary.json", page)
+        if place.mlflow is not None:
+            place.mlflow.finish({figure["name"]: figure["value"] for figure in page["figures"]})
         return page
 
 
