@@ -1,0 +1,95 @@
+"""A fold trained again by the version's own recipe: digests of recipe and weights, rows and figures come out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from inference.champions import registry
+from inference.champions.plan import Plan
+from inference.champions.recipe import parse
+from inference.cli.main import main
+from inference.cli.retrain import Repeated, Retrained, compare_fold
+from inference.evaluation.account import Account, write_account
+from inference.evaluation.figures import Figure
+from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
+from inference.recipes.recipe_file import read
+from inference.runtime import custody
+from inference.runtime.custody import NOT_RECORDED, RECIPE
+from inference.runtime.store import MANIFEST, read_manifest, version_folder
+from tests.inference.recipes.trees import busi_tree
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_fold_is_trained_again_by_the_recipe_that_lies_beside_the_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.set_num_threads(1)
+    name = "ultrasound"
+    busi_tree(tmp_path / "data" / "busi", groups=20)
+    path = registry.recipe_file(name)
+    recipe = parse(read(path, ("quick",)), path)
+    plan = Plan(tmp_path / "data", tmp_path / "run", tmp_path / "store", "1.0.0", recipe)
+    original = read_manifest(name)
+    folder = tmp_path / "store" / name / "1.0.0"
+    folder.mkdir(parents=True)
+    (folder / MANIFEST).write_text(original.model_copy(update={"version": "1.0.0"}).model_dump_json())
+    weights = original.weights.file
+    (folder / weights).write_bytes((version_folder(original) / weights).read_bytes())
+    (folder / RECIPE).write_text(recipe.canonical)
+    write_account(folder, Account("made up", "made up", "made up", ()))
+    write_records(folder / PREDICTIONS, registry.retrain_fold(name, 0, plan))
+    custody.write(folder, sealed="when it was built", code=NOT_RECORDED)
+
+    def again(run: str) -> dict[str, Any]:
+        capsys.readouterr()
+        words = ["--store", str(tmp_path / "store"), "--data", str(tmp_path / "data"), "--json"]
+        main(["evaluate", name, "--retrain-fold", "0", "--run", str(tmp_path / run), *words])
+        return dict(json.loads(capsys.readouterr().out))
+
+    said = again("again")
+    assert said["recipe_sha256"] == recipe.hash == custody.verify(folder).recipe_sha256
+    assert said["networks"] and all(one["same"] for one in said["networks"].values())
+    assert said["rows"] == said["alike"] > 0
+    assert said["figures"] and all(one["within"] for one in said["figures"])
+
+    # the recipe is obeyed: another one, sealed too, is another training
+    content = read(path, ("quick",))
+    content["networks"]["lesion"]["train"]["weight_decay"] *= 30
+    (folder / RECIPE).write_text(parse(content, path).canonical)
+    custody.write(folder, sealed="afterwards", code=NOT_RECORDED)
+    other = again("other")
+    assert other["recipe_sha256"] != said["recipe_sha256"]
+    assert not any(one["same"] for one in other["networks"].values())
+    assert other["alike"] < other["rows"]
+
+
+def test_what_comes_out_is_told_to_people_and_to_programs() -> None:
+    again = Figure("dice", 0.71, 0.7, 0.72, 20, 12, "mean Dice of the outline", "busi", "oof")
+    found = Retrained(
+        "f" * 64, {"oof fold 0": ("a" * 64, "b" * 64), "val": ("c" * 64,) * 2}, 20, 3, (Repeated(0, 0.74, again),)
+    )  # fmt: skip
+    lines = found.as_text().splitlines()
+    assert lines[0] == f"trained by the recipe {'f' * 64}"
+    assert lines[1] == f"network of oof fold 0: {'a' * 64} on record; other weights, {'b' * 64}"
+    assert lines[2].endswith("the very same weights")
+    assert lines[3] == "3 of 20 rows say what is on record"
+    assert lines[4].endswith("committed 0.740, again 0.710 [0.700, 0.720]: OUTSIDE")
+    told = json.loads(json.dumps(found.as_json()))
+    assert told["networks"]["oof fold 0"] == {"committed": "a" * 64, "again": "b" * 64, "same": False}
+    assert (told["rows"], told["alike"], told["figures"][0]["within"]) == (20, 3, False)
+
+
+@pytest.mark.parametrize(("label", "group"), [("benign", "g1"), ("malignant", "g2")])
+def test_data_that_say_otherwise_than_the_record_are_refused(label: str, group: str) -> None:
+    one = Record("busi", "malignant (1)", "g1", "malignant", {"malignant": 0.9}, split="oof", fold=0)
+    other = Record("busi", "malignant (1)", group, label, {"malignant": 0.9}, split="oof", fold=0)
+    with pytest.raises(
+        RecordsError, match=rf"malignant \(1\) is {label} of {group} in these data, malignant of g1"
+    ):
+        compare_fold(read_manifest("ultrasound"), [one], [other], 0)
