@@ -90,8 +90,13 @@ def _drain(actor: Actor, host: ModelHost, *, draining: bool) -> None:
         draining_since=since
     )
     if changed:
-        action = "host.drain" if draining else "host.resume"
-        record(actor, action, object_type="host", object_id=host.pk, host=host.name)
+        record(
+            actor,
+            "host.drain" if draining else "host.resume",
+            object_type="host",
+            object_id=host.pk,
+            host=host.name,
+        )
 
 
 def _check_address(address: str) -> None:
