@@ -11,7 +11,7 @@ from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
 from inference.evaluation.protocol import protocol_of
 from inference.evaluation.results import Results, share_flagged
-from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL
+from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL, only_outlines
 
 CARD = "card.md"
 _SPLIT_WORDS = {
@@ -195,7 +195,7 @@ def _meaning(figure: Figure) -> str:
 
 def _points(results: Results) -> Iterator[str]:
     manifest = results.manifest
-    if OUTLINE_LEVEL in manifest.calibration:
+    if only_outlines(manifest):
         above = f"{manifest.calibration[OUTLINE_LEVEL]:g}"
         yield f"None is fitted: above a probability of {above} a pixel is outlined, and all three points stand there."
         return

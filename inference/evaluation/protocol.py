@@ -18,7 +18,7 @@ from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.lines import lines_of
 from inference.evaluation.records import Record
 from inference.runtime.pipelines import WHOLE_IMAGE
-from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL
+from inference.runtime.whole_image.pipeline import only_outlines
 
 
 def _patient(record: Record) -> str:
@@ -146,7 +146,7 @@ def _of_a_recipe(dataset: str, manifest: ModelManifest) -> DatasetProtocol:
     """The recipe's positive class against the rest, by the labels that the recipe gives, and its classes; of a network
     that outlines, how well."""
     title = PROTOCOLS[dataset].title if dataset in PROTOCOLS else dataset
-    if OUTLINE_LEVEL in manifest.calibration:
+    if only_outlines(manifest):
         return DatasetProtocol(title, (), outlined=True, marked="lesions_found", headline=("dice",))
     positive = manifest.positive_class
     ask = BinaryQuestion(positive, f"{positive} against the rest", (positive,), (), (positive,))

@@ -42,6 +42,8 @@ def test_on_a_terminal_it_is_one_line_that_is_ended(monkeypatch: pytest.MonkeyPa
             line.show("1 of 2")
             if finished:
                 line.keep("2 of 2")
-        shown = screen.read(1000).decode()
+        shown = ""
+        while not shown.endswith("\n"):  # the terminal hands over what has come so far
+            shown += screen.read(1000).decode()
     assert shown.count("\n") == 1 and shown.endswith("\n")
     assert shown.startswith("\r\033[K1 of 2, 0 s") and ("\r\033[K2 of 2" in shown) is finished

@@ -178,7 +178,15 @@ class TestServices:
 
     @pytest.mark.parametrize(
         "url",
-        ["", "gpu-1", "ftp://gpu-1", "http://", "http://user:pw@gpu-1", "http://gpu-1:99999", "http://a?b"],
+        [
+            "",
+            "gpu-1",
+            "ftp://gpu-1",
+            "http://",
+            "http://user:pw@gpu-1",  # pragma: allowlist secret
+            "http://gpu-1:99999",
+            "http://a?b",
+        ],
     )
     def test_what_is_no_address_is_refused(self, url: str) -> None:
         with pytest.raises(Invalid):

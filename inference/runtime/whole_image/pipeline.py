@@ -47,6 +47,11 @@ COLOUR = "colour"
 _HEATMAP_LONGEST = 512
 
 
+def only_outlines(manifest: ModelManifest) -> bool:
+    """Whether it outlines and says nothing of what: other networks may outline as well as classify."""
+    return manifest.classes == OUTLINED
+
+
 def input_shape(manifest: ModelManifest) -> tuple[int, ...]:
     """See `inference.runtime.pipelines.Pipeline`."""
     height, width = sizes_of(manifest.preprocessing)[-1]
