@@ -59,7 +59,7 @@ def test_an_exported_run_is_served_beside_the_champion_and_is_research(settings:
 
         settings.MODEL_STORE = store
         settings.MODEL_SERVER, settings.TORCHSERVE_URLS = "torchserve", [host.server.url]
-        settings.TORCHSERVE_KEY_FILE = str(host.server.token_file)
+        settings.TORCHSERVE_KEY_FILES = [str(host.server.token_file)]
         get_model_server.cache_clear()
         outcome = services.register_from_store(SYSTEM)
         assert not outcome.refused and {str(v) for v in outcome.new} == {
