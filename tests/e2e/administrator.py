@@ -66,7 +66,8 @@ class Administrator:
             self.page.get_by_role("link", name=f"ultrasound {version}").click()
             button = self.page.get_by_role("button", name="Make it the default")
             if button.count():
-                button.click()
-                self.page.wait_for_load_state()
+                # The known case is computed before the page answers.
+                with self.page.expect_navigation(timeout=90_000):
+                    button.click()
             else:
                 time.sleep(1)
