@@ -35,6 +35,7 @@ export interface Pane {
   fit(): void;
   /** One image pixel to one CSS pixel. */
   actualSize(): void;
+  /** As it opens, on the frame that is on the screen. */
   reset(): void;
   flip(): void;
   invert(): void;

@@ -376,6 +376,10 @@ describe('greys', () => {
     await settled();
     expect(onScreen()).toEqual([1, 1, 2, 2]);
     expect(pane.stateText()).toContain('L 7');
+    pane.changeWindow(0, 600);
+    pane.reset();
+    expect(pane.shownFrame).toBe(1);
+    expect(pane.stateText()).toContain('W 9  L 7');
   });
 
   test('of frames that are alike need no further question', async () => {

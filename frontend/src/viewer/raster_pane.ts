@@ -194,7 +194,6 @@ export class RasterPane implements Pointed {
     this.viewport.resetProperties();
     this.viewport.setProperties({ voiRange: SCREEN_RANGE });
     this.choose(null);
-    this.cine?.goTo(0);
     this.lies.reset();
   }
 

@@ -46,7 +46,10 @@ export class Stage {
     this.rows = (hanging?.rows ?? []).map((row) =>
       row.map((place) => new PlaceSwitch(place, words, (image) => this.showImage(image))),
     );
-    this.views = new ViewState(description, (pane) => this.reset([pane]));
+    this.views = new ViewState(description, (pane) => {
+      this.reset([pane]);
+      pane.showFrame(0);
+    });
     const left = this.views.stage;
     for (const image of shownAsLeft(left, images)) {
       const place = this.switchOf(image);
