@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from embedded import development
@@ -215,9 +216,14 @@ class Platform:
             )
         services += [
             Service("web", self._web, after=installed, ready=self.web_answers, reloads=True),
-            Service("worker", lambda: self._celery("worker", *_WORKER), after=installed, reloads=True),
+            *(
+                Service(each.name, partial(self._worker, each), after=installed, reloads=True)
+                for each in _WORKERS
+            ),
             Service("housekeeping", lambda: self._manage("housekeeping"), after=installed, reloads=True),
-            Service("beat", lambda: self._celery("beat", "--pidfile="), after=installed, reloads=True),
+            Service(
+                "beat", lambda: self._celery("beat", "beat", "--pidfile="), after=installed, reloads=True
+            ),
             Service(
                 "choose_defaults",
                 lambda: self._manage("choose_defaults"),
@@ -305,10 +311,15 @@ class Platform:
         arguments += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5"]
         return self._python("web", arguments, CAD_DATABASE_POOL="1")
 
-    def _celery(self, name: str, *arguments: str) -> Command:
+    def _worker(self, worker: _Worker) -> Command:
+        of_queue = ("-Q", worker.queue, "-n", f"{worker.queue}@%h", "--concurrency", worker.concurrency())
+        return self._celery(worker.name, "worker", *of_queue, *_WORKER, niceness=worker.niceness)
+
+    def _celery(self, name: str, command: str, *arguments: str, niceness: int = 0) -> Command:
         return self._python(
             name,
-            ["-m", "celery", "-A", "cad_platform.config", name, "--loglevel", "WARNING", *arguments],
+            ["-m", "celery", "-A", "cad_platform.config", command, "--loglevel", "WARNING", *arguments],
+            niceness=niceness,
             C_FORCE_ROOT="1",  # under root only a warning would differ: messages are JSON
         )
 
@@ -326,8 +337,28 @@ class Platform:
         )
 
 
+@dataclass(frozen=True)
+class _Worker:
+    """A Celery worker of one queue. What nobody waits for at a screen leaves the processor to what somebody does."""
+
+    name: str
+    queue: str
+    setting: str
+    processes: str
+    niceness: int = 0
+
+    def concurrency(self) -> str:
+        """How many processes; may be set."""
+        return os.environ.get(self.setting) or self.processes
+
+
+_WORKERS = (
+    _Worker("worker", "short", "CAD_WORKER_CONCURRENCY", "2"),
+    _Worker("worker-slides", "slide", "CAD_SLIDE_CONCURRENCY", "2", niceness=5),
+    _Worker("worker-maintenance", "maintenance", "CAD_MAINTENANCE_CONCURRENCY", "1"),
+)
 _WORKER = (
-    *("--pool", "prefork", "--concurrency", os.environ.get("CAD_WORKER_CONCURRENCY", "2")),
+    *("--pool", "prefork"),
     *("--without-gossip", "--without-mingle"),
     *("-O", "fair"),
     *("--max-memory-per-child", "3000000"),

@@ -21,11 +21,12 @@ class AnalysisConfig(PlatformApp):
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)
-        from cad_platform.analysis.transitions import SET_TOPIC
+        from cad_platform.analysis.transitions import REQUESTED_TOPIC, SET_TOPIC
         from cad_platform.core import outbox
+        from cad_platform.core.queues import CALL_TASK, NEWS_TASK
         from cad_platform.registry.routing import ROUTED_TOPIC
 
-        outbox.subscribe("study.complete", "analysis.study_complete")
-        outbox.subscribe("analysis.requested", "analysis.run")
+        outbox.subscribe("study.complete", NEWS_TASK)
+        outbox.subscribe(REQUESTED_TOPIC, CALL_TASK)
         outbox.subscribe(ROUTED_TOPIC, "analysis.replace_unrouted")
         outbox.subscribe(SET_TOPIC, "analysis.go_on")

@@ -53,7 +53,7 @@ class LeaseRenewal:
                     break
                 renewed_at = time.monotonic()
                 pause = self._seconds / 3
-                proofs.note_traffic(proofs.WORKER)
+                proofs.note_traffic(proofs.worker_of(self._claim.job.queue))
             except DatabaseError as error:
                 logger.warning("lease not renewed: %s", type(error).__name__)
                 connection.close()

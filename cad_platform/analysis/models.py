@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import DatabaseRights
+from cad_platform.core.queues import SHORT, SLIDE
 
 
 @pghistory.track(exclude=["lease_expires_at", "queued_at"])
@@ -29,6 +30,12 @@ class AnalysisJob(models.Model):
         FAILED = "failed", _("Failed")
         CANCELLED = "cancelled", _("Cancelled")
 
+    class Queue(models.TextChoices):
+        """Kinds of work, each with workers of its own."""
+
+        SHORT = SHORT, _("Images")
+        SLIDE = SLIDE, _("Slides")
+
     #: Somebody has to work on it, or does.
     OPEN = (State.REQUESTED, State.RUNNING)
     ENDED = (State.SUCCEEDED, State.NOT_APPLICABLE, State.FAILED, State.CANCELLED)
@@ -37,6 +44,9 @@ class AnalysisJob(models.Model):
     study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="jobs")
     model_version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="jobs")
     content_hash = models.CharField(max_length=64)
+    queue = models.CharField(
+        max_length=8, choices=Queue, default=Queue.SHORT, help_text="by what it reads; never changes"
+    )
     state = models.CharField(max_length=16, choices=State, default=State.REQUESTED)
     reason = models.TextField(blank=True, help_text="why there is no result, for a person")
     retryable = models.BooleanField(default=False)
@@ -79,11 +89,16 @@ class AnalysisJob(models.Model):
                 condition=models.Q(state__in=["requested", "running"]),
                 name="job_open",
             ),
+            models.Index(
+                fields=["queue", "requested_at"],
+                condition=models.Q(state__in=["requested", "running"]),
+                name="job_open_by_queue",
+            ),
         ]
 
     @property
     def waiting_since(self) -> datetime:
-        """Since when its attempts and its patience count."""
+        """Since when its attempts, its patience and its age in the queue count."""
         return self.restarted_at or self.requested_at
 
 
@@ -97,12 +112,17 @@ class JobAttempt(models.Model):
         SUCCEEDED = "succeeded", _("Succeeded")
         FAILED = "failed", _("Failed")
         AWAY = "away", _("Not counted: the model server or the storage did not answer")
+        GAVE_WAY = "gave_way", _("Gave way to something more urgent, and goes on from there")
         CANCELLED = "cancelled", _("Cancelled")
         LOST = "lost", _("Lost: the worker stopped answering")
 
     job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="attempts")
     number = models.PositiveIntegerField()
     worker = models.CharField(max_length=100)
+    queue = models.CharField(max_length=8, choices=AnalysisJob.Queue, default=AnalysisJob.Queue.SHORT)
+    by_age = models.BooleanField(
+        default=False, help_text="taken since it had waited the longest, before what is more urgent"
+    )
     started_at = models.DateTimeField(default=timezone.now)
     ended_at = models.DateTimeField(null=True)
     outcome = models.CharField(max_length=10, choices=Outcome, default=Outcome.RUNNING)
@@ -111,6 +131,7 @@ class JobAttempt(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["job", "number"], name="attempt_number_of_job")]
+        indexes = [models.Index(fields=["queue", "-id"], name="attempt_latest_of_queue")]
 
 
 class Artefact(models.Model):

@@ -17,7 +17,7 @@ from cad_platform.core import outbox
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import route
 from cad_platform.registry.selectors import manifest_of
-from cad_platform.studies.models import Study
+from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.sorting import SortedImage, scored
 
@@ -106,10 +106,12 @@ def _cancel_superseded(study: Study) -> None:
 
 def _made(study: Study, version: ModelVersion, images: Sequence[SortedImage]) -> AnalysisJob:
     reason = _unmet_requirement(version, images)
+    slides = any(image.instance.kind == Instance.Kind.SLIDE for image in scored(images, version.modality))
     job = AnalysisJob.objects.create(
         study=study,
         content_hash=study.content_hash,
         model_version=version,
+        queue=AnalysisJob.Queue.SLIDE if slides else AnalysisJob.Queue.SHORT,
         state=State.NOT_APPLICABLE if reason else State.REQUESTED,
         reason=reason,
         finished_at=timezone.now() if reason else None,

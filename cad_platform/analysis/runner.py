@@ -23,6 +23,7 @@ from cad_platform.analysis.services import Claim, MadeImage
 from cad_platform.analysis.suitability import regions, spacing_um
 from cad_platform.core import proofs
 from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
+from cad_platform.core.queues import SHORT
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.registry.health import component_of
@@ -45,14 +46,15 @@ _OUTAGE_SECONDS = 60.0
 _MADE = re.compile(r"image-(?P<index>\d+)\.(?P<kind>mask|heatmap)\.png")
 
 
-def run_job(job_id: str) -> str:
-    """Claim the job and make one attempt; returns what came of it, in a word for the log."""
-    return _work_on(_through_outages(lambda: services.claim(job_id, _worker())))
+def run_next(queue: str) -> str:
+    """Claim the next job of a queue and make one attempt; returns what came of it, in a word for the log."""
+    return _work_on(_through_outages(lambda: services.claim_next(queue, _worker())))
 
 
 def run_study(study_id: str) -> str:
-    """Make a complete study's jobs and one attempt at the first; the others have messages of their own."""
-    return _work_on(_through_outages(lambda: services.begin(study_id, _worker())))
+    """Make a complete study's jobs, and one attempt at the next short job; the others have messages of their own."""
+    _through_outages(lambda: services.request_analyses(study_id, at_hand=SHORT))
+    return run_next(SHORT)
 
 
 def _worker() -> str:
@@ -63,7 +65,7 @@ def _work_on(claim: Claim | None) -> str:
     if claim is None:
         return "not claimed"
     outcome = _attempt(claim)
-    proofs.note_traffic(proofs.WORKER)
+    proofs.note_traffic(proofs.worker_of(claim.job.queue))
     return outcome
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from cad_platform.analysis import requesting, transitions
-from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
+from cad_platform.analysis import requesting, transitions, turns
+from cad_platform.analysis.marks import keep_findings
+from cad_platform.analysis.models import AnalysisJob, Artefact, JobAttempt
 from cad_platform.analysis.transitions import REQUESTED_TOPIC, Outcome, State
 from cad_platform.analysis.verdict import score_of
 from cad_platform.core import outbox, proofs
@@ -32,7 +33,7 @@ from cad_platform.studies.models import Instance
 from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.services import lock_study
 from cad_platform.studies.sorting import SortedImage, scored
-from inference.contract import AnalysisResult, Flag
+from inference.contract import AnalysisResult
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,13 @@ class MadeImage:
 
 
 @transaction.atomic
-def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
+def request_analyses(study_id: uuid.UUID | str, *, at_hand: str = "") -> list[AnalysisJob]:
     """Make the jobs of a complete study (`requesting.jobs_for`).
+
+    Parameters
+    ----------
+    at_hand
+        The queue of which the caller claims a job next: one of these jobs needs no message.
 
     Returns
     -------
@@ -71,41 +77,45 @@ def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
     """
     study = lock_study(study_id)
     waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
+    spared = next((job for job in waiting if job.queue == at_hand), None)
     for job in waiting:
-        transitions.queue(job)
+        if job is not spared:
+            transitions.queue(job)
     return waiting
 
 
-@transaction.atomic
-def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
-    """`request_analyses`, and claim the first job in the same breath: most studies have one, and its result
-    comes sooner by a commit and a message.
-
-    Parameters
-    ----------
-    worker
-        As in `claim`.
+def claim_next(queue: str, worker: str) -> Claim | None:
+    """Take the job whose turn it is in a queue (`turns.next_job`); of workers that ask at once each gets another.
 
     Returns
     -------
     Claim or None
-        None where no job waits, or the first is not due yet.
+        None where none is due.
     """
-    study = lock_study(study_id)
-    waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
-    for job in waiting[1:]:
-        transitions.queue(job)
-    return _take(waiting[0], worker) if waiting and waiting[0].available_at <= timezone.now() else None
+    while True:
+        with transaction.atomic():
+            turn = turns.next_job(queue)
+            if turn is None:
+                break
+            # None where it was cancelled, or another took its place: that one has its own turn.
+            claimed = claim(turn.job_id, worker, by_age=turn.by_age)
+        if claimed is not None:
+            return claimed
+    # Somebody changes its study, or sweeps over it, for a moment: this call must not be lost.
+    held = turns.held_back(queue)
+    return claim(held, worker) if held is not None else None
 
 
 @transaction.atomic
-def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
-    """Take a waiting job for one lease of `JOB_LEASE_SECONDS`.
+def claim(job_id: uuid.UUID | str, worker: str, *, by_age: bool = False) -> Claim | None:
+    """Take this waiting job for one lease of `JOB_LEASE_SECONDS`.
 
     Parameters
     ----------
     worker
         Who takes it, for the page of the job: host and process.
+    by_age
+        Whether it was its age that gave it the turn.
 
     Returns
     -------
@@ -124,7 +134,7 @@ def claim(job_id: uuid.UUID | str, worker: str) -> Claim | None:
         return None
     if not requesting.is_routed(job):
         job = requesting.replace(job) or job
-    return _take(job, worker) if job.state == State.REQUESTED else None
+    return _take(job, worker, by_age) if job.state == State.REQUESTED else None
 
 
 def renew(claim: Claim) -> bool:
@@ -167,7 +177,7 @@ def finish(claim: Claim, result: AnalysisResult, made: Sequence[MadeImage]) -> b
             Artefact(id=image.id, job=job, instance=claim.instances[image.index], kind=image.kind, file=file)
             for image, file in zip(made, files, strict=True)
         )
-        _keep_findings(job, claim.instances, result)
+        keep_findings(job, claim.instances, result)
         manifest = manifest_of(job.model_version)
         job.result = result.model_dump(mode="json")
         job.score = score_of(job.result, manifest.positive_class)
@@ -268,7 +278,8 @@ def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
     Parameters
     ----------
     resend_after
-        A message that is older and has led to no claim is taken for lost.
+        A message that is older is taken for lost where nothing of its queue was claimed since, one ten times as old
+        anywhere.
     limit
         Of the jobs without a message, and again of those whose message is lost: up to twice as many in all.
     """
@@ -276,11 +287,15 @@ def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
         state=State.REQUESTED, available_at__lte=Now()
     )
     never = due.filter(queued_at__isnull=True)
-    lost = due.filter(queued_at__lte=Now() - resend_after)
+    # Where the queue moves, its messages are there; they would pile up behind a long one.
+    moving = JobAttempt.objects.filter(queue=OuterRef("queue"), started_at__gt=Now() - resend_after)
+    lost = due.filter(
+        Q(queued_at__lte=Now() - 10 * resend_after) | Q(queued_at__lte=Now() - resend_after) & ~Exists(moving)
+    )
     jobs = [*never.order_by("available_at")[:limit], *lost.order_by("available_at")[:limit]]
     AnalysisJob.objects.filter(pk__in=[job.pk for job in jobs]).update(queued_at=Now())
     for job in jobs:
-        outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+        outbox.publish(REQUESTED_TOPIC, queue=job.queue)
     return len(jobs)
 
 
@@ -320,12 +335,15 @@ def _replaced(job: AnalysisJob) -> bool:
     return job.state == State.CANCELLED
 
 
-def _take(job: AnalysisJob, worker: str) -> Claim:
+def _take(job: AnalysisJob, worker: str, by_age: bool) -> Claim:
     job.attempt += 1
     job.started_at = timezone.now()
     job.reason = ""
     transitions.move(job, State.RUNNING, lease_expires_at=Now() + _lease())
-    JobAttempt.objects.create(job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at)
+    JobAttempt.objects.create(
+        job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at,
+        queue=job.queue, by_age=by_age,
+    )  # fmt: skip
     return Claim(job, job.attempt, tuple(scored(sorted_images(job.study), job.model_version.modality)))
 
 
@@ -365,31 +383,3 @@ def _job_of(claim: Claim) -> AnalysisJob | None:
         transitions.cancel(job)
         return None
     return job
-
-
-def _keep_findings(job: AnalysisJob, instances: Sequence[Instance], result: AnalysisResult) -> None:
-    """Numbered on from the study's last, under the lock that readers' findings take too; the most suspicious first. A
-    place in an image that the model cannot judge is no finding."""
-    last = Finding.objects.filter(study=job.study_id).aggregate(last=Max("number"))["last"] or 0
-    marked = [
-        (finding, instance)
-        for image, instance in zip(result.images, instances, strict=True)
-        if Flag.OUT_OF_DISTRIBUTION not in image.flags
-        for finding in image.findings
-    ]
-    marked.sort(key=lambda entry: -entry[0].score)
-    Finding.objects.bulk_create(
-        Finding(
-            study_id=job.study_id,
-            instance=instance,
-            job=job,
-            number=number,
-            label=finding.label,
-            score=finding.score,
-            box=list(finding.box),
-            polygon=[list(point) for point in finding.polygon] if finding.polygon else None,
-            frame=finding.frame,
-            descriptors=finding.descriptors,
-        )
-        for number, (finding, instance) in enumerate(marked, start=last + 1)
-    )

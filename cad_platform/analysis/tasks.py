@@ -7,18 +7,19 @@ from dataclasses import asdict
 from celery import shared_task
 
 from cad_platform.analysis import again, runner, services, sweeper
+from cad_platform.core.queues import CALL_TASK, NEWS_TASK
 
 
-@shared_task(name="analysis.study_complete")
+@shared_task(name=NEWS_TASK)
 def study_complete(study_id: str) -> str:
-    """Make the study's jobs and begin with the first here and now."""
+    """Make the study's jobs, and one attempt at whichever short job is the next: mostly that of this study."""
     return runner.run_study(study_id)
 
 
-@shared_task(name="analysis.run")
-def run(job_id: str) -> str:
-    """One attempt at a job; does nothing where another worker has it or it has ended."""
-    return runner.run_job(job_id)
+@shared_task(name=CALL_TASK)
+def run(queue: str) -> str:
+    """One attempt at the next job of a queue; does nothing where none waits."""
+    return runner.run_next(queue)
 
 
 @shared_task(name="analysis.sweep")

@@ -21,7 +21,7 @@ from cad_platform.core.actor import Actor
 State = AnalysisJob.State
 Outcome = JobAttempt.Outcome
 
-#: A message for the job must be sent; the relay hands it to `analysis.run`.
+#: A job waits in a queue; the relay hands the news to `analysis.run`.
 REQUESTED_TOPIC = "analysis.requested"
 #: The job has ended, whatever came of it.
 ENDED_TOPIC = "analysis.ended"
@@ -94,10 +94,10 @@ def reopen(job: AnalysisJob) -> None:
 
 
 def queue(job: AnalysisJob) -> None:
-    """Send a message for a waiting job, with the transaction."""
+    """Wake a worker of the job's queue, with the transaction: it takes whichever job is the next there."""
     job.queued_at = timezone.now()
     AnalysisJob.objects.filter(pk=job.pk).update(queued_at=job.queued_at)
-    outbox.publish(REQUESTED_TOPIC, job_id=str(job.pk))
+    outbox.publish(REQUESTED_TOPIC, queue=job.queue)
 
 
 def end_attempt(job: AnalysisJob, outcome: str, error: str = "") -> None:
@@ -116,7 +116,7 @@ def try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: boo
     at_once
         Without a pause, by a message of its own.
     """
-    tried = job.attempts.filter(started_at__gte=job.waiting_since)
+    tried = job.attempts.filter(started_at__gte=job.waiting_since).exclude(outcome=Outcome.GAVE_WAY)
     spoilt = tried.filter(outcome__in=[Outcome.FAILED, Outcome.LOST]).count()
     if spoilt >= settings.JOB_MAX_ATTEMPTS:
         end(job, State.FAILED, f"{reason} ({spoilt} attempts)", retryable=True)

@@ -7,15 +7,25 @@ import os
 import signal
 from typing import Any
 
+from celery import current_app
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown
 from django.db import connection
+
+from cad_platform.core.queues import MAINTENANCE
 
 _PR_SET_PDEATHSIG = 1
 
 
+def queues_served() -> tuple[str, ...]:
+    """The queues that this process takes messages of: those of its `-Q`, else all."""
+    return tuple(current_app.amqp.queues.consume_from)
+
+
 @worker_init.connect
 def load_pipelines(**_: Any) -> None:
-    """In the parent, before it forks: its children share the imported libraries' memory."""
+    """In the parent, before it forks: its children share the imported libraries' memory. Maintenance reads no study."""
+    if queues_served() == (MAINTENANCE,):
+        return
     import inference.runtime.analyse  # noqa: F401
     from inference.runtime import pipelines
 
@@ -32,8 +42,9 @@ def warm_up(**_: Any) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         os._exit(1)
-    sandbox.start()
-    get_model_server()
+    if queues_served() != (MAINTENANCE,):
+        sandbox.start()
+        get_model_server()
     connection.close()
 
 

@@ -14,8 +14,9 @@ from typing import Any
 from django.utils import timezone
 
 from cad_platform.core.models import ComponentProbe
+from cad_platform.core.queues import MAINTENANCE, SHORT, SLIDE
 
-#: The component that every task proves.
+#: The component that every task of the queue `short` proves; the other queues' workers have theirs (`worker_of`).
 WORKER = "worker"
 #: An answer older than this counts as failed.
 FRESH_FOR = timedelta(seconds=30)
@@ -36,6 +37,15 @@ class ProbeFailed(Exception):
     def __init__(self, sentence: str, code: str = "") -> None:
         super().__init__(sentence)
         self.code = code
+
+
+def worker_of(queue: str) -> str:
+    """The component that stands for the workers of a queue."""
+    return WORKER if queue == SHORT else f"{WORKER}:{queue}"
+
+
+#: The components that stand for workers, of every queue.
+WORKERS = tuple(worker_of(queue) for queue in (SHORT, SLIDE, MAINTENANCE))
 
 
 def succeeded(component: str, latency_ms: float | None = None, **values: Any) -> None:

@@ -19,7 +19,8 @@ from cad_platform.config.celery import app
 from cad_platform.core import proofs
 from cad_platform.core.declarations import Check, platform_apps
 from cad_platform.core.models import ComponentProbe
-from cad_platform.core.proofs import FRESH_FOR, WORKER, ProbeFailed
+from cad_platform.core.proofs import FRESH_FOR, WORKERS, ProbeFailed
+from cad_platform.core.queues import ANSWER_TASK, QUEUES
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,6 @@ FAILING_SECONDS = 2.0
 DEGRADED_SECONDS = 5.0
 STANDBY_SECONDS = 60.0
 BROKER = "broker"
-#: Answered by the worker (`operations.tasks`).
-ANSWER_TASK = "operations.answer_probe"
 
 #: Writes what came of a check.
 _Outcome = Callable[..., None]
@@ -59,7 +58,7 @@ def probe_all() -> float:
     """
     checks = {BROKER: prove_broker, **required_checks()}
     redundant = redundant_checks()
-    _forget_all_but({WORKER, *checks}, beside={*standby_checks(), *redundant})
+    _forget_all_but({*WORKERS, *checks}, beside={*standby_checks(), *redundant})
     pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
         for works, record in pool.map(_run, checks.items()):
@@ -97,9 +96,12 @@ def _run(entry: tuple[str, Check]) -> tuple[bool, _Outcome]:
 
 
 def prove_broker() -> None:
-    """Publish a message; the worker's answer to it is the worker's own proof (`operations.tasks.answer_probe`)."""
+    """Publish a message on every queue; the answer to it is the proof of that queue's workers
+    (`operations.tasks.answer_probe`). Those that are busy with a slide prove themselves by that (`analysis.lease`)."""
     try:
-        app.send_task(ANSWER_TASK, kwargs={"sent_at": time.time()}, expires=FRESH_FOR.seconds, retry=False)
+        for queue in QUEUES:
+            sent = {"sent_at": time.time(), "queue": queue}
+            app.send_task(ANSWER_TASK, kwargs=sent, expires=FRESH_FOR.seconds, retry=False)
     except Exception as error:
         raise ProbeFailed(f"the broker takes no message ({type(error).__name__})") from error
 

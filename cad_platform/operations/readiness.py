@@ -11,7 +11,7 @@ import psycopg
 from django.db import Error, connection, connections
 
 from cad_platform.core.errors import PlatformError
-from cad_platform.core.proofs import FRESH_FOR, WORKER
+from cad_platform.core.proofs import FRESH_FOR, WORKERS
 from cad_platform.operations.probes import BROKER
 from cad_platform.studies import storage
 
@@ -49,7 +49,7 @@ def readiness() -> list[ComponentState]:
     known = {row[0]: row for row in rows}
     if not any(name.startswith("model:") for name in known):
         states.append(ComponentState("models", False, None, None, "no model has been proven yet"))
-    for name in [BROKER, WORKER, *sorted(set(known) - {BROKER, WORKER})]:
+    for name in [BROKER, *WORKERS, *sorted(set(known) - {BROKER, *WORKERS})]:
         states.append(_state(name, known.get(name)))
     return states
 
@@ -98,5 +98,5 @@ def _read_probes() -> list[tuple[Any, ...]]:
             "SELECT component, EXTRACT(EPOCH FROM clock_timestamp() - succeeded_at)::float8,"
             " EXTRACT(EPOCH FROM clock_timestamp() - failed_at)::float8, latency_ms, reason, redundant"
             " FROM core_componentprobe WHERE required OR redundant OR component = ANY(%s) ORDER BY component",
-            [[BROKER, WORKER]],
+            [[BROKER, *WORKERS]],
         ).fetchall()

@@ -7,14 +7,14 @@ import time
 from celery import shared_task
 
 from cad_platform.core import proofs
+from cad_platform.core.queues import ANSWER_TASK
 from cad_platform.operations import relay
-from cad_platform.operations.probes import ANSWER_TASK
 
 
 @shared_task(name=ANSWER_TASK)
-def answer_probe(sent_at: float) -> None:
-    """The worker's proof: a message came through the broker and its outcome reached the database."""
-    proofs.succeeded(proofs.WORKER, latency_ms=max(0.0, (time.time() - sent_at) * 1000))
+def answer_probe(sent_at: float, queue: str) -> None:
+    """The proof of a queue's workers: a message came through the broker and its outcome reached the database."""
+    proofs.succeeded(proofs.worker_of(queue), latency_ms=max(0.0, (time.time() - sent_at) * 1000))
 
 
 @shared_task(name="operations.purge_outbox")

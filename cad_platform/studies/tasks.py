@@ -12,8 +12,8 @@ from cad_platform.studies import collector, describing_again, pixels
 
 logger = logging.getLogger(__name__)
 
-#: Of the time between two slices: what comes from the hospital is not kept waiting.
-_SLICE_SECONDS = 20.0
+#: Of the time between two slices: sweeps and probes, which come every few seconds, do not wait behind one.
+_SLICE_SECONDS = 5.0
 
 
 @shared_task(name="studies.collect_files")

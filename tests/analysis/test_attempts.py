@@ -22,6 +22,7 @@ from cad_platform.registry.health import component_of
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.analysis.conftest import MakeStudy
+from tests.claims import begin
 
 State, Outcome = AnalysisJob.State, JobAttempt.Outcome
 
@@ -78,10 +79,10 @@ class TestClaim:
 
     def test_beginning_with_a_study_claims_its_job_at_once(self, ultrasound_study: MakeStudy) -> None:
         study = ultrasound_study()
-        claim = services.begin(study.pk, "worker-1")
+        claim = begin(study.pk, "worker-1")
         assert claim is not None and claim.job.state == State.RUNNING
         assert [instance.series.study_id for instance in claim.instances] == [study.pk]
-        assert services.begin(study.pk, "worker-2") is None
+        assert begin(study.pk, "worker-2") is None
         assert outcomes(claim.job) == [Outcome.RUNNING]
 
     def test_a_withdrawn_study_cancels_it(self, job: AnalysisJob) -> None:
@@ -129,7 +130,7 @@ class TestLease:
         assert sweep().taken_over == 1
         assert (now(job).state, outcomes(job)) == (State.REQUESTED, [Outcome.LOST])
         event = OutboxEvent.objects.filter(topic=transitions.REQUESTED_TOPIC).latest("pk")
-        assert event.payload == {"job_id": str(job.pk)}
+        assert event.payload == {"queue": "short"}
         assert services.claim(job.pk, "worker-2") is not None
         assert not services.renew(claim)
 
@@ -214,9 +215,9 @@ class TestNothingIsLost:
         assert sweep().unnoticed == 0, "its event may still come"
         Study.objects.filter(pk=study.pk).update(completed_at=timezone.now() - timedelta(minutes=1))
         assert sweep().unnoticed == 1
-        job = AnalysisJob.objects.get(study=study, state=State.REQUESTED)
+        assert AnalysisJob.objects.filter(study=study, state=State.REQUESTED).count() == 1
         event = OutboxEvent.objects.get(topic=transitions.REQUESTED_TOPIC)
-        assert event.payload == {"job_id": str(job.pk)}
+        assert event.payload == {"queue": "short"}
 
     def test_open_jobs_of_a_withdrawn_study_are_cancelled(self, job: AnalysisJob) -> None:
         claim = claimed(job)

@@ -20,6 +20,7 @@ from cad_platform.accounts.models import Role
 from cad_platform.analysis import runner, tasks
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.core import proofs
+from cad_platform.core.queues import SHORT
 from cad_platform.reading import selectors
 from cad_platform.reading.case_presenter import case_page
 from cad_platform.registry.health import component_of
@@ -56,7 +57,7 @@ def short_of_memory() -> Iterator[None]:
 
 def again(job: AnalysisJob) -> str:
     AnalysisJob.objects.filter(pk=job.pk).update(available_at=timezone.now())
-    return runner.run_job(str(job.pk))
+    return runner.run_next(SHORT)
 
 
 @pytest.mark.django_db

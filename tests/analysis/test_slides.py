@@ -9,6 +9,7 @@ import pytest
 
 from cad_platform.analysis import tasks
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.queues import SLIDE
 from cad_platform.reporting import ai_summary, statements
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import images_in_order
@@ -28,7 +29,8 @@ def analysed(made: WholeSlide, contents: list[bytes]) -> tuple[str, AnalysisJob]
     response = Hospital().post(None, {f"{number}.dcm": content for number, content in enumerate(contents)})
     assert response.status_code == 201, response.content
     study = Study.objects.get(study_instance_uid=made.study)
-    return tasks.study_complete(str(study.pk)), AnalysisJob.objects.get(study=study)
+    tasks.study_complete(str(study.pk))
+    return tasks.run(SLIDE), AnalysisJob.objects.get(study=study)
 
 
 def test_levels_concatenations_and_labels_say_what_one_file_says(models: Any, pixels: Any) -> None:

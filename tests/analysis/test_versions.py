@@ -10,13 +10,13 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import again, runner, services, transitions
+from cad_platform.analysis import again, runner, services
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.sweeper import UNNOTICED_AFTER, sweep
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core import outbox
 from cad_platform.core.errors import Conflict, NotFound
-from cad_platform.core.models import OutboxEvent
+from cad_platform.core.queues import SHORT
 from cad_platform.reading import case_state
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC
@@ -25,6 +25,7 @@ from cad_platform.studies.selectors import images_in_order
 from cad_platform.studies.services import withdraw
 from tests import factories
 from tests.analysis.conftest import MakeStudy
+from tests.claims import begin
 
 State, Outcome = AnalysisJob.State, JobAttempt.Outcome
 
@@ -56,9 +57,8 @@ def job_of(study: Study, version: ModelVersion) -> AnalysisJob:
 
 
 def messages_for(job: AnalysisJob) -> int:
-    return OutboxEvent.objects.filter(
-        topic=transitions.REQUESTED_TOPIC, payload={"job_id": str(job.pk)}
-    ).count()
+    """Whether its present wait was told to the workers of its queue."""
+    return AnalysisJob.objects.filter(pk=job.pk, queued_at__isnull=False).count()
 
 
 @pytest.mark.django_db
@@ -84,7 +84,7 @@ class TestNotServedHere:
         assert sweep().unnoticed == 0, "nothing else is in use yet"
         use(served)
         assert sweep().unnoticed == 1
-        assert runner.run_job(str(job_of(study, served).pk)) == "succeeded"
+        assert runner.run_next(SHORT) == "succeeded"
         assert [job.model_version for job in case_state.current_jobs(study)] == [served]
 
     def test_a_job_that_waits_says_what_for(self, ultrasound_study: MakeStudy) -> None:
@@ -142,7 +142,7 @@ class TestMoves:
     ) -> None:
         use(absent)
         study = ultrasound_study()
-        claim = services.begin(study.pk, "worker-1")
+        claim = begin(study.pk, "worker-1")
         assert claim is not None
         use(served)
         services.conclude(claim, State.FAILED, "not served here: nobody has it")
@@ -157,7 +157,7 @@ class TestMoves:
         for version in (absent, served, absent, served):
             use(version)
             services.replace_unrouted()
-        assert runner.run_job(str(job_of(study, served).pk)) == "succeeded"
+        assert runner.run_next(SHORT) == "succeeded"
         (current,) = case_state.current_jobs(study)
         assert current.model_version == served and current.score is not None
         assert job_of(study, absent).state == State.CANCELLED
@@ -197,7 +197,7 @@ class TestAgain:
         assert tried.model_version == served and messages_for(tried) == 1
         failed.refresh_from_db()
         assert failed.state == State.FAILED, "it stays in the history"
-        assert runner.run_job(str(tried.pk)) == "succeeded"
+        assert runner.run_next(SHORT) == "succeeded"
         with pytest.raises(Conflict, match="has looked at this study already"):
             again.retry(factories.actor(Role.ADMINISTRATOR), failed)
 
@@ -214,7 +214,7 @@ class TestAgain:
         assert (job.model_version, job.state) == (served, State.REQUESTED)
         assert AuditEvent.objects.get(action="study.reanalyse").actor_label == actor.label
         assert again.reanalyse(actor, study) == [job], "repeated, it is the same one"
-        runner.run_job(str(job.pk))
+        runner.run_next(SHORT)
         old.refresh_from_db()
         assert old.state == State.SUCCEEDED and len(case_state.current_jobs(study)) == 1
         with pytest.raises(Conflict, match="has looked at this study already"):
@@ -268,8 +268,8 @@ class TestAtOnce:
         assert errors == []
         Study.objects.update(completed_at=timezone.now() - 2 * UNNOTICED_AFTER)
         sweep()
-        for job in AnalysisJob.objects.filter(state=State.REQUESTED, model_version=served):
-            runner.run_job(str(job.pk))
+        for _ in range(AnalysisJob.objects.filter(state=State.REQUESTED, model_version=served).count()):
+            runner.run_next(SHORT)
         for study in studies:
             (current,) = case_state.current_jobs(study)
             assert (current.model_version, current.state) == (served, State.SUCCEEDED)
@@ -287,7 +287,7 @@ class TestOrder:
         study = factories.study(reader.user.site, "US")
         made = {n: factories.instance(study, laterality="", view="", number=n) for n in (3, 1, 2)}
         factories.finding(made[3], author=reader.user)
-        claim = services.begin(study.pk, "worker-1")
+        claim = begin(study.pk, "worker-1")
         assert claim is not None
         expected = [made[n].pk for n in (1, 2, 3)]
         assert [image.pk for image in claim.instances] == expected

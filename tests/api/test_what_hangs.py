@@ -12,9 +12,10 @@ from pydicom.sequence import Sequence
 
 from cad_platform import modalities
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.analysis.services import Claim, begin, request_analyses
+from cad_platform.analysis.services import Claim, request_analyses
 from cad_platform.studies.models import Study
 from tests import factories
+from tests.claims import begin
 from tests.imaging.dicom_headers import CC, IMPLANT_DISPLACED, MAGNIFICATION, MLO, region, view_code
 from tests.posted_files import ULTRASOUND, Hospital, dicom, uid
 

@@ -197,5 +197,13 @@ def test_nothing_embedded_starts_for_an_address_that_is_given(
     platform = Platform(StateFolder(tmp_path), free_port())
     names = {service.name for service in platform.services()}
     assert not names & {"postgres", "valkey", "torchserve"}
-    assert {"web", "worker", "beat", "housekeeping", "migrate"} <= names
+    assert {
+        "web",
+        "worker",
+        "worker-slides",
+        "worker-maintenance",
+        "beat",
+        "housekeeping",
+        "migrate",
+    } <= names
     assert platform.environment()["DATABASE_URL"] == os.environ["DATABASE_URL"]

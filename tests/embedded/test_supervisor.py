@@ -198,7 +198,15 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(
         "postgres",
         *(
             pytest.param(name, marks=pytest.mark.long)
-            for name in ("worker", "beat", "housekeeping", "valkey", "torchserve")
+            for name in (
+                "worker",
+                "worker-slides",
+                "worker-maintenance",
+                "beat",
+                "housekeeping",
+                "valkey",
+                "torchserve",
+            )
         ),
     ],
 )

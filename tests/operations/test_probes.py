@@ -25,6 +25,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ULTRASOUND = "model:ultrasound/2.2.0"
+WORKERS = ("worker", "worker:slide", "worker:maintenance")
 
 
 def prove(*components: str) -> None:
@@ -62,19 +63,19 @@ def test_alive_says_nothing_of_others(client: Client) -> None:
 def test_nothing_proven_yet_is_not_ready(client: Client) -> None:
     status, body = readyz(client)
     assert status == 503
-    assert body["failed"] == ["models", "broker", "worker"]
+    assert body["failed"] == ["models", "broker", *WORKERS]
 
 
 def test_everything_lately_proven_is_ready(client: Client) -> None:
-    prove("broker", "worker", ULTRASOUND)
+    prove("broker", *WORKERS, ULTRASOUND)
     status, body = readyz(client)
     assert (status, body["failed"]) == (200, [])
-    assert set(body["components"]) == {"database", "broker", "worker", ULTRASOUND}
+    assert set(body["components"]) == {"database", "broker", *WORKERS, ULTRASOUND}
     assert body["components"]["worker"]["age_s"] < 10
 
 
 def test_a_proof_older_than_thirty_seconds_counts_as_failed(client: Client) -> None:
-    prove("broker", "worker", ULTRASOUND)
+    prove("broker", *WORKERS, ULTRASOUND)
     old = timezone.now() - proofs.FRESH_FOR - timedelta(seconds=1)
     ComponentProbe.objects.filter(component="worker").update(succeeded_at=old)
     status, body = readyz(client)
@@ -83,7 +84,7 @@ def test_a_proof_older_than_thirty_seconds_counts_as_failed(client: Client) -> N
 
 
 def test_a_failure_after_the_proof_counts_and_says_why(client: Client) -> None:
-    prove("broker", "worker", ULTRASOUND)
+    prove("broker", *WORKERS, ULTRASOUND)
     proofs.failed(ULTRASOUND, "the model server does not answer: ConnectError")
     status, body = readyz(client)
     assert (status, body["failed"]) == (503, [ULTRASOUND])
@@ -111,7 +112,7 @@ def test_what_others_stand_in_for_leaves_the_platform_degraded_and_named(
 
     sources(monkeypatch, [ULTRASOUND])
     monkeypatch.setattr(probes, "redundant_checks", lambda: {"host:gpu-1": fail, "host:gpu-2": list})
-    prove("worker")
+    prove(*WORKERS)
     assert probes.probe_all() == probes.DEGRADED_SECONDS
     status, body = readyz(client)
     assert (status, body["ready"], body["state"]) == (200, True, "degraded")
@@ -128,7 +129,7 @@ def test_what_others_stand_in_for_leaves_the_platform_degraded_and_named(
 
 
 def test_reasons_are_for_those_who_are_signed_in(client: Client) -> None:
-    prove("broker", "worker", ULTRASOUND)
+    prove("broker", *WORKERS, ULTRASOUND)
     proofs.failed(ULTRASOUND, "http://10.0.0.7:8080 refuses the token")
     body = readyz(Client())[1]
     assert body["failed"] == [ULTRASOUND]
@@ -155,13 +156,13 @@ def test_what_stands_by_never_makes_the_platform_unready(
 ) -> None:
     sources(monkeypatch, [ULTRASOUND], ["model:ultrasound/2.3.0"])
     probes.probe_all()
-    prove("worker")
+    prove(*WORKERS)
     proofs.failed(
         "model:ultrasound/2.3.0", "not served here: no model server has ultrasound 2.3.0", "not_served"
     )
     status, body = readyz(client)
     assert (status, body["failed"]) == (200, [])
-    assert set(body["components"]) == {"database", "broker", "worker", ULTRASOUND}
+    assert set(body["components"]) == {"database", "broker", *WORKERS, ULTRASOUND}
 
 
 def test_what_stands_by_is_proven_in_rounds_of_its_own(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +201,7 @@ def test_a_hanging_standby_version_delays_no_round(broker: str, monkeypatch: pyt
 def test_another_default_version_counts_from_the_next_round(
     broker: str, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prove("worker", "model:ultrasound/2.3.0")
+    prove(*WORKERS, "model:ultrasound/2.3.0")
     proofs.failed("model:ultrasound/2.3.0", "not served here")
     sources(monkeypatch, ["model:ultrasound/2.2.0"], ["model:ultrasound/2.3.0"])
     assert readyz(client)[0] == 503
@@ -240,7 +241,7 @@ def test_a_model_that_is_no_longer_served_is_forgotten(broker: str) -> None:
 
 
 def test_the_workers_answer_is_its_proof() -> None:
-    tasks.answer_probe.apply(kwargs={"sent_at": 0.0}).get()
+    tasks.answer_probe.apply(kwargs={"sent_at": 0.0, "queue": "short"}).get()
     assert ComponentProbe.objects.get(component="worker").succeeded_at is not None
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
+from kombu import Exchange, Queue
 
 from cad_platform.config.settings.environment import REPOSITORY, boolean, database, required, state_dir
+from cad_platform.core.queues import MAINTENANCE, QUEUES
 
 BASE_DIR = REPOSITORY
 STATE_DIR = state_dir()
@@ -221,23 +223,27 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 15,
     "socket_keepalive": True,
     "health_check_interval": 10,
+    # In the order of CELERY_TASK_QUEUES, where a worker serves several.
+    "queue_order_strategy": "priority",
     "global_keyprefix": os.environ.get("CAD_BROKER_PREFIX", "cad:"),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_DEFAULT_QUEUE = "default"
+CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in QUEUES]
+CELERY_TASK_ROUTES = ["cad_platform.core.queues.route"]
+CELERY_TASK_DEFAULT_QUEUE = MAINTENANCE
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Expires, so that sweeps do not pile up behind long jobs.
     "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
     "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
-    # Nothing to do but after an update; a slice takes 20 seconds.
+    # Nothing to do but after an update; a slice takes 5 seconds.
     "describe-again": {
         "task": "studies.describe_again",
-        "schedule": timedelta(minutes=2),
-        "options": {"expires": 60},
+        "schedule": timedelta(seconds=30),
+        "options": {"expires": 30},
     },
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
@@ -273,6 +279,8 @@ JOB_LEASE_SECONDS = int(os.environ.get("CAD_JOB_LEASE_SECONDS", "15"))
 JOB_MAX_ATTEMPTS = int(os.environ.get("CAD_JOB_MAX_ATTEMPTS", "8"))
 #: One attempt may take so long; below Celery's own limits, which are the last resort.
 JOB_DEADLINE_SECONDS = float(os.environ.get("CAD_JOB_DEADLINE_SECONDS", "3000"))
+#: After so long a wait a job gets its turn by age: one claim in five, whatever is more urgent.
+JOB_AGED_AFTER = timedelta(minutes=float(os.environ.get("CAD_JOB_AGED_AFTER_MINUTES", "10")))
 #: For so long a job waits for a model server that is away.
 JOB_PATIENCE = timedelta(hours=float(os.environ.get("CAD_JOB_PATIENCE_HOURS", "48")))
 
