@@ -308,6 +308,12 @@ class DecodingUnavailable(AnalysisError):
     retryable = True
 
 
+class GaveWay(AnalysisError):
+    """The analysis was asked to give way, and what it has so far is kept: it goes on from there."""
+
+    retryable = True
+
+
 class ModelServerUnavailable(AnalysisError):
     """The model server is away, full, or did not answer in time."""
 

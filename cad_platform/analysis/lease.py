@@ -1,4 +1,5 @@
-"""Keeping a job: a thread renews the lease while the worker computes, and stops the work when it is lost."""
+"""Keeping a job: a thread renews the lease while the worker computes, stops the work when it is lost, and has a slide
+give way when something more urgent waits or the worker is to end."""
 
 from __future__ import annotations
 
@@ -11,11 +12,15 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from cad_platform.analysis import services
+from cad_platform.analysis import services, turns, worker
+from cad_platform.analysis.slices import JobSlices
 from cad_platform.core import proofs
 from cad_platform.modelserver.port import Deadline
 
 logger = logging.getLogger(__name__)
+
+#: So often a slide's worker looks for what is more urgent.
+_LOOK_SECONDS = 1.0
 
 
 class LeaseRenewal:
@@ -25,10 +30,13 @@ class LeaseRenewal:
     because the sweeper gives the job to somebody else.
     """
 
-    def __init__(self, claim: services.Claim, deadline: Deadline) -> None:
+    def __init__(self, claim: services.Claim, deadline: Deadline, slices: JobSlices | None = None) -> None:
         self._claim = claim
         self._deadline = deadline
+        self._slices = slices
         self._seconds = settings.JOB_LEASE_SECONDS
+        third = self._seconds / 3
+        self._pause = third if slices is None else min(_LOOK_SECONDS, third)
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._renew_until_done, name="lease", daemon=True)
 
@@ -44,15 +52,20 @@ class LeaseRenewal:
 
     def _renew_until_done(self) -> None:
         renewed_at = time.monotonic()
-        pause = self._seconds / 3
+        usual, pause = self._seconds / 3, self._pause
+        due = renewed_at + usual
         # A short job ends before the first renewal and needs no connection for it.
         while not self._done.wait(pause):
             try:
+                if self._slices is not None:
+                    self._look(self._slices)
+                if time.monotonic() < due:
+                    continue
                 if not services.renew(self._claim):
                     self._deadline.abandon("the job went on without this attempt")
                     break
                 renewed_at = time.monotonic()
-                pause = self._seconds / 3
+                due, pause = renewed_at + usual, self._pause
                 proofs.note_traffic(proofs.worker_of(self._claim.job.queue))
             except DatabaseError as error:
                 logger.warning("lease not renewed: %s", type(error).__name__)
@@ -60,5 +73,9 @@ class LeaseRenewal:
                 if time.monotonic() - renewed_at > self._seconds:
                     self._deadline.abandon("the lease ran out while the database was away")
                     break
-                pause = min(1.0, self._seconds / 3)
+                due, pause = 0.0, min(1.0, usual)
         connection.close()
+
+    def _look(self, slices: JobSlices) -> None:
+        if worker.is_stopping() or turns.must_give_way(self._claim.job, worker.queues_served()):
+            slices.ask()

@@ -16,7 +16,7 @@ from cad_platform.core.declarations import DatabaseRights
 from cad_platform.core.queues import SHORT, SLIDE
 
 
-@pghistory.track(exclude=["lease_expires_at", "queued_at"])
+@pghistory.track(exclude=["lease_expires_at", "queued_at", "checkpoint"])
 class AnalysisJob(models.Model):
     """One model version looks at one content of one study. Failed never looks like "no finding"."""
 
@@ -62,6 +62,13 @@ class AnalysisJob(models.Model):
     lease_expires_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
+    checkpoint = models.ForeignKey(
+        "studies.StoredFile",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="what there is of it while it waits or runs; the next attempt goes on from there",
+    )
     result = models.JSONField(null=True, help_text="inference.contract.AnalysisResult")
     score = models.FloatField(
         null=True,

@@ -20,10 +20,11 @@ from cad_platform.analysis import services
 from cad_platform.analysis.lease import LeaseRenewal
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.services import Claim, MadeImage
+from cad_platform.analysis.slices import JobSlices
 from cad_platform.analysis.suitability import regions, spacing_um
 from cad_platform.core import proofs
 from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
-from cad_platform.core.queues import SHORT
+from cad_platform.core.queues import SHORT, SLIDE
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.registry.health import component_of
@@ -33,6 +34,7 @@ from inference.contract import (
     AnalysisError,
     AnalysisResult,
     DecodingUnavailable,
+    GaveWay,
     ImageReference,
     ModelServerUnavailable,
     NotApplicable,
@@ -73,10 +75,15 @@ def _attempt(claim: Claim) -> str:
     deadline = Deadline(settings.JOB_DEADLINE_SECONDS)
     made: list[MadeImage] = []
     try:
-        with LeaseRenewal(claim, deadline):
-            result = _analyse(claim, made, deadline)
+        slices = JobSlices(claim) if claim.job.queue == SLIDE else None
+        with LeaseRenewal(claim, deadline, slices):
+            result = _analyse(claim, made, deadline, slices)
             # Inside the lease: a result must not be lost because storing it took long.
             kept = _through_outages(lambda: services.finish(claim, result, made))
+    except GaveWay:
+        logger.info("job %s attempt %d gave way", claim.job.pk, claim.attempt)
+        _through_outages(lambda: services.give_way(claim))
+        return "gave way"
     except Abandoned as error:
         logger.warning("job %s attempt %d abandoned: %s", claim.job.pk, claim.attempt, error)
         return "abandoned"
@@ -104,7 +111,9 @@ def _attempt(claim: Claim) -> str:
     return "succeeded" if kept else "superseded"
 
 
-def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> AnalysisResult:
+def _analyse(
+    claim: Claim, made: list[MadeImage], deadline: Deadline, slices: JobSlices | None
+) -> AnalysisResult:
     job = claim.job
     manifest = manifest_of(job.model_version)
 
@@ -135,7 +144,7 @@ def _analyse(claim: Claim, made: list[MadeImage], deadline: Deadline) -> Analysi
                 )
             )
         request = manifest.request(f"{job.pk}:{claim.attempt}", *images)
-        return get_model_server().analyse(request, manifest, save, deadline)
+        return get_model_server().analyse(request, manifest, save, deadline, slices)
 
 
 def _conclude(claim: Claim, state: AnalysisJob.State, reason: str) -> str:

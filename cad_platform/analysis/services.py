@@ -248,6 +248,40 @@ def give_back(claim: Claim, reason: str, *, away: bool, may_be_job: bool = True)
     return True
 
 
+@transaction.atomic
+def give_way(claim: Claim) -> bool:
+    """The attempt has stopped for something more urgent, and what it has is kept: the job waits for its next turn, and
+    nothing counts against it.
+
+    Returns
+    -------
+    bool
+        As of `conclude`.
+    """
+    job = _job_of(claim)
+    if job is None:
+        return False
+    if _replaced(job):
+        return True
+    transitions.end_attempt(job, Outcome.GAVE_WAY)
+    transitions.give_way(job)
+    return True
+
+
+def keep_checkpoint(claim: Claim, content: bytes) -> bool:
+    """Keep what there is of a job so far, where every machine's workers find it; False where it is no longer this
+    attempt's.
+
+    Raises
+    ------
+    Unavailable, StorageFull
+        The storage takes no file now.
+    """
+    file = storage.store_bytes(content, "application/octet-stream")
+    ours = AnalysisJob.objects.filter(pk=claim.job.pk, attempt=claim.attempt, state=State.RUNNING)
+    return ours.filter(lease_expires_at__gt=Now()).update(checkpoint=file) == 1
+
+
 def take_over_lost(limit: int = 100) -> int:
     """Request anew the jobs whose worker has stopped renewing its lease; returns how many."""
     lost = {"state": State.RUNNING, "lease_expires_at__lte": Now()}

@@ -70,7 +70,7 @@ def move(job: AnalysisJob, state: str, **values: object) -> None:
 def end(job: AnalysisJob, state: str, reason: str = "", *, retryable: bool = False) -> None:
     """Reach an end state, with whatever result the caller has put on the job; audited and announced."""
     job.finished_at = timezone.now()
-    job.reason, job.retryable = reason, retryable
+    job.reason, job.retryable, job.checkpoint = reason, retryable, None
     move(job, state, lease_expires_at=None)
     record_of(worker_actor(), _ACTIONS[state], job, attempt=job.attempt)
     outbox.publish(ENDED_TOPIC, job_id=str(job.pk), study_id=str(job.study_id))
@@ -134,6 +134,13 @@ def try_again(job: AnalysisJob, reason: str, *, away: bool = False, at_once: boo
     move(job, State.REQUESTED, lease_expires_at=None)
     if at_once:
         queue(job)
+
+
+def give_way(job: AnalysisJob) -> None:
+    """Let a running job wait for its next turn, due at once: it goes on from what is kept of it."""
+    job.available_at = timezone.now()
+    move(job, State.REQUESTED, lease_expires_at=None)
+    queue(job)
 
 
 def record_of(actor: Actor, action: str, job: AnalysisJob, **detail: Any) -> None:

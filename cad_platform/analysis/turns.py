@@ -9,19 +9,24 @@ messages says nothing.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Case, QuerySet, When
+from django.db.models import Case, Q, QuerySet, When
 from django.db.models.functions import Coalesce, Now
 
 from cad_platform.analysis.models import AnalysisJob, JobAttempt
+from cad_platform.core.queues import SHORT, SLIDE
 from cad_platform.studies.models import Study
 
 State = AnalysisJob.State
 
 #: Of so many claims in a row one is by age where somebody has waited that long.
 AGE_EVERY = 5
+#: So long a worker that is free has for a job before a slide gives way to it.
+_GRACE = timedelta(seconds=0.5)
 #: From the most urgent on.
 PRIORITIES = (Study.Priority.STAT, Study.Priority.URGENT, Study.Priority.ROUTINE)
 
@@ -68,6 +73,33 @@ def next_job(queue: str) -> Turn | None:
         if aged is not None and aged.pk != first.pk:
             return Turn(aged.pk, by_age=True)
     return Turn(first.pk, by_age=False)
+
+
+def must_give_way(job: AnalysisJob, queues: Collection[str]) -> bool:
+    """Whether a slide that is worked on shall give way: to a more urgent one, or, in a worker that serves images
+    too, to an image that is no less urgent. Of several slides at work as many give way as are waited for, the least
+    urgent and the youngest first. One that has its turn by age goes on to its end.
+
+    Parameters
+    ----------
+    queues
+        Those that the worker at this slide serves.
+    """
+    latest = JobAttempt.objects.filter(job=job, number=job.attempt, by_age=True)
+    running = with_urgency(AnalysisJob.objects.filter(state=State.RUNNING, queue=SLIDE))
+    ours = running.filter(pk=job.pk, attempt=job.attempt).values("urgency", "started_at").first()
+    if ours is None or latest.exists():
+        return False
+    waiting = with_urgency(
+        AnalysisJob.objects.filter(queue__in=queues, state=State.REQUESTED, available_at__lte=Now() - _GRACE)
+    )
+    images = Q(queue=SHORT, urgency=ours["urgency"])
+    waited_for = waiting.filter(Q(urgency__lt=ours["urgency"]) | images).count()
+    if not waited_for:
+        return False
+    younger = Q(urgency=ours["urgency"], started_at__gt=ours["started_at"])
+    before = running.filter(Q(urgency__gt=ours["urgency"]) | younger).count()
+    return before < waited_for
 
 
 def held_back(queue: str) -> uuid.UUID | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
 from typing import Any
 
 from celery import current_app
-from celery.signals import worker_init, worker_process_init, worker_process_shutdown
+from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 from django.db import connection
 
 from cad_platform.core.queues import MAINTENANCE
@@ -19,6 +20,21 @@ _PR_SET_PDEATHSIG = 1
 def queues_served() -> tuple[str, ...]:
     """The queues that this process takes messages of: those of its `-Q`, else all."""
     return tuple(current_app.amqp.queues.consume_from)
+
+
+#: One byte that a worker and its children share.
+_stopping = mmap.mmap(-1, 1)
+
+
+def is_stopping() -> bool:
+    """Whether the worker of this process was asked to end: a slide gives way, and another worker goes on with it."""
+    return _stopping[0] == 1
+
+
+@worker_shutting_down.connect
+def note_stopping(**_: Any) -> None:
+    """In the parent, from its signal handler: no lock may be waited for."""
+    _stopping[0] = 1
 
 
 @worker_init.connect

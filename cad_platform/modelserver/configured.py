@@ -28,13 +28,11 @@ def get_model_server() -> ModelServer:
         An unknown adapter, or an address of the settings that is none.
     """
     if settings.MODEL_SERVER == "inprocess":
-        return InProcessModelServer(settings.MODEL_STORE, settings.PASSES_DIR)
+        return InProcessModelServer(settings.MODEL_STORE)
     if not has_fleet():
         raise ImproperlyConfigured("CAD_MODEL_SERVER is torchserve or inprocess.")
     from cad_platform.modelserver import discovery
     from cad_platform.modelserver.fleet import StoredFleet
 
     discovery.check_settings()
-    return TorchServeModelServer(
-        StoredFleet(), concurrency=settings.TORCHSERVE_CONCURRENCY, passes=settings.PASSES_DIR
-    )
+    return TorchServeModelServer(StoredFleet(), concurrency=settings.TORCHSERVE_CONCURRENCY)

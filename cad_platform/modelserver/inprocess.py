@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from inference.runtime.forward import ForwardOutput, Save
     from inference.runtime.onnx_session import OnnxForward
+    from inference.runtime.resumable import Keeping
 
 
 class InProcessModelServer:
@@ -24,18 +25,20 @@ class InProcessModelServer:
     ----------
     store
         The model store's folder.
-    passes
-        As for `torchserve.TorchServeModelServer`.
     """
 
-    def __init__(self, store: Path, passes: Path | None = None) -> None:
+    def __init__(self, store: Path) -> None:
         self._store = store
-        self._passes = passes
         self._sessions: dict[ModelIdentity, OnnxForward] = {}
         self._loading = threading.Lock()
 
     def analyse(
-        self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
+        self,
+        request: AnalysisRequest,
+        manifest: ModelManifest,
+        save: Save,
+        deadline: Deadline,
+        keeping: Keeping | None = None,
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
         from inference.runtime.analyse import analyse
@@ -47,8 +50,7 @@ class InProcessModelServer:
             deadline.remaining()
             return session(tensor)
 
-        with resumable(forward, request, manifest, self._passes) as keeping:
-            return analyse(request, manifest, keeping, save)
+        return analyse(request, manifest, resumable(forward, manifest, keeping), save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`."""

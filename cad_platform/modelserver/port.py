@@ -10,6 +10,7 @@ from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, M
 
 if TYPE_CHECKING:
     from inference.runtime.forward import Save
+    from inference.runtime.resumable import Keeping
 
 
 class DeadlineExceeded(AnalysisError):
@@ -79,9 +80,15 @@ class ModelServer(Protocol):
     """Runs networks. Implementations are safe to call from several threads."""
 
     def analyse(
-        self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
+        self,
+        request: AnalysisRequest,
+        manifest: ModelManifest,
+        save: Save,
+        deadline: Deadline,
+        keeping: Keeping | None = None,
     ) -> AnalysisResult:
-        """Analyse a study. `save(name, png)` keeps masks and heat maps and returns their references.
+        """Analyse a study. `save(name, png)` keeps masks and heat maps and returns their references; `keeping` holds
+        what there is of a slide so far, and says when it shall give way.
 
         Raises
         ------
@@ -91,6 +98,8 @@ class ModelServer(Protocol):
             No server answered, or none of those that did has this version while another is away.
         VersionNotServed
             Every server answered that it does not have this version.
+        inference.contract.GaveWay
+            `keeping` asked for it, and has what there is so far.
         DeadlineExceeded, Abandoned
             See `Deadline`.
         """

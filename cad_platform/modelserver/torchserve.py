@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cad_platform.modelserver import administration
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from inference.runtime.forward import ForwardOutput, Save
+    from inference.runtime.resumable import Keeping
 
 TRIES = 4
 #: Full jitter: before try n wait a random share of `min(cap, base · 2ⁿ)` seconds.
@@ -70,9 +70,6 @@ class TorchServeModelServer:
         Calls at a time from this process to one host; others wait here, not in the server's queue.
     call_seconds
         The longest that one forward pass may take.
-    passes
-        Folder where the forward passes of a slide are kept until it is analysed, so that the next attempt goes
-        on where this one was killed; None keeps none.
     """
 
     def __init__(
@@ -81,16 +78,19 @@ class TorchServeModelServer:
         *,
         concurrency: int = 4,
         call_seconds: float = 60.0,
-        passes: Path | None = None,
     ) -> None:
         self.fleet = fleet
         self._call_seconds = call_seconds
-        self._passes = passes
         self._concurrency = concurrency
         self._free = threading.Condition()
 
     def analyse(
-        self, request: AnalysisRequest, manifest: ModelManifest, save: Save, deadline: Deadline
+        self,
+        request: AnalysisRequest,
+        manifest: ModelManifest,
+        save: Save,
+        deadline: Deadline,
+        keeping: Keeping | None = None,
     ) -> AnalysisResult:
         """See `port.ModelServer`."""
         from inference.runtime.analyse import analyse
@@ -99,8 +99,7 @@ class TorchServeModelServer:
         def forward(tensor: NDArray[Any], /) -> ForwardOutput:
             return self.forward(manifest, tensor, deadline)
 
-        with resumable(forward, request, manifest, self._passes) as keeping:
-            return analyse(request, manifest, keeping, save)
+        return analyse(request, manifest, resumable(forward, manifest, keeping), save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
         """See `port.ModelServer`. Every host is asked, one that rests too: that is how it comes back."""

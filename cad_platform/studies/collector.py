@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, ForeignObjectRel, OuterRef, QuerySet
 from django.utils import timezone
 
 from cad_platform.studies import storage
@@ -41,8 +41,11 @@ def collect() -> Collected:
 
 
 def _unreferenced(rows: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
-    """Those that no foreign key of any app names."""
-    for relation in StoredFile._meta.related_objects:
+    """Those that no foreign key of any app names, that of a history neither."""
+    # Also those that have no name for the way back (`related_name="+"`), which `related_objects` leaves out.
+    for relation in StoredFile._meta.get_fields(include_hidden=True):
+        if not isinstance(relation, ForeignObjectRel):
+            continue
         rows = rows.exclude(
             Exists(relation.related_model._default_manager.filter(**{relation.field.name: OuterRef("pk")}))
         )

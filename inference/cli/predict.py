@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from inference.progress import ProgressLine
 from inference.runtime.analyse import analyse
 from inference.runtime.forward import Forward, ForwardOutput
 from inference.runtime.onnx_session import OnnxForward
-from inference.runtime.resumable import resumable
+from inference.runtime.resumable import KeptInFile, resumable
 from inference.runtime.store import read_manifest, verified_weights
 
 logger = logging.getLogger(__name__)
@@ -118,8 +119,15 @@ class _Run:
 
         image = ImageReference(image_id=str(path), path=str(path), spacing_um=self._spacing_of(path))
         request = self.manifest.request(str(path), image)
-        with resumable(self.forward, request, self.manifest, self.maps) as forward:
+        kept = KeptInFile(self.maps / f"{_identity_of(path)}.partial")
+        try:
+            forward = resumable(self.forward, self.manifest, kept)
             result = analyse(request, self.manifest, forward, save).images[0]
+        except AnalysisError as error:
+            if not error.retryable:
+                kept.forget()
+            raise
+        kept.forget()
         return result.model_dump(mode="json")
 
     def _spacing_of(self, path: Path) -> Spacing | None:
@@ -134,6 +142,16 @@ class _Run:
             return stated  # the pipeline says what is wrong with it
         own = found.slide.mpp if found.slide is not None else found.facts.regions or found.pixel_spacing_um
         return stated if found.kind == "image" or not own else None
+
+
+def _identity_of(path: Path) -> str:
+    """A name for this file as it is now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return "missing"  # the reader says so in its own words
+    parts = f"{path.absolute()}\n{found.st_size}\n{found.st_mtime_ns}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 class _FileProgress:

@@ -1,40 +1,40 @@
-"""A whole slide's forward passes, kept on disk while it is analysed, so that a killed analysis goes on.
+"""A whole slide's forward passes, kept while it is analysed, so that an analysis that was killed, or gave way to
+something more urgent, goes on: in another process, on another machine.
 
-A slide comes in strips and its fields go to the network a few hundred at a time (`serving.histopathology`).
-What the network said of each such batch is appended to one small file; when the same slide is analysed
-again, a batch with the same pixels is answered from there. Reading and cutting a slide is repeated, its
-forward passes, nearly all of the time, are not. The pipeline sees an ordinary `Forward`.
+A slide comes in strips and its fields go to the network a hundred at a time (`runtime.histopathology`). What the
+network said of each such batch is remembered and handed to a `Keeping` now and then, and before the analysis gives way;
+when the same slide is analysed again, a batch with the same pixels is answered from there. Reading and cutting a slide
+is repeated, its forward passes, nearly all of the time, are not. The pipeline sees an ordinary `Forward`, and the
+result is bit for bit that of an analysis that nobody interrupted.
 
-    "CADP" · then for each pass: SHA-256 of the batch (32 bytes) · length (4 bytes, little endian) ·
-    SHA-256 of the message (32 bytes) · the outputs and `model_ms` as `runtime.wire` writes them
+    "CADP" · SHA-256 of what the passes are of (32 bytes: weights, preprocessing) · then for each pass:
+    SHA-256 of the batch (32 bytes) · length (4 bytes, little endian) · SHA-256 of the message (32 bytes) ·
+    the outputs and `model_ms` as `runtime.wire` writes them
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
 import struct
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.contract import AnalysisError, AnalysisRequest, ImageReference, ModelManifest
+from inference.contract import GaveWay, ModelManifest
 from inference.runtime import wire
 from inference.runtime.forward import Forward, ForwardOutput
-from inference.runtime.study import files_of
 
-SUFFIX = ".partial"
-#: Smaller batches cost less to compute again than to keep: photographs and single fields leave no file.
+#: Smaller batches cost less to compute again than to keep: photographs and single fields leave nothing.
 SMALLEST_BATCH = 64
-#: An analysis that nobody took up again within this time is not going to be.
-FORGET_SECONDS = 7 * 24 * 3600
+#: So many seconds of work a kill may cost.
+KEEP_EVERY_SECONDS = 5.0
 _MAGIC = b"CADP"
 _HEAD = struct.Struct("<32sI32s")
 _MODEL_MS = "model_ms"
@@ -42,139 +42,125 @@ _MODEL_MS = "model_ms"
 logger = logging.getLogger(__name__)
 
 
-class ResumableForward:
-    """A `Forward` that remembers, in `file`, what `forward` answered to large batches.
+class Keeping(Protocol):
+    """Where an analysis keeps what it has so far, and who asks it to give way."""
 
-    A file of which a process died while writing, or that is damaged, counts up to its last whole entry. Where
-    another process holds the file, or the disk is full, passes are computed and not kept.
+    def read(self) -> bytes:
+        """What was kept last; empty where nothing was, or it cannot be had now."""
+
+    def write(self, content: bytes) -> bool:
+        """Keep this instead, durable on return. Whether it could be kept."""
+
+    def gives_way(self) -> bool:
+        """Whether the analysis shall stop at the next opportunity. Asked before every pass."""
+
+
+class ResumableForward:
+    """A `Forward` that remembers what `forward` answered to large batches.
+
+    Content of which the end is missing or damaged counts up to its last whole entry; that of other weights counts for
+    nothing. Where nothing can be kept, passes are computed all the same, and the analysis gives way to nobody.
     """
 
-    def __init__(self, forward: Forward, file: Path) -> None:
-        self.path = file
-        self.kept = 0
-        """passes that were answered from the file"""
+    def __init__(self, forward: Forward, keeping: Keeping, of: bytes = bytes(32)) -> None:
+        self.known = 0
+        """passes that were answered from what was kept"""
         self._forward = forward
-        self._file: BinaryIO | None = None
-        self._opened = False
-        self._places: dict[bytes, tuple[int, int]] = {}
+        self._keeping = keeping
+        self._head = _MAGIC + of
+        self._entries: dict[bytes, bytes] | None = None
+        self._kept = 0
+        self._kept_at = time.monotonic()
 
     def __call__(self, tensor: NDArray[Any], /) -> ForwardOutput:
-        """See `runtime.forward.Forward`."""
+        """See `runtime.forward.Forward`.
+
+        Raises
+        ------
+        GaveWay
+            Instead of the next pass, when somebody asked for it.
+        """
         if len(tensor) < SMALLEST_BATCH:
             return self._forward(tensor)
-        self._open()
+        entries = self._remembered()
         name = _digest_of(tensor)
-        known = self._read(name)
-        if known is not None:
-            self.kept += 1
-            return known
+        if name in entries:
+            self.known += 1
+            return _output(entries[name])
+        if self._keeping.gives_way() and self._keep():
+            raise GaveWay("something more urgent waits")
         output = self._forward(tensor)
-        self._write(name, output)
+        # The time was spent before the interruption, too: a result's `model_ms` counts every pass once.
+        entries[name] = wire.encode(output.outputs, {_MODEL_MS: output.model_ms})
+        if time.monotonic() - self._kept_at >= KEEP_EVERY_SECONDS:
+            self._keep()
         return output
 
-    def close(self, *, finished: bool) -> None:
-        """Let the file go; remove it where the analysis is `finished` and it is ours."""
-        if self._file is None:
-            return
-        if finished:
-            self.path.unlink(missing_ok=True)
-        self._file.close()
-        self._file = None
+    def _remembered(self) -> dict[bytes, bytes]:
+        if self._entries is None:
+            self._entries = _entries_of(self._keeping.read(), self._head)
+            self._kept = len(self._entries)
+            if self._entries:
+                logger.info("%d passes are known from before", len(self._entries))
+        return self._entries
 
-    def _open(self) -> None:
-        if self._opened:
-            return
-        self._opened = True
+    def _keep(self) -> bool:
+        """Whether everything so far is kept."""
+        self._kept_at = time.monotonic()
+        entries = self._entries or {}
+        if len(entries) == self._kept:
+            return True
+        parts = [self._head]
+        for name, message in entries.items():
+            parts += [_HEAD.pack(name, len(message), hashlib.sha256(message).digest()), message]
+        if not self._keeping.write(b"".join(parts)):
+            return False
+        self._kept = len(entries)
+        return True
+
+
+class KeptInFile:
+    """Keeps an analysis in a file, for the command line: a killed run goes on when it is repeated. Nobody asks it to
+    give way."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> bytes:
+        """See `Keeping`."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            _forget_old(self.path.parent)
-            file = self.path.open("a+b")
+            return self.path.read_bytes()
+        except OSError:
+            return b""
+
+    def write(self, content: bytes) -> bool:
+        """See `Keeping`."""
+        try:
+            descriptor, name = tempfile.mkstemp(dir=self.path.parent, suffix=".part")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            Path(name).replace(self.path)
         except OSError as error:
             logger.warning("passes are not kept in %s: %s", self.path.parent, error.strerror)
-            return
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            logger.warning("passes are not kept: another process analyses the same slide")
-            file.close()
-            return
-        self._file = file
-        self._places = _scan(file)
-        if self._places:
-            logger.info("%d passes are known from before", len(self._places))
+            return False
+        return True
 
-    def _read(self, name: bytes) -> ForwardOutput | None:
-        place = self._places.get(name)
-        if place is None or self._file is None:
-            return None
-        self._file.seek(place[0])
-        tensors, values = wire.decode(self._file.read(place[1]))
-        return ForwardOutput(dict(tensors), values[_MODEL_MS])
+    def gives_way(self) -> bool:
+        """See `Keeping`."""
+        return False
 
-    def _write(self, name: bytes, output: ForwardOutput) -> None:
-        if self._file is None:
-            return
-        # The time was spent before the kill, too: a result's `model_ms` counts every pass once.
-        message = wire.encode(output.outputs, {_MODEL_MS: output.model_ms})
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            self._file.write(_HEAD.pack(name, len(message), hashlib.sha256(message).digest()) + message)
-            self._file.flush()
-        except OSError as error:
-            logger.warning("passes are no longer kept in %s: %s", self.path, error.strerror)
+    def forget(self) -> None:
+        """The analysis has ended."""
+        with suppress(OSError):
             self.path.unlink(missing_ok=True)
-            with suppress(OSError):  # what is still buffered does not fit either
-                self._file.close()
-            self._file = None
-            return
-        self._places[name] = (end + _HEAD.size, len(message))
 
 
-def file_of(folder: Path, image: ImageReference, manifest: ModelManifest) -> Path:
-    """Where the passes of this image with exactly these weights lie. The image goes by its SHA-256 where the
-    request gives one, else by its path, size and time of change."""
-    if image.sha256 is not None:
-        identity = image.sha256
-    else:
-        found = [(path, path.stat()) for path in files_of(image)]
-        identity = " ".join(f"{path} {each.st_size} {each.st_mtime_ns}" for path, each in sorted(found))
-    parts = (
-        identity,
-        str(image.spacing_um),
-        manifest.weights.sha256,
-        manifest.preprocessing_sha256,
-        manifest.contract_version,
-    )
-    return folder / (hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] + SUFFIX)
-
-
-@contextmanager
-def resumable(
-    forward: Forward, request: AnalysisRequest, manifest: ModelManifest, folder: Path | None
-) -> Iterator[Forward]:
-    """`forward`, or one that keeps its passes under `folder` where the model reads slides.
-
-    The file is removed when the analysis ends, with a result or with an error that trying again cannot mend;
-    it stays where the process is killed or the model server goes away.
-    """
-    file = None
-    if folder is not None and "slide" in manifest.input.kinds:
-        # A request of several images shares the first one's file: batches go by their own pixels.
-        with suppress(OSError):  # the reader says in its own words what is wrong with the image
-            file = file_of(folder, request.images[0], manifest)
-    if file is None:
-        yield forward
-        return
-    keeping = ResumableForward(forward, file)
-    finished = False
-    try:
-        yield keeping
-        finished = True
-    except AnalysisError as error:
-        finished = not error.retryable
-        raise
-    finally:
-        keeping.close(finished=finished)
+def resumable(forward: Forward, manifest: ModelManifest, keeping: Keeping | None) -> Forward:
+    """`forward`, or one that keeps its passes where the model reads slides."""
+    if keeping is None or "slide" not in manifest.input.kinds:
+        return forward
+    parts = (manifest.weights.sha256, manifest.preprocessing_sha256, manifest.contract_version)
+    return ResumableForward(forward, keeping, hashlib.sha256("\n".join(parts).encode()).digest())
 
 
 def _digest_of(tensor: NDArray[Any]) -> bytes:
@@ -183,36 +169,22 @@ def _digest_of(tensor: NDArray[Any]) -> bytes:
     return digest.digest()
 
 
-def _scan(file: BinaryIO) -> dict[bytes, tuple[int, int]]:
-    """Where each whole entry's message lies; what follows the last whole one is cut off."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(0)
-    places: dict[bytes, tuple[int, int]] = {}
-    end = len(_MAGIC)
-    if file.read(len(_MAGIC)) != _MAGIC:
-        file.truncate(0)
-        file.write(_MAGIC)
-        file.flush()
-        return places
-    while size - end >= _HEAD.size:
-        name, length, digest = _HEAD.unpack(file.read(_HEAD.size))
-        if length > size - end - _HEAD.size:
-            break
-        message = file.read(length)
-        if hashlib.sha256(message).digest() != digest:
-            break
-        places[name] = (end + _HEAD.size, length)
-        end += _HEAD.size + length
-    if end < size:
-        file.truncate(end)
-    return places
+def _output(message: bytes) -> ForwardOutput:
+    tensors, values = wire.decode(message)
+    return ForwardOutput(dict(tensors), values[_MODEL_MS])
 
 
-def _forget_old(folder: Path) -> None:
-    before = time.time() - FORGET_SECONDS
-    for stale in folder.glob(f"*{SUFFIX}"):
-        try:
-            if stale.stat().st_mtime < before:
-                stale.unlink()
-        except OSError:  # another process was faster
-            continue
+def _entries_of(content: bytes, head: bytes) -> dict[bytes, bytes]:
+    """Batch → message, up to the last whole entry."""
+    entries: dict[bytes, bytes] = {}
+    if not content.startswith(head):
+        return entries
+    at = len(head)
+    while len(content) - at >= _HEAD.size:
+        name, length, digest = _HEAD.unpack_from(content, at)
+        message = content[at + _HEAD.size : at + _HEAD.size + length]
+        if len(message) < length or hashlib.sha256(message).digest() != digest:
+            break
+        entries[name] = message
+        at += _HEAD.size + length
+    return entries

@@ -10,13 +10,13 @@ from django.conf import settings
 
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.inprocess import InProcessModelServer
-from cad_platform.modelserver.port import Abandoned, Deadline, DeadlineExceeded, VersionNotServed
+from cad_platform.modelserver.port import Abandoned, Deadline, VersionNotServed
 from imaging.digest import sha256_of
 from imaging.phantoms import ultrasound
-from inference.contract import AnalysisError, ImageReference, ModelManifest
-from inference.runtime.resumable import SMALLEST_BATCH
+from inference.contract import AnalysisError, GaveWay, ImageReference, ModelManifest
+from inference.runtime.histopathology.pipeline import FIELDS_PER_CALL
 from inference.runtime.store import model_names, read_manifest, version_folder
-from tests.inference.runtime.test_tiling_resumes import write_section
+from tests.inference.runtime.test_tiling_resumes import InMemory, write_section
 
 
 @pytest.fixture(scope="module")
@@ -106,36 +106,22 @@ def test_the_settings_choose_the_adapter() -> None:
     assert isinstance(get_model_server(), InProcessModelServer)
 
 
-class EndsAfter(Deadline):
-    """A deadline that passes with the second forward pass: an attempt that is killed on the way."""
-
-    def __init__(self, passes: int) -> None:
-        super().__init__(60)
-        self.asked, self.passes = 0, passes
-
-    def remaining(self) -> float:
-        self.asked += 1
-        if self.asked > self.passes:
-            raise DeadlineExceeded("over")
-        return super().remaining()
-
-
-def test_the_next_attempt_at_a_slide_goes_on_where_one_ended(tmp_path: Path) -> None:
+def test_the_next_attempt_at_a_slide_goes_on_where_one_gave_way(tmp_path: Path) -> None:
     slide = tmp_path / "slide.tif"
     write_section(slide)
     manifest = read_manifest("histopathology", settings.MODEL_STORE)
     request = manifest.request("test", ImageReference(image_id="2.25.1", path=str(slide), sha256="a" * 64))
-    folder = tmp_path / "passes"
-    server = InProcessModelServer(settings.MODEL_STORE, folder)
+    server = InProcessModelServer(settings.MODEL_STORE)
+    keeping = InMemory(2, 3)
 
     def save(name: str, png: bytes, /) -> str:
         return name
 
-    with pytest.raises(DeadlineExceeded):
-        server.analyse(request, manifest, save, EndsAfter(1))
-    assert len(list(folder.iterdir())) == 1
-    # the first pass is known: the network is asked for the second only
-    enough = EndsAfter(1)
-    result = server.analyse(request, manifest, save, enough)
-    assert enough.asked == 1 and result.images[0].descriptors["fields"] > 256 + SMALLEST_BATCH
-    assert list(folder.iterdir()) == []
+    whole = server.analyse(request, manifest, save, Deadline(60))
+    for _ in range(2):
+        with pytest.raises(GaveWay):
+            server.analyse(request, manifest, save, Deadline(60), keeping)
+    assert keeping.writes == 1, "the second time there was nothing new to keep"
+    result = server.analyse(request, manifest, save, Deadline(60), keeping)
+    assert result.images == whole.images and result.probabilities == whole.probabilities
+    assert result.images[0].descriptors["fields"] > 2 * FIELDS_PER_CALL

@@ -271,8 +271,6 @@ TORCHSERVE_CA_FILE = os.environ.get("CAD_TORCHSERVE_CA_FILE", "")
 TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
 #: Calls at a time from one process to one host.
 TORCHSERVE_CONCURRENCY = int(os.environ.get("CAD_TORCHSERVE_CONCURRENCY", "4"))
-#: What networks have said of a slide's fields so far, while it is analysed.
-PASSES_DIR = STATE_DIR / "cache" / "passes"
 #: A worker holds a job for so long at a time and renews it every third of that.
 JOB_LEASE_SECONDS = int(os.environ.get("CAD_JOB_LEASE_SECONDS", "15"))
 #: Attempts that the job itself spoilt; those that found the model server away do not count.

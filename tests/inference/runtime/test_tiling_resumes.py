@@ -1,9 +1,8 @@
-"""A slide's analysis that is killed goes on where it stopped, with the same result."""
+"""A slide's analysis that is killed, or gave way, goes on where it stopped, with the same result."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,25 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from imaging.phantoms import histology
 from imaging.phantoms.phantom import Phantom
 from inference.cli.main import main
-from inference.contract import (
-    AnalysisRequest,
-    ImageReference,
-    ModelServerUnavailable,
-    NotApplicable,
-)
+from inference.contract import GaveWay
+from inference.runtime import resumable as module
 from inference.runtime.forward import ForwardOutput
-from inference.runtime.resumable import (
-    FORGET_SECONDS,
-    SMALLEST_BATCH,
-    SUFFIX,
-    ResumableForward,
-    file_of,
-    resumable,
-)
+from inference.runtime.resumable import SMALLEST_BATCH, KeptInFile, ResumableForward, resumable
 from inference.runtime.store import DEFAULT_STORE, read_manifest
 
 MANIFEST = read_manifest("histopathology")
@@ -49,156 +39,137 @@ class Counted:
         return ForwardOutput({"logit": mean, "distance": mean / 2}, 1.5)
 
 
+class InMemory:
+    """A `Keeping` that gives way before the pass with the number `at`, counted over all its attempts."""
+
+    def __init__(self, *at: int, full: bool = False) -> None:
+        self.content = b""
+        self.writes = 0
+        self._at, self._asked, self._full = set(at), 0, full
+
+    def read(self) -> bytes:
+        return self.content
+
+    def write(self, content: bytes) -> bool:
+        if self._full:
+            return False
+        self.content, self.writes = content, self.writes + 1
+        return True
+
+    def gives_way(self) -> bool:
+        self._asked += 1
+        return self._asked in self._at
+
+
 def batch(seed: int, count: int = SMALLEST_BATCH) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 4, 4, 3), dtype=np.uint8)
 
 
-def test_what_was_computed_before_is_read(tmp_path: Path) -> None:
-    first = Counted()
-    keeping = ResumableForward(first, tmp_path / "slide.partial")
-    answers = [keeping(batch(seed)) for seed in range(3)]
-    keeping.close(finished=False)  # what a killed process leaves, too: every entry is written through
+@pytest.fixture
+def every_pass_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEEP_EVERY_SECONDS", 0.0)
 
+
+def run(forward: Counted, keeping: InMemory, passes: int) -> list[ForwardOutput]:
+    """An analysis of so many batches, in one attempt."""
+    going_on = ResumableForward(forward, keeping)
+    return [going_on(batch(seed)) for seed in range(passes)]
+
+
+@pytest.mark.usefixtures("every_pass_is_kept")
+def test_what_was_computed_before_a_kill_is_read() -> None:
+    keeping = InMemory()
+    answers = run(Counted(), keeping, 3)  # and then it is killed
     second = Counted()
-    going_on = ResumableForward(second, tmp_path / "slide.partial")
-    again = [going_on(batch(seed)) for seed in range(4)]
-    assert second.passes == 1 and going_on.kept == 3
+    again = run(second, keeping, 4)
+    assert second.passes == 1
     for before, after in zip(answers, again, strict=False):
         assert after.model_ms == before.model_ms
         for name, rows in before.outputs.items():
             np.testing.assert_array_equal(after.outputs[name], rows)
-    going_on.close(finished=True)
-    assert not (tmp_path / "slide.partial").exists()
 
 
+@settings(max_examples=30, deadline=None)
+@given(passes=st.integers(1, 8), at=st.sets(st.integers(1, 20), max_size=6))
+def test_however_often_it_gives_way_no_pass_is_lost_or_done_twice(passes: int, at: set[int]) -> None:
+    uninterrupted = run(Counted(), InMemory(), passes)
+    keeping, forward = InMemory(*at), Counted()
+    for _ in range(len(at) + 1):
+        try:
+            answers = run(forward, keeping, passes)  # each time another worker
+            break
+        except GaveWay:
+            continue
+    assert forward.passes == passes
+    for one, other in zip(uninterrupted, answers, strict=True):
+        assert one.model_ms == other.model_ms
+        np.testing.assert_array_equal(one.outputs["logit"], other.outputs["logit"])
+
+
+def test_it_is_kept_now_and_then_and_not_at_every_pass() -> None:
+    keeping = InMemory()
+    run(Counted(), keeping, 20)
+    assert keeping.writes == 0, "a second's work"
+
+
+def test_where_nothing_can_be_kept_it_gives_way_to_nobody() -> None:
+    forward = Counted()
+    assert len(run(forward, InMemory(2, 3, full=True), 4)) == forward.passes == 4
+
+
+@pytest.mark.usefixtures("every_pass_is_kept")
 @pytest.mark.parametrize("harm", ["cut", "flipped", "rubbish", "empty"])
-def test_a_damaged_file_counts_up_to_its_last_whole_entry(tmp_path: Path, harm: str) -> None:
-    path = tmp_path / "slide.partial"
-    keeping = ResumableForward(Counted(), path)
-    for seed in range(3):
-        keeping(batch(seed))
-    keeping.close(finished=False)
-    content = bytearray(path.read_bytes())
+def test_damaged_content_counts_up_to_its_last_whole_entry(harm: str) -> None:
+    keeping = InMemory()
+    run(Counted(), keeping, 3)
+    content = bytearray(keeping.content)
     if harm == "cut":
         content = content[:-5]
     elif harm == "flipped":
         content[-5] ^= 0xFF
     else:
         content = bytearray(b"" if harm == "empty" else b"something else entirely, and longer than a head")
-    path.write_bytes(content)
-
+    keeping.content = bytes(content)
     forward = Counted()
-    going_on = ResumableForward(forward, path)
-    expected = Counted()
-    for seed in range(3):
-        np.testing.assert_array_equal(
-            going_on(batch(seed)).outputs["logit"], expected(batch(seed)).outputs["logit"]
-        )
+    for mended, expected in zip(run(forward, keeping, 3), run(Counted(), InMemory(), 3), strict=True):
+        np.testing.assert_array_equal(mended.outputs["logit"], expected.outputs["logit"])
     assert forward.passes == (1 if harm in ("cut", "flipped") else 3)
-    going_on.close(finished=False)
     last = Counted()
-    repaired = ResumableForward(last, path)
-    for seed in range(3):
-        repaired(batch(seed))
-    assert last.passes == 0
-    repaired.close(finished=True)
+    run(last, keeping, 3)
+    assert last.passes == 0, "what was damaged is whole again"
 
 
-def test_single_fields_leave_no_file(tmp_path: Path) -> None:
-    keeping = ResumableForward(Counted(), tmp_path / "photo.partial")
-    keeping(batch(0, SMALLEST_BATCH - 1))
-    keeping.close(finished=False)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.usefixtures("every_pass_is_kept")
+def test_single_fields_leave_nothing() -> None:
+    keeping = InMemory()
+    ResumableForward(Counted(), keeping)(batch(0, SMALLEST_BATCH - 1))
+    assert keeping.content == b""
 
 
-def test_a_second_process_on_the_same_slide_computes_by_itself(tmp_path: Path) -> None:
-    path = tmp_path / "slide.partial"
-    first, second = ResumableForward(Counted(), path), ResumableForward(Counted(), path)
-    first(batch(0))
-    expected = first(batch(0)).outputs["logit"]
-    np.testing.assert_array_equal(second(batch(0)).outputs["logit"], expected)
-    assert second.kept == 0
-    second.close(finished=True)
-    assert path.exists()  # the first one's, still in use
-    first.close(finished=True)
+@pytest.mark.usefixtures("every_pass_is_kept")
+def test_passes_of_other_weights_count_for_nothing() -> None:
+    keeping, first, second, third = InMemory(), Counted(), Counted(), Counted()
+    other = MANIFEST.model_copy(update={"weights": MANIFEST.weights.model_copy(update={"sha256": "0" * 64})})
+    for forward, manifest in ((first, MANIFEST), (second, other), (third, other)):
+        resumable(forward, manifest, keeping)(batch(0))
+    assert (first.passes, second.passes, third.passes) == (1, 1, 0)
 
 
-def test_what_nobody_took_up_again_is_removed(tmp_path: Path) -> None:
-    stale = tmp_path / f"old{SUFFIX}"
-    stale.write_bytes(b"CADP")
-    long_ago = time.time() - FORGET_SECONDS - 10
-    os.utime(stale, (long_ago, long_ago))
-    keeping = ResumableForward(Counted(), tmp_path / f"new{SUFFIX}")
-    keeping(batch(0))
-    keeping.close(finished=False)
-    assert [path.name for path in tmp_path.iterdir()] == [f"new{SUFFIX}"]
-
-
-def request(path: Path, **facts: object) -> AnalysisRequest:
-    image = ImageReference.model_validate({"image_id": "slide", "path": str(path), **facts})
-    return MANIFEST.request("test", image)
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "slide.tif"
-    path.write_bytes(b"pixels")
-    return path
-
-
-def test_other_bytes_weights_or_resolutions_have_another_file(tmp_path: Path, image: Path) -> None:
-    plain = request(image).images[0]
-    weights = MANIFEST.weights.model_copy(update={"sha256": "0" * 64})
-    files = {
-        file_of(tmp_path, plain, MANIFEST),
-        file_of(tmp_path, request(image, sha256="a" * 64).images[0], MANIFEST),
-        file_of(tmp_path, request(image, spacing_um=(0.5, 0.5)).images[0], MANIFEST),
-        file_of(tmp_path, plain, MANIFEST.model_copy(update={"weights": weights})),
-    }
-    image.write_bytes(b"other pixels")
-    files.add(file_of(tmp_path, plain, MANIFEST))
-    assert len(files) == 5
-    # the platform reads the same file through another path at every attempt
-    moved = image.rename(tmp_path / "moved.tif")
-    known = [request(path, sha256="a" * 64).images[0] for path in (image, moved)]
-    assert len({file_of(tmp_path, one, MANIFEST) for one in known}) == 1
-
-
-@pytest.mark.parametrize(
-    ("error", "stays"),
-    [(None, False), (NotApplicable("no tissue"), False), (ModelServerUnavailable("away"), True)],
-)
-def test_the_file_stays_only_where_another_attempt_may_need_it(
-    tmp_path: Path, image: Path, error: Exception | None, stays: bool
-) -> None:
-    folder = tmp_path / "passes"
-
-    def attempt() -> None:
-        with resumable(Counted(), request(image), MANIFEST, folder) as forward:
-            forward(batch(0))
-            if error is not None:
-                raise error
-
-    if error is None:
-        attempt()
-    else:
-        with pytest.raises(type(error)):
-            attempt()
-    assert bool(list(folder.glob(f"*{SUFFIX}"))) is stays
-
-
-def test_models_of_single_images_and_no_folder_keep_nothing(tmp_path: Path, image: Path) -> None:
+def test_models_of_single_images_keep_nothing() -> None:
     forward = Counted()
-    with resumable(forward, request(image), MANIFEST, None) as same:
-        assert same is forward
+    assert resumable(forward, MANIFEST, None) is forward
     reads_images = MANIFEST.input.model_copy(update={"kinds": ("image",)})
-    frames = MANIFEST.model_copy(update={"input": reads_images})
-    with resumable(forward, request(image), frames, tmp_path / "passes") as same:
-        assert same is forward
+    assert resumable(forward, MANIFEST.model_copy(update={"input": reads_images}), InMemory()) is forward
+
+
+def test_a_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
+    kept = KeptInFile(tmp_path / "missing" / "slide.partial")
+    assert kept.read() == b"" and not kept.write(b"passes")
+    kept.forget()
 
 
 def write_section(path: Path) -> None:
-    """A pyramid of 20×18 fields at the network's own resolution, nearly all of them stained: two passes."""
+    """A pyramid of 20×18 fields at the network's own resolution, nearly all of them stained: three passes."""
     rng = np.random.default_rng(1)
     coarse = rng.integers(90, 230, (20, 18, 3)) * [1.0, 0.6, 0.9]
     pixels = np.kron(coarse, np.ones((50, 50, 1))) + rng.integers(-20, 20, (1000, 900, 1))
@@ -218,6 +189,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 @pytest.mark.timeout(300)
 def test_a_killed_prediction_of_a_slide_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Killed once something of it is kept, by a program that keeps every pass."""
     slide = tmp_path / "slide.tif"
     write_section(slide)
     arguments = ["predict", "histopathology", str(slide), "--store", str(DEFAULT_STORE), "--out"]
@@ -226,11 +198,15 @@ def test_a_killed_prediction_of_a_slide_goes_on(tmp_path: Path, caplog: pytest.L
     assert "passes are known" not in caplog.text
 
     out = tmp_path / "killed.jsonl"
-    killed = subprocess.Popen([sys.executable, "-m", "inference", *arguments, str(out)])
+    program = (
+        "import sys; from inference.runtime import resumable; resumable.KEEP_EVERY_SECONDS = 0.0; "
+        "from inference.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", program, *arguments, str(out)])
     maps = tmp_path / "killed.jsonl.maps"
 
     def one_is_kept() -> bool:
-        return any(file.stat().st_size > 100 for file in maps.glob(f"*{SUFFIX}"))
+        return any(file.stat().st_size > 100 for file in maps.glob("*.partial"))
 
     try:
         wait_for(lambda: one_is_kept() or killed.poll() is not None)
@@ -246,4 +222,4 @@ def test_a_killed_prediction_of_a_slide_goes_on(tmp_path: Path, caplog: pytest.L
     for name in ("probabilities", "scores", "findings", "flags", "descriptors"):
         assert again[name] == whole[name]
     assert Path(again["heatmap"]).read_bytes() == Path(whole["heatmap"]).read_bytes()
-    assert not list(maps.glob(f"*{SUFFIX}"))
+    assert not list(maps.glob("*.partial"))

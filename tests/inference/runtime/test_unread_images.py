@@ -10,7 +10,6 @@ import pytest
 
 from imaging.phantoms import histology, mammography, ultrasound
 from inference.contract import Flag, ImageUnreadable, NotApplicable
-from inference.runtime.resumable import file_of
 from tests.inference.conftest import ServedModel, image
 from tests.whole_slides import WholeSlide
 
@@ -75,17 +74,3 @@ def test_a_slide_of_which_a_part_is_missing_is_not_read(served: Served, tmp_path
     slide = image(paths[0]).model_copy(update={"parts": (str(paths[1]),)})
     with pytest.raises(NotApplicable, match="of its 3 parts number 3 is missing"):
         served("histopathology").analyse(slide)
-
-
-def test_passes_are_kept_for_all_files_of_a_slide_together(served: Served, tmp_path: Path) -> None:
-    for name in ("a", "b", "c"):
-        (tmp_path / name).write_bytes(name.encode())
-    manifest = served("histopathology").manifest
-
-    def kept(*names: str) -> Path:
-        first, *others = (str(tmp_path / name) for name in names)
-        reference = image(Path(first)).model_copy(update={"parts": tuple(others)})
-        return file_of(tmp_path, reference, manifest)
-
-    assert kept("a", "b") == kept("b", "a") != kept("a", "c")
-    assert kept("a") != kept("a", "b")
