@@ -3,6 +3,7 @@
 `turnaround`: from a hospital's POST to the result, and where the time goes. `latency`: one image on one thread.
 `serving`: TorchServe under several clients against a loop in one process. `decoding`: from files to pixels.
 `fleet`: two model servers, of which one is killed or hangs.
+`urgency`: an urgent ultrasound behind whole slides, and what it costs them.
 `duplicates`: near-duplicates among very many made-up signatures.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import decoding, duplicates, fleet, latency, serving, turnaround
+from bench import decoding, duplicates, fleet, latency, serving, turnaround, urgency
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -28,6 +29,7 @@ def main() -> int:
         ("duplicates", duplicates, "the search for near-duplicates among very many signatures"),
         ("serving", serving, "TorchServe's throughput against a loop in one process"),
         ("fleet", fleet, "two model servers: both well, one killed, one hung"),
+        ("urgency", urgency, "an urgent ultrasound behind ten whole slides"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)
         module.add_arguments(command)
