@@ -1,9 +1,9 @@
 """How long an urgent ultrasound waits behind a backlog of whole slides, and what it costs the backlog.
 
-A platform of its own with the models of ultrasound and histopathology. Ten slides of 20,000 × 18,000 pixels are analysed by
-themselves; then ten again, while urgent ultrasounds are posted, evenly over the time that the first ten took, each from
-the first byte of its POST to the result seen. The backlog's time is from the first slide's start to the last one's end,
-by the platform's own clock.
+A platform of its own with the models of ultrasound and histopathology. Ten slides of 20,000 × 18,000 pixels are
+analysed by themselves; then ten again, while urgent ultrasounds are posted, evenly over the time that the first ten
+took, each from the first byte of its POST to the result seen. The backlog's time is from the first slide's start to the
+last one's end, by the platform's own clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,10 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import NavigationEntry, PlatformApp
+from cad_platform.core.declarations import Check, Metric, NavigationEntry, PlatformApp
 
 
 class AnalysisConfig(PlatformApp):
@@ -18,6 +22,16 @@ class AnalysisConfig(PlatformApp):
         "study.reanalyse_set": _("Had a set of studies analysed again"),
         "study.stop_reanalysis": _("Stopped analysing a set again"),
     }
+
+    def redundant_probes(self) -> Mapping[str, Check]:
+        from cad_platform.analysis import backlog
+
+        return backlog.checks()
+
+    def metrics(self) -> Iterable[Metric]:
+        from cad_platform.analysis import backlog
+
+        return backlog.metrics()
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)

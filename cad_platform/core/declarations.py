@@ -9,9 +9,9 @@ rights. Each asks every installed app and names none.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from django.apps import AppConfig, apps
 
@@ -73,6 +73,24 @@ class Loop:
     wait: Callable[[], None] | None = None
 
 
+@dataclass(frozen=True)
+class Sample:
+    """One figure, and what it is of. Labels name no person and no study."""
+
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure for a monitoring system, in Prometheus' terms."""
+
+    name: str
+    help: str
+    samples: tuple[Sample, ...]
+    kind: Literal["gauge", "counter"] = "gauge"
+
+
 class PlatformApp(AppConfig):
     """An app of the platform. What it contributes it overrides; imports of its own modules belong inside the
     methods, since an `AppConfig` is read before models can be."""
@@ -107,6 +125,10 @@ class PlatformApp(AppConfig):
     def standby_probes(self) -> Mapping[str, Check]:
         """The same for components that stand by: proven once a minute, and no reason to be unready."""
         return {}
+
+    def metrics(self) -> Iterable[Metric]:
+        """The figures of this moment, for `/metrics`."""
+        return ()
 
 
 def platform_apps() -> Iterator[PlatformApp]:

@@ -282,6 +282,18 @@ JOB_AGED_AFTER = timedelta(minutes=float(os.environ.get("CAD_JOB_AGED_AFTER_MINU
 #: For so long a job waits for a model server that is away.
 JOB_PATIENCE = timedelta(hours=float(os.environ.get("CAD_JOB_PATIENCE_HOURS", "48")))
 
+#: Priority → seconds after which one that still waits makes the platform degraded (`/readyz`).
+QUEUE_ALERT_SECONDS = {
+    name.strip(): float(seconds)
+    for name, _colon, seconds in (
+        each.partition("=")
+        for each in os.environ.get("CAD_QUEUE_ALERT_SECONDS", "stat=60,urgent=300,routine=3600").split(",")
+        if each.strip()
+    )
+}
+#: Who scrapes `/metrics` brings it as a bearer token; empty: administrators alone may read them.
+METRICS_TOKEN = os.environ.get("CAD_METRICS_TOKEN", "")
+
 # --- other systems ------------------------------------------------------------------------------------
 #: Where others reach the platform, for addresses in what is sent to them.
 PUBLIC_URL = os.environ.get("CAD_PUBLIC_URL") or f"http://127.0.0.1:{os.environ.get('CAD_PORT', '8000')}"

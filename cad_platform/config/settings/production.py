@@ -8,7 +8,7 @@ CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host not 
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True
 # Probes come from the orchestrator itself, without TLS.
-SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^readyz/web$"]
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^readyz/web$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = True
 SECURE_HSTS_PRELOAD = True
