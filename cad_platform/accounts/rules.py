@@ -97,6 +97,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "report.view": _reads,
     "report.draft": _drafts,
     "report.sign": _signs,
+    "job.cancel": _administers,
     "job.retry": _administers,
     "job.view_all": _administers,
     "model.manage": _manages_models,

@@ -78,6 +78,34 @@ def _in_use(failed: AnalysisJob) -> AnalysisJob:
 
 
 @transaction.atomic
+def cancel(actor: Actor, job: AnalysisJob) -> AnalysisJob:
+    """An administrator cancels a job that waits or runs; a worker that is at it notices at its next renewal. It is
+    begun anew when somebody has the study analysed again, or the study changes.
+
+    Raises
+    ------
+    NotPermitted, NotFound
+        The actor may not cancel jobs; there is no such job.
+    Conflict
+        The job has ended.
+    """
+    require(actor, "job.cancel")
+    study = lock_study(job.study_id)
+    locked = (
+        AnalysisJob.objects.select_for_update(of=("self",)).select_related("model_version").filter(pk=job.pk)
+    )
+    open_job = locked.first()
+    if study is None or open_job is None:
+        raise NotFound(_("There is no such job."))
+    open_job.study = study
+    if open_job.state not in AnalysisJob.OPEN:
+        raise Conflict(_("This job has ended already."))
+    transitions.cancel(open_job, transitions.STOPPED)
+    transitions.record_of(actor, "job.cancel_asked", open_job)
+    return open_job
+
+
+@transaction.atomic
 def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
     """Analyse a study with the versions in use now, where they have not given a result; returns the jobs under way.
     Asked again while they are, it changes nothing.

@@ -12,7 +12,10 @@ class AnalysisConfig(PlatformApp):
     label = "analysis"
     navigation = (NavigationEntry("jobs", _("Jobs"), "job.view_all", position=30),)
     audit_actions = {
+        "job.bulk_cancel": _("Had many analyses cancelled"),
+        "job.bulk_retry": _("Had many failed analyses tried again"),
         "job.cancel": _("Analysis cancelled"),
+        "job.cancel_asked": _("Had an analysis cancelled"),
         "job.decline": _("Not analysed: the study does not fit the model"),
         "job.fail": _("Analysis failed"),
         "job.request": _("Analysis requested"),
@@ -35,6 +38,7 @@ class AnalysisConfig(PlatformApp):
 
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)
+        from cad_platform.analysis.bulk import BULK_TOPIC
         from cad_platform.analysis.transitions import REQUESTED_TOPIC, SET_TOPIC
         from cad_platform.core import outbox
         from cad_platform.core.queues import CALL_TASK, NEWS_TASK
@@ -44,3 +48,4 @@ class AnalysisConfig(PlatformApp):
         outbox.subscribe(REQUESTED_TOPIC, CALL_TASK)
         outbox.subscribe(ROUTED_TOPIC, "analysis.replace_unrouted")
         outbox.subscribe(SET_TOPIC, "analysis.go_on")
+        outbox.subscribe(BULK_TOPIC, "analysis.act")

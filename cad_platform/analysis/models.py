@@ -250,3 +250,44 @@ class ReanalysedStudy(models.Model):
                 fields=["reanalysis"], condition=models.Q(state="waiting"), name="reanalysed_waiting"
             ),
         ]
+
+
+class BulkAction(models.Model):
+    """Something that an administrator has done to many jobs at once. Which jobs is fixed when it is asked for."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class Kind(models.TextChoices):
+        RETRY = "retry", _("Try again")
+        CANCEL = "cancel", _("Cancel")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    kind = models.CharField(max_length=10, choices=Kind)
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    requested_at = models.DateTimeField(default=timezone.now)
+    criteria = models.JSONField(default=dict, help_text="what was asked for; names no patient")
+
+    class Meta:
+        ordering = ["-requested_at", "id"]
+
+
+class BulkMember(models.Model):
+    """One job of it."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        DONE = "done", _("Done")
+        LEFT = "left", _("Left as it was: it had gone on meanwhile")
+
+    action = models.ForeignKey(BulkAction, on_delete=models.PROTECT, related_name="members")
+    job = models.ForeignKey(AnalysisJob, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["action", "job"], name="job_once_in_bulk_action")]
+        indexes = [
+            models.Index(fields=["action"], condition=models.Q(state="waiting"), name="bulk_waiting"),
+        ]

@@ -101,6 +101,7 @@ _SENTENCES: dict[str, str] = {
     "the analysis took longer than a worker may spend on it": gettext_noop("The analysis took too long."),
     "an unexpected error (%(kind)s)": gettext_noop("An unexpected error (%(kind)s)."),
     "the worker stopped answering": gettext_noop("The analysis was interrupted."),
+    "an administrator cancelled it": gettext_noop("An administrator cancelled it."),
     "the study was withdrawn": gettext_noop("The study was withdrawn."),
     "the study was changed: images arrived, or something was corrected": gettext_noop(
         "The study was changed: images arrived, or something was corrected."

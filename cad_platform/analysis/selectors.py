@@ -51,13 +51,8 @@ def artefact(actor: Actor, artefact_id: uuid.UUID) -> Artefact:
     return found
 
 
-def all_jobs(actor: Actor, state: str = "") -> QuerySet[AnalysisJob]:
+def all_jobs(actor: Actor) -> QuerySet[AnalysisJob]:
     """Every site's jobs for administrators, newest first; without patients.
-
-    Parameters
-    ----------
-    state
-        Of `AnalysisJob.State`; jobs in any where empty.
 
     Raises
     ------
@@ -65,8 +60,7 @@ def all_jobs(actor: Actor, state: str = "") -> QuerySet[AnalysisJob]:
         The actor is no administrator.
     """
     require(actor, "job.view_all")
-    found = AnalysisJob.objects.select_related("study__site", "model_version").order_by("-requested_at", "pk")
-    return found.filter(state=state) if state else found
+    return AnalysisJob.objects.select_related("study__site", "model_version").order_by("-requested_at", "pk")
 
 
 def job_by_id(actor: Actor, job_id: uuid.UUID) -> AnalysisJob:

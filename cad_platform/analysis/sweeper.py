@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from cad_platform.analysis import again, services
+from cad_platform.analysis import again, bulk, services
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.studies.models import Study
@@ -36,6 +36,7 @@ class Swept:
     queued: int
     unnoticed: int
     again: int
+    bulk: int
 
 
 def sweep() -> Swept:
@@ -47,6 +48,7 @@ def sweep() -> Swept:
         queued=services.queue_overdue(RESEND_AFTER),
         unnoticed=_notice_studies(),
         again=again.go_on(),
+        bulk=bulk.go_on(),
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.analysis import again, runner, services, sweeper
+from cad_platform.analysis import again, bulk, runner, services, sweeper
 from cad_platform.core.queues import CALL_TASK, NEWS_TASK
 
 
@@ -38,3 +38,9 @@ def replace_unrouted(name: str) -> int:
 def go_on(reanalysis_id: str) -> int:
     """Begin with a set of studies that somebody has analysed again."""
     return again.go_on()
+
+
+@shared_task(name="analysis.act")
+def act(action_id: str) -> int:
+    """Begin with what somebody has done to many jobs; the sweeper goes on."""
+    return bulk.go_on()

@@ -47,6 +47,7 @@ _ACTIONS: Mapping[str, str] = {
     State.CANCELLED: "job.cancel",
 }
 WITHDRAWN = "the study was withdrawn"
+STOPPED = "an administrator cancelled it"
 SUPERSEDED = "the study was changed: images arrived, or something was corrected"
 #: Full jitter below these, in seconds, doubling with each attempt.
 _BACKOFF_FIRST, _BACKOFF_AWAY, _BACKOFF_FAILED = 2.0, 30.0, 300.0

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from cad_platform.analysis import again, selectors
+from cad_platform.analysis import again, backlog, bulk, choosing, presenter, selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import actor_of
 from cad_platform.core.punctuation import listed
@@ -27,15 +27,18 @@ PAGE_SIZE = 50
 @never_cache
 @require_GET
 def jobs(request: HttpRequest) -> HttpResponse:
-    wanted = request.GET.get("state", "")
-    state = wanted if wanted in AnalysisJob.State.values else ""
-    found = selectors.all_jobs(actor_of(request), state)
+    actor = actor_of(request)
+    choice = choosing.choice_from({name: str(value) for name, value in request.GET.items()})
     context = {
         "nav": "jobs",
-        "page": Paginator(found, PAGE_SIZE).get_page(request.GET.get("page")),
-        "state": state,
-        "states": AnalysisJob.State.choices,
-        "query": urlencode({"state": state}) if state else "",
+        "page": Paginator(choosing.chosen(actor, choice), PAGE_SIZE).get_page(request.GET.get("page")),
+        "choice": choice,
+        "states": [("", _("All")), ("open", _("Waiting or running")), *AnalysisJob.State.choices],
+        "queue_options": [("", _("All")), *AnalysisJob.Queue.choices],
+        "query": urlencode(choice.query()),
+        "queues": presenter.queue_lines(backlog.lines()),
+        "actions": bulk.latest(actor),
+        **choosing.options(actor),
     }
     return render(request, "analysis/jobs.html", context)
 
@@ -50,6 +53,7 @@ def job(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     context = {
         "nav": "jobs",
         "job": found,
+        "in_use": in_use,
         "instead": "" if found.model_version in in_use else listed(in_use),
     }
     return render(request, "analysis/job.html", context)
@@ -63,6 +67,16 @@ def retry(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
     tried = again.retry(actor, selectors.job_by_id(actor, job_id))
     messages.success(request, _("%(version)s tries again.") % {"version": tried.model_version})
     return redirect("job", tried.pk)
+
+
+@login_required
+@require_POST
+@done_once
+def cancel(request: HttpRequest, job_id: uuid.UUID) -> HttpResponse:
+    actor = actor_of(request)
+    cancelled = again.cancel(actor, selectors.job_by_id(actor, job_id))
+    messages.success(request, _("%(version)s was cancelled.") % {"version": cancelled.model_version})
+    return redirect("job", cancelled.pk)
 
 
 @login_required

@@ -61,6 +61,8 @@ def shown_options(versions: Iterable[ModelVersion], in_use: Iterable[ModelVersio
 
 def asked_words(criteria: Mapping[str, str]) -> str:
     """What was asked for. Of a set that another version of the platform wrote, what is known here."""
+    if criteria.get("chosen") == "jobs":
+        return _("Chosen on the page of jobs")
     known = {"unread", "all", *ReadingState.values}
     state, modality, priority = (criteria.get(name, "") for name in ("state", "modality", "priority"))
     words = [

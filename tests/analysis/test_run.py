@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import lease, runner, selectors, services, tasks, transitions
+from cad_platform.analysis import choosing, lease, runner, selectors, services, tasks, transitions
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, JobAttempt
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.errors import NotFound, NotPermitted
@@ -104,7 +104,7 @@ class TestSucceeded:
     def test_an_administrator_sees_jobs_but_no_images(self, job: AnalysisJob) -> None:
         administrator = factories.actor(Role.ADMINISTRATOR)
         assert selectors.job_by_id(administrator, job.pk).attempts.count() == 1
-        assert job not in selectors.all_jobs(administrator, "failed")
+        assert job not in choosing.chosen(administrator, choosing.JobChoice(state="failed"))
         with pytest.raises(NotPermitted):
             selectors.artefact(administrator, Artefact.objects.filter(job=job).first().pk)
 

@@ -96,6 +96,11 @@ class Hospital:
             revision=1,
         )
 
+    def open_job(self) -> AnalysisJob:
+        job = self.failed_job()
+        AnalysisJob.objects.filter(pk=job.pk).update(state="requested", reason="")
+        return job
+
     def failed_job(self) -> AnalysisJob:
         AnalysisJob.objects.filter(pk=self.job.pk).update(
             state="failed", reason="away", result=None, score=None
@@ -175,6 +180,12 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         reverse("site", args=[h.site.pk]),
         {"name": "Riverside", "false_marks_per_exam": "1.0", "idle_lock_minutes": "15"},
         "site.update",
+    ),
+    "job-cancel": lambda h: (reverse("job-cancel", args=[h.open_job().pk]), {}, "job.cancel_asked"),
+    "jobs-many": lambda h: (
+        reverse("jobs-many", args=["retry"]),
+        {"state": "failed"} if h.failed_job() else {},
+        "job.bulk_retry",
     ),
     "job-retry": lambda h: (reverse("job-retry", args=[h.failed_job().pk]), {}, "job.retry"),
     "job-analyse-again": lambda h: (
