@@ -312,7 +312,7 @@ def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
     Parameters
     ----------
     resend_after
-        A message that is older is taken for lost where nothing of its queue was claimed since, one ten times as old
+        A message that is older is taken for lost where nothing of its queue was claimed since, one three times as old
         anywhere.
     limit
         Of the jobs without a message, and again of those whose message is lost: up to twice as many in all.
@@ -324,7 +324,7 @@ def queue_overdue(resend_after: timedelta, limit: int = 200) -> int:
     # Where the queue moves, its messages are there; they would pile up behind a long one.
     moving = JobAttempt.objects.filter(queue=OuterRef("queue"), started_at__gt=Now() - resend_after)
     lost = due.filter(
-        Q(queued_at__lte=Now() - 10 * resend_after) | Q(queued_at__lte=Now() - resend_after) & ~Exists(moving)
+        Q(queued_at__lte=Now() - 3 * resend_after) | Q(queued_at__lte=Now() - resend_after) & ~Exists(moving)
     )
     jobs = [*never.order_by("available_at")[:limit], *lost.order_by("available_at")[:limit]]
     AnalysisJob.objects.filter(pk__in=[job.pk for job in jobs]).update(queued_at=Now())

@@ -12,7 +12,7 @@ from celery import current_app
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 from django.db import connection
 
-from cad_platform.core.queues import MAINTENANCE
+from cad_platform.core.queues import MAINTENANCE, SHORT
 
 _PR_SET_PDEATHSIG = 1
 
@@ -58,7 +58,8 @@ def warm_up(**_: Any) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         os._exit(1)
-    if queues_served() != (MAINTENANCE,):
+    # Half a second of a slide's minute is not worth 66 MB in each process that waits for one.
+    if SHORT in queues_served():
         sandbox.start()
         get_model_server()
     connection.close()
