@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
-from django.db.models import Count, Min
+from django.db.models import Count, F, Min
 from django.utils import timezone
 
-from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.models import AnalysisJob, JobAttempt
 from cad_platform.analysis.turns import PRIORITIES, with_urgency
 from cad_platform.core.declarations import Check, Metric, Sample
 from cad_platform.core.proofs import ProbeFailed
 
 State = AnalysisJob.State
+_MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,13 @@ def lines() -> list[Line]:
                 )
             )
     return made
+
+
+def at_work() -> list[JobAttempt]:
+    """What each worker does since when, the longest first."""
+    running = JobAttempt.objects.filter(outcome=JobAttempt.Outcome.RUNNING, job__state=State.RUNNING)
+    latest = running.filter(number=F("job__attempt")).select_related("job__study__site", "job__model_version")
+    return list(latest.order_by("started_at", "pk")[:_MOST_SHOWN])
 
 
 def metrics() -> Iterator[Metric]:

@@ -37,6 +37,7 @@ def jobs(request: HttpRequest) -> HttpResponse:
         "queue_options": [("", _("All")), *AnalysisJob.Queue.choices],
         "query": urlencode(choice.query()),
         "queues": presenter.queue_lines(backlog.lines()),
+        "at_work": backlog.at_work(),
         "actions": bulk.latest(actor),
         **choosing.options(actor),
     }

@@ -104,6 +104,13 @@ class TestChoosing:
         text = browser.get(reverse("jobs")).content.decode().split("filters--many")[0]
         assert text.count("3 min") == 2 and text.count(">Late<") == 1
 
+    def test_the_page_says_what_each_worker_does(self, browser: Client) -> None:
+        waiting()
+        assert "at work" not in browser.get(reverse("jobs")).content.decode()
+        assert services.claim_next(SHORT, "host-7:41") is not None
+        text = browser.get(reverse("jobs")).content.decode()
+        assert "1 worker is at work" in text and "host-7:41" in text
+
 
 class TestCancel:
     def test_what_waits_and_what_runs(self, administrator: Actor) -> None:
