@@ -27,7 +27,8 @@ BULK_TOPIC = "analysis.bulk"
 _AT_A_TIME = 200
 _BATCH = 2000
 _Kind, _Member = BulkAction.Kind, BulkMember.State
-_PERMISSIONS = {_Kind.RETRY: "job.retry", _Kind.CANCEL: "job.cancel"}
+_ACTIONS: Mapping[str, str] = {_Kind.RETRY: "job.bulk_retry", _Kind.CANCEL: "job.bulk_cancel"}
+_PERMISSIONS: Mapping[str, str] = {_Kind.RETRY: "job.retry", _Kind.CANCEL: "job.cancel"}
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def ask(actor: Actor, kind: str, jobs: QuerySet[AnalysisJob], criteria: Mapping[
     made = BulkAction.objects.create(kind=kind, requested_by=actor.user, criteria=dict(criteria))
     members = (BulkMember(action=made, job_id=key) for key in keys)
     BulkMember.objects.bulk_create(members, batch_size=_BATCH)
-    record(actor, f"job.bulk_{kind}", object_type="bulk_action", object_id=made.pk, jobs=len(keys))
+    record(actor, _ACTIONS[kind], object_type="bulk_action", object_id=made.pk, jobs=len(keys))
     outbox.publish(BULK_TOPIC, action_id=str(made.pk))
     return made
 
