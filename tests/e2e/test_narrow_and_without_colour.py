@@ -246,7 +246,8 @@ def test_an_administrators_pages_reflow_and_pass_axe(
     user = live_platform.user("administrator")
     sign_in(page, user["username"], user["password"])
     addresses = [
-        "/jobs/", "/models/", "/models/health/", "/accounts/users/", "/accounts/users/new/", "/accounts/sites/",
+        "/jobs/", "/jobs/many/retry", "/jobs/many/cancel",
+        "/models/", "/models/health/", "/accounts/users/", "/accounts/users/new/", "/accounts/sites/",
         "/accounts/tokens/", "/webhooks/", "/audit/", "/accounts/keyboard/", "/reanalyses/",
     ]  # fmt: skip
     for address in ("/jobs/", "/models/", "/accounts/users/", "/accounts/sites/"):

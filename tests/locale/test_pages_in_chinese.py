@@ -17,6 +17,7 @@ from django.utils import timezone, translation
 from cad_platform import modalities
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Site, User
+from cad_platform.analysis import bulk
 from cad_platform.analysis.models import AnalysisJob, Finding, JobAttempt
 from cad_platform.core.actor import Actor
 from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
@@ -338,6 +339,9 @@ def test_the_pages_of_every_role(site: Site) -> None:
         reverse("model", args=[jobs[0].model_version_id]),
         reverse("webhook", args=[webhook.pk]),
     ]
+    many = bulk.ask(Actor.of_user(administrator), "cancel", AnalysisJob.objects.all(), {})
+    addresses += [reverse("jobs-many", args=[kind]) for kind in ("retry", "cancel", "again")]
+    addresses += [reverse("jobs-action", args=[many.pk])]
     seen = 0
     others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]
     for user in (reader, administrator, *others):
