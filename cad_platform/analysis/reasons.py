@@ -93,6 +93,12 @@ _SENTENCES: dict[str, str] = {
         "The model server refused the input (status %(status)s)."
     ),
     "no model server has %(version)s": gettext_noop("No model server has %(version)s."),
+    "every model server that has %(version)s answers its known case wrongly": gettext_noop(
+        "Every model server that has %(version)s answers its known case wrongly, so none is given work."
+    ),
+    "the input is larger than any model server takes": gettext_noop(
+        "The input is larger than any model server takes."
+    ),
     "the model servers' addresses cannot be read": gettext_noop(
         "The model servers' addresses cannot be read."
     ),
@@ -126,6 +132,7 @@ _PARTS = Sentences(
         gettext_noop("every host that may have it is resting after failures"),
         gettext_noop("the model server refuses the token"),
         gettext_noop("its certificates cannot be checked (%(kind)s)"),
+        gettext_noop("its answer to the known case is wrong"),
         gettext_noop("no model server is known"),
         gettext_noop("every model server is being drained"),
         gettext_noop("up to %(high)s"),

@@ -13,6 +13,8 @@ class ModelserverConfig(PlatformApp):
     label = "modelserver"
     audit_actions = {
         "host.add": _("Added a model server"),
+        "host.answer_right": _("A model server answered its known case rightly again"),
+        "host.answer_wrong": _("A model server answered its known case wrongly"),
         "host.drain": _("Had a model server drained"),
         "host.remove": _("Removed a model server"),
         "host.resume": _("Gave a model server work again"),

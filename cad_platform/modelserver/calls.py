@@ -6,7 +6,8 @@ the same way everywhere. Except 404 in TorchServe's own words (`ModelNotFoundExc
 version that it is about to load: while it registers its models (1.9 s for three) both its addresses refuse
 connections; from the first answer on, versions whose workers are still starting (4 s more) are known to it, and their
 requests wait in its queue. So a host that starts is away, never absent. A 404 in other words is a proxy's before it,
-and counts as away too.
+and counts as away too. 413 is the host's own limit (`max_request_size`): another may take the input. 503 is a full
+queue or no worker at all, 507 a worker without memory: away, so that the next host is asked at once.
 """
 
 from __future__ import annotations
@@ -40,12 +41,16 @@ class NotLoaded(Exception):
     """The host is well and does not have this version."""
 
 
+class TooLarge(Exception):
+    """The host is well and takes no request of this size."""
+
+
 def predict(host: Host, version: Version, body: bytes, seconds: float) -> bytes:
     """Ask a host for a prediction; a token that it refuses is read anew once.
 
     Raises
     ------
-    HostAway, NotLoaded
+    HostAway, NotLoaded, TooLarge
         See there.
     inference.contract.AnalysisError
         The request is at fault.
@@ -58,6 +63,8 @@ def predict(host: Host, version: Version, body: bytes, seconds: float) -> bytes:
         return answer.content
     if answer.status_code == 404 and _error_type(answer) in _NOT_LOADED:
         raise NotLoaded
+    if answer.status_code == 413:
+        raise TooLarge
     if answer.status_code in _UNREACHABLE:
         raise HostAway(f"status {answer.status_code}")
     if _refuses_token(answer):

@@ -59,10 +59,10 @@ def _state(
         return State.DRAINING, "it is given no new work"
     if not versions:
         return State.DOWN, "it has not answered yet"
-    resting = [found for found in versions if found.is_resting]
-    if resting:
-        reason = "; ".join(dict.fromkeys(f"{found}: {found.reason or 'failed'}" for found in resting))
-        return (State.DOWN if len(resting) == len(versions) else State.DEGRADED), reason
+    unfit = [found for found in versions if found.is_resting or found.is_right is False]
+    if unfit:
+        reason = "; ".join(dict.fromkeys(f"{found}: {found.reason or 'failed'}" for found in unfit))
+        return (State.DOWN if len(unfit) == len(versions) else State.DEGRADED), reason
     missing = [
         found for found in versions if found.is_loaded is False and (found.name, found.version) in served
     ]
