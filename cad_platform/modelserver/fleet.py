@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: Rows are read again after so long, and successes written at most so often.
 REFRESH_SECONDS, WRITE_SECONDS = 1.0, 5.0
 #: What stands in a host's row and decides how it is asked.
-_ASKED_BY = ("name", "url", "management_url", "key_file", "ca_file", "server_name")
+_ASKED_BY = ("name", "url", "management_url", "metrics_url", "key_file", "ca_file", "server_name")
 
 
 @dataclass
@@ -156,7 +156,7 @@ class StoredFleet(Fleet):
         for row in ModelHost.objects.all():
             asked_by = tuple(getattr(row, name) for name in _ASKED_BY)
             known = self._known.get(row.pk)
-            host = known[1] if known is not None and known[0] == asked_by else _host_of(row)
+            host = known[1] if known is not None and known[0] == asked_by else host_of(row)
             host.is_draining = row.draining_since is not None
             self._known[row.pk] = asked_by, host
             hosts.append(host)
@@ -197,11 +197,13 @@ class StoredFleet(Fleet):
             served.breaker.succeeded()
 
 
-def _host_of(row: ModelHost) -> Host:
+def host_of(row: ModelHost) -> Host:
+    """How a row's host is asked."""
     return Host(
         name=row.name,
         url=row.url,
         management_url=row.management_url,
+        metrics_url=row.metrics_url,
         tokens=TokenSource(row.key_file, "" if row.key_file else settings.TORCHSERVE_TOKEN),
         ca_file=row.ca_file,
         server_name=row.server_name,

@@ -118,8 +118,8 @@ class Host:
     ----------
     name
         What people call it.
-    url, management_url
-        Its inference address and, where it can be reached, its management address.
+    url, management_url, metrics_url
+        Its inference address and, where they can be reached, its management address and that of its counters.
     tokens
         Where its own bearer tokens come from.
     ca_file
@@ -137,6 +137,7 @@ class Host:
     name: str
     url: str
     management_url: str = ""
+    metrics_url: str = ""
     tokens: TokenSource = field(default_factory=TokenSource)
     ca_file: str = ""
     server_name: str = ""

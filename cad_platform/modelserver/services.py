@@ -21,6 +21,7 @@ def add_host(
     *,
     name: str = "",
     management_url: str = "",
+    metrics_url: str = "",
     key_file: str = "",
     ca_file: str = "",
     server_name: str = "",
@@ -35,7 +36,7 @@ def add_host(
         The name or the address is another host's.
     """
     require(actor, "model.manage")
-    for address in (url, management_url) if management_url else (url,):
+    for address in (url, *filter(None, (management_url, metrics_url))):
         _check_address(address)
     url = url.rstrip("/")
     try:
@@ -44,6 +45,7 @@ def add_host(
                 name=name or url.partition("://")[2],
                 url=url,
                 management_url=management_url.rstrip("/"),
+                metrics_url=metrics_url.rstrip("/"),
                 key_file=key_file,
                 ca_file=ca_file,
                 server_name=server_name,

@@ -28,6 +28,7 @@ from cad_platform.modelserver.calls import HostAway, NotLoaded, TooLarge, predic
 from cad_platform.modelserver.hosts import Fleet, Host, Said, Version
 from cad_platform.modelserver.known_case import AnswersWrongly, KnownCases, compare
 from cad_platform.modelserver.messages import decoded, encoded
+from cad_platform.modelserver.pace import LONGEST_SECONDS
 from cad_platform.modelserver.port import Deadline, OnlyWrongAnswers, VersionNotServed, WorkerStatus
 from inference.contract import (
     AnalysisError,
@@ -92,7 +93,7 @@ class TorchServeModelServer:
         fleet: Fleet,
         *,
         concurrency: int = 4,
-        call_seconds: float = 60.0,
+        call_seconds: float = LONGEST_SECONDS,
         passes: Path | None = None,
         cases: KnownCases | None = None,
     ) -> None:

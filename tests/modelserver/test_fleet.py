@@ -44,6 +44,7 @@ ULTRASOUND = Version("ultrasound", "2.2.0")
 def by_hosts(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MODEL_SERVER = "torchserve"
     settings.TORCHSERVE_URLS = settings.TORCHSERVE_MANAGEMENT_URLS = settings.TORCHSERVE_KEY_FILES = []
+    settings.TORCHSERVE_METRICS_URLS = []
     monkeypatch.setattr(fleet, "REFRESH_SECONDS", 0.0)
 
 
