@@ -6,6 +6,7 @@ for: the next rounds of housekeeping show how far it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -24,6 +25,8 @@ from cad_platform.modelserver.fleet import host_of
 from cad_platform.modelserver.hosts import Version
 from cad_platform.modelserver.models import HostedVersion, ModelHost
 
+#: Of a model and of a version: they stand in addresses and in the name of an archive.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 #: Workers of one version on one host.
 MOST_WORKERS = 32
 #: Workers that were just started again are not stopped again: what comes twice is done once.
@@ -40,6 +43,8 @@ def register(actor: Actor, host: ModelHost, version: Version, workers: int = 1) 
         `Conflict` where the host refuses, `Unavailable` where it does not answer: nothing was changed.
     """
     _check_workers(workers, workers)
+    if not all(_NAME.fullmatch(part) for part in version):
+        raise Invalid(_("%(version)s is no version of a model.") % {"version": version})
     with _told(actor, "host.register", host, version, workers=workers) as row:
         administration.register(host_of(row), version, workers)
 

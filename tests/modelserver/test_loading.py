@@ -150,6 +150,15 @@ def test_numbers_of_workers_that_make_no_sense_are_refused(minimum: int, maximum
     assert not AuditEvent.objects.filter(action="host.scale").exists()
 
 
+@pytest.mark.parametrize("name", ["", "../x", "a/b", "a&url=http://evil", "-a", "a" * 61])
+def test_what_is_no_name_of_a_model_is_refused(serve: Serve, name: str) -> None:
+    server = serve()
+    for version in (Version(name, "1"), Version("a", name)):
+        with pytest.raises(Invalid):
+            loading.register(SYSTEM, host(server.url, f"h{version}"), version)
+    assert server.asked == []
+
+
 def test_a_version_that_a_host_was_never_asked_for_is_not_found(serve: Serve) -> None:
     with pytest.raises(NotFound):
         loading.scale(SYSTEM, host(serve().url), VERSION, 1, 1)
