@@ -14,6 +14,9 @@ Workers = Annotated[int, Field(ge=1, le=32)]
 Name = Annotated[PlainText, Field(min_length=1, max_length=60, pattern=r"^[A-Za-z0-9_.-]+$")]
 
 
+Protocol = Literal["torchserve", "open_inference"]
+
+
 class WorkerAnswer(Answer):
     """One worker process, as its host says."""
 
@@ -65,6 +68,7 @@ class HostAnswer(Answer):
     id: int
     name: str
     url: str
+    protocol: Protocol
     state: Literal["ready", "degraded", "draining", "down"]
     reason: str
     source: Literal["listed", "named", "added"]
@@ -94,6 +98,9 @@ class HostRequest(BaseModel):
     key_file: PlainText = Field("", max_length=500)
     ca_file: PlainText = Field("", max_length=500)
     server_name: PlainText = Field("", max_length=255)
+    protocol: Protocol = Field(
+        "torchserve", description="How it is asked; `open_inference`: KServe v2, Triton"
+    )
 
 
 class LoadRequest(BaseModel):

@@ -214,6 +214,7 @@ def _answer(found: HostState) -> host_answers.HostAnswer:
         id=host.pk,
         name=host.name,
         url=host.url,
+        protocol=cast(host_answers.Protocol, host.protocol),
         state=found.state.value,
         reason=found.reason,
         source=cast(Literal["listed", "named", "added"], host.source),

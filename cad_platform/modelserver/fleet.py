@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: Rows are read again after so long, and successes written at most so often.
 REFRESH_SECONDS, WRITE_SECONDS = 1.0, 5.0
 #: What stands in a host's row and decides how it is asked.
-_ASKED_BY = ("name", "url", "management_url", "metrics_url", "key_file", "ca_file", "server_name")
+_ASKED_BY = ("name", "url", "management_url", "metrics_url", "key_file", "ca_file", "server_name", "protocol")
 
 
 @dataclass
@@ -207,5 +207,6 @@ def host_of(row: ModelHost) -> Host:
         tokens=TokenSource(row.key_file, "" if row.key_file else settings.TORCHSERVE_TOKEN),
         ca_file=row.ca_file,
         server_name=row.server_name,
+        speaks_open_inference=row.protocol == ModelHost.Protocol.OPEN_INFERENCE,
         key=row.pk,
     )

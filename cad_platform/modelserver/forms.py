@@ -7,12 +7,14 @@ from django.utils.translation import gettext_lazy as _
 
 from cad_platform.accounts.forms import PlainForm
 from cad_platform.modelserver.loading import MOST_WORKERS
+from cad_platform.modelserver.models import ModelHost
 
 
 class HostForm(PlainForm):
     """Fields as `services.add_host` calls them."""
 
     url = forms.CharField(label=_("Address"), max_length=300, help_text="https://gpu-2:8443")
+    protocol = forms.ChoiceField(label=_("Protocol"), choices=ModelHost.Protocol.choices, required=False)
     name = forms.CharField(
         label=_("Name"), max_length=120, required=False, help_text=_("Its address where left empty.")
     )
@@ -43,6 +45,10 @@ class HostForm(PlainForm):
         required=False,
         help_text=_("Where the address is a number."),
     )
+
+    def clean_protocol(self) -> str:
+        """What almost every server speaks, where nothing was chosen."""
+        return self.cleaned_data["protocol"] or ModelHost.Protocol.TORCHSERVE.value
 
 
 class LoadForm(PlainForm):

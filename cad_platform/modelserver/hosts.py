@@ -126,6 +126,8 @@ class Host:
         Certificates of authorities that count for it, beside the system's.
     server_name
         Whom its certificate must name where the address is a number.
+    speaks_open_inference
+        It is asked by KServe's protocol, not TorchServe's.
     is_draining
         It is given no new work.
     key
@@ -141,6 +143,7 @@ class Host:
     tokens: TokenSource = field(default_factory=TokenSource)
     ca_file: str = ""
     server_name: str = ""
+    speaks_open_inference: bool = False
     is_draining: bool = False
     key: int = 0
     calls: int = 0

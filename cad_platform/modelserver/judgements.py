@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from django.db import transaction
 
@@ -27,7 +28,7 @@ def judge(host_id: int, version: Version, *, is_right: bool, why: str = "") -> N
     if before is is_right:
         return
     HostedVersion.objects.filter(pk=found.pk).update(is_right=is_right)
-    said = {"host": host.name, "model": version.name, "version": version.version}
+    said: dict[str, Any] = {"host": host.name, "model": version.name, "version": version.version}
     if not is_right:
         logger.error("%s on %s gets no work: it %s", version, host.name, why)
         record(

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cad_platform.modelserver.calls import predict
+from cad_platform.modelserver.asking import predict
 from cad_platform.modelserver.hosts import Host, Version
 from cad_platform.modelserver.messages import decoded, encoded
 from inference.contract import AnalysisError, ModelManifest

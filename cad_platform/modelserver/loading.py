@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -134,7 +135,7 @@ def _told(
 ) -> Iterator[ModelHost]:
     """Around what a host is told: its row is locked, so that what comes at once comes one after the other."""
     require(actor, "model.manage")
-    said_of = {"object_type": "host", "object_id": host.pk, "host": host.name}
+    said_of: dict[str, Any] = {"object_type": "host", "object_id": host.pk, "host": host.name}
     said_of |= {"model": version.name, "version": version.version, **detail}
     try:
         with transaction.atomic():

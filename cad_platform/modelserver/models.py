@@ -20,6 +20,11 @@ class ModelHost(models.Model):
         NAMED = "named", _("Behind a DNS name")
         ADDED = "added", _("Added by an administrator")
 
+    class Protocol(models.TextChoices):
+        TORCHSERVE = "torchserve", "TorchServe"
+        OPEN_INFERENCE = "open_inference", _("Open Inference Protocol (KServe v2)")
+
+    protocol = models.CharField(max_length=20, choices=Protocol, default=Protocol.TORCHSERVE)
     name = models.CharField(max_length=120, unique=True, help_text="what pages, probes and logs call it")
     url = models.CharField(max_length=300, unique=True, help_text="inference address")
     management_url = models.CharField(max_length=300, blank=True)

@@ -25,6 +25,7 @@ def add_host(
     key_file: str = "",
     ca_file: str = "",
     server_name: str = "",
+    protocol: str = ModelHost.Protocol.TORCHSERVE,
 ) -> ModelHost:
     """Take a host into the fleet: every process sends work there a second later, once it has answered.
 
@@ -38,6 +39,8 @@ def add_host(
     require(actor, "model.manage")
     for address in (url, *filter(None, (management_url, metrics_url))):
         _check_address(address)
+    if protocol not in ModelHost.Protocol or (management_url and protocol != ModelHost.Protocol.TORCHSERVE):
+        raise Invalid(_("The Open Inference Protocol knows no management address."))
     url = url.rstrip("/")
     try:
         with transaction.atomic():
@@ -49,6 +52,7 @@ def add_host(
                 key_file=key_file,
                 ca_file=ca_file,
                 server_name=server_name,
+                protocol=protocol,
                 source=ModelHost.Source.ADDED,
             )
             record(actor, "host.add", object_type="host", object_id=host.pk, host=host.name, url=host.url)

@@ -1,4 +1,5 @@
-"""TorchServe over HTTP: small tensors out, the network's raw outputs back, from whichever host of the fleet answers.
+"""TorchServe over HTTP (and servers of the Open Inference Protocol beside it): small tensors out, the network's raw
+outputs back, from whichever host of the fleet answers.
 
 A call goes to the least busy host whose version is not resting. One that fails is followed by the next at once; one
 that is late (`pace.Pace.hedge_after`) gets a rival, once, and the first answer counts. So a hung host costs a caller
@@ -24,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cad_platform.modelserver import administration
-from cad_platform.modelserver.calls import HostAway, NotLoaded, TooLarge, predict
+from cad_platform.modelserver.asking import predict
+from cad_platform.modelserver.calls import HostAway, NotLoaded, TooLarge
 from cad_platform.modelserver.hosts import Fleet, Host, Said, Version
 from cad_platform.modelserver.known_case import AnswersWrongly, KnownCases, compare
 from cad_platform.modelserver.messages import decoded, encoded

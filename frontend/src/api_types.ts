@@ -224,6 +224,8 @@ export interface components {
             name: string;
             url: string;
             /** @enum {string} */
+            protocol: "torchserve" | "open_inference";
+            /** @enum {string} */
             state: "ready" | "degraded" | "draining" | "down";
             reason: string;
             /** @enum {string} */
@@ -261,6 +263,12 @@ export interface components {
             ca_file?: string;
             /** @default  */
             server_name?: string;
+            /**
+             * @description How it is asked; `open_inference`: KServe v2, Triton
+             * @default torchserve
+             * @enum {string}
+             */
+            protocol?: "torchserve" | "open_inference";
         };
         /** @description One version on one host, as traffic, known cases and the host itself show it. */
         HostedVersionAnswer: {

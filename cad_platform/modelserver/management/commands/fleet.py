@@ -48,6 +48,12 @@ class Command(BaseCommand):
         add.add_argument("url", help="its inference address")
         add.add_argument("--name", default="", help="what it is called (its address)")
         add.add_argument("--management-url", default="", help="its management address")
+        add.add_argument(
+            "--protocol",
+            choices=ModelHost.Protocol.values,
+            default=ModelHost.Protocol.TORCHSERVE.value,
+            help="how it is asked",
+        )
         add.add_argument("--metrics-url", default="", help="the address of its counters")
         add.add_argument("--key-file", default="", help="its token file or TorchServe's own key file")
         add.add_argument("--ca-file", default="", help="certificates of the hospital's own authority")
@@ -84,7 +90,15 @@ class Command(BaseCommand):
             if step == "list":
                 self._list(actor)
             elif step == "add":
-                names = ("name", "management_url", "metrics_url", "key_file", "ca_file", "server_name")
+                names = (
+                    "protocol",
+                    "name",
+                    "management_url",
+                    "metrics_url",
+                    "key_file",
+                    "ca_file",
+                    "server_name",
+                )
                 host = services.add_host(actor, options["url"], **{name: options[name] for name in names})
                 self.stdout.write(f"{host.name} is part of the fleet")
             elif step in _OF_HOSTS:
