@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cad_platform.modelserver.asking import predict
 from cad_platform.modelserver.hosts import Host, Version
-from cad_platform.modelserver.messages import decoded, encoded
+from cad_platform.modelserver.messages import decoded, encoded, joined
 from inference.contract import AnalysisError, ModelManifest
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class KnownCases:
 
 
 def compare(host: Host, version: Version, case: RecordedAnswer, seconds: float) -> bytes:
-    """Ask a host the version's known case; its last answer. `seconds` are for each input of the case.
+    """Ask a host the version's known case; its last answer. `seconds` are for each row of it.
 
     Raises
     ------
@@ -88,8 +88,12 @@ def compare(host: Host, version: Version, case: RecordedAnswer, seconds: float) 
 
     def forward(tensor: NDArray[Any], /) -> ForwardOutput:
         nonlocal answer
-        answer = predict(host, version, encoded(tensor), seconds)
-        return decoded(answer)
+        said = []
+        # Row by row: two mammograms at once would take more memory, and time, than work ever does.
+        for row in tensor:
+            answer = predict(host, version, encoded(row[None]), seconds)
+            said.append(decoded(answer))
+        return joined(said)
 
     try:
         by, output = case.deviation(forward)

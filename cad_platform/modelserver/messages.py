@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from inference.contract import AnalysisError
@@ -31,3 +32,19 @@ def decoded(answer: bytes) -> ForwardOutput:
         return ForwardOutput(tensors, values[MODEL_MS])
     except (wire.WireError, KeyError) as error:
         raise AnalysisError("the model server's answer cannot be read") from error
+
+
+def joined(rows: Sequence[ForwardOutput]) -> ForwardOutput:
+    """The outputs of several passes over one network as those of one. Raises `AnalysisError` where they do not fit."""
+    import numpy as np
+
+    from inference.runtime.forward import ForwardOutput
+
+    try:
+        outputs = {
+            name: np.concatenate([row.outputs[name] for row in rows])
+            for name in dict.fromkeys(name for row in rows for name in row.outputs)
+        }
+    except (KeyError, ValueError) as error:
+        raise AnalysisError("the model server's answer cannot be read") from error
+    return ForwardOutput(outputs, sum(row.model_ms for row in rows))

@@ -209,6 +209,24 @@ def test_a_case_that_this_machine_cannot_repeat_condemns_nobody(
     assert len(server.paths) == 1
 
 
+def test_every_row_of_a_case_counts(serve: Serve, store: Path, manifest: ModelManifest) -> None:
+    """Each is sent alone, so that a case takes no more memory than work does."""
+    given = seeded_input((2, 1, 224, 224), 0)
+    recorded = RecordedShape(
+        input_shape=given.shape,
+        input_sha256=hashlib.sha256(given.tobytes()).hexdigest(),
+        outputs={"logits": RecordedOutput(shape=(2, 3), values=(0.0,) * 6)},
+    )
+    case = RecordedAnswer(said_by="a test", seed=0, tolerance=0.002, answers=(recorded,))
+    write_answer(store / manifest.name / manifest.version, case)
+    server = serve()
+    predict(adapter(store, server), manifest)
+    assert len(server.paths) == 3
+    for second in WRONG.values():
+        with pytest.raises(OnlyWrongAnswers):
+            predict(adapter(store, serve(RIGHT, second)), manifest)
+
+
 class TestSizes:
     """413: the host's own limit of a request."""
 
