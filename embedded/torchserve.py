@@ -98,6 +98,7 @@ class TorchServe:
         self.configuration = self.folder / "config.properties"
         self.inference_port = self._port("inference")
         self.management_port = self._port("management")
+        self.metrics_port = self._port("metrics")
         self.registered: set[Version] = set()
 
     @property
@@ -113,7 +114,7 @@ class TorchServe:
     @property
     def metrics_url(self) -> str:
         """The address of its counters, which ask for no token: they count requests and name versions."""
-        return f"http://127.0.0.1:{self._port('metrics')}"
+        return f"http://127.0.0.1:{self.metrics_port}"
 
     def archived(self) -> list[Version]:
         """The versions that there is an archive of."""
