@@ -122,6 +122,7 @@ class Platform:
             servers = self.torchserves
             found["CAD_TORCHSERVE_URL"] = ",".join(server.url for server in servers)
             found["CAD_TORCHSERVE_MANAGEMENT_URL"] = ",".join(server.management_url for server in servers)
+            found["CAD_TORCHSERVE_METRICS_URL"] = ",".join(server.metrics_url for server in servers)
             found["CAD_TORCHSERVE_KEY_FILE"] = ",".join(str(server.token_file) for server in servers)
         return found
 

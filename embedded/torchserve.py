@@ -98,6 +98,7 @@ class TorchServe:
         self.configuration = self.folder / "config.properties"
         self.inference_port = self._port("inference")
         self.management_port = self._port("management")
+        self.metrics_port = self._port("metrics")
         self.registered: set[Version] = set()
 
     @property
@@ -109,6 +110,11 @@ class TorchServe:
     def management_url(self) -> str:
         """The address that registers versions and counts workers."""
         return f"http://127.0.0.1:{self.management_port}"
+
+    @property
+    def metrics_url(self) -> str:
+        """The address of its counters, which ask for no token: they count requests and name versions."""
+        return f"http://127.0.0.1:{self.metrics_port}"
 
     def archived(self) -> list[Version]:
         """The versions that there is an archive of."""
@@ -140,7 +146,7 @@ class TorchServe:
         settings = {
             "inference_address": self.url,
             "management_address": self.management_url,
-            "metrics_address": f"http://127.0.0.1:{self._port('metrics')}",
+            "metrics_address": self.metrics_url,
             "grpc_inference_address": "127.0.0.1",
             "grpc_management_address": "127.0.0.1",
             "grpc_inference_port": self._port("grpc_inference"),
@@ -157,9 +163,9 @@ class TorchServe:
             "enable_model_api": "true",
             "enable_envvars_config": "false",
             "install_py_dep_per_model": "false",
-            "enable_metrics_api": "false",
+            "enable_metrics_api": "true",
             "disable_system_metrics": "true",
-            "metrics_mode": "log",
+            "metrics_mode": "prometheus",
             "default_workers_per_model": self.workers,
             "default_response_timeout": 120,
             "default_startup_timeout": 240,

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from cad_platform import modalities
 from cad_platform.core.punctuation import clauses
 from cad_platform.core.sentences import Sentences, as_it_came
+from cad_platform.modelserver.words import OF_CALLS, TROUBLES
 from cad_platform.studies.file_words import file_sentence
 from cad_platform.studies.sorting import REASONS
 
@@ -93,6 +94,12 @@ _SENTENCES: dict[str, str] = {
         "The model server refused the input (status %(status)s)."
     ),
     "no model server has %(version)s": gettext_noop("No model server has %(version)s."),
+    "every model server that has %(version)s answers its known case wrongly": gettext_noop(
+        "Every model server that has %(version)s answers its known case wrongly, so none is given work."
+    ),
+    "the input is larger than any model server takes": gettext_noop(
+        "The input is larger than any model server takes."
+    ),
     "the model servers' addresses cannot be read": gettext_noop(
         "The model servers' addresses cannot be read."
     ),
@@ -111,24 +118,9 @@ _SENTENCES: dict[str, str] = {
 }
 #: What stands within another sentence.
 _PARTS = Sentences(
-    {
-        "ConnectError": gettext_noop("no connection"),
-        "ConnectTimeout": gettext_noop("no connection"),
-        "ReadTimeout": gettext_noop("no answer in time"),
-        "WriteTimeout": gettext_noop("no answer in time"),
-        "PoolTimeout": gettext_noop("no answer in time"),
-        "ReadError": gettext_noop("the connection was cut"),
-        "WriteError": gettext_noop("the connection was cut"),
-        "CloseError": gettext_noop("the connection was cut"),
-        "RemoteProtocolError": gettext_noop("the connection was cut"),
-    },
+    TROUBLES,
     also=(
-        gettext_noop("status %(status)s"),
-        gettext_noop("every host that may have it is resting after failures"),
-        gettext_noop("the model server refuses the token"),
-        gettext_noop("its certificates cannot be checked (%(kind)s)"),
-        gettext_noop("no model server is known"),
-        gettext_noop("every model server is being drained"),
+        *OF_CALLS,
         gettext_noop("up to %(high)s"),
         gettext_noop("%(low)s or more"),
         gettext_noop("%(low)s to %(high)s"),

@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, model_versions, reanalyses, reports, sides, studies
+from cad_platform.api import docs, hosts, model_versions, reanalyses, reports, sides, studies
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
@@ -26,6 +26,31 @@ urlpatterns = [
         "v1/models/<str:model>/<str:version>/default",
         model_versions.ModelDefault.as_view(),
         name="api-model-default",
+    ),
+    path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
+    path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),
+    path("v1/hosts/<int:host>/drain", hosts.HostDrain.as_view(), name="api-host-drain"),
+    path("v1/hosts/<int:host>/resume", hosts.HostResume.as_view(), name="api-host-resume"),
+    path("v1/hosts/<int:host>/versions", hosts.HostVersions.as_view(), name="api-host-versions"),
+    path(
+        "v1/hosts/<int:host>/versions/<str:model>/<str:version>",
+        hosts.HostVersion.as_view(),
+        name="api-host-version",
+    ),
+    path(
+        "v1/hosts/<int:host>/versions/<str:model>/<str:version>/scale",
+        hosts.HostVersionScale.as_view(),
+        name="api-host-version-scale",
+    ),
+    path(
+        "v1/hosts/<int:host>/versions/<str:model>/<str:version>/default",
+        hosts.HostVersionDefault.as_view(),
+        name="api-host-version-default",
+    ),
+    path(
+        "v1/hosts/<int:host>/versions/<str:model>/<str:version>/restart",
+        hosts.HostVersionRestart.as_view(),
+        name="api-host-version-restart",
     ),
     path("v1/reports/<uuid:report>/pdf", reports.ReportPdf.as_view(), name="api-report-pdf"),
     path("v1/images/<uuid:image>/side", sides.ImageSide.as_view(), name="api-image-side"),

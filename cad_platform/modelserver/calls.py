@@ -6,7 +6,8 @@ the same way everywhere. Except 404 in TorchServe's own words (`ModelNotFoundExc
 version that it is about to load: while it registers its models (1.9 s for three) both its addresses refuse
 connections; from the first answer on, versions whose workers are still starting (4 s more) are known to it, and their
 requests wait in its queue. So a host that starts is away, never absent. A 404 in other words is a proxy's before it,
-and counts as away too.
+and counts as away too. 413 is the host's own limit (`max_request_size`): another may take the input. 503 is a full
+queue or no worker at all, 507 a worker without memory: away, so that the next host is asked at once.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from inference.contract import AnalysisError
 logger = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 3.0
-_UNREACHABLE = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
+UNREACHABLE = frozenset({404, 408, 425, 429, 500, 502, 503, 504, 507})
 _NOT_LOADED = frozenset({"ModelNotFoundException", "ModelVersionNotFoundException"})
 _TOKEN_REFUSED = frozenset({"InvalidKeyException", "TokenExpiredException"})
 
@@ -40,38 +41,46 @@ class NotLoaded(Exception):
     """The host is well and does not have this version."""
 
 
+class TooLarge(Exception):
+    """The host is well and takes no request of this size."""
+
+
 def predict(host: Host, version: Version, body: bytes, seconds: float) -> bytes:
     """Ask a host for a prediction; a token that it refuses is read anew once.
 
     Raises
     ------
-    HostAway, NotLoaded
+    HostAway, NotLoaded, TooLarge
         See there.
     inference.contract.AnalysisError
         The request is at fault.
     """
-    answer = _post(host, version, body, seconds)
-    if _refuses_token(answer):
+    url = f"{host.url}/predictions/{version.name}/{version.version}"
+    answer = post(host, url, body, "application/octet-stream", seconds)
+    if refuses_token(answer):
         host.tokens.forget()
-        answer = _post(host, version, body, seconds)
+        answer = post(host, url, body, "application/octet-stream", seconds)
     if answer.status_code == 200:
         return answer.content
     if answer.status_code == 404 and _error_type(answer) in _NOT_LOADED:
         raise NotLoaded
-    if answer.status_code in _UNREACHABLE:
+    if answer.status_code == 413:
+        raise TooLarge
+    if answer.status_code in UNREACHABLE:
         raise HostAway(f"status {answer.status_code}")
-    if _refuses_token(answer):
+    if refuses_token(answer):
         raise HostAway("the model server refuses the token", certain=True)
     logger.warning("%s refused a request for %s: status %d", host.name, version, answer.status_code)
     raise AnalysisError(f"the model server refused the input (status {answer.status_code})")
 
 
-def _post(host: Host, version: Version, body: bytes, seconds: float) -> httpx.Response:
+def post(host: Host, url: str, body: bytes, kind: str, seconds: float) -> httpx.Response:
+    """Send one request with the host's own token. Raises `HostAway` where no answer comes."""
     try:
         return host.client.post(
-            f"{host.url}/predictions/{version.name}/{version.version}",
+            url,
             content=body,
-            headers={**host.headers(), "Content-Type": "application/octet-stream"},
+            headers={**host.headers(), "Content-Type": kind},
             timeout=httpx.Timeout(seconds, connect=min(CONNECT_SECONDS, seconds)),
             extensions=host.extensions,
         )
@@ -87,7 +96,8 @@ def _post(host: Host, version: Version, body: bytes, seconds: float) -> httpx.Re
         ) from error
 
 
-def _refuses_token(answer: httpx.Response) -> bool:
+def refuses_token(answer: httpx.Response) -> bool:
+    """Whether the request's token was the trouble."""
     return answer.status_code in {401, 403} or (
         400 <= answer.status_code < 500 and _error_type(answer) in _TOKEN_REFUSED
     )

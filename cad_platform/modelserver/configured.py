@@ -33,6 +33,11 @@ def get_model_server() -> ModelServer:
         raise ImproperlyConfigured("CAD_MODEL_SERVER is torchserve or inprocess.")
     from cad_platform.modelserver import discovery
     from cad_platform.modelserver.fleet import StoredFleet
+    from cad_platform.modelserver.known_case import KnownCases
 
     discovery.check_settings()
-    return TorchServeModelServer(StoredFleet(), concurrency=settings.TORCHSERVE_CONCURRENCY)
+    return TorchServeModelServer(
+        StoredFleet(),
+        concurrency=settings.TORCHSERVE_CONCURRENCY,
+        cases=KnownCases(settings.MODEL_STORE),
+    )

@@ -26,6 +26,7 @@ class HostSpec:
     name: str
     url: str
     management_url: str
+    metrics_url: str
     key_file: str
     ca_file: str
     server_name: str
@@ -51,9 +52,10 @@ def reconcile() -> None:
     gone_may_go = [ModelHost.Source.LISTED, ModelHost.Source.NAMED]
     for number, url in enumerate(settings.TORCHSERVE_URLS):
         management_url = _nth(settings.TORCHSERVE_MANAGEMENT_URLS, number)
+        metrics_url = _nth(settings.TORCHSERVE_METRICS_URLS, number)
         key_file = _nth(settings.TORCHSERVE_KEY_FILES, number)
         try:
-            specs = _specs(url.rstrip("/"), management_url.rstrip("/"), key_file)
+            specs = _specs(url.rstrip("/"), management_url.rstrip("/"), metrics_url.rstrip("/"), key_file)
         except NameAway as error:
             logger.warning("model servers are not looked up: %s", error)
             gone_may_go = [ModelHost.Source.LISTED]
@@ -82,16 +84,19 @@ def _keep(row: ModelHost | None, spec: HostSpec) -> None:
         ModelHost.objects.filter(pk=row.pk).update(**changed)
 
 
-def _specs(url: str, management_url: str, key_file: str) -> list[HostSpec]:
+def _specs(url: str, management_url: str, metrics_url: str, key_file: str) -> list[HostSpec]:
     if not url.startswith(_BY_NAME):
-        return [_spec(url, management_url, key_file, ModelHost.Source.LISTED)]
-    url, management_url = url.removeprefix(_BY_NAME), management_url.removeprefix(_BY_NAME)
+        return [_spec(url, management_url, metrics_url, key_file, ModelHost.Source.LISTED)]
+    url, management_url, metrics_url = (
+        each.removeprefix(_BY_NAME) for each in (url, management_url, metrics_url)
+    )
     _check(url)
     name = urlsplit(url).hostname or ""
     return [
         _spec(
             _at(url, address),
             _at(management_url, address),
+            _at(metrics_url, address),
             key_file,
             ModelHost.Source.NAMED,
             server_name=name,
@@ -100,7 +105,9 @@ def _specs(url: str, management_url: str, key_file: str) -> list[HostSpec]:
     ]
 
 
-def _spec(url: str, management_url: str, key_file: str, source: str, *, server_name: str = "") -> HostSpec:
+def _spec(
+    url: str, management_url: str, metrics_url: str, key_file: str, source: str, *, server_name: str = ""
+) -> HostSpec:
     _check(url)
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -108,6 +115,7 @@ def _spec(url: str, management_url: str, key_file: str, source: str, *, server_n
         name=f"{parts.netloc}{parts.path}",
         url=url,
         management_url=management_url,
+        metrics_url=metrics_url,
         key_file=key_file.replace("{host}", host),
         ca_file=settings.TORCHSERVE_CA_FILE,
         server_name=server_name,

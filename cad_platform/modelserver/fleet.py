@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from cad_platform.modelserver import discovery
+from cad_platform.modelserver import discovery, judgements
 from cad_platform.modelserver.hosts import Fleet, Host, Said, Version
 from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.modelserver.tokens import TokenSource
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 #: Rows are read again after so long, and successes written at most so often.
 REFRESH_SECONDS, WRITE_SECONDS = 1.0, 5.0
 #: What stands in a host's row and decides how it is asked.
-_ASKED_BY = ("name", "url", "management_url", "key_file", "ca_file", "server_name")
+_ASKED_BY = ("name", "url", "management_url", "metrics_url", "key_file", "ca_file", "server_name", "protocol")
 
 
 @dataclass
@@ -38,6 +38,7 @@ class _Unwritten:
     written_at: float = float("-inf")
     is_resting: bool | None = None
     is_absent: bool | None = None
+    is_right: bool | None = None
     #: The row's own, as it was last taken over.
     changed_at: datetime | None = None
 
@@ -80,14 +81,15 @@ class StoredFleet(Fleet):
             unwritten = self._unwritten[host, version]
             failed = said in {Said.FAILED, Said.FAILED_FOR_CERTAIN}
             unwritten.failures += failed
-            unwritten.calls += said is Said.ANSWERED
-            now = (served.is_resting, unwritten.is_absent if failed else said is Said.ABSENT)
-            changed = now != (unwritten.is_resting, unwritten.is_absent)
+            unwritten.calls += said in {Said.ANSWERED, Said.RIGHT}
+            absent = unwritten.is_absent if failed else said is Said.ABSENT
+            now = (served.is_resting, absent, served.is_right)
+            changed = now != (unwritten.is_resting, unwritten.is_absent, unwritten.is_right)
             if not changed and time.monotonic() - unwritten.written_at < WRITE_SECONDS:
                 return
             calls, failures = unwritten.calls, unwritten.failures
             unwritten.calls = unwritten.failures = 0
-            unwritten.is_resting, unwritten.is_absent = now
+            unwritten.is_resting, unwritten.is_absent, unwritten.is_right = now
             unwritten.written_at = time.monotonic()
         try:
             self._write(host, version, said, reason, changed=changed, calls=calls, failures=failures)
@@ -120,13 +122,25 @@ class StoredFleet(Fleet):
             values |= {"failed_at": Now(), "reason": reason[:300]}
         elif said is Said.ABSENT:
             values |= {"is_loaded": False, "reason": ""}
+        elif said is Said.WRONG:
+            values |= {"is_loaded": True, "failed_at": Now(), "compared_at": Now(), "reason": reason[:300]}
+        elif host.versions[version].is_wrong:
+            values |= {"is_loaded": True}  # a call that began before that was known proves nothing
         else:
             values |= {"is_loaded": True, "succeeded_at": Now(), "reason": ""}
         p99 = self.pace(version).measured_p99
         if p99 is not None:
             values["p99_ms"] = round(p99 * 1000, 1)
+        if said is Said.RIGHT:
+            values |= {"compared_at": Now()}
+        served = host.versions[version]
         if changed:
-            values |= {"is_resting": host.versions[version].is_resting, "changed_at": Now()}
+            values |= {"is_resting": served.is_resting, "changed_at": Now()}
+            if said in {Said.RIGHT, Said.WRONG}:
+                judgements.judge(host.key, version, is_right=said is Said.RIGHT, why=reason)
+            elif served.is_right is None:
+                # Not compared since it came back; a wrong one stays so until a comparison says otherwise.
+                HostedVersion.objects.filter(**row, is_right=True).update(is_right=None)
         if not HostedVersion.objects.filter(**row).update(**values):
             if not ModelHost.objects.filter(pk=host.key).exists():
                 return  # it was taken out of the fleet
@@ -142,7 +156,7 @@ class StoredFleet(Fleet):
         for row in ModelHost.objects.all():
             asked_by = tuple(getattr(row, name) for name in _ASKED_BY)
             known = self._known.get(row.pk)
-            host = known[1] if known is not None and known[0] == asked_by else _host_of(row)
+            host = known[1] if known is not None and known[0] == asked_by else host_of(row)
             host.is_draining = row.draining_since is not None
             self._known[row.pk] = asked_by, host
             hosts.append(host)
@@ -166,22 +180,33 @@ class StoredFleet(Fleet):
             unwritten = self._unwritten[host, version]
             if row.changed_at is None or row.changed_at == unwritten.changed_at:
                 return
+            mine = host.versions[version]
+            if unwritten.is_resting is not None and (mine.is_resting, mine.is_right) != (
+                unwritten.is_resting,
+                unwritten.is_right,
+            ):
+                return  # this process has just seen it change, and is about to write that
             unwritten.changed_at = row.changed_at
             unwritten.is_resting, unwritten.is_absent = row.is_resting, row.is_loaded is False
+            unwritten.is_right = row.is_right
         served = host.versions[version]
+        served.learn(row.is_right)
         if row.is_resting:
             served.breaker.open()
         elif served.is_resting:
             served.breaker.succeeded()
 
 
-def _host_of(row: ModelHost) -> Host:
+def host_of(row: ModelHost) -> Host:
+    """How a row's host is asked."""
     return Host(
         name=row.name,
         url=row.url,
         management_url=row.management_url,
+        metrics_url=row.metrics_url,
         tokens=TokenSource(row.key_file, "" if row.key_file else settings.TORCHSERVE_TOKEN),
         ca_file=row.ca_file,
         server_name=row.server_name,
+        speaks_open_inference=row.protocol == ModelHost.Protocol.OPEN_INFERENCE,
         key=row.pk,
     )

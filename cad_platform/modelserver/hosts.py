@@ -22,6 +22,8 @@ from inference.contract import ModelManifest
 
 #: A host that said that it does not have a version is asked after the others for so long.
 _ABSENT_SECONDS = 10.0
+#: The known case is compared again after so long, of a host that answers it wrongly after the shorter time.
+COMPARE_SECONDS, COMPARE_WRONG_SECONDS = 300.0, 30.0
 
 
 class Version(NamedTuple):
@@ -45,6 +47,9 @@ class Said(Enum):
     ABSENT = auto()
     FAILED = auto()
     FAILED_FOR_CERTAIN = auto()
+    #: It said to the known case what its network said, or something else.
+    RIGHT = auto()
+    WRONG = auto()
 
 
 @dataclass
@@ -55,6 +60,19 @@ class Served:
     #: On the monotonic clock; never before the process began.
     answered_at: float = float("-inf")
     absent_at: float = float("-inf")
+    #: Its answer to the known case: none, where it was not compared since it came (back). A wrong one gets no work.
+    is_right: bool | None = None
+    compared_at: float = float("-inf")
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.is_right is False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the known case is to be compared (again) in this round."""
+        every = COMPARE_WRONG_SECONDS if self.is_wrong else COMPARE_SECONDS
+        return self.is_right is None or time.monotonic() - self.compared_at >= every
 
     @property
     def is_resting(self) -> bool:
@@ -64,17 +82,32 @@ class Served:
     def is_absent(self) -> bool:
         return time.monotonic() - self.absent_at < _ABSENT_SECONDS
 
+    def learn(self, is_right: bool | None) -> None:
+        """What another process found by the known case."""
+        if self.is_right is not is_right:
+            self.is_right, self.compared_at = is_right, time.monotonic()
+
     def take(self, said: Said) -> None:
         """Keep what the host said."""
-        if said is Said.ANSWERED:
+        if said in {Said.ANSWERED, Said.RIGHT, Said.WRONG}:
             self.answered_at, self.absent_at = time.monotonic(), float("-inf")
             self.breaker.succeeded()
+            if said is not Said.ANSWERED:
+                self.is_right, self.compared_at = said is Said.RIGHT, time.monotonic()
         elif said is Said.ABSENT:
             # A healthy host that does not have this version.
             self.absent_at = time.monotonic()
             self.breaker.succeeded()
+            self._forget_if_right()
         else:
             self.breaker.failed(for_certain=said is Said.FAILED_FOR_CERTAIN)
+            if self.is_resting:
+                self._forget_if_right()
+
+    def _forget_if_right(self) -> None:
+        """What comes back may be another network: it is compared before it gets work."""
+        if self.is_right:
+            self.is_right = None
 
 
 @dataclass(eq=False)
@@ -85,14 +118,16 @@ class Host:
     ----------
     name
         What people call it.
-    url, management_url
-        Its inference address and, where it can be reached, its management address.
+    url, management_url, metrics_url
+        Its inference address and, where they can be reached, its management address and that of its counters.
     tokens
         Where its own bearer tokens come from.
     ca_file
         Certificates of authorities that count for it, beside the system's.
     server_name
         Whom its certificate must name where the address is a number.
+    speaks_open_inference
+        It is asked by KServe's protocol, not TorchServe's.
     is_draining
         It is given no new work.
     key
@@ -104,9 +139,11 @@ class Host:
     name: str
     url: str
     management_url: str = ""
+    metrics_url: str = ""
     tokens: TokenSource = field(default_factory=TokenSource)
     ca_file: str = ""
     server_name: str = ""
+    speaks_open_inference: bool = False
     is_draining: bool = False
     key: int = 0
     calls: int = 0

@@ -20,9 +20,15 @@ class ModelHost(models.Model):
         NAMED = "named", _("Behind a DNS name")
         ADDED = "added", _("Added by an administrator")
 
+    class Protocol(models.TextChoices):
+        TORCHSERVE = "torchserve", "TorchServe"
+        OPEN_INFERENCE = "open_inference", _("Open Inference Protocol (KServe v2)")
+
+    protocol = models.CharField(max_length=20, choices=Protocol, default=Protocol.TORCHSERVE)
     name = models.CharField(max_length=120, unique=True, help_text="what pages, probes and logs call it")
     url = models.CharField(max_length=300, unique=True, help_text="inference address")
     management_url = models.CharField(max_length=300, blank=True)
+    metrics_url = models.CharField(max_length=300, blank=True, help_text="address of its counters")
     key_file = models.CharField(
         max_length=500, blank=True, help_text="token file or TorchServe's own key file, as processes see it"
     )
@@ -36,6 +42,18 @@ class ModelHost(models.Model):
     source = models.CharField(max_length=10, choices=Source)
     draining_since = models.DateTimeField(null=True, help_text="given no new work from then on")
     added_at = models.DateTimeField(default=timezone.now)
+    requests_total = models.BigIntegerField(
+        null=True, help_text="that it took, by its own counters; none: it cannot be asked"
+    )
+    pending = models.PositiveIntegerField(null=True, help_text="requests that wait in its queues")
+    counted_at = models.DateTimeField(null=True, help_text="when it was asked for both")
+    quiet_since = models.DateTimeField(
+        null=True, help_text="took no request and had none waiting, each time that it was asked since"
+    )
+    memory_used_mb = models.PositiveIntegerField(
+        null=True, help_text="of its device: the graphics cards', else the machine's"
+    )
+    memory_total_mb = models.PositiveIntegerField(null=True)
 
     class Meta:
         ordering = ["name"]
@@ -57,14 +75,28 @@ class HostedVersion(models.Model):
         default=False, help_text="it failed and gets no work until it has answered"
     )
     changed_at = models.DateTimeField(
-        null=True, help_text="when loaded or resting changed, by the database's clock"
+        null=True, help_text="when loaded, resting or right changed, by the database's clock"
     )
     succeeded_at = models.DateTimeField(null=True)
     failed_at = models.DateTimeField(null=True)
     reason = models.CharField(
         max_length=300, blank=True, help_text="of the latest failure; empty after a success"
     )
+    is_right = models.BooleanField(
+        null=True,
+        help_text="its answer to the version's known case; none: not compared since it came (back). "
+        "Wrong: it gets no work",
+    )
+    compared_at = models.DateTimeField(null=True)
+    is_default = models.BooleanField(null=True, help_text="whom the host asks where no version is named")
+    min_workers = models.PositiveIntegerField(null=True)
+    max_workers = models.PositiveIntegerField(null=True)
     workers = models.PositiveIntegerField(null=True)
+    worker_details = models.JSONField(default=list, help_text="id, status, since, memory_mb, gpu of each")
+    pending = models.PositiveIntegerField(null=True, help_text="requests that wait for a worker")
+    restarted_at = models.DateTimeField(
+        null=True, help_text="when its workers were last started again for it"
+    )
     ready_workers = models.PositiveIntegerField(null=True)
     calls = models.BigIntegerField(default=0, help_text="since the host is known: that succeeded")
     failures = models.BigIntegerField(default=0)

@@ -11,6 +11,8 @@ ENOUGH, REMEMBERED = 10, 500
 #: A pass may take so many times as long as 99 of 100 do, and never less than the floor: a burst of work that waits in
 #: a host's queue is no hang. `UNKNOWN` until enough is known, since a host that starts loads its networks first.
 TIMES_P99, FLOOR_SECONDS, UNKNOWN_SECONDS = 4.0, 5.0, 30.0
+#: The longest that any pass may take, whatever its version's pace.
+LONGEST_SECONDS = 60.0
 #: After so many times the usual slowest another host is asked as well.
 HEDGE_TIMES_P99, HEDGE_FLOOR_SECONDS, HEDGE_UNKNOWN_SECONDS = 1.5, 0.5, 2.0
 

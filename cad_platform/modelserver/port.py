@@ -6,7 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from inference.contract import AnalysisError, AnalysisRequest, AnalysisResult, ModelManifest
+from inference.contract import (
+    AnalysisError,
+    AnalysisRequest,
+    AnalysisResult,
+    ModelManifest,
+    ModelServerUnavailable,
+)
 
 if TYPE_CHECKING:
     from inference.runtime.forward import Save
@@ -31,6 +37,13 @@ class VersionNotServed(AnalysisError):
 
     def __init__(self, why: str) -> None:
         super().__init__(f"not served here: {why}")
+
+
+class OnlyWrongAnswers(ModelServerUnavailable):
+    """Every server that has this version answers its known case otherwise than its network did: none gets work."""
+
+    def __init__(self, version: object) -> None:
+        super().__init__(f"every model server that has {version} answers its known case wrongly")
 
 
 class Deadline:
@@ -95,7 +108,8 @@ class ModelServer(Protocol):
         inference.contract.NotApplicable, inference.contract.ImageUnreadable
             The study gives no result; asking again gives none either.
         inference.contract.ModelServerUnavailable
-            No server answered, or none of those that did has this version while another is away.
+            No server answered, or none of those that did has this version while another is away;
+            `OnlyWrongAnswers` where none may be believed.
         VersionNotServed
             Every server answered that it does not have this version.
         inference.contract.GaveWay

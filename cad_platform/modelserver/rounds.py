@@ -1,14 +1,21 @@
 """What housekeeping does for the fleet every few seconds: which hosts there are, their tokens renewed before they end,
-and how many workers each version has."""
+which workers each version has and what the hosts count; workers that hang are started again."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
+from datetime import timedelta
 
+from django.db.models.functions import Now
+
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import PlatformError
 from cad_platform.core.proofs import ProbeFailed
-from cad_platform.modelserver import administration, discovery
+from cad_platform.modelserver import administration, discovery, loading
 from cad_platform.modelserver.configured import get_model_server
-from cad_platform.modelserver.hosts import Version
+from cad_platform.modelserver.counters import read_counters
+from cad_platform.modelserver.hosts import Host, Version
 from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.modelserver.selectors import fleet_states
 from cad_platform.modelserver.states import State
@@ -17,6 +24,9 @@ from cad_platform.modelserver.torchserve import TorchServeModelServer
 logger = logging.getLogger(__name__)
 
 ROUND_SECONDS = 10.0
+#: Workers that answer nothing for so long, while their host says that they are ready, are started again; not sooner
+#: again than after the longer time.
+STUCK_AFTER, RESTART_AGAIN_AFTER = timedelta(seconds=60), timedelta(minutes=10)
 
 
 def look_after() -> None:
@@ -27,14 +37,77 @@ def look_after() -> None:
     discovery.reconcile()
     for host in server.fleet.hosts():
         administration.renew_tokens(host)
-        for found in HostedVersion.objects.filter(host_id=host.key, is_loaded=True):
-            said = administration.describe(host, Version(found.name, found.version))
-            if said is None:
-                break  # it cannot be asked, for this version or another
-            counted = {"ready_workers": said.status.ready, "workers": said.status.workers}
-            if (found.ready_workers, found.workers) != (said.status.ready, said.status.workers):
-                HostedVersion.objects.filter(pk=found.pk).update(**counted)
-            ModelHost.objects.filter(pk=host.key).exclude(device=said.device).update(device=said.device)
+        _ask(host)
+        _count(host)
+
+
+def _ask(host: Host) -> None:
+    """Write down which workers each version of a host has."""
+    defaults: dict[str, str | None] = {}
+    for found in HostedVersion.objects.filter(host_id=host.key, is_loaded=True):
+        version = Version(found.name, found.version)
+        said = administration.describe(host, version)
+        if said is None:
+            break  # it cannot be asked, for this version or another
+        if version.name not in defaults:
+            defaults[version.name] = administration.default_version(host, version.name)
+        default = defaults[version.name]
+        seen = {
+            "ready_workers": said.status.ready,
+            "workers": said.status.workers,
+            "min_workers": said.min_workers,
+            "max_workers": said.max_workers,
+            "pending": said.pending,
+            "worker_details": [asdict(worker) for worker in said.workers],
+            "is_default": None if default is None else default == version.version,
+        }
+        changed = {name: value for name, value in seen.items() if getattr(found, name) != value}
+        if changed:
+            HostedVersion.objects.filter(pk=found.pk).update(**changed)
+        ModelHost.objects.filter(pk=host.key).exclude(device=said.device).update(device=said.device)
+        if said.status.ready:
+            _restart_if_stuck(host, found)
+
+
+def _restart_if_stuck(host: Host, found: HostedVersion) -> None:
+    """Ready, says the host, and nothing is answered for a minute: start its workers again."""
+    stuck = HostedVersion.objects.filter(
+        pk=found.pk, is_resting=True, changed_at__lt=Now() - STUCK_AFTER, host__draining_since=None
+    ).exclude(restarted_at__gt=Now() - RESTART_AGAIN_AFTER)
+    if not stuck.exists():
+        return
+    row = ModelHost.objects.get(pk=host.key)
+    try:
+        loading.restart_workers(Actor.system("fleet"), row, Version(found.name, found.version))
+    except PlatformError as error:
+        logger.warning("workers of %s on %s are not started again: %s", found, host.name, error)
+        # Not in each round.
+        HostedVersion.objects.filter(pk=found.pk).update(restarted_at=Now())
+
+
+def _count(host: Host) -> None:
+    """Write down what a host counts, and since when nothing has come to it."""
+    counters = read_counters(host)
+    if counters is None:
+        ModelHost.objects.filter(pk=host.key).exclude(counted_at=None).update(
+            requests_total=None, pending=None, quiet_since=None, counted_at=None
+        )
+        return
+    row = ModelHost.objects.filter(pk=host.key).prefetch_related("versions").first()
+    if row is None:
+        return
+    waiting = [found.pending for found in row.versions.all() if found.is_loaded and found.pending is not None]
+    pending = sum(waiting) if waiting else None
+    moved = counters.requests_total != row.requests_total or bool(pending)
+    quiet_since = Now() if moved or row.quiet_since is None else row.quiet_since
+    ModelHost.objects.filter(pk=row.pk).update(
+        requests_total=counters.requests_total,
+        memory_used_mb=counters.memory_used_mb,
+        memory_total_mb=counters.memory_total_mb,
+        pending=pending,
+        counted_at=Now(),
+        quiet_since=quiet_since,
+    )
 
 
 def component_of(host: ModelHost) -> str:

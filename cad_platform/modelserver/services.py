@@ -21,9 +21,11 @@ def add_host(
     *,
     name: str = "",
     management_url: str = "",
+    metrics_url: str = "",
     key_file: str = "",
     ca_file: str = "",
     server_name: str = "",
+    protocol: str = ModelHost.Protocol.TORCHSERVE,
 ) -> ModelHost:
     """Take a host into the fleet: every process sends work there a second later, once it has answered.
 
@@ -35,8 +37,10 @@ def add_host(
         The name or the address is another host's.
     """
     require(actor, "model.manage")
-    for address in (url, management_url) if management_url else (url,):
+    for address in (url, *filter(None, (management_url, metrics_url))):
         _check_address(address)
+    if protocol not in ModelHost.Protocol or (management_url and protocol != ModelHost.Protocol.TORCHSERVE):
+        raise Invalid(_("The Open Inference Protocol knows no management address."))
     url = url.rstrip("/")
     try:
         with transaction.atomic():
@@ -44,9 +48,11 @@ def add_host(
                 name=name or url.partition("://")[2],
                 url=url,
                 management_url=management_url.rstrip("/"),
+                metrics_url=metrics_url.rstrip("/"),
                 key_file=key_file,
                 ca_file=ca_file,
                 server_name=server_name,
+                protocol=protocol,
                 source=ModelHost.Source.ADDED,
             )
             record(actor, "host.add", object_type="host", object_id=host.pk, host=host.name, url=host.url)

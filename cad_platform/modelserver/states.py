@@ -10,9 +10,14 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.modelserver.models import HostedVersion, ModelHost
+from cad_platform.modelserver.pace import LONGEST_SECONDS
 
 #: A version that nobody asked a host for since says nothing of it: another one runs, or the host was left out.
 LATELY = timedelta(minutes=10)
+#: The longest that one forward pass may take, and until every process has read that a host drains.
+LONGEST_CALL, SETTLING = timedelta(seconds=LONGEST_SECONDS), timedelta(seconds=5)
+#: Counters that were not read for longer prove nothing now.
+COUNTED_LATELY = timedelta(seconds=60)
 
 
 class State(models.TextChoices):
@@ -23,13 +28,25 @@ class State(models.TextChoices):
 
 
 @dataclass(frozen=True)
+class Drained:
+    """Whether a host that drains has nothing left to do. `by_counters`: it said so itself; else the time shows it, in
+    which the longest call of the platform ends."""
+
+    is_done: bool
+    by_counters: bool
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
 class HostState:
-    """A host, the versions that it was lately asked for, and what that makes of it. `reason`: empty for ready."""
+    """A host, the versions that it was lately asked for, and what that makes of it. `reason`: empty for ready.
+    `drained`: none where it does not drain."""
 
     host: ModelHost
     state: State
     reason: str
     versions: Sequence[HostedVersion]
+    drained: Drained | None = None
 
 
 def states_of(hosts: Iterable[ModelHost], now: datetime) -> list[HostState]:
@@ -48,7 +65,26 @@ def states_of(hosts: Iterable[ModelHost], now: datetime) -> list[HostState]:
     served = {
         (found.name, found.version) for versions in lately.values() for found in versions if found.is_loaded
     }
-    return [HostState(host, *_state(host, lately, served), lately[host]) for host in lately]
+    return [
+        HostState(host, *_state(host, lately, served), lately[host], drained(host, now)) for host in lately
+    ]
+
+
+def drained(host: ModelHost, now: datetime) -> Drained | None:
+    """Whether a draining host still has something in flight; None for one that does not drain.
+
+    A host is asked for nothing new a second after its row says so, and no call takes longer than `LONGEST_CALL`. Where
+    it counts, it has taken no request for so long and none waits in its queues; else the same time since the row.
+    """
+    if host.draining_since is None:
+        return None
+    settled = host.draining_since + SETTLING
+    counted = host.counted_at if host.pending is not None else None
+    if counted is None or now - counted >= COUNTED_LATELY:
+        return Drained(now - settled >= LONGEST_CALL, by_counters=False, since=settled)
+    if host.pending or host.quiet_since is None or counted < settled:
+        return Drained(is_done=False, by_counters=True)
+    return Drained(now - host.quiet_since >= LONGEST_CALL, by_counters=True, since=host.quiet_since)
 
 
 def _state(
@@ -59,10 +95,10 @@ def _state(
         return State.DRAINING, "it is given no new work"
     if not versions:
         return State.DOWN, "it has not answered yet"
-    resting = [found for found in versions if found.is_resting]
-    if resting:
-        reason = "; ".join(dict.fromkeys(f"{found}: {found.reason or 'failed'}" for found in resting))
-        return (State.DOWN if len(resting) == len(versions) else State.DEGRADED), reason
+    unfit = [found for found in versions if found.is_resting or found.is_right is False]
+    if unfit:
+        reason = "; ".join(dict.fromkeys(f"{found}: {found.reason or 'failed'}" for found in unfit))
+        return (State.DOWN if len(unfit) == len(versions) else State.DEGRADED), reason
     missing = [
         found for found in versions if found.is_loaded is False and (found.name, found.version) in served
     ]

@@ -1,4 +1,5 @@
-"""TorchServe over HTTP: small tensors out, the network's raw outputs back, from whichever host of the fleet answers.
+"""TorchServe over HTTP (and servers of the Open Inference Protocol beside it): small tensors out, the network's raw
+outputs back, from whichever host of the fleet answers.
 
 A call goes to the least busy host whose version is not resting. One that fails is followed by the next at once; one
 that is late (`pace.Pace.hedge_after`) gets a rival, once, and the first answer counts. So a hung host costs a caller
@@ -6,6 +7,9 @@ the patience of a hedge; the call that hangs goes on in its own thread until its
 on that host for everybody. What stays away longer is the caller's business (`analysis` gives the job back and claims it
 again later). A host without the version (`calls.NotLoaded`) is not asked again in this call, the others are, and where
 all say so the version is not served here, at once.
+
+Before a host gets work for a version it has answered the version's known case (`known_case`), whoever has it asked: a
+row tells the others. One that answers it wrongly gets none, also where it is the only one.
 """
 
 from __future__ import annotations
@@ -20,9 +24,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cad_platform.modelserver import administration
-from cad_platform.modelserver.calls import HostAway, NotLoaded, predict
+from cad_platform.modelserver.asking import predict
+from cad_platform.modelserver.calls import HostAway, NotLoaded, TooLarge
 from cad_platform.modelserver.hosts import Fleet, Host, Said, Version
-from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
+from cad_platform.modelserver.known_case import AnswersWrongly, KnownCases, compare
+from cad_platform.modelserver.messages import decoded, encoded
+from cad_platform.modelserver.pace import LONGEST_SECONDS
+from cad_platform.modelserver.port import Deadline, OnlyWrongAnswers, VersionNotServed, WorkerStatus
 from inference.contract import (
     AnalysisError,
     AnalysisRequest,
@@ -34,6 +42,7 @@ from inference.contract import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from inference.runtime.answer import RecordedAnswer
     from inference.runtime.forward import ForwardOutput, Save
     from inference.runtime.resumable import Keeping
 
@@ -51,9 +60,13 @@ class _Call:
     version: Version
     body: bytes
     deadline: Deadline
+    case: RecordedAnswer | None = None
+    #: A round of probes: the known case in its turn, else that the host answers at all.
+    is_round: bool = False
     reason: str = "every host that may have it is resting after failures"
     tried: Counter[Host] = field(default_factory=Counter)
     absent: set[Host] = field(default_factory=set)
+    too_small: set[Host] = field(default_factory=set)
     running: set[Host] = field(default_factory=set)
     hedged: bool = False
     outcomes: queue.SimpleQueue[tuple[Host, bytes | Exception]] = field(default_factory=queue.SimpleQueue)
@@ -70,6 +83,8 @@ class TorchServeModelServer:
         Calls at a time from this process to one host; others wait here, not in the server's queue.
     call_seconds
         The longest that one forward pass may take.
+    cases
+        What each version is compared by; None compares nothing.
     """
 
     def __init__(
@@ -77,10 +92,12 @@ class TorchServeModelServer:
         fleet: Fleet,
         *,
         concurrency: int = 4,
-        call_seconds: float = 60.0,
+        call_seconds: float = LONGEST_SECONDS,
+        cases: KnownCases | None = None,
     ) -> None:
         self.fleet = fleet
         self._call_seconds = call_seconds
+        self._cases = cases
         self._concurrency = concurrency
         self._free = threading.Condition()
 
@@ -102,14 +119,16 @@ class TorchServeModelServer:
         return analyse(request, manifest, resumable(forward, manifest, keeping), save)
 
     def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
-        """See `port.ModelServer`. Every host is asked, one that rests too: that is how it comes back."""
+        """See `port.ModelServer`. Every host is asked, one that rests or answered wrongly too: that is how it comes
+        back. The known case is compared where it is due; between, a host need only answer."""
         from inference.runtime.analyse import probe_tensor
 
-        body = _encoded(probe_tensor(manifest))
-        call = _Call(Version.of(manifest), body, deadline)
+        call = self._call(manifest, probe_tensor(manifest), deadline)
+        call.is_round = True
         deadline.remaining()
         for host in self.fleet.hosts():
-            if not host.is_draining:
+            served = host.versions[call.version]
+            if not host.is_draining and (served.is_due or not served.is_wrong):
                 with self._free:
                     host.calls += 1
                 self._start(call, host)
@@ -117,8 +136,9 @@ class TorchServeModelServer:
         answer = self._answer(call)
         if answer is None:
             # Full, or just starting: once more with patience.
-            answer = self._request(Version.of(manifest), body, deadline)
-        _decoded(answer)
+            call = self._call(manifest, probe_tensor(manifest), deadline)
+            answer = self._request(call)
+        decoded(answer)
 
     def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
         """Over all hosts whose management address answers."""
@@ -138,38 +158,54 @@ class TorchServeModelServer:
         inference.contract.AnalysisError
             As `port.ModelServer.analyse`.
         """
-        return _decoded(self._request(Version.of(manifest), _encoded(tensor), deadline))
+        return decoded(self._request(self._call(manifest, tensor, deadline)))
 
-    def _request(self, version: Version, body: bytes, deadline: Deadline) -> bytes:
+    def _call(self, manifest: ModelManifest, tensor: NDArray[Any], deadline: Deadline) -> _Call:
+        case = None if self._cases is None else self._cases.of(manifest)
+        return _Call(Version.of(manifest), encoded(tensor), deadline, case)
+
+    def _request(self, call: _Call) -> bytes:
         """Ask until a host answers, none is left that may have the version, the tries are used up or the deadline
         passes."""
-        call = _Call(version, body, deadline)
         attempt = 0
         while True:
             hosts = self.fleet.hosts()
-            known_absent = len(call.absent)
+            known_absent = len(call.absent) + len(call.too_small)
             host = self._reserve(call, hosts)
             if host is not None:
                 self._start(call, host)
                 answer = self._answer(call)
                 if answer is not None:
                     return answer
-                if hosts and call.absent.issuperset(hosts):
-                    raise VersionNotServed(f"no model server has {version}")
-                if len(call.absent) > known_absent:
+                if len(call.absent) + len(call.too_small) > known_absent:
+                    self._raise_if_none_may(call, hosts)
                     continue
             elif not hosts:
                 call.reason = "no model server is known"
             elif all(one.is_draining for one in hosts):
                 call.reason = "every model server is being drained"
+            self._raise_if_none_may(call, hosts)
             attempt += 1
             if attempt >= max(TRIES, len(hosts)):
-                others = f"; the hosts that answer do not have {version}" if call.absent else ""
+                others = f"; the hosts that answer do not have {call.version}" if call.absent else ""
                 raise ModelServerUnavailable(f"the model server does not answer: {call.reason}{others}")
             if any(not call.tried[one] for one in self._admitting(call, hosts)):
                 continue  # the next host, at once
             pause = random.uniform(0, min(BACKOFF_CAP, BACKOFF_BASE * 2**attempt))  # noqa: S311
-            time.sleep(min(pause, deadline.remaining()))
+            time.sleep(min(pause, call.deadline.remaining()))
+
+    def _raise_if_none_may(self, call: _Call, hosts: Sequence[Host]) -> None:
+        """Nothing is gained by asking again where every host said that it does not have the version, takes no input of
+        this size, or answers wrongly."""
+        if not hosts:
+            return
+        if call.absent.issuperset(hosts):
+            raise VersionNotServed(f"no model server has {call.version}")
+        having = [host for host in hosts if host not in call.absent]
+        if call.too_small.issuperset(having):
+            raise AnalysisError("the input is larger than any model server takes")
+        if all(host.versions[call.version].is_wrong for host in having):
+            raise OnlyWrongAnswers(call.version)
 
     def _answer(self, call: _Call) -> bytes | None:
         """The first answer of the hosts that were asked; None when none of them gave one."""
@@ -192,6 +228,10 @@ class TorchServeModelServer:
                 return outcome
             if isinstance(outcome, NotLoaded):
                 call.absent.add(host)
+            elif isinstance(outcome, TooLarge):
+                call.too_small.add(host)
+            elif isinstance(outcome, AnswersWrongly):
+                call.reason = "its answer to the known case is wrong"
             elif isinstance(outcome, HostAway):
                 call.reason = str(outcome)
             else:
@@ -219,9 +259,21 @@ class TorchServeModelServer:
         reason = ""
         outcome: bytes | Exception
         try:
-            outcome = predict(host, call.version, call.body, seconds)
-            self.fleet.pace(call.version).took(time.monotonic() - begun)
             said = Said.ANSWERED
+            answer = None
+            if call.case is not None and (served.is_due if call.is_round else served.is_right is None):
+                answer = compare(host, call.version, call.case, seconds)
+                said = Said.RIGHT
+                served.take(said)
+            if answer is None or not call.is_round:
+                begun = time.monotonic()
+                answer = predict(host, call.version, call.body, seconds)
+                self.fleet.pace(call.version).took(time.monotonic() - begun)
+            outcome = answer
+        except AnswersWrongly as error:
+            outcome, said, reason = error, Said.WRONG, f"answers its known case wrongly: {error}"
+        except TooLarge as error:
+            outcome, said = error, Said.ANSWERED
         except NotLoaded as error:
             outcome, said = error, Said.ABSENT
         except HostAway as error:
@@ -259,7 +311,11 @@ class TorchServeModelServer:
         return [
             host
             for host in hosts
-            if not host.is_draining and host not in call.absent and host not in call.running
+            if not host.is_draining
+            and not host.versions[call.version].is_wrong
+            and host not in call.absent
+            and host not in call.too_small
+            and host not in call.running
         ]
 
     def _admitting(self, call: _Call, hosts: Sequence[Host]) -> list[Host]:
@@ -277,25 +333,7 @@ def _preference(call: _Call, host: Host) -> tuple[object, ...]:
         served.is_resting,
         call.tried[host],
         served.is_absent,
+        call.case is not None and served.is_right is None,
         host.calls,
         random.random(),  # noqa: S311
     )
-
-
-def _encoded(tensor: NDArray[Any]) -> bytes:
-    from inference.runtime import wire
-    from inference.runtime.handler import INPUT
-
-    return wire.encode({INPUT: tensor})
-
-
-def _decoded(answer: bytes) -> ForwardOutput:
-    from inference.runtime import wire
-    from inference.runtime.forward import ForwardOutput
-    from inference.runtime.handler import MODEL_MS
-
-    try:
-        tensors, values = wire.decode(answer)
-        return ForwardOutput(tensors, values[MODEL_MS])
-    except (wire.WireError, KeyError) as error:
-        raise AnalysisError("the model server's answer cannot be read") from error

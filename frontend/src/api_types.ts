@@ -139,6 +139,13 @@ export interface components {
              */
             note?: string;
         };
+        /** @description Whether a host that drains has nothing left to do. */
+        DrainedAnswer: {
+            done: boolean;
+            /** @description The host's counters show it; else the time in which the longest call ends */
+            by_counters: boolean;
+            since: string | null;
+        };
         /** @description A place in an image that the model marks. */
         Finding: {
             label: string;
@@ -211,6 +218,86 @@ export interface components {
          * @enum {string}
          */
         Flag: "out_of_distribution" | "uncertain" | "low_quality" | "not_read";
+        /** @description A model server. */
+        HostAnswer: {
+            id: number;
+            name: string;
+            url: string;
+            /** @enum {string} */
+            protocol: "torchserve" | "open_inference";
+            /** @enum {string} */
+            state: "ready" | "degraded" | "draining" | "down";
+            reason: string;
+            /** @enum {string} */
+            source: "listed" | "named" | "added";
+            device: string;
+            draining_since: string | null;
+            /** @description None where it does not drain */
+            drained: components["schemas"]["DrainedAnswer"] | null;
+            memory_used_mb: number | null;
+            memory_total_mb: number | null;
+            /** @description By its own counters */
+            requests_total: number | null;
+            pending: number | null;
+            versions: components["schemas"]["HostedVersionAnswer"][];
+        };
+        HostList: {
+            results: components["schemas"]["HostAnswer"][];
+        };
+        /** @description Files are named as the platform's processes see them; no token is sent. */
+        HostRequest: {
+            /** @example https://gpu-2:8443 */
+            url: string;
+            /**
+             * @description Its address where left out
+             * @default
+             */
+            name?: string;
+            /** @default  */
+            management_url?: string;
+            /** @default  */
+            metrics_url?: string;
+            /** @default  */
+            key_file?: string;
+            /** @default  */
+            ca_file?: string;
+            /** @default  */
+            server_name?: string;
+            /**
+             * @description How it is asked; `open_inference`: KServe v2, Triton
+             * @default torchserve
+             * @enum {string}
+             */
+            protocol?: "torchserve" | "open_inference";
+        };
+        /** @description One version on one host, as traffic, known cases and the host itself show it. */
+        HostedVersionAnswer: {
+            /** @example ultrasound */
+            model: string;
+            /** @example 2.2.0 */
+            version: string;
+            /** @description None: the host was not asked yet */
+            loaded: boolean | null;
+            /** @description It failed, and gets work again once it has answered a known case */
+            resting: boolean;
+            /** @description Its answer to the version's known case; a wrong one gets no work. None: not compared since it came (back), or there is no case to compare */
+            right: boolean | null;
+            /** @description Of the latest failure */
+            reason: string;
+            changed_at: string | null;
+            compared_at: string | null;
+            /** @description The host asks it where no version is named */
+            default: boolean | null;
+            min_workers: number | null;
+            max_workers: number | null;
+            ready_workers: number | null;
+            /** @description Requests that wait for a worker */
+            pending: number | null;
+            workers: components["schemas"]["WorkerAnswer"][];
+            calls: number;
+            failures: number;
+            p99_ms: number | null;
+        };
         /** @description One image. Images are listed in the order in which they hang; those that are kept aside come last. */
         ImageAnswer: {
             /** Format: uuid */
@@ -421,6 +508,12 @@ export interface components {
             sha256: string;
             /** Format: date-time */
             received_at: string;
+        };
+        LoadRequest: {
+            model: string;
+            version: string;
+            /** @default 1 */
+            workers?: number;
         };
         /** @description One version of a model. */
         ModelAnswer: {
@@ -687,6 +780,10 @@ export interface components {
             sentence: string;
             reason: string;
         };
+        ScaleRequest: {
+            minimum: number;
+            maximum: number;
+        };
         /** @description By patient. In the body, because addresses are logged by every machine on the way. */
         SearchRequest: {
             /** @default null */
@@ -868,6 +965,16 @@ export interface components {
             at: string;
             by: string | null;
             reason: string;
+        };
+        /** @description One worker process, as its host says. */
+        WorkerAnswer: {
+            id: string;
+            /** @example READY */
+            status: string;
+            /** @description When it was started, in the host's own words */
+            since: string;
+            memory_mb: number;
+            gpu: boolean;
         };
         /** @description What the browser sends of one that was drawn, moved, noted, taken away or brought back: always all of it. */
         AnnotationDrawn: {
@@ -1380,15 +1487,21 @@ export type CountingReportAnswer = components['schemas']['CountingReportAnswer']
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
 export type DefaultRequest = components['schemas']['DefaultRequest'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];
+export type DrainedAnswer = components['schemas']['DrainedAnswer'];
 export type Finding = components['schemas']['Finding'];
 export type FindingAnswer = components['schemas']['FindingAnswer'];
 export type Flag = components['schemas']['Flag'];
+export type HostAnswer = components['schemas']['HostAnswer'];
+export type HostList = components['schemas']['HostList'];
+export type HostRequest = components['schemas']['HostRequest'];
+export type HostedVersionAnswer = components['schemas']['HostedVersionAnswer'];
 export type ImageAnswer = components['schemas']['ImageAnswer'];
 export type ImageMetadata = components['schemas']['ImageMetadata'];
 export type ImageResult = components['schemas']['ImageResult'];
 export type ImageUrls = components['schemas']['ImageUrls'];
 export type JobAnswer = components['schemas']['JobAnswer'];
 export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
+export type LoadRequest = components['schemas']['LoadRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
@@ -1408,6 +1521,7 @@ export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
 export type ReportOverride = components['schemas']['ReportOverride'];
+export type ScaleRequest = components['schemas']['ScaleRequest'];
 export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
@@ -1423,6 +1537,7 @@ export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
+export type WorkerAnswer = components['schemas']['WorkerAnswer'];
 export type AnnotationDrawn = components['schemas']['AnnotationDrawn'];
 export type CaseAddresses = components['schemas']['CaseAddresses'];
 export type CaseAnnotation = components['schemas']['CaseAnnotation'];

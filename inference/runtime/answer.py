@@ -79,6 +79,13 @@ class RecordedAnswer(ContractModel):
             )
         return worst
 
+    def is_repeatable(self) -> bool:
+        """Whether this numpy still makes the inputs that were recorded."""
+        return all(
+            _digest(seeded_input(recorded.input_shape, self.seed)) == recorded.input_sha256
+            for recorded in self.answers
+        )
+
     def check(self, forward: Forward, what: str) -> None:
         """
         Raises

@@ -51,6 +51,13 @@ class Administrator:
         assert answer.status == 200, answer.text()
         return {one["version"]: one for one in answer.json()["results"] if one["name"] == "ultrasound"}
 
+    def workers(self, model: str) -> int:
+        """Ready ones of a model, over all hosts."""
+        answer = self.page.request.get(f"{self.url}/api/v1/hosts")
+        assert answer.status == 200, answer.text()
+        versions = [version for host in answer.json()["results"] for version in host["versions"]]
+        return sum(version["ready_workers"] or 0 for version in versions if version["model"] == model)
+
     def post(self, path: str) -> Any:
         token = next(c["value"] for c in self.page.context.cookies() if "csrf" in c["name"].lower())
         return self.page.request.post(

@@ -33,6 +33,8 @@ class ScriptedServer:
 
     script: list[Answer | float] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    #: The same with their methods.
+    asked: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     at_once: int = 0
     most_at_once: int = 0
@@ -54,11 +56,24 @@ class _Handler(BaseHTTPRequestHandler):
     counting: threading.Lock
 
     def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_PUT(self) -> None:
+        self._answer()
+
+    def do_DELETE(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
         with self.counting:
             self.scripted.at_once += 1
             self.scripted.most_at_once = max(self.scripted.most_at_once, self.scripted.at_once)
             self.scripted.paths.append(self.path)
+            self.scripted.asked.append(f"{self.command} {self.path}")
             self.scripted.tokens.append(self.headers.get("Authorization", ""))
             self.scripted.connections.add(self.client_address)
         try:

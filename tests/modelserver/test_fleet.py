@@ -44,6 +44,7 @@ ULTRASOUND = Version("ultrasound", "2.2.0")
 def by_hosts(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.MODEL_SERVER = "torchserve"
     settings.TORCHSERVE_URLS = settings.TORCHSERVE_MANAGEMENT_URLS = settings.TORCHSERVE_KEY_FILES = []
+    settings.TORCHSERVE_METRICS_URLS = []
     monkeypatch.setattr(fleet, "REFRESH_SECONDS", 0.0)
 
 
@@ -235,20 +236,22 @@ class TestProcesses:
     def test_what_one_process_learns_of_a_host_the_others_know(
         self, serve: Serve, manifest: ModelManifest
     ) -> None:
-        sick, well = serve(*[refusal(500, "InternalServerException")] * 5), serve()
+        sick, well = serve(*[refusal(500, "InternalServerException")] * 50), serve()
         services.add_host(SYSTEM, sick.url, name="sick")
         services.add_host(SYSTEM, well.url, name="well")
         one, other = (TorchServeModelServer(StoredFleet()) for _ in range(2))
         predict(other, manifest)
-        while len(sick.paths) < 5:
-            predict(one, manifest)
         version = Version.of(manifest)
+        # The other may have met the sick one once itself.
+        while not any(host.versions[version].is_resting for host in one.fleet.hosts()):
+            predict(one, manifest)
         wait_until(lambda: HostedVersion.objects.filter(host__name="sick", is_resting=True).exists())
         asked = len(sick.paths)
         for _ in range(10):
             predict(other, manifest)
         assert len(sick.paths) == asked
         # A known case brings it back, for both.
+        sick.script.clear()
         one.prove(manifest, Deadline(20))
         wait_until(lambda: not HostedVersion.objects.filter(is_resting=True).exists())
         assert not [host for host in other.fleet.hosts() if host.versions[version].is_resting]

@@ -14,8 +14,10 @@ import httpx
 import pytest
 
 from cad_platform.modelserver import administration, tokens
+from cad_platform.modelserver.counters import read_counters
 from cad_platform.modelserver.hosts import Fleet, Version
 from cad_platform.modelserver.hosts import Host as ModelHost
+from cad_platform.modelserver.known_case import KnownCases
 from cad_platform.modelserver.port import Deadline, VersionNotServed, WorkerStatus
 from cad_platform.modelserver.tokens import TokenSource
 from cad_platform.modelserver.torchserve import TorchServeModelServer
@@ -25,7 +27,7 @@ from inference.contract import ModelManifest, ModelServerUnavailable
 from inference.runtime import wire
 from inference.runtime.analyse import probe_tensor
 from inference.runtime.handler import INPUT
-from inference.runtime.store import read_manifest, version_folder
+from inference.runtime.store import DEFAULT_STORE, read_manifest, version_folder
 from tests.torchserve_host import Host, torchserve_host
 
 pytestmark = pytest.mark.timeout(400)
@@ -119,6 +121,64 @@ def test_its_own_key_file_is_enough_and_its_tokens_are_renewed_before_they_end(
     models.forward(manifest, probe_tensor(manifest), Deadline(30))
     adapter(host).forward(manifest, probe_tensor(manifest), Deadline(30))
     assert models.workers(manifest) == WorkerStatus(ready=1, workers=1)
+
+
+def test_a_real_host_answers_its_known_case_counts_and_does_what_it_is_told(
+    host: Host, manifest: ModelManifest
+) -> None:
+    own = ModelHost(
+        "own",
+        host.server.url,
+        management_url=host.server.management_url,
+        metrics_url=host.server.metrics_url,
+        tokens=TokenSource(str(host.server.key_file)),
+    )
+    version = Version.of(manifest)
+    models = TorchServeModelServer(Fleet([own]), cases=KnownCases(DEFAULT_STORE))
+
+    def predict() -> None:
+        models.forward(manifest, probe_tensor(manifest), Deadline(60))
+
+    def until(ready: int) -> administration.Described:
+        deadline = time.monotonic() + 120
+        while True:
+            found = administration.describe(own, version)
+            if found is not None and found.status == WorkerStatus(ready, ready):
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.25)
+
+    predict()
+    assert own.versions[version].is_right
+    before = read_counters(own)
+    predict()
+    after = read_counters(own)
+    assert before is not None and after is not None
+    assert before.requests_total is not None and after.requests_total == before.requests_total + 1
+
+    administration.scale(own, version, 2, 2)
+    found = until(2)
+    assert (found.min_workers, found.max_workers, found.pending) == (2, 2, 0)
+    assert all(worker.since for worker in found.workers)
+    first = {worker.since for worker in found.workers}
+    administration.restart_workers(own, version, 1, 1)
+    assert not first & {worker.since for worker in until(1).workers}
+    predict()
+
+    administration.make_default(own, version)
+    assert administration.default_version(own, version.name) == version.version
+    for refused in (version, Version("nowhere", "1.0")):
+        with pytest.raises(administration.ManagementFailed) as given:
+            administration.register(own, refused, 1)
+        assert given.value.refused, given.value
+    administration.unregister(own, version)
+    assert administration.describe(own, version) is None
+    with pytest.raises(VersionNotServed):
+        predict()
+    administration.register(own, version, 1)
+    until(1)
+    predict()
+    assert own.versions[version].is_right
 
 
 def test_a_host_that_starts_is_away_and_never_says_that_it_has_not_what_it_loads(

@@ -26,6 +26,8 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.models import DoneRequest
 from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
+from cad_platform.modelserver import services as modelserver
+from cad_platform.modelserver.models import ModelHost
 from cad_platform.patients.models import DemographicsReview
 from cad_platform.reading.models import Annotation
 from cad_platform.reporting import services as reports
@@ -74,6 +76,14 @@ class Hospital:
         delivery.announce(self.study, Event.STUDY_ANALYSED, "one")
         Delivery.objects.update(state=Delivery.State.DELIVERED)
         return Delivery.objects.get(webhook=webhook)
+
+    def model_host(self) -> ModelHost:
+        return modelserver.add_host(self.admin, "http://gpu-1:8080", name="gpu-1")
+
+    def drained_host(self) -> ModelHost:
+        host = self.model_host()
+        modelserver.drain(self.admin, host)
+        return host
 
     def token(self) -> Any:
         token, _plaintext = tokens.issue(
@@ -126,6 +136,10 @@ def _person(h: Hospital, **fields: str) -> dict[str, Any]:
 
 #: Done once by `request_keys.done_once`: the second sending is led to where the first was.
 KEYED: dict[str, Callable[[Hospital], Form]] = {
+    "fleet": lambda h: (reverse("fleet"), {"url": "http://gpu-2:8080", "name": "gpu-2"}, "host.add"),
+    "fleet-drain": lambda h: (reverse("fleet-drain", args=[h.model_host().pk]), {}, "host.drain"),
+    "fleet-resume": lambda h: (reverse("fleet-resume", args=[h.drained_host().pk]), {}, "host.resume"),
+    "fleet-remove": lambda h: (reverse("fleet-remove", args=[h.model_host().pk]), {}, "host.remove"),
     "image-side": lambda h: (
         reverse("image-side", args=[h.study.study_instance_uid, h.image.pk]),
         {"side": "R", "reason": "marker in the picture"},
@@ -246,7 +260,11 @@ NATURAL: dict[str, Callable[[Hospital], Form]] = {
 #: tests/reporting/test_saved_twice.py and test_signed_twice.py.
 OF_SCRIPTS = {"finding-decide", "finding-add", "annotation", "report-save", "report-sign"}
 #: Another sending changes nothing more, which only a model server can show: tests/registry/test_services.py.
-SAME_AGAIN = {"model-make-default", "models-register"}
+SAME_AGAIN = {
+    *("model-make-default", "models-register"),
+    #: tests/modelserver/test_loading.py
+    *("fleet-load", "fleet-scale", "fleet-default", "fleet-restart", "fleet-unload"),
+}
 #: Ways in and out, that somebody is there, and what is shown: nothing of the record.
 DOORS = {
     *("account_login", "account_logout", "account_reauthenticate", "account_change_password", "own-password"),

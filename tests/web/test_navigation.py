@@ -20,7 +20,17 @@ SEEN = {
     Role.PATHOLOGIST: CLINICIAN,
     Role.SONOGRAPHER: CLINICIAN,
     Role.INTEGRATOR: ["worklist"],
-    Role.ADMINISTRATOR: ["jobs", "models", "reanalyses", "users", "sites", "tokens", "webhooks", "audit"],
+    Role.ADMINISTRATOR: [
+        "jobs",
+        "models",
+        "fleet",
+        "reanalyses",
+        "users",
+        "sites",
+        "tokens",
+        "webhooks",
+        "audit",
+    ],
 }
 
 

@@ -263,6 +263,8 @@ def _listed(name: str) -> list[str]:
 #: (`dns+http://torchserve:8080`). The others are in their order, one for each address or one for all.
 TORCHSERVE_URLS = _listed("CAD_TORCHSERVE_URL")
 TORCHSERVE_MANAGEMENT_URLS = _listed("CAD_TORCHSERVE_MANAGEMENT_URL")
+#: Where their counters are read (`/metrics`), in the order of the addresses.
+TORCHSERVE_METRICS_URLS = _listed("CAD_TORCHSERVE_METRICS_URL")
 #: Files that each TorchServe's tokens are renewed in; `{host}` stands for a host's name or number.
 TORCHSERVE_KEY_FILES = _listed("CAD_TORCHSERVE_KEY_FILE")
 #: Certificates of a hospital's own authority.
