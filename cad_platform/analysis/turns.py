@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Case, Q, QuerySet, When
@@ -39,7 +40,7 @@ class Turn:
     by_age: bool
 
 
-def with_urgency(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
+def with_urgency(jobs: QuerySet[AnalysisJob]) -> QuerySet[Any]:
     """Annotate `urgency` (0 is stat), as the study says now, and `since`, from when its wait counts."""
     return jobs.annotate(
         urgency=Case(
@@ -50,7 +51,7 @@ def with_urgency(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     )
 
 
-def due(queue: str) -> QuerySet[AnalysisJob]:
+def due(queue: str) -> QuerySet[Any]:
     """The jobs of a queue that may be claimed now, in the order of their urgency."""
     waiting = AnalysisJob.objects.filter(queue=queue, state=State.REQUESTED, available_at__lte=Now())
     return with_urgency(waiting).order_by("urgency", "since", "pk")

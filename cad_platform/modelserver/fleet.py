@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.conf import settings
@@ -41,6 +41,9 @@ class _Unwritten:
     is_right: bool | None = None
     #: The row's own, as it was last taken over.
     changed_at: datetime | None = None
+    #: Threads that are about to write; one after another, so that the last one writes what holds then.
+    writers: int = 0
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 class StoredFleet(Fleet):
@@ -91,8 +94,10 @@ class StoredFleet(Fleet):
             unwritten.calls = unwritten.failures = 0
             unwritten.is_resting, unwritten.is_absent, unwritten.is_right = now
             unwritten.written_at = time.monotonic()
+            unwritten.writers += 1
         try:
-            self._write(host, version, said, reason, changed=changed, calls=calls, failures=failures)
+            with unwritten.turn:
+                self._write(host, version, said, reason, changed=changed, calls=calls, failures=failures)
         except DatabaseError as error:
             logger.warning("what %s says is not written down: %s", host.name, type(error).__name__)
             with self._writing:
@@ -100,6 +105,8 @@ class StoredFleet(Fleet):
                 unwritten.failures += failures
                 unwritten.is_resting = None  # with the next call
         finally:
+            with self._writing:
+                unwritten.writers -= 1
             # This thread ends with its call.
             connection.close()
         if changed and served.is_resting:
@@ -181,10 +188,8 @@ class StoredFleet(Fleet):
             if row.changed_at is None or row.changed_at == unwritten.changed_at:
                 return
             mine = host.versions[version]
-            if unwritten.is_resting is not None and (mine.is_resting, mine.is_right) != (
-                unwritten.is_resting,
-                unwritten.is_right,
-            ):
+            seen = (mine.is_resting, mine.is_right)
+            if unwritten.writers or seen != (bool(unwritten.is_resting), unwritten.is_right):
                 return  # this process has just seen it change, and is about to write that
             unwritten.changed_at = row.changed_at
             unwritten.is_resting, unwritten.is_absent = row.is_resting, row.is_loaded is False

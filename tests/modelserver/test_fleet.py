@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
@@ -68,7 +68,7 @@ def predict(models: TorchServeModelServer, manifest: ModelManifest) -> None:
     models.forward(manifest, probe_tensor(manifest), Deadline(20))
 
 
-def wait_until(true: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(true: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -255,6 +255,29 @@ class TestProcesses:
         one.prove(manifest, Deadline(20))
         wait_until(lambda: not HostedVersion.objects.filter(is_resting=True).exists())
         assert not [host for host in other.fleet.hosts() if host.versions[version].is_resting]
+
+    def test_what_one_process_has_just_seen_is_not_undone_by_what_another_wrote_before(self) -> None:
+        services.add_host(SYSTEM, "http://a:8080", name="a")
+        one, other = StoredFleet(), StoredFleet()
+        (host,) = one.hosts()
+        (others,) = other.hosts()
+        for said, told in ((Said.ANSWERED, one), (Said.ANSWERED, other)):
+            told.note(host if told is one else others, ULTRASOUND, said)
+        served = host.versions[ULTRASOUND]
+        with ThreadPoolExecutor(3) as threads:
+            with transaction.atomic():
+                row = HostedVersion.objects.select_for_update().get()
+                # Several calls end at once while the row cannot be written; the last of them opens the circuit.
+                for said in (Said.ABSENT, Said.ANSWERED, Said.FAILED_FOR_CERTAIN):
+                    served.take(said)
+                    threads.submit(one.note, host, ULTRASOUND, said)
+                wait_until(lambda: one._unwritten[host, ULTRASOUND].writers > 1)
+                HostedVersion.objects.filter(pk=row.pk).update(changed_at=timezone.now())
+            for _ in range(20):
+                assert one.hosts() and served.is_resting
+        assert HostedVersion.objects.get().is_resting
+        assert one.hosts() and served.is_resting
+        assert other.hosts() and others.versions[ULTRASOUND].is_resting
 
     def test_a_version_that_is_not_loaded_is_no_sickness(self, serve: Serve, manifest: ModelManifest) -> None:
         empty, full = serve(*[refusal(404, "ModelVersionNotFoundException")] * 9), serve()

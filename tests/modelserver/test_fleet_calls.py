@@ -73,7 +73,7 @@ def rests(models: TorchServeModelServer, manifest: ModelManifest, number: int = 
     return models.fleet.hosts()[number].versions[Version.of(manifest)].is_resting
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
