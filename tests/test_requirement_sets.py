@@ -42,13 +42,11 @@ exec(then)
 """
 
 _ANALYSE_A_PICTURE = """
-import tempfile
-from pathlib import Path
 from django.conf import settings
 from cad_platform.modelserver.inprocess import InProcessModelServer
 from cad_platform.modelserver.port import Deadline
 from inference.runtime.store import model_names, read_manifest
-server = InProcessModelServer(settings.MODEL_STORE, Path(tempfile.mkdtemp()))
+server = InProcessModelServer(settings.MODEL_STORE)
 for name in model_names(settings.MODEL_STORE):
     server.prove(read_manifest(name, settings.MODEL_STORE), Deadline(120))
 """

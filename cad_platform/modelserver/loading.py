@@ -46,14 +46,14 @@ def register(actor: Actor, host: ModelHost, version: Version, workers: int = 1) 
     _check_workers(workers, workers)
     if not all(_NAME.fullmatch(part) for part in version):
         raise Invalid(_("%(version)s is no version of a model.") % {"version": version})
-    with _told(actor, "host.register", host, version, workers=workers) as row:
+    with _order_recorded(actor, "host.register", host, version, workers=workers) as row:
         administration.register(host_of(row), version, workers)
 
 
 def scale(actor: Actor, host: ModelHost, version: Version, minimum: int, maximum: int) -> None:
     """Have a version's workers started or stopped. Raises as `register`, and `NotFound`."""
     _check_workers(minimum, maximum)
-    with _told(actor, "host.scale", host, version, minimum=minimum, maximum=maximum) as row:
+    with _order_recorded(actor, "host.scale", host, version, minimum=minimum, maximum=maximum) as row:
         _known(row, version)
         administration.scale(host_of(row), version, minimum, maximum)
 
@@ -61,7 +61,7 @@ def scale(actor: Actor, host: ModelHost, version: Version, minimum: int, maximum
 def make_default(actor: Actor, host: ModelHost, version: Version) -> None:
     """Whom the host asks where no version is named: other clients' calls, since the platform names one always. Raises
     as `scale`."""
-    with _told(actor, "host.make_default", host, version) as row:
+    with _order_recorded(actor, "host.make_default", host, version) as row:
         _known(row, version)
         administration.make_default(host_of(row), version)
 
@@ -76,7 +76,7 @@ def unregister(actor: Actor, host: ModelHost, version: Version) -> None:
     NotPermitted, NotFound, Unavailable
     """
     # Every host is locked: two that are told at once must not be each other's reason.
-    with _told(actor, "host.unregister", host, version, every_host=True) as row:
+    with _order_recorded(actor, "host.unregister", host, version, every_host=True) as row:
         found = _known(row, version)
         elsewhere = (
             HostedVersion.objects.filter(
@@ -113,7 +113,7 @@ def restart_workers(actor: Actor, host: ModelHost, version: Version) -> None:
         They were started again a moment ago, by whomever.
     NotPermitted, NotFound, Unavailable
     """
-    with _told(actor, "host.restart", host, version) as row:
+    with _order_recorded(actor, "host.restart", host, version) as row:
         found = _known(row, version)
         lately = HostedVersion.objects.filter(pk=found.pk, restarted_at__gt=Now() - _RESTARTED_LATELY)
         if lately.exists():
@@ -124,7 +124,7 @@ def restart_workers(actor: Actor, host: ModelHost, version: Version) -> None:
 
 
 @contextmanager
-def _told(
+def _order_recorded(
     actor: Actor,
     action: str,
     host: ModelHost,

@@ -16,7 +16,7 @@ RECORDERS = {
     "record": "action",
     "record_of": "action",
     "_record": "action",
-    "_told": "action",
+    "_order_recorded": "action",
     "reauthenticate": "purpose",
     "verify_password": "purpose",  # pragma: allowlist secret
 }

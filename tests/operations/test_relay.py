@@ -31,11 +31,18 @@ def subscribed() -> Iterator[None]:
 def queue(broker: str) -> Iterator[str]:
     """A queue of this test's own, so that no other message is taken for its own."""
     name = f"test-{time.monotonic_ns()}"
-    before, app.conf.task_default_queue = app.conf.task_default_queue, name
-    app.amqp.__dict__.pop("queues", None)
+    before, app.conf.task_routes = app.conf.task_routes, {TASK: {"queue": name}}
+    _forget_routes()
     yield name
-    app.conf.task_default_queue = before
-    app.amqp.__dict__.pop("queues", None)
+    app.conf.task_routes = before
+    _forget_routes()
+
+
+def _forget_routes() -> None:
+    """Celery keeps what it once read of its settings."""
+    for kept in ("router", "queues"):
+        app.amqp.__dict__.pop(kept, None)
+    app.amqp._rtable = None
 
 
 def publish(count: int = 1) -> None:
