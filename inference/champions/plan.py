@@ -149,7 +149,7 @@ def refuse_known_version(model: str, plan: Written) -> None:
 def store_model(
     plan: Written, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account, held: Sequence[Sample] = (),
-    beside: Callable[[Path, ModelManifest, Results], object] = lambda *_: None,
+    beside: Callable[[Path, ModelManifest, Results], object] = lambda *_: None, exact: bool = False,
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
     `seen`, predictions of record, figures, card, what its images look like to it, and the custody record of all that.
@@ -164,7 +164,7 @@ def store_model(
     folder = plan.store / _UNFINISHED / manifest.name / manifest.version
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    answer = export_onnx(network, examples, outputs, folder / WEIGHTS)
+    answer = export_onnx(network, examples, outputs, folder / WEIGHTS, exact=exact)
     write_answer(folder, answer)
     weights = WeightsFile(file=WEIGHTS, sha256=sha256_of(folder / WEIGHTS))
     finished = manifest.model_copy(update={"weights": weights})

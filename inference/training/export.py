@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -30,14 +31,15 @@ logger = logging.getLogger(__name__)
 
 
 def export_onnx(
-    network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path
+    network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str], path: Path, *, exact: bool = False
 ) -> RecordedAnswer:
     """Write `network` as ONNX: input `input` (uint8, any batch, otherwise shaped as one of `examples`), `outputs` in
     the order of its tuple. Where there are several examples, they and all maps differ in height and width only.
 
     Weights are stored as float16 and widened when the session is made, so arithmetic stays float32; as float32 where
     rounding them would move the recorded answer by `MOST_BY_ROUNDING` or more. Where float32 would be larger than a
-    file may be, float16 stays and the answer says by how much it moved.
+    file may be, float16 stays and the answer says by how much it moved. `exact` asks for float32 wherever the file may
+    be that large: trees and neighbours answer by leaps, which one recorded input does not show.
 
     Returns
     -------
@@ -71,9 +73,11 @@ def export_onnx(
     answer = record(
         _answers(network, outputs), tuple(tuple(shape) for shape in shapes), "the trained network, float32"
     )
-    halved = onnx.ModelProto.FromString(whole.SerializeToString())
-    _halve_weights(halved)
-    moved = _written(halved, unfinished, answer)
+    moved = math.inf
+    if not exact or whole.ByteSize() > MAX_WEIGHTS_BYTES:
+        halved = onnx.ModelProto.FromString(whole.SerializeToString())
+        _halve_weights(halved)
+        moved = _written(halved, unfinished, answer)
     if moved >= MOST_BY_ROUNDING and whole.ByteSize() > MAX_WEIGHTS_BYTES:
         logger.warning(
             "%s has float16 weights although they move its answer by %.2g: in float32 it would have %d bytes",
@@ -81,7 +85,8 @@ def export_onnx(
         )  # fmt: skip
         answer = answer.model_copy(update={"moved_by_rounding": moved, "tolerance": answer.tolerance + moved})
     elif moved >= MOST_BY_ROUNDING:
-        logger.info("%s keeps float32: rounded weights would move its answer by %.2g", path.name, moved)
+        if not exact:
+            logger.info("%s keeps float32: rounded weights would move its answer by %.2g", path.name, moved)
         off = _written(whole, unfinished, answer)
         if off > answer.tolerance:
             raise ValueError(f"{path.name} answers otherwise than the network that was trained: by {off:.2g}")

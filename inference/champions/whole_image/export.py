@@ -170,7 +170,18 @@ def _export(order: Export) -> ModelManifest:
             write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
-    return store_model(order, manifest, network, examples, outputs, seen_by_it, records, told, beside=beside)
+    return store_model(
+        order,
+        manifest,
+        network,
+        examples,
+        outputs,
+        seen_by_it,
+        records,
+        told,
+        beside=beside,
+        exact=recipe.head is not None,
+    )
 
 
 def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
@@ -204,7 +215,8 @@ def _write_onnx(network: nn.Module, recipe: Recipe, path: Path) -> None:
         The network has a step that ONNX or the way back to torch has not, or is larger than a model may be.
     """
     try:
-        export_onnx(network, (example_of(recipe),), outputs_of(network, recipe), path)
+        exact = recipe.head is not None
+        export_onnx(network, (example_of(recipe),), outputs_of(network, recipe), path, exact=exact)
         network_of(path)
     except (
         RuntimeError,

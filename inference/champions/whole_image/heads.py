@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,21 +111,26 @@ class _Gaussian(_Arrays):
 
 
 class _Support(_Arrays):
-    """A support vector machine of two classes, under Platt's sigmoid."""
+    """A support vector machine under Platt's sigmoid: of two classes one, of more one for each pair, whose votes are
+    counted as scikit-learn does (`decision_function_shape="ovr"`) and judged by a sigmoid a class."""
 
     vectors: Tensor
     weights: Tensor
     intercept: Tensor
     lengths: Tensor
+    slopes: Tensor
+    offsets: Tensor
 
-    def __init__(self, machine: Any, sigmoid: Any) -> None:
+    def __init__(self, machine: Any, sigmoids: Sequence[Any]) -> None:
         super().__init__()
         self.kernel, self.degree = machine.kernel, int(machine.degree)
         self.gamma, self.coef0 = float(machine._gamma), float(machine.coef0)
-        self.slope, self.offset = float(sigmoid.a_), float(sigmoid.b_)
+        self.classes = len(machine.classes_)
+        self.pairs = list(combinations(range(self.classes), 2))
         self.keep(
-            vectors=machine.support_vectors_.T, weights=machine.dual_coef_[0], intercept=machine.intercept_,
+            vectors=machine.support_vectors_.T, weights=_of_pairs(machine, self.pairs), intercept=machine.intercept_,
             lengths=(machine.support_vectors_**2).sum(axis=1),
+            slopes=[float(each.a_) for each in sigmoids], offsets=[float(each.b_) for each in sigmoids],
         )  # fmt: skip
 
     def forward(self, rows: Tensor) -> Tensor:
@@ -138,8 +144,52 @@ class _Support(_Arrays):
                 inner = inner * base
         elif self.kernel == "sigmoid":
             inner = torch.tanh(self.gamma * inner + self.coef0)
-        decision = (inner * self.weights).sum(dim=1, keepdim=True) + self.intercept
-        return _shares(-(self.slope * decision + self.offset))
+        decisions = inner @ self.weights + self.intercept
+        if self.classes == 2:
+            return _shares(-(self.slopes * decisions + self.offsets))
+        chances = torch.sigmoid(-(self.slopes * self._counted(decisions) + self.offsets))
+        return chances / chances.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+
+    def _counted(self, decisions: Tensor) -> Tensor:
+        """N×pairs, above 0 for the first of a pair → N×K: votes, and a third at most for how sure they are."""
+        votes = [torch.zeros_like(decisions[:, 0]) for _ in range(self.classes)]
+        sure = list(votes)
+        for number, (first, second) in enumerate(self.pairs):
+            said = decisions[:, number]
+            against = (said < 0).to(said.dtype)
+            votes[first] = votes[first] + 1 - against
+            votes[second] = votes[second] + against
+            sure[first], sure[second] = sure[first] + said, sure[second] - said
+        together = torch.stack(sure, dim=1)
+        return torch.stack(votes, dim=1) + together / (3 * (together.abs() + 1))
+
+
+class _Neighbours(_Arrays):
+    """The classes of the nearest rows, weighted by 1 / distance over scaled columns. Rows are kept as they were before
+    scaling: one that is met again is then exactly no distance away, and alone decides."""
+
+    rows: Tensor
+    scale: Tensor
+    shares: Tensor
+
+    def __init__(self, scaler: Any, neighbours: Any) -> None:
+        super().__init__()
+        self.count = int(neighbours.n_neighbors)
+        self.keep(
+            rows=neighbours._fit_X * scaler.scale_ + scaler.mean_,
+            scale=scaler.scale_,
+            shares=np.eye(len(neighbours.classes_))[neighbours._y],
+        )
+
+    def forward(self, rows: Tensor) -> Tensor:
+        apart = (rows[:, None, :] - self.rows) / self.scale
+        nearest, which = (apart * apart).sum(dim=2).topk(self.count, dim=1, largest=False)
+        met = (nearest == 0).to(nearest.dtype)
+        any_met = met.amax(dim=1, keepdim=True)
+        weights = torch.where(any_met > 0, met, 1 / nearest.clamp(min=torch.finfo(torch.float32).tiny).sqrt())
+        known = self.shares.index_select(0, which.reshape(-1)).reshape(-1, self.count, self.shares.shape[1])
+        summed = (weights[:, :, None] * known).sum(dim=1)
+        return summed / summed.sum(dim=1, keepdim=True)
 
 
 class _Mean(nn.Module):
@@ -188,8 +238,11 @@ class _Trees(_Arrays):
         )
 
     def forward(self, rows: Tensor) -> Tensor:
-        node = torch.zeros_like(rows[:, :1]).long() + self.roots
-        for _ in range(self.depth):
+        # the first questions are the same for every row; a root that is a leaf is followed by itself
+        asked = rows.index_select(1, self.feature[self.roots])
+        below = asked <= self.threshold[self.roots]
+        node = torch.where(below, self.yes[self.roots], self.no[self.roots])
+        for _ in range(self.depth - 1):
             asked = torch.gather(rows, 1, self._of(self.feature, node))
             below = asked <= self._of(self.threshold, node)
             node = torch.where(below, self._of(self.yes, node), self._of(self.no, node))
@@ -246,11 +299,25 @@ def _perceptron(pipeline: Any) -> nn.Module:
 def _machines(calibrated: Any) -> nn.Module:
     several = []
     for one in calibrated.calibrated_classifiers_:
-        if len(one.calibrators) != 1:
-            raise ExportError("the head svm of more than two classes cannot be written as a graph")
-        pipeline, sigmoid = one.estimator.pipeline_, one.calibrators[0]
-        several.append(_scaled(pipeline, partial(_Support, sigmoid=sigmoid)))
+        several.append(_scaled(one.estimator.pipeline_, partial(_Support, sigmoids=one.calibrators)))
     return _Mean(several)
+
+
+def _of_pairs(machine: Any, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """Support vectors × pairs: what each adds to the decision of each pair of classes (libsvm keeps, of a vector of one
+    class, a coefficient against each of the others)."""
+    ends = np.cumsum([0, *machine.n_support_])
+    weights = np.zeros((int(ends[-1]), len(pairs)))
+    for number, (first, second) in enumerate(pairs):
+        one, other = slice(ends[first], ends[first + 1]), slice(ends[second], ends[second + 1])
+        weights[one, number] = machine.dual_coef_[second - 1, one]
+        weights[other, number] = machine.dual_coef_[first, other]
+    return weights
+
+
+def _neighbours(pipeline: Any) -> nn.Module:
+    scaler, last = (step for _, step in pipeline.steps)
+    return _Neighbours(scaler, last)
 
 
 def _forest(forest: Any) -> nn.Module:
@@ -296,6 +363,7 @@ def _boosted(classifier: Any) -> nn.Module:
 _KINDS: dict[str, Callable[[Any], nn.Module]] = {
     "logistic_regression": _logistic,
     "svm": _machines,
+    "knn": _neighbours,
     "random_forest": _forest,
     "naive_bayes": _Gaussian,
     "gradient_boosting": _boosted,

@@ -24,11 +24,6 @@ def why_not(recipe: Recipe) -> str:
         )
     if len({stream.resize for stream in recipe.streams}) > 1:
         return "its networks look at images of different sizes, and one is served; the same `resize` would be needed"
-    if recipe.head is not None and recipe.head.name == "knn":
-        return (
-            "its head knn answers by comparing with every image that it learned from, which weights do not hold; "
-            "another head would be needed"
-        )
     if recipe.preprocess:
         blocks = ", ".join(block.name for block in recipe.preprocess)
         return (

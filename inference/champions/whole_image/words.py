@@ -15,6 +15,8 @@ from inference.recipes.stages import NetworkRecipe, StageRecipe
 
 #: Of a record: the Dice of serving's outline in the image as it is stored.
 DICE_AS_STORED = "dice as stored"
+#: Heads whose weights are rows that they learned from.
+_REMEMBERING = ("knn", "svm")
 
 
 def account(
@@ -134,6 +136,11 @@ def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
         ]
         return tuple(limits)
     limits.append("It answers for the whole image and marks no lesion.")
+    if recipe.head is not None and recipe.head.name in _REMEMBERING:
+        limits.append(
+            f"Its head {recipe.head.name} carries pooled features of images that it learned from, one row an image; no "
+            "image can be seen in them, but whoever has an image can tell whether it is among them."
+        )
     if not recipe.calibrate:
         limits.append(
             "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the "

@@ -21,6 +21,7 @@ _DTYPES: dict[int, str] = {
 
 #: Operators without settings, by their inputs.
 _PLAIN = {
+    "Abs": "torch.abs({})",
     "Add": "torch.add({}, {})",
     "And": "torch.logical_and({}, {})",
     "Div": "functions.divided({}, {})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inference.cli.main import main
-from tests.inference.champions.runs import Say
+from tests.inference.champions.runs import Made, Say, exported, made
 
 
 @pytest.fixture
@@ -18,3 +18,11 @@ def say(capsys: pytest.CaptureFixture[str]) -> Say:
         return (status, *capsys.readouterr())
 
     return said
+
+
+@pytest.fixture(scope="module")
+def one(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """A run of the module's `RECIPE` over one published part, exported."""
+    run = made(tmp_path_factory.mktemp("one"), request.module.RECIPE, published=True)
+    assert exported(run) == 0
+    return run

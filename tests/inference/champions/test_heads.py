@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,10 @@ import torch
 from inference.blocks.parameters import make
 from inference.champions.whole_image.heads import as_module
 from inference.champions.whole_image.refusals import ExportError
-from tests.inference.champions.runs import Made, Say, exported, made
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.onnx_to_torch.convert import network_of
+from inference.training.export import export_onnx
+from tests.inference.champions.runs import Made, Say
 from tests.inference.recipes.trees import NEURAL
 
 SMALL = {"classifier": {"backbone": {"vgg_mini": {"width": 4, "stages": 3}}, "pool": "gap"}}
@@ -30,7 +34,8 @@ HEADS = (
     ("logistic_regression", {}), ("logistic_regression", {"l1_ratio": 1.0}), ("svm", {}), ("svm", {"kernel": "poly"}),
     ("svm", {"kernel": "linear"}), ("svm", {"kernel": "sigmoid"}), ("random_forest", {"trees": 12}),
     ("random_forest", {"trees": 3, "max_depth": 2}), ("naive_bayes", {}), ("gradient_boosting", {"trees": 12}),
-    ("mlp", {"hidden": [6, 4]}),
+    ("mlp", {"hidden": [6, 4]}), ("svm", {"balanced": True}), ("knn", {}), ("knn", {"neighbours": 1}),
+    ("knn", {"neighbours": 90}),
 )  # fmt: skip
 
 
@@ -45,33 +50,60 @@ def fitted(kind: str, settings: dict[str, Any], classes: str) -> tuple[Any, np.n
 
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize(("kind", "settings"), HEADS)
-@pytest.mark.parametrize("classes", ["ab", "abc"])
+@pytest.mark.parametrize("classes", ["ab", "abc", "abcde"])
 def test_a_head_as_arrays_says_what_the_head_says(kind: str, settings: dict[str, Any], classes: str) -> None:
     head, rows = fitted(kind, settings, classes)
     asked = [*reversed(classes), "z"]  # its training part lacked one
-    if kind == "svm" and len(classes) > 2:
-        with pytest.raises(ExportError, match="svm of more than two classes"):
-            as_module(head, asked)
-        return
+    others = np.random.default_rng(2).normal(size=(40, 8)).astype(np.float32).astype(np.float64)
+    for table in (rows, others, np.concatenate([rows[:1], others[:1]])):
+        with torch.no_grad():
+            said = as_module(head, asked)(torch.from_numpy(table.astype(np.float32))).numpy()
+        np.testing.assert_allclose(said[:, :-1], head.predict_proba(table)[:, ::-1], atol=1e-5)
+        assert (said[:, -1] == 0).all()
+
+
+class OfBytes(torch.nn.Module):
+    """A head over rows that come as bytes, as every served network's input does."""
+
+    def __init__(self, head: torch.nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor]:
+        return (self.head(x.float() / 64 - 2),)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("kind", sorted({kind for kind, _ in HEADS}))
+@pytest.mark.parametrize("classes", ["ab", "abcd"])
+def test_it_is_written_as_onnx_and_read_back(kind: str, classes: str, tmp_path: Path) -> None:
+    head, _ = fitted(kind, {}, classes)
+    network = OfBytes(as_module(head, classes))
+    given = np.random.default_rng(4).integers(0, 256, (30, 8), dtype=np.uint8)
+    export_onnx(network, (torch.from_numpy(given[:2]),), ("said",), tmp_path / "head.onnx", exact=True)
+    expected = head.predict_proba(given.astype(np.float64) / 64 - 2)
+    np.testing.assert_allclose(
+        OnnxForward(tmp_path / "head.onnx")(given).outputs["said"], expected, atol=1e-5
+    )
     with torch.no_grad():
-        said = as_module(head, asked)(torch.from_numpy(rows.astype(np.float32))).numpy()
-    np.testing.assert_allclose(said[:, :-1], head.predict_proba(rows)[:, ::-1], atol=1e-5)
-    assert (said[:, -1] == 0).all()
+        (again,) = network_of(tmp_path / "head.onnx").network(torch.from_numpy(given))
+    np.testing.assert_allclose(again.numpy(), expected, atol=1e-5)
 
 
-def test_neighbours_are_refused() -> None:
-    head, _ = fitted("knn", {}, "ab")
+def test_two_rows_alike_of_two_classes_share_the_answer() -> None:
+    rows = np.random.default_rng(3).normal(size=(20, 4)).astype(np.float32).astype(np.float64)
+    rows[1] = rows[0]
+    head = make("head", "knn", {}, classes=2, seed=0).fit(rows, np.array(["a", "b"] * 10))
+    with torch.no_grad():
+        said = as_module(head, "ab")(torch.from_numpy(rows[:1].astype(np.float32))).numpy()
+    np.testing.assert_allclose(said, [[0.5, 0.5]], atol=1e-6)
+
+
+def test_a_head_of_another_kind_is_refused() -> None:
     with pytest.raises(
-        ExportError, match="the head knn cannot be written as a graph; logistic_regression, svm"
+        ExportError, match="the head object cannot be written as a graph; logistic_regression, svm"
     ):
-        as_module(head, "ab")
-
-
-@pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    made_of = made(tmp_path_factory.mktemp("head"), RECIPE, published=True)
-    assert exported(made_of) == 0
-    return made_of
+        as_module(object(), "ab")
 
 
 def test_the_figures_are_those_of_the_run_and_the_card_names_the_head(one: Made, say: Say) -> None:

@@ -17,7 +17,7 @@ from inference.evaluation.account import read_account
 from inference.runtime.custody import verify
 from inference.runtime.store import read_manifest
 from inference.runtime.whole_image.pipeline import OUTLINED
-from tests.inference.champions.runs import Made, Say, exported, made
+from tests.inference.champions.runs import Made, Say, made
 from tests.inference.recipes.trees import NEURAL, busi_tree
 
 RECIPE: dict[str, Any] = {
@@ -32,48 +32,41 @@ RECIPE: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def outlines(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    one = made(tmp_path_factory.mktemp("outlines"), RECIPE, published=True)
-    assert exported(one) == 0
-    return one
-
-
-def test_evaluate_prints_the_dice_of_the_run_and_counts_the_served_marks(outlines: Made, say: Say) -> None:
-    status, printed, _ = say("evaluate", "toy_outlines", "--store", outlines.store, "--json")
+def test_evaluate_prints_the_dice_of_the_run_and_counts_the_served_marks(one: Made, say: Say) -> None:
+    status, printed, _ = say("evaluate", "toy_outlines", "--store", one.store, "--json")
     assert status == 0
     ours = {figure["name"]: figure for figure in json.loads(printed)["figures"]}
-    theirs = {figure["name"]: figure for figure in outlines.page["figures"]}
+    theirs = {figure["name"]: figure for figure in one.page["figures"]}
     for name in ("dice", "iou"):
         for bound in ("value", "low", "high"):
             assert ours[name][bound] == pytest.approx(theirs[name][bound], abs=1e-3)
     assert ours["dice"]["value"] > 0.4
     assert ours.keys() == {"dice", "iou", "lesions_found", "froc"}, "it judges no class"
-    with (outlines.folder / "predictions.csv").open(newline="") as lines:
+    with (one.folder / "predictions.csv").open(newline="") as lines:
         rows = list(csv.DictReader(lines))
     assert any(row["marks"] for row in rows) and all(float(row["dice"]) <= 1 for row in rows)
     assert {row["label"] for row in rows} == {"benign", "malignant"}
-    verify(outlines.folder)
+    verify(one.folder)
 
 
-def test_its_manifest_and_card_claim_no_judgement(outlines: Made) -> None:
-    manifest = read_manifest("toy_outlines", outlines.store)
+def test_its_manifest_and_card_claim_no_judgement(one: Made) -> None:
+    manifest = read_manifest("toy_outlines", one.store)
     assert manifest.classes == OUTLINED and manifest.research and set(manifest.thresholds.values()) == {0.5}
-    card = (outlines.folder / "card.md").read_text()
+    card = (one.folder / "card.md").read_text()
     assert "mean Dice of the outline" in card and "None is fitted" in card
     assert "It outlines and judges nothing" in card and "brought to the image as it is stored" in card
-    assert "operating points" not in read_account(outlines.folder).protocol
+    assert "operating points" not in read_account(one.folder).protocol
 
 
-def test_a_file_is_answered_with_mask_findings_and_heat_map(outlines: Made, say: Say, tmp_path: Path) -> None:
+def test_a_file_is_answered_with_mask_findings_and_heat_map(one: Made, say: Say, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
-    words = ("predict", "toy_outlines", outlines.image, "--out", out, "--store", outlines.store)
+    words = ("predict", "toy_outlines", one.image, "--out", out, "--store", one.store)
     assert say(*words)[0] == 0
     result = json.loads(out.read_text())
-    stored = Image.open(outlines.image).size
+    stored = Image.open(one.image).size
     mask = np.asarray(Image.open(result["mask"])) > 127
     assert Image.open(result["mask"]).size == Image.open(result["heatmap"]).size == stored
-    truth = np.asarray(Image.open(outlines.image.with_name("malignant (1)_mask.png")).convert("L")) > 127
+    truth = np.asarray(Image.open(one.image.with_name("malignant (1)_mask.png")).convert("L")) > 127
     assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.5
     (first, *_) = result["findings"]
     x0, y0, x1, y1 = (round(v) for v in first["box"])
@@ -81,49 +74,40 @@ def test_a_file_is_answered_with_mask_findings_and_heat_map(outlines: Made, say:
     assert result["probabilities"]["outlined"] >= first["score"] and result["scores"].keys() == set(OUTLINED)
     black = tmp_path / "black.png"
     Image.fromarray(np.zeros((45, 60), np.uint8)).save(black)
-    assert say("predict", "toy_outlines", black, "--out", out, "--store", outlines.store)[0] == 0
+    assert say("predict", "toy_outlines", black, "--out", out, "--store", one.store)[0] == 0
     nothing = json.loads(out.read_text())
     assert (nothing["probabilities"]["outlined"] > 0.5) == bool(np.asarray(Image.open(nothing["mask"])).any())
 
 
 @pytest.mark.parametrize("method", ["occlusion", "integrated_gradients", "map"])
-def test_it_is_explained(method: str, outlines: Made, say: Say, tmp_path: Path) -> None:
-    words = ("explain", "toy_outlines", outlines.image, "--out", tmp_path, "--method", method)
-    status, _, sentence = say(*words, "--store", outlines.store)
+def test_it_is_explained(method: str, one: Made, say: Say, tmp_path: Path) -> None:
+    words = ("explain", "toy_outlines", one.image, "--out", tmp_path, "--method", method)
+    status, _, sentence = say(*words, "--store", one.store)
     assert status == 0, sentence
     heat = np.asarray(Image.open(next(tmp_path.glob("*.heat.png"))))
     assert heat.max() > heat.min()
 
 
-def test_it_is_measured_elsewhere_and_archived(outlines: Made, say: Say, tmp_path: Path) -> None:
+def test_it_is_measured_elsewhere_and_archived(one: Made, say: Say, tmp_path: Path) -> None:
     other = busi_tree(tmp_path / "other", groups=10)
     for path in other.glob("Dataset_BUSI_with_GT/*/*.png"):
         Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
-    words = (
-        "evaluate",
-        "toy_outlines",
-        "--rerun",
-        "--skip-trained",
-        "--data",
-        other,
-        "--store",
-        outlines.store,
-    )
+    words = ("evaluate", "toy_outlines", "--rerun", "--skip-trained", "--data", other, "--store", one.store)
     status, printed, sentence = say(*words, "--json")
     assert status == 0, sentence
     assert {figure["name"] for figure in json.loads(printed)["figures"]} >= {"dice", "lesions_found"}
-    status, printed, sentence = say("archive", "--out", tmp_path / "archives", "--store", outlines.store)
+    status, printed, sentence = say("archive", "--out", tmp_path / "archives", "--store", one.store)
     assert status == 0 and "toy_outlines-1.0.0.mar" in printed, sentence
 
 
-def test_its_bundle_outlines_the_same(outlines: Made, tmp_path: Path) -> None:
+def test_its_bundle_outlines_the_same(one: Made, tmp_path: Path) -> None:
     from monai import bundle as monai  # seconds to import
 
-    place = outlines.folder / "bundle"
+    place = one.folder / "bundle"
     workflow = monai.ConfigWorkflow(
         config_file=str(place / "configs" / "inference.json"), meta_file=str(place / "configs" / "metadata.json"),
         workflow_type="infer", logging_file=False, bundle_root=str(place),
-        dataset_dir=str(outlines.image.parent), output=str(tmp_path / "masks"),
+        dataset_dir=str(one.image.parent), output=str(tmp_path / "masks"),
     )  # fmt: skip
     workflow.initialize()
     assert workflow.check_properties() == []
@@ -133,7 +117,7 @@ def test_its_bundle_outlines_the_same(outlines: Made, tmp_path: Path) -> None:
     network = bundle.network(str(configs / "recipe.json"))
     network.load_state_dict(torch.load(place / "models" / "model.pt", weights_only=True))
     with torch.no_grad():
-        said = network.eval()(bundle.reader(str(configs / "recipe.json"))(str(outlines.image))[None])
+        said = network.eval()(bundle.reader(str(configs / "recipe.json"))(str(one.image))[None])
     assert mask.shape == (32, 40) and ((said[0, 0] > 0).numpy() == (mask > 127)).all() and mask.any()
 
 

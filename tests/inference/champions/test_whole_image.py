@@ -367,7 +367,6 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
     ("changes", "sentence"),
     [
         ({**CLASSIC}, "it describes images by intensity"),
-        ({"streams": [{"network": {"bhcnet": {"modules": 1}}}], "head": "knn"}, "comparing with every image"),
         (
             {
                 "streams": [

@@ -86,7 +86,8 @@ SHAPE: Node = ("Shape", ["x"], {})
 SIGN: Node = ("Greater", ["x", "low"], {})
 GRAPHS: dict[str, list[Node]] = {
     **{f"{kind} of one": [("Mul", ["x", "x"], {}), ("Add", ["n0", "half"], {}), (kind, ["n1"], {})]
-       for kind in ("Exp", "Identity", "Log", "Neg", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sqrt", "Tanh")},
+       for kind in ("Abs", "Exp", "Identity", "Log", "Neg", "Reciprocal", "Relu", "Sigmoid", "Softplus", "Sqrt",
+                    "Tanh")},
     **{kind: [(kind, ["x", "mean"], {})] for kind in ("Add", "Sub", "Mul", "Greater", "GreaterOrEqual", "Less",
                                                       "LessOrEqual", "Equal")},
     "Div": [("Div", ["mean", "x"], {})],
