@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import json
 import time
 from functools import cached_property
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from imaging.digest import sha256_of
 from inference.runtime.forward import ForwardOutput, Shapes, check_input
+from inference.runtime.heap import own_heap
 
 #: The metadata entry in which a file says what shapes it takes, where that is more than the graph can say.
 SHAPES = "shapes"
@@ -28,24 +27,25 @@ class OnnxForward:
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights
+        self._heap = own_heap()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        # The heap keeps a pass's memory for the next one, and can give it back; the arena never would.
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = self._heap is None
         self.session = onnxruntime.InferenceSession(
             str(weights), sess_options=options, providers=["CPUExecutionProvider"]
         )
-        _give_memory_back()
+        if self._heap is not None:
+            self._heap.give_back()  # what reading the graph took
         entry = self.session.get_inputs()[0]
         self._input: str = entry.name
         stated = self.session.get_modelmeta().custom_metadata_map.get(SHAPES)
         own = [n if isinstance(n, int) else None for n in entry.shape]
         self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
         self._outputs = [output.name for output in self.session.get_outputs()]
-        # A pass over a mammogram takes 280 MB, which would be kept for the next one: given back, at no cost in time.
-        self._run_options = onnxruntime.RunOptions()
-        self._run_options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
 
     @cached_property
     def sha256(self) -> str:
@@ -62,13 +62,9 @@ class OnnxForward:
         """
         check_input(tensor, self.shapes)
         begun = time.perf_counter()
-        answers = self.session.run(self._outputs, {self._input: tensor}, self._run_options)
+        answers = self.session.run(self._outputs, {self._input: tensor})
         model_ms = (time.perf_counter() - begun) * 1000
+        if self._heap is not None:
+            self._heap.note_use()
         named = {name: np.asarray(a, np.float32) for name, a in zip(self._outputs, answers, strict=True)}
         return ForwardOutput(named, model_ms)
-
-
-def _give_memory_back() -> None:
-    """What reading a graph took (40 MB of 80) and the allocator keeps; of glibc, other systems do without."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
