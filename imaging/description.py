@@ -54,6 +54,7 @@ class ScaleRemark(_Frozen):
         "implausible_magnification",
         "correction_unknown",
         "magnification_unknown",
+        "frames_differ",
         "region_outside",
     ]
     attribute: str = Field(default="", description="the attribute's keyword")

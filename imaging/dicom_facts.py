@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 
 from imaging import orientation
 from imaging.description import ImageFacts, SideClaim, ViewClaim
-from imaging.dicom_header import functional_groups
+from imaging.dicom_header import functional_groups, groups_with
 from imaging.dicom_spacing import Scale, scale_of
-from imaging.dicom_values import integer, items, number, numbers, text
+from imaging.dicom_values import code_value, integer, items, number, numbers, text
 from imaging.dicom_views import MODIFIER_CODES, SPECIMEN_CODES, VIEW_CODES, SpelledView, in_order, spelled
 
 Side = Literal["L", "R", "B"]
@@ -74,7 +74,7 @@ def facts_of(dataset: Dataset) -> HeaderFacts:
     directions = orientation.directions(
         text(dataset, "PatientOrientation", _TEXT) or _frame_orientation(dataset)
     )
-    sides = tuple(_side_claims(dataset, written, view or "", directions))
+    sides = tuple(dict.fromkeys(_side_claims(dataset, written, view or "", directions)))
     image_type = _image_type(dataset)
     facts = ImageFacts(
         view_modifiers=in_order(modifiers),
@@ -97,7 +97,7 @@ def facts_of(dataset: Dataset) -> HeaderFacts:
         pixel_aspect=scale.pixel_aspect,
         frame_time_ms=_frame_time(dataset),
     )
-    remarks = tuple(_contradictions(claims, sides))
+    remarks = (*_contradictions(claims, sides), *_unfitting(directions, view or ""))
     return HeaderFacts(sides[0].side if sides else None, view, facts, scale, remarks)
 
 
@@ -127,10 +127,10 @@ def _views(dataset: Dataset) -> list[_CodedView]:
 
 def _coded(item: Dataset) -> _CodedView:
     """A code that is known, else what its meaning says in words."""
-    code = text(item, "CodeValue") or ""
+    code = code_value(item)
     modifiers: set[str] = set()
     for modifier in items(item, "ViewModifierCodeSequence")[:8]:
-        known = MODIFIER_CODES.get(text(modifier, "CodeValue") or "")
+        known = MODIFIER_CODES.get(code_value(modifier))
         said = spelled(text(modifier, "CodeMeaning", _TEXT) or "") if known is None else None
         modifiers |= {known} if known else set(said.modifiers) if said else set()
     if code in VIEW_CODES or code in SPECIMEN_CODES:
@@ -174,8 +174,11 @@ def _side_claims(
 
 def _stated_sides(dataset: Dataset) -> Iterator[tuple[str, Side]]:
     """The attributes that exist to name a side, the most trusted first (PS3.3 10.5, C.7.6.16.2.8, C.8.11.2)."""
-    groups = list(functional_groups(dataset))
-    anatomies = [anatomy for group in groups for anatomy in items(group, "FrameAnatomySequence")]
+    anatomies = [
+        anatomy
+        for group in groups_with(dataset, "FrameAnatomySequence")
+        for anatomy in items(group, "FrameAnatomySequence")[:1]
+    ]
     for source, places in (
         ("ImageLaterality", [dataset]),
         ("FrameLaterality", [dataset, *anatomies]),
@@ -187,9 +190,15 @@ def _stated_sides(dataset: Dataset) -> Iterator[tuple[str, Side]]:
     for place in (dataset, *anatomies):
         for region in items(place, "AnatomicRegionSequence")[:4]:
             for code in (region, *items(region, "AnatomicRegionModifierSequence")[:4]):
-                side = _SIDE_CODES.get(text(code, "CodeValue") or "")
-                if side:
+                if side := _coded_side(code):
                     yield "AnatomicRegionSequence", side
+
+
+def _coded_side(code: Dataset) -> Side | None:
+    """By a code that is known, else by a meaning that begins with the side: "Left", "Right breast"."""
+    if known := _SIDE_CODES.get(code_value(code)):
+        return known
+    return _SIDES.get((text(code, "CodeMeaning", _TEXT) or "").upper().split(" ")[0])
 
 
 def _frame_orientation(dataset: Dataset) -> str:
@@ -215,7 +224,7 @@ def _is_specimen(
 ) -> bool:
     """Tissue that was taken out: a radiograph of it, or a slide, which is one by its nature."""
     body_part = (text(dataset, "BodyPartExamined", 32) or "").upper()
-    regions = [text(region, "CodeValue") or "" for region in items(dataset, "AnatomicRegionSequence")[:4]]
+    regions = [code_value(region) for region in items(dataset, "AnatomicRegionSequence")[:4]]
     return (
         any(coded.specimen for coded in views)
         or (written is not None and written.specimen)
@@ -298,3 +307,8 @@ def _contradictions(views: list[ViewClaim], sides: tuple[SideClaim, ...]) -> Ite
     for side in sides[1:]:
         if side.side != sides[0].side:
             yield f"{side.source} says {side.side}, {sides[0].source} {sides[0].side}."
+
+
+def _unfitting(directions: tuple[str, ...], view: str) -> Iterator[str]:
+    if not orientation.fits_view(directions, view):
+        yield f"PatientOrientation says {chr(92).join(directions)}, which no {view} view has."

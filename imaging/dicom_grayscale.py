@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from imaging import stored_values
 from imaging.description import Window
 from imaging.dicom_frames import PixelFormat
-from imaging.dicom_values import items, number, numbers, text
+from imaging.dicom_values import each_number, items, number, text
 from imaging.errors import DamagedFile
 from imaging.grayscale import MAX_ENTRIES, MAX_OFFERED, Grayscale, Lut
 
@@ -120,12 +120,13 @@ def _voi_source(header: Dataset, frame: int) -> Dataset:
 
 def _windows(source: Dataset) -> tuple[tuple[str, Window], ...]:
     """The usable windows with their explanations (PS3.3 C.11.2.1.2)."""
-    centres, widths = numbers(source, "WindowCenter"), numbers(source, "WindowWidth")
+    centres, widths = each_number(source, "WindowCenter"), each_number(source, "WindowWidth")
     names = _texts(source, "WindowCenterWidthExplanation")
     function = _FUNCTIONS.get((text(source, "VOILUTFunction") or "").upper(), "LINEAR")
     found = []
     for index, (centre, width) in enumerate(zip(centres, widths, strict=False)):
-        if 0 < width < 1e12 and abs(centre) < 1e12:
+        # One that is no window takes no other with it.
+        if centre is not None and width is not None and 0 < width < 1e12 and abs(centre) < 1e12:
             name = names[index] if index < len(names) and names[index] else str(index + 1)
             found.append((name, Window(centre=centre, width=width, function=function)))
     return tuple(found[:MAX_OFFERED])

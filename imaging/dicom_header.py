@@ -58,10 +58,22 @@ def header_of(
     return header, who.remarks
 
 
+#: Frames whose own functional groups are asked: all of a tomosynthesis or a clip.
+_MOST_FRAMES = 1_000
+
+
 def functional_groups(dataset: Dataset) -> Iterator[Dataset]:
     """The shared functional groups and those of the first frame (PS3.3 C.7.6.16)."""
     yield from items(dataset, "SharedFunctionalGroupsSequence")[:1]
     yield from items(dataset, "PerFrameFunctionalGroupsSequence")[:1]
+
+
+def groups_with(dataset: Dataset, sequence: str) -> list[Dataset]:
+    """The functional groups that have a macro: those of the frames, else the shared ones (PS3.3 C.7.6.16.1)."""
+    groups = items(dataset, "PerFrameFunctionalGroupsSequence")[:_MOST_FRAMES]
+    if not (groups and items(groups[0], sequence)):
+        groups = items(dataset, "SharedFunctionalGroupsSequence")[:1]
+    return [group for group in groups if items(group, sequence)]
 
 
 def _one_of(dataset: Dataset, keyword: str, allowed: tuple[str, ...]) -> Any:

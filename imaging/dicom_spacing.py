@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydicom.dataset import Dataset
 
 from imaging.description import Region, ScaleRemark, Spacing
-from imaging.dicom_header import functional_groups
+from imaging.dicom_header import functional_groups, groups_with
 from imaging.dicom_values import integer, items, number, numbers, text
 from imaging.dicom_views import spelled
 
@@ -25,6 +25,8 @@ PLAUSIBLE_RADIOLOGY_UM = (1.0, 5_000.0)
 _PLAUSIBLE_MAGNIFICATION = (0.99, 10.0)
 #: Up to here a Pixel Spacing that does not say whether it was corrected is off by no more than a contact view's factor.
 _CONTACT_MAGNIFICATION = 1.1
+#: By so much a stated factor and that of the distances may differ: one is to the skin, the other to the lesion.
+_SAME_MAGNIFICATION = 0.15
 _SLIDE_STORAGE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _MAGNIFICATION_CODES = frozenset({"399163009", "R-102D6"})
 _MAX_REGIONS = 64
@@ -101,11 +103,17 @@ def _of_picture(dataset: Dataset, found: _Findings) -> tuple[Spacing | None, str
     projected = _projected(dataset, found)
     if projected is not None:
         return projected
-    for group in functional_groups(dataset):
-        for measures in items(group, "PixelMeasuresSequence"):
-            spacing = found.spacing("PixelMeasuresSequence", numbers(measures, "PixelSpacing"))
-            if spacing:
-                return spacing, "PixelMeasuresSequence"
+    of_frames = [
+        spacing
+        for group in groups_with(dataset, "PixelMeasuresSequence")
+        for measures in items(group, "PixelMeasuresSequence")[:1]
+        if (spacing := found.spacing("PixelMeasuresSequence", numbers(measures, "PixelSpacing")))
+    ]
+    if of_frames and not all(_is_same(spacing, of_frames[0]) for spacing in of_frames):
+        found.add("frames_differ", "PixelMeasuresSequence")
+        return None, None
+    if of_frames:
+        return of_frames[0], "PixelMeasuresSequence"
     width, height = number(dataset, "ImagedVolumeWidth"), number(dataset, "ImagedVolumeHeight")
     columns, rows = integer(dataset, "TotalPixelMatrixColumns"), integer(dataset, "TotalPixelMatrixRows")
     if width and height and columns and rows:
@@ -130,19 +138,19 @@ def _projected(dataset: Dataset, found: _Findings) -> tuple[Spacing | None, str 
     if calibrated and not detector:
         if text(dataset, "PixelSpacingCalibrationType"):
             return calibrated, "PixelSpacing"
-        if magnification is None and _is_magnified(dataset):
+        if not _is_plain(magnification, dataset):
             found.add("magnification_unknown", "PixelSpacing")
             return None, None
-        if (magnification or 1.0) <= _CONTACT_MAGNIFICATION:
+        if (magnification.factor or 1.0) <= _CONTACT_MAGNIFICATION:
             return calibrated, "PixelSpacing"
-        found.add("correction_unknown", "PixelSpacing", f"{magnification:.3g}")
+        found.add("correction_unknown", "PixelSpacing", f"{magnification.factor:.3g}")
         return None, None
     if detector is None:
         return None
-    if magnification is None and _is_magnified(dataset):
+    if not _is_plain(magnification, dataset):
         found.add("magnification_unknown", keyword)
         return None, None
-    factor = magnification or 1.0
+    factor = magnification.factor or 1.0
     return (detector[0] / factor, detector[1] / factor), keyword
 
 
@@ -150,23 +158,46 @@ def _is_same(one: Spacing, other: Spacing) -> bool:
     return all(abs(a - b) <= 0.001 * b for a, b in zip(one, other, strict=True))
 
 
-def _magnification(dataset: Dataset, found: _Findings) -> float | None:
-    """The factor from the attribute of that name, else from the distances; of the header or its functional groups."""
+@dataclass(frozen=True)
+class _Magnification:
+    """The factor of the header, None where it gives none; and whether what it gives contradicts itself."""
+
+    factor: float | None = None
+    contradicts: bool = False
+
+
+def _is_plain(magnification: _Magnification, dataset: Dataset) -> bool:
+    """Whether the factor is known: it does not contradict itself, and a magnification view has one of its own."""
+    if magnification.contradicts:
+        return False
+    return (magnification.factor or 1.0) > _CONTACT_MAGNIFICATION or not _is_magnified(dataset)
+
+
+def _magnification(dataset: Dataset, found: _Findings) -> _Magnification:
+    """The factor from the attribute of that name, else from the distances; of the header or its functional groups.
+
+    A stated factor stands beside distances of a contact view, which some devices give to the table. Distances of a
+    magnification view beside another factor, or one left at 1, leave it open.
+    """
     low, high = _PLAUSIBLE_MAGNIFICATION
     for place in (dataset, *_geometry(dataset)):
         stated = number(place, "EstimatedRadiographicMagnificationFactor")
         detector, breast = number(place, "DistanceSourceToDetector"), number(place, "DistanceSourceToPatient")
         measured = detector / breast if detector and breast and breast > 0 else None
+        factors = []
         for name, factor in (
             ("EstimatedRadiographicMagnificationFactor", stated),
             ("DistanceSourceToPatient", measured),
         ):
-            if factor is None:
-                continue
-            if low <= factor <= high:
-                return factor
-            found.add("implausible_magnification", name, f"{factor:.3g}")
-    return None
+            if factor is not None and low <= factor <= high:
+                factors.append(factor)
+            elif factor is not None:
+                found.add("implausible_magnification", name, f"{factor:.3g}")
+        if factors:
+            first, last = factors[0], factors[-1]
+            apart = abs(last - first) > _SAME_MAGNIFICATION * first
+            return _Magnification(first, contradicts=apart and last > _CONTACT_MAGNIFICATION)
+    return _Magnification()
 
 
 def _geometry(dataset: Dataset) -> list[Dataset]:
@@ -212,8 +243,9 @@ def _regions(dataset: Dataset, found: _Findings) -> list[Region]:
     for item in items(dataset, "SequenceOfUltrasoundRegions")[:_MAX_REGIONS]:
         corners = [integer(item, f"RegionLocation{name}") for name in ("MinX0", "MinY0", "MaxX1", "MaxY1")]
         x0, y0, x1, y1 = (-1 if corner is None else corner for corner in corners)
+        x0, x1, y0, y1 = min(x0, x1), max(x0, x1), min(y0, y1), max(y0, y1)
         x0, y0, x1, y1 = max(0, x0), max(0, y0), min(columns, x1 + 1), min(rows, y1 + 1)
-        if x0 >= x1 or y0 >= y1:
+        if x1 - x0 < 2 or y1 - y0 < 2:
             found.add("region_outside", "SequenceOfUltrasoundRegions")
             continue
         kind = _KINDS.get(integer(item, "RegionSpatialFormat") or 0, "other")
@@ -222,7 +254,26 @@ def _regions(dataset: Dataset, found: _Findings) -> list[Region]:
             (low_priority, Region(x0=x0, y0=y0, x1=x1, y1=y1, kind=kind, spacing_um=_delta(item, found)))
         )
     # Region Flags, bit 0: which of two that overlap is on top (PS3.3 C.8.5.5.1.3).
-    return [region for _, region in sorted(placed, key=lambda entry: entry[0])]
+    return [
+        region
+        for priority in (0, 1)
+        for region in _insets_first([region for low_priority, region in placed if low_priority == priority])
+    ]
+
+
+def _insets_first(regions: list[Region]) -> list[Region]:
+    """A region within another lies on top of it, whichever the file names first: nothing else could be seen of it."""
+    ordered: list[Region] = []
+    for region in regions:
+        around = (place for place, other in enumerate(ordered) if _is_within(region, other))
+        ordered.insert(next(around, len(ordered)), region)
+    return ordered
+
+
+def _is_within(region: Region, other: Region) -> bool:
+    return (
+        other.x0 <= region.x0 and other.y0 <= region.y0 and region.x1 <= other.x1 and region.y1 <= other.y1
+    ) and (region.x0, region.y0, region.x1, region.y1) != (other.x0, other.y0, other.x1, other.y1)
 
 
 def _delta(item: Dataset, found: _Findings) -> Spacing | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Any
 
 from pydicom.dataset import Dataset
 
@@ -12,6 +13,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 #: What switches character sets within a text (PS3.5 6.1.2.5.3); pydicom leaves those of ISO 2022 IR 58 standing.
 _ESCAPE = re.compile(r"\x1b(?:\$[()]?|[()-])[A-Z]")
 TEXT_LIMIT = 256
+_DECIMAL_COMMA = re.compile(r"[+-]?(0*,\d+|\d+,(\d{1,2}|\d{4,}))")
 
 
 def text(dataset: Dataset, keyword: str, limit: int = TEXT_LIMIT) -> str | None:
@@ -38,17 +40,39 @@ def number(dataset: Dataset, keyword: str) -> float | None:
 
 def numbers(dataset: Dataset, keyword: str) -> list[float]:
     """All values as finite numbers; empty where any is not."""
+    found = each_number(dataset, keyword)
+    return [value for value in found if value is not None] if None not in found else []
+
+
+def each_number(dataset: Dataset, keyword: str) -> list[float | None]:
+    """Every value in its place, as a finite number or None."""
     try:
         value = dataset.get(keyword)
         if value is None or value == "":
             return []
         many = value if not isinstance(value, str) and hasattr(value, "__iter__") else [value]
-        found = [float(item) for item in many]
+        return [_finite(item) for item in many]
     except (MemoryError, RecursionError):
         raise
     except Exception:
         return []
-    return found if all(math.isfinite(item) for item in found) else []
+
+
+def _finite(value: Any) -> float | None:
+    """A decimal comma is a point; what may be a thousand ("1,000") is no number."""
+    if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()):
+        value = value.replace(",", ".")
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def code_value(item: Dataset) -> str:
+    """The code of an item of a coded sequence, whichever attribute holds it (PS3.3 8.8); empty where none does."""
+    address = text(item, "URNCodeValue") or ""
+    return text(item, "CodeValue") or text(item, "LongCodeValue") or re.split(r"[/:]", address)[-1]
 
 
 def integer(dataset: Dataset, keyword: str) -> int | None:

@@ -7,6 +7,7 @@ The abbreviations are those of the ACR's quality manual as DICOM PS3.16 lists th
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -59,6 +60,7 @@ _SIDES: dict[str, Side] = {
     # German, French, Spanish, Portuguese, Italian
     "LINKS": "L", "GAUCHE": "L", "IZQUIERDA": "L", "IZQ": "L", "ESQUERDA": "L", "SINISTRA": "L", "SX": "L",
     "RECHTS": "R", "DROITE": "R", "DERECHA": "R", "DER": "R", "DIREITA": "R", "DESTRA": "R", "DX": "R",
+    "LI": "L", "ESQ": "L", "RE": "R", "DROIT": "R", "DCHA": "R", "DIR": "R",
 }  # fmt: skip
 #: The sides' first letters in those languages: only behind a view, where nothing else is meant by them (MLOD, CC I).
 #: Not the Italian S, which is spot compression.
@@ -87,6 +89,16 @@ _VIEW_PHRASES = {
     ("OBLICUA", "MEDIO", "LATERAL"): "MLO",
     ("OBLICUA", "MEDIOLATERAL"): "MLO",
     ("OML",): "MLO",
+    ("MEDIO", "LATERAL", "OBLIQUA"): "MLO",
+    ("MEDIO", "LATERALE", "OBLIQUA"): "MLO",
+    ("MEDIOLATERALE", "OBLIQUA"): "MLO",
+    ("OBLIQUA", "MEDIOLATERALE"): "MLO",
+    ("CRANIO", "CAUDALE"): "CC",
+    ("CRANIOCAUDALE",): "CC",
+    # French, where the standard views are those from the front and the outer oblique
+    ("FACE",): "CC",
+    ("OBLIQUE", "EXTERNE"): "MLO",
+    ("OBLIQUE",): "MLO",
     ("LM", "OBLIQUE"): "LMO",
     ("MEDIO", "LATERAL", "OBLIQUE"): "MLO",
     ("MEDIOLATERAL", "OBLIQUE"): "MLO",
@@ -160,6 +172,12 @@ _IDLE = frozenset(
         "FFDM",
         "DBT",
         "TOMO",
+        "TOMOSYNTHESIS",
+        "CESM",
+        "CEM",
+        "LE",  # low energy: the picture that is like a mammogram without contrast
+        "WITH",
+        "W",
         "2D",
         "3D",
         "COMBO",
@@ -178,8 +196,8 @@ _IDLE = frozenset(
         "侧",
     }
 )
-#: A number behind a word counts repeats: RCC2, MLO 2.
-_WORD = re.compile(r"[23]D|[A-Z]+|[0-9]+|[\u4e00-\u9fff]+")
+#: A number behind a word counts repeats (RCC2, MLO 2), or says by how much: MAG 1.8X.
+_WORD = re.compile(r"[23]D|[A-Z]+|[0-9]+(?: ?X\b)?|[\u4e00-\u9fff]+")
 _CHINESE_SIDE = re.compile(r"([左右])(侧)?(乳腺|乳房|乳)?")
 #: "M" and "S" stand before a view and the others behind it: RMCC, LSMLO, RCCID, MLORL. Behind one they mean the same
 #: where nothing else can be meant (`_spot_behind`).
@@ -223,7 +241,7 @@ def spelled(text: str) -> SpelledView | None:
 
     None where any part of it is not understood, or where it names two views or two sides: then nothing of it is used.
     """
-    words = list(_words(text.upper()))
+    words = list(_words(_plain_letters(text)))
     read = _Reading()
     while words:
         taken = _phrase(words, read) or _word(words[0], read, alone=len(words) == 1)
@@ -243,6 +261,12 @@ def spelled(text: str) -> SpelledView | None:
         side=next(iter(read.sides), None),
         specimen=read.specimen,
     )
+
+
+def _plain_letters(text: str) -> str:
+    """In capitals of plain width, without accents."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).upper()
 
 
 def _words(text: str) -> Iterator[str]:
@@ -274,7 +298,8 @@ def _phrase(words: list[str], read: _Reading) -> int:
 
 def _word(word: str, read: _Reading, *, alone: bool) -> int:
     """1 where the word is understood, else 0."""
-    if word in _IDLE or (word.isdigit() and len(word) <= 2):
+    number = word.rstrip("X ")
+    if word in _IDLE or (number.isdigit() and len(number) <= 2):
         return 1
     if word == "SPECIMEN":
         read.specimen = True

@@ -73,14 +73,17 @@ def side_of(orientation: tuple[str, ...], view: str) -> tuple[Literal["L", "R"],
 
 def fits_view(orientation: tuple[str, ...], view: str) -> bool:
     """Whether a view can have this orientation at all: one from above shows no head and feet, one from the side no
-    left and right."""
+    left and right. An oblique one may lie flatter than 45° and lead more across than down ("RF")."""
     if len(orientation) != 2:
         return True
     axes = {_axis(direction) for direction in orientation}
     if view in _FROM_ABOVE:
         return axes == {"A", "R"}
-    if view in _FROM_THE_SIDE | _ALONG_THE_MUSCLE | _ACROSS_THE_MUSCLE:
+    if view in _FROM_THE_SIDE:
         return axes == {"A", "H"}
+    if view in _ALONG_THE_MUSCLE | _ACROSS_THE_MUSCLE:
+        leans = any("F" in direction or "H" in direction for direction in orientation)
+        return "A" in axes and leans
     return True
 
 

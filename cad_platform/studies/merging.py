@@ -25,6 +25,7 @@ from cad_platform.studies.received import (
     one_number,
 )
 from cad_platform.studies.sides import with_post_claim
+from imaging import orientation
 from imaging.description import Description, DicomHeader, ImageFacts, ObjectDescription, is_isotropic
 from imaging.dicom_views import spelled
 from imaging.errors import ImagingError
@@ -332,6 +333,9 @@ class Merge:
         for claim in facts.view_claims[1:]:
             if view and claim.view != view and claim.view != facts.view_claims[0].view:
                 self._note_difference(file, "view", f"{claim.view} ({claim.source})", view)
+        if not orientation.fits_view(facts.patient_orientation, view):
+            directions = "\\".join(facts.patient_orientation)
+            self._note_difference(file, "view", f"{directions} (PatientOrientation)", view)
 
     def _scale(self, file: PostedFile, description: Description, part: ImagePart) -> tuple[ImageFacts, str]:
         """The image's facts with the spacing that counts, and where that is from: the sender's word stands for the

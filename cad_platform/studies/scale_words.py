@@ -18,6 +18,7 @@ _SHORT: dict[str, Words] = {
     "implausible_spacing": gettext_lazy("impossible spacing"),
     "correction_unknown": gettext_lazy("unclear whether corrected for magnification"),
     "magnification_unknown": gettext_lazy("magnification unknown"),
+    "frames_differ": gettext_lazy("frames of different sizes"),
     "region_outside": gettext_lazy("region outside the picture"),
 }
 _SENTENCES: dict[str, Words] = {
@@ -31,9 +32,13 @@ _SENTENCES: dict[str, Words] = {
         "%(attribute)s does not say whether it is corrected for the magnification of %(value)s: not used."
     ),
     "magnification_unknown": gettext_lazy(
-        "A magnification view that does not say its factor: lengths at the breast cannot be told from %(attribute)s."
+        "A magnification view that does not say its factor, or says several: lengths at the breast cannot be told from "
+        "%(attribute)s."
     ),
-    "region_outside": gettext_lazy("An ultrasound region lies outside the picture: not used."),
+    "frames_differ": gettext_lazy(
+        "%(attribute)s differ from frame to frame: no one number is true of the image."
+    ),
+    "region_outside": gettext_lazy("An ultrasound region lies outside the picture, or is no area: not used."),
 }
 #: As the standard writes the attributes.
 _ATTRIBUTES = {

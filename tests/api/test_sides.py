@@ -122,6 +122,14 @@ def test_a_contradiction_within_a_header_is_listed_with_both_values(hospital: Ho
     }
 
 
+def test_an_orientation_that_the_view_cannot_have_is_listed(hospital: Hospital) -> None:
+    read = posted(hospital, says=None, ViewPosition="MLO", PatientOrientation=["A", "R"])
+
+    assert [(each["field"], each["header"], each["used"]) for each in read["header_differences"]] == [
+        ("view", "A\\R (PatientOrientation)", "MLO")
+    ]
+
+
 def test_a_person_settles_it_and_the_study_is_analysed_again(hospital: Hospital) -> None:
     before = posted(hospital)
     study = Study.objects.get()

@@ -23,6 +23,13 @@ from tests.imaging.dicom_headers import CC, IMPLANT_DISPLACED, MAGNIFICATION, ML
         ),
         ({"ViewCodeSequence": [view_code(("Y-X1770", "SRT", "XCCL"))]}, "XCCL", ()),
         ({"ViewCodeSequence": [view_code(("X-1", "99PRIVATE", "medio-lateral oblique"))]}, "MLO", ()),
+        # codes where long ones are kept, and as addresses (PS3.3 table 8.8-1)
+        ({"ViewCodeSequence": [header(LongCodeValue="399368009", CodeMeaning="-")]}, "MLO", ()),
+        (
+            {"ViewCodeSequence": [header(URNCodeValue="http://snomed.info/id/399162004", CodeMeaning="-")]},
+            "CC",
+            (),
+        ),
         ({"ViewPosition": "RMLO MAG"}, "MLO", ("M",)),
         ({"ViewPosition": "CLEAVAGE"}, None, ("CV",)),
         ({"ViewPosition": "Nipple-ish"}, "NIPPLE-ISH", ()),
@@ -67,6 +74,33 @@ LEFT_BREAST = code(
             {"AnatomicRegionSequence": [code("T-04020", "SRT", "Right breast")]},
             [("AnatomicRegionSequence", "R")],
         ),
+        # of a code that nobody here knows, by its meaning
+        (
+            {
+                "AnatomicRegionSequence": [
+                    code(
+                        "B1",
+                        "99ACME",
+                        "Breast",
+                        AnatomicRegionModifierSequence=[code("S1", "99ACME", "Right")],
+                    )
+                ]
+            },
+            [("AnatomicRegionSequence", "R")],
+        ),
+        (
+            {"AnatomicRegionSequence": [code("B2", "99ACME", "Left breast")]},
+            [("AnatomicRegionSequence", "L")],
+        ),
+        # a frame that says otherwise than the first
+        (
+            {
+                "PerFrameFunctionalGroupsSequence": [
+                    header(FrameAnatomySequence=[header(FrameLaterality=side)]) for side in "RRL"
+                ]
+            },
+            [("FrameLaterality", "R"), ("FrameLaterality", "L")],
+        ),
         ({"ViewPosition": "RCC"}, [("ViewPosition", "R")]),
         ({"ViewPosition": "RCC", "Laterality": "L"}, [("Laterality", "L"), ("ViewPosition", "R")]),
         ({"ViewPosition": "MLO", "PatientOrientation": ["A", "FR"]}, [("PatientOrientation", "L")]),
@@ -99,6 +133,22 @@ def test_only_an_oblique_orientation_names_a_side_for_certain() -> None:
 
     assert not oblique[0].by_convention
     assert from_above[0].by_convention
+
+
+@pytest.mark.parametrize(
+    ("view", "orientation", "remark"),
+    [
+        ("CC", ["A", "F"], "PatientOrientation says A\\F, which no CC view has."),
+        ("XCCL", ["P", "FL"], "PatientOrientation says P\\FL, which no XCCL view has."),
+        ("MLO", ["A", "R"], "PatientOrientation says A\\R, which no MLO view has."),
+        ("ML", ["P", "L"], "PatientOrientation says P\\L, which no ML view has."),
+        ("CC", ["L", "F"], "PatientOrientation says L\\F, which no CC view has."),
+    ],
+)
+def test_an_orientation_that_the_view_cannot_have_is_remarked(
+    view: str, orientation: list[str], remark: str
+) -> None:
+    assert facts_of(header(ViewPosition=view, PatientOrientation=orientation)).remarks == (remark,)
 
 
 def test_contradictions_within_a_header_are_remarked() -> None:

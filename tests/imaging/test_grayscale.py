@@ -113,6 +113,23 @@ def test_a_window_of_fractions_is_taken_after_the_rescale(tmp_path: Path) -> Non
     assert near(read(tmp_path, data).display(), right)
 
 
+@pytest.mark.parametrize(
+    ("centres", "widths"),
+    [("2000\\", "2400\\"), ("\\2000", "\\2400"), ("2000,0", "2400,0"), ("x\\2000", "1\\2400")],
+)
+def test_a_value_that_is_none_takes_no_other_window_with_it(
+    centres: str, widths: str, tmp_path: Path
+) -> None:
+    values = noise(12, False)
+    data = file_of(values, **WINDOW)
+    for tag, plain, written in ((b"\x50\x10", b"2000", centres), (b"\x51\x10", b"2400", widths)):
+        text = written.encode() + b" " * (len(written) % 2)
+        element = b"\x28\x00" + tag + b"DS"
+        assert data.count(element + b"\x04\x00" + plain) == 1
+        data = data.replace(element + b"\x04\x00" + plain, element + bytes([len(text), 0]) + text)
+    assert near(read(tmp_path, data).display(), linear(values[0], 2000, 2400))
+
+
 def test_windows_and_tables_are_offered_by_name(tmp_path: Path) -> None:
     data = file_of(
         noise(12, False),
