@@ -4,6 +4,7 @@
 `serving`: TorchServe under several clients against a loop in one process. `decoding`: from files to pixels.
 `fleet`: two model servers, of which one is killed or hangs.
 `urgency`: an urgent ultrasound behind whole slides, and what it costs them.
+`weight`: memory and processor time of the idle platform.
 `duplicates`: near-duplicates among very many made-up signatures.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import decoding, duplicates, fleet, latency, serving, turnaround, urgency
+from bench import decoding, duplicates, fleet, latency, serving, turnaround, urgency, weight
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -30,6 +31,7 @@ def main() -> int:
         ("serving", serving, "TorchServe's throughput against a loop in one process"),
         ("fleet", fleet, "two model servers: both well, one killed, one hung"),
         ("urgency", urgency, "an urgent ultrasound behind ten whole slides"),
+        ("weight", weight, "memory and processor time of the idle platform, by process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)
         module.add_arguments(command)

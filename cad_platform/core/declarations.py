@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from django.db.models import Model
     from django.utils.functional import _StrPromise as LazyText
 
-#: Makes a component work; raises `proofs.ProbeFailed` when it does not. What it returns is not looked at.
+#: Makes a component work; raises `proofs.ProbeFailed` when it does not. What it returns is not looked at, but for
+#: `proofs.UNMEASURED`.
 Check = Callable[[], object]
 
 

@@ -27,6 +27,9 @@ PROBE_TIMEOUT = 8.0
 #: Traffic is noted at most so often, so that proof costs nothing.
 _NOTE_EVERY_S = 3.0
 
+#: What a check returns whose time says nothing of how long work takes.
+UNMEASURED = object()
+
 _noted: dict[str, float] = {}
 _noting = threading.Lock()
 

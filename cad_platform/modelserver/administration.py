@@ -33,13 +33,15 @@ class ManagementFailed(Exception):
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker process of a version, as the host says. `since`: when it was started, in the host's own words."""
+    """One worker process of a version, as the host says. `since`: when it was started, in the host's own words.
+    `memory_mb`: 0 where it does not say. `pid`: on the host, where it says."""
 
     id: str
     status: str
     since: str
     memory_mb: int
     gpu: bool
+    pid: int | None = None
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,7 @@ def _described(models: Iterable[dict[str, Any]]) -> Described:
                     since=str(worker.get("startTime", "")),
                     memory_mb=round(int(worker.get("memoryUsage") or 0) / 2**20),
                     gpu=bool(worker.get("gpu")),
+                    pid=worker.get("pid"),
                 )
             )
     ready = sum(worker.status == "READY" for worker in found)

@@ -88,7 +88,10 @@ class StoredFleet(Fleet):
             absent = unwritten.is_absent if failed else said is Said.ABSENT
             now = (served.is_resting, absent, served.is_right)
             changed = now != (unwritten.is_resting, unwritten.is_absent, unwritten.is_right)
-            if not changed and time.monotonic() - unwritten.written_at < WRITE_SECONDS:
+            # That a worker is there is said every few seconds and is news only where it was thought otherwise.
+            if not changed and (
+                said is Said.THERE or time.monotonic() - unwritten.written_at < WRITE_SECONDS
+            ):
                 return
             calls, failures = unwritten.calls, unwritten.failures
             unwritten.calls = unwritten.failures = 0
@@ -169,10 +172,14 @@ class StoredFleet(Fleet):
             hosts.append(host)
         by_key = {host.key: host for host in hosts}
         p99: dict[Version, float] = {}
-        for found in HostedVersion.objects.all():
+        for found in HostedVersion.objects.annotate(ago=Now() - F("succeeded_at")):
             if found.host_id in by_key:
                 version = Version(found.name, found.version)
                 self._take_over(by_key[found.host_id], version, found)
+                if found.ago is not None and (
+                    found.failed_at is None or found.failed_at < found.succeeded_at
+                ):
+                    by_key[found.host_id].versions[version].computed(found.ago.total_seconds())
                 if found.p99_ms is not None:
                     p99[version] = max(p99.get(version, 0.0), found.p99_ms / 1000)
         for version, seconds in p99.items():

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import certifi
 import httpx
@@ -20,10 +20,16 @@ from cad_platform.modelserver.pace import Pace
 from cad_platform.modelserver.tokens import TokenSource
 from inference.contract import ModelManifest
 
+if TYPE_CHECKING:
+    from inference.runtime.presence import Presence
+
 #: A host that said that it does not have a version is asked after the others for so long.
 _ABSENT_SECONDS = 10.0
-#: The known case is compared again after so long, of a host that answers it wrongly after the shorter time.
+#: The known case is compared again after so long, of a host that answers it wrongly after the shorter time. A network
+#: that has not computed for the longer time is made to, also where no case is known.
 COMPARE_SECONDS, COMPARE_WRONG_SECONDS = 300.0, 30.0
+#: Less than the pause between two rounds of probes.
+_AT_WORK_SECONDS = 5.0
 
 
 class Version(NamedTuple):
@@ -47,6 +53,8 @@ class Said(Enum):
     ABSENT = auto()
     FAILED = auto()
     FAILED_FOR_CERTAIN = auto()
+    #: A worker of it is there, and was given nothing to compute.
+    THERE = auto()
     #: It said to the known case what its network said, or something else.
     RIGHT = auto()
     WRONG = auto()
@@ -63,6 +71,12 @@ class Served:
     #: Its answer to the known case: none, where it was not compared since it came (back). A wrong one gets no work.
     is_right: bool | None = None
     compared_at: float = float("-inf")
+    #: When its network last computed, for this process or another.
+    computed_at: float = float("-inf")
+    #: Its workers by process number, as they told of themselves.
+    workers: dict[int, Presence] = field(default_factory=dict)
+    #: Its workers cannot tell that they are there: they are asked for a forward pass.
+    is_dumb: bool = False
 
     @property
     def is_wrong(self) -> bool:
@@ -73,6 +87,17 @@ class Served:
         """Whether the known case is to be compared (again) in this round."""
         every = COMPARE_WRONG_SECONDS if self.is_wrong else COMPARE_SECONDS
         return self.is_right is None or time.monotonic() - self.compared_at >= every
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has just computed for somebody, which proves more than any question."""
+        return not self.is_resting and time.monotonic() - self.computed_at < _AT_WORK_SECONDS
+
+    @property
+    def need_only_be_there(self) -> bool:
+        """Whether it is enough in this round that a worker is there."""
+        lately = time.monotonic() - self.computed_at < COMPARE_SECONDS
+        return lately and not (self.is_resting or self.is_wrong or self.is_dumb)
 
     @property
     def is_resting(self) -> bool:
@@ -87,25 +112,34 @@ class Served:
         if self.is_right is not is_right:
             self.is_right, self.compared_at = is_right, time.monotonic()
 
+    def computed(self, ago: float) -> None:
+        """Another process saw it work, so many seconds ago."""
+        if not self.is_resting:
+            self.computed_at = max(self.computed_at, time.monotonic() - ago)
+
     def take(self, said: Said) -> None:
         """Keep what the host said."""
-        if said in {Said.ANSWERED, Said.RIGHT, Said.WRONG}:
+        if said in {Said.ANSWERED, Said.THERE, Said.RIGHT, Said.WRONG}:
             self.answered_at, self.absent_at = time.monotonic(), float("-inf")
             self.breaker.succeeded()
-            if said is not Said.ANSWERED:
+            if said is not Said.THERE:
+                self.computed_at = time.monotonic()
+            if said in {Said.RIGHT, Said.WRONG}:
                 self.is_right, self.compared_at = said is Said.RIGHT, time.monotonic()
         elif said is Said.ABSENT:
             # A healthy host that does not have this version.
             self.absent_at = time.monotonic()
             self.breaker.succeeded()
-            self._forget_if_right()
+            self._forget()
         else:
             self.breaker.failed(for_certain=said is Said.FAILED_FOR_CERTAIN)
             if self.is_resting:
-                self._forget_if_right()
+                self._forget()
 
-    def _forget_if_right(self) -> None:
-        """What comes back may be another network: it is compared before it gets work."""
+    def _forget(self) -> None:
+        """What comes back may be another network: it computes, and is compared, before it gets work."""
+        self.computed_at, self.is_dumb = float("-inf"), False
+        self.workers.clear()
         if self.is_right:
             self.is_right = None
 

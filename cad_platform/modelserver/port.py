@@ -119,8 +119,11 @@ class ModelServer(Protocol):
         """
         ...
 
-    def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
+    def prove(self, manifest: ModelManifest, deadline: Deadline, *, lightly: bool = False) -> bool:
         """Make a real, small prediction with exactly this version.
+
+        `lightly`: for what is asked again and again. Where its network has lately computed, that a worker answers, or
+        has just done work, is enough. Returns whether a network computed.
 
         Raises
         ------

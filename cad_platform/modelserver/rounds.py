@@ -4,7 +4,7 @@ which workers each version has and what the hosts count; workers that hang are s
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 from django.db.models.functions import Now
@@ -13,9 +13,10 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
 from cad_platform.core.proofs import ProbeFailed
 from cad_platform.modelserver import administration, discovery, loading
+from cad_platform.modelserver.administration import Worker
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.counters import read_counters
-from cad_platform.modelserver.hosts import Host, Version
+from cad_platform.modelserver.hosts import Host, Served, Version
 from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.modelserver.selectors import fleet_states
 from cad_platform.modelserver.states import State
@@ -58,7 +59,7 @@ def _ask(host: Host) -> None:
             "min_workers": said.min_workers,
             "max_workers": said.max_workers,
             "pending": said.pending,
-            "worker_details": [asdict(worker) for worker in said.workers],
+            "worker_details": [asdict(_weighed(worker, host.versions[version])) for worker in said.workers],
             "is_default": None if default is None else default == version.version,
         }
         changed = {name: value for name, value in seen.items() if getattr(found, name) != value}
@@ -67,6 +68,25 @@ def _ask(host: Host) -> None:
         ModelHost.objects.filter(pk=host.key).exclude(device=said.device).update(device=said.device)
         if said.status.ready:
             _restart_if_stuck(host, found)
+
+
+def _weighed(worker: Worker, served: Served) -> Worker:
+    """With the memory that it told of itself, where its host does not say."""
+    told = served.workers.get(worker.pid or 0)
+    return worker if told is None or worker.memory_mb else replace(worker, memory_mb=told.memory_mb)
+
+
+def _memory_of_device(host: Host) -> tuple[int | None, int | None]:
+    """Used and there, of all graphics cards that its workers told of; none where they compute on none."""
+    cards = {
+        told.gpu: (told.device_used_mb or 0, told.device_total_mb or 0)
+        for served in tuple(host.versions.values())
+        for told in tuple(served.workers.values())
+        if told.gpu is not None
+    }
+    if not cards:
+        return None, None
+    return sum(used for used, _ in cards.values()), sum(total for _, total in cards.values())
 
 
 def _restart_if_stuck(host: Host, found: HostedVersion) -> None:
@@ -88,6 +108,11 @@ def _restart_if_stuck(host: Host, found: HostedVersion) -> None:
 def _count(host: Host) -> None:
     """Write down what a host counts, and since when nothing has come to it."""
     counters = read_counters(host)
+    used, total = _memory_of_device(host)
+    if counters is not None and counters.memory_used_mb is not None:
+        used, total = counters.memory_used_mb, counters.memory_total_mb
+    memory = {"memory_used_mb": used, "memory_total_mb": total}
+    ModelHost.objects.filter(pk=host.key).exclude(**memory).update(**memory)
     if counters is None:
         ModelHost.objects.filter(pk=host.key).exclude(counted_at=None).update(
             requests_total=None, pending=None, quiet_since=None, counted_at=None
@@ -102,8 +127,6 @@ def _count(host: Host) -> None:
     quiet_since = Now() if moved or row.quiet_since is None else row.quiet_since
     ModelHost.objects.filter(pk=row.pk).update(
         requests_total=counters.requests_total,
-        memory_used_mb=counters.memory_used_mb,
-        memory_total_mb=counters.memory_total_mb,
         pending=pending,
         counted_at=Now(),
         quiet_since=quiet_since,

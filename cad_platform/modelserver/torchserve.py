@@ -14,6 +14,7 @@ row tells the others. One that answers it wrongly gets none, also where it is th
 
 from __future__ import annotations
 
+import logging
 import queue
 import random
 import threading
@@ -46,6 +47,10 @@ if TYPE_CHECKING:
     from inference.runtime.forward import ForwardOutput, Save
     from inference.runtime.resumable import Keeping
 
+logger = logging.getLogger(__name__)
+
+#: Stands for the answer of a worker that is there and was given nothing to compute.
+_THERE = b"there"
 TRIES = 4
 #: Full jitter: before try n wait a random share of `min(cap, base · 2ⁿ)` seconds.
 BACKOFF_BASE, BACKOFF_CAP = 0.1, 2.0
@@ -63,6 +68,8 @@ class _Call:
     case: RecordedAnswer | None = None
     #: A round of probes: the known case in its turn, else that the host answers at all.
     is_round: bool = False
+    #: A round in which it is enough for some hosts that a worker is there.
+    is_light: bool = False
     reason: str = "every host that may have it is resting after failures"
     tried: Counter[Host] = field(default_factory=Counter)
     absent: set[Host] = field(default_factory=set)
@@ -118,27 +125,39 @@ class TorchServeModelServer:
 
         return analyse(request, manifest, resumable(forward, manifest, keeping), save)
 
-    def prove(self, manifest: ModelManifest, deadline: Deadline) -> None:
+    def prove(self, manifest: ModelManifest, deadline: Deadline, *, lightly: bool = False) -> bool:
         """See `port.ModelServer`. Every host is asked, one that rests or answered wrongly too: that is how it comes
-        back. The known case is compared where it is due; between, a host need only answer."""
+        back. The known case is compared where it is due; between, a host need only answer. `lightly`, one that has just
+        worked for somebody is not asked, and another need only say that a worker is there."""
         from inference.runtime.analyse import probe_tensor
 
         call = self._call(manifest, probe_tensor(manifest), deadline)
-        call.is_round = True
+        call.is_round, call.is_light = True, lightly
         deadline.remaining()
+        is_proven = False
         for host in self.fleet.hosts():
             served = host.versions[call.version]
-            if not host.is_draining and (served.is_due or not served.is_wrong):
+            is_due = served.is_due and call.case is not None
+            if host.is_draining:
+                continue
+            if lightly and served.is_at_work and not is_due and not served.is_wrong:
+                is_proven = True
+            elif served.is_due or not served.is_wrong:
                 with self._free:
                     host.calls += 1
                 self._start(call, host)
         call.hedged = True  # all are asked already
+        if is_proven:
+            return False  # what comes of the others is kept all the same
         answer = self._answer(call)
         if answer is None:
             # Full, or just starting: once more with patience.
             call = self._call(manifest, probe_tensor(manifest), deadline)
             answer = self._request(call)
+        if answer == _THERE:
+            return False
         decoded(answer)
+        return True
 
     def workers(self, manifest: ModelManifest) -> WorkerStatus | None:
         """Over all hosts whose management address answers."""
@@ -265,8 +284,10 @@ class TorchServeModelServer:
                 answer = compare(host, call.version, call.case, seconds)
                 said = Said.RIGHT
                 served.take(said)
+            elif call.is_light and served.need_only_be_there:
+                answer, said = self._there(host, call.version, seconds), Said.THERE
             if answer is None or not call.is_round:
-                begun = time.monotonic()
+                begun, said = time.monotonic(), Said.ANSWERED if said is Said.THERE else said
                 answer = predict(host, call.version, call.body, seconds)
                 self.fleet.pace(call.version).took(time.monotonic() - begun)
             outcome = answer
@@ -289,6 +310,22 @@ class TorchServeModelServer:
         self._release(host)
         call.outcomes.put((host, outcome))
         self.fleet.note(host, call.version, said, reason)
+
+    def _there(self, host: Host, version: Version, seconds: float) -> bytes | None:
+        """Have a worker say that it is there, and keep what it tells; None where this host's cannot say so."""
+        from inference.runtime import presence, wire
+
+        served = host.versions[version]
+        if not host.speaks_open_inference:
+            try:
+                told = presence.read(predict(host, version, presence.question(), seconds))
+            except (AnalysisError, wire.WireError):
+                logger.info("workers of %s on %s are asked by forward passes", version, host.name)
+            else:
+                served.workers[told.pid] = told
+                return _THERE
+        served.is_dumb = True
+        return None
 
     def _limit(self, version: Version) -> float:
         return self.fleet.pace(version).limit(self._call_seconds)

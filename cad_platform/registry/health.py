@@ -9,7 +9,7 @@ from functools import partial
 
 from pydantic import ValidationError
 
-from cad_platform.core.proofs import PROBE_TIMEOUT, ProbeFailed
+from cad_platform.core.proofs import PROBE_TIMEOUT, UNMEASURED, ProbeFailed
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Deadline, VersionNotServed
 from cad_platform.registry.models import ModelVersion
@@ -27,7 +27,8 @@ def component_of(version: ModelVersion | ModelManifest) -> str:
 
 
 def checks() -> Mapping[str, Callable[[], object]]:
-    """One real prediction by each version that analyses studies."""
+    """Of each version that analyses studies, that it does its work: a worker of it is there, or has just worked; and
+    every few minutes a real prediction."""
     return _checks(routed_versions())
 
 
@@ -45,20 +46,29 @@ def prove(version: ModelVersion, seconds: float = PROBE_TIMEOUT) -> float:
         None did. `code` says whether it may later: `NOT_SERVED`, `AWAY` or `REFUSED`.
     """
     begun = time.perf_counter()
+    _ask(version, seconds)
+    return (time.perf_counter() - begun) * 1000
+
+
+def _look(version: ModelVersion) -> object:
+    return None if _ask(version, PROBE_TIMEOUT, lightly=True) else UNMEASURED
+
+
+def _ask(version: ModelVersion, seconds: float, *, lightly: bool = False) -> bool:
+    """Whether a network computed. Raises `ProbeFailed`."""
     try:
         manifest = manifest_of(version)
-        get_model_server().prove(manifest, Deadline(seconds))
+        return get_model_server().prove(manifest, Deadline(seconds), lightly=lightly)
     except ValidationError as error:
         raise ProbeFailed("its manifest is no longer one of the contract", REFUSED) from error
     except VersionNotServed as error:
         raise ProbeFailed(str(error), NOT_SERVED) from error
     except AnalysisError as error:
         raise ProbeFailed(f"{error}{_workers(manifest)}", AWAY if error.retryable else REFUSED) from error
-    return (time.perf_counter() - begun) * 1000
 
 
 def _checks(versions: Iterable[ModelVersion]) -> Mapping[str, Callable[[], object]]:
-    return {component_of(version): partial(prove, version) for version in versions}
+    return {component_of(version): partial(_look, version) for version in versions}
 
 
 def _workers(manifest: ModelManifest) -> str:

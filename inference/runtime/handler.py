@@ -2,13 +2,14 @@
 
 TorchServe loads it through the few lines that `inference.runtime.archive` puts into each `.mar`, so its
 PYTHONPATH must hold the repository's root. A body that is no tensor message, or a tensor that the graph
-does not take, gets status 400 for that one request; the others of the batch are answered.
+does not take, gets status 400 for that one request; the others of the batch are answered. Whoever only asks whether
+the worker is there (`presence`) is told that, and what it weighs.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.runtime import torch_forward, wire
+from inference.runtime import presence, torch_forward, wire
 from inference.runtime.custody import Custody
 from inference.runtime.forward import ForwardOutput, Network, check_input
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
@@ -36,6 +37,7 @@ class TensorHandler:
 
     def __init__(self) -> None:
         self.forward: Network | None = None
+        self._presence = presence.Teller()
 
     def initialize(self, context: Any) -> None:
         """Load the network from the unpacked archive: for the GPU that TorchServe gave this worker, or for one
@@ -43,7 +45,10 @@ class TensorHandler:
         self._one_torch_thread()
         properties = context.system_properties
         folder = Path(properties["model_dir"])
-        self.forward = load_forward(folder, properties.get("gpu_id"), trusted_keys())
+        gpu = properties.get("gpu_id")
+        self.forward = load_forward(folder, gpu, trusted_keys())
+        if isinstance(self.forward, torch_forward.TorchForward):
+            self._presence = presence.Teller(gpu)
 
     def handle(self, requests: Sequence[dict[str, Any]] | None, context: Any) -> list[bytes]:
         """One answer a request, in order. Small requests of one shape run together."""
@@ -53,7 +58,11 @@ class TensorHandler:
         waiting: dict[tuple[int, ...], list[tuple[int, NDArray[Any]]]] = {}
         for index, request in enumerate(requests):
             try:
-                tensor = read_request(request)
+                tensors, values = read_message(request)
+                if presence.is_asked(tensors, values):
+                    answers[index] = self._presence.answer()
+                    continue
+                tensor = input_of(tensors)
                 check_input(tensor, self.forward.shapes)
                 waiting.setdefault(tensor.shape[1:], []).append((index, tensor))
             except ValueError as error:
@@ -115,18 +124,16 @@ def _verify(weights: Path, record: Custody | None, trust: Path | None) -> None:
         verify_file(weights, record, trust)
 
 
-def read_request(request: dict[str, Any]) -> NDArray[Any]:
-    """The tensor of a request's body.
-
-    Raises
-    ------
-    wire.WireError
-        No body, or not a message with exactly one tensor `input`.
-    """
+def read_message(request: dict[str, Any]) -> tuple[wire.Tensors, Mapping[str, float]]:
+    """The tensors and values of a request's body. Raises `wire.WireError` where there is no body, or no message."""
     body = request.get("body", request.get("data"))
     if not isinstance(body, bytes | bytearray):
         raise wire.WireError("the body is not application/octet-stream")
-    tensors, _ = wire.decode(body)
+    return wire.decode(body)
+
+
+def input_of(tensors: wire.Tensors) -> NDArray[Any]:
+    """The one tensor `input` of a message. Raises `wire.WireError` where it holds something else."""
     if list(tensors) != [INPUT] or tensors[INPUT].ndim < 2:
         raise wire.WireError(f"a request holds one tensor, named {INPUT}")
     return tensors[INPUT]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ import pytest
 from embedded.process import Child
 from embedded.state import StateFolder
 from embedded.torchserve import TorchServe, current_token
-from inference.runtime import wire
+from inference.runtime import presence, wire
 from inference.runtime.analyse import probe_tensor
 from inference.runtime.archive import build_archives
 from inference.runtime.forward import ForwardOutput
@@ -172,6 +173,32 @@ def test_a_batch_answers_each_request_and_refuses_only_the_bad_ones(
         assert values[MODEL_MS] > 0
         for name, rows in alone(tensor).outputs.items():
             np.testing.assert_allclose(outputs[name], rows, atol=1e-5)
+
+
+def test_who_asks_whether_a_worker_is_there_gets_no_forward_pass(
+    handler: TensorHandler, context: Context
+) -> None:
+    told = presence.read(handler.handle([{"body": presence.question()}], context)[0])
+    assert (told.pid, told.gpu) == (os.getpid(), None) and 10 < told.memory_mb < 100_000
+    # Beside work, in one batch; what holds nothing else is no question.
+    there, work, refused = handler.handle(
+        [
+            {"body": presence.question()},
+            {"body": wire.encode({INPUT: fields(1)})},
+            {"body": wire.encode({}, {"other": 1})},
+        ],
+        context,
+    )
+    assert presence.read(there).pid == os.getpid()
+    assert wire.decode(work)[1][MODEL_MS] > 0
+    assert refused.startswith(b"a request holds one tensor") and context.refused == {2: 400}
+
+
+@pytest.mark.timeout(400)
+def test_a_real_worker_tells_what_it_weighs(server: Server) -> None:
+    status, body, _ = server.post("ultrasound", presence.question())
+    told = presence.read(body)
+    assert status == 200 and told.pid != os.getpid() and 50 < told.memory_mb < 450
 
 
 def test_large_requests_run_by_themselves(handler: TensorHandler, context: Context) -> None:
