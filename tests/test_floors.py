@@ -43,7 +43,11 @@ PLANTS = {
     ("embedded/lock.py", "import cad_platform.core.errors"): "cad_platform.core.errors",
     ("inference/datasets/bach.py", "import inference.recipes.schema"): "inference.recipes.schema",
     ("inference/datasets/busi.py", "import inference.evaluation.metrics"): "inference.evaluation.metrics",
-    ("inference/runtime/wire.py", "import inference.blocks.registry"): "inference.blocks.registry",
+    ("inference/blocks/registry.py", "import inference.runtime.wire"): "inference.runtime.wire",
+    (
+        "inference/runtime/wire.py",
+        "import inference.blocks.networks.arrays",
+    ): "inference.blocks.networks.arrays",
     ("inference/progress.py", "import inference.contract"): "inference.contract",
     ("imaging/errors.py", "import inference.contract"): "inference.contract",
     ("imaging/limits.py", "import imaging.reader"): "imaging.reader",

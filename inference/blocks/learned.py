@@ -7,13 +7,30 @@ can refuse to predict one of them; it is None before `fit`, and None where `fit`
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.float64]
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
+
+
+class Plain(Protocol):
+    """A block that can be made again where nothing is learned: what it learned as plain numbers and lists, which name
+    nobody that it learned from."""
+
+    def plain(self) -> dict[str, Any]:
+        """Of a fitted block."""
+
+    def take(self, learned: dict[str, Any], /) -> Self:
+        """What `plain` gave, laid into a block of the same parameters.
+
+        Raises
+        ------
+        LookupError, TypeError, ValueError
+            Other numbers than those of such a block.
+        """
 
 
 class NotFitted(Exception):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.contract import ImageReference, ModelManifest
+from inference.runtime.forward import Forward
 from inference.runtime.geometry import Gray, Map, Placement
 
 Outputs = Mapping[str, Tensor]
@@ -55,6 +56,9 @@ class Explained:
         From decoded pixels to the network's canvas.
     reading
         How the outputs are read.
+    through
+        From the network to what answers about a canvas, where steps stand between them that no gradient passes; None
+        where the network takes the canvas.
     colour
         Whether the network takes colour.
     stored_depth
@@ -68,6 +72,7 @@ class Explained:
 
     preprocess: Preprocess
     reading: Reading
+    through: Callable[[Forward], Forward] | None = None
     colour: bool = False
     stored_depth: bool = False
     pointing_target: float | None = None

@@ -97,10 +97,16 @@ def _method(asked: ExplainOptions, manifest: ModelManifest, forward: OnnxForward
     """None for the map: serving draws that itself."""
     if asked.method == "map":
         return None
-    reading = explained_as(manifest).reading
+    explained = explained_as(manifest)
+    reading = explained.reading
     label = asked.label or reading.positive
-    answer: Answer = through_forward(forward)
+    answer: Answer = through_forward(forward if explained.through is None else explained.through(forward))
     if asked.method == "integrated_gradients":
+        if explained.through is not None:
+            raise NoSuchExplanation(
+                f"{asked.model} {manifest.version} has steps before its network that no gradient passes: "
+                "ask for occlusion"
+            )
         answer = through_module(*stored_module(manifest, asked.store))
     known = manifest.classes
     if label not in (*known, reading.positive):

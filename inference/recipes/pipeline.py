@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inference.blocks.features.region import luma
+from inference.blocks.features.row import row_of
 from inference.blocks.learned import NotFitted
 from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError, LeakError, Sample
@@ -30,7 +32,6 @@ from inference.recipes.schema import Block, Recipe, Stream
 from inference.recipes.steps import (
     Values,
     anonymous_sample,
-    gray,
     group_names,
     logs,
     on_picture,
@@ -251,7 +252,7 @@ class Pipeline:
                     outlines = [
                         np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures
                     ]
-                    made.fit([gray(picture.image) for picture in pictures], outlines, groups=groups)
+                    made.fit([luma(picture.image) for picture in pictures], outlines, groups=groups)
                 return made
 
             if hasattr(self._make("segment", block), "fit"):
@@ -263,9 +264,7 @@ class Pipeline:
         features = [self._make("features", block) for block in stream.features]
 
         def describe(bag: tuple[Picture, ...]) -> NDArray[np.float64]:
-            return np.stack(
-                [np.concatenate([np.nan_to_num(f(p.image, p.mask)) for f in features]) for p in bag]
-            )
+            return np.stack([row_of(features, p.image, p.mask) for p in bag])
 
         return bags.map(describe).held()
 

@@ -14,13 +14,14 @@ import cv2
 import numpy as np
 import torch
 
+from inference.blocks.features.region import luma
 from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError
 from inference.recipes.fits import learns
 from inference.recipes.keeping import refuse_unkept
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.schema import Block, Recipe, RecipeError, Stream
-from inference.recipes.steps import gray, on_picture
+from inference.recipes.steps import on_picture
 
 _REFUSALS = (
     ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError, DatasetError,
@@ -84,7 +85,7 @@ def _described(recipe: Recipe, at: str, stream: Stream, part: Picture) -> None:
         outline = part.mask
         if not hasattr(segment, "fit"):
             with _told(recipe, f"{at}.segment", stream.segment):
-                outline = segment(gray(part.image))
+                outline = segment(luma(part.image))
     for number, block in enumerate(stream.features):
         with _told(recipe, f"{at}.features.{number}", block):
             make("features", block.name, block.parameters, seed=0)(part.image, outline)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inference.blocks.features.row import outline_of
 from inference.datasets.sample import Sample
 from inference.recipes import networks
 from inference.recipes.pictures import Picture
@@ -53,11 +54,6 @@ def logs(values: Sequence[Any]) -> NDArray[np.float64]:
     return np.asarray(np.log(np.clip(np.stack(values), LEAST, 1.0)), np.float64)
 
 
-def gray(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Luma of a colour image."""
-    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8) if image.ndim == 3 else image
-
-
 def on_picture(block: Any) -> Callable[[Picture], Picture]:
     """A preprocessing block on image and mask: a block that moves pixels says how (`with_mask`)."""
 
@@ -77,7 +73,7 @@ def on_picture(block: Any) -> Callable[[Picture], Picture]:
 
 def outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
     """The truth's outline gives way to the one that was found."""
-    return tuple(Picture(picture.image, block(gray(picture.image))) for picture in bag)
+    return tuple(Picture(picture.image, outline_of(block, picture.image)) for picture in bag)
 
 
 def transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:

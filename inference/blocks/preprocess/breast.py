@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.blocks.preprocess.film import breast_mask, chest_wall_on_right
 from inference.blocks.registry import block
-from inference.runtime.mammography.preprocessing import breast_mask, chest_wall_on_right
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -45,16 +45,33 @@ class TissueMask:
         return np.where(tissue[..., None] > 0, image, 255).astype(np.uint8)
 
 
+@dataclass
+class _OfReferences:
+    """What both stain references learn: two tables."""
+
+    fitted_on: frozenset[str] | None = field(default=None, init=False)
+    _target: tuple[Floats, Floats] | None = field(default=None, init=False, repr=False)
+
+    def plain(self) -> dict[str, Any]:
+        """See `inference.blocks.learned.Plain`."""
+        if self._target is None:
+            raise NotFitted("a stain reference has not been fitted")
+        return {"target": [table.tolist() for table in self._target]}
+
+    def take(self, learned: dict[str, Any], /) -> Self:
+        """See `inference.blocks.learned.Plain`."""
+        first, second = (np.asarray(table, np.float64) for table in learned["target"])
+        self._target = (first, second)
+        return self
+
+
 @block("preprocess", "reinhard", colour="rgb")
 @dataclass
-class Reinhard:
+class Reinhard(_OfReferences):
     """Mean and spread of each CIELAB channel over the tissue, brought to the references' (Reinhard 2001).
 
     Learns from the images of the training fold. Only tissue changes; an image without tissue stays as it is.
     """
-
-    fitted_on: frozenset[str] | None = field(default=None, init=False)
-    _target: tuple[Floats, Floats] | None = field(default=None, init=False, repr=False)
 
     def fit(self, images: Sequence[Rgb], groups: Sequence[Any] | None = None) -> Self:
         """Raises `ValueError` where no image holds tissue."""
@@ -93,7 +110,7 @@ def _lab(image: Rgb) -> Floats:
 
 @block("preprocess", "macenko", colour="rgb")
 @dataclass
-class Macenko:
+class Macenko(_OfReferences):
     """Haematoxylin and eosin apart in optical density, and put together in the references' colours (Macenko
     2009).
 
@@ -105,8 +122,6 @@ class Macenko:
 
     beta: float = 0.15
     angle: float = 1.0
-    fitted_on: frozenset[str] | None = field(default=None, init=False)
-    _target: tuple[Floats, Floats] | None = field(default=None, init=False, repr=False)
 
     def fit(self, images: Sequence[Rgb], groups: Sequence[Any] | None = None) -> Self:
         """Raises `ValueError` where no image holds tissue of two stains."""

@@ -7,7 +7,7 @@ optimiser tunes a threshold segmentation, which a recipe has to declare.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import cv2
@@ -114,6 +114,17 @@ class TunedSegmentation:
         )
         self.settings = Settings.at(point)
         self.fitted_on = groups_seen(groups)
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """See `inference.blocks.learned.Plain`."""
+        if self.settings is None:
+            raise NotFitted("tuned segmentation has not been fitted to outlines")
+        return asdict(self.settings)
+
+    def take(self, learned: dict[str, Any], /) -> Self:
+        """See `inference.blocks.learned.Plain`."""
+        self.settings = Settings(**{name: float(value) for name, value in learned.items()})
         return self
 
     def __call__(self, image: Pixels) -> Mask:

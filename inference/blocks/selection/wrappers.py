@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.metrics import balanced_accuracy_score
 
 from inference.blocks.learned import Rows, inner_folds
 from inference.blocks.registry import UnknownBlock, block, build
 from inference.blocks.selection.selector import Numbers, Selector
 from inference.blocks.selection.swarm import Method, maximise
-from inference.runtime.calibration import sigmoid
 
 
 class Wrapper(Selector):
@@ -74,7 +74,7 @@ class Wrapper(Selector):
         def score(point: NDArray[np.float64]) -> float:
             if self.method == "genetic":
                 return worth(point > 0.5)
-            return worth(rng.random(point.size) < sigmoid(10 * (point - 0.5)))
+            return worth(rng.random(point.size) < expit(10 * (point - 0.5)))
 
         maximise(self.method, score, rows.shape[1], agents=self.agents, iterations=self.iterations, rng=rng)
         best = max(known, key=lambda key: known[key])

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from inference.blocks.parameters import make
-from inference.champions.whole_image.network import ServedOutlines, served, sizes_of
+from inference.champions.whole_image.network import ServedOutlines, served
+from inference.champions.whole_image.stated import sizes_of
 from inference.contract import ModelManifest
 from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure

@@ -19,7 +19,13 @@ from inference.champions.plan import refuse_known_version, store_model
 from inference.champions.registry import names
 from inference.champions.whole_image.bundle import write_bundle
 from inference.champions.whole_image.manifest import described, look_of
-from inference.champions.whole_image.network import ServedHead, example_of, outputs_of, served_by
+from inference.champions.whole_image.network import (
+    ServedHead,
+    ServedNumbers,
+    example_of,
+    outputs_of,
+    served_by,
+)
 from inference.champions.whole_image.refusals import ExportError, why_not
 from inference.champions.whole_image.words import DICE_AS_STORED, account
 from inference.contract import ModelManifest
@@ -35,8 +41,9 @@ from inference.recipes.validation import parse
 from inference.runtime.onnx_session import WEIGHTS, OnnxForward
 from inference.runtime.onnx_to_torch.convert import network_of
 from inference.runtime.onnx_to_torch.program import UnknownOperator
-from inference.runtime.whole_image import preprocessing
 from inference.runtime.whole_image.pipeline import MAP
+from inference.runtime.whole_image.preprocessing import network_input, working_canvas
+from inference.runtime.whole_image.steps import has_steps, steps_of
 from inference.training.export import export_onnx
 
 #: A probability may differ so much between training's float32 and serving's ONNX, whose weights may be float16.
@@ -165,8 +172,8 @@ def _export(order: Export) -> ModelManifest:
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
-        # MONAI makes a network of its recipe, which says no head's sizes
-        if not isinstance(network, ServedHead):
+        # MONAI makes a network of its recipe, which says no head's sizes and nothing that steps have learned
+        if not isinstance(network, (ServedHead, ServedNumbers)) and not recipe.preprocess:
             write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
@@ -292,8 +299,11 @@ def _outlined(manifest: ModelManifest, part: _Asked, ready: Prepared) -> tuple[l
     for ours, served_says, picture in zip(part.records, said, pictures, strict=True):
         facts = {**served_says.facts, **ours.facts}
         if ours.dice is not None:
-            canvas = preprocessing.working_canvas(picture.image, manifest.preprocessing)
-            found = forward(preprocessing.network_input(canvas)).outputs[MAP][0, 0] > 0
+            if has_steps(manifest.preprocessing):
+                tensor = steps_of(manifest).tensor(picture.image)
+            else:
+                tensor = network_input(working_canvas(picture.image, manifest.preprocessing))
+            found = forward(tensor).outputs[MAP][0, 0] > 0
             by = abs(dice(found, picture.mask) - ours.dice)
             if not by <= _SAME:
                 raise ExportError(

@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from inference.blocks.heads.head import Head
 from inference.champions.whole_image.refusals import ExportError
 
+#: Standard deviations: nothing is farther away, so that no power or sum of float32 overflows.
+_FAR = 1e4
+
 
 def as_module(head: Any, classes: Sequence[str]) -> nn.Module:
     """The fitted `head`; columns in the order of `classes`, 0 for one that its training part lacked.
@@ -74,7 +77,7 @@ class _Scaled(_Arrays):
         self.answers = answers
 
     def forward(self, rows: Tensor) -> Tensor:
-        said: Tensor = self.answers((rows - self.mean) / self.scale)
+        said: Tensor = self.answers(((rows - self.mean) / self.scale).clamp(-_FAR, _FAR))
         return said
 
 
@@ -107,7 +110,8 @@ class _Gaussian(_Arrays):
 
     def forward(self, rows: Tensor) -> Tensor:
         apart = rows[:, None, :] - self.mean
-        return torch.softmax(self.constant - (apart * apart * self.precision).sum(dim=2), dim=1)
+        far = (apart * apart * self.precision).clamp(max=_FAR * _FAR)
+        return torch.softmax(self.constant - far.sum(dim=2), dim=1)
 
 
 class _Support(_Arrays):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from inference.champions.plan import INTENDED_USE
 from inference.champions.registry import recipe_of
-from inference.champions.whole_image.network import served_by, sizes_of
+from inference.champions.whole_image.network import served_by
 from inference.champions.whole_image.refusals import ExportError
+from inference.champions.whole_image.stated import sizes_of, stated
 from inference.contract import OPERATING_POINTS, InputContract, ModalityCode, ModelManifest, WeightsFile
 from inference.datasets.pixels import read_rgb
 from inference.datasets.sample import Sample
@@ -53,7 +54,7 @@ def described(
         `held` has one class alone.
     """
     recipe = pipeline.recipe
-    stated = preprocessing.described(sizes_of(recipe), recipe.data.colour)
+    prepared = stated(pipeline)
     task = asked.task
     outlines = task.kind == "segment"
     calibrated = pipeline.learned.get("calibration")
@@ -70,8 +71,8 @@ def described(
         input=InputContract(
             modality=modality_of(ready), kinds=("image",), max_images=64, max_pixels=36_000_000,
         ),
-        weights=WeightsFile(file=WEIGHTS, sha256="0" * 64), preprocessing=stated,
-        preprocessing_sha256=preprocessing_sha256(stated),
+        weights=WeightsFile(file=WEIGHTS, sha256="0" * 64), preprocessing=prepared,
+        preprocessing_sha256=preprocessing_sha256(prepared),
         **(_outlines_points(gate) if outlines else _fitted_points(task, held, gate)),
         parameters=parameter_count(served_by(pipeline)),
         licence=f"Learned from {dataset.dataset}: {dataset.licence}", intended_use=INTENDED_USE,

@@ -13,13 +13,14 @@ from torch.nn import functional as F
 
 from inference.blocks.networks.classifier import ClassifierOutput
 from inference.champions.whole_image.heads import as_module
+from inference.champions.whole_image.stated import is_described, movers, numbers_of, sizes_of
 from inference.recipes.networks import pooled
 from inference.recipes.pipeline import Pipeline
 from inference.recipes.schema import Recipe
 from inference.recipes.stages import normalised
 from inference.recipes.steps import LEAST
 from inference.runtime.whole_image.pipeline import LOGITS, MAP
-from inference.runtime.whole_image.preprocessing import Size
+from inference.runtime.whole_image.steps import LARGEST
 
 
 class ServedOutput(NamedTuple):
@@ -56,10 +57,14 @@ class Served(nn.Module):
         self.network = network
         self.rgb = recipe.data.colour == "rgb"
         self.positive = recipe.task.classes.index(recipe.task.positive)
+        #: a map of moved pixels would lie elsewhere in the image
+        self.shows_places = not movers(recipe)
 
     def forward(self, x: Tensor) -> ServedOutput | tuple[Tensor]:
         """One output where the network puts no map out."""
         said = self.network(normalised(_channels_first(x, self.rgb)))
+        if isinstance(said, ClassifierOutput) and not self.shows_places:
+            return (_two(said.logits),)
         if not isinstance(said, ClassifierOutput):
             return (_two(said if isinstance(said, Tensor) else said[0]),)
         return ServedOutput(_two(said.logits), self._places(said.map))
@@ -95,6 +100,35 @@ class ServedHead(nn.Module):
         return (self.head(rows.index_select(1, self.kept)).clamp(min=LEAST).log(),)
 
 
+class ServedNumbers(nn.Module):
+    """A fitted head over numbers that describe an image, which come as the bytes of their float32 (N×1×F×4, the highest
+    first, as `runtime.whole_image.steps.bytes_of` writes them): `logits` as `ServedHead` gives them."""
+
+    kept: Tensor
+    powers: Tensor
+
+    def __init__(self, numbers: int, kept: NDArray[np.int64], head: nn.Module) -> None:
+        super().__init__()
+        self.numbers, self.head = numbers, head
+        self.register_buffer("kept", torch.from_numpy(kept))
+        # by the exponent's eight bits: what is too small to be told from 0 is 0, and nothing is larger than LARGEST
+        exponents = np.arange(256) - 127
+        powers = np.where(exponents < -100, 0.0, 2.0 ** np.clip(exponents, -100, np.log2(LARGEST)))
+        self.register_parameter("powers", nn.Parameter(torch.from_numpy(powers.astype(np.float32)), False))
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """See the class."""
+        digits = x.float().reshape(-1, self.numbers, 4)
+        first, second, third, fourth = (digits[:, :, place] for place in range(4))
+        negative = (first >= 128).float()
+        odd = (second >= 128).float()
+        exponent = 2 * (first - 128 * negative) + odd
+        mantissa = ((second - 128 * odd) * 65536 + third * 256 + fourth) / 8388608
+        power = self.powers.index_select(0, exponent.long().reshape(-1)).reshape(-1, self.numbers)
+        rows = (1 - 2 * negative) * power * (1 + mantissa)
+        return (self.head(rows.index_select(1, self.kept)).clamp(min=LEAST).log(),)
+
+
 def _channels_first(x: Tensor, rgb: bool) -> Tensor:
     return x.permute(0, 3, 1, 2) if rgb else x.expand(-1, 3, -1, -1)
 
@@ -120,6 +154,11 @@ def served_by(pipeline: Pipeline) -> nn.Module:
         The head cannot be written as a graph.
     """
     recipe, learned = pipeline.recipe, pipeline.learned
+    if is_described(recipe):
+        assert recipe.head is not None
+        numbers = numbers_of(recipe)
+        head = as_module(learned["head"].thing, recipe.task.classes)
+        return ServedNumbers(numbers, _kept(pipeline, numbers), head).cpu().eval()
     networks = [learned[f"streams.{number}.network"].thing for number in range(len(recipe.streams))]
     if recipe.head is None:
         return served(networks[0], recipe)
@@ -128,23 +167,22 @@ def served_by(pipeline: Pipeline) -> nn.Module:
         wide = sum(
             pooled(network.cpu().eval(), torch.zeros(1, 3, height, width)).shape[1] for network in networks
         )
+    head = as_module(learned["head"].thing, recipe.task.classes)
+    return ServedHead(networks, _kept(pipeline, wide), head, recipe).cpu().eval()
+
+
+def _kept(pipeline: Pipeline, wide: int) -> NDArray[np.int64]:
+    """Of so many columns those that the recipe's selection left."""
     kept = np.arange(wide)
-    for number in range(len(recipe.select)):
-        kept = kept[learned[f"select.{number}"].thing.support_]
-    return (
-        ServedHead(networks, kept, as_module(learned["head"].thing, recipe.task.classes), recipe).cpu().eval()
-    )
-
-
-def sizes_of(recipe: Recipe) -> tuple[Size, ...]:
-    """What an image is brought to, one after the other."""
-    resize = recipe.streams[0].resize
-    outlines = recipe.task.kind == "segment"  # at the size that its pictures have
-    return (recipe.data.size,) if resize is None or outlines else (recipe.data.size, resize)
+    for number in range(len(pipeline.recipe.select)):
+        kept = kept[pipeline.learned[f"select.{number}"].thing.support_]
+    return kept
 
 
 def example_of(recipe: Recipe) -> Tensor:
     """Two inputs of the network."""
+    if is_described(recipe):
+        return torch.zeros((2, 1, numbers_of(recipe), 4), dtype=torch.uint8)
     height, width = sizes_of(recipe)[-1]
     shape = (2, height, width, 3) if recipe.data.colour == "rgb" else (2, 1, height, width)
     return torch.zeros(shape, dtype=torch.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inference.champions.whole_image.stated import size_changer
 from inference.recipes.schema import Recipe
 
 
@@ -11,24 +12,24 @@ class ExportError(Exception):
 
 def why_not(recipe: Recipe) -> str:
     """Why no version can be made of such a recipe, and what would be needed; empty where one can."""
-    by_hand = [block.name for stream in recipe.streams for block in stream.features]
-    if by_hand:
-        return (
-            f"it describes images by {', '.join(by_hand)}, and the store serves networks as ONNX; these features would "
-            "have to be written as a graph"
-        )
     if any(stream.patches is not None or stream.aggregate is not None for stream in recipe.streams):
         return (
             "it reads an image as a bag of patches, and versions are served whole images; a pipeline of "
             "inference/runtime that cuts and pools patches would be needed"
         )
-    if len({stream.resize for stream in recipe.streams}) > 1:
-        return "its networks look at images of different sizes, and one is served; the same `resize` would be needed"
-    if recipe.preprocess:
-        blocks = ", ".join(block.name for block in recipe.preprocess)
+    by_hand = [bool(stream.features) for stream in recipe.streams]
+    if any(by_hand) and not all(by_hand):
         return (
-            f"serving has no {blocks} before the network; a pipeline of inference/runtime that does the same would "
-            "be needed"
+            "networks and hand-made features describe its images together, and a graph takes either pixels or numbers; "
+            "streams of one kind would be needed"
+        )
+    if not any(by_hand) and len({stream.resize for stream in recipe.streams}) > 1:
+        return "its networks look at images of different sizes, and one is served; the same `resize` would be needed"
+    changer = "" if any(by_hand) or recipe.streams[0].resize is not None else size_changer(recipe)
+    if changer:
+        return (
+            f"{changer} gives its network images of another size than the recipe reads; the size as `resize` of the "
+            "stream would be needed"
         )
     if recipe.data.roi == "mask":
         return (

@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any
 
 from inference.champions.method import block_in_words, network_in_words, stage_facts
+from inference.champions.whole_image.stated import described_in_words, is_described
 from inference.evaluation.account import Account
 from inference.evaluation.records import Record
 from inference.recipes.networks import stage_recipe
@@ -52,15 +53,23 @@ def _stages(recipe: Recipe) -> tuple[StageRecipe, ...]:
 
 def _networks(recipe: Recipe) -> Iterator[str]:
     """A sentence or more for each stream, and for the head."""
+    if recipe.preprocess:
+        changed = ", then ".join(block_in_words(block) for block in recipe.preprocess)
+        yield f"Every image first goes through {changed}."
     for stream in recipe.streams:
-        assert stream.network is not None
-        if stream.trained:
+        if stream.network is None:
+            yield f"An image is {described_in_words(stream)}."
+        elif stream.trained:
             yield f"One {network_in_words(NetworkRecipe(network=stream.network, train=_stages(recipe)))}"
         else:
             yield f"One network {block_in_words(stream.network)}, with the weights that it came with: not trained."
     if recipe.head is not None:
         chosen = "".join(f", chosen by {block_in_words(block)}" for block in recipe.select)
-        yield f"The head {block_in_words(recipe.head)} judges what it pools{chosen}."
+        yield (
+            f"The head {block_in_words(recipe.head)} judges these numbers{chosen}."
+            if is_described(recipe)
+            else f"The head {block_in_words(recipe.head)} judges what it pools{chosen}."
+        )
 
 
 def _method(recipe: Recipe) -> str:
@@ -84,17 +93,18 @@ def _method(recipe: Recipe) -> str:
 
 def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float, records: Sequence[Record]) -> str:
     folds, dataset = page["folds"], recipe.data.dataset
+    what = "head" if is_described(recipe) else "network"
     if folds == 1:
-        where = f"Figures are of the held-out part of the published split of {dataset}, which the network never saw."
-        served = "The served network is that very network."
+        where = f"Figures are of the held-out part of the published split of {dataset}, which the {what} never saw."
+        served = f"The served {what} is that very {what}."
         points = "fitted on the other fifths of that part, by groups"
     else:
         drawn = "published splits" if recipe.data.protocol == "official" else "folds over groups"
         where = (
-            f"Figures are pooled out-of-fold predictions over the {folds} {drawn} of {dataset}; a network never saw "
+            f"Figures are pooled out-of-fold predictions over the {folds} {drawn} of {dataset}; a {what} never saw "
             "the group of an image that it judges."
         )
-        served = "The served network was fitted afterwards by the same recipe on all images of the run."
+        served = f"The served {what} was fitted afterwards by the same recipe on all images of the run."
         points = "fitted on the held-out predictions of the other folds, without the image's group"
     ours, theirs = page["honest_number"], page["review_number"]
     number = "" if ours is None else f" The run's own {page['measure']} is {ours['value']:.3f}"
@@ -117,7 +127,7 @@ def _protocol(recipe: Recipe, page: Mapping[str, Any], apart: float, records: Se
     return (
         f"{where} Each image was judged at operating points and by gates {points}; the served ones are fitted on all "
         f"held-out predictions. Probabilities of record are the run's own; the serving pipeline, with the same "
-        f"network as ONNX, says them again to within {apart:.2g}. {served}{number}{why}"
+        f"{what} as ONNX, says them again to within {apart:.2g}. {served}{number}{why}"
     )
 
 
@@ -146,6 +156,11 @@ def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
             "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the "
             f"{'network' if recipe.head is None else 'head'} itself."
         )
+    if is_described(recipe):
+        limits.append(
+            "Its features were written by people: what they do not measure it cannot see. Serving computes them by the "
+            "code that training used, and some need the laboratory's packages where it is served."
+        )
     if folds == 1:
         limits.append(
             "The served operating points were fitted on the images that the figures are of; each image was judged at "
@@ -161,7 +176,7 @@ def _facts(recipe: Recipe, page: Mapping[str, Any], facts: Mapping[str, Any]) ->
         "variants": ", ".join(facts["variants"]) or "none",
         "trained at commit": str(facts["commit"])[:12] + ("+" if facts["uncommitted_changes"] else ""),
     }
-    trained = any(stream.trained for stream in recipe.streams)
+    trained = any(stream.network is not None and stream.trained for stream in recipe.streams)
     for number, stage in enumerate(_stages(recipe) if trained else (), 1):
         rows[f"stage {number}"] = stage_facts(stage)
     return rows

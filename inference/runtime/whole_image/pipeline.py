@@ -31,6 +31,7 @@ from inference.runtime.whole_image.preprocessing import (
     sizes_of,
     working_canvas,
 )
+from inference.runtime.whole_image.steps import has_steps, is_described, numbers_of, steps_of
 
 #: Of the network's outputs: a logit a class, and where there is one the log-odds of the positive class by places.
 LOGITS, MAP = "logits", "map"
@@ -54,6 +55,8 @@ def only_outlines(manifest: ModelManifest) -> bool:
 
 def input_shape(manifest: ModelManifest) -> tuple[int, ...]:
     """See `inference.runtime.pipelines.Pipeline`."""
+    if is_described(manifest.preprocessing):
+        return (1, 1, numbers_of(manifest.preprocessing), 4)
     height, width = sizes_of(manifest.preprocessing)[-1]
     return (1, height, width, 3) if is_rgb(manifest.preprocessing) else (1, 1, height, width)
 
@@ -108,10 +111,14 @@ def _read(
     pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
 ) -> FrameFinding[_Frame]:
     with clock.measure("preprocess_ms"):
-        canvas = working_canvas(looked_at(pixels, manifest.preprocessing), manifest.preprocessing)
+        looked = looked_at(pixels, manifest.preprocessing)
+        canvas = working_canvas(looked, manifest.preprocessing)
+        tensor = (
+            steps_of(manifest).tensor(looked) if has_steps(manifest.preprocessing) else network_input(canvas)
+        )
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
         seen = statistics(canvas, colour)
-    outputs = clock.run(forward, network_input(canvas)).outputs
+    outputs = clock.run(forward, tensor).outputs
     with clock.measure("postprocess_ms"):
         logits = outputs[LOGITS][0].astype(np.float64)
         shares = softmax(logits / manifest.calibration["temperature"])

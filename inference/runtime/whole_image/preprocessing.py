@@ -19,16 +19,20 @@ from inference.runtime.geometry import Gray, Placement
 Size = tuple[int, int]
 
 
-def described(sizes: Sequence[Size], colour: str) -> dict[str, object]:
+def described(
+    sizes: Sequence[Size], colour: str, blocks: Sequence[str] = (), more: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """What stands in a manifest's `preprocessing`: the sizes that an image is brought to, one after the other, and
-    whether its network looks at `gray` or `rgb`."""
-    steps = ["RGB" if colour == "rgb" else "luma of colour images"]
-    steps += [f"the whole image stretched to {width} × {height} px" for height, width in sizes]
+    whether its network looks at `gray` or `rgb`; `blocks` in words and as `more` says, after the first size
+    (`runtime.whole_image.steps`)."""
+    stretches = [f"the whole image stretched to {width} × {height} px" for height, width in sizes]
+    steps = ["RGB" if colour == "rgb" else "luma of colour images", stretches[0], *blocks, *stretches[1:]]
     return {
         "steps": [*steps, "network scales 0–255 to ±1"],
         "sizes": [list(size) for size in sizes],
         "colour": colour,
         "version": 1,
+        **(more or {}),
     }
 
 

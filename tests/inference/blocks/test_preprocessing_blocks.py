@@ -12,8 +12,8 @@ from scipy import ndimage
 from imaging.phantoms import mammography, ultrasound
 from inference.blocks.learned import NotFitted
 from inference.blocks.preprocess.breast import pectoral_mask
+from inference.blocks.preprocess.film import breast_mask
 from inference.blocks.registry import build
-from inference.runtime.mammography.preprocessing import breast_mask
 
 Pixels = NDArray[np.uint8]
 

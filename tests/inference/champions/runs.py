@@ -10,9 +10,13 @@ from typing import Any
 import torch
 
 from inference.cli.main import main
+from inference.evaluation.measuring import analyse_alone
+from inference.evaluation.records import read_records
 from inference.recipes.recipe_file import load
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import read_manifest
 from tests.inference.recipes.trees import busi_tree, recipe_file
 
 Say = Callable[..., tuple[int, str, str]]
@@ -36,9 +40,19 @@ class Made:
         return self.tree / "Dataset_BUSI_with_GT" / "malignant" / "malignant (1).png"
 
 
-def made(folder: Path, content: dict[str, Any], *, published: bool = False, **order: Any) -> Made:
+def made(
+    folder: Path,
+    content: dict[str, Any],
+    *,
+    published: bool = False,
+    change: Callable[[Path], object] = lambda _: None,
+    **order: Any,
+) -> Made:
+    """`published`: one part is held out, as the set says; `change` is done to every image before."""
     torch.set_num_threads(1)
     tree = busi_tree(folder / "busi", groups=24)
+    for path in sorted(tree.glob("Dataset_BUSI_with_GT/*/*).png")):
+        change(path)
     if published:
         table = (tree / "split.csv").read_text().splitlines()
         rows = [row.replace(",train", ",val") if n % 5 in (0, 1) else row for n, row in enumerate(table[1:])]
@@ -48,6 +62,19 @@ def made(folder: Path, content: dict[str, Any], *, published: bool = False, **or
     assert isinstance(recipe, Recipe)
     page = run(recipe, RunOptions(tree, folder / "run", path, quiet=True, **order))
     return Made(folder / "run", tree, folder / "store", page)
+
+
+def apart(one: Made) -> float:
+    """By how much the exported version, asked about the held-out files one by one, says otherwise than the run."""
+    manifest = read_manifest(one.page["id"], one.store)
+    forward, worst = OnnxForward(one.folder / "model.onnx"), 0.0
+    records = read_records(one.run / "fold-0" / "predictions.csv")
+    assert records
+    for record in records:
+        path = one.tree / "Dataset_BUSI_with_GT" / record.label / f"{record.image}.png"
+        said = analyse_alone(manifest, forward, path, None, one.run).probabilities
+        worst = max(worst, *(abs(said[name] - record.probabilities[name]) for name in manifest.classes))
+    return worst
 
 
 def exported(one: Made, *more: str) -> int:

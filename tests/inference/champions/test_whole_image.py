@@ -27,7 +27,7 @@ from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 from tests.inference.champions.runs import Made, Say, exported, made
-from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree
+from tests.inference.recipes.trees import NEURAL, busi_tree
 
 #: Of a size whose quarter can be halved, as ONNX wants it.
 GRAY: dict[str, Any] = {**NEURAL, "data": {"dataset": "busi", "size": [28, 36], "folds": 2}}
@@ -366,7 +366,13 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({**CLASSIC}, "it describes images by intensity"),
+        (
+            {
+                "streams": [{"network": {"bhcnet": {"modules": 1}}}, {"features": ["intensity"]}],
+                "head": "naive_bayes",
+            },
+            "networks and hand-made features",
+        ),
         (
             {
                 "streams": [
@@ -377,7 +383,8 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
             },
             "images of different sizes",
         ),
-        ({"preprocess": ["clahe"]}, "serving has no clahe before the network"),
+        ({"preprocess": [{"resize": {"size": 20}}]}, "resize gives its network images of another size"),
+        ({"preprocess": ["haar"]}, "haar gives its network images of another size"),
         ({"data": {**NEURAL["data"], "roi": "mask"}}, "cut out by the truth's outline"),
         (
             {"streams": [{"network": "plain", "patches": {"size": 16, "stride": 8}, "aggregate": "mean"}]},
@@ -388,8 +395,7 @@ def test_a_network_that_onnx_has_no_words_for_is_told(tmp_path: Path, say: Say) 
 def test_what_cannot_be_exported_is_told_with_what_would_be_needed(
     changes: dict[str, Any], sentence: str
 ) -> None:
-    base = {} if "features" in str(changes) else NEURAL
-    recipe = parse({**base, **changes}, "toy")
+    recipe = parse({**NEURAL, **changes}, "toy")
     assert isinstance(recipe, Recipe)
     reason = why_not(recipe)
     assert sentence in reason and "would" in reason
