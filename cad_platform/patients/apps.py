@@ -15,6 +15,7 @@ class PatientsConfig(PlatformApp):
         "patient.create": _("Met a new patient"),
         "patient.list_reviews": _("Looked at differing demographics"),
         "patient.update": _("Completed a patient's demographics"),
+        "patient.correct": _("Corrected a patient's demographics"),
         "review.decide": _("Decided on differing demographics"),
         "review.open": _("Found differing demographics"),
     }

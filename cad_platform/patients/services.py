@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -101,6 +101,33 @@ def receive_patient(
     return patient
 
 
+def correct_demographics(actor: Actor, patient_id: uuid.UUID, said: Mapping[str, str]) -> None:
+    """Take over what the hospital says is right: `name`, `birth_date` (ISO), `sex`. Call in the transaction that corrects
+    the study, after its lock."""
+    patient = _take_over(patient_id, said)
+    record(
+        actor,
+        "patient.correct",
+        object_type="patient",
+        object_id=patient.pk,
+        site_id=patient.site_id,
+        fields=sorted(said),
+    )
+
+
+def _take_over(patient_id: uuid.UUID, said: Mapping[str, str]) -> Patient:
+    patient = Patient.objects.select_for_update().get(pk=patient_id)
+    for field, value in said.items():
+        if field == "name":
+            patient.name_groups = groups_of(value)
+        elif field == "birth_date":
+            patient.birth_date, patient.birth_date_sent = date.fromisoformat(value), ""
+        else:
+            setattr(patient, field, value)
+    patient.save(update_fields=[*_columns(said), "birth_date_sent"])
+    return patient
+
+
 def _filled(patient: Patient, reported: Demographics) -> tuple[list[str], dict[str, str]]:
     """Fill in what was unknown. Returns the fields that were, and those that differ with what was reported."""
     filled, differing = [], {}
@@ -193,15 +220,7 @@ def decide_review(actor: Actor, review_id: uuid.UUID, *, take_over: bool) -> Dem
     if review.outcome != DemographicsReview.Outcome.OPEN:
         raise Conflict(_("Somebody has decided this review already."))
     if take_over:
-        patient = Patient.objects.select_for_update().get(pk=review.patient_id)
-        for field, value in review.reported.items():
-            if field == "name":
-                patient.name_groups = groups_of(value)
-            elif field == "birth_date":
-                patient.birth_date, patient.birth_date_sent = date.fromisoformat(value), ""
-            else:
-                setattr(patient, field, value)
-        patient.save(update_fields=[*_columns(review.reported), "birth_date_sent"])
+        _take_over(review.patient_id, review.reported)
     review.outcome = DemographicsReview.Outcome.UPDATED if take_over else DemographicsReview.Outcome.KEPT
     review.decided_by, review.decided_at = actor.user, timezone.now()
     review.save(update_fields=["outcome", "decided_by", "decided_at"])

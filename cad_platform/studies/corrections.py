@@ -3,7 +3,7 @@ the study, kept with what it changed, who said so and why; the study is analysed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,15 @@ from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, FileOutcome
 from cad_platform.patients.models import Patient
+from cad_platform.patients.person_name import same_name
+from cad_platform.patients.services import correct_demographics
 from cad_platform.studies import growth
 from cad_platform.studies.matching import Verdict, is_same_patient
 from cad_platform.studies.models import Instance, Study, StudyCorrection
 from cad_platform.studies.received import ReceivedImage, ReceivedStudy
 from cad_platform.studies.sides import POST, with_post_claim
 from imaging.description import ImageFacts
+from imaging.dicom_views import spelled
 
 #: What has happened to a study that others are told of. Payload: `study_id`.
 CORRECTED_TOPIC = "study.corrected"
@@ -50,6 +53,8 @@ def changes(received: ReceivedStudy, study: Study, there: Sequence[Verdict]) -> 
     assert study.patient is not None
     if not is_same_patient(study, received):
         found.append(Change("patient.id", study.patient.patient_id, received.patient_id))
+    elif post.correction is not None:
+        found += _changes_of_person(received, study.patient)
     said = {"accession_number": post.accession_number, "procedure": post.procedure}
     if "priority" in post.model_fields_set:
         said["priority"] = post.priority
@@ -62,6 +67,18 @@ def changes(received: ReceivedStudy, study: Study, there: Sequence[Verdict]) -> 
     return found
 
 
+def _changes_of_person(received: ReceivedStudy, patient: Patient) -> Iterator[Change]:
+    """What a correction says of who the patient is. Without one it is no change: a person decides it
+    (`patients.services.receive_patient`)."""
+    said = received.post.patient
+    if said.name and patient.full_name and not same_name(said.name, patient.full_name):
+        yield Change("patient.name", patient.full_name, said.name)
+    if said.birth_date and patient.birth_date and said.birth_date != patient.birth_date:
+        yield Change("patient.birth_date", patient.birth_date.isoformat(), said.birth_date.isoformat())
+    if said.sex and patient.sex and said.sex != patient.sex:
+        yield Change("patient.sex", patient.sex, said.sex)
+
+
 def _changes_of_image(received: ReceivedStudy, instance: Instance, image: ReceivedImage) -> list[Change]:
     part, found = image.part, []
     stored_modality = instance.series.modality
@@ -70,8 +87,11 @@ def _changes_of_image(received: ReceivedStudy, instance: Instance, image: Receiv
     said = [claim.side for claim in image.facts.side_claims if claim.source == POST]
     if said and said[0] != instance.laterality:
         found.append(Change("laterality", instance.laterality, said[0], instance, image))
-    if part.view and image.view != instance.view_position:
-        found.append(Change("view", instance.view_position, image.view, instance, image))
+    if part.view:
+        old = _view_name(instance.view_position, instance.image_facts)
+        new = _view_name(image.view, image.facts if _says_modifiers(image) else instance.image_facts)
+        if new != old:
+            found.append(Change("view", old, new, instance, image))
     if (new := part.pixel_spacing_um) is not None:
         old = instance.pixel_spacing_um
         if old is None or abs(new - old) > 1e-6 * new:
@@ -79,6 +99,16 @@ def _changes_of_image(received: ReceivedStudy, instance: Instance, image: Receiv
                 Change("pixel_spacing_um", "" if old is None else f"{old:g}", f"{new:g}", instance, image)
             )
     return found
+
+
+def _says_modifiers(image: ReceivedImage) -> bool:
+    """A view that is posted without modifiers says nothing of them."""
+    said = spelled(image.part.view or "")
+    return said is not None and bool(said.modifiers)
+
+
+def _view_name(view: str, facts: ImageFacts) -> str:
+    return " ".join((view, *facts.view_modifiers)).strip()
 
 
 def refusal(changed: Sequence[Change], outcomes: tuple[FileOutcome, ...]) -> Conflict:
@@ -119,6 +149,8 @@ def apply(
     for change in changed:
         if change.field == "patient.id":
             study.patient = patient
+        elif change.field.startswith("patient."):
+            pass  # by `put_person_right`
         elif change.instance is None:
             setattr(study, change.field, change.new)
         else:
@@ -139,6 +171,18 @@ def apply(
         version=study.version,
     )
     return correction
+
+
+def put_person_right(actor: Actor, study: Study, changed: Sequence[Change]) -> None:
+    """Take over what a correction says of who the patient is, in whichever studies of theirs. Call in the transaction
+    that holds the study's row, before the post's patient is received: what is settled here needs nobody's review."""
+    said = {
+        change.field.removeprefix("patient."): change.new for change in changed if change.instance is None
+    }
+    said = {field: new for field, new in said.items() if field in ("name", "birth_date", "sex")}
+    if said and study.patient_id is not None:
+        correct_demographics(actor, study.patient_id, said)
+        study.patient = Patient.objects.get(pk=study.patient_id)
 
 
 def brought_back(actor: Actor, study: Study, reason: str) -> StudyCorrection:
@@ -183,8 +227,10 @@ def _apply_to_image(change: Change, instance: Instance) -> None:
         facts = with_post_claim(instance.image_facts, change.new)
         values = {"laterality": change.new, "facts": _as_json(facts)}
     elif change.field == "view":
-        facts = instance.image_facts.model_copy(update={"view_modifiers": change.image.facts.view_modifiers})
-        values = {"view_position": change.new, "facts": _as_json(facts)}
+        values = {"view_position": change.image.view}
+        if _says_modifiers(change.image):
+            modifiers = change.image.facts.view_modifiers
+            values["facts"] = _as_json(instance.image_facts.model_copy(update={"view_modifiers": modifiers}))
     elif change.field == "pixel_spacing_um":
         values = {
             "pixel_spacing_um": change.image.pixel_spacing_um,

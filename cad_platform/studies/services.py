@@ -204,6 +204,8 @@ def _carry_out(
         said = received.post.patient
         says_who = bool(said.name or said.birth_date or said.sex)
         if new_images or takes_changes or says_who:
+            if takes_changes:
+                corrections.put_person_right(actor, study, changes)
             patient = _patient_of(actor, study, received)
             if changes and takes_changes:
                 corrections.apply(actor, study, received, changes, patient)

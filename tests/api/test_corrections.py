@@ -12,6 +12,7 @@ from cad_platform.accounts.models import Role
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.errors import Conflict
 from cad_platform.core.models import OutboxEvent
+from cad_platform.patients.models import DemographicsReview
 from cad_platform.reading.models import ReportStanding
 from cad_platform.studies import services
 from cad_platform.studies.models import Instance, Study
@@ -89,6 +90,44 @@ class TestCorrections:
         # Its sender's headers still name the first patient: that was settled.
         assert hospital.post(None, {"late.dcm": dicom(8)}).status_code == 201
         assert hospital.get("/2.25.1000").json()["patient"]["id"] == "P-2"
+
+    def test_of_a_views_modifiers(self, hospital: Hospital) -> None:
+        files = {"a.dcm": dicom(1, ViewPosition=None)}
+        hospital.post({"images": [{"file": "a.dcm", "view": "CC"}]}, files)
+        right = {"images": [{"file": "a.dcm", "view": "CC ID"}]}
+        assert hospital.post(right, files).status_code == 409
+        assert hospital.post({**right, **self.PART}, files).json()["version"] == 2
+        read = hospital.get("/2.25.1000").json()
+        (image,) = read["images"]
+        assert (image["view"], image["view_modifiers"]) == ("CC", ["ID"])
+        assert [(each["old"], each["new"]) for each in read["corrections"][0]["changes"]] == [("CC", "CC ID")]
+        assert hospital.post({**right, **self.PART}, files).json()["version"] == 2
+
+    def test_of_who_the_patient_is(self, hospital: Hospital) -> None:
+        files = views()
+        hospital.post(None, files)
+        right = {"patient": {"name": "Okafor^Amara Ngozi", "birth_date": "1961-04-20", "sex": "O"}}
+        answer = hospital.post({**right, **self.PART}, files)
+        assert (answer.status_code, answer.json()["version"]) == (200, 2), answer.content
+        read = hospital.get("/2.25.1000").json()
+        who = read["patient"]
+        assert (who["name"], who["birth_date"], who["sex"]) == ("Okafor^Amara Ngozi", "1961-04-20", "O")
+        changes = {each["field"]: (each["old"], each["new"]) for each in read["corrections"][0]["changes"]}
+        assert changes == {
+            "patient.name": ("Okafor^Amara", "Okafor^Amara Ngozi"),
+            "patient.birth_date": ("1961-04-02", "1961-04-20"),
+            "patient.sex": ("F", "O"),
+        }
+        assert AuditEvent.objects.filter(action="patient.correct").count() == 1
+        # It is settled: nobody has to decide, and the same once more changes nothing.
+        assert not DemographicsReview.objects.exists()
+        assert hospital.post({**right, **self.PART}, files).json()["version"] == 2
+
+    def test_of_a_name_completes_its_groups(self, hospital: Hospital) -> None:
+        hospital.post(None, {"a.dcm": (data := dicom(1, PatientName="Wang^XiaoDong"))})
+        right = {"patient": {"name": "Wang^XiaoDong=王^小东"}}
+        assert hospital.post({**right, **self.PART}, {"a.dcm": data}).json()["version"] == 1
+        assert hospital.get("/2.25.1000").json()["patient"]["name_ideographic"] == "王^小东"
 
     def test_of_a_field_of_the_study(self, hospital: Hospital) -> None:
         files = views()

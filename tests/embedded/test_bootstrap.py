@@ -86,6 +86,20 @@ def test_each_step_shows_that_it_runs_and_how_long_it_took(
     assert capsys.readouterr().out == ""
 
 
+def test_what_a_long_step_shows_is_its_work_and_no_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "setup.log"
+    log.write_text("")
+    monkeypatch.setattr(package_managers, "LOG", log)
+    monkeypatch.setattr(package_managers, "_PROGRESS_SECONDS", 0.0)
+    script = "echo Downloading something; echo WARNING: Location is ignored; echo npm warn config; sleep 1"
+    package_managers.run(["sh", "-c", script])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown
+    assert all(line.split(" s  ")[1] == "Downloading something" for line in shown)
+
+
 def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable = tmp_path / "my chromium"
     executable.write_text("#!/bin/sh\n")
