@@ -11,6 +11,7 @@ from imaging import (
     dicom_header,
     dicom_pixels,
     dicom_slides,
+    dicom_spacing,
     slides,
 )
 from imaging.chest_wall import chest_wall_of
@@ -36,12 +37,14 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
         if part is not None and part.tiled:
             slide = slides.Slide(DicomLevels([open_tiles(file)]))
             found = slides.description_of(slide, MEDIA_TYPES["dicom"], prove=prove)
+            facts = said.facts.model_copy(update={"slide_part": part, "spacing_um": found.pixel_spacing_um})
+            if (stated := said.scale.spacing_um) and found.pixel_spacing_um is None:
+                remark = dicom_spacing.implausible(said.scale.source or "", stated)
+                facts = facts.model_copy(update={"scale_remarks": (*facts.scale_remarks, remark)})
             return found.model_copy(
                 update={
                     "header": header,
-                    "facts": said.facts.model_copy(
-                        update={"slide_part": part, "spacing_um": found.pixel_spacing_um}
-                    ),
+                    "facts": facts,
                     "pixel_spacing_source": said.scale.source if found.pixel_spacing_um else None,
                     "encoded_photometric": form.photometric,
                     "remarks": (*remarks, *said.remarks, *found.remarks),

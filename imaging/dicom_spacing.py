@@ -73,11 +73,21 @@ class _Findings:
             y, x = (value * 1000 / divisor for value in values)
             if low <= x <= high and low <= y <= high:
                 return x, y
-        self.add("implausible_spacing", keyword, " × ".join(f"{value:.4g} mm" for value in values[:2]))
+        self.remarks.append(_implausible(keyword, values))
         return None
 
     def add(self, code: Any, attribute: str = "", value: str = "") -> None:
         self.remarks.append(ScaleRemark(code=code, attribute=attribute, value=value))
+
+
+def _implausible(keyword: str, millimetres: list[float]) -> ScaleRemark:
+    value = " × ".join(f"{value:.4g} mm" for value in millimetres[:2])
+    return ScaleRemark(code="implausible_spacing", attribute=keyword, value=value)
+
+
+def implausible(keyword: str, spacing_um: Spacing) -> ScaleRemark:
+    """The remark on an (x, y) spacing that a picture of its kind cannot have."""
+    return _implausible(keyword, [spacing_um[1] / 1000, spacing_um[0] / 1000])
 
 
 def scale_of(dataset: Dataset) -> Scale:

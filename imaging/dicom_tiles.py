@@ -143,10 +143,15 @@ class TiledImage:
     def _check_frames(self) -> None:
         frames = self._starts[-1] + self._files[-1].form.frames
         needed = self._tiles * len(self._planes)
-        if frames < needed:
-            raise DamagedFile(
-                f"The slide needs {needed} tiles for its {self.columns} × {self.rows} pixels and has {frames}."
-            )
+        if frames >= needed:
+            return
+        if any(cut is not None and cut.total is None for cut in (f.part.concatenation for f in self._files)):
+            # Nothing says how many parts there are (In-concatenation Total Number may be left out): more may come.
+            self.missing = f"The slide is incomplete: of its {needed} tiles {frames} are there."
+            return
+        raise DamagedFile(
+            f"The slide needs {needed} tiles for its {self.columns} × {self.rows} pixels and has {frames}."
+        )
 
     def read_region(
         self, x: int, y: int, columns: int, rows: int, sheet: tuple[float, str]

@@ -102,8 +102,8 @@ def receive_patient(
 
 
 def correct_demographics(actor: Actor, patient_id: uuid.UUID, said: Mapping[str, str]) -> None:
-    """Take over what the hospital says is right: `name`, `birth_date` (ISO), `sex`. Call in the transaction that corrects
-    the study, after its lock."""
+    """Take over what the hospital says is right: `name`, `birth_date` (ISO), `sex`. Call in the transaction of the
+    study's correction, after the study's lock."""
     patient = _take_over(patient_id, said)
     record(
         actor,

@@ -32,6 +32,7 @@ _IN_OTHER_WORDS: dict[str, str] = {
 _AS_THEY_ARE = (
     gettext_noop("The file is damaged: its content contradicts itself."),
     gettext_noop("The slide is incomplete: of its %(total)s parts number %(numbers)s is missing."),
+    gettext_noop("The slide is incomplete: of its %(needed)s tiles %(there)s are there."),
     gettext_noop("A JPEG frame of the pixel data has no frame header."),
     gettext_noop("A frame of the pixel data does not start like the JPEG it is said to be."),
     gettext_noop("A frame of the pixel data does not start like the JPEG 2000 it is said to be."),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pydicom
 import pytest
 
 from imaging import reader, slides
@@ -166,6 +167,21 @@ def test_a_part_alone_is_described_and_says_what_is_missing(folder: Any) -> None
         assert slide.geometry.missing == group.missing
 
 
+def test_parts_that_do_not_say_how_many_they_are(folder: Any) -> None:
+    made, pixels = WholeSlide(), section()
+    files = folder(*made.concatenation(pixels, 2))
+    for path in files:
+        header = pydicom.dcmread(path)
+        del header.InConcatenationTotalNumber
+        header.save_as(path)
+    # The first alone may be all, but for its tiles.
+    assert reader.describe(files[0]).kind == "slide"
+    with slides.open_slide([files[0]]) as slide:
+        assert slide.geometry.missing == ("The slide is incomplete: of its 12 tiles 6 are there.",)
+    for order in itertools.permutations(files):
+        np.testing.assert_array_equal(whole(order), pixels)
+
+
 def test_a_part_that_came_twice_counts_once(folder: Any) -> None:
     made, pixels = WholeSlide(), section()
     parts = made.concatenation(pixels, 2)
@@ -238,6 +254,15 @@ def test_optical_paths_of_several_files_are_one_slide(folder: Any) -> None:
 def test_a_spacing_that_no_microscope_has_is_no_scale(folder: Any) -> None:
     (path,) = folder(WholeSlide().file(section(), 9000.0))
     assert reader.describe(path).pixel_spacing_um is None
+
+
+def test_a_spacing_that_no_scan_has_is_said(folder: Any) -> None:
+    (path,) = folder(WholeSlide().file(section(), 200.0))
+    facts = reader.describe(path).facts
+    assert facts.spacing_um is None
+    assert [(each.code, each.attribute, each.value) for each in facts.scale_remarks] == [
+        ("implausible_spacing", "PixelMeasuresSequence", "0.2 mm × 0.2 mm")
+    ]
 
 
 def test_magnification_and_spacing_that_contradict_each_other_leave_a_word(folder: Any) -> None:

@@ -84,6 +84,7 @@ def test_every_reason_of_a_model_and_of_the_model_servers_is_said_in_chinese() -
         ("not analysed: single images are not read by this model", "此模型不读取单幅图像。"),
         ("not analysed: 65 images, at most 64 are read together", None),
         ("not analysed: The slide is incomplete: of its 9 parts number 2, 3, … is missing.", None),
+        ("not analysed: The slide is incomplete: of its 12 tiles 6 are there.", None),
         (
             "not analysed: the study has no image that this model reads: Localizer; "
             "Special view (S, M): the models read standard views",
