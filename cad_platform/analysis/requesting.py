@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db.models import Q
 from django.utils import timezone
 
 from cad_platform.analysis import transitions
@@ -39,13 +40,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
     images: list[SortedImage] = []
-    _cancel_superseded(study)
-    known = {
-        job.model_version_id: job
-        for job in AnalysisJob.objects.select_for_update(of=("self",)).filter(
-            study=study, content_hash=study.content_hash
-        )
-    }
+    known = _known(study)
     reopened = {State.CANCELLED, State.FAILED, State.NOT_APPLICABLE} if again else {State.CANCELLED}
     jobs = []
     for version in route(study):
@@ -95,13 +90,18 @@ def is_superseded(job: AnalysisJob) -> bool:
     return job.content_hash != job.study.content_hash
 
 
-def _cancel_superseded(study: Study) -> None:
-    open_jobs = AnalysisJob.objects.select_for_update(of=("self",)).filter(
-        study=study, state__in=AnalysisJob.OPEN
-    )
-    for job in open_jobs.exclude(content_hash=study.content_hash).select_related("model_version"):
+def _known(study: Study) -> dict[object, AnalysisJob]:
+    """Version → its job on the study's present content. Open ones on an earlier content are cancelled."""
+    found = AnalysisJob.objects.select_for_update(of=("self",)).select_related("model_version")
+    found = found.defer("model_version__card", "model_version__metrics")
+    known: dict[object, AnalysisJob] = {}
+    for job in found.filter(Q(content_hash=study.content_hash) | Q(state__in=AnalysisJob.OPEN), study=study):
         job.study = study
-        transitions.cancel(job, transitions.SUPERSEDED)
+        if is_superseded(job):
+            transitions.cancel(job, transitions.SUPERSEDED)
+        else:
+            known[job.model_version_id] = job
+    return known
 
 
 def _made(study: Study, version: ModelVersion, images: Sequence[SortedImage]) -> AnalysisJob:

@@ -55,8 +55,8 @@ def run_next(queue: str) -> str:
 
 def run_study(study_id: str) -> str:
     """Make a complete study's jobs, and one attempt at the next short job; the others have messages of their own."""
-    _through_outages(lambda: services.request_analyses(study_id, at_hand=SHORT))
-    return run_next(SHORT)
+    claim = _through_outages(lambda: services.begin(study_id, _worker()))
+    return _work_on(claim) if claim is not None else run_next(SHORT)
 
 
 def _worker() -> str:

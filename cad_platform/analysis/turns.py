@@ -76,6 +76,11 @@ def next_job(queue: str) -> Turn | None:
     return Turn(first.pk, by_age=False)
 
 
+def others_wait(queue: str, but: Collection[AnalysisJob]) -> bool:
+    """Whether any job of a queue but these may be claimed now."""
+    return due(queue).exclude(pk__in=[job.pk for job in but]).exists()
+
+
 def must_give_way(job: AnalysisJob, queues: Collection[str]) -> bool:
     """Whether a slide that is worked on shall give way: to a more urgent one, or, in a worker that serves images
     too, to an image that is no less urgent. Of several slides at work as many give way as are waited for, the least

@@ -25,11 +25,14 @@ from cad_platform.reading.case_state import (
     have_ended,
     is_faint,
 )
+from cad_platform.reading.models import ReportStanding
 from cad_platform.reporting import selectors as reports
+from cad_platform.reporting.models import Report
+from cad_platform.reporting.revision import Revision, revision_of
 from cad_platform.studies import identity
 from cad_platform.studies import selectors as studies
 from cad_platform.studies.addresses import image_urls
-from cad_platform.studies.models import Instance, Study
+from cad_platform.studies.models import Instance, QuarantinedFile, Study, StudyCorrection
 from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import slide_of
 from cad_platform.studies.sorting import SortedImage, unconfirmed
@@ -47,8 +50,17 @@ def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySum
     return [answers.StudySummary(**_summary(request, study, done=study.pk in done)) for study in listed]
 
 
-def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer:
-    """Everything about a study that the actor may read. Reports are the signed ones."""
+def compose(
+    request: Request, actor: Actor, study: Study, revision: Revision | None = None
+) -> answers.StudyAnswer:
+    """Everything about a study that the actor may read. Reports are the signed ones.
+
+    Parameters
+    ----------
+    revision
+        The study's, of this transaction or before it, where the caller knows it already.
+    """
+    has = (revision or revision_of(study)).has
 
     def artefact_url(artefact_id: uuid.UUID | str) -> str:
         return request.build_absolute_uri(analyses.artefact_url(artefact_id))
@@ -56,10 +68,11 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
     # Before the jobs: one that ends in between is seen ended and "complete", never running and "analysed".
     counting = current_jobs(study)
     summary = _summary(request, study, done=have_ended(counting))
-    images = studies.images_of(actor, study)
+    stored = studies.stored_images(study)
+    images = studies.images_of(actor, study, stored)
     jobs = list(analyses.jobs_of(actor, study))
     current = {job.pk for job in counting}
-    signed = reports.reports_of(actor, study)
+    signed = reports.reports_of(actor, study) if has(Report) else []
     counts_now = reports.counting_report(signed)
     unsure = bool(unconfirmed(image for image in images if image.is_scored))
     return answers.StudyAnswer(
@@ -75,7 +88,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
             )
             for job in jobs
         ],
-        findings=[_finding(finding) for finding in current_findings(study, counting)],
+        findings=[_finding(finding) for finding in current_findings(study, counting)] if has(Finding) else [],
         report=answers.CountingReportAnswer.model_validate(counts_now) if counts_now else None,
         reports=[
             answers.ReportAnswer(
@@ -92,7 +105,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
                 reason=kept.reason,
                 received_at=kept.received_at,
             )
-            for kept in studies.quarantined_files_of(actor, study)
+            for kept in (studies.quarantined_files_of(actor, study) if has(QuarantinedFile) else [])
         ],
         kept_aside=[
             answers.KeptAsideAnswer(
@@ -105,7 +118,7 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
                 sha256=kept.file_id,
                 received_at=kept.received_at,
             )
-            for kept in studies.kept_aside_of(actor, study)
+            for kept in studies.kept_aside_of(actor, study, stored)
         ],
         corrections=[
             answers.CorrectionAnswer(
@@ -116,9 +129,9 @@ def compose(request: Request, actor: Actor, study: Study) -> answers.StudyAnswer
                 at=each.at,
                 by=each.by.printed_name if each.by else None,
             )
-            for each in studies.corrections_of(actor, study)
+            for each in (studies.corrections_of(actor, study) if has(StudyCorrection) else [])
         ],
-        changed_after_signing=cast(Any, changed_after_signing(study)),
+        changed_after_signing=cast(Any, changed_after_signing(study) if has(ReportStanding) else []),
     )
 
 

@@ -8,13 +8,12 @@ from django.utils.translation import get_language
 from rest_framework.request import Request
 
 from cad_platform.core.actor import Actor
-from cad_platform.reporting.revision import revision_of
-from cad_platform.studies.models import Study
+from cad_platform.reporting.revision import Revision
 
 
-def entity_tag(request: Request, actor: Actor, study: Study) -> str:
-    """A strong entity tag of what the actor would be answered about the study."""
-    facts = [request.build_absolute_uri("/"), get_language(), actor.role, revision_of(study)]
+def entity_tag(request: Request, actor: Actor, revision: Revision) -> str:
+    """A strong entity tag of what the actor would be answered about a study of that revision."""
+    facts = [request.build_absolute_uri("/"), get_language(), actor.role, revision.digest]
     return f'"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}"'
 
 

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,6 +21,7 @@ from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
 from cad_platform.api import answers, composition, entity_tags, schema
 from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
+from cad_platform.api.composed import ANSWERS, Composed
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
 from cad_platform.api.uploads import received_parts
@@ -27,6 +30,7 @@ from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import as_problem
 from cad_platform.patients.services import issuers_at
 from cad_platform.reading import services as reading
+from cad_platform.reporting.revision import Revision, revision_of
 from cad_platform.studies import selectors, services
 from cad_platform.studies.models import Study
 from cad_platform.studies.post import parse_study_part
@@ -171,7 +175,7 @@ class StudyDetail(ApiView):
             **schema.problems(401, 403, 404, 429, 503),
         },
     )
-    def get(self, request: Request, uid: str) -> Response:
+    def get(self, request: Request, uid: str) -> HttpResponseBase:
         """Images with their addresses, the models' jobs and results, findings with what readers decided, and
         signed reports. `analysed` means that every job has ended, failed ones included.
 
@@ -180,14 +184,20 @@ class StudyDetail(ApiView):
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
             # Before the answer: what changes in between is told by the next one.
-            tag = entity_tags.entity_tag(request, actor, study)
+            revision = revision_of(study)
+            tag = entity_tags.entity_tag(request, actor, revision)
             if entity_tags.is_known(request, tag):
                 # It discloses nothing that the audited answer with this tag did not.
                 return Response(status=304, headers={"ETag": tag})
-            body = composition.compose(request, actor, study)
-            shown = {str(job.id): job.state for job in body.jobs if job.current}
-            reading.show_study(actor, study, shown, findings=len(body.findings))
-        return Response(body.as_json(), headers={"ETag": tag})
+            answer = ANSWERS.get(tag, lambda: _composed(request, actor, study, revision))
+            reading.show_study(actor, study, answer.jobs, findings=answer.findings)
+        return HttpResponse(answer.body, content_type="application/json", headers={"ETag": tag})
+
+
+def _composed(request: Request, actor: Actor, study: Study, revision: Revision) -> Composed:
+    answer = composition.compose(request, actor, study, revision)
+    shown = {str(job.id): str(job.state) for job in answer.jobs if job.current}
+    return Composed(JSONRenderer().render(answer.as_json()), shown, len(answer.findings))
 
 
 class StudyComplete(ApiView):

@@ -1,13 +1,14 @@
 """Which revision a study is, with all that is said of it: told from the rows that an answer is composed of, without
 composing it, in one query.
 
-PostgreSQL marks every version of a row with the transaction that wrote it (`xmin`), so nobody has to list what may
-change. A table that the answer reads and that is not watched here fails a test.
+PostgreSQL marks every version of a row with the transaction that wrote it (`xmin`) and its place (`ctid`), so nobody
+has to list what may change. A table that the answer reads and that is not watched here fails a test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
@@ -69,21 +70,44 @@ def _marks() -> Iterator[str]:
     """For each table what tells the versions of its rows apart."""
     for model, condition in WATCHED.items():
         table, key = model._meta.db_table, model._meta.pk.column
-        yield f"SELECT '{table}' AS of, {key}::text AS row, xmin::text AS mark FROM {table} WHERE {condition}"  # noqa: S608
+        yield f"SELECT '{table}' AS of, {key}::text AS row, concat(xmin, ctid) AS mark FROM {table} WHERE {condition}"  # noqa: S608
     jobs = AnalysisJob._meta.db_table
     yield f"SELECT '{jobs}', id::text, ROW({', '.join(_OF_JOBS)})::text FROM {jobs} WHERE study_id = %(study)s"  # noqa: S608
 
 
 _STATEMENT = f"""
-    SELECT encode(sha256(convert_to(string_agg(concat_ws(' ', of, row, mark), E'\\n' ORDER BY of, row), 'UTF8')), 'hex')
+    SELECT array_agg(DISTINCT of),
+           encode(sha256(convert_to(string_agg(concat_ws(' ', of, row, mark), E'\\n' ORDER BY of, row), 'UTF8')), 'hex')
     FROM ({" UNION ALL ".join(_marks())}) AS marks
 """  # noqa: S608
 
 
-def revision_of(study: Study) -> str:
-    """Differs (32 hex digits) whenever something differs of what the API answers about the study."""
+@dataclass(frozen=True)
+class Revision:
+    """What an answer about a study is composed of.
+
+    Attributes
+    ----------
+    digest
+        Differs (32 hex digits) whenever something differs of what the API answers about the study.
+    tables
+        Those that hold any of it: the others need not be asked.
+    """
+
+    digest: str
+    tables: frozenset[str]
+
+    def has(self, model: type[Model]) -> bool:
+        """Whether a table that is watched has rows of the study."""
+        if model not in WATCHED:
+            raise ValueError(f"{model.__name__} is not watched")
+        return model._meta.db_table in self.tables
+
+
+def revision_of(study: Study) -> Revision:
+    """The study's as it is now."""
     keys: dict[str, Any] = {"study": study.pk, "site": study.site_id, "patient": study.patient_id}
     with connection.cursor() as cursor:
         cursor.execute(_STATEMENT, keys)
-        (digest,) = cursor.fetchone()
-    return str(digest)[:32]
+        tables, digest = cursor.fetchone()
+    return Revision(str(digest)[:32], frozenset(tables))

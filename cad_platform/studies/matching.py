@@ -123,12 +123,16 @@ def _with_all_files(site_id: int, studies: QuerySet[Study], received: ReceivedSt
     """Pictures bring no UIDs: the study of the same patient and accession number that has all of the post's files."""
     if received.uid_given or not received.images or not all(image.minted for image in received.images):
         return None
+    hashes = {image.file.sha256 for image in received.images}
+    # Mostly none of them was ever sent before, and that is asked quickly.
+    if not Instance.objects.filter(file=next(iter(hashes)), site_id=site_id).exists():
+        return None
     found = studies.filter(
         patient__patient_id=received.patient_id,
         patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
         accession_number=received.accession_number,
     )
-    for sha256 in {image.file.sha256 for image in received.images}:
+    for sha256 in hashes:
         found = found.filter(pk__in=Series.objects.filter(instances__file=sha256).values("study"))
     return found.order_by("received_at").first()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -70,15 +70,26 @@ def _by_uid(actor: Actor, study_instance_uid: str) -> Study:
     return study
 
 
-def sorted_images(study: Study) -> list[SortedImage]:
-    """The images of a study in hanging order, each with what is to be done with it (`studies.sorting`): the one order
-    in which models, pages, answers and reports count them. A slide is one image, whatever number of files it has
-    (`studies.slides`)."""
-    found = (
+def stored_images(study: Study) -> list[Instance]:
+    """Every file of a study that is an image or a part of a slide, with series, slide and file."""
+    return list(
         Instance.objects.filter(series__study=study)
         .select_related("series", "slide", "file")
         .order_by(F("series__number").asc(nulls_last=True), "number", "series_id", "sop_instance_uid")
     )
+
+
+def sorted_images(study: Study, stored: Sequence[Instance] | None = None) -> list[SortedImage]:
+    """The images of a study in hanging order, each with what is to be done with it (`studies.sorting`): the one order
+    in which models, pages, answers and reports count them. A slide is one image, whatever number of files it has
+    (`studies.slides`).
+
+    Parameters
+    ----------
+    stored
+        `stored_images` of the study, where they are known.
+    """
+    found = stored_images(study) if stored is None else stored
     confirmed = (
         SideConfirmation.objects.filter(instance__series__study=study)
         .select_related("by")
@@ -93,10 +104,10 @@ def images_in_order(study: Study) -> list[Instance]:
     return [image.instance for image in sorted_images(study)]
 
 
-def images_of(actor: Actor, study: Study) -> list[SortedImage]:
-    """The study's images in hanging order, with series, slide and file."""
+def images_of(actor: Actor, study: Study, stored: Sequence[Instance] | None = None) -> list[SortedImage]:
+    """The study's images in hanging order, with series, slide and file (`sorted_images`)."""
     require(actor, "study.view", study)
-    return sorted_images(study)
+    return sorted_images(study, stored)
 
 
 def image(actor: Actor, image_id: uuid.UUID) -> Instance:
@@ -153,9 +164,9 @@ class KeptFile:
         return object_words(self.what)
 
 
-def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
+def kept_aside_of(actor: Actor, study: Study, stored: Sequence[Instance] | None = None) -> list[KeptFile]:
     """The study's files that are no images here, as they came; and the labels, overviews and thumbnails of its
-    slides."""
+    slides. `stored` as of `sorted_images`."""
     require(actor, "study.view", study)
     kept = [
         KeptFile(
@@ -170,7 +181,10 @@ def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
         )
         for each in study.kept_aside.all()
     ]
-    parts = Instance.objects.filter(series__study=study, facts__slide_part__role__isnull=False)
+    parts = sorted(
+        stored_images(study) if stored is None else stored,
+        key=lambda each: (each.received_at or study.received_at, each.number or 0, each.pk),
+    )
     return kept + [
         KeptFile(
             each.file_name,
@@ -182,7 +196,7 @@ def kept_aside_of(actor: Actor, study: Study) -> list[KeptFile]:
             each.file_id,
             each.received_at or study.received_at,
         )
-        for each in parts.select_related("series").order_by("received_at", "number", "id")
+        for each in parts
         if (role := slides.kept_back_role(each.image_facts))
     ]
 

@@ -245,3 +245,32 @@ def test_a_slide_is_work_of_another_kind(models: dict[str, Any]) -> None:
     job = AnalysisJob.objects.get(study=study)
     assert (job.queue, job.state) == (SLIDE, State.REQUESTED)
     assert OutboxEvent.objects.get(topic="analysis.requested").payload == {"queue": SLIDE}
+
+
+@pytest.mark.django_db
+class TestBegun:
+    """The news of a study and the claim of its job in one transaction, where nobody else waits."""
+
+    @pytest.fixture
+    def study(self, models: dict[str, Any]) -> Study:
+        study = factories.study(factories.site(), "US")
+        factories.instance(study, view="", laterality="L")
+        return study
+
+    def test_alone_it_is_claimed_at_once(self, study: Study) -> None:
+        waiting(queue=SLIDE)
+        claim = services.begin(study.pk, "worker")
+        assert claim is not None and claim.job.study_id == study.pk
+        assert not OutboxEvent.objects.filter(topic="analysis.requested").exists()
+        assert services.begin(study.pk, "worker") is None, "taken already"
+
+    @pytest.mark.parametrize("priority", ["stat", "routine"])
+    def test_behind_another_whose_turn_it_is_is_not_for_it_to_say(self, study: Study, priority: str) -> None:
+        other = waiting(priority, minutes=1)
+        assert services.begin(study.pk, "worker") is None
+        assert claimed() == [other.pk, AnalysisJob.objects.get(study=study).pk]
+
+    def test_one_that_is_not_due_yet_waits(self, study: Study) -> None:
+        (job,) = services.request_analyses(study.pk)
+        AnalysisJob.objects.filter(pk=job.pk).update(available_at=timezone.now() + timedelta(minutes=1))
+        assert services.begin(study.pk, "worker") is None

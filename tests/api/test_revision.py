@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.api.composed import Composed, ComposedAnswers
 from cad_platform.audit.models import AuditEvent
 from cad_platform.registry.models import ModelVersion
 from cad_platform.reporting import revision
@@ -135,3 +136,37 @@ def test_asking_whether_anything_changed_is_one_query_beside_the_study(
     with CaptureQueriesContext(connection) as queries:
         assert ask(hospital, study, tag).status_code == 304
     assert [sql["sql"][:40] for sql in queries if "xmin" in sql["sql"]] and len(queries) <= 5
+
+
+def test_an_answer_is_composed_once_for_each_revision(hospital: Hospital, study: Study) -> None:
+    first = ask(hospital, study)
+    with CaptureQueriesContext(connection) as asked:
+        again = ask(hospital, study)
+    assert (again.status_code, again.content, again["ETag"]) == (200, first.content, first["ETag"])
+    assert "no-store" in again["Cache-Control"] and again["Content-Type"] == "application/json"
+    assert not [query for query in asked.captured_queries if "analysis_finding" in query["sql"][:200]]
+    # It is shown all the same, and each time it is shown is recorded.
+    first_seen, seen = AuditEvent.objects.filter(action="study.view").order_by("at")
+    assert seen.detail == first_seen.detail and seen.detail["findings"] == 1
+    _rename(study)
+    changed = ask(hospital, study)
+    assert changed["ETag"] != first["ETag"] and changed.json()["patient"]["name"] == "Other^Name"
+
+
+def test_kept_answers_have_a_bound() -> None:
+    answers = ComposedAnswers(most_bytes=25)
+    made: list[str] = []
+
+    def get(tag: str, size: int = 10) -> bytes:
+        def compose() -> Composed:
+            made.append(tag)
+            return Composed(tag.encode() * size, {}, 0)
+
+        return answers.get(tag, compose).body
+
+    for tag in "aabacb":
+        assert get(tag) == tag.encode() * 10
+    assert made == ["a", "b", "c", "b"], "b was the one that nobody had asked for the longest"
+    get("d", 26)
+    get("c")
+    assert made[-1] == "d", "what does not fit puts nothing else out"
