@@ -360,7 +360,8 @@ _WORKERS = (
 )
 _WORKER = (
     *("--pool", "prefork"),
-    *("--without-gossip", "--without-mingle"),
+    # Nobody follows their events.
+    *("--without-gossip", "--without-mingle", "--without-heartbeat"),
     *("-O", "fair"),
     *("--max-memory-per-child", "3000000"),
 )

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from cad_platform.audit.models import AuditEvent, AuditSeal
@@ -65,6 +66,8 @@ def seal_pending() -> int:
     now = time.monotonic()
     full = _last_full_scan is None or now - _last_full_scan > _FULL_SCAN_EVERY_S
     since = None if full else timezone.now() - _LONGEST_TRANSACTION
+    if not full and not _pending(since).exists():
+        return 0  # mostly: one look, without a transaction
     sealed = 0
     while True:
         batch = _seal_batch(since)
@@ -78,16 +81,18 @@ def seal_pending() -> int:
     return sealed
 
 
+def _pending(since: datetime | None) -> QuerySet[AuditEvent]:
+    pending = AuditEvent.objects.filter(seal__isnull=True)
+    return pending if since is None else pending.filter(at__gte=since)
+
+
 @transaction.atomic
 def _seal_batch(since: datetime | None) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEALER_LOCK])
         if not cursor.fetchone()[0]:
             return None
-    pending = AuditEvent.objects.filter(seal__isnull=True).order_by("pk")
-    if since is not None:
-        pending = pending.filter(at__gte=since)
-    events = list(pending[:BATCH])
+    events = list(_pending(since).order_by("pk")[:BATCH])
     if not events:
         return 0
     last = AuditSeal.objects.order_by("-sequence").first()

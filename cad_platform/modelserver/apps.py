@@ -44,9 +44,7 @@ class ModelserverConfig(PlatformApp):
         )
 
     def redundant_probes(self) -> Mapping[str, Check]:
-        from cad_platform.modelserver import configured, rounds
-        from cad_platform.modelserver.models import ModelHost
+        from cad_platform.modelserver import rounds
 
-        if not configured.has_fleet():
-            return {}
-        return {rounds.component_of(host): partial(rounds.check, host.pk) for host in ModelHost.objects.all()}
+        # Read here, so that no check reads them in a thread, and over a connection, of its own.
+        return {rounds.component_of(host.name): partial(rounds.check, host.key) for host in rounds.hosts()}

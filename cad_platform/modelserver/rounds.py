@@ -32,11 +32,10 @@ STUCK_AFTER, RESTART_AGAIN_AFTER = timedelta(seconds=60), timedelta(minutes=10)
 
 def look_after() -> None:
     """One round; may run twice at once."""
-    server = get_model_server()
-    if not isinstance(server, TorchServeModelServer):
+    if not isinstance(get_model_server(), TorchServeModelServer):
         return
     discovery.reconcile()
-    for host in server.fleet.hosts():
+    for host in hosts():
         administration.renew_tokens(host)
         _ask(host)
         _count(host)
@@ -45,12 +44,16 @@ def look_after() -> None:
 def _ask(host: Host) -> None:
     """Write down which workers each version of a host has."""
     defaults: dict[str, str | None] = {}
-    for found in HostedVersion.objects.filter(host_id=host.key, is_loaded=True):
+    loaded = list(HostedVersion.objects.filter(host_id=host.key, is_loaded=True))
+    for found in loaded:
         version = Version(found.name, found.version)
         said = administration.describe(host, version)
         if said is None:
             break  # it cannot be asked, for this version or another
-        if version.name not in defaults:
+        alone = sum(other.name == version.name for other in loaded) == 1
+        if alone and found.is_default:
+            defaults[version.name] = version.version  # as it said before, and there is no other
+        elif version.name not in defaults:
             defaults[version.name] = administration.default_version(host, version.name)
         default = defaults[version.name]
         seen = {
@@ -133,9 +136,15 @@ def _count(host: Host) -> None:
     )
 
 
-def component_of(host: ModelHost) -> str:
-    """What readiness calls a host."""
-    return f"host:{host.name}"[:120]
+def hosts() -> tuple[Host, ...]:
+    """Those that models are served by; none where they are served in this very process."""
+    server = get_model_server()
+    return server.fleet.hosts() if isinstance(server, TorchServeModelServer) else ()
+
+
+def component_of(name: str) -> str:
+    """What readiness calls the host of a name."""
+    return f"host:{name}"[:120]
 
 
 def check(host_id: int) -> None:

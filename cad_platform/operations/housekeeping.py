@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: What being away looks like; the loop goes on.
 _AWAY = (DatabaseError, BrokerAway, Unavailable)
 _LONGEST_PAUSE = 5.0
+#: How often a loop lets go of a connection that has become old. Not at each turn, which would ask first whether it
+#: still works: a loop outlives one that does not.
+_OLD_CONNECTIONS_SECONDS = 60.0
 
 
 def registered_loops() -> dict[str, Loop]:
@@ -54,11 +58,13 @@ class Housekeeping:
         return list(self._ended)
 
     def _run_loop(self, loop: Loop) -> None:
-        pause = 0.5
+        pause, looked_at = 0.5, float("-inf")
         try:
             while not self._stop.is_set():
                 try:
-                    close_old_connections()
+                    if time.monotonic() - looked_at > _OLD_CONNECTIONS_SECONDS:
+                        close_old_connections()
+                        looked_at = time.monotonic()
                     turn = loop.step()
                     if loop.wait is not None:
                         loop.wait()

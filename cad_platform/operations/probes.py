@@ -61,7 +61,7 @@ def probe_all() -> float:
     _forget_all_but({*WORKERS, *checks}, beside={*standby_checks(), *redundant})
     pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
-        for works, record in pool.map(_run, checks.items()):
+        for works, record in pool.map(_run_apart, checks.items()):
             record(required=True)
             if not works:
                 pause = FAILING_SECONDS
@@ -80,6 +80,14 @@ def probe_standby() -> None:
         record()
 
 
+def _run_apart(entry: tuple[str, Check]) -> tuple[bool, _Outcome]:
+    """The same in a thread that ends with the round."""
+    try:
+        return _run(entry)
+    finally:
+        connection.close()
+
+
 def _run(entry: tuple[str, Check]) -> tuple[bool, _Outcome]:
     """Whether the component works, and what records it."""
     component, check = entry
@@ -90,8 +98,6 @@ def _run(entry: tuple[str, Check]) -> tuple[bool, _Outcome]:
         logger.warning("probe of %s failed: %s", component, type(error).__name__)
         code = error.code if isinstance(error, ProbeFailed) else ""
         return False, partial(proofs.failed, component, str(error) or type(error).__name__, code)
-    finally:
-        connection.close()
     took = None if said is proofs.UNMEASURED else (time.perf_counter() - begun) * 1000
     return True, partial(proofs.succeeded, component, took)
 

@@ -1,12 +1,13 @@
 """From the outbox to the broker: every event once at least, in order, whatever was away in between.
 
-PostgreSQL's NOTIFY wakes the relay at commit; a look once a second finds what a lost notification hid. A
+PostgreSQL's NOTIFY wakes the relay at commit; a look every few seconds finds what waits for other reasons. A
 broker that is down leaves the events unpublished. Several relays share the work (SKIP LOCKED).
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -23,10 +24,12 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "cad_outbox"
 BATCH = 100
-POLL_SECONDS = 1.0
+POLL_SECONDS = 5.0
 KEPT_FOR = timedelta(days=7)
 #: One immediate second try covers a pooled connection that a restart of the broker left dead.
 _RETRY_POLICY = {"max_retries": 1, "interval_start": 0.0, "interval_step": 0.1, "interval_max": 0.1}
+
+_listening = threading.local()
 
 
 class BrokerAway(Exception):
@@ -53,9 +56,12 @@ def relay_pending() -> int:
 
 def wait_for_events(seconds: float = POLL_SECONDS) -> None:
     """Return at the next commit of an event, or after `seconds`. Listens on this thread's connection."""
-    with connection.cursor() as cursor:
-        # Repeating it costs nothing and survives a reconnection.
-        cursor.execute(f"LISTEN {CHANNEL}")
+    connection.ensure_connection()
+    if getattr(_listening, "on", None) is not connection.connection:
+        with connection.cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
+        _listening.on = connection.connection
+        return  # what was committed before that is looked for first
     for _ in connection.connection.notifies(timeout=seconds, stop_after=1):
         pass
 

@@ -350,7 +350,7 @@ class TestStates:
         known("a")
         known("b", is_resting=True, reason="ReadTimeout")
         a, b = ModelHost.objects.order_by("name")
-        assert rounds.component_of(b) == "host:b"
+        assert rounds.component_of(b.name) == "host:b"
         rounds.check(a.pk)
         with pytest.raises(ProbeFailed, match="ReadTimeout") as caught:
             rounds.check(b.pk)
