@@ -26,6 +26,8 @@ from embedded.services import Platform, Service, status_of
 from embedded.state import REPOSITORY, StateError, StateFolder, port_is_free, read_json, write_private_json
 
 _TICK_SECONDS = 0.1
+#: Once everything has started and nobody works on the code.
+_IDLE_TICK_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 15.0
 _TASK_PAUSE_SECONDS = 60.0
 #: Ending again sooner than this counts as failing on.
@@ -135,7 +137,7 @@ class Supervisor:
                 for entry in self.running.values():
                     if entry.child:
                         entry.child.bound_log()
-            time.sleep(_TICK_SECONDS)
+            time.sleep(_IDLE_TICK_SECONDS if announced and not self.sources else _TICK_SECONDS)
 
     def _advance(self, entry: Running, now: float) -> None:
         service = entry.service

@@ -10,6 +10,6 @@ class AuditConfig(PlatformApp):
     label = "audit"
 
     def loops(self) -> Iterable[Loop]:
-        from cad_platform.audit.chain import seal_pending
+        from cad_platform.audit import chain
 
-        return (Loop("audit sealer", seal_pending, every=1.0),)
+        return (Loop("audit sealer", chain.take_turn),)

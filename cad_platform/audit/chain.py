@@ -29,6 +29,8 @@ UNSEALED_LIMIT = timedelta(seconds=60)
 #: No transaction of the platform lives longer; older gaps are looked for at the start and once an hour.
 _LONGEST_TRANSACTION = timedelta(minutes=15)
 _FULL_SCAN_EVERY_S = 3600.0
+#: Seconds between two turns: far below `UNSEALED_LIMIT`.
+_PAUSE, _IDLE_PAUSE = 1.0, 3.0
 
 _last_full_scan: float | None = None
 
@@ -58,6 +60,11 @@ def link(sequence: int, previous_hash: str, event: AuditEvent) -> str:
     digest = hashlib.sha256(f"{sequence}\n{previous_hash}\n".encode())
     digest.update(canonical_bytes(event))
     return digest.hexdigest()
+
+
+def take_turn() -> float:
+    """Seal what is there; the seconds until the next turn, more where nothing was."""
+    return _PAUSE if seal_pending() else _IDLE_PAUSE
 
 
 def seal_pending() -> int:

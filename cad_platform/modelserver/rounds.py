@@ -44,7 +44,7 @@ def look_after() -> None:
 def _ask(host: Host) -> None:
     """Write down which workers each version of a host has."""
     defaults: dict[str, str | None] = {}
-    loaded = list(HostedVersion.objects.filter(host_id=host.key, is_loaded=True))
+    loaded = list(HostedVersion.objects.filter(host_id=host.key, is_loaded=True).select_related("host"))
     for found in loaded:
         version = Version(found.name, found.version)
         said = administration.describe(host, version)
@@ -68,8 +68,9 @@ def _ask(host: Host) -> None:
         changed = {name: value for name, value in seen.items() if getattr(found, name) != value}
         if changed:
             HostedVersion.objects.filter(pk=found.pk).update(**changed)
-        ModelHost.objects.filter(pk=host.key).exclude(device=said.device).update(device=said.device)
-        if said.status.ready:
+        if found.host.device != said.device:
+            ModelHost.objects.filter(pk=host.key).update(device=said.device)
+        if said.status.ready and found.is_resting:
             _restart_if_stuck(host, found)
 
 
@@ -114,15 +115,14 @@ def _count(host: Host) -> None:
     used, total = _memory_of_device(host)
     if counters is not None and counters.memory_used_mb is not None:
         used, total = counters.memory_used_mb, counters.memory_total_mb
-    memory = {"memory_used_mb": used, "memory_total_mb": total}
-    ModelHost.objects.filter(pk=host.key).exclude(**memory).update(**memory)
-    if counters is None:
-        ModelHost.objects.filter(pk=host.key).exclude(counted_at=None).update(
-            requests_total=None, pending=None, quiet_since=None, counted_at=None
-        )
-        return
     row = ModelHost.objects.filter(pk=host.key).prefetch_related("versions").first()
     if row is None:
+        return
+    memory = {"memory_used_mb": used, "memory_total_mb": total}
+    if counters is None:
+        seen = {"requests_total": None, "pending": None, "quiet_since": None, "counted_at": None, **memory}
+        if any(getattr(row, name) != value for name, value in seen.items()):
+            ModelHost.objects.filter(pk=row.pk).update(**seen)
         return
     waiting = [found.pending for found in row.versions.all() if found.is_loaded and found.pending is not None]
     pending = sum(waiting) if waiting else None
@@ -133,6 +133,7 @@ def _count(host: Host) -> None:
         pending=pending,
         counted_at=Now(),
         quiet_since=quiet_since,
+        **memory,
     )
 
 

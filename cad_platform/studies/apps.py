@@ -37,4 +37,4 @@ class StudiesConfig(PlatformApp):
     def loops(self) -> Iterable[Loop]:
         from cad_platform.studies import services
 
-        return (Loop("studies that are still arriving", services.complete_quiet),)
+        return (Loop("studies that are still arriving", services.take_turn),)

@@ -12,7 +12,9 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -281,6 +283,15 @@ def complete(actor: Actor, study: Study) -> Study:
         growth.complete(locked)
         record(actor, "study.complete", object_type="study", object_id=locked.pk)
     return locked
+
+
+def take_turn() -> float:
+    """Complete what is due; the seconds until something may be due again."""
+    complete_quiet()
+    next_at = Study.objects.filter(state=Study.State.RECEIVING).aggregate(at=Min("quiet_at"))["at"]
+    # One that begins now is not due sooner than that.
+    longest = max(0.5, min(5.0, settings.STUDY_QUIET_SECONDS / 2))
+    return longest if next_at is None else min(longest, max(1.0, (next_at - timezone.now()).total_seconds()))
 
 
 def complete_quiet(limit: int = 100) -> int:

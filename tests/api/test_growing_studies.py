@@ -81,6 +81,20 @@ class TestGrowing:
         assert quiet() == 1
         assert Study.objects.get().state == Study.State.COMPLETE
 
+    @pytest.mark.parametrize(("wait", "longest"), [(60, 5.0), (4, 2.0), (0, 0.5)])
+    def test_who_looks_for_that_looks_in_time_and_not_for_nothing(
+        self, hospital: Hospital, settings: Any, wait: int, longest: float
+    ) -> None:
+        settings.STUDY_QUIET_SECONDS = wait
+        assert services.take_turn() == longest  # nothing arrives; what begins now is not due sooner
+        hospital.post({"complete": False}, views())
+        for due, pause in ((30.0, longest), (1.5, min(1.5, longest)), (0.2, min(1.0, longest))):
+            Study.objects.update(quiet_at=timezone.now() + timedelta(seconds=due))
+            assert services.take_turn() == pytest.approx(pause, abs=0.2)
+        Study.objects.update(quiet_at=timezone.now() - timedelta(seconds=1))
+        assert services.take_turn() == longest
+        assert Study.objects.get().state == Study.State.COMPLETE
+
     def test_completing_another_sites_study_is_404(self, hospital: Hospital) -> None:
         hospital.post({"complete": False}, views())
         assert Hospital().client.post("/api/v1/studies/2.25.1000/complete").status_code == 404

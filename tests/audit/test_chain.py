@@ -62,6 +62,17 @@ def test_an_untouched_log_verifies() -> None:
     assert answer["intact"] and answer["events"] == 7 and answer["unsealed"] == 0
 
 
+def test_the_sealer_rests_where_nothing_happens_and_sees_what_came() -> None:
+    write_events(2)
+    busy = chain.take_turn()
+    idle = chain.take_turn()
+    assert 0 < busy < idle < chain.UNSEALED_LIMIT.total_seconds() / 10
+    assert chain.take_turn() == idle
+    write_events(1)
+    assert chain.take_turn() == busy
+    assert not run_verify()[1]
+
+
 def test_batches_link_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chain, "BATCH", 3)
     write_events(8)

@@ -154,6 +154,18 @@ def test_an_event_committed_before_the_wait_is_not_slept_over(queue: str) -> Non
     assert time.monotonic() - begun < 10
 
 
+def test_after_a_lost_connection_it_looks_once_before_it_waits(queue: str) -> None:
+    """What was committed while nobody listened is told to nobody."""
+    relay.wait_for_events(0.01)
+    connection.close()
+    begun = time.monotonic()
+    relay.wait_for_events(60)
+    assert time.monotonic() - begun < 30
+    publish()
+    relay.wait_for_events(60)
+    assert time.monotonic() - begun < 30
+
+
 def test_published_events_are_forgotten_after_a_while_and_waiting_ones_never(queue: str) -> None:
     publish(2)
     old = timezone.now() - relay.KEPT_FOR - timedelta(hours=1)
