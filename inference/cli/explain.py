@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from imaging import sandbox
 from inference.champions.explained import Method
-from inference.champions.registry import explained_as, sets_of
+from inference.champions.registry import as_asked, explained_as, sets_of
 from inference.cli.predict import files_of
 from inference.contract import AnalysisError, ImageReference, ModelManifest
 from inference.datasets import idc
@@ -22,6 +22,7 @@ from inference.evaluation.measuring import held_out, mosaic_records
 from inference.evaluation.training_manifest import untrained
 from inference.explain import overlay
 from inference.explain.check import Network, as_text, check, record, report
+from inference.explain.exported import network_to_check, why_no_method
 from inference.explain.measure import Measured, summarise
 from inference.explain.methods import heat_of, method_named
 from inference.explain.network import (
@@ -166,7 +167,8 @@ def run_checks(asked: CheckOptions) -> int:
     forward = OnnxForward(verified_weights(manifest, asked.store))
     try:
         folder = version_folder(manifest, asked.store)
-        samples = untrained(held_out(sets_of(manifest, folder), asked.data), folder)
+        held = as_asked(manifest, folder, held_out(sets_of(manifest, folder), asked.data))
+        samples = untrained(held, folder)
         if not samples:
             raise LeakError(
                 f"{asked.model} was trained on all of them: check the networks of its folds (--folds)"
@@ -182,7 +184,13 @@ def run_checks(asked: CheckOptions) -> int:
         sys.stderr.write(f"inference: left out: {error}\n")
         if asked.methods and "integrated_gradients" in asked.methods:
             return 1
-    network = Network(asked.model, through_forward(forward), module, (manifest, forward))
+    if manifest.served_by == WHOLE_IMAGE:
+        network = network_to_check(manifest, forward, module)
+    else:
+        network = Network(explained_as(manifest), through_forward(forward), module, (manifest, forward))
+    if reason := why_no_method(network, manifest, asked.methods):
+        sys.stderr.write(f"inference: {reason}\n")
+        return 1
     checked = check(network, samples, methods=asked.methods, limit=asked.limit, seed=asked.seed)
     measured = summarise(checked.outcomes, asked.seed)
     if idc.NAME in sets_of(manifest, folder) and manifest.served_by != WHOLE_IMAGE:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from inference.champions.explained import Method, Preprocess, Reading
+from inference.champions.explained import Explained, Method, Reading
 from inference.champions.registry import explained_of, names
 from inference.contract import ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks
@@ -37,27 +37,20 @@ _TIMED = 3
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """What is checked. `answer` gives forward passes (`through_forward`, `through_module`); with `module`, the
-    torch network itself and its outputs' names, gradients and random weights are tried too; with `served`, its
-    manifest and a `Forward`, the heat map that clinicians see. `preprocess` and `reading` replace the model's
-    own."""
+    """What is checked, and how it is `explained`. `answer` gives forward passes (`through_forward`, `through_module`);
+    with `module`, the torch network itself and its outputs' names, gradients and random weights are tried too; with
+    `served`, its manifest and a `Forward`, the heat map that clinicians see."""
 
-    model: str
+    explained: Explained
     answer: Answer
     module: tuple[nn.Module, Answer] | None = None
     served: tuple[ModelManifest, Forward] | None = None
-    preprocess: Preprocess | None = None
-    reading: Reading | None = None
-
-    @property
-    def read_by(self) -> Reading:
-        return self.reading or explained_of(self.model).reading
 
     @property
     def methods(self) -> tuple[str, ...]:
         """The methods that this network can be explained by."""
         possible = {
-            "map": self.read_by.place is not None,
+            "map": self.explained.reading.place is not None,
             "integrated_gradients": self.module is not None,
             "occlusion": True,
         }
@@ -90,11 +83,11 @@ def check(
     `limit`: so many samples, evenly drawn. Attributions take seconds an image and are made for at most
     `ATTRIBUTED`; deletion and insertion take 170 forward passes and are measured on at most `compared`.
     """
-    reading = network.read_by
+    reading = network.explained.reading
     # where a set outlines lesions, images of other sets are another task's
     useful = [sample for sample in samples if shows_lesion(sample)]
     useful = evenly(useful or [sample for sample in samples if sample.label == reading.positive], limit)
-    subjects = subjects_of(network.model, useful, network.preprocess)
+    subjects = subjects_of(network.explained, useful)
     checked = Checked()
     if network.served is not None:
         checked.outcomes += _served(network.served, useful, subjects)

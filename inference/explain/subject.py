@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.champions.explained import Canvas, Preprocess, laid
-from inference.champions.registry import explained_as, explained_of
+from inference.champions.explained import Canvas, Explained, laid
+from inference.champions.registry import explained_as
 from inference.contract import ImageReference, ModelManifest
 from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import Sample
@@ -75,17 +75,16 @@ def tensor_of(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(planes[None] if planes.shape[2] == 3 else planes.transpose(2, 0, 1)[None])
 
 
-def subject_of(model: str, sample: Sample, preprocess: Preprocess | None = None) -> Subject:
-    """The sample ready for a check of `model`; `preprocess` replaces the model's own.
+def subject_of(explained: Explained, sample: Sample) -> Subject:
+    """The sample ready for a check of a model that is `explained` so.
 
     Raises
     ------
     OSError
         The file is missing or damaged.
     """
-    own = explained_of(model)
-    pixels = read_rgb(sample.path) if own.colour else read_gray(sample.path)
-    canvas = (preprocess or own.preprocess)(pixels)
+    pixels = read_rgb(sample.path) if explained.colour else read_gray(sample.path)
+    canvas = explained.preprocess(pixels)
     lesion = None
     if sample.masks:
         mask = read_joined_masks(sample.masks, *pixels.shape[:2])
@@ -95,9 +94,9 @@ def subject_of(model: str, sample: Sample, preprocess: Preprocess | None = None)
     )
 
 
-def subjects_of(model: str, samples: Sequence[Sample], preprocess: Preprocess | None = None) -> list[Subject]:
+def subjects_of(explained: Explained, samples: Sequence[Sample]) -> list[Subject]:
     """`subject_of` of each."""
-    return [subject_of(model, sample, preprocess) for sample in samples]
+    return [subject_of(explained, sample) for sample in samples]
 
 
 def canvas_of_file(image: ImageReference, manifest: ModelManifest) -> tuple[Canvas, NDArray[np.uint8]]:

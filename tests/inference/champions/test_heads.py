@@ -133,3 +133,24 @@ def test_it_is_predicted_explained_and_archived(one: Made, say: Say, tmp_path: A
     assert status == 1 and sentence.count("\n") == 1, "trees have no gradient"
     status, printed, sentence = say("archive", "--out", tmp_path / "archives", "--store", one.store)
     assert status == 0 and "toy_head-1.0.0.mar" in printed, sentence
+
+
+def test_its_occlusion_is_checked_and_a_method_that_it_has_not_is_told(one: Made, say: Say) -> None:
+    words = (
+        "explain",
+        "toy_head",
+        "--check",
+        "--store",
+        one.store,
+        "--data",
+        one.tree,
+        "--limit",
+        "2",
+        "--json",
+    )
+    status, printed, sentence = say(*words, "--folds", one.run)
+    assert status == 0, sentence
+    assert json.loads(printed)["checks"]["pointing game"].keys() == {"occlusion"}
+    for method in ("map", "integrated_gradients"):
+        status, _, sentence = say(*words, "--folds", one.run, "--method", method)
+        assert status == 1 and f"cannot be explained by {method}: ask for occlusion" in sentence

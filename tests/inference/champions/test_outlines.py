@@ -132,3 +132,32 @@ def test_an_outline_that_serving_draws_otherwise_is_not_exported(tmp_path: Path,
     status, _, sentence = say("export", one.run, "--store", one.store, "--data", one.tree)
     assert status == 1 and "the version would not be what was measured" in sentence
     assert not one.folder.exists()
+
+
+def test_its_maps_are_checked_by_the_networks_of_its_run(one: Made, say: Say, tmp_path: Path) -> None:
+    words = (
+        "explain",
+        "toy_outlines",
+        "--check",
+        "--store",
+        one.store,
+        "--data",
+        one.tree,
+        "--limit",
+        "2",
+        "--json",
+    )
+    status, printed, sentence = say(*words, "--folds", one.run)
+    assert status == 0, sentence
+    checks = json.loads(printed)["checks"]
+    assert checks["pointing game"].keys() >= {"served map", "map", "integrated_gradients", "occlusion"}
+    assert any("rank correlation" in name for name in checks) and "deletion, better than random" in checks
+    status, _, sentence = say(*words)
+    assert status == 1 and sentence.count("\n") == 1
+    status, _, sentence = say(*words, "--folds", tmp_path)
+    assert status == 1 and "does not hold all networks behind toy_outlines 1.0.0" in sentence
+    other = busi_tree(tmp_path / "other", groups=24)
+    for path in other.glob("Dataset_BUSI_with_GT/*/*).png"):
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(path)
+    status, _, sentence = say(*words[:6], other, *words[7:], "--folds", one.run)
+    assert status == 1 and "does not hold the images that toy_outlines 1.0.0 was measured on" in sentence

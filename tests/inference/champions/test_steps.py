@@ -30,14 +30,14 @@ SMALL = {"classifier": {"backbone": {"vgg_mini": {"width": 4, "stages": 3}}, "po
 BY_HAND: dict[str, Any] = {
     **NEURAL,
     "id": "toy_by_hand",
-    "data": {"dataset": "busi", "size": [64, 80], "protocol": "official"},
+    "data": {"dataset": "busi", "size": [32, 40], "protocol": "official"},
     "preprocess": ["median", {"clahe": {}}],
     "streams": [
         {
             "segment": {"tuned": {"agents": 3, "iterations": 2, "working_px": 32}},
-            "features": ["glcm", "intensity", "shape"],
+            "features": [{"glcm": {"distances": [1]}}, "intensity", "shape"],
         },
-        {"resize": [48, 48], "features": ["lbp"]},
+        {"resize": [24, 24], "features": ["lbp"]},
     ],
     "select": ["information_gain"],
     "head": "svm",
@@ -110,7 +110,7 @@ def test_the_manifest_names_each_step_with_what_it_has_learned_and_nobody(runs: 
         "smoothing", "level", "opening", "closing",
     }  # fmt: skip
     assert [block["block"] for block in first["features"]] == ["glcm", "intensity", "shape"]
-    assert second["size"] == [48, 48]
+    assert second["size"] == [24, 24]
     for one in runs.values():
         assert "busi group" not in (one.folder / "manifest.json").read_text()
         assert not (one.folder / "bundle").exists()
@@ -168,6 +168,34 @@ def test_a_network_after_a_step_that_moves_pixels_shows_no_places() -> None:
         assert isinstance(recipe, Recipe)
         network = make("network", "bhcnet", {"modules": 1, "width": 4}, classes=2)
         assert outputs_of(served(network, recipe), recipe) == outputs
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_its_maps_are_checked_with_the_steps_of_each_fold(name: str, runs: dict[str, Made], say: Say) -> None:
+    one = runs[name]
+    words = (
+        "explain",
+        f"toy_{name}",
+        "--check",
+        "--store",
+        one.store,
+        "--data",
+        one.tree,
+        "--limit",
+        "1",
+        "--json",
+    )
+    status, printed, sentence = say(*words, "--folds", one.run)
+    assert status == 0, sentence
+    assert json.loads(printed)["checks"]["pointing game"].keys() == {"occlusion"}
+
+
+def test_it_is_compared_with_another_version(runs: dict[str, Made], say: Say) -> None:
+    one, another = runs["by_hand"], runs["stained"]
+    words = ("evaluate", "toy_by_hand", "--store", one.store, "--against", another.folder, "--json")
+    status, printed, sentence = say(*words)
+    assert status == 0, sentence
+    assert {figure["name"] for figure in json.loads(printed)} >= {"auc_malignant_benign"}
 
 
 def other(one: Made, **changes: Any) -> Any:

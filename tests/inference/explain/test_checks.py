@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from inference.champions.explained import Canvas, Reading
+from inference.champions.explained import Canvas, Explained, Reading
 from inference.champions.registry import explained_of
 from inference.datasets import busi
 from inference.datasets.generated import write
@@ -272,7 +272,7 @@ def test_a_lesion_lies_on_the_canvas_where_it_lies_in_the_film(tmp_path: Path) -
         "film", "cbis_mass_256", MAMMOGRAPHY, tmp_path / "film.png", "g", "malignant", True,
         masks=(tmp_path / "mask.png",),
     )  # fmt: skip
-    found = subject_of("mammography", sample)
+    found = subject_of(explained_of("mammography"), sample)
     assert found.canvas.placement.mirrored
     assert found.lesion is not None and found.lesion.any()
     shown = found.canvas.tensor[0, 0]
@@ -339,7 +339,7 @@ def test_a_folds_network_is_checked_in_one_call_and_the_same_by_the_same_seed(tm
     samples = busi.read(tmp_path).samples
     module = SquareNetwork()
     answer = through_module(module)
-    network = checks.Network("ultrasound", answer, (module, answer), preprocess=shrunk, reading=READING)
+    network = checks.Network(Explained(shrunk, READING), answer, (module, answer))
     checked = checks.check(network, samples, limit=4, compared=1)
     found = {(one.check, one.method): one for one in summarise(checked.outcomes)}
     assert {method for _, method in found} == set(METHODS)
@@ -360,7 +360,9 @@ def test_the_heat_map_that_serving_writes_plays_the_pointing_game(tmp_path: Path
     ]
     answer = through_module(Brightness())
     served = (read_manifest("ultrasound"), AnswerForward(answer))
-    checked = checks.check(checks.Network("ultrasound", answer, served=served), samples, methods=())
+    checked = checks.check(
+        checks.Network(explained_of("ultrasound"), answer, served=served), samples, methods=()
+    )
     (found,) = summarise(checked.outcomes)
     assert (found.method, found.images, found.value) == ("served map", 2, 1.0)
     assert 0 < found.chance < 0.2
