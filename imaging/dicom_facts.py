@@ -6,6 +6,7 @@ contradictions; nothing here chooses between them but for the first that speaks.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,6 +33,8 @@ _SIDE_CODES: dict[str, Side] = {
 }  # fmt: skip
 #: Codes of the body part that are tissue taken out.
 _SPECIMEN_BODY_PARTS = frozenset({"SPECIMEN", "BREAST SPECIMEN"})
+#: What people call it where they describe a series.
+_SPECIMEN_WORDS = re.compile(r"\bSPECIMENS?\b|\bPRÄPARAT|标本")
 _TEXT = 64
 
 
@@ -232,7 +235,10 @@ def _is_specimen(
         or "SPECIMEN" in image_type
         or any(region in SPECIMEN_CODES for region in regions)
         or bool(items(dataset, "SpecimenDescriptionSequence") or items(dataset, "SpecimenSequence"))
-        or "SPECIMEN" in (text(dataset, "SeriesDescription", _TEXT) or "").upper().split()
+        or any(
+            _SPECIMEN_WORDS.search((text(dataset, keyword, _TEXT) or "").upper())
+            for keyword in ("SeriesDescription", "ProtocolName")
+        )
     )
 
 
@@ -242,7 +248,7 @@ def _is_quality_control(dataset: Dataset, image_type: tuple[str, ...]) -> bool:
         return True
     return any(
         (text(dataset, keyword) or "").upper() == "YES"
-        for keyword in ("QualityControlImage", "CalibrationImage")
+        for keyword in ("QualityControlImage", "CalibrationImage", "QualityControlSubject")
     )
 
 

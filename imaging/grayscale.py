@@ -263,8 +263,8 @@ def _greys(grayscale: Grayscale, shades: NDArray[np.float64]) -> Greys:
 def _offered(grayscale: Grayscale, modality: NDArray[np.float64]) -> tuple[OfferedWindow, ...]:
     windows = [OfferedWindow(name=name, window=window) for name, window in grayscale.windows[:MAX_OFFERED]]
     tables = [
-        OfferedWindow(name=lut.name, greys=_greys(grayscale, _by_lut(modality, lut)))
-        for lut in grayscale.luts[:MAX_OFFERED]
+        OfferedWindow(name=lut.name or str(number), greys=_greys(grayscale, _by_lut(modality, lut)))
+        for number, lut in enumerate(grayscale.luts[:MAX_OFFERED], start=len(windows) + 1)
     ]
     return (*windows, *tables)
 

@@ -177,6 +177,10 @@ def test_contradictions_within_a_header_are_remarked() -> None:
         {"ImageType": ["ORIGINAL", "PRIMARY", "SPECIMEN"]},
         {"SpecimenDescriptionSequence": [header(SpecimenIdentifier="S1")]},
         {"SeriesDescription": "Specimen left breast"},
+        {"SeriesDescription": "Specimen-Radiograph"},
+        {"SeriesDescription": "Specimens"},
+        {"SeriesDescription": "左乳标本摄影"},
+        {"ProtocolName": "Präparatradiographie"},
     ],
 )
 def test_a_specimen_is_told(tags: dict[str, Any]) -> None:
@@ -185,7 +189,12 @@ def test_a_specimen_is_told(tags: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "tags",
-    [{"QualityControlImage": "YES"}, {"CalibrationImage": "YES"}, {"BodyPartExamined": "PHANTOM"}],
+    [
+        {"QualityControlImage": "YES"},
+        {"QualityControlSubject": "YES"},
+        {"CalibrationImage": "YES"},
+        {"BodyPartExamined": "PHANTOM"},
+    ],
 )
 def test_a_quality_control_image_is_told(tags: dict[str, Any]) -> None:
     assert facts_of(header(**tags)).facts.quality_control

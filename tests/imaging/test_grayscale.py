@@ -136,11 +136,13 @@ def test_windows_and_tables_are_offered_by_name(tmp_path: Path) -> None:
         WindowCenter=["1000", "2000"],
         WindowWidth=["500", "2500"],
         WindowCenterWidthExplanation=["HARDER", "NORMAL"],
-        VOILUTSequence=Sequence([lut(0, curve(4096, 12), 12, name="CURVE")]),
+        VOILUTSequence=Sequence(
+            [lut(0, curve(4096, 12), 12, name="CURVE"), lut(0, curve(4096, 12, 0.5), 12)]
+        ),
     )
     pixels = read(tmp_path, data)
     assert pixels.shown is not None
-    assert [each.name for each in pixels.shown.offered] == ["HARDER", "NORMAL", "CURVE"]
+    assert [each.name for each in pixels.shown.offered] == ["HARDER", "NORMAL", "CURVE", "4"]
     assert pixels.shown.window.centre == 1000 and not pixels.shown.by_lut
 
 
