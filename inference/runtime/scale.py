@@ -29,9 +29,15 @@ class Scale:
         outside all of them, or in one that shows no distances (a Doppler or M-mode trace)."""
         if not self.regions:
             return self.spacing_um
-        around = (region for region in self.regions if _share_inside(box, region.box) >= _INSIDE)
-        region = next(around, None)  # of those that overlap the first counts
-        return region.spacing_um if region is not None and region.kind == "2d" else None
+        above: list[Spacing | None] = []
+        for region in self.regions:  # of those that overlap the first lies on top
+            share = _share_inside(box, region.box)
+            spacing = region.spacing_um if region.kind == "2d" else None
+            if share >= _INSIDE:
+                return spacing if all(other == spacing for other in above) else None
+            if share > 1 - _INSIDE:  # it hides a part of what lies below it
+                above.append(spacing)
+        return None
 
     def shape_is_known(self, box: Box) -> bool:
         """Whether height can be compared with width there. Where nothing at all is said of the scale, pixels are

@@ -32,6 +32,16 @@ def test_a_region_speaks_for_what_lies_in_it(box: Box, spacing: tuple[float, flo
     assert TWO_DEPTHS.shape_is_known(box) == (spacing is not None)
 
 
+def test_what_lies_half_under_an_inset_has_no_one_size() -> None:
+    inset = CalibratedRegion(box=(100, 100, 200, 200), kind="2d", spacing_um=(50.0, 50.0))
+    whole = CalibratedRegion(box=(0, 0, 300, 300), kind="2d", spacing_um=(100.0, 100.0))
+    scale = Scale(None, (inset, whole))
+    assert scale.at((110, 110, 190, 190)) == (50.0, 50.0)
+    assert scale.at((10, 10, 90, 90)) == (100.0, 100.0)
+    assert scale.at((60, 110, 140, 190)) is None
+    assert scale.at((20, 110, 101, 190)) == (100.0, 100.0)  # but for a hair
+
+
 def test_of_regions_that_overlap_the_first_counts() -> None:
     inset = CalibratedRegion(box=(20, 20, 80, 80), spacing_um=(50.0, 50.0))
     assert Scale(None, (inset, LEFT)).at((30, 30, 40, 40)) == (50.0, 50.0)
