@@ -80,12 +80,18 @@ def settle(dataset: Dataset, default: str | None) -> str | None:
     stated = [str(term).strip() for term in _terms(dataset)]
     meant = [defined_term(term) or "" for term in stated]
     names_one = any(meant)
-    if names_one and not _is_torn(odd, meant):
+    unannounced = names_one and not meant[0] and any(_is_unannounced(raw) for raw in odd.values())
+    if unannounced and (named := _one_that_fits(odd, meant[1:])):
+        _read_in(dataset, named)
+        return f"The header's text does not announce its character set; it was read as {named}, which the header names."
+    if names_one and not unannounced and not _is_torn(odd, meant):
         if meant != stated:
             _read_in(dataset, meant)
         return None
     found = _set_of(odd.get("PatientName") or b" ".join(odd.values()), default)
     if found is None and names_one:
+        if unannounced:
+            _read_in(dataset, "ascii")
         return "The header's text is not in the character set that it names."
     _read_in(dataset, found or "ascii")
     if found is None:
@@ -135,6 +141,23 @@ def _is_torn(odd: dict[str, bytes], terms: list[str]) -> bool:
     if is_single_byte and is_no_name(charset.decode_bytes(name, encodings, TEXT_VR_DELIMS)):
         return True
     return any(REPLACED in charset.decode_bytes(raw, encodings, TEXT_VR_DELIMS) for raw in odd.values())
+
+
+def _is_unannounced(raw: bytes) -> bool:
+    """Whether it leaves the default repertoire before an escape says for what."""
+    return not raw.split(b"\x1b")[0].isascii()
+
+
+def _one_that_fits(odd: dict[str, bytes], named: list[str]) -> str | None:
+    """The one of the sets that the header names in which all of these bytes are characters."""
+    for term in filter(None, named):
+        encoding = charset.convert_encodings(term)[0]
+        texts = {keyword: _strictly(raw, encoding) for keyword, raw in odd.items()}
+        if is_no_name(texts.get("PatientName") or ""):
+            continue
+        if all(text is not None and _is_plausible(text) for text in texts.values()):
+            return term
+    return None
 
 
 def _set_of(raw: bytes, default: str | None) -> str | list[str] | None:

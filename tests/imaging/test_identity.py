@@ -196,6 +196,34 @@ class TestNamesWithACharacterSet:
         found = header(tmp_path, data, "GB18030")
         assert found.patient_name == name and found.as_sent == ()
 
+    @pytest.mark.parametrize(
+        ("declared", "raw", "name"),
+        [
+            (b"\\ISO 2022 IR 58", "王^小东".encode("gb2312"), "王^小东"),
+            (b"\\ISO 2022 IR 149", "김^희중".encode("euc-kr"), "김^희중"),
+            (
+                b"ISO 2022 IR 6\\ISO 2022 IR 58",
+                "Wang^XiaoDong=王^小东".encode("gb2312"),
+                "Wang^XiaoDong=王^小东",
+            ),
+        ],
+    )
+    def test_a_set_that_is_named_and_not_announced_is_read(
+        self, tmp_path: Path, declared: bytes, raw: bytes, name: str
+    ) -> None:
+        data = with_value(dicom(SpecificCharacterSet="ISO_IR 6"), CHARACTER_SET, "CS", declared)
+        found = header(tmp_path, with_value(data, NAME, "PN", raw))
+        assert found.patient_name == name
+        assert [(each.field, each.used) for each in found.as_sent] == [("patient.name", name)]
+
+    @pytest.mark.parametrize(("default", "name"), [("GB18030", "镕^基"), (None, None)])
+    def test_what_the_named_set_does_not_have_is_the_site_s_or_nobodys(
+        self, tmp_path: Path, default: str | None, name: str | None
+    ) -> None:
+        data = with_value(dicom(SpecificCharacterSet="ISO_IR 6"), CHARACTER_SET, "CS", b"\\ISO 2022 IR 58")
+        found = header(tmp_path, with_value(data, NAME, "PN", "镕^基".encode("gbk")), default)
+        assert found.patient_name == name
+
     def test_code_extensions_in_the_ideographic_group(self, tmp_path: Path) -> None:
         data = with_value(dicom(SpecificCharacterSet="ISO_IR 6"), CHARACTER_SET, "CS", b"\\ISO 2022 IR 58")
         raw = b"Wang^XiaoDong=\x1b$)A\xcd\xf5^\x1b$)A\xd0\xa1\xb6\xab"
