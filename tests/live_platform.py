@@ -28,7 +28,7 @@ from embedded.process import preparation
 from embedded.services import status_of
 from embedded.state import REPOSITORY, free_port
 
-START_SECONDS = 180
+START_SECONDS = 600
 #: Chromium asks its makers' servers for lists and updates; a hospital's network would not let it.
 _QUIET = [
     "--disable-background-networking",

@@ -194,16 +194,43 @@ class TestGivingWay:
         assert outcomes(job) == [Outcome.SUCCEEDED]
 
 
+@pytest.fixture(params=["a folder", "a bucket"])
+def other_machine(
+    request: pytest.FixtureRequest, settings: Any, tmp_path: Path
+) -> Iterator[Callable[[], None]]:
+    """The storage that two machines share; to be called in the process of the second one."""
+    if request.param == "a folder":
+        yield lambda: None
+        return
+    settings.STORAGE_URL = f"s3://{request.getfixturevalue('bucket')}/objects"
+    settings.STATE_DIR = tmp_path / "one"
+
+    def another() -> None:
+        # Nothing but the bucket is common: no file of the first one's, and no connection.
+        settings.STATE_DIR = tmp_path / "other"
+        storage._objects.cache_clear()
+
+    yield another
+    storage._objects.cache_clear()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_killed_in_the_middle_loses_nothing(
-    slide: MakeSlide, served: Any, uninterrupted: Any, monkeypatch: pytest.MonkeyPatch
+    slide: MakeSlide,
+    served: Any,
+    uninterrupted: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    other_machine: Callable[[], None],
 ) -> None:
-    """Killed by the kernel, in a process of its own; another goes on once the lease has run out."""
+    """Killed by the kernel, in a process of its own; another goes on once the lease has run out, on another machine."""
     monkeypatch.setattr(resumable, "KEEP_EVERY_SECONDS", 0.0)
     job = slide()
-    with _in_a_child(
-        lambda: runner.run_next(SLIDE), served, lambda n: time.sleep(60 if n == 3 else 0)
-    ) as pid:
+
+    def first() -> None:
+        other_machine()
+        runner.run_next(SLIDE)
+
+    with _in_a_child(first, served, lambda n: time.sleep(60 if n == 3 else 0)) as pid:
         deadline = time.monotonic() + 60
         while AnalysisJob.objects.get(pk=job.pk).checkpoint_id is None:
             assert time.monotonic() < deadline, "nothing was kept"

@@ -6,40 +6,17 @@ import errno
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from cad_platform.core.errors import StorageFull, Unavailable
 from cad_platform.studies import storage
 from cad_platform.studies.models import StoredFile
 from cad_platform.studies.objects import FileObjects, Objects, key_of
 from cad_platform.studies.s3_objects import S3Objects
-
-
-@pytest.fixture(scope="module")
-def s3_server() -> Iterator[str]:
-    """A real HTTP server that speaks S3, on loopback."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    name = f"b-{os.urandom(6).hex()}"
-    boto3.client("s3").create_bucket(Bucket=name)
-    return name
 
 
 @pytest.fixture(params=["file", "s3"])
