@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from django.db import connection
+from django.db import connection, transaction
 
 from cad_platform.config.celery import app
 from cad_platform.core import proofs
@@ -59,17 +59,18 @@ def probe_all() -> float:
     checks = {BROKER: prove_broker, **required_checks()}
     redundant = redundant_checks()
     _forget_all_but({*WORKERS, *checks}, beside={*standby_checks(), *redundant})
-    pause = PROBE_SECONDS
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="probe") as pool:
-        for works, record in pool.map(_run_apart, checks.items()):
-            record(required=True)
-            if not works:
-                pause = FAILING_SECONDS
+        required_outcomes = list(pool.map(_run_apart, checks.items()))
     # After the others: what these ask of is what the others have just shown.
-    for works, record in map(_run, redundant.items()):
-        record(redundant=True)
-        if not works:
-            pause = min(pause, DEGRADED_SECONDS)
+    redundant_outcomes = [_run(entry) for entry in redundant.items()]
+    pause = PROBE_SECONDS
+    with transaction.atomic():  # one commit a round, in the same order in each process
+        for works, record in required_outcomes:
+            record(required=True)
+            pause = pause if works else FAILING_SECONDS
+        for works, record in redundant_outcomes:
+            record(redundant=True)
+            pause = pause if works else min(pause, DEGRADED_SECONDS)
     return pause
 
 
