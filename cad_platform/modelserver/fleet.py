@@ -176,9 +176,8 @@ class StoredFleet(Fleet):
             if found.host_id in by_key:
                 version = Version(found.name, found.version)
                 self._take_over(by_key[found.host_id], version, found)
-                if found.ago is not None and (
-                    found.failed_at is None or found.failed_at < found.succeeded_at
-                ):
+                succeeded_at, failed_at = found.succeeded_at, found.failed_at
+                if succeeded_at is not None and (failed_at is None or failed_at < succeeded_at):
                     by_key[found.host_id].versions[version].computed(found.ago.total_seconds())
                 if found.p99_ms is not None:
                     p99[version] = max(p99.get(version, 0.0), found.p99_ms / 1000)

@@ -56,13 +56,15 @@ def relay_pending() -> int:
 
 def wait_for_events(seconds: float = POLL_SECONDS) -> None:
     """Return at the next commit of an event, or after `seconds`. Listens on this thread's connection."""
-    connection.ensure_connection()
-    if getattr(_listening, "on", None) is not connection.connection:
-        with connection.cursor() as cursor:
+    with connection.cursor() as cursor:  # which connects where it must
+        session = cursor.connection
+        is_new = getattr(_listening, "on", None) is not session
+        if is_new:
             cursor.execute(f"LISTEN {CHANNEL}")
-        _listening.on = connection.connection
+            _listening.on = session
+    if is_new:
         return  # what was committed before that is looked for first
-    for _ in connection.connection.notifies(timeout=seconds, stop_after=1):
+    for _ in session.notifies(timeout=seconds, stop_after=1):
         pass
 
 
