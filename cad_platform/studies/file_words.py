@@ -196,6 +196,9 @@ _AS_THEY_ARE = (
     gettext_noop("The header's text is not ASCII and names no character set."),
     gettext_noop("The header's text names no character set; it was read as %(charset)s, by its own escapes."),
     gettext_noop(
+        "The header's text does not announce its character set; it was read as %(charset)s, which the header names."
+    ),
+    gettext_noop(
         "The header's text names no character set; it was read as %(charset)s, by what the site's devices use."
     ),
     gettext_noop(
