@@ -4,8 +4,9 @@ which workers each version has and what the hosts count; workers that hang are s
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from django.db.models.functions import Now
 
@@ -62,7 +63,7 @@ def _ask(host: Host) -> None:
             "min_workers": said.min_workers,
             "max_workers": said.max_workers,
             "pending": said.pending,
-            "worker_details": [asdict(_weighed(worker, host.versions[version])) for worker in said.workers],
+            "worker_details": [_kept(worker, host.versions[version]) for worker in said.workers],
             "is_default": None if default is None else default == version.version,
         }
         changed = {name: value for name, value in seen.items() if getattr(found, name) != value}
@@ -74,10 +75,12 @@ def _ask(host: Host) -> None:
             _restart_if_stuck(host, found)
 
 
-def _weighed(worker: Worker, served: Served) -> Worker:
-    """With the memory that it told of itself, where its host does not say."""
+def _kept(worker: Worker, served: Served) -> dict[str, Any]:
+    """What stands in the row, with the memory that it told of itself, where its host does not say."""
     told = served.workers.get(worker.pid or 0)
-    return worker if told is None or worker.memory_mb else replace(worker, memory_mb=told.memory_mb)
+    kept = asdict(worker)
+    del kept["pid"]  # of the host's own numbers, and told to nobody
+    return kept if told is None or worker.memory_mb else kept | {"memory_mb": told.memory_mb}
 
 
 def _memory_of_device(host: Host) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from cad_platform.api.host_answers import WorkerAnswer
 from cad_platform.core import proofs
 from cad_platform.modelserver import hosts, rounds
 from cad_platform.modelserver.administration import Worker
@@ -225,7 +226,8 @@ class TestRows:
         ],
     )
     def test_a_workers_own_word_where_its_host_says_nothing(self, worker: Worker, shown: int) -> None:
-        assert rounds._weighed(worker, Served(workers={7: Presence(7, 330)})).memory_mb == shown
+        kept = rounds._kept(worker, Served(workers={7: Presence(7, 330)}))
+        assert WorkerAnswer(**kept).memory_mb == shown  # as the API tells it
 
 
 def test_a_check_that_measured_nothing_leaves_the_earlier_figure(monkeypatch: pytest.MonkeyPatch) -> None:
