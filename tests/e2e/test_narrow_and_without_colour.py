@@ -246,11 +246,11 @@ def test_an_administrators_pages_reflow_and_pass_axe(
     user = live_platform.user("administrator")
     sign_in(page, user["username"], user["password"])
     addresses = [
-        "/jobs/", "/jobs/many/retry", "/jobs/many/cancel",
+        "/jobs/", "/jobs/many/retry", "/jobs/many/cancel", "/jobs/many/again", "/fleet/",
         "/models/", "/models/health/", "/accounts/users/", "/accounts/users/new/", "/accounts/sites/",
         "/accounts/tokens/", "/webhooks/", "/audit/", "/accounts/keyboard/", "/reanalyses/",
     ]  # fmt: skip
-    for address in ("/jobs/", "/models/", "/accounts/users/", "/accounts/sites/"):
+    for address in ("/jobs/", "/models/", "/fleet/", "/accounts/users/", "/accounts/sites/"):
         page.goto(address)
         link = page.locator("tbody th a, tbody td a").first
         if link.count():

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from cad_platform.analysis import bulk
 from cad_platform.analysis.models import AnalysisJob, Finding, JobAttempt
 from cad_platform.core.actor import Actor
 from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
+from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, services, signing
@@ -55,7 +57,8 @@ TYPED = (
     "Webhook", "webhook", "mini-MIAS", "MIAS", "Suckling", "CBIS-DDSM", "BY", "CC0", "Sawyer-Lee", "Lee", "BUSI", "IDC",
     "Al-Dhabyani", "patches", "Cruz-Roa", "Janowczyk", "Madabhushi", "Latin", "Shift", "EN", "h", "Shift+B", "P",
     "Unicode", "Europe", "London", "Asia", "Shanghai", "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space",
-    "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example",
+    "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example", "gpu",
+    "TorchServe", "KServe", "logits",
 )  # fmt: skip
 
 
@@ -218,6 +221,30 @@ def english_on(html: str) -> list[tuple[str, list[str]]]:
     return [(text, words) for text in shown(html) if (words := english_words(text, also=TYPED))]
 
 
+def hosts_of_every_state() -> list[ModelHost]:
+    """Model servers that are ready, degraded, down and drained, with what they may say of themselves."""
+    now, made = timezone.now(), []
+    worker = {"id": "9000", "status": "READY", "since": now.isoformat(), "memory_mb": 440, "gpu": True}
+    wrong = "answers its known case wrongly: logits deviates by 0.3, allowed are 0.002"
+    late = {"is_resting": True, "failed_at": now, "reason": "ReadTimeout", "failures": 2}
+    quiet = {"counted_at": now, "quiet_since": now, "requests_total": 7, "pending": 0}
+    states: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"memory_used_mb": 900, "memory_total_mb": 8000}, {"is_default": True, "worker_details": [worker]}),
+        ({}, {**late, "worker_details": [worker]}),
+        ({}, {"is_right": False, "reason": wrong}),
+        ({"draining_since": now, **quiet}, {}),
+        ({"draining_since": now - timedelta(minutes=5)}, {"is_loaded": False}),
+    ]
+    for number, (host, version) in enumerate(states, 1):
+        url = f"http://10.0.0.{number}"
+        addresses = {"url": f"{url}:8080", "management_url": f"{url}:8081"}
+        row = ModelHost.objects.create(name=f"服务器-{number}", source="added", **addresses, **host)
+        seen = {"is_loaded": True, "succeeded_at": now, "changed_at": now, **version}
+        HostedVersion.objects.create(host=row, name="ultrasound", version="2.2.0", **seen)
+        made.append(row)
+    return made
+
+
 @pytest.mark.parametrize("modality", ["MG", "US", "SM"])
 def test_a_case_its_report_and_its_pdf(site: Site, modality: str) -> None:
     role = Role.PATHOLOGIST if modality == "SM" else Role.RADIOLOGIST
@@ -342,6 +369,8 @@ def test_the_pages_of_every_role(site: Site) -> None:
     many = bulk.ask(Actor.of_user(administrator), "cancel", AnalysisJob.objects.all(), {})
     addresses += [reverse("jobs-many", args=[kind]) for kind in ("retry", "cancel", "again")]
     addresses += [reverse("jobs-action", args=[many.pk])]
+    hosts = hosts_of_every_state()
+    addresses += [reverse("fleet"), *(reverse("fleet-host", args=[host.pk]) for host in hosts)]
     seen = 0
     others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]
     for user in (reader, administrator, *others):
