@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,8 @@ from inference.runtime.heap import own_heap
 SHAPES = "shapes"
 #: The file of a version that every server can run.
 WEIGHTS = "model.onnx"
+#: Numbers of one input: a megapixel is above it, 224 × 224 is below.
+_MUCH = 2**18
 
 
 class OnnxForward:
@@ -27,25 +30,27 @@ class OnnxForward:
 
     def __init__(self, weights: Path) -> None:
         self._weights = weights
-        self._heap = own_heap()
+        heap = own_heap()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
-        # The heap keeps a pass's memory for the next one, and can give it back; the arena never would.
-        options.enable_cpu_mem_arena = options.enable_mem_pattern = self._heap is None
-        self.session = onnxruntime.InferenceSession(
-            str(weights), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-        if self._heap is not None:
-            self._heap.give_back()  # what reading the graph took
+        self.session = _session(weights, options)
         entry = self.session.get_inputs()[0]
         self._input: str = entry.name
         stated = self.session.get_modelmeta().custom_metadata_map.get(SHAPES)
         own = [n if isinstance(n, int) else None for n in entry.shape]
         self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
         self._outputs = [output.name for output in self.session.get_outputs()]
+        # The heap keeps a pass's memory for the next one, and can give it back; the arena, which is a little quicker,
+        # never does.
+        self._heap = heap if max(math.prod(n or 1 for n in shape) for shape in self.shapes) > _MUCH else None
+        if self._heap is not None:
+            options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+            self.session = _session(weights, options)
+        if heap is not None:
+            heap.give_back()  # what reading the graph took
 
     @cached_property
     def sha256(self) -> str:
@@ -68,3 +73,7 @@ class OnnxForward:
             self._heap.note_use()
         named = {name: np.asarray(a, np.float32) for name, a in zip(self._outputs, answers, strict=True)}
         return ForwardOutput(named, model_ms)
+
+
+def _session(weights: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(weights), options, providers=["CPUExecutionProvider"])
