@@ -33,6 +33,8 @@ def jobs_of(actor: Actor, study: Study) -> QuerySet[AnalysisJob]:
     """
     require(actor, "study.view", study)
     found = AnalysisJob.objects.filter(study=study).select_related("model_version")
+    # Cards and figures are long and nobody's business here.
+    found = found.defer("model_version__card", "model_version__metrics")
     return found.order_by("requested_at", "pk")
 
 

@@ -19,11 +19,12 @@ from cad_platform.reading.case_state import (
     analysed,
     changed_after_signing,
     current_findings,
-    current_jobs,
     decision_of,
     filter_analysed,
     have_ended,
+    is_counting,
     is_faint,
+    with_counting,
 )
 from cad_platform.reading.models import ReportStanding
 from cad_platform.reporting import selectors as reports
@@ -65,12 +66,11 @@ def compose(
     def artefact_url(artefact_id: uuid.UUID | str) -> str:
         return request.build_absolute_uri(analyses.artefact_url(artefact_id))
 
-    # Before the jobs: one that ends in between is seen ended and "complete", never running and "analysed".
-    counting = current_jobs(study)
+    jobs = list(with_counting(analyses.jobs_of(actor, study)))
+    counting = sorted((job for job in jobs if is_counting(job)), key=lambda job: job.model_version.name)
     summary = _summary(request, study, done=have_ended(counting))
     stored = studies.stored_images(study)
     images = studies.images_of(actor, study, stored)
-    jobs = list(analyses.jobs_of(actor, study))
     current = {job.pk for job in counting}
     signed = reports.reports_of(actor, study) if has(Report) else []
     counts_now = reports.counting_report(signed)

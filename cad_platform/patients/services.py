@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from django.core.paginator import Page, Paginator
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -68,18 +68,10 @@ def receive_patient(
     known = Patient.objects.select_for_update().filter(site_id=site_id, patient_id=patient_id)
     patient = known.filter(issuer__in=issuers).order_by("issuer").first()
     if patient is None:
-        # Another transaction may make the same patient now: of two, the second finds what the first made.
-        patient, created = Patient.objects.select_for_update().get_or_create(
-            site_id=site_id,
-            issuer=issuers[0],
-            patient_id=patient_id,
-            defaults={
-                **groups_of(reported.name).columns(),
-                "birth_date": reported.birth_date,
-                "birth_date_sent": "" if reported.birth_date else reported.birth_date_sent,
-                "sex": reported.sex,
-            },
-        )
+        patient = _made(site_id, issuers[0], patient_id, reported)
+        created = patient is not None
+        # Another transaction made the same patient meanwhile.
+        patient = patient or known.get(issuer=issuers[0])
     else:
         created = False
     if created:
@@ -125,6 +117,25 @@ def _take_over(patient_id: uuid.UUID, said: Mapping[str, str]) -> Patient:
         else:
             setattr(patient, field, value)
     patient.save(update_fields=[*_columns(said), "birth_date_sent"])
+    return patient
+
+
+def _made(site_id: int, issuer: str, patient_id: str, reported: Demographics) -> Patient | None:
+    """A patient who was not known; None where there is one by now."""
+    patient = Patient(
+        site_id=site_id,
+        issuer=issuer,
+        patient_id=patient_id,
+        birth_date=reported.birth_date,
+        birth_date_sent="" if reported.birth_date else reported.birth_date_sent,
+        sex=reported.sex,
+        **groups_of(reported.name).columns(),
+    )
+    try:
+        with transaction.atomic():
+            patient.save(force_insert=True)
+    except IntegrityError:
+        return None
     return patient
 
 

@@ -53,6 +53,21 @@ _ROUTED = 2
 
 def only_current(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     """Those of `jobs` that count: one for each study and model."""
+    return _ranked(jobs).filter(_counts())
+
+
+def with_counting(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
+    """All of `jobs`, so that each can be asked whether it is one of `only_current` (`is_counting`)."""
+    return _ranked(jobs).annotate(counts=ExpressionWrapper(_counts(), output_field=BooleanField()))
+
+
+def is_counting(job: AnalysisJob) -> bool:
+    """Whether a job read by `with_counting` counts."""
+    return bool(job.counts)  # type: ignore[attr-defined]
+
+
+def _counts() -> Q:
+    """The condition, on jobs that are `_ranked`."""
     same = AnalysisJob.objects.filter(
         study=OuterRef("study"),
         content_hash=OuterRef("content_hash"),
@@ -64,7 +79,7 @@ def only_current(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
         | Q(rank=OuterRef("rank"), requested_at=OuterRef("requested_at"), pk__gt=OuterRef("pk"))
     )
     # Nothing is better than a routed version's own: most jobs need no look at the others.
-    return _ranked(jobs).filter(Q(rank=_ROUTED) | ~Exists(better), content_hash=F("study__content_hash"))
+    return (Q(rank=_ROUTED) | ~Exists(better)) & Q(content_hash=F("study__content_hash"))
 
 
 def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:

@@ -92,12 +92,11 @@ def _changes_of_image(received: ReceivedStudy, instance: Instance, image: Receiv
         new = _view_name(image.view, image.facts if _says_modifiers(image) else instance.image_facts)
         if new != old:
             found.append(Change("view", old, new, instance, image))
-    if (new := part.pixel_spacing_um) is not None:
-        old = instance.pixel_spacing_um
-        if old is None or abs(new - old) > 1e-6 * new:
-            found.append(
-                Change("pixel_spacing_um", "" if old is None else f"{old:g}", f"{new:g}", instance, image)
-            )
+    if (stated := part.pixel_spacing_um) is not None:
+        known = instance.pixel_spacing_um
+        if known is None or abs(stated - known) > 1e-6 * stated:
+            before = "" if known is None else f"{known:g}"
+            found.append(Change("pixel_spacing_um", before, f"{stated:g}", instance, image))
     return found
 
 

@@ -70,7 +70,23 @@ def known_images(site_id: int, received: ReceivedStudy) -> Known:
     return {instance.sop_instance_uid: instance for instance in found}
 
 
-def same_study(site_id: int, received: ReceivedStudy, known: Known) -> Study | None:
+def study_of(site_id: int, received: ReceivedStudy, known: Known) -> Study | None:
+    """The study that a post speaks of: one that is not withdrawn, else the withdrawn one that it brings back."""
+    if not known and not received.uid_given and _is_all_new(site_id, received):
+        return None
+    study = _same_study(site_id, received, known)
+    return study if study is not None or known else _withdrawn_study(site_id, received)
+
+
+def _is_all_new(site_id: int, received: ReceivedStudy) -> bool:
+    """Whether no file of pictures was ever sent before, as mostly: asked quickly."""
+    if not all(image.minted for image in received.images):
+        return False
+    hashes = [image.file.sha256 for image in received.images]
+    return not Instance.objects.filter(site_id=site_id, file__in=hashes).exists()
+
+
+def _same_study(site_id: int, received: ReceivedStudy, known: Known) -> Study | None:
     """The study, not withdrawn, that a post speaks of: by its images where all are known, by its UID, or, where the
     post brings no UIDs at all, by patient, accession number and files."""
     here = Study.objects.filter(site_id=site_id, withdrawn_at__isnull=True).select_related("patient")
@@ -90,7 +106,7 @@ def _is_the_same(image: ReceivedImage, stored: Instance | None) -> bool:
     return stored is not None and stored.file_id == image.file.sha256
 
 
-def withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
+def _withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     """The study of this patient that was withdrawn and that the post brings back: by its UID, by an image, or where
     there are none by its files. For another patient the post is another study."""
     withdrawn = (
@@ -123,16 +139,12 @@ def _with_all_files(site_id: int, studies: QuerySet[Study], received: ReceivedSt
     """Pictures bring no UIDs: the study of the same patient and accession number that has all of the post's files."""
     if received.uid_given or not received.images or not all(image.minted for image in received.images):
         return None
-    hashes = {image.file.sha256 for image in received.images}
-    # Mostly none of them was ever sent before, and that is asked quickly.
-    if not Instance.objects.filter(file=next(iter(hashes)), site_id=site_id).exists():
-        return None
     found = studies.filter(
         patient__patient_id=received.patient_id,
         patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
         accession_number=received.accession_number,
     )
-    for sha256 in hashes:
+    for sha256 in {image.file.sha256 for image in received.images}:
         found = found.filter(pk__in=Series.objects.filter(instances__file=sha256).values("study"))
     return found.order_by("received_at").first()
 

@@ -138,9 +138,7 @@ def _receive(
     assert actor.site_id is not None  # `study.receive` admits nobody without a site
     _queue_behind_others(actor.site_id, received)
     known = matching.known_images(actor.site_id, received)
-    study = matching.same_study(actor.site_id, received, known)
-    if study is None and not known:
-        study = matching.withdrawn_study(actor.site_id, received)
+    study = matching.study_of(actor.site_id, received, known)
     study = lock_study(study.pk) if study is not None else None
     # As it is under the lock: somebody may have withdrawn it or brought it back meanwhile.
     was_withdrawn = study is not None and study.withdrawn_at is not None
