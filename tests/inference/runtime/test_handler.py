@@ -194,6 +194,21 @@ def test_who_asks_whether_a_worker_is_there_gets_no_forward_pass(
     assert refused.startswith(b"a request holds one tensor") and context.refused == {2: 400}
 
 
+def test_a_worker_on_a_graphics_card_tells_what_is_taken_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card's own figures are stood in for: none is here."""
+    asked: list[int] = []
+
+    def mem_get_info(device: int) -> tuple[int, int]:
+        asked.append(device)
+        return 60 * 2**30, 80 * 2**30
+
+    monkeypatch.setattr("torch.cuda.mem_get_info", mem_get_info)
+    teller = presence.Teller(gpu=1)
+    told = presence.read(teller.answer())
+    assert (told.gpu, told.device_used_mb, told.device_total_mb) == (1, 20 * 1024, 80 * 1024)
+    assert teller.answer() and asked == [1]  # it does not look again so soon
+
+
 @pytest.mark.timeout(400)
 def test_a_real_worker_tells_what_it_weighs(server: Server) -> None:
     status, body, _ = server.post("ultrasound", presence.question())
