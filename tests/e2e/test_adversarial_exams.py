@@ -261,6 +261,7 @@ def test_lengths_go_by_the_region_that_they_lie_in(open_exam: Opener) -> None:
     left = draw_length(page, pane, (0.2, 0.4), (0.3, 0.4))
     right = draw_length(page, pane, (0.7, 0.4), (0.8, 0.4))
     across = draw_length(page, pane, (0.4, 0.6), (0.6, 0.6))
+    expect(page.locator(".measurement")).to_have_count(3)
     keep(page, "two-region-ultrasound")
     assert left.endswith(" mm") and right.endswith(" mm")
     assert float(right.split()[0]) == pytest.approx(2 * float(left.split()[0]), rel=0.02)
@@ -276,5 +277,6 @@ def test_pixels_that_are_not_square_are_drawn_and_measured_in_their_shape(open_e
     across = draw_length(page, pane, (0.4, 0.4), (0.5, 0.4))
     # Where the first ends a press would move that end.
     down = draw_length(page, pane, (0.6, 0.4), (0.6, 0.4 + 0.1 * box["width"] / box["height"]))
+    expect(page.locator(".measurement")).to_have_count(2)
     keep(page, "unequal-pixels")
     assert float(across.split()[0]) == pytest.approx(float(down.split()[0]), rel=0.02)
