@@ -14,9 +14,10 @@ from typing import Generic, TypeVar
 
 from imaging.pixels import Pixels
 from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
+from inference.runtime.forward import Forward, Save
 from inference.runtime.frames import Frames
 from inference.runtime.scale import Scale
-from inference.runtime.study import Clock, each_image, open_image
+from inference.runtime.study import Clock, StudyFinding, each_image, judged, open_image
 
 F = TypeVar("F")
 
@@ -43,12 +44,22 @@ class ImageAnswer:
     mask: str | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """What reading one frame or answering for one image may need besides it: which version is asked, its network, where
+    pictures are kept, and the study's clock."""
+
+    manifest: ModelManifest
+    forward: Forward
+    save: Save
+    clock: Clock
+
+
 def analyse_images(
     request: AnalysisRequest,
-    manifest: ModelManifest,
-    clock: Clock,
-    read: Callable[[Pixels, Scale], FrameFinding[F]],
-    answer: Callable[[int, F], ImageAnswer],
+    asked: Asked,
+    read: Callable[[Pixels, Scale, Asked], FrameFinding[F]],
+    answer: Callable[[int, F, Asked], ImageAnswer],
     most_findings: int = 0,
 ) -> tuple[ImageResult, ...]:
     """Open every image, read its frames, and answer with the most suspicious.
@@ -56,7 +67,7 @@ def analyse_images(
     Parameters
     ----------
     read
-        Of a decoded frame and the image's scale what the pipeline says; keeps its own time on `clock`.
+        Of a decoded frame and the image's scale what the pipeline says; keeps its own time on the clock.
     answer
         Of the image's place in the request and what was kept of the chosen frame; timed here.
     most_findings
@@ -67,19 +78,19 @@ def analyse_images(
     ImageUnreadable, NotApplicable
         See `runtime.study.each_image`.
     """
-    together = len(request.images)
+    together, clock = len(request.images), asked.clock
 
     def one(index: int, image: ImageReference) -> ImageResult:
         with clock.measure("decode_ms"):
-            opened = open_image(image, manifest, together)
+            opened = open_image(image, asked.manifest, together)
         frames: Frames[F] = Frames(is_clip=opened.is_clip)
         for number in opened.frames:
             with clock.measure("decode_ms"):
                 pixels = opened.read(number)
-            said = read(pixels, opened.scale)
+            said = read(pixels, opened.scale, asked)
             frames.add(number, said.suspicion, said.flags, said.findings, said.kept)
         with clock.measure("postprocess_ms"):
-            spoken = answer(index, frames.chosen)
+            spoken = answer(index, frames.chosen, asked)
         return ImageResult(
             image_id=image.image_id,
             frames_read=tuple(frames.read),
@@ -94,3 +105,11 @@ def analyse_images(
         )
 
     return each_image(request, one)
+
+
+def most_suspicious(
+    images: Sequence[ImageResult], suspicion: Callable[[ImageResult], tuple[float, ...]]
+) -> StudyFinding:
+    """A study is as suspicious as the most suspicious of its images that may be judged."""
+    worst = max(judged(images), key=suspicion)
+    return StudyFinding(dict(worst.probabilities), tuple(images))

@@ -20,7 +20,7 @@ from inference.runtime import quality
 from inference.runtime.calibration import Platt, sigmoid, softmax
 from inference.runtime.forward import Forward, Save
 from inference.runtime.geometry import Gray, Map, Placement, resize, square_pixels
-from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
+from inference.runtime.image_by_image import Asked, FrameFinding, ImageAnswer, analyse_images
 from inference.runtime.mammography.preprocessing import (
     HALF,
     HEIGHT,
@@ -62,14 +62,7 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`. A breast's scores are the mean of its views' that may be judged, the
     exam's are the higher of its breasts'. Views without a laterality count for the exam only, each by itself."""
-    images = analyse_images(
-        request,
-        manifest,
-        clock,
-        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
-        lambda index, chosen: _answer(index, chosen, save),
-        _MOST_FINDINGS,
-    )
+    images = analyse_images(request, Asked(manifest, forward, save, clock), _read, _answer, _MOST_FINDINGS)
     counting = {id(result) for result in judged(images)}
     by_breast: dict[Laterality, list[ImageResult]] = defaultdict(list)
     apart: list[dict[str, float]] = []
@@ -118,9 +111,8 @@ class _Slice:
     placement: Placement
 
 
-def _read(
-    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
-) -> FrameFinding[_Slice]:
+def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Slice]:
+    manifest, clock = asked.manifest, asked.clock
     with clock.measure("preprocess_ms"):
         values = square_pixels(grey_values(pixels), scale.pixel_aspect)
         canvas, breast, placement = working_canvas(values)
@@ -129,7 +121,7 @@ def _read(
         seen = quality.appearance(quarter(canvas))
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
         tensor = network_input(canvas)
-    output = clock.run(forward, tensor).outputs
+    output = clock.run(asked.forward, tensor).outputs
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
         abnormality, malignancy = float(output["abnormality"][0]), float(output["malignancy"][0])
@@ -171,15 +163,15 @@ def _read(
         )
 
 
-def _answer(index: int, chosen: _Slice, save: Save) -> ImageAnswer:
+def _answer(index: int, chosen: _Slice, asked: Asked) -> ImageAnswer:
     full = _full_mask(chosen.outlined, chosen.placement, chosen.breast)
     shown = chosen.placement.map_to_image(chosen.heat, longest=_HEATMAP_LONGEST)
     return ImageAnswer(
         probabilities=chosen.probabilities,
         scores=chosen.scores,
         descriptors=chosen.descriptors,
-        heatmap=save(f"image-{index}.heatmap.png", png_of(shown)),
-        mask=save(f"image-{index}.mask.png", png_of(full)),
+        heatmap=asked.save(f"image-{index}.heatmap.png", png_of(shown)),
+        mask=asked.save(f"image-{index}.mask.png", png_of(full)),
     )
 
 

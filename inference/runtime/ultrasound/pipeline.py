@@ -20,7 +20,7 @@ from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
 from inference.runtime.geometry import Gray, Map, Placement, square_pixels
-from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
+from inference.runtime.image_by_image import Asked, FrameFinding, ImageAnswer, analyse_images, most_suspicious
 from inference.runtime.regions import (
     Region,
     clipped_box,
@@ -29,7 +29,7 @@ from inference.runtime.regions import (
     shape_descriptors,
 )
 from inference.runtime.scale import Scale
-from inference.runtime.study import Clock, StudyFinding, judged, undecided
+from inference.runtime.study import Clock, StudyFinding, undecided
 from inference.runtime.ultrasound.preprocessing import (
     CLOSER_SIDE,
     SIDE,
@@ -104,16 +104,8 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
-    images = analyse_images(
-        request,
-        manifest,
-        clock,
-        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
-        lambda index, frame: _answer(index, frame, save),
-        _MOST_FINDINGS,
-    )
-    worst = max(judged(images), key=lambda image: suspicion(image.probabilities, manifest))
-    return StudyFinding(dict(worst.probabilities), images)
+    images = analyse_images(request, Asked(manifest, forward, save, clock), _read, _answer, _MOST_FINDINGS)
+    return most_suspicious(images, lambda image: suspicion(image.probabilities, manifest))
 
 
 def suspicion(probabilities: Mapping[str, float], manifest: ModelManifest) -> tuple[float, ...]:
@@ -135,15 +127,14 @@ class _Frame:
     regions: list[Region]
 
 
-def _read(
-    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
-) -> FrameFinding[_Frame]:
+def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Frame]:
+    manifest, clock = asked.manifest, asked.clock
     with clock.measure("preprocess_ms"):
         gray = square_pixels(pixels.gray(), scale.pixel_aspect)
         canvas, placement = working_canvas(gray)
         seen = quality.appearance(canvas)
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
-    reading = read_frame(gray, canvas, placement, lambda each: clock.run(forward, network_input(each)))
+    reading = read_frame(gray, canvas, placement, lambda each: clock.run(asked.forward, network_input(each)))
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
         reading = replace(reading, placement=reading.placement.onto(pixels.columns, pixels.rows))
@@ -163,8 +154,8 @@ def _read(
         )
 
 
-def _answer(index: int, frame: _Frame, save: Save) -> ImageAnswer:
-    mask, heatmap = _maps(index, frame, save)
+def _answer(index: int, frame: _Frame, asked: Asked) -> ImageAnswer:
+    mask, heatmap = _maps(index, frame, asked.save)
     descriptors = {**frame.seen, "novelty": frame.reading.distance}
     return ImageAnswer(
         probabilities=frame.probabilities,

@@ -18,10 +18,10 @@ from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, Save
 from inference.runtime.geometry import Map, Placement
-from inference.runtime.image_by_image import FrameFinding, ImageAnswer, analyse_images
+from inference.runtime.image_by_image import Asked, FrameFinding, ImageAnswer, analyse_images, most_suspicious
 from inference.runtime.regions import clipped_box, png_of, regions_above, shape_descriptors
 from inference.runtime.scale import Scale
-from inference.runtime.study import Clock, StudyFinding, judged, undecided
+from inference.runtime.study import Clock, StudyFinding, undecided
 from inference.runtime.whole_image.preprocessing import (
     gray_of,
     is_rgb,
@@ -65,16 +65,8 @@ def analyse(
     request: AnalysisRequest, manifest: ModelManifest, forward: Forward, save: Save, clock: Clock
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
-    images = analyse_images(
-        request,
-        manifest,
-        clock,
-        lambda pixels, scale: _read(pixels, scale, manifest, forward, clock),
-        lambda index, frame: _answer(index, frame, manifest, save),
-        _MOST_FINDINGS,
-    )
-    worst = max(judged(images), key=lambda image: image.probabilities[manifest.positive_class])
-    return StudyFinding(dict(worst.probabilities), images)
+    images = analyse_images(request, Asked(manifest, forward, save, clock), _read, _answer, _MOST_FINDINGS)
+    return most_suspicious(images, lambda image: (image.probabilities[manifest.positive_class],))
 
 
 def statistics(canvas: NDArray[np.uint8], colour: float) -> dict[str, float]:
@@ -107,9 +99,8 @@ class _Frame:
     place: Placement | None
 
 
-def _read(
-    pixels: Pixels, scale: Scale, manifest: ModelManifest, forward: Forward, clock: Clock
-) -> FrameFinding[_Frame]:
+def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Frame]:
+    manifest, clock = asked.manifest, asked.clock
     with clock.measure("preprocess_ms"):
         looked = looked_at(pixels, manifest.preprocessing)
         canvas = working_canvas(looked, manifest.preprocessing)
@@ -118,7 +109,7 @@ def _read(
         )
         colour = quality.colourfulness(pixels.display()) if pixels.values.ndim == 3 else 0.0
         seen = statistics(canvas, colour)
-    outputs = clock.run(forward, tensor).outputs
+    outputs = clock.run(asked.forward, tensor).outputs
     with clock.measure("postprocess_ms"):
         logits = outputs[LOGITS][0].astype(np.float64)
         shares = softmax(logits / manifest.calibration["temperature"])
@@ -140,9 +131,9 @@ def _read(
         )
 
 
-def _answer(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> ImageAnswer:
-    scores = zip(manifest.classes, frame.logits, strict=True)
-    mask, heatmap = _maps(index, frame, manifest, save)
+def _answer(index: int, frame: _Frame, asked: Asked) -> ImageAnswer:
+    scores = zip(asked.manifest.classes, frame.logits, strict=True)
+    mask, heatmap = _maps(index, frame, asked)
     return ImageAnswer(
         probabilities=frame.probabilities,
         scores={name: round(float(value), 5) for name, value in scores},
@@ -152,17 +143,17 @@ def _answer(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> I
     )
 
 
-def _maps(index: int, frame: _Frame, manifest: ModelManifest, save: Save) -> tuple[str | None, str | None]:
+def _maps(index: int, frame: _Frame, asked: Asked) -> tuple[str | None, str | None]:
     """Mask and heat map, saved: all that is outlined, where the network outlines; and where its own map speaks for the
     positive class."""
     if frame.heat is None or frame.place is None:
         return None, None
-    mask, level = None, manifest.calibration.get(OUTLINE_LEVEL)
+    mask, level = None, asked.manifest.calibration.get(OUTLINE_LEVEL)
     if level is not None:
         outlined = frame.place.map_to_image((frame.heat > level).astype(np.float32)) >= 0.5
-        mask = save(f"image-{index}.mask.png", png_of(outlined))
+        mask = asked.save(f"image-{index}.mask.png", png_of(outlined))
     shown = frame.place.map_to_image(frame.heat, longest=_HEATMAP_LONGEST)
-    return mask, save(f"image-{index}.heatmap.png", png_of(shown))
+    return mask, asked.save(f"image-{index}.heatmap.png", png_of(shown))
 
 
 def _findings(heat: Map, level: float | None, place: Placement, scale: Scale) -> tuple[Finding, ...]:
