@@ -20,28 +20,33 @@ from inference.evaluation.records import Record, RecordsError
 from inference.evaluation.results import all_on_record
 from inference.evaluation.training_manifest import read_training_manifest
 from inference.runtime import custody
-from inference.runtime.store import read_manifest, version_folder
+from inference.runtime.store import StoreError, model_names, read_manifest, version_folder
+
+#: Why a version gives no cells.
+_FAILURES = (
+    RecordsError, AccountError, LeakError, DatasetError, NotComputable, AnalysisError, StoreError,
+)  # fmt: skip
 
 
 def run(chosen: Namespace) -> int:
-    """The subcommand; 0, or 1 with a sentence on stderr."""
-    manifest = read_manifest(chosen.model, chosen.store, chosen.version)
-    folder = version_folder(manifest, chosen.store)
-    custody.verify(folder)
+    """The subcommand; 0, or 1 with a sentence on stderr. Beside the model stand the newest versions of the store's
+    other models that read the same kind of images: they may have been trained where it was not."""
     try:
-        trained = list(read_training_manifest(folder))
-        records = all_on_record(folder)
-        others = sets_of(manifest, chosen.data) if chosen.data is not None else []
-        measured = {record.dataset for record in records}
-        for name in others:
-            if name not in trained and (chosen.rerun or name not in measured):
-                own = rerun(manifest, chosen.store, chosen.data, dataset=name).records
-                records = [*own, *(record for record in records if record.dataset != name)]
-        found = cells(manifest, records, trained, read_account(folder).foreign)
-    except (RecordsError, AccountError, LeakError, DatasetError, NotComputable, AnalysisError) as error:
+        manifest = read_manifest(chosen.model, chosen.store, chosen.version)
+        found, sets = _cells_of(manifest, chosen)
+    except _FAILURES as error:
         print(f"inference: {error}", file=sys.stderr)
         return 1
-    missing = untested(found, list(dict.fromkeys([*trained, *_sets(records), *others])))
+    kind = discipline_of(manifest)
+    for name in model_names(chosen.store):
+        try:
+            if name != manifest.name and discipline_of(other := read_manifest(name, chosen.store)) == kind:
+                theirs, seen = _cells_of(other, chosen)
+                found += theirs
+                sets += seen
+        except _FAILURES as error:
+            print(f"left out: {name}: {error}", file=sys.stderr)
+    missing = untested(found, list(dict.fromkeys(sets)))
     if chosen.json:
         content = {
             "model": manifest.name, "version": manifest.version, "cells": [cell.as_json() for cell in found],
@@ -51,6 +56,22 @@ def run(chosen: Namespace) -> int:
     else:
         print(as_text(manifest, found, missing))
     return 0
+
+
+def _cells_of(manifest: ModelManifest, chosen: Namespace) -> tuple[list[Cell], list[str]]:
+    """A version's cells, and the sets that it was trained on or is measured on."""
+    folder = version_folder(manifest, chosen.store)
+    custody.verify(folder)
+    trained = list(read_training_manifest(folder))
+    records = all_on_record(folder)
+    others = sets_of(manifest, chosen.data) if chosen.data is not None else []
+    measured = {record.dataset for record in records}
+    for name in others:
+        if name not in trained and (chosen.rerun or name not in measured):
+            own = rerun(manifest, chosen.store, chosen.data, dataset=name).records
+            records = [*own, *(record for record in records if record.dataset != name)]
+    found = cells(manifest, records, trained, read_account(folder).foreign)
+    return found, [*trained, *_sets(records), *others]
 
 
 def sets_of(manifest: ModelManifest, data: Path) -> list[str]:
@@ -80,7 +101,7 @@ def as_text(manifest: ModelManifest, found: Sequence[Cell], missing: Sequence[tu
         scanner = "" if cell.scanner == "all" else f", {cell.scanner}"
         learned = " and ".join(cell.trained_on) or "nothing of its kind"
         lines.append(
-            f"trained on {learned}, tested on {cell.tested_on}{scanner} ({cell.split}): {cell.answer}, "
+            f"{cell.model}, trained on {learned}, tested on {cell.tested_on}{scanner} ({cell.split}): {cell.answer}, "
             f"{cell.images} images of {cell.patients} groups"
         )
         lines += [

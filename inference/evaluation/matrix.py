@@ -21,9 +21,10 @@ FEWEST = 30
 
 @dataclass(frozen=True)
 class Cell:
-    """What a model that learned an answer on the sets `trained_on` says of another set's images. `split`: which images
-    of the set; `external` where nothing of it went into the model."""
+    """What a `model` (name and version) that learned an answer on the sets `trained_on` says of another set's images.
+    `split`: which images of the set; `external` where nothing of it went into the model."""
 
+    model: str
     trained_on: tuple[str, ...]
     tested_on: str
     scanner: str
@@ -66,6 +67,7 @@ def cells(
                     groups = len({record.group for record in images})
                     found.append(
                         Cell(
+                            f"{manifest.name} {manifest.version}",
                             learned,
                             dataset,
                             scanner,

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from inference.blocks.heads.head import Head
 from inference.champions.whole_image.refusals import ExportError
 
-#: Standard deviations: nothing is farther away, so that no power or sum of float32 overflows.
-_FAR = 1e4
+#: Standard deviations, and ranges of what a neighbour's head learned from: nothing is farther away. Answers are settled
+#: long before, and sums of float32 stay exact enough for two libraries to agree about noise.
+_FAR, _FAR_RANGES = 50.0, 10.0
 
 
 def as_module(head: Any, classes: Sequence[str]) -> nn.Module:
@@ -102,16 +103,21 @@ class _Gaussian(_Arrays):
     mean: Tensor
     precision: Tensor
     constant: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, bayes: Any) -> None:
         super().__init__()
         constant = np.log(bayes.class_prior_) - 0.5 * np.log(2 * np.pi * bayes.var_).sum(axis=1)
-        self.keep(mean=bayes.theta_, precision=0.5 / bayes.var_, constant=constant)
+        far = _FAR * np.sqrt(bayes.var_)
+        self.keep(
+            mean=bayes.theta_, precision=0.5 / bayes.var_, constant=constant,
+            low=(bayes.theta_ - far).min(axis=0), high=(bayes.theta_ + far).max(axis=0),
+        )  # fmt: skip
 
     def forward(self, rows: Tensor) -> Tensor:
-        apart = rows[:, None, :] - self.mean
-        far = (apart * apart * self.precision).clamp(max=_FAR * _FAR)
-        return torch.softmax(self.constant - far.sum(dim=2), dim=1)
+        apart = _between(self.low, rows, self.high)[:, None, :] - self.mean
+        return torch.softmax(self.constant - (apart * apart * self.precision).sum(dim=2), dim=1)
 
 
 class _Support(_Arrays):
@@ -175,18 +181,21 @@ class _Neighbours(_Arrays):
     rows: Tensor
     scale: Tensor
     shares: Tensor
+    low: Tensor
+    high: Tensor
 
     def __init__(self, scaler: Any, neighbours: Any) -> None:
         super().__init__()
         self.count = int(neighbours.n_neighbors)
+        known = neighbours._fit_X * scaler.scale_ + scaler.mean_
+        far = _FAR_RANGES * np.maximum(np.ptp(known, axis=0), scaler.scale_)
         self.keep(
-            rows=neighbours._fit_X * scaler.scale_ + scaler.mean_,
-            scale=scaler.scale_,
-            shares=np.eye(len(neighbours.classes_))[neighbours._y],
-        )
+            rows=known, scale=scaler.scale_, shares=np.eye(len(neighbours.classes_))[neighbours._y],
+            low=known.min(axis=0) - far, high=known.max(axis=0) + far,
+        )  # fmt: skip
 
     def forward(self, rows: Tensor) -> Tensor:
-        apart = (rows[:, None, :] - self.rows) / self.scale
+        apart = (_between(self.low, rows, self.high)[:, None, :] - self.rows) / self.scale
         nearest, which = (apart * apart).sum(dim=2).topk(self.count, dim=1, largest=False)
         met = (nearest == 0).to(nearest.dtype)
         any_met = met.amax(dim=1, keepdim=True)
@@ -266,12 +275,18 @@ class _Boosted(nn.Module):
         return _shares(self.trees(rows))
 
 
+def _between(low: Tensor, rows: Tensor, high: Tensor) -> Tensor:
+    """Each column within its own bounds."""
+    return torch.where(rows < low, low, torch.where(rows > high, high, rows))
+
+
 def _shares(scores: Tensor) -> Tensor:
     """N×1 log-odds of the second of two classes, or N×K scores, as probabilities."""
     if scores.shape[1] > 1:
         return torch.softmax(scores, dim=1)
-    second = torch.sigmoid(scores)
-    return torch.cat([1 - second, second], dim=1)
+    # 1 - p would lose a small one's digits, and so does ONNX Runtime's sigmoid
+    odds = scores.clamp(-80, 80).exp()
+    return torch.cat([1 / (1 + odds), 1 / (1 + 1 / odds)], dim=1)
 
 
 def _depth(tree: _Tree) -> int:

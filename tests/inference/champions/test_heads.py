@@ -12,9 +12,12 @@ import torch
 
 from inference.blocks.parameters import make
 from inference.champions.whole_image.heads import as_module
+from inference.champions.whole_image.network import ServedNumbers
 from inference.champions.whole_image.refusals import ExportError
+from inference.runtime.calibration import softmax
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.onnx_to_torch.convert import network_of
+from inference.runtime.whole_image.steps import bytes_of
 from inference.training.export import export_onnx
 from tests.inference.champions.runs import Made, Say
 from tests.inference.recipes.trees import NEURAL
@@ -88,6 +91,22 @@ def test_it_is_written_as_onnx_and_read_back(kind: str, classes: str, tmp_path: 
     with torch.no_grad():
         (again,) = network_of(tmp_path / "head.onnx").network(torch.from_numpy(given))
     np.testing.assert_allclose(again.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("kind", sorted({kind for kind, _ in HEADS}))
+@pytest.mark.parametrize("classes", ["ab", "abc"])
+def test_a_head_over_numbers_is_recorded_by_noise_and_says_what_it_says(
+    kind: str, classes: str, tmp_path: Path
+) -> None:
+    """What serves is asked with random bytes, most of which are no number that an image ever had."""
+    head, rows = fitted(kind, {}, classes)
+    network = ServedNumbers(8, np.arange(8), as_module(head, classes)).eval()
+    examples = (torch.zeros((2, 1, 8, 4), dtype=torch.uint8),)
+    export_onnx(network, examples, ("logits",), tmp_path / "head.onnx", exact=True)
+    given = np.stack([bytes_of(row.astype(np.float32))[None] for row in rows])
+    said = softmax(OnnxForward(tmp_path / "head.onnx")(given).outputs["logits"].astype(np.float64))
+    np.testing.assert_allclose(said, head.predict_proba(rows), atol=1e-5)
 
 
 def test_two_rows_alike_of_two_classes_share_the_answer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,11 @@ from inference.datasets.generated import write as write_tree
 from inference.evaluation import external
 from inference.evaluation.matrix import ALL, cells, untested
 from inference.evaluation.records import Record
-from inference.runtime.store import read_manifest
+from inference.recipes.recipe_file import load
+from inference.recipes.runner import RunOptions, run
+from inference.recipes.schema import Recipe
+from inference.runtime.store import DEFAULT_STORE, read_manifest
+from tests.inference.recipes.trees import CLASSIC, recipe_file
 
 ULTRASOUND, MAMMOGRAPHY = read_manifest("ultrasound"), read_manifest("mammography")
 
@@ -79,3 +84,37 @@ def test_the_command_measures_anew_what_lies_in_the_folder(
     assert main(["matrix", "ultrasound", "--json", "--data", str(tmp_path), "--rerun"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert {cell["images"] for cell in content["cells"] if cell["tested_on"] == "busbra"} == {21}
+
+
+def test_a_version_that_was_trained_elsewhere_fills_the_cells_that_no_champion_can(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("busbra", "busi"):
+        write_tree(name, tmp_path / "data" / name)
+    recipe = {
+        **CLASSIC, "id": "toy_there", "head": "naive_bayes",
+        "data": {"dataset": "busbra", "size": [48, 48], "folds": 2, "near_duplicates": "join"},
+    }  # fmt: skip
+    path, store, data = recipe_file(tmp_path, recipe), tmp_path / "store", str(tmp_path / "data")
+    shutil.copytree(DEFAULT_STORE / "ultrasound", store / "ultrasound")
+    told = load(str(path))
+    assert isinstance(told, Recipe)
+    run(told, RunOptions(tmp_path / "data", tmp_path / "run", path, quiet=True))
+    words = ["export", str(tmp_path / "run"), "--store", str(store), "--data", data, "--threads", "1"]
+    assert main(words) == 0, capsys.readouterr().err
+    broken = store / "toy_broken" / "1.0.0"
+    shutil.copytree(store / "toy_there" / "1.0.0", broken)
+    (broken / "manifest.json").write_text("{")
+    capsys.readouterr()
+    assert main(["matrix", "ultrasound", "--json", "--store", str(store), "--data", data]) == 0
+    said = capsys.readouterr()
+    content = json.loads(said.out)
+    by = {(cell["model"], *cell["trained_on"], cell["tested_on"], cell["split"]) for cell in content["cells"]}
+    assert by >= {
+        ("toy_there 1.0.0", "busbra", "busbra", "oof"), ("toy_there 1.0.0", "busbra", "busi", "external"),
+        ("ultrasound 2.2.0", "busi", "busi", "oof"), ("ultrasound 2.2.0", "busi", "busbra", "external"),
+    }  # fmt: skip
+    assert content["untested"] == [] and "left out: toy_broken" in said.err
+    assert main(["matrix", "toy_there", "--store", str(store)]) == 0
+    said_of_it = capsys.readouterr().out
+    assert "toy_there 1.0.0, trained on busbra, tested on busbra" in said_of_it
