@@ -14,9 +14,12 @@ from PIL import Image
 from inference.blocks.parameters import make
 from inference.champions.whole_image.network import outputs_of, served
 from inference.contract import AnalysisError, NotApplicable
+from inference.datasets.generated import write as write_tree
 from inference.evaluation.measuring import analyse_alone
 from inference.recipes.pipeline import Pipeline
+from inference.recipes.recipe_file import find, load
 from inference.recipes.runfolder import FOLD
+from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime.custody import verify
@@ -255,3 +258,18 @@ def test_a_number_reaches_the_head_as_it_is(value: float) -> None:
     row = np.array([value, 7.25], np.float32)
     ServedNumbers(2, np.arange(2), said)(torch.from_numpy(steps.bytes_of(row)[None, None]))
     np.testing.assert_array_equal(said.rows.numpy()[0], row)
+
+
+@pytest.mark.long
+def test_the_reviews_recipe_of_hand_made_features_is_exported_as_it_stands(tmp_path: Path, say: Say) -> None:
+    write_tree("mini_mias", tmp_path / "mini_mias")
+    recipe = load("sha2020_grasshopper", ["quick"])
+    assert isinstance(recipe, Recipe)
+    order = RunOptions(
+        tmp_path, tmp_path / "run", find("sha2020_grasshopper"), variants=("quick",), quiet=True
+    )
+    run(recipe, order)
+    status, printed, sentence = say(
+        "export", tmp_path / "run", "--store", tmp_path / "store", "--data", tmp_path
+    )
+    assert status == 0 and printed.startswith("sha2020_grasshopper 1.0.0: "), sentence
