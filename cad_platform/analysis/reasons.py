@@ -85,6 +85,10 @@ _SENTENCES: dict[str, str] = {
         "The model cannot be loaded on this server."
     ),
     # cad_platform/modelserver
+    "%(version)s is not served here: %(error)s": gettext_noop("The model cannot be served on this server."),
+    "what comes before the network cannot work with it: %(words)s": gettext_noop(
+        "The steps before the network cannot work with this image."
+    ),
     "the network refuses its own input: %(error)s": gettext_noop(
         "The model cannot be loaded on this server."
     ),
