@@ -23,7 +23,7 @@ from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
 from embedded.state import MOST_TORCHSERVES, REPOSITORY, StateError, StateFolder, write_private
-from embedded.torchserve import TorchServe
+from embedded.torchserve import TorchServe, graphics_cards
 from embedded.valkey import Valkey
 
 OLDEST_POSTGRES = 15
@@ -90,7 +90,7 @@ class Platform:
         inprocess = os.environ.get("CAD_MODEL_SERVER", "torchserve") != "torchserve"
         self.torchserves: list[TorchServe] = []
         if not inprocess and not os.environ.get("CAD_TORCHSERVE_URL"):
-            workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS", "1"))
+            workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS") or max(1, graphics_cards()))
             own = self.store == REPOSITORY / "model_store"
             # Two copies with two stores must not share archives.
             archives = ARCHIVES if own else state.path / "archives"

@@ -12,6 +12,8 @@ import contextlib
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
 import urllib.error
 import urllib.parse
@@ -57,6 +59,23 @@ class Version(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+def graphics_cards() -> int:
+    """How many TorchServe finds with `nvidia-smi`, of those that `CUDA_VISIBLE_DEVICES` leaves. It gives the workers of
+    a version one card after the other."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    program = shutil.which("nvidia-smi")
+    if program is None or visible == "":
+        return 0
+    try:
+        listed = subprocess.run(
+            [program, "-L"], capture_output=True, text=True, timeout=30, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return 0
+    found = sum(line.startswith("GPU ") for line in listed.splitlines())
+    return found if visible is None else min(found, len(visible.split(",")))
 
 
 class TorchServe:

@@ -36,9 +36,19 @@ Shapes = tuple[tuple[int | None, ...], ...]
 
 
 class Network(Forward, Protocol):
-    """A `Forward` in this process that knows what it takes."""
+    """A `Forward` in this process that knows what it takes. One that has not the memory for a batch raises
+    `MemoryError`, and can be asked again for less.
+
+    Attributes
+    ----------
+    shapes
+        Of its input.
+    bytes_together
+        Of inputs that it is quickest to pass at once.
+    """
 
     shapes: Shapes
+    bytes_together: int
 
 
 class Save(Protocol):

@@ -2,7 +2,8 @@
 
 TorchServe loads it through the few lines that `inference.runtime.archive` puts into each `.mar`, so its
 PYTHONPATH must hold the repository's root. A body that is no tensor message, or a tensor that the graph
-does not take, gets status 400 for that one request; the others of the batch are answered. Whoever only asks whether
+does not take, gets status 400 for that one request, and one that the device has no memory for 507; the others of the
+batch are answered. Whoever only asks whether
 the worker is there (`presence`) is told that, and what it weighs.
 """
 
@@ -25,9 +26,6 @@ from inference.runtime.signing import is_signed, trusted_keys, verify_file, veri
 
 INPUT = "input"
 MODEL_MS = "model_ms"
-#: Bytes of one forward pass over several requests. Eight small fields together take a quarter less time a
-#: field; whole frames take more, because their maps no longer fit the processor's cache.
-MOST_BYTES_TOGETHER = 64 * 1024
 
 logger = logging.getLogger(__name__)
 
@@ -68,16 +66,25 @@ class TensorHandler:
             except ValueError as error:
                 answers[index] = self._refuse(context, index, str(error))
         for entries in waiting.values():
-            for together in _portions(entries):
-                for index, answer in self._run(together):
+            for together in _portions(entries, self.forward.bytes_together):
+                for index, answer in self._run(together, context):
                     answers[index] = answer
         for index in range(len(requests)):
             context.set_response_content_type(index, wire.CONTENT_TYPE)
         return answers
 
-    def _run(self, entries: list[tuple[int, NDArray[Any]]]) -> list[tuple[int, bytes]]:
+    def _run(self, entries: list[tuple[int, NDArray[Any]]], context: Any) -> list[tuple[int, bytes]]:
+        """Halves where there is no memory for all of them at once; whoever does not fit even alone is told so (507),
+        and is asked for on another host."""
         assert self.forward is not None
-        output = self.forward(np.concatenate([tensor for _, tensor in entries]))
+        try:
+            output = self.forward(np.concatenate([tensor for _, tensor in entries]))
+        except MemoryError as error:
+            if len(entries) > 1:
+                half = len(entries) // 2
+                return [*self._run(entries[:half], context), *self._run(entries[half:], context)]
+            ((index, _),) = entries
+            return [(index, self._refuse(context, index, str(error), 507, "Insufficient Storage"))]
         edges = np.cumsum([0, *(len(tensor) for _, tensor in entries)])
         return [
             (index, _answer(output, int(first), int(last), int(edges[-1])))
@@ -85,9 +92,9 @@ class TensorHandler:
         ]
 
     @staticmethod
-    def _refuse(context: Any, index: int, reason: str) -> bytes:
+    def _refuse(context: Any, index: int, reason: str, code: int = 400, phrase: str = "Bad Request") -> bytes:
         logger.warning("request refused: %s", reason)
-        context.set_response_status(code=400, phrase="Bad Request", idx=index)
+        context.set_response_status(code=code, phrase=phrase, idx=index)
         return reason.encode()
 
     @staticmethod
@@ -139,12 +146,14 @@ def input_of(tensors: wire.Tensors) -> NDArray[Any]:
     return tensors[INPUT]
 
 
-def _portions(entries: list[tuple[int, NDArray[Any]]]) -> Iterator[list[tuple[int, NDArray[Any]]]]:
-    """`entries` in order, as many at a time as have `MOST_BYTES_TOGETHER`, at least one."""
+def _portions(
+    entries: list[tuple[int, NDArray[Any]]], most_bytes: int
+) -> Iterator[list[tuple[int, NDArray[Any]]]]:
+    """`entries` in order, as many at a time as have `most_bytes`, at least one."""
     portion: list[tuple[int, NDArray[Any]]] = []
     size = 0
     for entry in entries:
-        if portion and size + entry[1].nbytes > MOST_BYTES_TOGETHER:
+        if portion and size + entry[1].nbytes > most_bytes:
             yield portion
             portion, size = [], 0
         portion.append(entry)

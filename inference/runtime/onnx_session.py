@@ -28,6 +28,10 @@ _MUCH = 2**18
 class OnnxForward:
     """A `Forward` over one `model.onnx`. Safe to call from several threads."""
 
+    #: Eight small fields together take a quarter less time a field; whole frames take more, because their maps no
+    #: longer fit the processor's cache.
+    bytes_together = 64 * 1024
+
     def __init__(self, weights: Path) -> None:
         self._weights = weights
         heap = own_heap()

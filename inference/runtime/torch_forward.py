@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from imaging.digest import sha256_of
 from inference.runtime.forward import ForwardOutput, Shapes, check_input
+from inference.runtime.onnx_session import OnnxForward
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 FILE = "model.pt"
 _DESCRIPTION = "description.json"
+#: Bytes of inputs passed at once on a graphics card: eight mammograms, which is what TorchServe collects.
+TOGETHER_ON_GPU = 8 * 2**20
 #: Tensors of fewer values stay float32 in a file; others may be stored as float16.
 KEEP_FULL_BELOW = 256
 
@@ -96,6 +99,7 @@ class TorchForward:
         self._device = torch.device(device)
         stored = load(weights, device)
         self._network, self._outputs, self.shapes = stored.network, stored.outputs, stored.shapes
+        self.bytes_together = TOGETHER_ON_GPU if self._device.type == "cuda" else OnnxForward.bytes_together
         if self._device.type == "cuda":
             # TF32 would cost three digits, and both kinds of server must answer alike.
             torch.backends.cuda.matmul.allow_tf32 = False
@@ -113,13 +117,20 @@ class TorchForward:
         ------
         ValueError
             Another dtype or shape.
+        MemoryError
+            The device has not the memory for so many at once.
         """
         check_input(tensor, self.shapes)
         begun = time.perf_counter()
-        with self._torch.inference_mode():
-            # A copy: what came over the wire is read-only.
-            answers = self._network(self._torch.from_numpy(np.array(tensor)).to(self._device))
-            arrays = [answer.float().cpu().numpy() for answer in answers]
+        try:
+            with self._torch.inference_mode():
+                # A copy: what came over the wire is read-only.
+                answers = self._network(self._torch.from_numpy(np.array(tensor)).to(self._device))
+                arrays = [answer.float().cpu().numpy() for answer in answers]
+        except self._torch.OutOfMemoryError as error:
+            # What the attempt had taken lies in torch's own cache, and other workers share the card.
+            self._torch.cuda.empty_cache()
+            raise MemoryError(f"the graphics card has no memory for {len(tensor)} at once") from error
         model_ms = (time.perf_counter() - begun) * 1000
         return ForwardOutput(dict(zip(self._outputs, arrays, strict=True)), model_ms)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from embedded.state import StateFolder
-from embedded.torchserve import TorchServe, current_token
+from embedded.torchserve import TorchServe, current_token, graphics_cards
 from tests.live_platform import LivePlatform
 
 KINDS = ("inference", "management")
@@ -127,3 +127,20 @@ def test_models_come_from_our_own_archives_alone(live_platform: LivePlatform) ->
         assert _ask(register, control, "POST")[0] == 404
         assert _ask(register, inference, "POST")[0] == 400
     assert _ask(f"{management}/models/ultrasound", inference, "DELETE")[0] == 400
+
+
+@pytest.mark.parametrize(("visible", "cards"), [(None, 2), ("", 0), ("1", 1), ("0,1,2", 2)])
+def test_a_version_has_a_worker_for_each_card(
+    visible: str | None, cards: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine with two cards is stood in for."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'GPU 0: one'\necho 'GPU 1: another'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert graphics_cards() == cards
+    program.write_text("#!/bin/sh\nexit 9\n")
+    assert graphics_cards() == 0

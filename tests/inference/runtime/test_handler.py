@@ -21,13 +21,14 @@ from inference.runtime import presence, wire
 from inference.runtime.analyse import probe_tensor
 from inference.runtime.archive import build_archives
 from inference.runtime.forward import ForwardOutput
-from inference.runtime.handler import INPUT, MODEL_MS, MOST_BYTES_TOGETHER, TensorHandler
+from inference.runtime.handler import INPUT, MODEL_MS, TensorHandler
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import model_names, read_manifest
+from inference.runtime.torch_forward import TOGETHER_ON_GPU
 from tests.inference.tiny_network import fields, write_onnx
 
 START_SECONDS = 240
-MOST_ROWS_TOGETHER = MOST_BYTES_TOGETHER // fields(1).nbytes
+MOST_ROWS_TOGETHER = OnnxForward.bytes_together // fields(1).nbytes
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +223,7 @@ def test_large_requests_run_by_themselves(handler: TensorHandler, context: Conte
     assert forward is not None
 
     class Watched:
-        shapes = forward.shapes
+        shapes, bytes_together = forward.shapes, forward.bytes_together
 
         def __call__(self, tensor: np.ndarray, /) -> ForwardOutput:
             sizes.append(len(tensor))
@@ -232,3 +233,29 @@ def test_large_requests_run_by_themselves(handler: TensorHandler, context: Conte
     counts = (1, 2, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1)
     handler.handle([{"body": wire.encode({INPUT: fields(count)})} for count in counts], context)
     assert sizes == [3, MOST_ROWS_TOGETHER, 3, MOST_ROWS_TOGETHER + 5, 1]
+
+
+def test_what_a_card_has_no_memory_for_at_once_is_halved(handler: TensorHandler, context: Context) -> None:
+    """A card with memory for three rows is stood in for."""
+    sizes: list[int] = []
+    forward = handler.forward
+    assert forward is not None
+
+    class Card:
+        shapes, bytes_together = forward.shapes, TOGETHER_ON_GPU
+
+        def __call__(self, tensor: np.ndarray, /) -> ForwardOutput:
+            sizes.append(len(tensor))
+            if len(tensor) > 3:
+                raise MemoryError(f"the graphics card has no memory for {len(tensor)} at once")
+            return forward(tensor)
+
+    handler.forward = Card()
+    tensors = [fields(count, seed) for seed, count in enumerate((1, 2, 1, 4, 3))]
+    answers = handler.handle([{"body": wire.encode({INPUT: tensor})} for tensor in tensors], context)
+    assert sizes == [11, 3, 8, 1, 7, 4, 3]
+    assert context.refused == {3: 507} and answers[3].startswith(b"the graphics card has no memory for 4")
+    for index in (0, 1, 2, 4):
+        outputs, _ = wire.decode(answers[index])
+        for name, rows in forward(tensors[index]).outputs.items():
+            np.testing.assert_allclose(outputs[name], rows, atol=1e-5)
