@@ -18,13 +18,12 @@ from cad_platform.core.actor import Actor
 from cad_platform.reading.case_state import (
     analysed,
     changed_after_signing,
+    counting_among,
     current_findings,
     decision_of,
     filter_analysed,
     have_ended,
-    is_counting,
     is_faint,
-    with_counting,
 )
 from cad_platform.reading.models import ReportStanding
 from cad_platform.reporting import selectors as reports
@@ -66,8 +65,8 @@ def compose(
     def artefact_url(artefact_id: uuid.UUID | str) -> str:
         return request.build_absolute_uri(analyses.artefact_url(artefact_id))
 
-    jobs = list(with_counting(analyses.jobs_of(actor, study)))
-    counting = sorted((job for job in jobs if is_counting(job)), key=lambda job: job.model_version.name)
+    jobs = list(analyses.jobs_of(actor, study))
+    counting = counting_among(study, jobs)
     summary = _summary(request, study, done=have_ended(counting))
     stored = studies.stored_images(study)
     images = studies.images_of(actor, study, stored)

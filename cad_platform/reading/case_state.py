@@ -53,21 +53,6 @@ _ROUTED = 2
 
 def only_current(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     """Those of `jobs` that count: one for each study and model."""
-    return _ranked(jobs).filter(_counts())
-
-
-def with_counting(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
-    """All of `jobs`, so that each can be asked whether it is one of `only_current` (`is_counting`)."""
-    return _ranked(jobs).annotate(counts=ExpressionWrapper(_counts(), output_field=BooleanField()))
-
-
-def is_counting(job: AnalysisJob) -> bool:
-    """Whether a job read by `with_counting` counts."""
-    return bool(job.counts)  # type: ignore[attr-defined]
-
-
-def _counts() -> Q:
-    """The condition, on jobs that are `_ranked`."""
     same = AnalysisJob.objects.filter(
         study=OuterRef("study"),
         content_hash=OuterRef("content_hash"),
@@ -79,7 +64,7 @@ def _counts() -> Q:
         | Q(rank=OuterRef("rank"), requested_at=OuterRef("requested_at"), pk__gt=OuterRef("pk"))
     )
     # Nothing is better than a routed version's own: most jobs need no look at the others.
-    return (Q(rank=_ROUTED) | ~Exists(better)) & Q(content_hash=F("study__content_hash"))
+    return _ranked(jobs).filter(Q(rank=_ROUTED) | ~Exists(better), content_hash=F("study__content_hash"))
 
 
 def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
@@ -99,6 +84,16 @@ def current_jobs(study: Study) -> list[AnalysisJob]:
     # Cards and figures are long and nobody's business here.
     jobs = jobs.select_related("model_version").defer("model_version__card", "model_version__metrics")
     return list(jobs.order_by("model_version__name"))
+
+
+def counting_among(study: Study, jobs: Collection[AnalysisJob]) -> list[AnalysisJob]:
+    """`current_jobs` for who has read all jobs of the study, with their versions: where each model has one on the
+    present content, as mostly, there is nothing to compare."""
+    present = [job for job in jobs if job.content_hash == study.content_hash]
+    names = {job.model_version.name for job in present}
+    if len(names) < len(present):
+        return current_jobs(study)
+    return sorted(present, key=lambda job: job.model_version.name)
 
 
 def have_ended(jobs: Collection[AnalysisJob]) -> bool:

@@ -56,6 +56,14 @@ def job_of(study: Study, version: ModelVersion) -> AnalysisJob:
     )
 
 
+def current(study: Study) -> list[AnalysisJob]:
+    """The jobs that count, asked both ways."""
+    found = case_state.current_jobs(study)
+    jobs = list(AnalysisJob.objects.filter(study=study).select_related("model_version"))
+    assert case_state.counting_among(study, jobs) == found
+    return found
+
+
 def messages_for(job: AnalysisJob) -> int:
     """Whether its present wait was told to the workers of its queue."""
     return AnalysisJob.objects.filter(pk=job.pk, queued_at__isnull=False).count()
@@ -85,7 +93,7 @@ class TestNotServedHere:
         use(served)
         assert sweep().unnoticed == 1
         assert runner.run_next(SHORT) == "succeeded"
-        assert [job.model_version for job in case_state.current_jobs(study)] == [served]
+        assert [job.model_version for job in current(study)] == [served]
 
     def test_a_job_that_waits_says_what_for(self, ultrasound_study: MakeStudy) -> None:
         (job,) = services.request_analyses(ultrasound_study().pk)
@@ -158,8 +166,8 @@ class TestMoves:
             use(version)
             services.replace_unrouted()
         assert runner.run_next(SHORT) == "succeeded"
-        (current,) = case_state.current_jobs(study)
-        assert current.model_version == served and current.score is not None
+        (counting,) = current(study)
+        assert counting.model_version == served and counting.score is not None
         assert job_of(study, absent).state == State.CANCELLED
 
     def test_withdrawn_studies_are_cancelled_and_not_moved(
@@ -216,7 +224,7 @@ class TestAgain:
         assert again.reanalyse(actor, study) == [job], "repeated, it is the same one"
         runner.run_next(SHORT)
         old.refresh_from_db()
-        assert old.state == State.SUCCEEDED and len(case_state.current_jobs(study)) == 1
+        assert old.state == State.SUCCEEDED and len(current(study)) == 1
         with pytest.raises(Conflict, match="has looked at this study already"):
             again.reanalyse(actor, study)
 
@@ -271,8 +279,8 @@ class TestAtOnce:
         for _ in range(AnalysisJob.objects.filter(state=State.REQUESTED, model_version=served).count()):
             runner.run_next(SHORT)
         for study in studies:
-            (current,) = case_state.current_jobs(study)
-            assert (current.model_version, current.state) == (served, State.SUCCEEDED)
+            (counting,) = current(study)
+            assert (counting.model_version, counting.state) == (served, State.SUCCEEDED)
 
 
 @pytest.mark.django_db
