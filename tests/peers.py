@@ -1,8 +1,5 @@
-"""Real servers of others, in an environment of their own:
-
-python3.11 -m venv .local-peers && .local-peers/bin/pip install -r requirements-peers.lock
-
-`PEERS_ENVIRONMENT` names another place. Tests that need it are left out where it is not there.
+"""Real servers of others, in an environment of their own: `.local-peers`, made of `requirements-peers.lock` by the
+first test that needs it (a minute), so those are long. `PEERS_ENVIRONMENT` names another place.
 """
 
 from __future__ import annotations
@@ -10,24 +7,19 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
 
 from embedded.state import REPOSITORY, free_port
 from inference.contract import ModelManifest
 
 ENVIRONMENT = Path(os.environ.get("PEERS_ENVIRONMENT") or REPOSITORY / ".local-peers")
 START_SECONDS = 120
-
-needs_peers = pytest.mark.skipif(
-    not (ENVIRONMENT / "bin" / "mlserver").exists(),
-    reason="no environment of requirements-peers.lock (tests/peers.py says how it is made)",
-)
 
 #: How MLServer serves one of our networks.
 _RUNTIME = """
@@ -61,6 +53,24 @@ class Network(MLModel):
 """
 
 
+def programs() -> Path:
+    """The folder of programs there."""
+    if not (ENVIRONMENT / "bin" / "mlserver").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
+        lock = REPOSITORY / "requirements-peers.lock"
+        pip = [
+            str(ENVIRONMENT / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            str(lock),
+        ]
+        subprocess.run(pip, check=True)
+    return ENVIRONMENT / "bin"
+
+
 @contextmanager
 def mlserver(folder: Path, weights: Path, manifest: ModelManifest, **environment: str) -> Iterator[str]:
     """The address of an MLServer with one version of a model, once it is ready."""
@@ -75,7 +85,7 @@ def mlserver(folder: Path, weights: Path, manifest: ModelManifest, **environment
     log = folder / "mlserver.log"
     with log.open("wb") as said:
         server = subprocess.Popen(
-            [str(ENVIRONMENT / "bin" / "mlserver"), "start", str(folder)],
+            [str(programs() / "mlserver"), "start", str(folder)],
             cwd=folder,
             env={"PATH": os.defpath, "PYTHONPATH": str(folder), "HOME": str(folder)} | environment,
             stdout=said,

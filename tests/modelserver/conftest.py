@@ -40,14 +40,16 @@ class ScriptedServer:
     most_at_once: int = 0
     connections: set[tuple[str, int]] = field(default_factory=set)
     url: str = ""
+    #: What it answers after the script, to a request's body.
+    network: Callable[[bytes], bytes] = lambda _: PREDICTION
 
-    def next_answer(self) -> Answer:
+    def next_answer(self, body: bytes) -> Answer:
         while self.script:
             entry = self.script.pop(0)
             if isinstance(entry, tuple):
                 return entry
             time.sleep(entry)
-        return 200, PREDICTION
+        return 200, self.network(body)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def _answer(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         with self.counting:
             self.scripted.at_once += 1
             self.scripted.most_at_once = max(self.scripted.most_at_once, self.scripted.at_once)
@@ -77,15 +79,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.scripted.tokens.append(self.headers.get("Authorization", ""))
             self.scripted.connections.add(self.client_address)
         try:
-            status, body = self.scripted.next_answer()
+            status, answer = self.scripted.next_answer(body)
         finally:
             with self.counting:
                 self.scripted.at_once -= 1
         with contextlib.suppress(ConnectionError):  # the client has given up already
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(answer)
 
     def log_message(self, *arguments: Any) -> None:
         """Nothing to say."""

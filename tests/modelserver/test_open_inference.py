@@ -23,7 +23,7 @@ from inference.runtime.analyse import probe_tensor
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest, verified_weights
 from tests.modelserver.conftest import Answer, ScriptedServer, refusal
-from tests.peers import mlserver, needs_peers
+from tests.peers import mlserver
 
 Serve = Callable[..., ScriptedServer]
 STORE = Path("model_store").absolute()
@@ -61,7 +61,7 @@ ERROR = b'{"error": "Model ultrasound with version 2.2.0 not found"}'
 
 
 class TestARealOne:
-    pytestmark = [needs_peers, pytest.mark.timeout(300)]
+    pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
     def test_it_answers_the_known_case_and_work_as_the_network_does(
         self, server: str, manifest: ModelManifest
