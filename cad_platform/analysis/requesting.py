@@ -5,7 +5,7 @@ Called inside transactions that hold the study's row (`studies.services.lock_stu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db.models import Q
 from django.utils import timezone
@@ -23,7 +23,13 @@ from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.sorting import SortedImage, scored
 
 
-def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[AnalysisJob]:
+def jobs_for(
+    study: Study,
+    *,
+    again: bool = False,
+    model: str = "",
+    images_of: Callable[[Study], list[SortedImage]] = sorted_images,
+) -> list[AnalysisJob]:
     """The jobs by which the versions routed now look at the study's present content, made where there are none.
 
     A contract that is not met makes a job too, one that has ended: the reader sees why there is no result. A job that
@@ -36,6 +42,8 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
         As `lock_study` gave it. An incomplete or withdrawn one has none.
     model
         The name of one model, where the others are not meant.
+    images_of
+        Looks at the study's images, where that is needed.
     """
     if study.state != Study.State.COMPLETE or study.withdrawn_at is not None:
         return []
@@ -48,7 +56,7 @@ def jobs_for(study: Study, *, again: bool = False, model: str = "") -> list[Anal
             continue
         job = known.get(version.pk)
         if job is None or job.state == State.NOT_APPLICABLE:
-            images = images or sorted_images(study)
+            images = images or images_of(study)
         if job is None:
             job = _made(study, version, images)
         else:

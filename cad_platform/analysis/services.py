@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -30,7 +31,7 @@ from cad_platform.registry.health import component_of
 from cad_platform.registry.routing import is_routed, routed_versions
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
-from cad_platform.studies.models import Instance
+from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.selectors import sorted_images
 from cad_platform.studies.services import lock_study
 from cad_platform.studies.sorting import SortedImage, scored
@@ -62,13 +63,8 @@ class MadeImage:
 
 
 @transaction.atomic
-def request_analyses(study_id: uuid.UUID | str, *, at_hand: str = "") -> list[AnalysisJob]:
+def request_analyses(study_id: uuid.UUID | str) -> list[AnalysisJob]:
     """Make the jobs of a complete study (`requesting.jobs_for`).
-
-    Parameters
-    ----------
-    at_hand
-        The queue of which the caller claims a job next: one of these jobs needs no message.
 
     Returns
     -------
@@ -77,7 +73,14 @@ def request_analyses(study_id: uuid.UUID | str, *, at_hand: str = "") -> list[An
         unknown, incomplete or withdrawn.
     """
     study = lock_study(study_id)
-    waiting = requesting.waiting(requesting.jobs_for(study)) if study else []
+    return _request(study, sorted_images) if study else []
+
+
+def _request(
+    study: Study, images_of: Callable[[Study], list[SortedImage]], at_hand: str = ""
+) -> list[AnalysisJob]:
+    """`at_hand`: the queue of which the caller claims a job next; one of these jobs needs no message."""
+    waiting = requesting.waiting(requesting.jobs_for(study, images_of=images_of))
     spared = next((job for job in waiting if job.queue == at_hand), None)
     for job in waiting:
         if job is not spared:
@@ -95,12 +98,16 @@ def begin(study_id: uuid.UUID | str, worker: str) -> Claim | None:
     Claim or None
         None where others wait too, or no short job of this study is due: `claim_next` says whose turn it is.
     """
-    waiting = request_analyses(study_id, at_hand=SHORT)
+    study = lock_study(study_id)
+    if study is None:
+        return None
+    images_of = cache(sorted_images)  # whoever makes the job and whoever takes it look at the same
+    waiting = _request(study, images_of, at_hand=SHORT)
     now = timezone.now()
     ours = [job for job in waiting if job.queue == SHORT and job.available_at <= now]
     if not ours or turns.others_wait(SHORT, ours):
         return None
-    return _take(ours[0], worker, by_age=False)
+    return _take(ours[0], worker, by_age=False, images=images_of(study))
 
 
 def claim_next(queue: str, worker: str) -> Claim | None:
@@ -388,7 +395,7 @@ def _replaced(job: AnalysisJob) -> bool:
     return job.state == State.CANCELLED
 
 
-def _take(job: AnalysisJob, worker: str, by_age: bool) -> Claim:
+def _take(job: AnalysisJob, worker: str, by_age: bool, images: Sequence[SortedImage] | None = None) -> Claim:
     job.attempt += 1
     job.started_at = timezone.now()
     job.reason = ""
@@ -397,7 +404,8 @@ def _take(job: AnalysisJob, worker: str, by_age: bool) -> Claim:
         job=job, number=job.attempt, worker=worker[:100], started_at=job.started_at,
         queue=job.queue, by_age=by_age,
     )  # fmt: skip
-    return Claim(job, job.attempt, tuple(scored(sorted_images(job.study), job.model_version.modality)))
+    images = sorted_images(job.study) if images is None else images
+    return Claim(job, job.attempt, tuple(scored(images, job.model_version.modality)))
 
 
 def _lease() -> timedelta:
