@@ -46,6 +46,9 @@ ARCHIVES = SETUP / "archives"
 KEYS = SETUP / "keys"
 FRONTEND = REPOSITORY / "frontend"
 _SIGNING = [REPOSITORY / "inference" / "runtime" / f"{name}.py" for name in ("shipped", "signing", "custody")]
+#: The fonts of reports: a folder of their own, since an image keeps no `node_modules` (`reporting.typesetting` reads it).
+FONTS = SETUP / "fonts"
+_FONT_PACKAGE = FRONTEND / "node_modules" / "@expo-google-fonts" / "noto-sans-sc"
 FREE_BYTES = 6 * 1024**3
 
 
@@ -150,6 +153,14 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
             online,
         ),
         Step(
+            "fonts",
+            "Putting the reports' fonts into place",
+            lambda: _digest([FRONTEND / "package-lock.json"]),
+            [FONTS / "NotoSansSC_400Regular.ttf", FONTS / "NotoSansSC_700Bold.ttf"],
+            _put_fonts,
+            build,
+        ),
+        Step(
             "frontend",
             "Building the front end",
             lambda: _digest(_files(FRONTEND, skip={"node_modules", "dist"})),
@@ -219,6 +230,14 @@ def _steps(tests: bool, locks: Sequence[Path] = LOCKS) -> list[Step]:
 
 
 # --- the steps ----------------------------------------------------------------------------------------
+
+
+def _put_fonts() -> None:
+    shutil.rmtree(FONTS, ignore_errors=True)
+    FONTS.mkdir(parents=True)
+    for weight in ("400Regular", "700Bold"):
+        shutil.copy(_FONT_PACKAGE / weight / f"NotoSansSC_{weight}.ttf", FONTS)
+    shutil.copy(_FONT_PACKAGE / "LICENSE_FONT", FONTS)
 
 
 def _collect_static() -> None:

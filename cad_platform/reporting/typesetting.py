@@ -28,11 +28,10 @@ _TEMPLATES: dict[str, dict[str, Any]] = {
     "stamp.typ": {"pdf_tags": False},
 }
 _REPOSITORY = Path(__file__).resolve().parents[2]
-#: Folder with the weights 400Regular and 700Bold of Noto Sans SC, whose glyphs cover English and Chinese.
-FONTS = Path(
-    os.environ.get("CAD_REPORT_FONTS")
-    or _REPOSITORY / "frontend" / "node_modules" / "@expo-google-fonts" / "noto-sans-sc"
-)
+#: Folder with the weights Regular and Bold of Noto Sans SC, whose glyphs cover English and Chinese; set-up puts them
+#: there, in an image too.
+FONTS = Path(os.environ.get("CAD_REPORT_FONTS") or _REPOSITORY / ".local-setup" / "fonts")
+_WEIGHTS = ("*Regular.ttf", "*Bold.ttf")
 TIME_LIMIT_S = 30
 _MEMORY_LIMIT = 4 * 1024**3
 
@@ -70,12 +69,11 @@ def typeset(
     TypesettingFailed
         Fonts are missing, it took too long, or Typst refused; the sentence says what to do about it.
     """
-    fonts = [FONTS / "400Regular", FONTS / "700Bold"]
-    if not all(any(folder.glob("*.ttf")) for folder in fonts):
+    if not all(any(FONTS.glob(weight)) for weight in _WEIGHTS):
         raise TypesettingFailed(
             _(
-                "The fonts of the report are missing in %(folder)s: run the set-up (npm ci in frontend), or name "
-                "their folder in CAD_REPORT_FONTS."
+                "The fonts of the report are missing in %(folder)s: run the set-up, or name their folder in "
+                "CAD_REPORT_FONTS."
             )
             % {"folder": FONTS.name}
         )
@@ -83,7 +81,7 @@ def typeset(
         "document": document,
         "images": {name: base64.b64encode(data).decode() for name, data in (images or {}).items()},
         "template": template,
-        "fonts": [str(folder) for folder in fonts],
+        "fonts": [str(FONTS)],
         "created": int(created.timestamp()),
         "output": output,
     }
