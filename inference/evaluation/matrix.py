@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from inference.contract import OPERATING_POINTS, ModelManifest
@@ -11,10 +11,13 @@ from inference.evaluation.figures import Figure, NotComputable, figure
 from inference.evaluation.lines import lines_of
 from inference.evaluation.protocol import parts, protocol_of
 from inference.evaluation.records import Record
+from inference.runtime.whole_image.pipeline import only_outlines
 
 #: Every scanner of a set together.
 ALL = "all"
 _AT_A_POINT = ("sensitivity", "specificity", "sensitivity_patient", "specificity_patient")
+#: The answer of a network that outlines and says nothing of what.
+OUTLINE = "how well it outlines"
 #: A scanner of fewer images makes no cell.
 FEWEST = 30
 
@@ -58,12 +61,11 @@ def cells(
     """
     found = []
     for dataset, split, own in parts(records):
-        for ask in protocol_of(dataset, manifest).asked:
-            learned = trained_for(ask, manifest, trained, foreign)
+        for answer, learned, counts, wanted in _answers(dataset, manifest, trained, foreign):
             for scanner, members in _scanners(own):
-                measured = _figures(dataset, ask, manifest, members)
+                measured = _figures(dataset, wanted, manifest, members)
                 if measured:
-                    images = [record for record in members if ask.counts(record)]
+                    images = [record for record in members if counts(record)]
                     groups = len({record.group for record in images})
                     found.append(
                         Cell(
@@ -72,13 +74,32 @@ def cells(
                             dataset,
                             scanner,
                             split,
-                            ask.meaning,
+                            answer,
                             len(images),
                             groups,
                             tuple(measured),
                         )
                     )
     return found
+
+
+def _answers(
+    dataset: str, manifest: ModelManifest, trained: Sequence[str], foreign: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, tuple[str, ...], Callable[[Record], bool], list[str]]]:
+    """What the model answers of the set: in words, the sets that taught it, the records that count, and the names of
+    its figures, the first of which makes the cell."""
+    sheet = protocol_of(dataset, manifest)
+    if only_outlines(manifest):
+        wanted = ["dice", "iou", *([sheet.marked] if sheet.marked else [])]
+        yield OUTLINE, tuple(trained), lambda record: record.dice is not None, wanted
+    for ask in sheet.asked:
+        wanted = [f"auc_{ask.name}", f"auc_patient_{ask.name}"]
+        if ask.name == sheet.pointed:
+            wanted += [f"{what}_{point}" for point in OPERATING_POINTS for what in _AT_A_POINT]
+        wanted.append(f"ece_{ask.name}")
+        if ask is sheet.asked[0]:
+            wanted.append("dice")
+        yield ask.meaning, trained_for(ask, manifest, trained, foreign), ask.counts, wanted
 
 
 def trained_for(
@@ -110,20 +131,14 @@ def _scanners(records: Sequence[Record]) -> Iterator[tuple[str, list[Record]]]:
 
 
 def _figures(
-    dataset: str, ask: BinaryQuestion, manifest: ModelManifest, records: Sequence[Record]
+    dataset: str, wanted: Sequence[str], manifest: ModelManifest, records: Sequence[Record]
 ) -> list[Figure]:
-    sheet = protocol_of(dataset, manifest)
-    wanted = [f"auc_{ask.name}", f"auc_patient_{ask.name}"]
-    if ask.name == sheet.pointed:
-        wanted += [f"{what}_{point}" for point in OPERATING_POINTS for what in _AT_A_POINT]
-    wanted.append(f"ece_{ask.name}")
-    if ask is sheet.asked[0]:
-        wanted.append("dice")
-    by_name = {line.name: line for line in lines_of(sheet, manifest)}
+    """Those of `wanted` that the records answer; none at all without the first."""
+    by_name = {line.name: line for line in lines_of(protocol_of(dataset, manifest), manifest)}
     found = []
     for name in wanted:
         try:
             found.append(figure(by_name[name], records))
         except (KeyError, NotComputable):
             continue
-    return found if any(one.name.startswith("auc_") for one in found) else []
+    return found if found and found[0].name == wanted[0] else []

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from inference.champions.whole_image import bundle
+from inference.datasets.generated import write as write_tree
 from inference.evaluation.account import read_account
 from inference.runtime.custody import verify
 from inference.runtime.store import read_manifest
@@ -98,6 +99,27 @@ def test_it_is_measured_elsewhere_and_archived(one: Made, say: Say, tmp_path: Pa
     assert {figure["name"] for figure in json.loads(printed)["figures"]} >= {"dice", "lesions_found"}
     status, printed, sentence = say("archive", "--out", tmp_path / "archives", "--store", one.store)
     assert status == 0 and "toy_outlines-1.0.0.mar" in printed, sentence
+
+
+def test_it_gives_cells_of_the_matrix_by_set_and_scanner(one: Made, say: Say, tmp_path: Path) -> None:
+    write_tree("busbra", tmp_path / "busbra")
+    words = ("matrix", "toy_outlines", "--store", one.store)
+    status, printed, sentence = say(*words, "--data", tmp_path, "--json")
+    assert status == 0, sentence
+    content = json.loads(printed)
+    by = {
+        (*cell["trained_on"], cell["tested_on"], cell["scanner"], cell["split"]): cell
+        for cell in content["cells"]
+    }
+    assert by.keys() == {("busi", "busi", "all", "val"), ("busi", "busbra", "all", "external")}
+    assert all([f["name"] for f in cell["figures"]][:2] == ["dice", "iou"] for cell in by.values())
+    home = by["busi", "busi", "all", "val"]
+    assert home["figures"][0]["value"] == pytest.approx(one.page["figures"][0]["value"], abs=1e-3)
+    assert (
+        home["answer"] == "how well it outlines"
+        and {"trained_on": "busbra", "tested_on": "busi"} in content["untested"]
+    )
+    assert "toy_outlines 1.0.0, trained on busi, tested on busi (val): how well it outlines" in say(*words)[1]
 
 
 def test_its_bundle_outlines_the_same(one: Made, tmp_path: Path) -> None:

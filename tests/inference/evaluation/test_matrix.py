@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ import pytest
 from inference.cli.main import main
 from inference.datasets.generated import write as write_tree
 from inference.evaluation import external
-from inference.evaluation.matrix import ALL, cells, untested
+from inference.evaluation.matrix import ALL, OUTLINE, cells, untested
 from inference.evaluation.records import Record
 from inference.recipes.recipe_file import load
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Recipe
+from inference.runtime.pipelines import WHOLE_IMAGE
 from inference.runtime.store import DEFAULT_STORE, read_manifest
+from inference.runtime.whole_image.pipeline import OUTLINED
 from tests.inference.recipes.trees import CLASSIC, recipe_file
 
 ULTRASOUND, MAMMOGRAPHY = read_manifest("ultrasound"), read_manifest("mammography")
@@ -118,3 +121,19 @@ def test_a_version_that_was_trained_elsewhere_fills_the_cells_that_no_champion_c
     assert main(["matrix", "toy_there", "--store", str(store)]) == 0
     said_of_it = capsys.readouterr().out
     assert "toy_there 1.0.0, trained on busbra, tested on busbra" in said_of_it
+
+
+def test_what_only_outlines_has_a_cell_a_scanner_and_none_where_nothing_was_outlined() -> None:
+    outlines = ULTRASOUND.model_copy(
+        update={"name": "toy", "pipeline": WHOLE_IMAGE, "classes": OUTLINED, "positive_class": OUTLINED[1]}
+    )
+    known = [
+        replace(r, probabilities={"outlined": 0.9}, dice=int(r.image) % 7 / 7)
+        for r in frames("busbra", "external")
+    ]
+    found = cells(outlines, [*known, *frames("busi", "oof")], ["busi"], {})
+    assert {(cell.trained_on, cell.tested_on, cell.scanner, cell.answer) for cell in found} == {
+        (("busi",), "busbra", scanner, OUTLINE) for scanner in (ALL, "A", "B")
+    }  # fmt: skip
+    assert all(cell.figures[0].name == "dice" for cell in found)
+    assert untested(found, ["busi", "busbra"]) == [("busi", "busi"), ("busbra", "busi"), ("busbra", "busbra")]
