@@ -13,7 +13,7 @@ from inference.blocks.networks.efficientnet import MEAN, STD
 from inference.blocks.parameters import BlockError, check, make
 from inference.recipes.schema import Block, BlockName, Part
 from inference.training.batches import Batches, Parts, Source
-from inference.training.device import Loss, laid_out
+from inference.training.device import Loss
 from inference.training.loop import Lesson, Place, fit_stages
 from inference.training.stage import Named, Stage
 
@@ -113,7 +113,7 @@ class NetworkRecipe(Part):
         """The untrained network; its random weights follow from the seed."""
         torch.manual_seed(seed + self.seed)
         made: nn.Module = make("network", self.network.name, self.network.parameters, classes=classes)
-        return laid_out(made)
+        return made
 
     def fitted(self, source: Source, place: Place, *, classes: int, seed: int) -> nn.Module:
         """The network through all its stages."""

@@ -20,7 +20,7 @@ from torch import distributed as dist
 from torch.optim.swa_utils import get_ema_multi_avg_fn, update_bn
 
 from inference.blocks.parameters import make
-from inference.training.device import CapturedGradients, Gradients, Loss, device
+from inference.training.device import CapturedGradients, Gradients, Loss, device, laid_out
 from inference.training.stage import Stage
 from inference.training.world import world
 
@@ -172,7 +172,7 @@ class _Training:
         if stage.freeze is not None:
             backbone: Any = network.backbone
             backbone.freeze(stage.freeze)
-        self.network = network.to(here)
+        self.network = laid_out(network.to(here))
         self.average = copy.deepcopy(network) if stage.averaging else network
         self.optimiser = _optimiser(network, stage)
         self.total = max(1, stage.epochs * lesson.batches.steps)

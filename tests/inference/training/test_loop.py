@@ -170,6 +170,45 @@ def test_a_killed_run_goes_on_where_it_stopped(tmp_path: Path, stage: dict[str, 
     assert told[0] == 4
 
 
+class Looking(nn.Module):
+    """Rows as pictures of one pixel: what is laid out matters to convolutions alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, groups=8),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 1),
+        )  # fmt: skip
+        self.seen: list[bool] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.layers[:2](x[:, :, None, None].expand(-1, -1, 6, 6) * torch.arange(1, 7.0))
+        self.seen.append(maps.is_contiguous(memory_format=torch.channels_last))
+        answer: Tensor = self.layers[2:](maps)
+        return answer
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU networks keep their layout")
+def test_on_a_cpu_every_network_learns_channels_last_and_goes_on_so_to_the_same_bits(tmp_path: Path) -> None:
+    asked = lesson(epochs=3)
+    network = Looking()
+    whole = fit(network, asked, Place(tmp_path / "whole.pt"))
+    assert network.seen and all(network.seen)
+    with pytest.raises(Killed):
+        fit(Looking(), replace(asked, batches=Dying(asked.batches, 2)), Place(tmp_path / "cut.pt"))
+    # a checkpoint says nothing of the layout: one that was written without it is gone on with as well
+    state = torch.load(tmp_path / "cut.pt", weights_only=True)
+    for part in ("network", "result"):
+        state[part] = {name: tensor.contiguous() for name, tensor in state[part].items()}
+    for moments in state["optimiser"]["state"].values():
+        moments |= {name: value.contiguous() for name, value in moments.items()}
+    torch.save(state, tmp_path / "cut.pt")
+    resumed = fit(Looking(), asked, Place(tmp_path / "cut.pt"))
+    for ours, theirs in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_training_ends_when_the_watched_loss_falls_no_more_with_its_lowest_weights(tmp_path: Path) -> None:
     said = iter([3.0, 1.0, 2.0, 2.0, 0.0])
     seen: list[np.ndarray] = []
