@@ -46,7 +46,7 @@ ARCHIVES = SETUP / "archives"
 KEYS = SETUP / "keys"
 FRONTEND = REPOSITORY / "frontend"
 _SIGNING = [REPOSITORY / "inference" / "runtime" / f"{name}.py" for name in ("shipped", "signing", "custody")]
-#: The fonts of reports: a folder of their own, since an image keeps no `node_modules` (`reporting.typesetting` reads it).
+#: The fonts of reports (`reporting.typesetting`): a folder of their own, since an image keeps no `node_modules`.
 FONTS = SETUP / "fonts"
 _FONT_PACKAGE = FRONTEND / "node_modules" / "@expo-google-fonts" / "noto-sans-sc"
 FREE_BYTES = 6 * 1024**3

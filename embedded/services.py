@@ -308,7 +308,16 @@ class Platform:
     def _web(self) -> Command:
         arguments = ["-m", "uvicorn", "cad_platform.config.asgi:application"]
         arguments += ["--host", "127.0.0.1", "--port", str(self.port)]
-        arguments += ["--no-access-log", "--no-server-header", "--log-level", "warning", "--lifespan", "off"]
+        # Whose forwarded headers are believed is said by CAD_TRUSTED_PROXIES, not by uvicorn.
+        arguments += [
+            "--no-proxy-headers",
+            "--no-access-log",
+            "--no-server-header",
+            "--log-level",
+            "warning",
+            "--lifespan",
+            "off",
+        ]
         arguments += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5"]
         return self._python("web", arguments, CAD_DATABASE_POOL="1")
 

@@ -1,8 +1,8 @@
 """What an image would hold, made from its Dockerfile's own steps without a container engine.
 
-Instructions are read as Docker reads them; the stages that a target is made of are laid out in folders. What installs
-packages from an index is taken from the checkout (its virtual environment, its `node_modules`); everything else runs as it
-stands there, in the place that it would run in.
+Instructions are read as Docker reads them; the stages that a target is made of are laid out in folders. What
+installs packages from an index is taken from the checkout (its virtual environment, its `node_modules`); everything
+else runs as it stands there, in the place that it would run in.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from itertools import pairwise
 from pathlib import Path
 
 from embedded.state import REPOSITORY
@@ -167,7 +168,7 @@ def _run(image: Image, command: str) -> None:
         return
     if "pip" in words[0]:
         # What it would install is installed there; that each file named is one of the image is what counts.
-        for before, name in zip(words, words[1:], strict=False):
+        for before, name in pairwise(words):
             assert before != "-r" or image.path(name).is_file(), f"{name} is not in the image"
         return
     if "set_up(" in command:

@@ -68,7 +68,7 @@ def web_server(
         process = subprocess.Popen(
             [
                 *(sys.executable, "-W", "ignore", "-m", "uvicorn", "cad_platform.config.asgi:application"),
-                *("--port", str(port), "--no-access-log", "--lifespan", "off"),
+                *("--port", str(port), "--no-proxy-headers", "--no-access-log", "--lifespan", "off"),
             ],
             cwd=REPOSITORY,
             env=os.environ | {"CAD_STATE_DIR": str(state), "CAD_DATABASE_POOL": "1", **environment},

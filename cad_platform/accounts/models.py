@@ -169,6 +169,27 @@ class SessionActivity(models.Model):
     locked_at = models.DateTimeField(null=True, blank=True)
 
 
+class SignInCount(models.Model):
+    """How many wrong passwords came for an account, from an address, or both (`accounts.sign_in_limits`)."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    #: A keyed hash of the name; empty for an address whatever the name.
+    account = models.CharField(max_length=64, blank=True)
+    #: None: from wherever the person is not known.
+    address = models.GenericIPAddressField(null=True)
+    failures = models.PositiveIntegerField(default=0)
+    failed_at = models.DateTimeField(null=True)
+    succeeded_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["account", "address"], nulls_distinct=False, name="sign_in_count_of"
+            ),
+        ]
+
+
 @pghistory.track(exclude=["last_used_at", "token_hash"])
 class ApiToken(models.Model):
     """A bearer token of a hospital system. Only its hash is stored; it is shown once."""

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts import one_time
+from cad_platform.accounts import one_time, sign_in_limits
 from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
@@ -241,10 +241,10 @@ def activate_user(actor: Actor, user: User) -> None:
 
 @transaction.atomic
 def unlock_user(actor: Actor, user: User) -> None:
-    """Let a person sign again who gave too many wrong passwords. Signing in is limited by allauth, in its
-    cache (`adapter.forget_failed_logins`)."""
+    """Let a person sign, and sign in, again who gave too many wrong passwords."""
     _require_administrator(actor)
     unlock_signing(actor, user)
+    sign_in_limits.forget(user.username)
 
 
 @transaction.atomic

@@ -6,7 +6,6 @@ import uuid
 from typing import Any
 from zoneinfo import available_timezones
 
-from allauth.account.adapter import get_adapter
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -139,7 +138,6 @@ def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
         messages.success(request, _("%(name)s can sign again.") % {"name": person.printed_name})
     elif wanted == "unlock":
         services.unlock_user(actor, person)
-        get_adapter().forget_failed_logins(request, person.username)
         messages.success(request, _("Unlocked."))
     return redirect("user", user_id)
 

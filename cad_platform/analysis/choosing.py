@@ -8,13 +8,13 @@ from datetime import date, datetime, time, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Site
 from cad_platform.analysis import selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
+from cad_platform.core.days import day_from
 from cad_platform.core.errors import Invalid
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
@@ -52,8 +52,8 @@ def choice_from(asked: Mapping[str, str]) -> JobChoice:
     wrong = {
         "state": choice.state not in {"", "open", *AnalysisJob.State.values},
         "queue": choice.queue not in {"", *AnalysisJob.Queue.values},
-        "requested_from": bool(choice.requested_from) and _day(choice.requested_from) is None,
-        "requested_until": bool(choice.requested_until) and _day(choice.requested_until) is None,
+        "requested_from": bool(choice.requested_from) and day_from(choice.requested_from) is None,
+        "requested_until": bool(choice.requested_until) and day_from(choice.requested_until) is None,
     }
     if any(wrong.values()):
         names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
@@ -76,9 +76,9 @@ def chosen(actor: Actor, choice: JobChoice) -> QuerySet[AnalysisJob]:
         "reason__icontains": choice.reason,
     }
     found = found.filter(**{name: value for name, value in exact.items() if value})
-    if (begin := _day(choice.requested_from)) is not None:
+    if (begin := day_from(choice.requested_from)) is not None:
         found = found.filter(requested_at__gte=_begin_of(begin))
-    if (last := _day(choice.requested_until)) is not None:
+    if (last := day_from(choice.requested_until)) is not None:
         found = found.filter(requested_at__lt=_begin_of(last + timedelta(days=1)))
     return found
 
@@ -97,13 +97,6 @@ def options(actor: Actor) -> dict[str, list[str]]:
         "versions": sorted(set(versions.values_list("version", flat=True))),
         "sites": list(Site.objects.order_by("code").values_list("code", flat=True)),
     }
-
-
-def _day(value: str) -> date | None:
-    try:
-        return parse_date(value) if value else None
-    except ValueError:
-        return None
 
 
 def _begin_of(day: date) -> datetime:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
 
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import ApiToken
@@ -38,18 +36,6 @@ class BearerTokenAuthentication(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="api"'
-
-
-class TokenThrottle(SimpleRateThrottle):
-    """So many requests a minute for each token, or for each person with a session."""
-
-    scope = "token"
-
-    def get_cache_key(self, request: Request, view: Any) -> str | None:
-        if request.user is None or isinstance(request.user, AnonymousUser):
-            return None  # refused anyway
-        ident = f"token-{request.auth.pk}" if request.auth else f"user-{request.user.pk}"
-        return self.cache_format % {"scope": self.scope, "ident": ident}
 
 
 class BearerTokenScheme(OpenApiAuthenticationExtension):

@@ -12,20 +12,15 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from cad_platform.api.answers import PlainText, StudyState
+from cad_platform.core.days import in_utc
 from cad_platform.core.errors import FieldError, Invalid, NotFound
 from cad_platform.studies.post import ModalityCode
 
 _PAGING = {"cursor", "page_size", "format"}
 
 
-def _aware(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        raise ValueError("must name its time zone, as in 2026-01-31T09:00:00Z")
-    return moment
-
-
 _Model = TypeVar("_Model", bound=BaseModel)
-Moment = Annotated[datetime, AfterValidator(_aware)]
+Moment = Annotated[datetime, AfterValidator(in_utc)]
 
 
 class StudyFilters(BaseModel):
@@ -87,7 +82,8 @@ class StudyPages(CursorPagination):
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
-                datetime.fromisoformat(str(cursor.position))
+                moment = in_utc(datetime.fromisoformat(str(cursor.position)))
             except ValueError:
                 raise NotFound("The cursor is not valid; start again from the first page.") from None
+            cursor = cursor._replace(position=str(moment))
         return cursor

@@ -33,6 +33,7 @@ from cad_platform.api.image_answers import (
     WindowAnswer,
 )
 from cad_platform.api.streaming import private, send, unchanged
+from cad_platform.api.throttles import ImageThrottle
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
 from cad_platform.studies import opening, pixels, selectors, slides, storage
@@ -60,6 +61,7 @@ class AnyAccept(BaseContentNegotiation):
 class ImageView(APIView):
     content_negotiation_class = AnyAccept
     http_method_names = ["get", "head", "options"]
+    throttle_classes = [ImageThrottle]
 
 
 class Metadata(ImageView):

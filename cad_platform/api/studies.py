@@ -20,7 +20,7 @@ from rest_framework.views import APIView
 from cad_platform.accounts.models import ApiToken
 from cad_platform.accounts.rules import require
 from cad_platform.api import answers, composition, entity_tags, schema
-from cad_platform.api.authentication import BearerTokenAuthentication, TokenThrottle
+from cad_platform.api.authentication import BearerTokenAuthentication
 from cad_platform.api.composed import ANSWERS, Composed
 from cad_platform.api.filters import StudyPages, json_of, parse_filters, parse_model
 from cad_platform.api.idempotency import Key
@@ -42,7 +42,6 @@ _SHORT_BODY = 1024 * 1024
 class ApiView(APIView):
     """What every address of the API has in common."""
 
-    throttle_classes = [TokenThrottle]
     parser_classes = [JSONParser]
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:

@@ -25,6 +25,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
+from cad_platform.core.days import in_utc
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
 from cad_platform.core.punctuation import listed
@@ -162,10 +163,9 @@ def _revision(request: HttpRequest) -> int:
 def _looked_at(form: QueryDict) -> datetime | None:
     """When the page, with everything of the case that stood then, was last looked at."""
     try:
-        moment = datetime.fromisoformat(form.get("looked_at", ""))
+        return in_utc(datetime.fromisoformat(form.get("looked_at", "")))
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
 
 
 @login_required

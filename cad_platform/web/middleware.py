@@ -8,9 +8,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 import pghistory
 import structlog
+from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -37,6 +39,18 @@ class RequestIdMiddleware:
             response = self.get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
+
+
+class PlainQueryMiddleware:
+    """Refuses a query with a NUL in it: no text of the platform has one, and the database takes none."""
+
+    def __init__(self, get_response: Handler) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if "\x00" in unquote(request.META.get("QUERY_STRING", "")) or "\x00" in request.path:
+            raise BadRequest("a NUL in the address")
+        return self.get_response(request)
 
 
 class _ZoneOf(tzinfo):
@@ -113,12 +127,15 @@ def problem_answer(
 ) -> HttpResponse:
     """A refusal as a page, within a page as a message beside the work, and for a script as JSON."""
     page, template = request, "web/problem.html"
+    if not hasattr(request, "user"):
+        # Refused before anybody was known, as under a host name that is none of ours.
+        page = None  # type: ignore[assignment]
     if not isinstance(problem, PlatformError):
         # Without the frame of a page: who is signed in stands in the database too.
         page, template = None, "web/server_error.html"  # type: ignore[assignment]
         problem = Unavailable(_("The database does not answer. Please try again in a moment."))
     fragment = bool(getattr(request, "htmx", False))
-    if request.headers.get("Accept") == "application/json":
+    if request.headers.get("Accept") == "application/json" or request.path.startswith("/api/"):
         body = as_problem(problem, getattr(request, "request_id", None))
         response: HttpResponse = JsonResponse(body, status=problem.status, content_type=MEDIA_TYPE)
     elif fragment:

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import NotFound, NotPermitted, PlatformError
+from cad_platform.web.middleware import problem_answer
 from cad_platform.web.navigation import entries_of
 
 
@@ -21,7 +22,7 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def _problem(request: HttpRequest, problem: PlatformError) -> HttpResponse:
-    return render(request, "web/problem.html", {"problem": problem}, status=problem.status)
+    return problem_answer(request, problem)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

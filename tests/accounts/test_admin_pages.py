@@ -228,9 +228,6 @@ def test_signing_in_and_failing_to_is_recorded(site: Site) -> None:
 
 
 def test_too_many_failed_sign_ins_wait_for_an_administrator(browser: Client, site: Site) -> None:
-    from django.core.cache import cache
-
-    cache.clear()
     user = factories.user(Role.RADIOLOGIST, site)
     page, wrong = Client(), {"login": user.username, "password": "wrong"}
     for _ in range(6):

@@ -22,7 +22,7 @@ from django.core.cache import cache
 from django.db import IntegrityError
 from django.test import Client
 
-from cad_platform.api.authentication import TokenThrottle
+from cad_platform.api.throttles import CallerThrottle
 from cad_platform.core.models import OutboxEvent
 from cad_platform.operations.logging import JsonFormatter
 from cad_platform.studies.models import StoredFile, Study
@@ -69,7 +69,7 @@ class TestEveryRefusal:
 
 @pytest.mark.django_db
 def test_too_many_requests_with_one_token_are_429(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TokenThrottle, "THROTTLE_RATES", {"token": "3/min"})
+    monkeypatch.setattr(CallerThrottle, "THROTTLE_RATES", {"token": "3/min"})
     cache.clear()
     busy, other = Hospital(), Hospital()
     statuses = [busy.get().status_code for _ in range(4)]

@@ -21,6 +21,7 @@ from embedded.state import REPOSITORY
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 DELETABLE = {
     "accounts_sessionactivity",
+    "accounts_signincount",
     "api_idempotentanswer",
     "core_componentprobe",
     "core_donerequest",

@@ -12,7 +12,15 @@ from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 from kombu import Exchange, Queue
 
-from cad_platform.config.settings.environment import REPOSITORY, boolean, database, required, state_dir
+from cad_platform.config.settings.environment import (
+    REPOSITORY,
+    boolean,
+    database,
+    listed,
+    networks,
+    required,
+    state_dir,
+)
 from cad_platform.core.queues import MAINTENANCE, QUEUES
 
 BASE_DIR = REPOSITORY
@@ -58,7 +66,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "cad_platform.web.client_address.ClientAddressMiddleware",
     "cad_platform.web.middleware.RequestIdMiddleware",
+    "cad_platform.web.middleware.PlainQueryMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -131,7 +141,8 @@ ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*", "password2*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_SESSION_REMEMBER = False
 ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
-ACCOUNT_RATE_LIMITS = {"login_failed": "10/5m/ip,5/5m/key", "login": "60/m/ip"}
+#: Wrong passwords are counted by `accounts.sign_in_limits`: shared by all replicas, and no limit for a whole address.
+ACCOUNT_RATE_LIMITS = {"login_failed": None, "login": None}
 #: Administrators belong to no site: their workplaces are locked after so many minutes; 0 for never.
 IDLE_LOCK_MINUTES = int(os.environ.get("CAD_IDLE_LOCK_MINUTES", "15"))
 #: After an administrator's reset a person's signing rests for so long (ADR 34); 0 for not at all.
@@ -145,6 +156,9 @@ CSRF_FAILURE_VIEW = "cad_platform.web.session_guard.csrf_failure"
 # Two copies on one host differ only in the port, which cookies do not know.
 SESSION_COOKIE_NAME = f"cad_session_{os.environ.get('CAD_PORT', '8000')}"
 CSRF_COOKIE_NAME = f"cad_csrf_{os.environ.get('CAD_PORT', '8000')}"
+
+#: Reverse proxies whose `X-Forwarded-*` headers are believed: addresses and networks. Nobody else's are.
+TRUSTED_PROXIES = networks("CAD_TRUSTED_PROXIES")
 
 # --- the browser --------------------------------------------------------------------------------------
 X_FRAME_OPTIONS = "DENY"
@@ -245,6 +259,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=30),
         "options": {"expires": 30},
     },
+    "purge-sign-in-counts": {"task": "accounts.purge_sign_in_counts", "schedule": timedelta(hours=1)},
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
         "schedule": timedelta(hours=1),
@@ -255,18 +270,14 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 MODEL_SERVER = os.environ.get("CAD_MODEL_SERVER", "torchserve")  # or "inprocess"
 
 
-def _listed(name: str) -> list[str]:
-    return [entry.strip() for entry in os.environ.get(name, "").split(",") if entry.strip()]
-
-
 #: The fleet as far as it stands in the environment (`modelserver.discovery`): addresses, or names that lead to several
 #: (`dns+http://torchserve:8080`). The others are in their order, one for each address or one for all.
-TORCHSERVE_URLS = _listed("CAD_TORCHSERVE_URL")
-TORCHSERVE_MANAGEMENT_URLS = _listed("CAD_TORCHSERVE_MANAGEMENT_URL")
+TORCHSERVE_URLS = listed("CAD_TORCHSERVE_URL")
+TORCHSERVE_MANAGEMENT_URLS = listed("CAD_TORCHSERVE_MANAGEMENT_URL")
 #: Where their counters are read (`/metrics`), in the order of the addresses.
-TORCHSERVE_METRICS_URLS = _listed("CAD_TORCHSERVE_METRICS_URL")
+TORCHSERVE_METRICS_URLS = listed("CAD_TORCHSERVE_METRICS_URL")
 #: Files that each TorchServe's tokens are renewed in; `{host}` stands for a host's name or number.
-TORCHSERVE_KEY_FILES = _listed("CAD_TORCHSERVE_KEY_FILE")
+TORCHSERVE_KEY_FILES = listed("CAD_TORCHSERVE_KEY_FILE")
 #: Certificates of a hospital's own authority.
 TORCHSERVE_CA_FILE = os.environ.get("CAD_TORCHSERVE_CA_FILE", "")
 #: A plain token, for hosts without such a file.
@@ -316,7 +327,12 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "cad_platform.api.problems.exception_handler",
-    "DEFAULT_THROTTLE_RATES": {"token": os.environ.get("CAD_API_RATE", "1200/min")},
+    # Counted for all replicas together; pixels, thumbnails and tiles apart, of which a viewer asks for many.
+    "DEFAULT_THROTTLE_CLASSES": ["cad_platform.api.throttles.CallerThrottle"],
+    "DEFAULT_THROTTLE_RATES": {
+        "token": os.environ.get("CAD_API_RATE", "1200/min"),
+        "image": os.environ.get("CAD_IMAGE_RATE", "6000/min"),
+    },
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Breast-imaging CAD platform",
@@ -333,7 +349,16 @@ SPECTACULAR_SETTINGS = {
 # Every history row declares what the application may do with it.
 PGHISTORY_BASE_MODEL = "cad_platform.core.models.Event"
 
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    # What replicas of the web server count together (`api.throttles`). Nothing fails where it is away.
+    "shared": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL,
+        "KEY_PREFIX": f"{CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}cache",
+        "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
+    },
+}
 
 LOGGING = {
     "version": 1,

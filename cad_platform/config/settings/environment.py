@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -19,6 +20,25 @@ def state_dir() -> Path:
 def boolean(name: str, default: bool) -> bool:
     value = os.environ.get(name)
     return default if value is None else value.strip().lower() in {"1", "true", "yes", "on"}
+
+
+def listed(name: str, default: str = "") -> list[str]:
+    """The entries of a list with commas."""
+    value = os.environ.get(name, "") or default
+    return [entry for each in value.split(",") if (entry := each.strip())]
+
+
+def networks(name: str, default: str = "") -> list[str]:
+    """A list of addresses and networks."""
+    entries = listed(name, default)
+    for entry in entries:
+        try:
+            ip_network(entry, strict=False)
+        except ValueError:
+            raise ImproperlyConfigured(
+                f"{name} lists addresses and networks, such as 10.0.0.0/8; {entry!r} is neither."
+            ) from None
+    return entries
 
 
 def required(name: str) -> str:

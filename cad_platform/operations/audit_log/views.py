@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +16,7 @@ from django.views.decorators.http import require_GET
 from cad_platform.audit.selectors import AuditFilter
 from cad_platform.audit.words import OUTCOMES, action_words
 from cad_platform.core.actor import actor_of
+from cad_platform.core.days import day_from
 from cad_platform.operations.audit_log import services
 
 PAGE_SIZE = 100
@@ -38,20 +38,13 @@ COLUMNS = (
 )
 
 
-def _day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        return None
-
-
 def _filter(request: HttpRequest) -> AuditFilter:
     asked = request.GET
     names = ("action", "actor", "object_type", "object_id", "outcome")
     return AuditFilter(
         **{name: asked.get(name, "").strip()[:100].replace("\x00", "") for name in names},
-        since=_day(asked.get("since", "")),
-        until=_day(asked.get("until", "")),
+        since=day_from(asked.get("since", "")),
+        until=day_from(asked.get("until", "")),
     )
 
 
