@@ -153,7 +153,6 @@ class Platform:
         return {
             **os.environ,
             **self.addresses(),
-            "CAD_DATABASE_POOL": "0",
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self.state.temporary),
             # Processes are the unit of parallelism here; threads inside them would only fight.
@@ -319,7 +318,7 @@ class Platform:
             "off",
         ]
         arguments += ["--timeout-keep-alive", "30", "--timeout-graceful-shutdown", "5"]
-        return self._python("web", arguments, CAD_DATABASE_POOL="1")
+        return self._python("web", arguments)
 
     def _worker(self, worker: _Worker) -> Command:
         of_queue = ("-Q", worker.queue, "-n", f"{worker.queue}@%h", "--concurrency", worker.concurrency())

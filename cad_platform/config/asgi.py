@@ -5,6 +5,8 @@ import os
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
+# Its threads come and go: with a connection each they would use up the server's.
+os.environ.setdefault("CAD_DATABASE_POOL", "1")
 django.setup(set_prefix=False)
 
 from cad_platform.web.asgi_guard import BodyGuard  # noqa: E402  (needs configured settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,23 +13,25 @@ from kombu import Exchange, Queue
 
 from cad_platform.config.settings.environment import (
     REPOSITORY,
-    boolean,
     database,
     listed,
     networks,
+    number,
     required,
     state_dir,
+    value,
+    whole,
 )
 from cad_platform.core.queues import MAINTENANCE, QUEUES
 
 BASE_DIR = REPOSITORY
 STATE_DIR = state_dir()
-DATA_DIR = os.environ.get("CAD_DATA_DIR") or str(REPOSITORY.parent / "shared" / "data")
-MODEL_STORE = Path(os.environ.get("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
+DATA_DIR = value("CAD_DATA_DIR") or str(REPOSITORY.parent / "shared" / "data")
+MODEL_STORE = Path(value("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
 
 SECRET_KEY = required("CAD_SECRET_KEY")
 DEBUG = False
-ALLOWED_HOSTS = os.environ.get("CAD_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+ALLOWED_HOSTS = listed("CAD_ALLOWED_HOSTS")
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -111,7 +112,7 @@ TEMPLATES: list[dict[str, Any]] = [
 OWNER_COMMANDS = {"migrate", "makemigrations", "backup", "restore", "sqlmigrate", "pgtrigger"}
 _as_owner = len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS
 DATABASE_URL = required("DATABASE_URL")
-DATABASE_OWNER_URL = os.environ.get("CAD_DATABASE_OWNER_URL") or DATABASE_URL
+DATABASE_OWNER_URL = value("CAD_DATABASE_OWNER_URL") or DATABASE_URL
 DATABASES = {"default": database(DATABASE_OWNER_URL if _as_owner else DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 #: The role that `migrate` grants the application's rights to.
@@ -144,9 +145,9 @@ ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
 #: Wrong passwords are counted by `accounts.sign_in_limits`: shared by all replicas, and no limit for a whole address.
 ACCOUNT_RATE_LIMITS = {"login_failed": None, "login": None}
 #: Administrators belong to no site: their workplaces are locked after so many minutes; 0 for never.
-IDLE_LOCK_MINUTES = int(os.environ.get("CAD_IDLE_LOCK_MINUTES", "15"))
+IDLE_LOCK_MINUTES = whole("CAD_IDLE_LOCK_MINUTES")
 #: After an administrator's reset a person's signing rests for so long (ADR 34); 0 for not at all.
-SIGNING_REST_HOURS = float(os.environ.get("CAD_SIGNING_REST_HOURS", "24"))
+SIGNING_REST_HOURS = number("CAD_SIGNING_REST_HOURS")
 SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 SESSION_COOKIE_HTTPONLY = True
@@ -154,8 +155,8 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "cad_platform.web.session_guard.csrf_failure"
 # Two copies on one host differ only in the port, which cookies do not know.
-SESSION_COOKIE_NAME = f"cad_session_{os.environ.get('CAD_PORT', '8000')}"
-CSRF_COOKIE_NAME = f"cad_csrf_{os.environ.get('CAD_PORT', '8000')}"
+SESSION_COOKIE_NAME = f"cad_session_{value('CAD_PORT')}"
+CSRF_COOKIE_NAME = f"cad_csrf_{value('CAD_PORT')}"
 
 #: Reverse proxies whose `X-Forwarded-*` headers are believed: addresses and networks. Nobody else's are.
 TRUSTED_PROXIES = networks("CAD_TRUSTED_PROXIES")
@@ -193,31 +194,31 @@ STORAGES = {
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
 LOCALE_PATHS = [BASE_DIR / "cad_platform" / "locale"]
-TIME_ZONE = os.environ.get("CAD_TIME_ZONE", "UTC")
+TIME_ZONE = value("CAD_TIME_ZONE")
 USE_I18N = True
 USE_TZ = True
 
 # --- files --------------------------------------------------------------------------------------------
-STORAGE_URL = os.environ.get("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
+STORAGE_URL = value("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
 #: How much of a bucket may be kept on the local disk.
-STORAGE_CACHE_BYTES = int(os.environ.get("CAD_STORAGE_CACHE_BYTES", str(20 * 1024**3)))
+STORAGE_CACHE_BYTES = whole("CAD_STORAGE_CACHE_BYTES")
 #: A study that is still arriving is complete when nothing of it has come for so long.
-STUDY_QUIET_SECONDS = float(os.environ.get("CAD_STUDY_QUIET_SECONDS", "10"))
+STUDY_QUIET_SECONDS = number("CAD_STUDY_QUIET_SECONDS")
 #: A file that no row names is left alone for so long: somebody may be about to name it.
-COLLECT_AFTER_SECONDS = int(os.environ.get("CAD_COLLECT_AFTER_SECONDS", "3600"))
+COLLECT_AFTER_SECONDS = whole("CAD_COLLECT_AFTER_SECONDS")
 #: Uploads are received here; on the same file system as local storage, so that moving is a rename.
 UPLOAD_DIR = STATE_DIR / "uploads"
 UPLOAD_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
 FILE_UPLOAD_TEMP_DIR = str(UPLOAD_DIR)
 #: Decoded frames and thumbnails: can be made again, are kept while they fit.
 DERIVED_CACHE_DIR = STATE_DIR / "cache" / "derived"
-DERIVED_CACHE_BYTES = int(os.environ.get("CAD_DERIVED_CACHE_BYTES", str(4 * 1024**3)))
-MAX_UPLOAD_BYTES = int(os.environ.get("CAD_MAX_UPLOAD_BYTES", str(8 * 1024**3)))
+DERIVED_CACHE_BYTES = whole("CAD_DERIVED_CACHE_BYTES")
+MAX_UPLOAD_BYTES = whole("CAD_MAX_UPLOAD_BYTES")
 #: Kept free on the disk of UPLOAD_DIR; a body that would eat into it is refused before it is read.
-DISK_RESERVE_BYTES = int(os.environ.get("CAD_DISK_RESERVE_BYTES", str(512 * 1024**2)))
+DISK_RESERVE_BYTES = whole("CAD_DISK_RESERVE_BYTES")
 #: A sender that is silent for so long, or slower than the rate after that time, is answered 408.
-BODY_IDLE_SECONDS = float(os.environ.get("CAD_BODY_IDLE_SECONDS", "20"))
-BODY_MIN_BYTES_PER_SECOND = float(os.environ.get("CAD_BODY_MIN_BYTES_PER_SECOND", "1024"))
+BODY_IDLE_SECONDS = number("CAD_BODY_IDLE_SECONDS")
+BODY_MIN_BYTES_PER_SECOND = number("CAD_BODY_MIN_BYTES_PER_SECOND")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_621_440
 DATA_UPLOAD_MAX_NUMBER_FILES = 2000
 
@@ -239,7 +240,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 10,
     # In the order of CELERY_TASK_QUEUES, where a worker serves several.
     "queue_order_strategy": "priority",
-    "global_keyprefix": os.environ.get("CAD_BROKER_PREFIX", "cad:"),
+    "global_keyprefix": value("CAD_BROKER_PREFIX"),
 }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
@@ -267,7 +268,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(STATE_DIR / "celerybeat-schedule")
 
-MODEL_SERVER = os.environ.get("CAD_MODEL_SERVER", "torchserve")  # or "inprocess"
+MODEL_SERVER = value("CAD_MODEL_SERVER")  # or "inprocess"
 
 
 #: The fleet as far as it stands in the environment (`modelserver.discovery`): addresses, or names that lead to several
@@ -279,43 +280,37 @@ TORCHSERVE_METRICS_URLS = listed("CAD_TORCHSERVE_METRICS_URL")
 #: Files that each TorchServe's tokens are renewed in; `{host}` stands for a host's name or number.
 TORCHSERVE_KEY_FILES = listed("CAD_TORCHSERVE_KEY_FILE")
 #: Certificates of a hospital's own authority.
-TORCHSERVE_CA_FILE = os.environ.get("CAD_TORCHSERVE_CA_FILE", "")
+TORCHSERVE_CA_FILE = value("CAD_TORCHSERVE_CA_FILE")
 #: A plain token, for hosts without such a file.
-TORCHSERVE_TOKEN = os.environ.get("CAD_TORCHSERVE_TOKEN", "")
+TORCHSERVE_TOKEN = value("CAD_TORCHSERVE_TOKEN")
 #: Calls at a time from one process to one host.
-TORCHSERVE_CONCURRENCY = int(os.environ.get("CAD_TORCHSERVE_CONCURRENCY", "4"))
+TORCHSERVE_CONCURRENCY = whole("CAD_TORCHSERVE_CONCURRENCY")
 #: A worker holds a job for so long at a time and renews it every third of that.
-JOB_LEASE_SECONDS = int(os.environ.get("CAD_JOB_LEASE_SECONDS", "15"))
+JOB_LEASE_SECONDS = whole("CAD_JOB_LEASE_SECONDS")
 #: Attempts that the job itself spoilt; those that found the model server away do not count.
-JOB_MAX_ATTEMPTS = int(os.environ.get("CAD_JOB_MAX_ATTEMPTS", "8"))
+JOB_MAX_ATTEMPTS = whole("CAD_JOB_MAX_ATTEMPTS")
 #: One attempt may take so long; below Celery's own limits, which are the last resort.
-JOB_DEADLINE_SECONDS = float(os.environ.get("CAD_JOB_DEADLINE_SECONDS", "3000"))
+JOB_DEADLINE_SECONDS = number("CAD_JOB_DEADLINE_SECONDS")
 #: After so long a wait a job gets its turn by age: one claim in five, whatever is more urgent.
-JOB_AGED_AFTER = timedelta(minutes=float(os.environ.get("CAD_JOB_AGED_AFTER_MINUTES", "10")))
+JOB_AGED_AFTER = timedelta(minutes=number("CAD_JOB_AGED_AFTER_MINUTES"))
 #: For so long a job waits for a model server that is away.
-JOB_PATIENCE = timedelta(hours=float(os.environ.get("CAD_JOB_PATIENCE_HOURS", "48")))
+JOB_PATIENCE = timedelta(hours=number("CAD_JOB_PATIENCE_HOURS"))
 
 #: Priority → seconds after which one that still waits makes the platform degraded (`/readyz`).
 QUEUE_ALERT_SECONDS = {
     name.strip(): float(seconds)
-    for name, _colon, seconds in (
-        each.partition("=")
-        for each in os.environ.get("CAD_QUEUE_ALERT_SECONDS", "stat=60,urgent=300,routine=3600").split(",")
-        if each.strip()
-    )
+    for name, _colon, seconds in (each.partition("=") for each in listed("CAD_QUEUE_ALERT_SECONDS"))
 }
 #: Who scrapes `/metrics` brings it as a bearer token; empty: administrators alone may read them.
-METRICS_TOKEN = os.environ.get("CAD_METRICS_TOKEN", "")
+METRICS_TOKEN = value("CAD_METRICS_TOKEN")
 
 # --- other systems ------------------------------------------------------------------------------------
 #: Where others reach the platform, for addresses in what is sent to them.
-PUBLIC_URL = os.environ.get("CAD_PUBLIC_URL") or f"http://127.0.0.1:{os.environ.get('CAD_PORT', '8000')}"
+PUBLIC_URL = value("CAD_PUBLIC_URL") or f"http://127.0.0.1:{value('CAD_PORT')}"
 #: `host[:port]` over https, `http://host[:port]` without: the only ones that webhooks may lead to.
-WEBHOOK_ALLOWED_HOSTS = [
-    host for each in os.environ.get("CAD_WEBHOOK_ALLOWED_HOSTS", "").split(",") if (host := each.strip())
-]
+WEBHOOK_ALLOWED_HOSTS = listed("CAD_WEBHOOK_ALLOWED_HOSTS")
 #: Tries before an event is given up; with the pauses in between the last is after about 15 hours.
-WEBHOOK_MAX_ATTEMPTS = int(os.environ.get("CAD_WEBHOOK_MAX_ATTEMPTS", "10"))
+WEBHOOK_MAX_ATTEMPTS = whole("CAD_WEBHOOK_MAX_ATTEMPTS")
 
 # --- API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -330,8 +325,8 @@ REST_FRAMEWORK = {
     # Counted for all replicas together; pixels, thumbnails and tiles apart, of which a viewer asks for many.
     "DEFAULT_THROTTLE_CLASSES": ["cad_platform.api.throttles.CallerThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "token": os.environ.get("CAD_API_RATE", "1200/min"),
-        "image": os.environ.get("CAD_IMAGE_RATE", "6000/min"),
+        "token": value("CAD_API_RATE"),
+        "image": value("CAD_IMAGE_RATE"),
     },
 }
 SPECTACULAR_SETTINGS = {
@@ -365,7 +360,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "cad_platform.operations.logging.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("CAD_LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": value("CAD_LOG_LEVEL")},
     "loggers": {
         "django.request": {"level": "ERROR"},
         "httpx": {"level": "WARNING"},
@@ -374,4 +369,3 @@ LOGGING = {
 }
 
 SILENCED_SYSTEM_CHECKS: list[str] = []
-HTTPS = boolean("CAD_HTTPS", False)

@@ -9,28 +9,57 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from cad_platform.config.settings.declared import BY_NAME
+
 REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def value(name: str) -> str:
+    """What the environment says of a setting, or its declared default; empty where neither says anything.
+
+    Raises
+    ------
+    KeyError
+        Nobody has declared it (`settings.declared`).
+    """
+    default = BY_NAME[name].default or ""
+    return os.environ.get(name, "").strip() or default
+
+
+def number(name: str) -> float:
+    """Raises `ImproperlyConfigured` for what is none."""
+    try:
+        return float(value(name))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is a number; {value(name)!r} is none.") from None
+
+
+def whole(name: str) -> int:
+    """Raises `ImproperlyConfigured` for what is no whole number."""
+    try:
+        return int(value(name))
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is a whole number; {value(name)!r} is none.") from None
 
 
 def state_dir() -> Path:
     """The folder of everything that a running copy writes (`CAD_STATE_DIR`)."""
-    return Path(os.environ.get("CAD_STATE_DIR") or REPOSITORY / ".local").resolve()
+    return Path(value("CAD_STATE_DIR") or REPOSITORY / ".local").resolve()
 
 
-def boolean(name: str, default: bool) -> bool:
-    value = os.environ.get(name)
-    return default if value is None else value.strip().lower() in {"1", "true", "yes", "on"}
+def boolean(name: str) -> bool:
+    """Off where nothing is said."""
+    return value(name).lower() in {"1", "true", "yes", "on"}
 
 
-def listed(name: str, default: str = "") -> list[str]:
+def listed(name: str) -> list[str]:
     """The entries of a list with commas."""
-    value = os.environ.get(name, "") or default
-    return [entry for each in value.split(",") if (entry := each.strip())]
+    return [entry for each in value(name).split(",") if (entry := each.strip())]
 
 
-def networks(name: str, default: str = "") -> list[str]:
+def networks(name: str) -> list[str]:
     """A list of addresses and networks."""
-    entries = listed(name, default)
+    entries = listed(name)
     for entry in entries:
         try:
             ip_network(entry, strict=False)
@@ -42,17 +71,18 @@ def networks(name: str, default: str = "") -> list[str]:
 
 
 def required(name: str) -> str:
-    value = os.environ.get(name, "")
-    if not value:
+    """One that must be said."""
+    said = os.environ.get(name, "").strip()
+    if not said:
         raise ImproperlyConfigured(f"Set {name}; bin/demo does so for its embedded services.")
-    return value
+    return said
 
 
 def database(url: str) -> dict[str, object]:
     """A Django database entry from `postgresql://user:password@host:port/name?host=/socket/folder`.
 
-    The web server's threads are short-lived, so there it borrows proven connections from a pool
-    (`CAD_DATABASE_POOL=1`); workers and commands keep one connection each.
+    The web server's threads are short-lived, so it borrows proven connections from a pool (`config.asgi` says so,
+    unless `CAD_DATABASE_POOL` says otherwise); workers and commands keep one connection each.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"postgres", "postgresql"}:
@@ -62,10 +92,10 @@ def database(url: str) -> dict[str, object]:
     query = dict(parse_qsl(parts.query))
     host = query.pop("host", parts.hostname or "")
     options: dict[str, object] = {"connect_timeout": 5, **query}
-    if boolean("CAD_DATABASE_POOL", False):
+    if boolean("CAD_DATABASE_POOL"):
         options["pool"] = {
             "min_size": 1,
-            "max_size": int(os.environ.get("CAD_DATABASE_POOL_SIZE", "16")),
+            "max_size": whole("CAD_DATABASE_POOL_SIZE"),
             "timeout": 10,
             "max_lifetime": 600,
         }

@@ -6,7 +6,7 @@ from cad_platform.config.settings.environment import networks, required
 ALLOWED_HOSTS = required("CAD_ALLOWED_HOSTS").split(",")
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ALLOWED_HOSTS if host not in {"*", ""}]
 # Elsewhere than on this machine, say where: without its proxy's word every request seems to come in clear.
-TRUSTED_PROXIES = networks("CAD_TRUSTED_PROXIES", "127.0.0.1,::1")
+TRUSTED_PROXIES = networks("CAD_TRUSTED_PROXIES") or ["127.0.0.1", "::1"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = True
 # Probes come from the orchestrator itself, without TLS.
