@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from rest_framework.request import Request
 
+from cad_platform.accounts.rules import require
 from cad_platform.analysis import selectors as analyses
 from cad_platform.analysis.models import Finding
 from cad_platform.analysis.verdict import mark_class
@@ -50,6 +51,20 @@ def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySum
     return [answers.StudySummary(**_summary(request, study, done=study.pk in done)) for study in listed]
 
 
+def require_reading(actor: Actor, study: Study) -> None:
+    """Let pass who may read all that the answer tells; asked before it is composed, and before a kept one is given.
+
+    Raises
+    ------
+    NotFound
+        The study is another site's.
+    NotPermitted
+        The actor may not read the study or its reports.
+    """
+    require(actor, "study.view", study)
+    require(actor, "report.view", study)
+
+
 def compose(
     request: Request, actor: Actor, study: Study, revision: Revision | None = None
 ) -> answers.StudyAnswer:
@@ -60,6 +75,7 @@ def compose(
     revision
         The study's, of this transaction or before it, where the caller knows it already.
     """
+    require_reading(actor, study)
     has = (revision or revision_of(study)).has
 
     def artefact_url(artefact_id: uuid.UUID | str) -> str:

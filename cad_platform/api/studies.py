@@ -182,6 +182,7 @@ class StudyDetail(ApiView):
         actor = actor_of(request)
         with transaction.atomic():
             study = selectors.study_by_uid(actor, uid)
+            composition.require_reading(actor, study)
             # Before the answer: what changes in between is told by the next one.
             revision = revision_of(study)
             tag = entity_tags.entity_tag(request, actor, revision)

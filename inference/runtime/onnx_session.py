@@ -40,6 +40,9 @@ class OnnxForward:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        # The heap keeps a pass's memory for the next one, and can give it back; the arena, which is a little quicker,
+        # never does. What shapes a network takes is known when it is open: small ones, quick to open, are opened twice.
+        options.enable_cpu_mem_arena = options.enable_mem_pattern = heap is None
         self.session = _session(weights, options)
         entry = self.session.get_inputs()[0]
         self._input: str = entry.name
@@ -47,11 +50,10 @@ class OnnxForward:
         own = [n if isinstance(n, int) else None for n in entry.shape]
         self.shapes: Shapes = tuple(tuple(shape) for shape in (json.loads(stated) if stated else [own]))
         self._outputs = [output.name for output in self.session.get_outputs()]
-        # The heap keeps a pass's memory for the next one, and can give it back; the arena, which is a little quicker,
-        # never does.
-        self._heap = heap if max(math.prod(n or 1 for n in shape) for shape in self.shapes) > _MUCH else None
-        if self._heap is not None:
-            options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+        large = max(math.prod(n or 1 for n in shape) for shape in self.shapes) > _MUCH
+        self._heap = heap if large else None
+        if heap is not None and not large:
+            options.enable_cpu_mem_arena = options.enable_mem_pattern = True
             self.session = _session(weights, options)
         if heap is not None:
             heap.give_back()  # what reading the graph took

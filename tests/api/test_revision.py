@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
+from cad_platform.accounts.rules import PERMISSIONS
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.api.composed import Composed, ComposedAnswers
 from cad_platform.audit.models import AuditEvent
@@ -51,6 +52,18 @@ def test_what_has_not_changed_is_not_sent_again(hospital: Hospital, study: Study
     again = ask(hospital, study, tag)
     assert (again.status_code, again.content, again["ETag"]) == (304, b"", tag)
     assert again["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("lost", ["study.view", "report.view"])
+@pytest.mark.parametrize("with_tag", [True, False], ids=["asked again", "kept answer"])
+def test_who_may_not_read_all_of_it_gets_no_answer_that_is_kept(
+    hospital: Hospital, study: Study, monkeypatch: pytest.MonkeyPatch, lost: str, *, with_tag: bool
+) -> None:
+    tag = ask(hospital, study)["ETag"]
+    monkeypatch.setitem(PERMISSIONS, lost, lambda actor, target: False)
+    answer = ask(hospital, study, tag if with_tag else "")
+    assert answer.status_code == 403
+    assert lost in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("header", ["W/{tag}", '"other", {tag}', "*", "  {tag} "])
