@@ -18,6 +18,11 @@ def method(recipe: ChampionRecipe) -> str:
         f"{name}: {network_in_words(network)}" if len(recipe.networks) > 1 else network_in_words(network)
         for name, network in recipe.networks.items()
     ]
+    told += [
+        f"The network {name} was not trained anew: it is that of version {each.version} (SHA-256 of those weights "
+        f"{each.weights_sha256[:16]}…)."
+        for name, each in recipe.taken.items()
+    ]
     if recipe.settings:
         told.append(f"Settings: {_numbers(recipe.settings)}.")
     return " ".join(told)

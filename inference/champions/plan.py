@@ -20,7 +20,7 @@ from inference.champions.recipe import ChampionRecipe
 from inference.contract import ModelManifest, WeightsFile
 from inference.datasets.sample import Sample, grouped_folds
 from inference.evaluation.account import Account, write_account
-from inference.evaluation.calibration import conformal_level, operating_points
+from inference.evaluation.calibration import conformal_level, conformal_levels, operating_points
 from inference.evaluation.folder import write_results
 from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.evaluation.reference import make_reference
@@ -86,6 +86,10 @@ class Plan:
     def conformal_level(self, chances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
         """At the recipe's coverage, on held-out probabilities N×K."""
         return conformal_level(chances, labels, self.recipe.calibrate.coverage)
+
+    def conformal_levels(self, chances: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[float, ...]:
+        """As `conformal_level`, one for each class."""
+        return conformal_levels(chances, labels, self.recipe.calibrate.coverage)
 
     @staticmethod
     def digest(preprocessing: dict[str, object]) -> str:

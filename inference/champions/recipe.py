@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from inference.contract import ModalityCode
+from inference.contract import ModalityCode, Sha256
 from inference.recipes.schema import Expect, Part, RecipeError, canonical, digest_of, first_error
 from inference.recipes.stages import NetworkRecipe
 
@@ -51,10 +51,18 @@ class Gates(Part):
     colour: float = Field(0.06, gt=0)
 
 
+class Taken(Part):
+    """A network that is not trained but taken over from a version of the same model, by the digest of that version's
+    weights."""
+
+    version: str
+    weights_sha256: Sha256
+
+
 class ChampionRecipe(Part):
-    """A served model's recipe. `networks` are trained by the one loop; `settings` are what no other champion has, as
-    its own module means them. `modality` is the DICOM code of the studies it serves, `datasets` are the sets that its
-    figures come from. `history`, for the card: what was changed after figures had been read."""
+    """A served model's recipe. `networks` are trained by the one loop, but those `taken` over; `settings` are what no
+    other champion has, as its own module means them. `modality` is the DICOM code of the studies it serves, `datasets`
+    are the sets that its figures come from. `history`, for the card: what was changed after figures had been read."""
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     champion: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -63,6 +71,7 @@ class ChampionRecipe(Part):
     datasets: tuple[str, ...] = Field(min_length=1)
     protocol: Protocol
     networks: dict[_Name, NetworkRecipe] = Field(default_factory=dict)
+    taken: dict[_Name, Taken] = Field(default_factory=dict, exclude_if=lambda taken: not taken)
     settings: dict[_Name, float] = Field(default_factory=dict)
     calibrate: Calibration = Calibration()
     gates: Gates = Gates()

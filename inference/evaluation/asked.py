@@ -46,7 +46,8 @@ class BinaryQuestion:
 class DatasetProtocol:
     """What a data set is asked. The first question leads; `pointed` names the one that the operating points
     belong to, `calibrated` those whose answer is a probability, `by_patient` those that are asked of patients too,
-    `reader` the one that a reader's BI-RADS of the same images answers."""
+    `by_breast` those that are asked of breasts, where the set says the side; `reader` the one that a reader's BI-RADS
+    of the same images answers."""
 
     title: str
     asked: tuple[BinaryQuestion, ...]
@@ -56,6 +57,7 @@ class DatasetProtocol:
     outlined: bool = False
     marked: str | None = None
     by_patient: tuple[str, ...] = ()
+    by_breast: tuple[str, ...] = ()
     reader: str | None = None
     more: tuple[Measure, ...] = ()
     headline: tuple[str, ...] = field(default=())

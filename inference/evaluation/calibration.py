@@ -24,17 +24,33 @@ def fit_platt(scores: Floats, positive: Booleans) -> Platt:
     ValueError
         One of the two classes is absent.
     """
+    (slope,), offset = fit_logistic(scores[:, None], positive)
+    return Platt(slope, offset)
+
+
+def fit_logistic(scores: Floats, positive: Booleans) -> tuple[tuple[float, ...], float]:
+    """Platt's calibration of several scores together, N×K: none of the slopes is below 0, so that no score speaks
+    against what it was made to find.
+
+    Raises
+    ------
+    ValueError
+        One of the two classes is absent.
+    """
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         raise ValueError("calibration needs both classes")
     targets = np.where(positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    count = scores.shape[1]
 
     def loss(x: Floats) -> float:
-        z = x[0] * scores + x[1]
+        z = scores @ x[:count] + x[count]
         return float(np.mean(np.logaddexp(0, z) - targets * z))
 
-    found = minimize(loss, np.array([1.0, 0.0]), method="L-BFGS-B", bounds=[(1e-3, None), (None, None)])
-    return Platt(float(found.x[0]), float(found.x[1]))
+    start = np.array([*[1 / count] * count, 0.0])
+    bounds = [*[(1e-3, None)] * count, (None, None)]
+    found = minimize(loss, start, method="L-BFGS-B", bounds=bounds).x
+    return tuple(float(slope) for slope in found[:count]), float(found[count])
 
 
 def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
@@ -72,7 +88,20 @@ def operating_points(probabilities: Floats, positive: Booleans, sensitivity: flo
 def conformal_level(probabilities: Floats, labels: NDArray[np.int64], coverage: float = 0.9) -> float:
     """Split conformal classification (Sadinle 2019): classes with a probability of at least this level form
     a set that holds the true class with `coverage`. `probabilities` N×K."""
-    score = np.sort(1 - probabilities[np.arange(len(labels)), labels])
+    return _level(probabilities[np.arange(len(labels)), labels], coverage)
+
+
+def conformal_levels(
+    probabilities: Floats, labels: NDArray[np.int64], coverage: float = 0.9
+) -> tuple[float, ...]:
+    """As `conformal_level`, a level for each of the K classes: the set holds it with `coverage` among its own samples,
+    the rare ones too, where one level for all may leave most of them out."""
+    own = [probabilities[labels == number, number] for number in range(probabilities.shape[1])]
+    return tuple(_level(each, coverage) for each in own)
+
+
+def _level(chances: Floats, coverage: float) -> float:
+    score = np.sort(1 - chances)
     rank = min(len(score) - 1, int(np.ceil((len(score) + 1) * coverage)) - 1)
     return float(1 - score[rank])
 

@@ -14,7 +14,7 @@ from inference.evaluation.asked import BinaryQuestion, DatasetProtocol, most_pro
 from inference.evaluation.bootstrap import Statistic
 from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Measure
-from inference.evaluation.patients import by_patient, most_suspicious, reader_lines
+from inference.evaluation.patients import by_breast, by_patient, most_suspicious, reader_lines
 from inference.evaluation.records import Record
 
 
@@ -22,6 +22,7 @@ def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
     """Every line of a data set, most important first."""
     lines = [line for ask in sheet.asked for line in _ranking(ask)]
     lines += [_of_patients(ask) for ask in sheet.asked if ask.name in sheet.by_patient]
+    lines += [_of_breasts(ask) for ask in sheet.asked if ask.name in sheet.by_breast]
     lines += sheet.more
     if sheet.outlined:
         lines += [
@@ -118,6 +119,14 @@ def _of_patients(ask: BinaryQuestion) -> Measure:
     return Measure(
         f"auc_patient_{ask.name}", f"AUC a patient (her most suspicious image), {ask.meaning}", ask.counts,
         lambda records: by_patient(records, ask.truth, ask.score),
+    )  # fmt: skip
+
+
+def _of_breasts(ask: BinaryQuestion) -> Measure:
+    return Measure(
+        f"auc_breast_{ask.name}", f"AUC a breast (the mean of her views), {ask.meaning}",
+        lambda record: ask.counts(record) and "side" in record.facts,
+        lambda records: by_breast(records, ask.truth, ask.score),
     )  # fmt: skip
 
 

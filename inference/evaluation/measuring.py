@@ -180,7 +180,7 @@ def facts_of(sample: Sample) -> dict[str, str]:
     it is of the positive class of the set's own task."""
     known = {name.removesuffix("_id"): getattr(sample, name) for name in _FACTS}
     known |= {name: sample.extra.get(name) for name in _EXTRA_FACTS}
-    known |= {"part": sample.split}
+    known |= {"part": sample.split, "side": known["side"] or sample.laterality}
     if sample.label_binary is not None:
         known["positive"] = "yes" if sample.label_binary else "no"
     return {name: str(value) for name, value in known.items() if value}

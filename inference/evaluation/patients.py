@@ -47,6 +47,24 @@ def by_patient(records: Sequence[Record], truth: Truth, score: Score) -> Statist
     return over_patients
 
 
+def by_breast(records: Sequence[Record], truth: Truth, score: Score) -> Statistic:
+    """AUC over breasts: the mean of the scores of her views, as the platform reads a breast; positive where any view
+    is. All images of a patient must be drawn together."""
+    names = [(record.group, record.facts["side"]) for record in records]
+    place = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    own = np.array([place[name] for name in names])
+    views = np.bincount(own)
+    mean = np.bincount(own, weights=[score(record) for record in records]) / views
+    positive = np.bincount(own, weights=[truth(record) for record in records]) > 0
+    first = np.array([int(np.flatnonzero(own == number)[0]) for number in range(len(place))])
+    statistic = metrics.auc(positive, mean)
+
+    def over_breasts(counts: Floats) -> Floats:
+        return statistic(counts[:, first])
+
+    return over_breasts
+
+
 def most_suspicious(records: Sequence[Record], truth: Truth, score: Score, *, positive: bool) -> list[Record]:
     """Of each patient that is positive, or is not, her most suspicious image: positive where any of her images is."""
     highest: dict[str, Record] = {}

@@ -83,8 +83,8 @@ PROTOCOLS = {
     "cbis_mass_256": DatasetProtocol(
         title="CBIS-DDSM mass films",
         asked=(_MALIGNANT_FILMS,),
-        calibrated=("malignancy",), reader="malignancy", outlined=True, marked="masses_found",
-        headline=("masses_found", "auc_malignancy"),
+        calibrated=("malignancy",), by_breast=("malignancy",), reader="malignancy", outlined=True,
+        marked="masses_found", headline=("masses_found", "auc_malignancy", "auc_breast_malignancy"),
     ),
     "idc": DatasetProtocol(
         title="IDC patches",

@@ -245,7 +245,10 @@ def _without(
     return values
 
 
-def undecided(probabilities: Mapping[str, float], classes: tuple[str, ...], level: float) -> list[Flag]:
-    """`uncertain` unless exactly one class reaches the conformal `level`."""
-    reached = sum(probabilities[name] >= level for name in classes)
+def undecided(
+    probabilities: Mapping[str, float], classes: tuple[str, ...], level: float | Sequence[float]
+) -> list[Flag]:
+    """`uncertain` unless exactly one class reaches the conformal `level`, which may be each class's own."""
+    levels = [level] * len(classes) if isinstance(level, float | int) else level
+    reached = sum(probabilities[name] >= own for name, own in zip(classes, levels, strict=True))
     return [] if reached == 1 else [Flag.UNCERTAIN]

@@ -3,7 +3,8 @@
 Masses: the network is fitted on CBIS-DDSM's published `train` part without one grouped eighth, which calibration and
 the level of marks are fitted on; `val` is read once, for the figures. Films: five folds of mini-MIAS, disjoint by
 woman, pooled out of fold; each fold's calibration comes from the other four. The mass network never sees mini-MIAS,
-and the film reader never sees CBIS-DDSM.
+and the film reader and the network of clusters never see CBIS-DDSM. What the three say together of a film's abnormality
+is fitted on out-of-fold films.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
 from inference.blocks.networks.efficientnet import effnet_lite0
-from inference.blocks.networks.lesion import pooled_statistics
+from inference.blocks.networks.lesion import LesionNetwork, pooled_statistics
+from inference.blocks.networks.specks import SpeckNetwork
 from inference.champions.learning import guarded, judged, seen
-from inference.champions.mammography import films, masses
+from inference.champions.mammography import clusters, films, gate, masses, taken
 from inference.champions.mammography.films import Places
 from inference.champions.mammography.network import FilmOutput, FilmReader, MammogramNetwork
 from inference.champions.method import facts, method
@@ -36,7 +38,7 @@ from inference.evaluation.detection import Mark, components, froc, mark_of
 from inference.evaluation.mark_levels import mark_thresholds
 from inference.evaluation.measuring import predict
 from inference.evaluation.records import Record
-from inference.recipes.provenance import Stamp
+from inference.recipes.provenance import Fitted, Stamp
 from inference.runtime.calibration import sigmoid
 from inference.runtime.geometry import lay_out
 from inference.runtime.mammography import preprocessing as film
@@ -95,25 +97,41 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     val = masses.read(plan.data).part("val")
     guarded(fitted, held)
     guarded(fitted, val)
-    learned = masses.train(plan, fitted, plan.run / "masses")
+    learned = _masses(plan, fitted)
     mass = learned.thing
     small = np.stack([quarter(film.working_canvas(read_gray(sample.path))[0]) for sample in shown])
-    mass.novelty.fit(pooled_statistics(mass, np.concatenate([masses.quarters(fitted), small])))
+    _fit_novelty(plan, mass, fitted, small)
+    specks = clusters.train(plan, [shown[i] for i in train], plan.run / f"clusters-{fold}")
     path = plan.run / f"fold-{fold}.onnx"
-    export_onnx(MammogramNetwork(mass, reader).eval(), _EXAMPLES, FilmOutput._fields, path)
+    network = MammogramNetwork(mass, reader, specks.thing).eval()
+    export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
     manifest = read_manifest("mammography", plan.store, plan.version)
     own = [shown[i] for i in outside]
     readers = seen("film reader", [shown[i] for i in train])
     forward = OnnxForward(path)
-    at_home = judged(own, predict(manifest, forward, own, split="oof", fold=fold), readers)
+    predicted = predict(manifest, forward, own, split="oof", fold=fold)
+    at_home = judged(own, predicted, readers, specks.stamp)
     return at_home + judged(val, predict(manifest, forward, val), learned.stamp)
+
+
+def _masses(plan: Plan, fitted: list[Sample]) -> Fitted[LesionNetwork]:
+    """The mass network: trained, or of the version that the recipe takes it from."""
+    if "masses" in plan.recipe.taken:
+        return taken.mass_network(plan, fitted)
+    return masses.train(plan, fitted, plan.run / "masses")
+
+
+def _fit_novelty(plan: Plan, mass: LesionNetwork, fitted: list[Sample], small: NDArray[np.uint8]) -> None:
+    """What is usual comes from both sets' films; a network that was taken over knows it already."""
+    if "masses" not in plan.recipe.taken:
+        mass.novelty.fit(pooled_statistics(mass, np.concatenate([masses.quarters(fitted), small])))
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """The fitted mass network in the served one, and what held-out films say for calibration. `logits` N: mini-MIAS
-    abnormality of each film by the reader of the fold that it was kept out of; `fold_of` N; `stamp`: whom the mass
-    network saw."""
+    """The fitted networks in the served one, and what held-out films say for calibration. `told` N×3: of each film of
+    mini-MIAS what speaks of its abnormality (`gate.SPEAKERS`), by networks that it was kept out of; `fold_of` N;
+    `specks`: the network of clusters of each fold; `stamp`: whom the mass network saw."""
 
     network: MammogramNetwork
     stamp: Stamp
@@ -122,7 +140,8 @@ class Learned:
     films: list[Sample]
     places: Places
     fold_of: NDArray[np.int64]
-    logits: NDArray[np.float64]
+    told: NDArray[np.float64]
+    specks: list[Fitted[SpeckNetwork]]
     looks: list[dict[str, float]]
     shares: list[float]
 
@@ -142,33 +161,37 @@ def learn(plan: Plan) -> Learned:
     known = list(masses.read(plan.data).part("train"))
     fitted, held = plan.kept_part(known)
     guarded(fitted, held)
-    learned = masses.train(plan, fitted, plan.run / "masses")
-    mass = learned.thing
+    learned = _masses(plan, fitted)
     reader = FilmReader(effnet_lite0(weights="imagenet"))
     shown = list(films.read(plan.data).samples)
     places = films.places(reader, shown, plan.run / "places.npz")
     canvases = [film.working_canvas(read_gray(sample.path))[:2] for sample in shown]
     small = np.stack([quarter(canvas) for canvas, _ in canvases])
-    # what is usual comes from both sets' films
-    mass.novelty.fit(pooled_statistics(mass, np.concatenate([masses.quarters(fitted), small])))
-    network = MammogramNetwork(mass, reader).eval()
-    fold_of, logits = np.zeros(len(shown), np.int64), np.zeros(len(shown))
+    _fit_novelty(plan, learned.thing, fitted, small)
+    fold_of, told, specks = np.zeros(len(shown), np.int64), np.zeros((len(shown), len(gate.SPEAKERS))), []
     for fold, (train, outside) in enumerate(plan.folds(shown)):
         guarded([shown[i] for i in train], [shown[i] for i in outside])
         fold_of[outside] = fold
         films.fit(reader, places.part(train), plan.recipe, plan.seed)
-        logits[outside], _ = films.score(reader, places.part(outside))
+        told[outside, gate.FILM], _ = films.score(reader, places.part(outside))
+        specks.append(clusters.train(plan, [shown[i] for i in train], plan.run / f"clusters-{fold}"))
+        told[outside, gate.CLUSTER] = clusters.score(specks[fold].thing, [canvases[i][0] for i in outside])
+    served = clusters.train(plan, shown, plan.run / "clusters-final")
+    network = MammogramNetwork(learned.thing, reader, served.thing).eval()
+    calibration, forward = calibrate_masses(plan, network, held, learned.stamp)
+    said = [forward(film.network_input(canvas)).outputs for canvas, _ in canvases]
+    told[:, gate.MASS] = [gate.likeliest_mass(output, calibration.values) for output in said]
     return Learned(
-        network, learned.stamp, calibrate_masses(plan, network, held, learned.stamp), fitted, shown, places,
-        fold_of, logits,
+        network, learned.stamp, calibration, fitted, shown, places, fold_of, told, specks,
         [appearance(canvas) for canvas in small], [float((breast > 0).mean()) for _, breast in canvases],
     )  # fmt: skip
 
 
 def calibrate_masses(
     plan: Plan, network: MammogramNetwork, held: Sequence[Sample], stamp: Stamp
-) -> MassCalibration:
-    """Malignancy, the score of marks and their level, from films that the mass network has not seen.
+) -> tuple[MassCalibration, OnnxForward]:
+    """Malignancy, the score of marks and their level, from films that the mass network has not seen; and the network
+    that was asked, exported.
 
     Raises
     ------
@@ -202,7 +225,7 @@ def calibrate_masses(
     ]
     values["mark_level"] = _level(marks, truths, plan.recipe.calibrate.false_marks)
     distances = np.array([float(output["distance"][0]) for output in outputs])
-    return MassCalibration(values, distances, looks, shares)
+    return MassCalibration(values, distances, looks, shares), forward
 
 
 def _outline(output: dict[str, NDArray[np.float32]]) -> NDArray[np.float32]:
@@ -238,10 +261,11 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
     """The manifest; the abnormality's calibration and operating points are fitted on the held-out logits of
     `folds`. Without weights yet."""
     chosen = np.isin(learned.fold_of, list(folds))
-    logits, abnormal = learned.logits[chosen], learned.places.abnormal[chosen]
-    platt = fit_platt(logits, abnormal)
-    chances = np.array([platt(float(logit)) for logit in logits])
+    abnormal = learned.places.abnormal[chosen]
+    spoken = gate.fit(learned.told[chosen], abnormal)
+    chances = gate.chances(spoken, learned.told[chosen])
     both = np.stack([1 - chances, chances], axis=1)
+    normal_level, abnormal_level = plan.conformal_levels(both, abnormal.astype(np.int64))
     shares = [*learned.masses.shares, *learned.shares]
     return ModelManifest(
         name="mammography", version=plan.version,
@@ -256,9 +280,9 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
         preprocessing_sha256=plan.digest(film.PREPROCESSING), thresholds=plan.operating_points(chances, abnormal),
         calibration={
             **learned.masses.values,
-            "abnormal_slope": platt.slope,
-            "abnormal_offset": platt.offset,
-            "conformal_level": plan.conformal_level(both, abnormal.astype(np.int64)),
+            **spoken,
+            "conformal_normal": normal_level,
+            "conformal_abnormal": abnormal_level,
             "novelty_limit": plan.novelty_limit(learned.masses.distances),
             "colour_high": plan.recipe.gates.colour,
             "breast_share_low": float(np.quantile(shares, 0.002)) * 0.7,
@@ -273,7 +297,8 @@ def described(plan: Plan, learned: Learned, folds: Sequence[int]) -> ModelManife
 
 def fold_records(plan: Plan, learned: Learned, fold: int) -> list[Record]:
     """Predictions of record of the fold's films, by the serving pipeline with the fold's reader."""
-    network = copy.deepcopy(learned.network)
+    network, specks = copy.deepcopy(learned.network), learned.specks[fold]
+    network.specks = specks.thing
     train = np.flatnonzero(learned.fold_of != fold)
     films.fit(network.film, learned.places.part(list(train)), plan.recipe, plan.seed)
     path = plan.run / f"fold-{fold}.onnx"
@@ -283,9 +308,8 @@ def fold_records(plan: Plan, learned: Learned, fold: int) -> list[Record]:
     )
     own = [sample for sample, each in zip(learned.films, learned.fold_of, strict=True) if each == fold]
     readers = seen("film reader", [learned.films[index] for index in train])
-    return judged(
-        own, predict(manifest, OnnxForward(path), own, split="oof", fold=fold), readers, learned.stamp
-    )
+    predicted = predict(manifest, OnnxForward(path), own, split="oof", fold=fold)
+    return judged(own, predicted, readers, specks.stamp, learned.stamp)
 
 
 def account(plan: Plan, learned: Learned) -> Account:
@@ -299,7 +323,10 @@ def account(plan: Plan, learned: Learned) -> Account:
         "two windows: is there a mass, is it malignant? Every look is also taken upside down. A film reader over "
         "frozen ImageNet features of the film at 1152×768 and 576×384 gives each place of 32×32 px a suspicion, by one "
         "penalised linear layer learned from the circled findings; a film's abnormality is the mean of its six most "
-        f"suspicious places. A breast is the mean of its views, an exam the higher breast. {method(plan.recipe)}",
+        "suspicious places. A small network at full resolution looks for clusters of calcifications, taught by "
+        "clusters drawn into normal films. A film's abnormality is a logistic of the film reader, the likeliest mass "
+        "and the likeliest cluster, fitted out of fold. A breast is the mean of its views, an exam the higher breast. "
+        f"{method(plan.recipe)}",
         protocol="CBIS-DDSM: fitted on the published `train` part, calibrated on one of "
         f"{plan.recipe.protocol.kept_part} grouped parts of it that the network had not seen; `val`, disjoint by "
         "woman, was read once for these figures. mini-MIAS: pooled out-of-fold predictions over train and val "

@@ -2,7 +2,8 @@
 
 The mass network, learned from CBIS-DDSM films, outlines masses on a small view of the film, then looks closer at
 the places that it likes best: is there a mass, and would it be malignant? A film reader, learned from mini-MIAS at
-full resolution over frozen ImageNet features, says whether anything at all is abnormal, and where.
+full resolution over frozen ImageNet features, says whether anything at all is abnormal, and where. A small network
+looks at full resolution for clusters of calcifications, which neither of the two sees.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from inference.blocks.networks.decoder import grey_to_input
 from inference.blocks.networks.efficientnet import PYRAMID_CHANNELS, EfficientNetLite
 from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
 from inference.blocks.networks.looking import look_at
+from inference.blocks.networks.specks import SpeckNetwork
 from inference.blocks.objectives.masses import MALIGNANT, PRESENT
 from inference.runtime.mammography.preprocessing import HALF, PLACE_PX, VIEW_SCALE
 
@@ -42,7 +44,8 @@ class FilmOutput(NamedTuple):
     """`malignancy`, `abnormality` N: logits of a film; `density` N×3: logits of fatty, glandular, dense;
     `candidates` N×K×5: x and y in half-canvas pixels, then the logits of the outline's peak there, of a mass
     being present, and of its malignancy; `outline`, `place` N×1×72×48: logits of a mass and of its malignancy;
-    `suspicion` N×1×36×24: logit of abnormality of each place; `distance` N."""
+    `suspicion` N×1×36×24: logit of abnormality of each place; `cluster` N, `clusters` N×1×144×96: logit of a cluster
+    of calcifications, of the film and of each place; `distance` N."""
 
     malignancy: Tensor
     abnormality: Tensor
@@ -51,6 +54,8 @@ class FilmOutput(NamedTuple):
     outline: Tensor
     place: Tensor
     suspicion: Tensor
+    cluster: Tensor
+    clusters: Tensor
     distance: Tensor
 
 
@@ -97,11 +102,12 @@ def _finer(x: Tensor, factor: int) -> Tensor:
 
 
 class MammogramNetwork(nn.Module):
-    """Two EfficientNet-Lite0 backbones; the film reader's one is frozen at its ImageNet weights."""
+    """Two EfficientNet-Lite0 backbones, of which the film reader's one is frozen at its ImageNet weights, and a small
+    network of specks."""
 
-    def __init__(self, mass: LesionNetwork, film: FilmReader) -> None:
+    def __init__(self, mass: LesionNetwork, film: FilmReader, specks: SpeckNetwork) -> None:
         super().__init__()
-        self.mass, self.film = mass, film
+        self.mass, self.film, self.specks = mass, film, specks
 
     def forward(self, x: Tensor) -> FilmOutput:
         """`x`: N×1×1152×768 in 0–255, uint8 or float."""
@@ -111,9 +117,10 @@ class MammogramNetwork(nn.Module):
         breast = F.avg_pool2d((x > 0).float(), PLACE_PX)
         abnormality, density, suspicion = self.film.read(self.film.places(x), breast)
         malignancy = film_malignancy(whole.logits[:, MALIGNANT], candidates)
+        specks = self.specks(x)
         return FilmOutput(
             malignancy, abnormality, density, candidates, whole.outline, whole.malignancy, suspicion,
-            whole.distance,
+            specks.logits[:, 0], specks.places, whole.distance,
         )  # fmt: skip
 
     def _both_ways(self, images: Tensor) -> LesionOutput:

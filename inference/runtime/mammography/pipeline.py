@@ -1,7 +1,8 @@
 """Mammography: each view by itself (of a tomosynthesis each slice), then views to breasts, breasts to the exam.
 
-Two tasks stay apart: `normal`/`abnormal` (learned from films with and without findings) and `malignancy`
-(of a mass, if there is one; learned from films that all show one).
+Two tasks stay apart: `normal`/`abnormal` (learned from films with and without findings; the likeliest mass and the
+likeliest cluster of calcifications speak in it) and `malignancy` (of a mass, if there is one; learned from films that
+all show one).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -124,19 +126,19 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Slice]:
     output = clock.run(asked.forward, tensor).outputs
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
-        abnormality, malignancy = float(output["abnormality"][0]), float(output["malignancy"][0])
-        suspicious = Platt(calibration["abnormal_slope"], calibration["abnormal_offset"])
+        told, malignancy = told_of(output, calibration), float(output["malignancy"][0])
         malign = Platt(calibration["malignancy_slope"], calibration["malignancy_offset"])
-        abnormal, malignant = suspicious(abnormality), malign(malignancy)
+        abnormal, malignant = float(sigmoid(np.float64(logit_of(told, calibration)))), malign(malignancy)
         probabilities = {
             "normal": round(1 - abnormal, 6),
             "abnormal": round(abnormal, 6),
             "malignancy": round(malignant, 6),
         }
         masses = _enlarged(sigmoid(output["outline"][0, 0]))
-        places = sigmoid(suspicious.slope * output["suspicion"][0, 0] + suspicious.offset)
         # a mass that looks malignant, or a place that looks abnormal for whatever reason
-        heat = np.maximum(masses * _enlarged(sigmoid(output["place"][0, 0])), _enlarged(places))
+        heat = masses * _enlarged(sigmoid(output["place"][0, 0]))
+        for places in _suspicious_places(output, calibration):
+            heat = np.maximum(heat, _enlarged(places))
         marks = marks_of(output["candidates"][0], masses, calibration)
         findings, outlined = _findings(marks, malign, placement, scale)
         density = softmax(output["density"][0].astype(np.float64))
@@ -147,20 +149,64 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Slice]:
         unlike_a_breast = not calibration["breast_share_low"] <= covered <= calibration["breast_share_high"]
         if (colour > calibration["colour_high"] or unlike_a_breast) and Flag.OUT_OF_DISTRIBUTION not in flags:
             flags.append(Flag.OUT_OF_DISTRIBUTION)
-        flags += undecided(probabilities, ("normal", "abnormal"), calibration["conformal_level"])
+        flags += undecided(probabilities, ("normal", "abnormal"), conformal_levels(calibration))
         descriptors = {
             **{name: round(value, 4) for name, value in seen.items()},
             "novelty": round(float(output["distance"][0]), 4),
             "breast_share": round(covered, 4),
             **{f"density_{name}": round(float(p), 4) for name, p in zip(DENSITIES, density, strict=True)},
         }
-        scores = {"abnormality": round(abnormality, 5), "malignancy": round(malignancy, 5)}
+        scores = {
+            **{name: round(value, 5) for name, value in told.items()},
+            "malignancy": round(malignancy, 5),
+        }
         return FrameFinding(
             (abnormal,),
             flags,
             findings,
             _Slice(probabilities, scores, descriptors, heat, outlined, breast, placement),
         )
+
+
+#: What a film's abnormality is made of, and the names under which a version's calibration says how much each counts.
+#: Versions before 3.0.0 know the film reader alone.
+_SPEAKERS = {"abnormality": "abnormal_slope", "mass": "abnormal_mass", "cluster": "abnormal_cluster"}
+#: A speck network is sure of what it was taught to see: no film speaks louder than this, or less.
+LOUDEST = 8.0
+
+
+def told_of(output: Mapping[str, NDArray[Any]], calibration: Mapping[str, float]) -> dict[str, float]:
+    """Logits that speak of a film's abnormality: the film reader's, that of the likeliest mass, and that of the
+    likeliest cluster of calcifications; of each where the version has it."""
+    told = {"abnormality": float(output["abnormality"][0])}
+    if "abnormal_mass" in calibration:
+        told["mass"] = float(_mark_logits(output["candidates"][0], calibration).max())
+    if "abnormal_cluster" in calibration:
+        told["cluster"] = float(np.clip(output["cluster"][0], calibration["cluster_floor"], LOUDEST))
+    return told
+
+
+def logit_of(told: Mapping[str, float], calibration: Mapping[str, float]) -> float:
+    """Of abnormality, of what `told_of` gives."""
+    return calibration["abnormal_offset"] + sum(calibration[_SPEAKERS[name]] * told[name] for name in told)
+
+
+def conformal_levels(calibration: Mapping[str, float]) -> tuple[float, float]:
+    """From which probability on a film may be normal, and abnormal. Versions before 3.0.0 have one level for both."""
+    if "conformal_level" in calibration:
+        return (calibration["conformal_level"],) * 2
+    return calibration["conformal_normal"], calibration["conformal_abnormal"]
+
+
+def _suspicious_places(output: Mapping[str, NDArray[Any]], calibration: Mapping[str, float]) -> list[Map]:
+    """What each place would make of a film in which nothing else were to be seen: by the film reader, and by the
+    clusters where the version looks for them."""
+    typical = calibration.get("abnormal_elsewhere", calibration["abnormal_offset"])
+    found = [sigmoid(calibration["abnormal_slope"] * output["suspicion"][0, 0] + typical)]
+    if "abnormal_cluster" in calibration:
+        heard = np.clip(output["clusters"][0, 0], calibration["cluster_floor"], LOUDEST)
+        found.append(sigmoid(calibration["abnormal_cluster"] * heard + calibration["cluster_elsewhere"]))
+    return [np.asarray(each, np.float32) for each in found]
 
 
 def _answer(index: int, chosen: _Slice, asked: Asked) -> ImageAnswer:
@@ -193,9 +239,12 @@ class MassMark:
 
 def mark_score(candidates: NDArray[np.float32], calibration: Mapping[str, float]) -> NDArray[np.float64]:
     """K×5 candidates (see `FilmOutput`) → K probabilities that a mass is there."""
+    return sigmoid(_mark_logits(candidates, calibration))
+
+
+def _mark_logits(candidates: NDArray[np.float32], calibration: Mapping[str, float]) -> NDArray[np.float64]:
     slopes = np.array([calibration["mark_peak"], calibration["mark_present"]])
-    logits = candidates[:, 2:4].astype(np.float64) @ slopes + calibration["mark_offset"]
-    return sigmoid(logits)
+    return np.asarray(candidates[:, 2:4].astype(np.float64) @ slopes + calibration["mark_offset"])
 
 
 def marks_of(

@@ -16,6 +16,7 @@ from inference.blocks.augment import cut_out, grey_levels, look_closer, mixed_st
 from inference.blocks.networks.efficientnet import EfficientNetLite, effnet_lite1
 from inference.blocks.networks.fields import FieldReader
 from inference.blocks.networks.lesion import LesionNetwork, LesionOutput
+from inference.blocks.networks.specks import SpeckNetwork
 from inference.blocks.objectives.masses import FilmMasses
 from inference.champions import registry
 from inference.champions.histopathology import train as histopathology
@@ -201,7 +202,9 @@ def test_a_file_takes_the_shapes_that_it_was_made_for_and_no_other(tmp_path: Pat
 @pytest.mark.long
 def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    network = MammogramNetwork(LesionNetwork(EfficientNetLite(0), 2), FilmReader(EfficientNetLite(0))).eval()
+    network = MammogramNetwork(
+        LesionNetwork(EfficientNetLite(0), 2), FilmReader(EfficientNetLite(0)), SpeckNetwork()
+    ).eval()
     films = torch.randint(0, 256, (3, 1, 1152, 768), dtype=torch.uint8)
     export_onnx(network, (films[:2],), FilmOutput._fields, tmp_path / "model.onnx")
     forward = OnnxForward(tmp_path / "model.onnx")

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from inference.evaluation.calibration import (
     conformal_level,
+    conformal_levels,
+    fit_logistic,
     fit_platt,
     fit_temperature,
     operating_points,
@@ -123,3 +125,26 @@ def test_no_error_is_printed_alone(model: str) -> None:
         line for line in (folder / "card.md").read_text().splitlines() if "expected calibration error" in line
     ]
     assert errors and all("perfect calibration would read" in line for line in errors)
+
+
+def test_every_class_is_covered_by_a_level_of_its_own() -> None:
+    generator = np.random.default_rng(0)
+    positive = generator.random(4000) < 0.2
+    chances = 1 / (1 + np.exp(-(generator.normal(0, 1, 4000) + 2.0 * positive - 1.5)))
+    both, labels = np.stack([1 - chances, chances], axis=1), positive.astype(np.int64)
+    one, own = conformal_level(both, labels, 0.9), conformal_levels(both, labels, 0.9)
+    for number in (0, 1):
+        covered = both[labels == number, number] >= own[number]
+        assert covered.mean() == pytest.approx(0.9, abs=0.01)
+    # one level for all leaves a quarter and more of the rare class out
+    assert (both[labels == 1, 1] >= one).mean() < 0.75
+
+
+def test_several_scores_are_calibrated_together_and_none_backwards() -> None:
+    generator = np.random.default_rng(0)
+    scores = generator.normal(0, 1, (3000, 3))
+    positive = generator.random(3000) < 1 / (1 + np.exp(-(scores @ [1.0, 2.0, -1.0] - 0.5)))
+    (first, second, third), offset = fit_logistic(scores, positive)
+    assert second > first > 0.5 and third == pytest.approx(1e-3) and offset < 0
+    with pytest.raises(ValueError, match="both classes"):
+        fit_logistic(scores, np.ones(3000, bool))

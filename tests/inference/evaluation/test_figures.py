@@ -426,3 +426,23 @@ def test_the_levels_of_marks_are_those_that_the_predictions_of_record_give(
 def test_levels_of_marks_need_lesions_on_record(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "histopathology", "--marks"]) == 1
     assert "no image on record has a lesion" in capsys.readouterr().err
+
+
+def test_a_breast_is_the_mean_of_its_views() -> None:
+    def view(woman: str, side: str, name: str, chance: float, label: str) -> Record:
+        facts = {"side": side, "view": name}
+        return Record(
+            "cbis_mass_256", f"{woman} {side} {name}", woman, label, {"malignancy": chance}, facts=facts
+        )
+
+    records = [
+        # of this breast one view alone would mislead
+        view("1", "L", "CC", 0.2, "malignant"), view("1", "L", "MLO", 0.9, "malignant"),
+        view("1", "R", "CC", 0.1, "benign"), view("2", "R", "CC", 0.4, "benign"),
+        view("2", "R", "MLO", 0.3, "benign"),
+    ]  # fmt: skip
+    manifest = read_manifest("mammography", version="2.2.0")
+    lines = {line.name: line for line in lines_of(PROTOCOLS["cbis_mass_256"], manifest)}
+    assert lines["auc_breast_malignancy"].value(records) == 1.0 > lines["auc_malignancy"].value(records)
+    sideless = [Record(**{**vars(record), "facts": {}}) for record in records]
+    assert np.isnan(lines["auc_breast_malignancy"].value(sideless))
