@@ -69,7 +69,15 @@ def model_trust() -> Path:
     return Path(os.environ.get("CAD_MODEL_TRUST") or KEYS).absolute()
 
 
-def set_up(*, tests: bool = False, image: bool = False) -> None:
+#: Which steps make which image (docker/Dockerfile): a hospital's web server and workers need no model server and no
+#: laboratory, and a model server no pages.
+IMAGES = {
+    "platform": ("venv", "python", "node", "fonts", "frontend", "translations", "static"),
+    "inference": ("venv", "python", "signatures", "archives"),
+}
+
+
+def set_up(*, tests: bool = False, image: str = "") -> None:
     """Bring the checkout to the state that its locked versions and sources describe.
 
     Parameters
@@ -77,7 +85,7 @@ def set_up(*, tests: bool = False, image: bool = False) -> None:
     tests
         With what bin/test needs.
     image
-        Only what a hospital's web server and workers need: no model server, no laboratory (docker/Dockerfile).
+        Only the steps of one of `IMAGES`.
 
     Raises
     ------
@@ -90,8 +98,8 @@ def set_up(*, tests: bool = False, image: bool = False) -> None:
     try:
         with _only_one_at_a_time():
             begin_log()
-            steps = _steps(tests, LOCKS[:1] if image else LOCKS)
-            _work_through([step for step in steps if not (image and step.name in {"signatures", "archives"})])
+            locks = {"": LOCKS, "platform": LOCKS[:1], "inference": LOCKS[:2]}[image]
+            _work_through([step for step in _steps(tests, locks) if not image or step.name in IMAGES[image]])
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -1,12 +1,14 @@
 """`python -m embedded.lock`: write what is installed for requirements*.in, with exact versions, as *.lock.
 
 No index address and no hash: a hospital installs from its own mirror. `torch` carries no local version,
-because which build a machine can have is its own matter.
+because which build a machine can have is its own matter. `--hashes` writes, of the locks as they are, what the images
+install with `--require-hashes` (docker/hashes/); it asks the package index, and needs `uv`.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -29,8 +31,46 @@ SETS = {
 }
 
 
+#: What the images install; PyTorch apart, whose builds and so hashes differ by machine.
+HASHED = ("requirements", "requirements-modelserver")
+HASHES = REPOSITORY / "docker" / "hashes"
+_TORCH = re.compile(r"^torch==.*\n", re.MULTILINE)
+
+
+def write_hashes() -> int:
+    """The locks of the images, each package with the hashes of its files; 0."""
+    for name in HASHED:
+        lock = (REPOSITORY / f"{name}.lock").read_text()
+        if torch := _TORCH.search(lock):
+            (HASHES / "torch.txt").write_text(torch[0])
+        done = subprocess.run(
+            [
+                "uv",
+                "pip",
+                "compile",
+                "-",
+                "--no-deps",
+                "--generate-hashes",
+                "--python-version",
+                "3.11",
+                "--no-header",
+                "--no-annotate",
+                "--quiet",
+                "--no-emit-index-url",
+            ],
+            input=_TORCH.sub("", lock),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        (HASHES / f"{name}.txt").write_text(done.stdout)
+    return 0
+
+
 def main() -> int:
     """Write every lock from what is installed; 0."""
+    if "--hashes" in sys.argv[1:]:
+        return write_hashes()
     known: set[str] = set()
     for name, purpose in SETS.items():
         pins = closure(REPOSITORY / f"{name}.in")

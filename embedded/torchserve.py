@@ -97,6 +97,9 @@ class TorchServe:
         1 for the first host of a copy, then 2, 3, …: each has a folder, ports and keys of its own.
     """
 
+    #: The address that it binds to.
+    listens_on = "127.0.0.1"
+
     def __init__(
         self,
         state: StateFolder,
@@ -163,9 +166,9 @@ class TorchServe:
         for stale in (self.key_file, self.token_file):
             stale.unlink(missing_ok=True)
         settings = {
-            "inference_address": self.url,
-            "management_address": self.management_url,
-            "metrics_address": self.metrics_url,
+            "inference_address": f"http://{self.listens_on}:{self.inference_port}",
+            "management_address": f"http://{self.listens_on}:{self.management_port}",
+            "metrics_address": f"http://{self.listens_on}:{self.metrics_port}",
             "grpc_inference_address": "127.0.0.1",
             "grpc_management_address": "127.0.0.1",
             "grpc_inference_port": self._port("grpc_inference"),

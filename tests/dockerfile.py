@@ -25,7 +25,7 @@ DOCKERFILE = REPOSITORY / "docker" / "Dockerfile"
 #: Nothing to be made here: users and packages of the base image.
 _OF_THE_BASE = ("useradd", "apt-get", "chown", "chmod")
 #: Steps of the set-up that fetch from an index, or take minutes: their products are the checkout's.
-_TAKEN_OVER = ("venv", "python", "node", "frontend", "static")
+_TAKEN_OVER = ("venv", "python", "node", "frontend", "static", "signatures", "archives")
 
 
 @dataclass
@@ -142,6 +142,7 @@ def _follow(image: Image, step: str, rest: str, make) -> None:  # type: ignore[n
                 if word.startswith("--") and "=" in word
             )
             *sources, target = [word for word in words if not word.startswith("--")]
+            image.path(target).mkdir(parents=True, exist_ok=True)
             for source in sources:
                 if origin := options.get("from"):
                     _link(make(origin).path(source), image.path(target))
@@ -172,9 +173,9 @@ def _run(image: Image, command: str) -> None:
             assert before != "-r" or image.path(name).is_file(), f"{name} is not in the image"
         return
     if "set_up(" in command:
-        _take_over_set_up(image)
+        _take_over_set_up(image, re.findall(r"image='(\w+)'", command)[0])
     done = subprocess.run(
-        ["bash", "-c", re.sub(r"^python\b", shlex.quote(sys.executable), command)],
+        ["bash", "-c", re.sub(r"^python(3\.11)?\b", shlex.quote(sys.executable), command)],
         cwd=image.path("."),
         env={"PATH": os.defpath, "HOME": str(image.root), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
@@ -190,17 +191,20 @@ def _take_over_environment(target: Path) -> None:
         target.symlink_to(Path(sys.prefix))
 
 
-def _take_over_set_up(image: Image) -> None:
+def _take_over_set_up(image: Image, kind: str) -> None:
     """What the checkout has of the slow steps, said to be done as it would be there."""
     place = image.path(".")
-    for product in ("frontend/node_modules", "frontend/dist", "staticfiles"):
+    (place / ".local-setup").mkdir(exist_ok=True)
+    for product in ("frontend/node_modules", "frontend/dist", "staticfiles") if kind == "platform" else ():
         if not (place / product).exists():
             (place / product).symlink_to((REPOSITORY / product).resolve())
+    for product in (".local-setup/archives", ".local-setup/keys") if kind == "inference" else ():
+        shutil.copytree(REPOSITORY / product, place / product, copy_function=_same_file)
     say = (
         "import json\nfrom embedded import bootstrap as b\n"
         "b.SETUP.mkdir(exist_ok=True)\n"
         f"names = {_TAKEN_OVER!r}\n"
-        "steps = b._steps(False, b.LOCKS[:1])\n"
+        f"steps = b._steps(False, b.LOCKS[:{1 if kind == 'platform' else 2}])\n"
         "(b.SETUP / 'stamps.json').write_text("
         "json.dumps({s.name: s.digest() for s in steps if s.name in names}))\n"
     )

@@ -135,6 +135,24 @@ class SiteForm(PlainForm):
     )
 
 
+class NewSiteForm(PlainForm):
+    """A hospital or department. How its files are read is said on its page afterwards."""
+
+    name = forms.CharField(label=_("Name"), max_length=200)
+    code = forms.SlugField(
+        label=_("Code"),
+        max_length=40,
+        help_text=_("Short, and never changed: letters, digits and hyphens. It stands in lists and exports."),
+    )
+    time_zone = forms.CharField(
+        label=_("Time zone"),
+        max_length=64,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"}),
+        help_text=_("Blank: that of the installation."),
+    )
+
+
 class TokenForm(PlainForm):
     """A new token; the last day is inclusive."""
 

@@ -53,12 +53,13 @@ def set_checked(user: User, password: str, *, field: str = "password") -> None:
     user.set_password(password)
 
 
-def make_one_time(user: User, actor: Actor) -> None:
+def make_one_time(user: User, actor: Actor, *, always: bool = False) -> None:
     """Mark the password just set as one that somebody else knows, without saving.
 
-    The platform's own processes set passwords that stay: demo accounts, whose passwords are known, sign too.
+    The platform's own processes set passwords that stay, unless they say `always`: demo accounts, whose passwords are
+    known, sign too.
     """
-    by_somebody_else = actor.user is not None and actor.user.pk != user.pk
+    by_somebody_else = always or (actor.user is not None and actor.user.pk != user.pk)
     user.must_change_password = by_somebody_else
     user.one_time_until = timezone.now() + LIFETIME if by_somebody_else else None
     user.password_set_by = actor.user if by_somebody_else else None

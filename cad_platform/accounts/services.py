@@ -33,14 +33,38 @@ def _require_administrator(actor: Actor) -> None:
 
 
 @transaction.atomic
-def create_site(actor: Actor, *, code: str, name: str) -> Site:
-    """A hospital or department. Raises `Conflict` when the code is taken."""
+def create_site(actor: Actor, *, code: str, name: str, time_zone: str = "") -> Site:
+    """A hospital or department.
+
+    Raises
+    ------
+    Conflict
+        The code is taken.
+    Invalid
+        With the field at fault.
+    """
     _require_administrator(actor)
-    if Site.objects.filter(code=code).exists():
-        raise Conflict(_("There is a site with this code already."))
-    site = Site.objects.create(code=code, name=name)
+    site = Site(code=code.strip(), name=name.strip(), time_zone=time_zone.strip())
+    _check_zone(site.time_zone, _("The site was not made."))
+    try:
+        site.full_clean(validate_unique=False)
+    except ValidationError as error:
+        raise Invalid(
+            _("The site was not made."),
+            errors=tuple(FieldError(" ".join(found), field) for field, found in error.message_dict.items()),
+        ) from error
+    try:
+        with transaction.atomic():
+            site.save(force_insert=True)
+    except IntegrityError as error:
+        raise Conflict(_("There is a site with this code already.")) from error
     record(actor, "site.create", object_type="site", object_id=site.pk, code=code)
     return site
+
+
+def _check_zone(zone: str, sentence: str) -> None:
+    if zone and zone not in available_timezones():
+        raise Invalid(sentence, errors=(FieldError(_("There is no such time zone."), "time_zone"),))
 
 
 @transaction.atomic
@@ -91,11 +115,7 @@ def update_site(
             errors=(FieldError(_("No model is measured at this rate."), "false_marks_per_exam"),),
         )
     zone = site.time_zone if time_zone is None else time_zone.strip()
-    if zone and zone not in available_timezones():
-        raise Invalid(
-            _("The site was not changed."),
-            errors=(FieldError(_("There is no such time zone."), "time_zone"),),
-        )
+    _check_zone(zone, _("The site was not changed."))
     minutes = site.idle_lock_minutes if idle_lock_minutes is None else idle_lock_minutes
     if not 0 <= minutes <= MAX_IDLE_LOCK_MINUTES:
         raise Invalid(
@@ -140,8 +160,10 @@ def create_user(
     last_name: str = "",
     professional_id: str = "",
     language: str = "",
+    is_one_time: bool = False,
 ) -> User:
-    """A person who can sign in; where an administrator makes them, to choose a password of their own first.
+    """A person who can sign in; where an administrator makes them, or `is_one_time`, to choose a password of their own
+    first.
 
     Raises
     ------
@@ -160,7 +182,7 @@ def create_user(
     )
     _validate(user)
     one_time.set_checked(user, password)
-    one_time.make_one_time(user, actor)
+    one_time.make_one_time(user, actor, always=is_one_time)
     try:
         with transaction.atomic():
             user.save(force_insert=True)

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path("users/<int:user_id>/password", views.user_password, name="user-password"),
     path("users/<int:user_id>/access", views.user_access, name="user-access"),
     path("sites/", views.sites, name="sites"),
+    path("sites/new/", views.new_site, name="new-site"),
     path("sites/<int:site_id>/", views.site, name="site"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke", views.revoke_token, name="revoke-token"),

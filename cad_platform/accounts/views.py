@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from cad_platform.accounts import one_time, selectors, services
 from cad_platform.accounts import tokens as bearer_tokens
-from cad_platform.accounts.forms import NewUserForm, PasswordForm, SiteForm, TokenForm, UserForm
+from cad_platform.accounts.forms import NewSiteForm, NewUserForm, PasswordForm, SiteForm, TokenForm, UserForm
 from cad_platform.accounts.models import User
 from cad_platform.accounts.reauthentication import signing_is_locked
 from cad_platform.core.actor import actor_of
@@ -148,6 +148,27 @@ def user_access(request: HttpRequest, user_id: int) -> HttpResponse:
 def sites(request: HttpRequest) -> HttpResponse:
     found = selectors.sites(actor_of(request))
     return render(request, "accounts/sites.html", {"nav": "sites", "sites": found})
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+@done_once
+def new_site(request: HttpRequest) -> HttpResponse:
+    """One more hospital or department; then its own page, which says how its files are read."""
+    actor = actor_of(request)
+    selectors.sites(actor)
+    form = NewSiteForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = services.create_site(actor, **form.cleaned_data)
+        except PlatformError as problem:
+            form.refuse(problem)
+        else:
+            messages.success(request, _("The site is made."))
+            return redirect("site", made.pk)
+    context = {"nav": "sites", "form": form, "zones": sorted(available_timezones())}
+    return render(request, "accounts/new_site.html", context, status=_status(form))
 
 
 @login_required

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from embedded.state import REPOSITORY
-from tests.dockerfile import Image, is_left_out, lay_out
+from tests.dockerfile import Image, is_left_out, lay_out, stages
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -33,7 +33,7 @@ with transaction.atomic():
 
 @pytest.fixture(scope="module")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    return lay_out("", tmp_path_factory.mktemp("image"))
+    return lay_out("web", tmp_path_factory.mktemp("image"))
 
 
 @pytest.mark.django_db(transaction=True)
@@ -52,6 +52,37 @@ def test_a_report_is_signed(web: Image, tmp_path: Path) -> None:
         **{name: os.environ[name] for name in passed_on},
     )  # fmt: skip
     assert done.stdout.split() == ["signed", "True"], done.stderr
+
+
+def test_the_last_stage_is_the_web_server() -> None:
+    """What is built without a target."""
+    assert [stage.name for stage in stages()][-1] == "web"
+
+
+@pytest.fixture(scope="module")
+def inference(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return lay_out("inference-cpu", tmp_path_factory.mktemp("inference"))
+
+
+def test_a_model_server_finds_what_it_serves(inference: Image, tmp_path: Path) -> None:
+    """As far as the server's own start, which a long test goes through."""
+    asked = (
+        "from pathlib import Path\nfrom embedded.model_host import *\n"
+        "import sys; state = StateFolder(Path(sys.argv[1]))\n"
+        "host = ModelHost(state, ARCHIVES, 1, model_trust()); host.prepare()\n"
+        "print(len(host.registered), host.trust.name, host.configuration.read_text())"
+    )
+    done = inference.run(
+        str(inference.path(".venv/bin/python")), "-c", asked, str(tmp_path / "s"), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[0]) >= 3 and "inference_address=http://0.0.0.0:8080" in done.stdout
+    assert "disable_token_authorization=false" in done.stdout
+
+
+def test_no_private_key_goes_along(inference: Image) -> None:
+    found = [path.name for path in inference.path(".local-setup").rglob("*") if path.suffix == ".key"]
+    assert found == [] and (inference.path(".local-setup") / "keys" / "signing.pem").exists()
 
 
 def test_what_only_the_build_needs_is_not_carried_along(web: Image) -> None:
