@@ -96,6 +96,30 @@ def look_closer(
     return both[:, :-1], both[:, -1:]
 
 
+def look_elsewhere(
+    images: Tensor, masks: Tensor, boxes: Tensor, side: int, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """A square of a quarter to half of the frame that shows as little of the box as eight tries find, mirrored half of
+    the time. As `look_closer`; where a box is −1, the first try."""
+    count, size, tries = len(images), images.shape[-1], 8
+    extent = size * _uniform(count, 0.25, 0.5, generator)
+    middle = size * (0.2 + 0.6 * _chance(generator, count, tries, 2))
+    half = (extent / 2).view(-1, 1, 1)
+    low, high = (
+        torch.maximum(middle - half, boxes[:, None, :2]),
+        torch.minimum(middle + half, boxes[:, None, 2:]),
+    )
+    shown = (high - low).clamp(min=0).prod(dim=2)
+    best = middle[torch.arange(count, device=middle.device), shown.argmin(dim=1)]
+    flip = torch.where(_chance(generator, count) < 0.5, -1.0, 1.0)
+    place = best / size * 2 - 1
+    pair = torch.cat([images, masks], dim=1)
+    both = _mapped(
+        pair, torch.zeros_like(extent), extent / size, flip, place[:, 0], place[:, 1], (side, side)
+    )
+    return both[:, :-1], both[:, -1:]
+
+
 def cut_out(images: Tensor, generator: Generator, share: float = 0.3) -> Tensor:
     """A rectangle of up to a quarter of each side set to the image's mean, in `share` of the images (DeVries and
     Taylor 2017). Float N×C×H×W."""

@@ -28,13 +28,14 @@ Value = TypeVar("Value")
 
 def fitted(
     plan: Plan, name: str, samples: Sequence[Sample], source: Source, folder: Path, *, classes: int,
-    seed: int | None = None,
+    seed: int | None = None, decided_by: str | None = None,
 ) -> Fitted[nn.Module]:  # fmt: skip
     """Network `name` of the plan's recipe fitted to `samples`, whose pixels `source` holds; checkpoints and
-    `log.jsonl` lie in `folder`. It leaves a stamp of whom it saw."""
+    `log.jsonl` lie in `folder`. It leaves a stamp of whom it saw. `decided_by`: the digest of what of the recipe
+    decides this training, all of it where nothing is said: a checkpoint of another is refused."""
     seed = plan.seed if seed is None else seed
     recipe = plan.recipe.network(name)
-    depends = json.dumps([plan.recipe.hash, name, seed, device().type, *_told_apart(samples)])
+    depends = json.dumps([decided_by or plan.recipe.hash, name, seed, device().type, *_told_apart(samples)])
     place = Place(
         folder / f"{name}.pt",
         hashlib.sha256(depends.encode()).hexdigest(),

@@ -50,8 +50,9 @@ def network_in_words(network: NetworkRecipe) -> str:
 
 def _stage(stage: StageRecipe) -> str:
     epochs = "1 epoch" if stage.epochs == 1 else f"{stage.epochs} epochs"
+    batches = f"{stage.steps} batches" if stage.steps else "batches"
     parts = [
-        f"{epochs} of batches of {stage.batch} by {stage.optimiser} (rate {stage.learning_rate:g}, the backbone's "
+        f"{epochs} of {batches} of {stage.batch} by {stage.optimiser} (rate {stage.learning_rate:g}, the backbone's "
         f"{stage.backbone_rate:g} times that, weight decay {stage.weight_decay:g}; {block_in_words(stage.schedule)})"
     ]
     if stage.freeze is not None:

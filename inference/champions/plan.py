@@ -19,6 +19,7 @@ from imaging.digest import sha256_of
 from inference.champions.recipe import ChampionRecipe
 from inference.contract import ModelManifest, WeightsFile
 from inference.datasets.sample import Sample, grouped_folds
+from inference.evaluation import left_out
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.calibration import conformal_level, conformal_levels, operating_points
 from inference.evaluation.folder import write_results
@@ -154,11 +155,13 @@ def store_model(
     plan: Written, manifest: ModelManifest, network: nn.Module, examples: Sequence[Tensor], outputs: Sequence[str],
     seen: Sequence[Sample], records: Sequence[Record], account: Account, held: Sequence[Sample] = (),
     beside: Callable[[Path, ModelManifest, Results], object] = lambda *_: None, exact: bool = False,
+    away: Sequence[Record] = (),
 ) -> ModelManifest:  # fmt: skip
     """Write everything that belongs to the model: weights, what the trained network answered, manifest, what it has
     `seen`, predictions of record, figures, card, what its images look like to it, and the custody record of all that.
     The version appears in the store when all of it is there. `held`: samples that predictions of record are of and that
-    are not among those `seen`. `beside` writes more into its folder before that is sealed.
+    are not among those `seen`. `away`: predictions of networks of the same recipe that left something out. `beside`
+    writes more into its folder before that is sealed.
 
     Returns
     -------
@@ -176,6 +179,7 @@ def store_model(
     (folder / THRESHOLDS).write_text(json.dumps(finished.thresholds, indent=2) + "\n", encoding="utf-8")
     write_training_manifest(folder, seen)
     write_records(folder / PREDICTIONS, records)
+    left_out.write(folder, away)
     (folder / custody.RECIPE).write_text(plan.recipe.canonical, encoding="utf-8")
     write_account(folder, replace(account, recipe=plan.recipe.id, recipe_sha256=plan.recipe.hash))
     make_reference(finished, OnnxForward(folder / WEIGHTS), folder, records, (*seen, *held))

@@ -20,25 +20,35 @@ _LATER = frozenset({"modality", "datasets", "history"})
 class Protocol(Part):
     """Where figures and calibration come from: `folds` over groups, pooled out of fold; or (`kept_part`) one of so many
     grouped parts of `train`, on which nothing is fitted but the calibration. `served`: the network of record, or one
-    that is fitted again afterwards on everything."""
+    that is fitted again afterwards on everything. `collections`: the sets that are learned from, where there are
+    several to choose from; `leave_out`: further networks of record, each of which has seen nothing of one collection,
+    or of one scanner, trained for the share `left_out_epochs` of the epochs."""
 
     folds: int | None = Field(None, ge=2)
     kept_part: int | None = Field(None, ge=2)
     served: Literal["measured", "refitted"] = "measured"
+    collections: tuple[str, ...] = Field((), exclude_if=lambda names: not names)
+    leave_out: tuple[Literal["collection", "scanner"], ...] = Field((), exclude_if=lambda kinds: not kinds)
+    left_out_epochs: float = Field(1.0, gt=0, le=1, exclude_if=lambda share: share == 1)
 
 
 class Calibration(Part):
     """What is fitted on held-out predictions. `least_temperature`: held-out images of one hospital are no reason for
     more confidence than the network itself shows. `outline_levels`: first, last and step of those that are tried.
-    `false_marks`: shown on an average held-out film that are none."""
+    `false_marks`: shown on an average held-out film that are none. `points`: whether the operating points are those of
+    all scanners together or hold on each of them; `sensitivity_room`: so far above the promise the latter aim.
+    `fused_images`: of so many of a patient's images her answer is made."""
 
-    method: Literal["temperature", "platt"] = "platt"
+    method: Literal["temperature", "temperature_and_biases", "platt"] = "platt"
     least_temperature: float = Field(1.0, gt=0)
     coverage: float = Field(0.9, gt=0, lt=1)
     sensitivity: float = Field(0.95, gt=0, lt=1)
     specificity: float = Field(0.95, gt=0, lt=1)
     outline_levels: tuple[float, float, float] = (0.2, 0.75, 0.05)
     false_marks: float = Field(1.5, gt=0)
+    points: Literal["pooled", "worst_scanner"] = Field("pooled", exclude_if=lambda how: how == "pooled")
+    sensitivity_room: float = Field(0.0, ge=0, lt=1, exclude_if=lambda room: not room)
+    fused_images: int = Field(1, ge=1, exclude_if=lambda images: images == 1)
 
 
 class Gates(Part):

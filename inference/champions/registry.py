@@ -42,13 +42,15 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.parent.name for file in Path(__file__).parent.glob(f"*/{RECIPE}")))
 
 
-def recipe_file(name: str) -> Path:
-    """Where the champion's recipe lies."""
-    return Path(__file__).parent / name / RECIPE
+def recipe_file(name: str, version: str = "") -> Path:
+    """Where the champion's recipe lies; of an earlier version that was made by another its own, `recipe-2.2.0.yaml`."""
+    folder = Path(__file__).parent / name
+    earlier = folder / f"recipe-{version}.yaml"
+    return earlier if version and earlier.is_file() else folder / RECIPE
 
 
-def recipe_of(name: str) -> ChampionRecipe:
-    """The champion's recipe.
+def recipe_of(name: str, version: str = "") -> ChampionRecipe:
+    """The champion's recipe, or that of an earlier `version`.
 
     Raises
     ------
@@ -62,7 +64,8 @@ def recipe_of(name: str) -> ChampionRecipe:
 
     if name not in names():
         raise LookupError(f"{name} is none of the served models {', '.join(names())}")
-    return parse(read(recipe_file(name)), recipe_file(name))
+    path = recipe_file(name, version)
+    return parse(read(path), path)
 
 
 def datasets_of(name: str) -> tuple[str, ...]:

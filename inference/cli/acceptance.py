@@ -18,7 +18,7 @@ from inference.evaluation.cases import Case, CasesError, read_cases
 from inference.evaluation.figures import NotComputable
 from inference.evaluation.local_figures import SET
 from inference.evaluation.protocol import measure
-from inference.evaluation.records import RecordsError
+from inference.evaluation.records import AWAY, RecordsError
 from inference.evaluation.results import all_on_record
 from inference.evaluation.shift import ShiftError, read_reference
 from inference.evaluation.training_manifest import read_training_manifest, trained_samples
@@ -83,7 +83,7 @@ def measured(manifest: ModelManifest, store: Path, cases: Sequence[Case]) -> Acc
     except ShiftError:
         reference = None
     failed = [sentence.removeprefix(f"{SET} ") for sentence in run_over.failed]
-    at_home = measure(manifest, [record for record in all_on_record(folder) if record.split != "external"])
+    at_home = measure(manifest, [record for record in all_on_record(folder) if record.split not in AWAY])
     return accept(manifest, records, run_over.features, failed, at_home, reference)
 
 

@@ -179,7 +179,8 @@ def retrain(
 
 def recipe_of_version(folder: Path) -> ChampionRecipe:
     """The recipe that lies beside a version's weights. Those of versions before 2.3.0 are written in another form, and
-    said on stderr: today's recipe of the model, which says the same in the form of now (ADR 39), takes their place.
+    said on stderr: the laboratory's recipe of that version, which says the same in the form of now (ADR 39), takes
+    their place.
 
     Raises
     ------
@@ -195,7 +196,7 @@ def recipe_of_version(folder: Path) -> ChampionRecipe:
         raise RecordsError(
             f"the recipe of {model} {folder.name} was not kept: nobody can repeat its training"
         )
-    of_now = recipe_of(model)
+    of_now = recipe_of(model, folder.name)
     # whom it serves and what it is measured on is no part of the canonical text
     later = {"modality": of_now.modality, "datasets": of_now.datasets}
     try:
@@ -203,6 +204,6 @@ def recipe_of_version(folder: Path) -> ChampionRecipe:
     except RecipeError:
         sys.stderr.write(
             f"{RECIPE} of {model} {folder.name} is in the form of before version 2.3.0: "
-            f"trained by today's recipe, {of_now.hash[:16]}…\n"
+            f"trained by what says the same in the form of now, {of_now.hash[:16]}…\n"
         )
         return of_now

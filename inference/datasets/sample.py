@@ -112,14 +112,16 @@ class Manifest:
 
 
 def assert_disjoint(parts: dict[str, Sequence[Sample]]) -> None:
-    """Raises `LeakError` naming the first group, or the first patient, that stands in two of `parts`."""
+    """Raises `LeakError` naming the first group, or the first patient, that stands in two of `parts`. Each set numbers
+    its own: equal names of two sets mean nothing."""
     for attribute in ("group_id", "patient_id"):
-        seen: dict[str, str] = {}
+        seen: dict[tuple[str, str], str] = {}
         for name, samples in parts.items():
             for sample in samples:
-                key = getattr(sample, attribute)
-                if key is not None and seen.setdefault(key, name) != name:
-                    raise LeakError(f"{attribute} {key} stands in both {seen[key]} and {name}")
+                value = getattr(sample, attribute)
+                key = (sample.dataset, value)
+                if value is not None and seen.setdefault(key, name) != name:
+                    raise LeakError(f"{attribute} {value} stands in both {seen[key]} and {name}")
 
 
 @dataclass(frozen=True)

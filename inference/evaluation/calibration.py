@@ -65,6 +65,29 @@ def fit_temperature(logits: Floats, labels: NDArray[np.int64]) -> float:
     return float(np.exp(found.x[0]))
 
 
+def fit_temperature_and_biases(
+    logits: Floats, labels: NDArray[np.int64], least: float = 0.2
+) -> tuple[float, Floats]:
+    """The divisor of N×K logits, `least` to 10, and the number a class that is then added, their sum 0, which together
+    minimise the cross-entropy (bias-corrected temperature scaling, Alexandari 2020). A class without an example keeps
+    0."""
+    present = np.unique(labels)
+
+    def biases(x: Floats) -> Floats:
+        full = np.zeros(logits.shape[1])
+        full[present] = x[1:] - x[1:].mean()
+        return full
+
+    def loss(x: Floats) -> float:
+        z = logits / np.exp(x[0]) + biases(x)
+        z = z - z.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(labels)), labels]))
+
+    bounds = [(np.log(least), np.log(10.0)), *[(-5.0, 5.0)] * len(present)]
+    found = minimize(loss, np.zeros(1 + len(present)), method="L-BFGS-B", bounds=bounds)
+    return float(np.exp(found.x[0])), biases(np.asarray(found.x, np.float64))
+
+
 def operating_points(probabilities: Floats, positive: Booleans, sensitivity: float = 0.95,
                      specificity: float = 0.95) -> dict[str, float]:  # fmt: skip
     """`high_sensitivity`: the highest threshold that finds at least `sensitivity` of the positives;

@@ -10,6 +10,7 @@ from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
 from inference.evaluation.plots import PLOTS, Plot
 from inference.evaluation.protocol import protocol_of
+from inference.evaluation.records import AWAY, LEFT_OUT
 from inference.evaluation.results import Results, share_flagged
 from inference.runtime.whole_image.pipeline import OUTLINE_LEVEL, only_outlines
 
@@ -18,6 +19,8 @@ _SPLIT_WORDS = {
     "oof": "pooled out-of-fold predictions (`oof`)",
     "val": "published `val` part (`val`)",
     "external": "never seen in training (`external`)",
+    "left_out_collection": "by a network that learned from the other collections alone (`left_out_collection`)",
+    "left_out_scanner": "each scanner by a network that has seen nothing of it (`left_out_scanner`)",
 }
 #: Names of the lines that say what a reader's own category does on the same images.
 _READER = "reader_"
@@ -25,6 +28,15 @@ _NO_EXTERNAL = (
     "**No external figure.** The model was measured on no set but those that it was made from; how it reads images of "
     "another hospital, population or scanner is not known. `python -m inference acceptance {name}` measures it on "
     "50 to 500 known cases of one's own."
+)
+_LEFT_OUT = (
+    "Networks of the same recipe, each of which has seen nothing of what it is measured on: of a whole collection "
+    "(another country, other scanners, other readers), or of one scanner. Thresholds and calibration are their own, "
+    "fitted on what they were allowed to see. The nearest to what another hospital may expect."
+)
+_NOT_SERVED = (
+    "The served weights themselves have seen all sets that are on record: "
+    "`python -m inference acceptance {name}` measures them on 50 to 500 known cases of one's own."
 )
 _EXTERNAL = (
     "Measured with the served weights and thresholds on sets of which training, calibration and thresholds have seen "
@@ -118,20 +130,22 @@ def _protocol(results: Results, account: Account) -> Iterator[str]:
 
 def _external(results: Results) -> Iterator[str]:
     away = [figure for figure in results.figures if figure.split == "external"]
+    left_out = [figure for figure in results.figures if figure.split in LEFT_OUT]
+    if left_out:
+        yield from (_LEFT_OUT, "")
+        yield from _tables(results, left_out)
+        yield from _beside_home(results, left_out)
+        yield ""
     if not away:
-        yield _NO_EXTERNAL.format(name=results.manifest.name)
+        if not left_out:
+            yield _NO_EXTERNAL.format(name=results.manifest.name)
+        else:
+            yield _NOT_SERVED.format(name=results.manifest.name)
         return
     yield from (_EXTERNAL, "")
     yield from _tables(results, away)
-    by_name = {f.name: f for f in results.figures if f.split != "external"}
-    led = [name for figure in away for name in protocol_of(figure.dataset, results.manifest).headline]
-    for figure in away:
-        home = by_name.get(figure.name)
-        if home is not None and figure.name in led:
-            yield (
-                f"- {figure.meaning}: **{figure.value:.3f}** ({_interval(figure)}) on {figure.dataset}, "
-                f"{home.value:.3f} ({_interval(home)}) at home ({home.dataset} {home.split})."
-            )
+    yield from _beside_home(results, away)
+    by_name = {f.name: f for f in results.figures if f.split not in AWAY}
     for dataset in dict.fromkeys(figure.dataset for figure in away):
         images = [r for r in results.records if (r.dataset, r.split) == (dataset, "external")]
         if any(results.manifest.positive_class in record.probabilities for record in images):
@@ -150,8 +164,24 @@ def _external(results: Results) -> Iterator[str]:
             yield f"- **Not measured elsewhere**: {home.meaning} ({home.value:.3f} on {home.dataset} {home.split})."
 
 
+def _beside_home(results: Results, away: Sequence[Figure]) -> Iterator[str]:
+    """The leading figures elsewhere beside those at home, of the same set where it was measured there."""
+    home = [figure for figure in results.figures if figure.split not in AWAY]
+    anywhere = {figure.name: figure for figure in home}
+    same_set = {(figure.name, figure.dataset): figure for figure in home}
+    led = [name for figure in away for name in protocol_of(figure.dataset, results.manifest).headline]
+    for figure in away:
+        known = same_set.get((figure.name, figure.dataset), anywhere.get(figure.name))
+        if known is not None and figure.name in led:
+            where = figure.dataset if figure.split not in LEFT_OUT else f"{figure.dataset} ({figure.split})"
+            yield (
+                f"- {figure.meaning}: **{figure.value:.3f}** ({_interval(figure)}) on {where}, "
+                f"{known.value:.3f} ({_interval(known)}) at home ({known.dataset} {known.split})."
+            )
+
+
 def _internal(results: Results) -> Iterator[str]:
-    yield from _tables(results, [figure for figure in results.figures if figure.split != "external"])
+    yield from _tables(results, [figure for figure in results.figures if figure.split not in AWAY])
     if results.spreads:
         yield from _table(
             ("each by itself", "figure", "number", "mean ± sd", "lowest", "median", "highest"),

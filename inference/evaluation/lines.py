@@ -14,14 +14,15 @@ from inference.evaluation.asked import BinaryQuestion, DatasetProtocol, most_pro
 from inference.evaluation.bootstrap import Statistic
 from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Measure
-from inference.evaluation.patients import by_breast, by_patient, most_suspicious, reader_lines
+from inference.evaluation.patients import by_breast, by_patient, reader_lines, rule_of, together
 from inference.evaluation.records import Record
+from inference.runtime.fusion import FUSED
 
 
 def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
     """Every line of a data set, most important first."""
     lines = [line for ask in sheet.asked for line in _ranking(ask)]
-    lines += [_of_patients(ask) for ask in sheet.asked if ask.name in sheet.by_patient]
+    lines += [_of_patients(ask, manifest) for ask in sheet.asked if ask.name in sheet.by_patient]
     lines += [_of_breasts(ask) for ask in sheet.asked if ask.name in sheet.by_breast]
     lines += sheet.more
     if sheet.outlined:
@@ -44,11 +45,7 @@ def lines_of(sheet: DatasetProtocol, manifest: ModelManifest) -> list[Measure]:
                 for line in _at_point(ask, point, manifest.thresholds[point])
             ]
             if sheet.by_patient:
-                lines += [
-                    line
-                    for point in OPERATING_POINTS
-                    for line in _patients_at(ask, point, manifest.thresholds[point])
-                ]
+                lines += [line for point in OPERATING_POINTS for line in _patients_at(ask, point, manifest)]
     if sheet.classes:
         lines += _several_classes(sheet.classes)
     for ask in sheet.asked:
@@ -115,10 +112,12 @@ def _ranking(ask: BinaryQuestion) -> list[Measure]:
     ]
 
 
-def _of_patients(ask: BinaryQuestion) -> Measure:
+def _of_patients(ask: BinaryQuestion, manifest: ModelManifest) -> Measure:
+    images = int(manifest.calibration.get(FUSED, 1))
+    words = "her most suspicious image" if images == 1 else f"her {images} most suspicious images together"
     return Measure(
-        f"auc_patient_{ask.name}", f"AUC a patient (her most suspicious image), {ask.meaning}", ask.counts,
-        lambda records: by_patient(records, ask.truth, ask.score),
+        f"auc_patient_{ask.name}", f"AUC a patient ({words}), {ask.meaning}", ask.counts,
+        lambda records: by_patient(records, ask.truth, ask.score, rule_of(manifest, ask.score)),
     )  # fmt: skip
 
 
@@ -157,15 +156,15 @@ def _at_point(ask: BinaryQuestion, point: str, level: float) -> list[Measure]:
     ]  # fmt: skip
 
 
-def _patients_at(ask: BinaryQuestion, point: str, level: float) -> list[Measure]:
-    """As `_at_point`, of patients: called positive where any of her images is, as the platform reads a study."""
-    words = point.replace("_", "-")
+def _patients_at(ask: BinaryQuestion, point: str, manifest: ModelManifest) -> list[Measure]:
+    """As `_at_point`, of patients: called positive where what speaks for her is, as the platform reads a study."""
+    words, level, rule = point.replace("_", "-"), manifest.thresholds[point], rule_of(manifest, ask.score)
 
     def called(record: Record) -> bool:
         return ask.score(record) >= float(record.facts.get(point, level))
 
     def patients(records: Sequence[Record], *, positive: bool) -> Sequence[Record]:
-        return most_suspicious(records, ask.truth, ask.score, positive=positive)
+        return together(records, ask.truth, rule, positive=positive)
 
     return [
         Measure(f"sensitivity_patient_{point}", f"sensitivity a patient at the {words} operating point", ask.counts,

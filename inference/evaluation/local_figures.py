@@ -11,7 +11,7 @@ from inference.contract import OPERATING_POINTS, ModelManifest
 from inference.evaluation.asked import BinaryQuestion
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.protocol import protocol_of
-from inference.evaluation.records import Record
+from inference.evaluation.records import AWAY, Record
 
 #: A figure may lie so far below the card's, interval and all, before an operating point does not hold.
 TOLERANCE = 0.05
@@ -62,7 +62,7 @@ def figures_at_home(manifest: ModelManifest, at_home: Sequence[Figure]) -> dict[
     for one in at_home:
         sheet = protocol_of(one.dataset, manifest)
         pointed = next((ask for ask in sheet.asked if ask.name == sheet.pointed), None)
-        if one.split == "external" or pointed is None or manifest.positive_class not in pointed.chance:
+        if one.split in AWAY or pointed is None or manifest.positive_class not in pointed.chance:
             continue
         if one.name == f"auc_{pointed.name}":
             found[f"auc_{manifest.positive_class}"] = one

@@ -25,7 +25,8 @@ FEWEST = 30
 @dataclass(frozen=True)
 class Cell:
     """What a `model` (name and version) that learned an answer on the sets `trained_on` says of another set's images.
-    `split`: which images of the set; `external` where nothing of it went into the model."""
+    `split`: which images of the set; `external` where nothing of it went into the model, `left_out_collection` or
+    `left_out_scanner` where a network of the same recipe saw nothing of it, or of the scanner."""
 
     model: str
     trained_on: tuple[str, ...]
@@ -61,7 +62,8 @@ def cells(
     """
     found = []
     for dataset, split, own in parts(records):
-        for answer, learned, counts, wanted in _answers(dataset, manifest, trained, foreign):
+        taught = [name for name in trained if (split, name) != ("left_out_collection", dataset)]
+        for answer, learned, counts, wanted in _answers(dataset, manifest, taught, foreign):
             for scanner, members in _scanners(own):
                 measured = _figures(dataset, wanted, manifest, members)
                 if measured:

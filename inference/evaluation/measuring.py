@@ -26,7 +26,7 @@ from inference.datasets.catalogue import DATASETS, recognise
 from inference.datasets.pixels import is_avif, read_gray, read_joined_masks, why_no_avif
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.detection import components, mark_of
-from inference.evaluation.records import Part, Record
+from inference.evaluation.records import LEFT_OUT, Part, Record
 from inference.evaluation.shift import features_of
 from inference.progress import CountProgress
 from inference.runtime.analyse import analyse
@@ -110,9 +110,10 @@ def measure_samples(
     manifest: ModelManifest, forward: Forward, samples: Iterable[Sample], *,
     split: Part = "val", fold: int | None = None, progress: CountProgress | None = None,
 ) -> Measured:  # fmt: skip
-    """As `predict`, but an image without a result is named and the others go on. Out-of-fold records keep the
-    operating points of `manifest`, the fold's own, as facts: sensitivity is measured at those. Masks and heat maps are
-    overwritten by the next image: memory and disk do not grow with the number of images."""
+    """As `predict`, but an image without a result is named and the others go on. Out-of-fold records, and those of
+    networks that left something out, keep the operating points of `manifest`, the network's own, as facts: sensitivity
+    is measured at those. Masks and heat maps are overwritten by the next image: memory and disk do not grow with the
+    number of images."""
     chosen = list(samples)
     measured = Measured()
     points = {name: f"{manifest.thresholds[name]:.6f}" for name in OPERATING_POINTS}
@@ -121,7 +122,7 @@ def measure_samples(
             try:
                 result = analyse_alone(manifest, forward, sample.path, sample.spacing_um, Path(folder))
                 record = record_of(sample, result, split=split, fold=fold, network=network_of(forward))
-                if split == "oof":
+                if split == "oof" or split in LEFT_OUT:
                     record.facts.update(points)
                 measured.records.append(record)
                 measured.features.append(features_of(result, manifest))

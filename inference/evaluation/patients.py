@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from inference.contract import ModelManifest
 from inference.evaluation import metrics
 from inference.evaluation.bootstrap import Floats, Statistic
 from inference.evaluation.figures import Measure
 from inference.evaluation.records import Record
+from inference.runtime.fusion import FUSED, fused
 
 Truth = Callable[[Record], bool]
 Score = Callable[[Record], float]
@@ -27,19 +30,46 @@ def birads(record: Record) -> float | None:
     return max((_CATEGORIES[one.strip()] for one in stated if one.strip() in _CATEGORIES), default=None)
 
 
-def by_patient(records: Sequence[Record], truth: Truth, score: Score) -> Statistic:
-    """AUC over patients: the score of her most suspicious image, as the platform reads a study; positive where any
-    image is. All images of a patient must be drawn together."""
+#: Of a patient's images the one record that speaks for her.
+Rule = Callable[[Sequence[Record]], Record]
+
+
+def rule_of(manifest: ModelManifest, score: Score) -> Rule:
+    """As the platform makes a study's answer: her most suspicious image, or so many of them fused as the manifest
+    says."""
+    most = int(manifest.calibration.get(FUSED, 1))
+
+    def speaks(own: Sequence[Record]) -> Record:
+        worst = sorted(own, key=score, reverse=True)[:most]
+        if len(worst) == 1:
+            return worst[0]
+        together = fused([record.probabilities for record in worst], manifest.positive_class)
+        return replace(worst[0], probabilities=together)
+
+    return speaks
+
+
+def spoken_for(records: Sequence[Record], rule: Rule) -> list[Record]:
+    """One record a patient, in the order in which they come first."""
+    own: dict[str, list[Record]] = {}
+    for record in records:
+        own.setdefault(record.group, []).append(record)
+    return [rule(each) for each in own.values()]
+
+
+def by_patient(records: Sequence[Record], truth: Truth, score: Score, rule: Rule | None = None) -> Statistic:
+    """AUC over patients: what her images say together, as the platform reads a study (her most suspicious image where
+    no `rule` is said); positive where any image is. All images of a patient must be drawn together."""
     owners = list(dict.fromkeys(record.group for record in records))
     place = {owner: index for index, owner in enumerate(owners)}
-    first = np.full(len(owners), -1)
-    highest, positive = np.full(len(owners), -np.inf), np.zeros(len(owners), bool)
+    first, positive = np.full(len(owners), -1), np.zeros(len(owners), bool)
     for index, record in enumerate(records):
         own = place[record.group]
         first[own] = index if first[own] < 0 else first[own]
-        highest[own] = max(highest[own], score(record))
         positive[own] |= truth(record)
-    statistic = metrics.auc(positive, highest)
+    speak = rule or (lambda images: max(images, key=score))
+    scores = np.array([score(record) for record in spoken_for(records, speak)], np.float64)
+    statistic = metrics.auc(positive, scores)
 
     def over_patients(counts: Floats) -> Floats:
         return statistic(counts[:, first])
@@ -65,17 +95,11 @@ def by_breast(records: Sequence[Record], truth: Truth, score: Score) -> Statisti
     return over_breasts
 
 
-def most_suspicious(records: Sequence[Record], truth: Truth, score: Score, *, positive: bool) -> list[Record]:
-    """Of each patient that is positive, or is not, her most suspicious image: positive where any of her images is."""
-    highest: dict[str, Record] = {}
-    ill: set[str] = set()
-    for record in records:
-        known = highest.get(record.group)
-        if known is None or score(record) > score(known):
-            highest[record.group] = record
-        if truth(record):
-            ill.add(record.group)
-    return [record for group, record in highest.items() if (group in ill) is positive]
+def together(records: Sequence[Record], truth: Truth, rule: Rule, *, positive: bool) -> list[Record]:
+    """Of each patient that is positive, or is not, the record that speaks for her: positive where any of her images
+    is."""
+    ill = {record.group for record in records if truth(record)}
+    return [record for record in spoken_for(records, rule) if (record.group in ill) is positive]
 
 
 def reader_lines(counts: Truth, truth: Truth, meaning: str) -> list[Measure]:

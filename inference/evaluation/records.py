@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 PREDICTIONS = "predictions.csv"
-Part = Literal["val", "oof", "external"]
+Part = Literal["val", "oof", "external", "left_out_collection", "left_out_scanner"]
 #: `oof`: by the network of the fold that the image was kept out of; `val`: by a network that never saw `val`;
-#: `external`: by the served network, on a set of which it has seen nothing.
-SPLITS: tuple[Part, ...] = ("val", "oof", "external")
+#: `external`: by the served network, on a set of which it has seen nothing; `left_out_…`: by a network of the same
+#: recipe that has seen nothing of the image's collection, or of its scanner.
+SPLITS: tuple[Part, ...] = ("val", "oof", "external", "left_out_collection", "left_out_scanner")
+LEFT_OUT: tuple[Part, ...] = ("left_out_collection", "left_out_scanner")
+#: By a network that has seen nothing of the image's set or scanner.
+AWAY: tuple[Part, ...] = (*LEFT_OUT, "external")
 _COLUMNS = (
     "dataset", "split", "fold", "image", "group", "label", "probabilities", "dice", "lesions", "marks",
     "flags", "facts", "network",

@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.contract import Flag, ModelManifest
-from inference.evaluation import external, subgroups
+from inference.evaluation import external, left_out, subgroups
 from inference.evaluation.account import Account, read_account
 from inference.evaluation.figures import Figure
 from inference.evaluation.protocol import measure
-from inference.evaluation.records import PREDICTIONS, SPLITS, Record, RecordsError, read_records
+from inference.evaluation.records import (
+    AWAY,
+    LEFT_OUT,
+    PREDICTIONS,
+    SPLITS,
+    Record,
+    RecordsError,
+    read_records,
+)
 from inference.evaluation.subgroups import Row, Spread
 from inference.runtime.store import manifest_in
 
@@ -74,7 +82,7 @@ def results_of(manifest: ModelManifest, records: Sequence[Record], measured_on: 
         Not one figure can be computed.
     """
     images = [record for record in records if record.dataset not in _NOT_IMAGES]
-    at_home = [record for record in images if record.split != "external"]
+    at_home = [record for record in images if record.split not in AWAY]
     return Results(
         manifest=manifest,
         records=tuple(records),
@@ -93,7 +101,7 @@ def share_flagged(records: Sequence[Record]) -> float:
 
 
 def all_on_record(folder: Path) -> list[Record]:
-    """The predictions of record of a version, the external ones first.
+    """The predictions of record of a version: the external ones first, then those of what a training left out.
 
     Raises
     ------
@@ -101,7 +109,7 @@ def all_on_record(folder: Path) -> list[Record]:
         A table or the account of the run is missing or damaged.
     """
     own = external.parted(read_records(folder / PREDICTIONS), read_account(folder).foreign)
-    return [*external.read(folder), *own]
+    return [*external.read(folder), *left_out.read(folder), *own]
 
 
 def results_on_record(folder: Path, dataset: str | None = None, split: str | None = None) -> Results:
@@ -120,7 +128,10 @@ def results_on_record(folder: Path, dataset: str | None = None, split: str | Non
 def measured_on(account: Account, records: Sequence[Record]) -> str:
     """Which weights gave the predictions of record."""
     splits = {record.split for record in records}
+    if splits <= {*LEFT_OUT}:
+        return "networks of the same recipe that left something out"
     by_others = {"oof", "val"} if account.refitted else {"oof"}
+    by_others |= {*LEFT_OUT}
     served = [split for split in SPLITS if split in splits - by_others]
     others = sorted(splits - set(served))
     before = "networks from before the refit" if account.refitted else "networks of the folds"

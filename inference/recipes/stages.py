@@ -23,10 +23,12 @@ class StageRecipe(Part):
 
     `loss` judges what the network answers, `objective` asks it itself; one of them. `views` choose what of a batch the
     network is shown, `augment` changes each view, `mix_pairs` is the share of images that another one is then mixed
-    into, their labels too (Zhang 2018). `seed` is added to the run's; without it the stage's number is.
+    into, their labels too (Zhang 2018). `steps` are those of an epoch where it is not every example once. `seed` is
+    added to the run's; without it the stage's number is.
     """
 
     epochs: int = Field(ge=1)
+    steps: int | None = Field(None, ge=1, exclude_if=lambda steps: steps is None)
     batch: int = Field(16, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     backbone_rate: float = Field(1.0, ge=0)
@@ -160,7 +162,7 @@ def lesson(
 
     sampler = make("sampler", recipe.sampler.name, recipe.sampler.parameters)
     size = min(recipe.batch, len(source.labels))
-    return Lesson(stage, Batches(source, size, composed, sampler, recipe.workers), judged)
+    return Lesson(stage, Batches(source, size, composed, sampler, recipe.workers, recipe.steps), judged)
 
 
 def _objective(recipe: StageRecipe, outlines: bool, weights: Sequence[float] | None) -> Loss:

@@ -227,9 +227,15 @@ class _Row:
 
 
 def _rows(folder: Path) -> list[_Row]:
-    """Of the version's own predictions and of those on sets that it has seen nothing of."""
+    """Of the version's own predictions, of networks that left something out, and on sets that it has seen nothing
+    of."""
     rows = []
-    for path in (folder / PREDICTIONS, *sorted(folder.glob(f"external/*/{PREDICTIONS}"))):
+    tables = (
+        folder / PREDICTIONS,
+        folder / "left_out" / PREDICTIONS,
+        *sorted(folder.glob(f"external/*/{PREDICTIONS}")),
+    )
+    for path in tables:
         if path.is_file():
             name = path.relative_to(folder).as_posix()
             with path.open(newline="", encoding="utf-8") as lines:

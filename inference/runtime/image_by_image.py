@@ -16,6 +16,7 @@ from imaging.pixels import Pixels
 from inference.contract import AnalysisRequest, Finding, Flag, ImageReference, ImageResult, ModelManifest
 from inference.runtime.forward import Forward, Save
 from inference.runtime.frames import Frames
+from inference.runtime.fusion import fused
 from inference.runtime.scale import Scale
 from inference.runtime.study import Clock, StudyFinding, each_image, judged, open_image
 
@@ -108,8 +109,12 @@ def analyse_images(
 
 
 def most_suspicious(
-    images: Sequence[ImageResult], suspicion: Callable[[ImageResult], tuple[float, ...]]
+    images: Sequence[ImageResult],
+    suspicion: Callable[[ImageResult], tuple[float, ...]],
+    positive: str,
+    most: int = 1,
 ) -> StudyFinding:
-    """A study is as suspicious as the most suspicious of its images that may be judged."""
-    worst = max(judged(images), key=suspicion)
-    return StudyFinding(dict(worst.probabilities), tuple(images))
+    """A study is as suspicious as the `most` most suspicious of its images that may be judged, fused
+    (`inference.runtime.fusion`)."""
+    worst = sorted(judged(images), key=suspicion, reverse=True)[:most]
+    return StudyFinding(fused([image.probabilities for image in worst], positive), tuple(images))

@@ -59,7 +59,8 @@ def _as_stored(parts: Parts, _: Generator) -> Parts:
 @dataclass(frozen=True, eq=False)
 class Batches:
     """Batches of `size` from `source`, the last incomplete one left out. With `workers` so many processes read ahead;
-    they draw nothing, so that their number changes no bit.
+    they draw nothing, so that their number changes no bit. `each_epoch`: so many batches are an epoch, however many
+    examples there are; by default as many as the examples fill.
 
     Raises
     ------
@@ -72,6 +73,7 @@ class Batches:
     compose: Compose = _as_stored
     sampler: Sampler = plain()  # noqa: RUF009 - a function
     workers: int = 0
+    each_epoch: int | None = None
 
     def __post_init__(self) -> None:
         if min(self.size, len(self.source.labels)) < world()[1]:
@@ -82,12 +84,15 @@ class Batches:
     @property
     def steps(self) -> int:
         """Of one epoch."""
-        return len(self.source.labels) // self.size
+        return self.each_epoch or len(self.source.labels) // self.size
 
     def __call__(self, generator: Generator) -> Iterator[Parts]:
         """One epoch, on `device()`; every random number comes from `generator`."""
         rank, processes = world()
-        drawn = self.sampler(self.source.labels.to(generator.device), self.size, generator)
+        labels, drawn = self.source.labels.to(generator.device), list[Tensor]()
+        while len(drawn) < self.steps:
+            drawn += self.sampler(labels, self.size, generator)
+        drawn = drawn[: self.steps]
         chance = generator
         if rank:
             chance = Generator(device=generator.device).manual_seed(generator.initial_seed() + 7_919 * rank)

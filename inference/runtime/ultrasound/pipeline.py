@@ -19,6 +19,7 @@ from inference.contract import AnalysisRequest, Finding, Flag, ModelManifest
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
+from inference.runtime.fusion import FUSED
 from inference.runtime.geometry import Gray, Map, Placement, square_pixels
 from inference.runtime.image_by_image import Asked, FrameFinding, ImageAnswer, analyse_images, most_suspicious
 from inference.runtime.regions import (
@@ -41,6 +42,8 @@ from inference.runtime.ultrasound.preprocessing import (
 
 CLASSES = ("benign", "malignant", "normal")
 BENIGN, MALIGNANT, NORMAL = range(3)
+#: BI-RADS assessments that a network may answer besides.
+CATEGORIES = ("2", "3", "4", "5")
 #: Maps of both looks are brought together this much finer than the first canvas.
 _FINER = 2
 _SMALLEST_REGION = 48
@@ -95,6 +98,12 @@ def _enlarged(logits: Map, width: int, height: int) -> Map:
     )
 
 
+def bias_of(name: str) -> str:
+    """In a manifest's calibration: what is added to the logit of class `name` after the temperature; nothing where it
+    is not said."""
+    return f"bias_{name}"
+
+
 def input_shape(_: ModelManifest) -> tuple[int, ...]:
     """See `inference.runtime.pipelines.Pipeline`."""
     return (1, 1, SIDE, SIDE)
@@ -105,7 +114,10 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
     images = analyse_images(request, Asked(manifest, forward, save, clock), _read, _answer, _MOST_FINDINGS)
-    return most_suspicious(images, lambda image: suspicion(image.probabilities, manifest))
+    most = int(manifest.calibration.get(FUSED, 1))
+    return most_suspicious(
+        images, lambda image: suspicion(image.probabilities, manifest), CLASSES[MALIGNANT], most
+    )
 
 
 def suspicion(probabilities: Mapping[str, float], manifest: ModelManifest) -> tuple[float, ...]:
@@ -138,7 +150,9 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Frame]:
     with clock.measure("postprocess_ms"):
         calibration = manifest.calibration
         reading = replace(reading, placement=reading.placement.onto(pixels.columns, pixels.rows))
-        shares = softmax(reading.logits / calibration["temperature"])
+        biases = np.array([calibration.get(bias_of(name), 0.0) for name in CLASSES])
+        evidence = reading.logits / calibration["temperature"] + biases
+        shares = softmax(evidence)
         probabilities = dict(zip(CLASSES, (round(float(p), 6) for p in shares), strict=True))
         flags = quality.flags_of(seen, reading.distance, min(pixels.values.shape[:2]), calibration)
         if colour > calibration["colour_high"] and Flag.OUT_OF_DISTRIBUTION not in flags:
@@ -149,7 +163,7 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Frame]:
         return FrameFinding(
             suspicion(probabilities, manifest),
             flags,
-            _findings(regions, reading, calibration["temperature"], scale),
+            _findings(regions, reading, float(evidence[MALIGNANT] - evidence[BENIGN]), scale),
             _Frame(probabilities, seen, reading, regions),
         )
 
@@ -190,17 +204,16 @@ def regions_of(outline: Map, level: float) -> list[Region]:
 
 
 def _findings(
-    regions: list[Region], reading: Reading, temperature: float, scale: Scale
+    regions: list[Region], reading: Reading, frame_odds: float, scale: Scale
 ) -> tuple[Finding, ...]:
-    """A finding's score is the frame's odds of malignant against benign, moved by how much more or less
+    """A finding's score is the frame's calibrated log odds of malignant against benign, moved by how much more or less
     malignant this region looks than the frame's regions together."""
     if not regions:
         return ()
-    placement, logits = reading.placement, reading.logits
+    placement = reading.placement
     means = [float(region.of(reading.malignancy).mean()) for region in regions]
     weights = np.array([region.area for region in regions], np.float64)
     overall = float(np.average(means, weights=weights))
-    frame_odds = float(logits[MALIGNANT] - logits[BENIGN]) / temperature
     findings = []
     for region, mean in zip(regions, means, strict=True):
         polygon = tuple(placement.point_to_image(x, y) for x, y in region.outline())

@@ -66,7 +66,8 @@ def analyse(
 ) -> StudyFinding:
     """See `inference.runtime.analyse.analyse`."""
     images = analyse_images(request, Asked(manifest, forward, save, clock), _read, _answer, _MOST_FINDINGS)
-    return most_suspicious(images, lambda image: (image.probabilities[manifest.positive_class],))
+    positive = manifest.positive_class
+    return most_suspicious(images, lambda image: (image.probabilities[positive],), positive)
 
 
 def statistics(canvas: NDArray[np.uint8], colour: float) -> dict[str, float]:

@@ -55,14 +55,16 @@ def changed(name: str, key: str, value: object) -> ChampionRecipe:
     ("name", "key", "value"),
     [
         ("ultrasound", "networks.lesion.network.lesion.decoder", 48),
-        ("ultrasound", "networks.lesion.train.freeze", 2),
+        ("ultrasound", "networks.lesion.train.stages.0.freeze", 3),
         ("ultrasound", "networks.lesion.train.augment", ["grey_levels"]),
-        ("ultrasound", "networks.lesion.train.stages.1.objective.lesion.class_weights", [1.0, 1.0, 1.0]),
-        ("ultrasound", "networks.lesion.train.stages.0.views.whole_and_closer.zoom", 0.1),
+        ("ultrasound", "networks.lesion.train.objective", {"assessed_lesion": {"smoothing": 0.1}}),
+        ("ultrasound", "networks.lesion.train.stages.0.views.whole_closer_elsewhere.elsewhere", 0.25),
         ("ultrasound", "networks.lesion.train.stages.1.restarts", 5),
         ("ultrasound", "calibrate.coverage", 0.8),
         ("ultrasound", "gates.novelty_room", 1.2),
         ("ultrasound", "protocol.folds", 4),
+        ("ultrasound", "protocol.collections", ["busi"]),
+        ("ultrasound", "networks.lesion.train.steps", 99),
         ("mammography", "settings.film_penalty", 1.0),
         ("mammography", "networks.masses.train.objective.film_masses.smoothing", 0.2),
         ("histopathology", "settings.softening", 0.0),
@@ -97,11 +99,13 @@ def test_a_mistake_in_a_stage_is_told_with_its_key(key: str, value: object, sent
 
 
 def test_the_card_says_what_the_recipe_says() -> None:
-    said = method(registry.recipe_of("ultrasound"))
+    said = method(registry.recipe_of("ultrasound", "2.2.0"))
     assert "run twice from the same weights" in said and "class weights 1 · 1.6 · 1.2" in said
+    said = method(registry.recipe_of("ultrasound"))
+    assert "24 epochs of 100 batches of 16" in said and "elsewhere 0.125" in said
     five = method(changed("ultrasound", "networks.lesion.train.stages.1.restarts", 5))
     assert "run five times" in five and "twice" not in five
-    frozen = changed("ultrasound", "networks.lesion.train.freeze", 3)
+    frozen = changed("ultrasound", "networks.lesion.train.stages.1.freeze", 3)
     assert "first 3 stages" in method(frozen) and "freeze 3" in facts(frozen)["lesion, stage 2"]
     assert facts(changed("ultrasound", "protocol.folds", 4))["folds"] == "4"
     softened = method(changed("histopathology", "settings.softening", 0.25))

@@ -15,6 +15,7 @@ from inference.evaluation.calibration import (
     fit_logistic,
     fit_platt,
     fit_temperature,
+    fit_temperature_and_biases,
     operating_points,
     perfect_calibration,
 )
@@ -46,6 +47,24 @@ def test_temperature_undoes_overconfidence() -> None:
     chances = softmax(logits)
     labels = np.array([generator.choice(3, p=row) for row in chances])
     assert fit_temperature(logits * 4, labels) == pytest.approx(4, rel=0.06)
+
+
+def test_biases_undo_the_weights_that_classes_had_in_training() -> None:
+    generator = np.random.default_rng(1)
+    logits = generator.normal(0, 1.5, (20_000, 3))
+    labels = np.array([generator.choice(3, p=row) for row in softmax(logits)])
+    moved = logits * 2 + np.array([0.0, 1.6, 0.4])
+    temperature, biases = fit_temperature_and_biases(moved, labels, least=1.0)
+    assert temperature == pytest.approx(2, rel=0.06) and biases.sum() == pytest.approx(0, abs=1e-9)
+    assert biases - biases[0] == pytest.approx([0, -0.8, -0.2], abs=0.08)
+    # a temperature alone cannot
+    cured = softmax(moved / temperature + biases)[:, 1].mean()
+    assert cured == pytest.approx((labels == 1).mean(), abs=0.005)
+    alone = softmax(moved / fit_temperature(moved, labels))[:, 1].mean()
+    assert abs(alone - (labels == 1).mean()) > 0.05
+    # never more certain than the network itself, and nothing is said of a class that never comes
+    sure, without = fit_temperature_and_biases(logits[labels < 2] / 4, labels[labels < 2], least=1.0)
+    assert sure == 1.0 and without[2] == 0
 
 
 @given(
