@@ -150,7 +150,7 @@ def test_the_ultrasound_recipe_runs_and_its_network_is_not_judged_on_whom_it_saw
         judged([*outside, train[0]], ["a", "b", "c"], learned.stamp)
     with pytest.raises(LeakError, match="group_id"):
         guarded(train, [*outside, train[0]])
-    renamed = replace(train[0], id="copy", group_id="another")
+    renamed = replace(train[0], id="copy", group_id="another", patient_id="another")
     with pytest.raises(LeakError, match="same bytes"):
         guarded(train, [*outside, renamed])
     # a checkpoint belongs to its samples too
