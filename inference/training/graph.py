@@ -93,6 +93,18 @@ def _constant(name: str, graph: onnx.GraphProto, produced: _Producers, opset: _O
     return np.asarray(value)
 
 
+def reached(graph: onnx.GraphProto, output: str) -> set[str]:
+    """The names of everything that `output` is made of."""
+    produced = {name: node for node in graph.node for name in node.output}
+    found, wanted = set(), [output]
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found.add(name)
+            wanted += list(produced[name].input) if name in produced else []
+    return found
+
+
 def _drop_unread(graph: onnx.GraphProto) -> None:
     """Nodes and weights whose answers nobody reads."""
     while True:

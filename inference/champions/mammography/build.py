@@ -104,7 +104,7 @@ def retrain_fold(fold: int, plan: Plan) -> list[Record]:
     specks = clusters.train(plan, [shown[i] for i in train], plan.run / f"clusters-{fold}")
     path = plan.run / f"fold-{fold}.onnx"
     network = MammogramNetwork(mass, reader, specks.thing).eval()
-    export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
+    export_onnx(network, _EXAMPLES, FilmOutput._fields, path, compared=True)
     manifest = read_manifest("mammography", plan.store, plan.version)
     own = [shown[i] for i in outside]
     readers = seen("film reader", [shown[i] for i in train])
@@ -302,7 +302,7 @@ def fold_records(plan: Plan, learned: Learned, fold: int) -> list[Record]:
     train = np.flatnonzero(learned.fold_of != fold)
     films.fit(network.film, learned.places.part(list(train)), plan.recipe, plan.seed)
     path = plan.run / f"fold-{fold}.onnx"
-    export_onnx(network, _EXAMPLES, FilmOutput._fields, path)
+    export_onnx(network, _EXAMPLES, FilmOutput._fields, path, compared=True)
     manifest = described(
         plan, learned, [other for other in range(len(plan.folds(learned.films))) if other != fold]
     )

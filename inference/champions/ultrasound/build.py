@@ -125,7 +125,7 @@ def fold_network(plan: Plan, samples: Sequence[Sample], fold: int) -> Fitted[Les
 
 def _exported(learned: Fitted[LesionNetwork], weights: Path) -> tuple[Path, Stamp]:
     if not weights.is_file():
-        export_onnx(learned.thing, _EXAMPLES, learned.thing.answers, weights)
+        export_onnx(learned.thing, _EXAMPLES, learned.thing.answers, weights, compared=True)
     return weights, learned.stamp
 
 

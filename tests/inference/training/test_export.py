@@ -58,23 +58,98 @@ def test_weights_stay_whole_where_rounding_would_move_the_answer(tmp_path: Path)
     assert answer.deviation(OnnxForward(tmp_path / "model.onnx"))[0] < MOST_BY_ROUNDING
 
 
-def test_where_whole_weights_are_too_large_the_answer_says_what_rounding_moved(
+def larger_than_allowed(monkeypatch: pytest.MonkeyPatch, path: Path, share: float) -> None:
+    """No file may have more than the float16 form of what `path` holds in float32, and `share` of the rest."""
+    values = sum(np.prod(tensor.dims) for tensor in onnx.load(str(path)).graph.initializer)
+    least = path.stat().st_size - 2 * int(values) + 2000
+    monkeypatch.setattr(export, "MAX_WEIGHTS_BYTES", least + int(share * 2 * values))
+
+
+def test_where_whole_weights_are_too_large_as_many_stay_as_fit_and_the_answer_says_what_that_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    network = tiny_network()
-    network.classify.weight.data *= 1000
-    with torch.no_grad():
-        network.classify.bias -= network(torch.from_numpy(seeded_input((2, *SHAPE), 0))).logit[0]
-    export_onnx(network, (example(),), OUTPUTS, tmp_path / "whole.onnx")
-    monkeypatch.setattr(export, "MAX_WEIGHTS_BYTES", (tmp_path / "whole.onnx").stat().st_size - 1000)
-    answer = export_onnx(network, (example(),), OUTPUTS, tmp_path / "model.onnx")
-    assert precisions(tmp_path / "model.onnx") == {onnx.TensorProto.FLOAT16}
-    moved = answer.deviation(OnnxForward(tmp_path / "model.onnx"))[0]
-    assert answer.moved_by_rounding == moved >= MOST_BY_ROUNDING
-    assert answer.tolerance == TOLERANCE + moved
+    network = Wide()
+    export_onnx(network, (WIDE,), ("said",), tmp_path / "whole.onnx", compared=True)
+    monkeypatch.setattr(export, "MOST_BY_ROUNDING", 1e-6)
+    for share, whole in ((0.0, set()), (0.6, {(32, 3, 5, 5), (64, 128)})):
+        larger_than_allowed(monkeypatch, tmp_path / "whole.onnx", share)
+        answer = export_onnx(network, (WIDE,), ("said",), tmp_path / "model.onnx")
+        assert (tmp_path / "model.onnx").stat().st_size <= export.MAX_WEIGHTS_BYTES
+        assert answer.moved_by_rounding == answer.deviation(OnnxForward(tmp_path / "model.onnx"))[0]
+        assert answer.tolerance == TOLERANCE + answer.moved_by_rounding
+        assert 0 < answer.moved_by_rounding < export.MOST_MOVED
+        stored = onnx.load(str(tmp_path / "model.onnx")).graph.initializer
+        wide = {tuple(each.dims) for each in stored if each.data_type == onnx.TensorProto.FLOAT}
+        assert {dims for dims in wide if np.prod(dims) >= 256} == whole  # the smallest first
     monkeypatch.setattr(export, "MAX_WEIGHTS_BYTES", 1000)
     with pytest.raises(ValueError, match="would have"):
-        export_onnx(network, (example(),), OUTPUTS, tmp_path / "model.onnx")
+        export_onnx(rounded(network), (WIDE,), ("said",), tmp_path / "small.onnx")
+    assert not (tmp_path / "small.onnx").exists()
+
+
+class Wide(nn.Module):
+    """N×50×50×3 → a value in -1 to 1, in whose making what is rounded is enlarged `scale` times."""
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.scale = scale
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 32, 5, 5), nn.Tanh(), nn.Conv2d(32, 32, 3), nn.Tanh(), nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(), nn.Linear(128, 64), nn.Tanh(), nn.Linear(64, 1),
+        )  # fmt: skip
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (torch.sin(self.scale * self.layers((x.float() / 255).permute(0, 3, 1, 2))),)
+
+
+WIDE = torch.zeros((2, 50, 50, 3), dtype=torch.uint8)
+
+
+def test_what_rounding_moves_too_far_is_refused_where_it_would_be_served_and_whole_where_it_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Wide(scale=2e3)
+    answer = export_onnx(network, (WIDE,), ("said",), tmp_path / "fold.onnx", compared=True)
+    larger_than_allowed(monkeypatch, tmp_path / "fold.onnx", 0.1)
+    with pytest.raises(ValueError, match=r"model cannot be kept in .* moves its said by"):
+        export_onnx(network, (WIDE,), ("said",), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+    again = export_onnx(network, (WIDE,), ("said",), tmp_path / "fold.onnx", compared=True)
+    assert again == answer and precisions(tmp_path / "fold.onnx") == {onnx.TensorProto.FLOAT}
+    assert (tmp_path / "fold.onnx").stat().st_size > export.MAX_WEIGHTS_BYTES
+
+
+class Leaping(nn.Module):
+    """Two networks: what the first says leaps where it is rounded, as the place of the highest of many peaks does; the
+    second answers smoothly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.map = nn.Conv2d(3, 32, 3)
+        self.other = nn.Sequential(nn.Conv2d(3, 64, 5, 5), nn.Conv2d(64, 64, 3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x = (x.float() / 255).permute(0, 3, 1, 2)
+        return torch.sin(2e3 * self.map(x).mean(dim=(2, 3))), self.other(x).mean(dim=(2, 3))
+
+
+def test_what_leaps_keeps_its_own_weights_and_the_rest_is_rounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, outputs = Leaping(), ("place", "said")
+    export_onnx(network, (WIDE,), outputs, tmp_path / "whole.onnx", compared=True)
+    larger_than_allowed(monkeypatch, tmp_path / "whole.onnx", 0.1)
+    answer = export_onnx(network, (WIDE,), outputs, tmp_path / "model.onnx")
+    assert answer.moved_by_rounding < export.MOST_MOVED
+    sizes = {
+        tensor.data_type: int(np.prod(tensor.dims))
+        for tensor in onnx.load(str(tmp_path / "model.onnx")).graph.initializer
+        if np.prod(tensor.dims) in (864, 36_864)
+    }
+    # the map's 32×3×3×3 whole, the other network's halved
+    assert sizes == {onnx.TensorProto.FLOAT: 864, onnx.TensorProto.FLOAT16: 36_864}
 
 
 def test_the_recorded_answer_is_the_trained_networks_own(tmp_path: Path) -> None:
