@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -27,7 +28,7 @@ from inference.champions.mammography.network import PLACE_FEATURES, FilmOutput, 
 from inference.champions.plan import Plan
 from inference.champions.recipe import ChampionRecipe, parse
 from inference.champions.ultrasound import train as ultrasound
-from inference.datasets import idc
+from inference.datasets import idc, mini_mias
 from inference.datasets.generated import write
 from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample
 from inference.recipes.provenance import Fitted, Stamp
@@ -287,6 +288,31 @@ def test_a_film_reader_learns_where_the_circles_are() -> None:
     films.fit(reader, known.part(range(16)), recipe_of("mammography"))
     logits, density = films.score(reader, known.part(range(16, 24)))
     assert logits[abnormal[16:]].min() > logits[~abnormal[16:]].max() and set(density) <= {0, 1, 2}
+
+
+def test_kept_places_are_those_of_this_reader_and_these_films(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = list(mini_mias.read(write("mini_mias", tmp_path / "mini_mias")).samples)[:2]
+    reader, asked = FilmReader(EfficientNetLite(0)).eval(), []
+    monkeypatch.setattr(
+        reader, "places", lambda x: asked.append(1) or torch.full((1, PLACE_FEATURES, 36, 24), x.mean())
+    )
+    first = films.places(reader, shown, tmp_path / "places.npz")
+    made = len(asked)
+    again = films.places(reader, shown, tmp_path / "places.npz")
+    assert len(asked) == made + 2  # the first film alone, either way up
+    np.testing.assert_array_equal(first.features, again.features)
+    # what an earlier network said, or was asked in another mode, is not taken for this one's
+    monkeypatch.setattr(reader, "places", lambda x: torch.full((1, PLACE_FEATURES, 36, 24), x.mean() + 1))
+    other = films.places(reader, shown, tmp_path / "places.npz")
+    np.testing.assert_allclose(other.features, first.features + 1, rtol=0.01)
+    # nor is another film of the same name
+    picture = cv2.imread(str(shown[1].path), cv2.IMREAD_UNCHANGED)
+    picture[: len(picture) // 2] = 0
+    cv2.imwrite(str(shown[1].path), picture)
+    changed = films.places(reader, shown, tmp_path / "places.npz")
+    assert not np.allclose(changed.features[1], other.features[1], rtol=0.01)
 
 
 def test_without_chance_a_warp_changes_nothing() -> None:

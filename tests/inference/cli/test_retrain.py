@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from inference.champions import registry
 from inference.champions.plan import Plan
 from inference.champions.recipe import parse
 from inference.cli.main import main
-from inference.cli.retrain import Repeated, Retrained, compare_fold
+from inference.cli.retrain import Repeated, Retrained, committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.figures import Figure
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
@@ -24,14 +26,33 @@ from inference.runtime.store import MANIFEST, read_manifest, version_folder
 from tests.inference.recipes.trees import busi_tree
 
 
+def idc_tree(root: Path) -> None:
+    """Nine patients to train and to calibrate, three of the published `val` part."""
+    rows, chance = ["file,patient,group,label,split"], np.random.default_rng(0)
+    for patient in range(12):
+        for number in range(4 if patient < 9 else 8):
+            label = number % 2
+            name = f"{8000 + patient}/{label}/{8000 + patient}_idx5_x{50 * number}_y0_class{label}.png"
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            colour = (210, 150, 190) if label else (230, 210, 225)  # BGR, as OpenCV writes it
+            field = np.clip(chance.normal(colour, 18, (50, 50, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / name), field)
+            rows.append(f"{name},{8000 + patient},{patient},{label},{'train' if patient < 9 else 'val'}")
+    (root / "split.csv").write_text("\n".join(rows) + "\n")
+
+
+TREES = {"ultrasound": ("busi", lambda root: busi_tree(root, groups=20)), "histopathology": ("idc", idc_tree)}
+
+
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", TREES)
 def test_a_fold_is_trained_again_by_the_recipe_that_lies_beside_the_weights(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     torch.set_num_threads(1)
-    name = "ultrasound"
-    busi_tree(tmp_path / "data" / "busi", groups=20)
+    folder, write = TREES[name]
+    write(tmp_path / "data" / folder)
     path = registry.recipe_file(name)
     recipe = parse(read(path, ("quick",)), path)
     plan = Plan(tmp_path / "data", tmp_path / "run", tmp_path / "store", "1.0.0", recipe)
@@ -60,13 +81,22 @@ def test_a_fold_is_trained_again_by_the_recipe_that_lies_beside_the_weights(
 
     # the recipe is obeyed: another one, sealed too, is another training
     content = read(path, ("quick",))
-    content["networks"]["lesion"]["train"]["weight_decay"] *= 30
+    for network in content["networks"].values():
+        network["train"]["weight_decay"] *= 30
     (folder / RECIPE).write_text(parse(content, path).canonical)
     custody.write(folder, sealed="afterwards", code=NOT_RECORDED)
     other = again("other")
     assert other["recipe_sha256"] != said["recipe_sha256"]
     assert not any(one["same"] for one in other["networks"].values())
     assert other["alike"] < other["rows"]
+
+
+def test_what_was_trained_once_has_one_fold_of_its_val_part() -> None:
+    folder = version_folder(read_manifest("histopathology"))
+    rows = committed_fold(folder, 0)
+    assert {(row.split, row.fold) for row in rows} == {("val", None)} and len(rows) > 1000
+    with pytest.raises(RecordsError, match=r"folds on record: 0$"):
+        committed_fold(folder, 1)
 
 
 def test_what_comes_out_is_told_to_people_and_to_programs() -> None:
