@@ -14,14 +14,17 @@ from inference.champions.learning import fitted
 from inference.champions.plan import Plan
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import Sample
-from inference.recipes.provenance import Fitted
+from inference.recipes.provenance import Fitted, Stamp
 from inference.runtime.mammography.preprocessing import working_canvas
 from inference.training.batches import InMemory
 from inference.training.device import device
 
 
 def train(plan: Plan, films: Sequence[Sample], folder: Path) -> Fitted[SpeckNetwork]:
-    """The recipe's network of clusters, taught by the normal ones among `films`; checkpoints in `folder`."""
+    """The recipe's network of clusters, taught by the normal ones among `films`; checkpoints in `folder`. A recipe of
+    before 3.0.0 has none, and a version of before 3.0.0 does not ask it: then it is as it was made."""
+    if "clusters" not in plan.recipe.networks:
+        return Fitted(SpeckNetwork().eval(), Stamp("clusters", frozenset()))
     normal = [sample for sample in films if not sample.label_binary]
     learned = fitted(plan, "clusters", normal, _load(normal), folder, classes=2)
     assert isinstance(learned.thing, SpeckNetwork)

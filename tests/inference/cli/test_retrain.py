@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from inference.champions import registry
+from inference.champions.mammography import clusters
 from inference.champions.plan import Plan
 from inference.champions.recipe import parse
 from inference.cli.main import main
-from inference.cli.retrain import Repeated, Retrained, committed_fold, compare_fold
+from inference.cli.retrain import Repeated, Retrained, committed_fold, compare_fold, recipe_of_version
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.figures import Figure
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
@@ -89,6 +90,37 @@ def test_a_fold_is_trained_again_by_the_recipe_that_lies_beside_the_weights(
     assert other["recipe_sha256"] != said["recipe_sha256"]
     assert not any(one["same"] for one in other["networks"].values())
     assert other["alike"] < other["rows"]
+
+
+@pytest.mark.parametrize("name", ["ultrasound", "mammography", "histopathology"])
+def test_a_version_in_the_form_of_before_is_trained_by_its_own_recipe_and_not_by_a_later_one(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = version_folder(read_manifest(name, version="2.2.0"))
+    recipe = recipe_of_version(folder)
+    assert "in the form of before version 2.3.0" in capsys.readouterr().err
+    on_record = json.loads((folder / RECIPE).read_text())["train"]
+    said = json.dumps(on_record)
+    for part, network in recipe.networks.items():
+        for stage in network.train:
+            assert stage.batch == on_record["batch"], part
+            assert str(stage.epochs) in said and str(stage.learning_rate) in said, part
+    assert set(recipe.networks) == PARTS_OF_2_2_0[name]
+    assert recipe.hash == registry.recipe_of(name, "2.2.0").hash
+
+
+PARTS_OF_2_2_0 = {
+    "ultrasound": {"lesion"},
+    "mammography": {"masses"},
+    "histopathology": {"reader_0", "reader_1", "teacher"},
+}
+
+
+def test_a_film_network_whose_recipe_has_no_clusters_trains_none(tmp_path: Path) -> None:
+    recipe = registry.recipe_of("mammography", "2.2.0")
+    plan = Plan(tmp_path, tmp_path / "run", tmp_path / "store", "2.2.0", recipe)
+    made = clusters.train(plan, [], tmp_path / "run" / "clusters")
+    assert not made.stamp.seen and not (tmp_path / "run").exists()
 
 
 def test_what_was_trained_once_has_one_fold_of_its_val_part() -> None:
