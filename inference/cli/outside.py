@@ -1,4 +1,5 @@
-"""The commands that look outside: `acceptance`, `shift`, `matrix`. What they run is imported when it is asked for."""
+"""The commands that look outside: `acceptance`, `shift`, `matrix`, `robustness`. What they run is imported when it is
+asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ def add_commands(
     commands: Any, model: str, data_folder: Callable[[], Path],
     add_store: Callable[[argparse.ArgumentParser], None],
 ) -> None:  # fmt: skip
-    """Add the three to `commands`; `data_folder` says where the laboratory's data lie, `add_store` adds its options."""
+    """Add the four to `commands`; `data_folder` says where the laboratory's data lie, `add_store` adds its options."""
 
     def run_shift(chosen: argparse.Namespace) -> int:
         from inference.cli.shift import run
@@ -55,6 +56,22 @@ def add_commands(
     matrix.add_argument("--json", action="store_true")
     add_store(matrix)
     matrix.set_defaults(command=_run_matrix)
+
+    def run_robustness(chosen: argparse.Namespace) -> int:
+        from inference.cli.robustness import run
+
+        return run(chosen, data_folder())
+
+    robust = commands.add_parser(
+        "robustness", help="does a tissue model look at tissue or at stain and scanner? In simulation"
+    )
+    robust.add_argument("model", help=model)
+    robust.add_argument("--data", type=Path, help="folder that holds idc/")
+    robust.add_argument("--fields", type=int, default=400, metavar="N", help="so many of val, evenly drawn")
+    robust.add_argument("--json", action="store_true")
+    robust.add_argument("--record", action="store_true", help="keep it beside the weights, for the card")
+    add_store(robust)
+    robust.set_defaults(command=run_robustness)
 
 
 def _run_acceptance(chosen: argparse.Namespace) -> int:

@@ -66,9 +66,10 @@ _BY_FOLDS = (
 
 def card_text(
     results: Results, account: Account, drawn: Sequence[Plot], explanation: Mapping[str, Any] | None,
-    latency: Mapping[str, Any] | None,
+    latency: Mapping[str, Any] | None, robustness: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
-    """The whole card. `explanation` and `latency`: what those checks left beside the weights, or None."""
+    """The whole card. `explanation`, `latency` and `robustness`: what those checks left beside the weights, or
+    None."""
     manifest = results.manifest
     sections: list[tuple[str, Sequence[str]]] = [
         ("External figures", tuple(_external(results))),
@@ -82,6 +83,7 @@ def card_text(
         ("Subgroups", tuple(_subgroups(results))),
         ("Plots", [f"- [{plot.title}]({PLOTS}/{plot.file})" for plot in drawn]),
         ("Explanation checks", tuple(_explained(explanation, manifest.weights.sha256))),
+        ("Other stains and scanners", tuple(_robust(robustness, manifest.weights.sha256))),
         ("Latency", tuple(_as_table(latency, "Not measured in this run."))),
         ("Limits", [f"- {limit}" for limit in account.limits]),
     ]
@@ -95,6 +97,32 @@ def card_text(
         "",
     ]
     return "\n".join(lines)
+
+
+def _robust(measured: Mapping[str, Any] | None, weights: str) -> Iterator[str]:
+    """Nothing where it was not measured: of films and frames there is no such simulation."""
+    if measured is None:
+        return
+    if measured["weights_sha256"] != weights:
+        yield "The measurement beside these weights is of others: not shown."
+        return
+    yield (
+        f"**Robustness index {measured['index']:.3f}**, mean over {len(measured['scanners'])} simulated scanners "
+        f"({measured['fields']} held-out fields of {measured['patients']} patients, as many of each class): 1 where "
+        "tissue alone decides what looks alike to the network, 0.5 where the scanner counts as much (after PathoROB). "
+        f"Lowest AUC: {measured['worst']}."
+    )
+    yield ""
+    yield from _table(
+        ("scanner", "how it differs", "index", "95 % interval", "AUC", "as stored", "calls that change"),
+        [
+            (
+                each["scanner"], each["words"], f"**{each['index']:.3f}**", f"{each['low']:.3f}–{each['high']:.3f}",
+                f"{each['auc']:.3f}", f"{each['auc_stored']:.3f}", f"{each['changed']:.1%}",
+            )
+            for each in measured["scanners"]
+        ],
+    )  # fmt: skip
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

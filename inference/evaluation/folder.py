@@ -14,6 +14,7 @@ from inference.evaluation.results import Results, results_on_record
 METRICS = "metrics.json"
 EXPLANATION = "explanation.json"
 LATENCY = "latency.json"
+ROBUSTNESS = "robustness.json"
 
 
 def measured_elsewhere(path: Path) -> dict[str, Any] | None:
@@ -34,7 +35,8 @@ def measured_elsewhere(path: Path) -> dict[str, Any] | None:
 
 def write_results(folder: Path) -> Results:
     """Write `metrics.json`, `plots/*.svg` and `card.md` of a model's folder anew, from `manifest.json`,
-    `predictions.csv`, `protocol.json` and, where they are there, `explanation.json` and `latency.json`.
+    `predictions.csv`, `protocol.json` and, where they are there, `explanation.json`, `latency.json` and
+    `robustness.json`.
     The same files give the same bytes.
 
     Raises
@@ -47,7 +49,9 @@ def write_results(folder: Path) -> Results:
     plots.write_plots(folder, drawn)
     text = json.dumps(found.as_json(), indent=2, ensure_ascii=False)
     (folder / METRICS).write_text(text + "\n", encoding="utf-8")
-    explained, latency = (measured_elsewhere(folder / name) for name in (EXPLANATION, LATENCY))
-    card = card_text(found, read_account(folder), drawn, explained, latency)
+    explained, latency, robust = (
+        measured_elsewhere(folder / name) for name in (EXPLANATION, LATENCY, ROBUSTNESS)
+    )
+    card = card_text(found, read_account(folder), drawn, explained, latency, robust)
     (folder / CARD).write_text(card, encoding="utf-8")
     return found
