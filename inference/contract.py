@@ -12,6 +12,7 @@ milliseconds of wall clock. Probabilities are calibrated; scores are what the ne
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
@@ -119,6 +120,11 @@ class Finding(ContractModel):
     polygon: tuple[Point, ...] | None = None
     frame: int | None = Field(None, ge=0, description="of a clip, from 0; none where there is one frame")
     descriptors: dict[str, float] = Field(default_factory=dict, description="area_mm2, aspect_ratio, …")
+    lexicon: dict[str, str] = Field(
+        default_factory=dict,
+        exclude_if=lambda words: not words,
+        description="shape, orientation and margin in the terms of the BI-RADS lexicon, measured from the outline",
+    )
 
     @model_validator(mode="after")
     def _box_is_ordered(self) -> Finding:
@@ -126,6 +132,25 @@ class Finding(ContractModel):
         if not (0 <= x0 < x1 and 0 <= y0 < y1):
             raise ValueError(f"box {self.box} is empty, reversed or outside the image")
         return self
+
+
+def outline_lexicon(descriptors: Mapping[str, float]) -> dict[str, str]:
+    """`shape` (round, oval, irregular), `orientation` (parallel, not_parallel) and `margin` (circumscribed,
+    not_circumscribed) in the terms of the BI-RADS lexicon, from what was measured of an outline: no reader said them.
+    Empty where the outline's height cannot be compared with its width."""
+    measured = [descriptors.get(name) for name in ("aspect_ratio", "roundness", "margin_irregularity")]
+    if any(value is None for value in measured):
+        return {}
+    aspect, roundness, uneven = (float(value) for value in measured if value is not None)
+    if uneven > 0.1 or roundness < 0.6:
+        shape = "irregular"
+    else:
+        shape = "round" if roundness >= 0.8 and 0.85 <= aspect <= 1.18 else "oval"
+    return {
+        "shape": shape,
+        "orientation": "parallel" if aspect < 1 else "not_parallel",
+        "margin": "circumscribed" if uneven <= 0.05 else "not_circumscribed",
+    }
 
 
 class ImageResult(ContractModel):
@@ -139,6 +164,11 @@ class ImageResult(ContractModel):
     )
     probabilities: dict[str, Probability] = Field(description="empty where the image was not read")
     scores: dict[str, float] = Field(default_factory=dict, description="before calibration")
+    assessment: dict[str, Probability] = Field(
+        default_factory=dict,
+        exclude_if=lambda shares: not shares,
+        description="the BI-RADS category that a reader would give, each with its probability; of models that tell one",
+    )
     findings: tuple[Finding, ...] = ()
     mask: str | None = Field(None, description="the input's size; 255 inside the outline")
     heatmap: str | None = Field(None, description="the whole field, 0–255 for 0–1; scales to the image")

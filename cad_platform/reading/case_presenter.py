@@ -380,7 +380,8 @@ def _finding(finding: Finding, image: str, *, is_earlier: bool) -> FindingView:
             wording.descriptor(name, value)
             for name, value in (finding.descriptors or {}).items()
             if wording.is_shown(name)
-        ],
+        ]
+        + wording.outline_words(finding.descriptors or {}),
         history=[
             DecisionView(
                 str(item.pk),

@@ -19,9 +19,10 @@ from django.utils.translation import gettext_lazy
 
 from cad_platform import modalities
 from cad_platform.analysis.verdict import Verdict
+from cad_platform.core.punctuation import clauses
 from cad_platform.core.sentences import in_every_language
 from cad_platform.studies.sorting import SortedImage
-from inference.contract import OPERATING_POINTS
+from inference.contract import OPERATING_POINTS, outline_lexicon
 
 
 class Band(IntEnum):
@@ -126,6 +127,18 @@ _DESCRIPTOR_WORDS: dict[str, str | Promise] = {
     "aspect_ratio": gettext_lazy("height to width %(value)s"),
     "longest_mm": gettext_lazy("longest %(value)s mm"),
     "malignancy": gettext_lazy("if it is a mass, %(value)s malignant"),
+    "birads": gettext_lazy("the model expects BI-RADS %(value)s of a reader"),
+}
+
+#: Of what is measured of an outline, in the terms of the BI-RADS lexicon.
+_OUTLINE_WORDS: dict[str, str | Promise] = {
+    "round": gettext_lazy("round"),
+    "oval": gettext_lazy("oval"),
+    "irregular": gettext_lazy("irregular"),
+    "parallel": gettext_lazy("parallel"),
+    "not_parallel": gettext_lazy("not parallel"),
+    "circumscribed": gettext_lazy("circumscribed"),
+    "not_circumscribed": gettext_lazy("not circumscribed"),
 }
 
 
@@ -229,6 +242,15 @@ def descriptor(name: str, value: float) -> str:
     else:
         digits = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return str(_DESCRIPTOR_WORDS[name]) % {"value": digits}
+
+
+def outline_words(descriptors: Mapping[str, float]) -> list[str]:
+    """Shape, orientation and margin, said to be measured; of models that describe lesions so."""
+    lexicon = outline_lexicon(descriptors) if "birads" in descriptors else {}
+    if not lexicon:
+        return []
+    terms = clauses(str(_OUTLINE_WORDS[term]) for term in lexicon.values())
+    return [_("measured from the outline: %(terms)s") % {"terms": terms}]
 
 
 def flag(code: str) -> Flag:

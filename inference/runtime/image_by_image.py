@@ -9,7 +9,7 @@ A pipeline says what one frame tells (`FrameFinding`), and what becomes of the f
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from imaging.pixels import Pixels
@@ -43,6 +43,7 @@ class ImageAnswer:
     descriptors: dict[str, float]
     heatmap: str | None
     mask: str | None = None
+    assessment: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +98,7 @@ def analyse_images(
             frames_read=tuple(frames.read),
             probabilities=spoken.probabilities,
             scores=spoken.scores,
+            assessment=spoken.assessment,
             findings=frames.findings(most_findings),
             mask=spoken.mask,
             heatmap=spoken.heatmap,

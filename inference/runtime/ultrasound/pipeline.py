@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.pixels import Pixels
-from inference.contract import AnalysisRequest, Finding, Flag, ModelManifest
+from inference.contract import AnalysisRequest, Finding, Flag, ModelManifest, outline_lexicon
 from inference.runtime import quality
 from inference.runtime.calibration import sigmoid, softmax
 from inference.runtime.forward import Forward, ForwardOutput, Save
@@ -57,13 +57,15 @@ _HEATMAP_LONGEST = 512
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What both looks say of a frame: class logits (3), probabilities of the outline and of malignancy over the
-    first canvas at `_FINER` times its resolution, where that lies in the frame, the novelty distance."""
+    first canvas at `_FINER` times its resolution, where that lies in the frame, the novelty distance; of networks that
+    tell it also the chances of `CATEGORIES` (4)."""
 
     logits: NDArray[np.float64]
     outline: Map
     malignancy: Map
     placement: Placement
     distance: float
+    assessment: NDArray[np.float64] | None = None
 
 
 def read_frame(
@@ -88,7 +90,11 @@ def read_frame(
         how = cv2.INTER_AREA if part.shape[0] < seen.shape[0] else cv2.INTER_LINEAR
         part[:] = (part + cv2.resize(seen, (part.shape[1], part.shape[0]), interpolation=how)) / 2
     logits = (whole["logits"][0].astype(np.float64) + near["logits"][0].astype(np.float64)) / 2
-    return Reading(logits, outline, malignancy, fine, float(whole["distance"][0]))
+    assessment = None
+    if "assessment" in whole:
+        both = np.stack([look["assessment"][0].astype(np.float64) for look in (whole, near)])
+        assessment = softmax(both.mean(axis=0))
+    return Reading(logits, outline, malignancy, fine, float(whole["distance"][0]), assessment)
 
 
 def _enlarged(logits: Map, width: int, height: int) -> Map:
@@ -177,7 +183,14 @@ def _answer(index: int, frame: _Frame, asked: Asked) -> ImageAnswer:
         descriptors={name: round(value, 4) for name, value in descriptors.items()},
         heatmap=heatmap,
         mask=mask,
+        assessment=_assessment(frame.reading),
     )
+
+
+def _assessment(reading: Reading) -> dict[str, float]:
+    if reading.assessment is None:
+        return {}
+    return dict(zip(CATEGORIES, (round(float(p), 6) for p in reading.assessment), strict=True))
 
 
 def _maps(index: int, frame: _Frame, save: Save) -> tuple[str, str]:
@@ -220,6 +233,11 @@ def _findings(
         box = clipped_box(placement.box_to_image(region.box), placement.image_width, placement.image_height)
         if box is None:
             continue
+        measured = shape_descriptors(polygon, scale)
+        lexicon = {}
+        if reading.assessment is not None:
+            lexicon = outline_lexicon(measured)
+            measured["birads"] = float(CATEGORIES[int(reading.assessment.argmax())])
         score = 1 / (1 + math.exp(-(frame_odds + _log_odds(mean) - _log_odds(overall))))
         findings.append(
             Finding(
@@ -227,7 +245,8 @@ def _findings(
                 score=round(score, 6),
                 box=box,
                 polygon=tuple((round(x, 2), round(y, 2)) for x, y in polygon) if len(polygon) > 2 else None,
-                descriptors=shape_descriptors(polygon, scale),
+                descriptors=measured,
+                lexicon=lexicon,
             )
         )
     return tuple(sorted(findings, key=lambda finding: -finding.score))
