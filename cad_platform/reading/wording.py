@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from cad_platform import modalities
 from cad_platform.analysis.verdict import Verdict
-from cad_platform.core.punctuation import clauses
+from cad_platform.core.punctuation import facts
 from cad_platform.core.sentences import in_every_language
 from cad_platform.studies.sorting import SortedImage
 from inference.contract import OPERATING_POINTS, outline_lexicon
@@ -249,7 +249,7 @@ def outline_words(descriptors: Mapping[str, float]) -> list[str]:
     lexicon = outline_lexicon(descriptors) if "birads" in descriptors else {}
     if not lexicon:
         return []
-    terms = clauses(str(_OUTLINE_WORDS[term]) for term in lexicon.values())
+    terms = facts(str(_OUTLINE_WORDS[term]) for term in lexicon.values())
     return [_("measured from the outline: %(terms)s") % {"terms": terms}]
 
 

@@ -170,6 +170,10 @@ export interface components {
             descriptors?: {
                 [key: string]: number;
             };
+            /** @description shape, orientation and margin in the terms of the BI-RADS lexicon, measured from the outline */
+            lexicon?: {
+                [key: string]: string;
+            };
         };
         /**
          * @description A place marked by a model whose result counts or by a reader, with what a reader made of it; and what a reader
@@ -425,6 +429,10 @@ export interface components {
             };
             /** @description before calibration */
             scores?: {
+                [key: string]: number;
+            };
+            /** @description the BI-RADS category that a reader would give, each with its probability; of models that tell one */
+            assessment?: {
                 [key: string]: number;
             };
             /** @default [] */

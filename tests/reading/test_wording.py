@@ -171,3 +171,15 @@ def test_titles_of_the_platforms_models_can_be_translated() -> None:
     titles = [read_manifest(name).title for name in model_names()]
     with translation.override("zh-hans"):
         assert titles and not any(manifest_words(title) == title for title in titles)
+
+
+def test_what_is_measured_of_an_outline_is_said_to_be_measured_by_models_that_describe_lesions() -> None:
+    measured = {"aspect_ratio": 0.6, "roundness": 0.8, "margin_irregularity": 0.02}
+    assert wording.outline_words({**measured, "birads": 3.0}) == [
+        "measured from the outline: oval, parallel, circumscribed"
+    ]
+    assert wording.descriptor("birads", 3.0) == "the model expects BI-RADS 3 of a reader"
+    with translation.override("zh-hans"):
+        assert wording.outline_words({**measured, "birads": 3.0}) == ["由轮廓测得：椭圆形，平行，边缘清楚"]
+    # an earlier version tells no category, and is not made to speak the lexicon afterwards
+    assert wording.outline_words(measured) == [] == wording.outline_words({"birads": 3.0})
