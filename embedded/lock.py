@@ -43,7 +43,8 @@ def write_hashes() -> int:
         lock = (REPOSITORY / f"{name}.lock").read_text()
         if torch := _TORCH.search(lock):
             (HASHES / "torch.txt").write_text(torch[0])
-        options = "--no-deps --generate-hashes --python-version 3.11 --no-header --no-annotate --quiet --no-emit-index-url"
+        options = "--no-deps --generate-hashes --python-version 3.11"
+        options += " --no-header --no-annotate --quiet --no-emit-index-url"
         done = subprocess.run(
             ["uv", "pip", "compile", "-", *options.split()],
             input=_TORCH.sub("", lock),

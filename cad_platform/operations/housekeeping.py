@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 
+from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
@@ -25,6 +26,8 @@ _LONGEST_PAUSE = 5.0
 #: How often a loop lets go of a connection that has become old. Not at each turn, which would ask first whether it
 #: still works: a loop outlives one that does not.
 _OLD_CONNECTIONS_SECONDS = 60.0
+#: How often the process shows that it lives, and how long a turn may take before it no longer does.
+_SIGN_SECONDS, _STUCK_SECONDS = 10.0, 300.0
 
 
 def registered_loops() -> dict[str, Loop]:
@@ -39,6 +42,7 @@ class Housekeeping:
         self._stop = threading.Event()
         self._ended: list[str] = []
         self._loops = registered_loops() if loops is None else dict(loops)
+        self._turned = dict.fromkeys(self._loops, time.monotonic())
 
     def stop(self) -> None:
         """May be called from a signal handler."""
@@ -52,15 +56,23 @@ class Housekeeping:
         ]
         for thread in threads:
             thread.start()
-        self._stop.wait()
+        while not self._stop.wait(_SIGN_SECONDS):
+            self.sign_of_life()
         for thread in threads:
             thread.join(timeout=5)
         return list(self._ended)
+
+    def sign_of_life(self) -> None:
+        """Touch a file, for an orchestrator's probe; not while one of the loops is stuck in a turn."""
+        now = time.monotonic()
+        if all(now - turned < _STUCK_SECONDS for turned in self._turned.values()):
+            (settings.STATE_DIR / "housekeeping.alive").touch()
 
     def _run_loop(self, loop: Loop) -> None:
         pause, looked_at = 0.5, float("-inf")
         try:
             while not self._stop.is_set():
+                self._turned[loop.name] = time.monotonic()
                 try:
                     if time.monotonic() - looked_at > _OLD_CONNECTIONS_SECONDS:
                         close_old_connections()

