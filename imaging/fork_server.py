@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from imaging import messages
+from imaging import confinement, messages
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame, only_imaging_errors
 from imaging.limits import MAX_SLIDE_FILES
 from imaging.operations import OPERATIONS
@@ -34,7 +34,6 @@ JOBS_PER_CHILD = 200
 RECYCLED_ABOVE_BYTES = 768 * 1024**2
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
 _MAX_OUTPUT_BYTES = 2 * 1024**3
 #: Those of the two slides that stay open and of one that is being opened, and some.
 _MOST_OPEN_FILES = 64 + 3 * MAX_SLIDE_FILES
@@ -220,12 +219,12 @@ def _serve_jobs(channel: socket.socket) -> None:
     """In the child: one job after another, until a file was bad, or memory or the count says enough."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     # When the machine itself runs out of memory, this process is the one to lose.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
         score.write("900")
+    confinement.confine()
     for served in range(1, JOBS_PER_CHILD + 1):
         message, descriptors, _, _ = socket.recv_fds(channel, messages.MESSAGE_LIMIT, 1)
         if not message:

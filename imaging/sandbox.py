@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import os
 import select
 import socket
@@ -28,9 +29,11 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging import messages, operations
+from imaging import confinement, messages, operations
 from imaging.errors import DecoderUnavailable, TooLarge
 from imaging.operations import Operation
+
+logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -212,7 +215,9 @@ SHARED = Sandbox()
 
 
 def start() -> None:
-    """Warm up, for a server that is about to take requests."""
+    """Warm up, for a server that is about to take requests; say where decoders are less confined than they could be."""
+    if missing := confinement.offered().missing:
+        logger.warning("this kernel offers no %s: decoders run without", " and no ".join(missing))
     SHARED.start()
 
 

@@ -13,7 +13,7 @@ import urllib.request
 
 def main(path: str) -> int:
     """0 where the answer is 200."""
-    names = os.environ.get("CAD_ALLOWED_HOSTS", "localhost").split(",")
+    names = (os.environ.get("CAD_ALLOWED_HOSTS") or "").split(",")
     name = names[0].strip().removeprefix("*").removeprefix(".") or "localhost"
     port = os.environ.get("CAD_PORT", "8000")
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers={"Host": name})

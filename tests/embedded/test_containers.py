@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +248,24 @@ def test_kubernetes_validate(overlay: list[Manifest], tmp_path: Path) -> None:
         [_tool("kubernetes-validate"), "--strict", *files], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_checkov_passes_over_has_a_reason() -> None:
+    lines = (DOCKER / "checkov.yaml").read_text().splitlines()
+    for before, line in pairwise(lines):
+        if line.strip().startswith("- CKV"):
+            assert before.strip().startswith("#"), line
+
+
+@pytest.mark.long
+def test_checkov(overlay: list[Manifest], tmp_path: Path) -> None:
+    (tmp_path / "all.yaml").write_text(yaml.safe_dump_all(overlay))
+    shutil.copy(DOCKER / "Dockerfile", tmp_path)
+    options = ("--config-file", str(DOCKER / "checkov.yaml"), "--framework", "kubernetes", "dockerfile")
+    done = subprocess.run(
+        [_tool("checkov"), "--directory", str(tmp_path), *options, "--quiet", "--compact", "--skip-download"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout

@@ -110,6 +110,24 @@ DECLARED = (
         "one for each graphics card, at least 1",
     ),
     Declared(
+        "CAD_TORCHSERVE_KEYS",
+        None,
+        "of the inference images: the folder where a host publishes its tokens, `ADDRESS.json`",
+        "none",
+    ),
+    Declared(
+        "CAD_HOST_ADDRESS",
+        None,
+        "of the inference images: the host's address or name, as the platform finds it",
+        "`torchserve`",
+    ),
+    Declared(
+        "CAD_MODEL_ARCHIVES",
+        None,
+        "of the inference images: folder of the archives that are served",
+        "those built into the image",
+    ),
+    Declared(
         "CAD_WORKER_CONCURRENCY", "2", "processes of the Celery worker for images, see [queues](#queues)"
     ),
     Declared("CAD_SLIDE_CONCURRENCY", "2", "those of the worker for whole slides"),
