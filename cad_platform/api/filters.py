@@ -85,5 +85,5 @@ class StudyPages(CursorPagination):
                 moment = in_utc(datetime.fromisoformat(str(cursor.position)))
             except ValueError:
                 raise NotFound("The cursor is not valid; start again from the first page.") from None
-            cursor = cursor._replace(position=str(moment))
+            cursor = cursor._replace(position=str(moment))  # type: ignore[arg-type]
         return cursor

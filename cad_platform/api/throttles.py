@@ -25,6 +25,9 @@ class CallerThrottle(SimpleRateThrottle):
     """For every address of the API."""
 
     scope = "token"
+    #: Made by the class above of the scope's rate.
+    duration: int
+    num_requests: int
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         if request.auth is not None:

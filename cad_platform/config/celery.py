@@ -17,7 +17,7 @@ class SignOfLife(bootsteps.StartStopStep):
     """Touches `worker-QUEUE.alive` in the state folder every few seconds, from the loop that takes messages: an
     orchestrator's probe looks at its age, where a question through the broker would cost a process each time."""
 
-    requires = {"celery.worker.components:Timer"}
+    requires = ("celery.worker.components:Timer",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
