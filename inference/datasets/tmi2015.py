@@ -16,7 +16,6 @@ from inference.datasets.sample import HISTOPATHOLOGY, DatasetError, Manifest, Ou
 
 NAME = "tmi2015"
 LICENCE = "research use (Xu et al. 2015)"
-MATCH_RADIUS_PX = 15
 PUBLISHED_IMAGES = 500
 _IMAGE_ENDINGS = {".tif", ".tiff", ".png"}
 _PATIENT = re.compile(r"^(?P<patient>\d+)[_-]")

@@ -88,7 +88,9 @@ def places(reader: FilmReader, samples: Sequence[Sample], cache: Path) -> Places
         np.array([DENSITIES.index(sample.density or "G") for sample in samples]),
     )  # fmt: skip
     cache.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(cache, files=files, **vars(found))
+    unfinished = cache.with_suffix(".part.npz")
+    np.savez(unfinished, files=files, **vars(found))
+    unfinished.replace(cache)
     return found
 
 

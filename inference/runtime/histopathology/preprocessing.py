@@ -10,7 +10,6 @@ from inference.runtime.budget import Array, afford
 
 UM_PER_PX = 4.0
 FIELD_PX = 50
-FIELD_UM = UM_PER_PX * FIELD_PX
 #: A field is looked at when at least this share of it is stained. Of the carcinoma in IDC's `train` part 1 field of
 #: 2,000 has less; a quarter, which stood here before, dismissed 1 of 32 as glass.
 MIN_TISSUE = 0.1

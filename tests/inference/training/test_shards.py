@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +20,8 @@ from inference.training.batches import Batches, InMemory
 from inference.training.loop import Lesson, Place, fit
 from inference.training.shards import Example, ShardError, Shards, write_shards
 from inference.training.stage import Stage
+
+ROOT = Path(__file__).parents[3]
 
 
 def examples(count: int = 40, colour: bool = False, masked: bool = True) -> Iterator[Example]:
@@ -95,6 +101,71 @@ def test_a_training_from_shards_is_that_from_memory(tmp_path: Path, workers: int
         states.append(fit(Small(), lesson, Place(tmp_path / f"{number}.pt")).state_dict())
     for ours, theirs in zip(states[0].values(), states[1].values(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def lesson(source: InMemory | Shards, workers: int = 0) -> Lesson:
+    return Lesson(
+        Stage(epochs=2, averaging=0.9),
+        Batches(source, 8, plain, workers=workers),
+        lambda network, batch: nn.functional.cross_entropy(network(batch[0]), batch[1]),
+    )
+
+
+def plain(parts: tuple[Tensor, ...], _: Generator) -> tuple[Tensor, ...]:
+    images, _, _, labels = parts
+    return images.float() / 255, labels
+
+
+PAIR = """
+import sys
+from pathlib import Path
+import torch
+from inference.training.loop import Place, fit
+from inference.training.shards import Shards
+from inference.training.world import join_world, world
+from tests.inference.training.test_shards import Small, lesson
+torch.set_num_threads(1)
+read = []
+take = Shards.take
+def counted(self, indices):
+    read.extend(indices.tolist())
+    return take(self, indices)
+Shards.take = counted
+out = Path(sys.argv[1])
+with join_world():
+    fitted = fit(Small(), lesson(Shards(out / "set"), int(sys.argv[2])), Place(out / "two.pt"))
+    torch.save({"weights": fitted.state_dict(), "read": read}, out / f"rank-{world()[0]}.pt")
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_two_processes_read_half_of_the_shards_each_and_learn_what_one_learns(
+    tmp_path: Path, workers: int
+) -> None:
+    several = list(examples())
+    write_shards(tmp_path / "set", several, most_bytes=8_000)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "pair.py").write_text(PAIR)
+    started = subprocess.run(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-addr", "127.0.0.1",
+            "--master-port", str(port), str(tmp_path / "pair.py"), str(tmp_path), str(workers),
+        ],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}, capture_output=True, timeout=500,
+    )  # fmt: skip
+    assert started.returncode == 0, started.stderr.decode()[-2000:]
+    ours, theirs = (torch.load(tmp_path / f"rank-{rank}.pt", weights_only=True) for rank in (0, 1))
+    alone = fit(Small(), lesson(in_memory(several)), Place(tmp_path / "one.pt")).state_dict()
+    for name, values in alone.items():
+        assert torch.equal(ours["weights"][name], theirs["weights"][name])
+        # the mean of two halves' gradients, summed in another order
+        torch.testing.assert_close(ours["weights"][name], values, rtol=1e-4, atol=1e-5)
+    if not workers:  # those read in processes of their own
+        assert len(ours["read"]) == len(theirs["read"]) == 40
+        for epoch in (slice(0, 20), slice(20, 40)):
+            assert sorted(ours["read"][epoch] + theirs["read"][epoch]) == list(range(40))
 
 
 def test_writing_that_was_interrupted_leaves_no_set(tmp_path: Path) -> None:
