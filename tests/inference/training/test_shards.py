@@ -138,7 +138,8 @@ with join_world():
 """
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
 def test_two_processes_read_half_of_the_shards_each_and_learn_what_one_learns(
     tmp_path: Path, workers: int
 ) -> None:
