@@ -206,8 +206,8 @@ print(signed_report(factories.actor(Role.RADIOLOGIST, site), factories.study(sit
 @pytest.mark.long
 def test_the_way_through_the_proxy_to_a_restored_copy(
     deployment: Deployment,
-    empty_place: Any,
-    tmp_path: Path,  # noqa: F811 (the fixture)
+    empty_place: Any,  # noqa: F811 (the fixture)
+    tmp_path: Path,
 ) -> None:
     password = installed(deployment)
     deployment.start("housekeeping", _command_of("housekeeping"))
