@@ -29,7 +29,8 @@ def read(root: Path) -> Manifest:
     DatasetError
         No folder named by a patient number.
     """
-    patients = sorted(path for path in root.iterdir() if path.is_dir() and path.name.isdigit())
+    there = root.iterdir() if root.is_dir() else ()
+    patients = sorted(path for path in there if path.is_dir() and path.name.isdigit())
     if not patients:
         raise DatasetError(f"no patient folders under {root.name}")
     notes = Notes()

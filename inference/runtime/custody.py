@@ -102,6 +102,11 @@ def verify(folder: Path) -> Custody:
             raise CustodyError(f"{which}: {name} is not the file that was sealed: it was changed afterwards")
     if added := sorted(there - custody.files.keys()):
         raise CustodyError(f"{which}: {added[0]} was not there when it was sealed")
+    # what the record says in other places of what is there
+    if custody.recipe_sha256 != custody.files.get(RECIPE, NOT_KEPT):
+        raise CustodyError(f"{CUSTODY} of {which} names another recipe than the one that lies there")
+    if gone := sorted(set(custody.networks) - {SERVED, *_parts(folder)}):
+        raise CustodyError(f"{CUSTODY} of {which} names a network of {gone[0]}, which has no predictions")
     return custody
 
 
@@ -202,6 +207,11 @@ def _check_weights(folder: Path, manifest: ModelManifest, custody: Custody, whic
         return  # missing or damaged: its digest says so
     if measured != sealed:
         raise CustodyError(f"{which}: {METRICS} is of other weights than were sealed")
+
+
+def _parts(folder: Path) -> set[str]:
+    """The parts of the predictions of record."""
+    return {part_of(row.said.get("split", ""), row.said.get("fold")) for row in _rows(folder)}
 
 
 def _check_predictions(folder: Path, custody: Custody, which: str) -> None:

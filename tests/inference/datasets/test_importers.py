@@ -44,10 +44,13 @@ def test_folds_keep_groups_whole_and_cover_everything(trees: dict[str, Path], na
 
 
 @pytest.mark.parametrize("name", sorted(TREES))
-def test_an_empty_folder_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
-    with pytest.raises(DatasetError) as refusal:
-        DATASETS[name].read(tmp_path)
-    assert tmp_path.name in str(refusal.value)
+def test_an_empty_folder_none_and_a_file_are_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("no folder")
+    for place in ("empty", "none", "file"):
+        with pytest.raises(DatasetError) as refusal:
+            DATASETS[name].read(tmp_path / place)
+        assert place in str(refusal.value)
 
 
 def test_busi_joins_masks_groups_duplicates_and_names_defects(trees: dict[str, Path]) -> None:
