@@ -13,11 +13,14 @@ from torch.nn import functional as F
 from inference.blocks.networks.efficientnet import EfficientNetLite
 from inference.blocks.networks.specks import SpeckNetwork
 from inference.champions import registry
+from inference.champions.mammography import clusters, films
 from inference.champions.mammography.network import FilmReader, MammogramNetwork
 from inference.champions.mammography.taken import mass_network
 from inference.champions.method import method
 from inference.champions.plan import Plan, PlanError
 from inference.champions.recipe import ChampionRecipe, Taken, parse
+from inference.datasets.generated import write
+from inference.datasets.sample import Sample
 from inference.recipes.recipe_file import read
 from inference.runtime.answer import read_answer, seeded_input
 from inference.runtime.mammography.preprocessing import VIEW_SCALE
@@ -57,8 +60,6 @@ def test_another_network_under_that_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_whom_it_saw_is_whom_that_version_was_fitted_to(tmp_path: Path) -> None:
-    from inference.datasets.sample import Sample
-
     one = Sample("a", "cbis_mass_256", "mammography", tmp_path, "woman", "benign", False)
     stamp = mass_network(plan(recipe("taken"), tmp_path), [one, replace(one, id="b", group_id="other")]).stamp
     assert "2.2.0" in stamp.step and len(stamp.seen) >= 2
@@ -72,3 +73,19 @@ def test_the_card_says_that_it_was_not_trained_anew() -> None:
 def test_a_recipe_that_takes_nothing_keeps_its_digest() -> None:
     assert '"taken"' not in recipe().canonical and '"taken"' in recipe("taken").canonical
     assert recipe().hash != recipe("taken").hash
+
+
+def test_clusters_are_learned_from_normal_films_alone_and_kept(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    write("mini_mias", tmp_path / "mini_mias")
+    shown = list(films.read(tmp_path).samples)
+    taught = plan(recipe("quick"), tmp_path)
+    learned = clusters.train(taught, shown, tmp_path / "run")
+    normal = {sample.group_id for sample in shown if not sample.label_binary}
+    assert len(learned.stamp.seen) <= 2 * len(normal)
+    again = clusters.train(taught, shown, tmp_path / "run").thing
+    for ours, theirs in zip(learned.thing.state_dict().values(), again.state_dict().values(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+    canvas = np.zeros((1152, 768), np.uint8)
+    canvas[:900, :400] = 90
+    assert np.isfinite(clusters.score(again, [canvas])).all()
