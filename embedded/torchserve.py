@@ -27,8 +27,8 @@ from embedded.process import Command
 from embedded.state import REPOSITORY, StateError, StateFolder, write_private_json
 from embedded.wheels import folder_of
 
-#: TorchServe's default, made explicit. The platform's tensors are far below it.
-LARGEST_BODY_BYTES = 6_553_500
+#: Of a request or an answer: room for the largest input (`inference.runtime.wire.MOST_ASKED_BYTES`) and its header.
+LARGEST_BODY_BYTES = 16 * 1024 * 1024
 TOKEN_MINUTES = 60
 RENEW_BEFORE = timedelta(minutes=20)
 

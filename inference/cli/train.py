@@ -91,11 +91,14 @@ def _recipe(
     """The summary of one recipe's run; a sweep's points lie in one folder."""
     import torch
 
+    from inference.champions.whole_image.refusals import why_not_here
     from inference.recipes.runner import RunOptions
     from inference.recipes.runner import run as run_recipe
 
     torch.set_num_threads(chosen.threads)
     recipe = _validated(written, point, chosen, variants)
+    if reason := why_not_here(recipe, chosen.data, chosen.seed):
+        print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     folder = _folder(written, chosen, variants)
     order = RunOptions(
         data=chosen.data,

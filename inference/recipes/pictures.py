@@ -15,6 +15,7 @@ from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
 from inference.recipes.provenance import Rows, Streamed
 from inference.recipes.schema import Data, Patches, Size
+from inference.runtime.whole_image.bags import Grid
 from inference.runtime.whole_image.preprocessing import stretched
 
 
@@ -108,14 +109,16 @@ def _square(mask: NDArray[np.bool_], margin: float) -> tuple[int, int, int, int]
 
 
 def instances(picture: Picture, patches: Patches | None, resize: Size | None) -> tuple[Picture, ...]:
-    """The picture itself, or patches of it, brought to `resize`.
-
-    Of a grid of more than `limit`, those with the most contrast half are kept and thinned evenly, so that empty
-    glass does not fill the bag."""
-    parts = (picture,) if patches is None else _grid(picture, patches)
+    """The picture itself, or patches of it as `runtime.whole_image.bags` chooses them, brought to `resize`."""
+    parts = (picture,) if patches is None else _cut(picture, grid_of(patches))
     if resize is None:
         return parts
     return tuple(_shrink(part, resize) for part in parts)
+
+
+def grid_of(patches: Patches) -> Grid:
+    """What a recipe says of patches, for whatever cuts them."""
+    return Grid(patches.size, patches.stride, patches.limit)
 
 
 def _shrink(part: Picture, size: Size) -> Picture:
@@ -126,21 +129,12 @@ def _shrink(part: Picture, size: Size) -> Picture:
     return replace(part, image=stretched(part.image, size), mask=mask)
 
 
-def _grid(picture: Picture, patches: Patches) -> tuple[Picture, ...]:
-    height, width = picture.image.shape[:2]
-    size = min(patches.size, height, width)
-    found = [
+def _cut(picture: Picture, grid: Grid) -> tuple[Picture, ...]:
+    side, mask = grid.side(*picture.image.shape[:2]), picture.mask
+    return tuple(
         Picture(
-            picture.image[y : y + size, x : x + size],
-            None if picture.mask is None else picture.mask[y : y + size, x : x + size],
+            picture.image[y : y + side, x : x + side],
+            None if mask is None else mask[y : y + side, x : x + side],
         )
-        for y in range(0, height - size + 1, patches.stride)
-        for x in range(0, width - size + 1, patches.stride)
-    ]
-    if len(found) <= patches.limit:
-        return tuple(found)
-    contrast = np.array([float(part.image.std()) for part in found])
-    keep = max(patches.limit, len(found) // 2)
-    rich = np.sort(np.argsort(-contrast, kind="stable")[:keep])
-    chosen = rich[np.linspace(0, keep - 1, patches.limit).round().astype(int)]
-    return tuple(found[int(index)] for index in chosen)
+        for y, x in grid.corners(picture.image)
+    )

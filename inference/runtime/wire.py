@@ -23,6 +23,8 @@ MAGIC = b"CADT"
 VERSION = 1
 MAX_HEADER_BYTES = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024 * 1024
+#: Of one input that is sent to a host; with what is around it, less than the hosts of the set-up take.
+MOST_ASKED_BYTES = 15 * 1024 * 1024
 MAX_TENSORS = 16
 MAX_DIMENSIONS = 6
 _DTYPES = {"uint8": "|u1", "float16": "<f2", "float32": "<f4", "int64": "<i8"}

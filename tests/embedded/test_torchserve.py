@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from embedded.state import StateFolder
-from embedded.torchserve import TorchServe, current_token, graphics_cards
+from embedded.torchserve import LARGEST_BODY_BYTES, TorchServe, current_token, graphics_cards
+from inference.runtime.wire import MAX_HEADER_BYTES, MOST_ASKED_BYTES
 from tests.live_platform import LivePlatform
 
 KINDS = ("inference", "management")
@@ -55,6 +56,10 @@ def test_it_is_configured_closed(tmp_path: Path) -> None:
     for name in ("inference_address", "management_address", "metrics_address"):
         assert settings[name].startswith("http://127.0.0.1:")
     assert settings["grpc_inference_address"] == settings["grpc_management_address"] == "127.0.0.1"
+
+
+def test_the_largest_input_of_a_model_fits_a_request() -> None:
+    assert LARGEST_BODY_BYTES > MOST_ASKED_BYTES + MAX_HEADER_BYTES + 64
 
 
 def test_its_workers_are_told_whose_signatures_count(tmp_path: Path) -> None:

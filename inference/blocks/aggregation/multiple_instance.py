@@ -233,8 +233,9 @@ class NonParametric(BagClassifier):
     """Non-parametric multiple-instance learning in the manner of Venkatesan 2015, which [31] found best.
 
     An instance's odds are a Gaussian-weighted vote of its `neighbours` nearest training instances, which
-    carry their bags' labels, classes weighing alike; the width is the median distance to the nearest ones. A
-    bag's score is the mean log odds of its most positive `share` of instances.
+    carry their bags' labels, classes weighing alike (instances that are all the same are one, with the votes
+    of all: which of them were nearest nobody could say again); the width is the median distance to the
+    nearest ones. A bag's score is the mean log odds of its most positive `share` of instances.
     """
 
     def __init__(
@@ -256,12 +257,15 @@ class NonParametric(BagClassifier):
         rows = np.concatenate(bags)
         owner = np.repeat(np.arange(len(bags)), [len(bag) for bag in bags])
         labels = truth[owner]
-        number = min(self.neighbours, len(rows) - 1)
+        weights = np.where(labels, 0.5 / max(1, labels.sum()), 0.5 / max(1, (~labels).sum()))
+        _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        rows, which = rows[np.sort(first)], np.argsort(np.argsort(first))[which.reshape(-1)]  # in their order
+        self._weights = np.bincount(which, weights)
+        self._labels = np.bincount(which, weights * labels) / self._weights
+        number = min(self.neighbours, max(1, len(rows) - 1))
         self._index = NearestNeighbors(n_neighbors=number).fit(rows)
         distance, _ = self._index.kneighbors(rows[:: max(1, len(rows) // 500)])
         self._bandwidth = max(float(np.median(distance[:, 1:])) if number > 1 else 1.0, 1e-6)
-        self._weights = np.where(labels, 0.5 / max(1, labels.sum()), 0.5 / max(1, (~labels).sum()))
-        self._labels = labels
 
     def _score(self, bag: Bag) -> float:
         distance, index = self._index.kneighbors(bag)

@@ -54,15 +54,16 @@ def random_forest(
     trees: int = 300,
     max_depth: int | None = None,
     min_samples_leaf: int = 1,
+    band: float = 0.0,
     *,
     tune: Tune | None = None,
     balanced: bool = False,
     folds: int = 5,
     seed: int = 0,
 ) -> Head:
-    """Breiman 2001. `max_depth: 5, trees: 1` comes near a decision tree."""
+    """Breiman 2001. `max_depth: 5, trees: 1` comes near a decision tree. `band`: see `Head`."""
     settings = {"n_estimators": trees, "max_depth": max_depth, "min_samples_leaf": min_samples_leaf}
-    return Head("random_forest", settings, tune, balanced, folds, seed)
+    return Head("random_forest", settings, tune, balanced, folds, seed, band)
 
 
 @block("head", "knn")
@@ -83,20 +84,21 @@ def gradient_boosting(
     max_depth: int = 4,
     learning_rate: float = 0.05,
     subsample: float = 0.8,
+    band: float = 0.0,
     *,
     tune: Tune | None = None,
     balanced: bool = False,
     folds: int = 5,
     seed: int = 0,
 ) -> Head:
-    """XGBoost (Chen and Guestrin 2016), histograms, one thread."""
+    """XGBoost (Chen and Guestrin 2016), histograms, one thread. `band`: see `Head`."""
     settings = {
         "n_estimators": trees,
         "max_depth": max_depth,
         "learning_rate": learning_rate,
         "subsample": subsample,
     }
-    return Head("gradient_boosting", settings, tune, balanced, folds, seed)
+    return Head("gradient_boosting", settings, tune, balanced, folds, seed, band)
 
 
 @block("head", "mlp")

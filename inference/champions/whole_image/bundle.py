@@ -2,12 +2,15 @@
 
 `python -m monai.bundle run --config_file configs/inference.json --bundle_root . --dataset_dir DIR` predicts a folder of
 images with it, where this package can be imported. `model.pt` is a state dictionary alone, float32: it is loaded with
-`weights_only`. MONAI itself is needed to run a bundle, not to write one.
+`weights_only`. Of a version whose network follows from no recipe (a fitted head, an aggregate, steps that have learned)
+`models/model.onnx` and `configs/manifest.json` lie there instead, the version's own: the graph is written down in torch
+(`runtime.onnx_to_torch`), the steps are the manifest's. MONAI itself is needed to run a bundle, not to write one.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -19,16 +22,22 @@ from torch import Tensor, nn
 
 from inference.blocks.parameters import make
 from inference.champions.whole_image.network import ServedOutlines, served
-from inference.champions.whole_image.stated import sizes_of
+from inference.champions.whole_image.stated import is_packed, sizes_of
 from inference.contract import ModelManifest
+from inference.datasets.pixels import read_gray, read_rgb
 from inference.evaluation.account import Account
 from inference.evaluation.figures import Figure
 from inference.recipes.pictures import read_file
 from inference.recipes.schema import Recipe
 from inference.recipes.validation import parse
 from inference.runtime.custody import RECIPE
+from inference.runtime.onnx_session import WEIGHTS
+from inference.runtime.onnx_to_torch.convert import network_of
 from inference.runtime.regions import png_of
-from inference.runtime.whole_image.preprocessing import network_input, stretched
+from inference.runtime.store import MANIFEST
+from inference.runtime.whole_image.pipeline import LOGITS, MAP, only_outlines
+from inference.runtime.whole_image.preprocessing import is_rgb, network_input, stretched, working_canvas
+from inference.runtime.whole_image.steps import has_steps, packed_shape, steps_of
 
 FOLDER = "bundle"
 _SCHEMA = "https://project-monai.github.io/schema/meta_schema_20240725.json"
@@ -77,6 +86,51 @@ def reader(recipe: str) -> Callable[[str], Tensor]:
     return tensor
 
 
+class _Graph(nn.Module):
+    """The version's own graph, with the calibration that its manifest states; answers as `Logits` does."""
+
+    def __init__(self, weights: Path, manifest: ModelManifest) -> None:
+        super().__init__()
+        made = network_of(weights)
+        self.network = made.network
+        self.place = made.outputs.index(MAP if only_outlines(manifest) else LOGITS)
+        self.temperature = manifest.calibration["temperature"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        answer: Tensor = self.network(x)[self.place]
+        return answer / self.temperature
+
+
+def graph(root: str) -> nn.Module:
+    """The network of a bundle that holds a graph."""
+    return _Graph(Path(root) / "models" / WEIGHTS, _manifest(root))
+
+
+def given_to_graph(root: str) -> Callable[[str], Tensor]:
+    """From an image's path to what the graph takes, by the manifest's steps."""
+    manifest = _manifest(root)
+    of = manifest.preprocessing
+    read = read_rgb if is_rgb(of) else read_gray
+
+    def tensor(path: str) -> Tensor:
+        image = read(Path(path))
+        taken = (
+            steps_of(manifest).tensor(image) if has_steps(of) else network_input(working_canvas(image, of))
+        )
+        return torch.from_numpy(taken[0])
+
+    return tensor
+
+
+def _manifest(root: str) -> ModelManifest:
+    return ModelManifest.model_validate_json((Path(root) / "configs" / MANIFEST).read_text(encoding="utf-8"))
+
+
+def follows_from_recipe(recipe: Recipe) -> bool:
+    """Whether the recipe says its network whole, so that a state dictionary is all that it needs."""
+    return recipe.head is None and not recipe.preprocess and not is_packed(recipe)
+
+
 def _read(recipe: str) -> Recipe:
     read = parse(json.loads(Path(recipe).read_text(encoding="utf-8")), RECIPE)
     assert isinstance(read, Recipe)
@@ -91,8 +145,12 @@ def write_bundle(
     place = folder / FOLDER
     for name in ("configs", "models"):
         (place / name).mkdir(parents=True, exist_ok=True)
-    whole = Logits(trained, manifest.calibration["temperature"])
-    torch.save(whole.state_dict(), place / "models" / "model.pt")
+    if follows_from_recipe(recipe):
+        whole = Logits(trained, manifest.calibration["temperature"])
+        torch.save(whole.state_dict(), place / "models" / "model.pt")
+    else:
+        shutil.copyfile(folder / WEIGHTS, place / "models" / WEIGHTS)
+        (place / "configs" / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     (place / "configs" / RECIPE).write_text(recipe.canonical, encoding="utf-8")
     for name, content in (
         ("metadata.json", metadata(manifest, recipe, account, figures)),
@@ -107,9 +165,8 @@ def metadata(
     manifest: ModelManifest, recipe: Recipe, account: Account, figures: Sequence[Figure]
 ) -> dict[str, Any]:
     """`metadata.json` in the form of MONAI's schema of 2024."""
-    height, width = sizes_of(recipe)[-1]
-    channels = 3 if recipe.data.colour == "rgb" else 1
-    spatial = [height, width]
+    channels, packed = 3 if recipe.data.colour == "rgb" else 1, is_packed(recipe)
+    spatial = list(packed_shape(manifest.preprocessing)[2:] if packed else sizes_of(recipe)[-1])
     outlines = recipe.task.kind == "segment"
     pred = ["outlined"] if outlines else list(manifest.classes)
     return {
@@ -141,12 +198,14 @@ def metadata(
                     "type": "image",
                     "format": "RGB" if channels == 3 else "magnitude",
                     "modality": manifest.input.modality,
-                    "num_channels": channels,
+                    "num_channels": 1 if packed else channels,
                     "spatial_shape": spatial,
                     "dtype": "uint8",
                     "value_range": [0, 255],
-                    "is_patch_data": False,
-                    "channel_def": {str(n): name for n, name in enumerate("RGB" if channels == 3 else ["grey"])},
+                    "is_patch_data": any(stream.patches is not None for stream in recipe.streams),
+                    "channel_def": {"0": "bytes"}
+                    if packed
+                    else {str(n): name for n, name in enumerate("RGB" if channels == 3 else ["grey"])},
                 }
             },
             "outputs": {
@@ -170,6 +229,17 @@ def inference(recipe: Recipe) -> dict[str, Any]:
     outlines = recipe.task.kind == "segment"
     classes = [] if outlines else list(recipe.task.classes)
     described = "$@bundle_root + '/configs/recipe.json'"
+    stated = follows_from_recipe(recipe)
+    loaded = {
+        "_target_": "CheckpointLoader",
+        "load_path": "$@bundle_root + '/models/model.pt'",
+        "load_dict": {"model": "@network"},
+    }
+    written = (
+        {"_target_": f"{_HERE}.Masks", "folder": "@output"}
+        if outlines
+        else {"_target_": f"{_HERE}.Lines", "path": "@output", "classes": "@classes"}
+    )
     return {
         "imports": ["$import glob", "$import json", "$import torch", f"$import {_HERE} as ours"],
         "bundle_root": ".",
@@ -177,7 +247,9 @@ def inference(recipe: Recipe) -> dict[str, Any]:
         "output": "outlines" if outlines else "predictions.jsonl",
         "device": "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')",
         "paths": "$sorted(p for e in ('png', 'jpg', 'jpeg') for p in glob.glob(@dataset_dir + '/*.' + e))",
-        "network_def": {"_target_": f"{_HERE}.network", "recipe": described},
+        "network_def": {"_target_": f"{_HERE}.network", "recipe": described}
+        if stated
+        else {"_target_": f"{_HERE}.graph", "root": "@bundle_root"},
         "network": "$@network_def.to(@device)",
         "preprocessing": {
             "_target_": "Compose",
@@ -185,7 +257,9 @@ def inference(recipe: Recipe) -> dict[str, Any]:
                 {
                     "_target_": "Lambdad",
                     "keys": "image",
-                    "func": "$ours.reader(@bundle_root + '/configs/recipe.json')",
+                    "func": "$ours.reader(@bundle_root + '/configs/recipe.json')"
+                    if stated
+                    else "$ours.given_to_graph(@bundle_root)",
                 }
             ],
         },
@@ -209,23 +283,7 @@ def inference(recipe: Recipe) -> dict[str, Any]:
             ],
         },
         "classes": classes,
-        "handlers": [
-            {
-                "_target_": "CheckpointLoader",
-                "load_path": "$@bundle_root + '/models/model.pt'",
-                "load_dict": {"model": "@network"},
-            },
-            {
-                "_target_": f"{_HERE}.Masks",
-                "folder": "@output",
-            }
-            if outlines
-            else {
-                "_target_": f"{_HERE}.Lines",
-                "path": "@output",
-                "classes": "@classes",
-            },
-        ],
+        "handlers": [loaded, written] if stated else [written],
         "evaluator": {
             "_target_": "SupervisedEvaluator",
             "device": "@device",

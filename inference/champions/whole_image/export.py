@@ -20,13 +20,12 @@ from inference.champions.registry import names
 from inference.champions.whole_image.bundle import write_bundle
 from inference.champions.whole_image.manifest import described, look_of
 from inference.champions.whole_image.network import (
-    ServedHead,
-    ServedNumbers,
     example_of,
     outputs_of,
     served_by,
 )
 from inference.champions.whole_image.refusals import ExportError, why_not
+from inference.champions.whole_image.stated import is_packed
 from inference.champions.whole_image.words import DICE_AS_STORED, account
 from inference.contract import ModelManifest
 from inference.datasets.sample import MAMMOGRAPHY, ULTRASOUND, Sample, grouped_folds
@@ -172,9 +171,7 @@ def _export(order: Export) -> ModelManifest:
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
-        # MONAI makes a network of its recipe, which says no head's sizes and nothing that steps have learned
-        if not isinstance(network, (ServedHead, ServedNumbers)) and not recipe.preprocess:
-            write_bundle(place, finished, final.recipe, network, told, found.figures)
+        write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
     return store_model(
@@ -187,7 +184,7 @@ def _export(order: Export) -> ModelManifest:
         records,
         told,
         beside=beside,
-        exact=recipe.head is not None,
+        exact=_leaps(recipe),
     )
 
 
@@ -214,6 +211,11 @@ def _asked(order: Export, ready: Prepared, seed: int) -> Iterator[_Asked]:
             yield _Asked(*part, pipeline, weights, None)
 
 
+def _leaps(recipe: Recipe) -> bool:
+    """Whether it may answer by leaps, so that rounded weights are not seen in one recorded answer."""
+    return recipe.head is not None or is_packed(recipe)
+
+
 def _write_onnx(network: nn.Module, recipe: Recipe, path: Path) -> None:
     """
     Raises
@@ -222,7 +224,7 @@ def _write_onnx(network: nn.Module, recipe: Recipe, path: Path) -> None:
         The network has a step that ONNX or the way back to torch has not, or is larger than a model may be.
     """
     try:
-        exact = recipe.head is not None
+        exact = _leaps(recipe)
         export_onnx(network, (example_of(recipe),), outputs_of(network, recipe), path, exact=exact)
         network_of(path)
     except (

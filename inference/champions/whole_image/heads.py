@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from inference.blocks.heads.head import Head
+from inference.blocks.heads.head import SHIFTS, Head
+from inference.champions.whole_image.arrays import FAR, Arrays, Machine, Scaled, in_order, shares
 from inference.champions.whole_image.refusals import ExportError
 
-#: Standard deviations, and ranges of what a neighbour's head learned from: nothing is farther away. Answers are settled
-#: long before, and sums of float32 stay exact enough for two libraries to agree about noise.
-_FAR, _FAR_RANGES = 50.0, 10.0
+#: Ranges of what a neighbour's head learned from: see `arrays.FAR`.
+_FAR_RANGES = 10.0
 
 
 def as_module(head: Any, classes: Sequence[str]) -> nn.Module:
@@ -36,53 +35,27 @@ def as_module(head: Any, classes: Sequence[str]) -> nn.Module:
         kind = head.kind if isinstance(head, Head) else type(head).__name__
         raise ExportError(f"the head {kind} cannot be written as a graph; {', '.join(_KINDS)} can")
     answers = _KINDS[head.kind](head.estimator_)
-    return _InOrder(
-        answers, [list(map(str, head.classes_)).index(c) if c in head.classes_ else -1 for c in classes]
-    )
+    if getattr(head, "band_", None) is not None:
+        answers = _Steady(answers, head.band_)
+    return in_order(answers, head.classes_, classes)
 
 
-class _Arrays(nn.Module):
-    """A module of fixed numbers."""
+class _Steady(Arrays):
+    """The mean answer over a band around each row (`Head`)."""
 
-    def keep(self, **arrays: Any) -> None:
-        """Floats as parameters that nobody trains, whole numbers as buffers."""
-        for name, values in arrays.items():
-            array = np.asarray(values)
-            if np.issubdtype(array.dtype, np.integer):
-                self.register_buffer(name, torch.from_numpy(array.astype(np.int64)))
-            else:
-                value = torch.from_numpy(array.astype(np.float32))
-                self.register_parameter(name, nn.Parameter(value, requires_grad=False))
+    shifts: Tensor
 
-
-class _InOrder(nn.Module):
-    """Probabilities by other columns; −1 is a column of zeros."""
-
-    def __init__(self, answers: nn.Module, columns: list[int]) -> None:
+    def __init__(self, answers: nn.Module, band: Any) -> None:
         super().__init__()
-        self.answers, self.columns = answers, columns
+        self.answers, self.count, self.wide = answers, len(SHIFTS), len(band)
+        self.keep(shifts=SHIFTS[:, None] * band)
 
     def forward(self, rows: Tensor) -> Tensor:
-        said = self.answers(rows)
-        zero = torch.zeros_like(said[:, :1])
-        return torch.cat([zero if n < 0 else said[:, n : n + 1] for n in self.columns], dim=1)
+        said = self.answers((rows[:, None, :] + self.shifts).reshape(-1, self.wide))
+        return said.reshape(-1, self.count, said.shape[1]).mean(dim=1)
 
 
-class _Scaled(_Arrays):
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, scaler: Any, answers: nn.Module) -> None:
-        super().__init__()
-        self.keep(mean=scaler.mean_, scale=scaler.scale_)
-        self.answers = answers
-
-    def forward(self, rows: Tensor) -> Tensor:
-        said: Tensor = self.answers(((rows - self.mean) / self.scale).clamp(-_FAR, _FAR))
-        return said
-
-
-class _Layers(_Arrays):
+class _Layers(Arrays):
     """Linear layers with ReLU between them; the last one's answers as shares of two or more classes."""
 
     def __init__(self, weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> None:
@@ -96,10 +69,10 @@ class _Layers(_Arrays):
             rows = rows @ getattr(self, f"weight{number}") + getattr(self, f"bias{number}")
             if number < self.count - 1:
                 rows = torch.relu(rows)
-        return _shares(rows)
+        return shares(rows)
 
 
-class _Gaussian(_Arrays):
+class _Gaussian(Arrays):
     mean: Tensor
     precision: Tensor
     constant: Tensor
@@ -109,7 +82,7 @@ class _Gaussian(_Arrays):
     def __init__(self, bayes: Any) -> None:
         super().__init__()
         constant = np.log(bayes.class_prior_) - 0.5 * np.log(2 * np.pi * bayes.var_).sum(axis=1)
-        far = _FAR * np.sqrt(bayes.var_)
+        far = FAR * np.sqrt(bayes.var_)
         self.keep(
             mean=bayes.theta_, precision=0.5 / bayes.var_, constant=constant,
             low=(bayes.theta_ - far).min(axis=0), high=(bayes.theta_ + far).max(axis=0),
@@ -120,43 +93,22 @@ class _Gaussian(_Arrays):
         return torch.softmax(self.constant - (apart * apart * self.precision).sum(dim=2), dim=1)
 
 
-class _Support(_Arrays):
+class _Support(Arrays):
     """A support vector machine under Platt's sigmoid: of two classes one, of more one for each pair, whose votes are
     counted as scikit-learn does (`decision_function_shape="ovr"`) and judged by a sigmoid a class."""
 
-    vectors: Tensor
-    weights: Tensor
-    intercept: Tensor
-    lengths: Tensor
     slopes: Tensor
     offsets: Tensor
 
     def __init__(self, machine: Any, sigmoids: Sequence[Any]) -> None:
         super().__init__()
-        self.kernel, self.degree = machine.kernel, int(machine.degree)
-        self.gamma, self.coef0 = float(machine._gamma), float(machine.coef0)
-        self.classes = len(machine.classes_)
-        self.pairs = list(combinations(range(self.classes), 2))
-        self.keep(
-            vectors=machine.support_vectors_.T, weights=_of_pairs(machine, self.pairs), intercept=machine.intercept_,
-            lengths=(machine.support_vectors_**2).sum(axis=1),
-            slopes=[float(each.a_) for each in sigmoids], offsets=[float(each.b_) for each in sigmoids],
-        )  # fmt: skip
+        self.machine, self.classes = Machine(machine), len(machine.classes_)
+        self.keep(slopes=[float(each.a_) for each in sigmoids], offsets=[float(each.b_) for each in sigmoids])
 
     def forward(self, rows: Tensor) -> Tensor:
-        inner = rows @ self.vectors
-        if self.kernel == "rbf":
-            apart = (rows * rows).sum(dim=1, keepdim=True) - 2 * inner + self.lengths
-            inner = torch.exp(-self.gamma * torch.relu(apart))
-        elif self.kernel == "poly":
-            base = inner = self.gamma * inner + self.coef0
-            for _ in range(self.degree - 1):
-                inner = inner * base
-        elif self.kernel == "sigmoid":
-            inner = torch.tanh(self.gamma * inner + self.coef0)
-        decisions = inner @ self.weights + self.intercept
+        decisions = self.machine(rows)
         if self.classes == 2:
-            return _shares(-(self.slopes * decisions + self.offsets))
+            return shares(-(self.slopes * decisions + self.offsets))
         chances = torch.sigmoid(-(self.slopes * self._counted(decisions) + self.offsets))
         return chances / chances.sum(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
 
@@ -164,7 +116,7 @@ class _Support(_Arrays):
         """N×pairs, above 0 for the first of a pair → N×K: votes, and a third at most for how sure they are."""
         votes = [torch.zeros_like(decisions[:, 0]) for _ in range(self.classes)]
         sure = list(votes)
-        for number, (first, second) in enumerate(self.pairs):
+        for number, (first, second) in enumerate(self.machine.pairs):
             said = decisions[:, number]
             against = (said < 0).to(said.dtype)
             votes[first] = votes[first] + 1 - against
@@ -174,7 +126,7 @@ class _Support(_Arrays):
         return torch.stack(votes, dim=1) + together / (3 * (together.abs() + 1))
 
 
-class _Neighbours(_Arrays):
+class _Neighbours(Arrays):
     """The classes of the nearest rows, weighted by 1 / distance over scaled columns. Rows are kept as they were before
     scaling: one that is met again is then exactly no distance away, and alone decides."""
 
@@ -225,7 +177,7 @@ class _Tree(NamedTuple):
     value: NDArray[Any]
 
 
-class _Trees(_Arrays):
+class _Trees(Arrays):
     """All trees walked at once, a level at a time; the sum of their leaves, plus `base`."""
 
     roots: Tensor
@@ -272,21 +224,12 @@ class _Boosted(nn.Module):
         self.trees = trees
 
     def forward(self, rows: Tensor) -> Tensor:
-        return _shares(self.trees(rows))
+        return shares(self.trees(rows))
 
 
 def _between(low: Tensor, rows: Tensor, high: Tensor) -> Tensor:
     """Each column within its own bounds."""
     return torch.where(rows < low, low, torch.where(rows > high, high, rows))
-
-
-def _shares(scores: Tensor) -> Tensor:
-    """N×1 log-odds of the second of two classes, or N×K scores, as probabilities."""
-    if scores.shape[1] > 1:
-        return torch.softmax(scores, dim=1)
-    # 1 - p would lose a small one's digits, and so does ONNX Runtime's sigmoid
-    odds = scores.clamp(-80, 80).exp()
-    return torch.cat([1 / (1 + odds), 1 / (1 + 1 / odds)], dim=1)
 
 
 def _depth(tree: _Tree) -> int:
@@ -304,7 +247,7 @@ def _depth(tree: _Tree) -> int:
 
 def _scaled(pipeline: Any, answers: Callable[[Any], nn.Module]) -> nn.Module:
     scaler, last = (step for _, step in pipeline.steps)
-    return _Scaled(scaler, answers(last))
+    return Scaled(scaler.mean_, scaler.scale_, answers(last))
 
 
 def _logistic(pipeline: Any) -> nn.Module:
@@ -320,18 +263,6 @@ def _machines(calibrated: Any) -> nn.Module:
     for one in calibrated.calibrated_classifiers_:
         several.append(_scaled(one.estimator.pipeline_, partial(_Support, sigmoids=one.calibrators)))
     return _Mean(several)
-
-
-def _of_pairs(machine: Any, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    """Support vectors × pairs: what each adds to the decision of each pair of classes (libsvm keeps, of a vector of one
-    class, a coefficient against each of the others)."""
-    ends = np.cumsum([0, *machine.n_support_])
-    weights = np.zeros((int(ends[-1]), len(pairs)))
-    for number, (first, second) in enumerate(pairs):
-        one, other = slice(ends[first], ends[first + 1]), slice(ends[second], ends[second + 1])
-        weights[one, number] = machine.dual_coef_[second - 1, one]
-        weights[other, number] = machine.dual_coef_[first, other]
-    return weights
 
 
 def _neighbours(pipeline: Any) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -13,14 +14,14 @@ from torch.nn import functional as F
 
 from inference.blocks.networks.classifier import ClassifierOutput
 from inference.champions.whole_image.heads import as_module
-from inference.champions.whole_image.stated import is_described, movers, numbers_of, sizes_of
+from inference.champions.whole_image.stated import is_packed, movers, sizes_of
+from inference.champions.whole_image.streams import example_row, streams_of, two_columns
 from inference.recipes.networks import pooled
 from inference.recipes.pipeline import Pipeline
 from inference.recipes.schema import Recipe
 from inference.recipes.stages import normalised
 from inference.recipes.steps import LEAST
 from inference.runtime.whole_image.pipeline import LOGITS, MAP
-from inference.runtime.whole_image.steps import LARGEST
 
 
 class ServedOutput(NamedTuple):
@@ -46,7 +47,7 @@ class ServedOutlines(nn.Module):
         raw = (said if isinstance(said, Tensor) else said[0])[:, -1:]
         if raw.shape[2:] != x.shape[2:]:
             raw = F.interpolate(raw, size=x.shape[2:], mode="bilinear")
-        return ServedOutput(_two(raw.flatten(1).amax(dim=1)), raw)
+        return ServedOutput(two_columns(raw.flatten(1).amax(dim=1)), raw)
 
 
 class Served(nn.Module):
@@ -64,10 +65,10 @@ class Served(nn.Module):
         """One output where the network puts no map out."""
         said = self.network(normalised(_channels_first(x, self.rgb)))
         if isinstance(said, ClassifierOutput) and not self.shows_places:
-            return (_two(said.logits),)
+            return (two_columns(said.logits),)
         if not isinstance(said, ClassifierOutput):
-            return (_two(said if isinstance(said, Tensor) else said[0]),)
-        return ServedOutput(_two(said.logits), self._places(said.map))
+            return (two_columns(said if isinstance(said, Tensor) else said[0]),)
+        return ServedOutput(two_columns(said.logits), self._places(said.map))
 
     def _places(self, places: Tensor) -> Tensor:
         """Log-odds of the positive class against the rest, place by place."""
@@ -100,43 +101,8 @@ class ServedHead(nn.Module):
         return (self.head(rows.index_select(1, self.kept)).clamp(min=LEAST).log(),)
 
 
-class ServedNumbers(nn.Module):
-    """A fitted head over numbers that describe an image, which come as the bytes of their float32 (N×1×F×4, the highest
-    first, as `runtime.whole_image.steps.bytes_of` writes them): `logits` as `ServedHead` gives them."""
-
-    kept: Tensor
-    powers: Tensor
-
-    def __init__(self, numbers: int, kept: NDArray[np.int64], head: nn.Module) -> None:
-        super().__init__()
-        self.numbers, self.head = numbers, head
-        self.register_buffer("kept", torch.from_numpy(kept))
-        # by the exponent's eight bits: what is too small to be told from 0 is 0, and nothing is larger than LARGEST
-        exponents = np.arange(256) - 127
-        powers = np.where(exponents < -100, 0.0, 2.0 ** np.clip(exponents, -100, np.log2(LARGEST)))
-        self.register_parameter("powers", nn.Parameter(torch.from_numpy(powers.astype(np.float32)), False))
-
-    def forward(self, x: Tensor) -> tuple[Tensor]:
-        """See the class."""
-        digits = x.float().reshape(-1, self.numbers, 4)
-        first, second, third, fourth = (digits[:, :, place] for place in range(4))
-        negative = (first >= 128).float()
-        odd = (second >= 128).float()
-        exponent = 2 * (first - 128 * negative) + odd
-        mantissa = ((second - 128 * odd) * 65536 + third * 256 + fourth) / 8388608
-        power = self.powers.index_select(0, exponent.long().reshape(-1)).reshape(-1, self.numbers)
-        rows = (1 - 2 * negative) * power * (1 + mantissa)
-        return (self.head(rows.index_select(1, self.kept)).clamp(min=LEAST).log(),)
-
-
 def _channels_first(x: Tensor, rgb: bool) -> Tensor:
     return x.permute(0, 3, 1, 2) if rgb else x.expand(-1, 3, -1, -1)
-
-
-def _two(logits: Tensor) -> Tensor:
-    """N×K; one logit becomes two classes with 0 for the first, as `inference.recipes.networks.logits` has it."""
-    rows = logits[:, None] if logits.ndim == 1 else logits
-    return torch.cat([torch.zeros_like(rows), rows], dim=1) if rows.shape[1] == 1 else rows
 
 
 def served(network: nn.Module, recipe: Recipe) -> nn.Module:
@@ -151,14 +117,11 @@ def served_by(pipeline: Pipeline) -> nn.Module:
     Raises
     ------
     ExportError
-        The head cannot be written as a graph.
+        The head or an aggregate cannot be written as a graph.
     """
     recipe, learned = pipeline.recipe, pipeline.learned
-    if is_described(recipe):
-        assert recipe.head is not None
-        numbers = numbers_of(recipe)
-        head = as_module(learned["head"].thing, recipe.task.classes)
-        return ServedNumbers(numbers, _kept(pipeline, numbers), head).cpu().eval()
+    if is_packed(recipe):
+        return streams_of(pipeline, partial(_kept, pipeline))
     networks = [learned[f"streams.{number}.network"].thing for number in range(len(recipe.streams))]
     if recipe.head is None:
         return served(networks[0], recipe)
@@ -181,8 +144,8 @@ def _kept(pipeline: Pipeline, wide: int) -> NDArray[np.int64]:
 
 def example_of(recipe: Recipe) -> Tensor:
     """Two inputs of the network."""
-    if is_described(recipe):
-        return torch.zeros((2, 1, numbers_of(recipe), 4), dtype=torch.uint8)
+    if is_packed(recipe):
+        return example_row(recipe)
     height, width = sizes_of(recipe)[-1]
     shape = (2, height, width, 3) if recipe.data.colour == "rgb" else (2, 1, height, width)
     return torch.zeros(shape, dtype=torch.uint8)

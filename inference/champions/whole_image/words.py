@@ -7,7 +7,12 @@ from statistics import fmean
 from typing import Any
 
 from inference.champions.method import block_in_words, network_in_words, stage_facts
-from inference.champions.whole_image.stated import described_in_words, is_described
+from inference.champions.whole_image.stated import (
+    cut_in_words,
+    described_in_words,
+    instances_of,
+    is_described,
+)
 from inference.evaluation.account import Account
 from inference.evaluation.records import Record
 from inference.recipes.networks import stage_recipe
@@ -16,8 +21,8 @@ from inference.recipes.stages import NetworkRecipe, StageRecipe
 
 #: Of a record: the Dice of serving's outline in the image as it is stored.
 DICE_AS_STORED = "dice as stored"
-#: Heads whose weights are rows that they learned from.
-_REMEMBERING = ("knn", "svm")
+#: Heads and aggregates whose weights are rows that they learned from.
+_REMEMBERING = ("knn", "svm", "mi_svm", "mi_svm_bag", "citation_knn", "non_parametric")
 
 
 def account(
@@ -58,11 +63,18 @@ def _networks(recipe: Recipe) -> Iterator[str]:
         yield f"Every image first goes through {changed}."
     for stream in recipe.streams:
         if stream.network is None:
-            yield f"An image is {described_in_words(stream)}."
-        elif stream.trained:
-            yield f"One {network_in_words(NetworkRecipe(network=stream.network, train=_stages(recipe)))}"
+            yield f"An image is {described_in_words(recipe, stream)}."
         else:
-            yield f"One network {block_in_words(stream.network)}, with the weights that it came with: not trained."
+            cut = cut_in_words(recipe, stream) if stream.patches else ""
+            if cut:
+                yield f"An image is {cut}each looked at by itself."
+            if stream.trained:
+                yield f"One {network_in_words(NetworkRecipe(network=stream.network, train=_stages(recipe)))}"
+            else:
+                yield f"One network {block_in_words(stream.network)}, with the weights that it came with: not trained."
+        if stream.patches is not None or stream.aggregate is not None:
+            how = "their mean" if stream.aggregate is None else block_in_words(stream.aggregate)
+            yield f"The {instances_of(recipe, stream)} of an image become one by {how}."
     if recipe.head is not None:
         chosen = "".join(f", chosen by {block_in_words(block)}" for block in recipe.select)
         yield (
@@ -146,17 +158,21 @@ def _limits(recipe: Recipe, folds: int) -> tuple[str, ...]:
         ]
         return tuple(limits)
     limits.append("It answers for the whole image and marks no lesion.")
-    if recipe.head is not None and recipe.head.name in _REMEMBERING:
-        limits.append(
-            f"Its head {recipe.head.name} carries pooled features of images that it learned from, one row an image; no "
-            "image can be seen in them, but whoever has an image can tell whether it is among them."
-        )
+    judges = [block for block in (*(s.aggregate for s in recipe.streams), recipe.head) if block is not None]
+    for block in judges:
+        if block.name in _REMEMBERING:
+            what = "an image" if block is recipe.head else "a patch"
+            whose = "Its head" if block is recipe.head else "Its aggregate"
+            limits.append(
+                f"{whose} {block.name} carries features of images that it learned from, one row {what}; no image can "
+                "be seen in them, but whoever has an image can tell whether it is among them."
+            )
     if not recipe.calibrate:
         limits.append(
             "The recipe calibrates nothing (`calibrate: false`): probabilities are those of the "
             f"{'network' if recipe.head is None else 'head'} itself."
         )
-    if is_described(recipe):
+    if any(stream.features for stream in recipe.streams):
         limits.append(
             "Its features were written by people: what they do not measure it cannot see. Serving computes them by the "
             "code that training used, and some need the laboratory's packages where it is served."

@@ -333,6 +333,7 @@ _OPERATORS: dict[str, Statement] = {
     "ReduceLogSumExp": _reduced("torch.logsumexp"),
     "ReduceMax": _reduced("torch.amax"),
     "ReduceMean": _reduced("torch.mean"),
+    "ReduceMin": _reduced("torch.amin"),
     "ReduceSum": _reduced("torch.sum"),
     "Reshape": _reshape,
     "Resize": _resize,

@@ -31,7 +31,7 @@ from inference.runtime.whole_image.preprocessing import (
     sizes_of,
     working_canvas,
 )
-from inference.runtime.whole_image.steps import has_steps, is_described, numbers_of, steps_of
+from inference.runtime.whole_image.steps import has_steps, is_packed, packed_shape, steps_of
 
 #: Of the network's outputs: a logit a class, and where there is one the log-odds of the positive class by places.
 LOGITS, MAP = "logits", "map"
@@ -55,8 +55,8 @@ def only_outlines(manifest: ModelManifest) -> bool:
 
 def input_shape(manifest: ModelManifest) -> tuple[int, ...]:
     """See `inference.runtime.pipelines.Pipeline`."""
-    if is_described(manifest.preprocessing):
-        return (1, 1, numbers_of(manifest.preprocessing), 4)
+    if is_packed(manifest.preprocessing):
+        return packed_shape(manifest.preprocessing)
     height, width = sizes_of(manifest.preprocessing)[-1]
     return (1, height, width, 3) if is_rgb(manifest.preprocessing) else (1, 1, height, width)
 

@@ -1,9 +1,10 @@
 """What a recipe does to an image before its network or its head: blocks by name, with what they have learned, as they
 stand in the manifest's `preprocessing`, run by the blocks' own code.
 
-`before` changes the image; `described` turns it into rows of numbers, which reach the graph as the bytes of their
-float32. What the steps made of a picture that anybody can make again stands beside them: where other code or another
-library makes something else of it, nothing is served.
+`before` changes the image; `described` turns it into what its streams look at, packed into one row of bytes for the
+graph: the pixels of each stream's patches, or numbers about them as the bytes of their float32. What the steps made of
+a picture that anybody can make again stands beside them: where other code or another library makes something else of
+it, nothing is served.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ from inference.blocks.learned import NotFitted
 from inference.blocks.parameters import BlockError, make
 from inference.contract import AnalysisError, ModelManifest, NotApplicable
 from inference.runtime.budget import Array, afford
+from inference.runtime.whole_image.bags import Grid
 from inference.runtime.whole_image.preprocessing import Size, is_rgb, network_input, sizes_of, stretched
 
 BEFORE, DESCRIBED, MADE = "before", "described", "made"
+#: How long the packed row is: in numbers where all streams give numbers, in bytes where one gives pixels.
+NUMBERS, BYTES = "numbers", "bytes"
 #: Bytes for a pixel of the image at its first size while steps work on it: stains in float64 take most.
 _BYTES_PER_PX = 200
 #: A number beyond is said to be this: whoever asks with noise must not overflow the head.
@@ -53,28 +57,43 @@ def has_steps(preprocessing: Mapping[str, object]) -> bool:
     return BEFORE in preprocessing or DESCRIBED in preprocessing
 
 
-def is_described(preprocessing: Mapping[str, object]) -> bool:
-    """Whether the graph takes numbers instead of pixels."""
+def is_packed(preprocessing: Mapping[str, object]) -> bool:
+    """Whether the graph takes a row of bytes instead of an image."""
     return DESCRIBED in preprocessing
 
 
-def numbers_of(preprocessing: Mapping[str, object]) -> int:
-    """How many numbers describe an image."""
-    return int(cast(int, preprocessing["numbers"]))
+def packed_shape(preprocessing: Mapping[str, object]) -> tuple[int, ...]:
+    """Of that row."""
+    if BYTES in preprocessing:
+        return (1, 1, 1, int(cast(int, preprocessing[BYTES])))
+    return (1, 1, int(cast(int, preprocessing[NUMBERS])), 4)
 
 
 @dataclass(frozen=True, eq=False)
 class _Described:
-    """One stream of hand-made features."""
+    """One stream: the patches of an image (itself, where it is not cut), and hand-made features of each; its pixels
+    where there are none."""
 
+    patches: Grid | None
     size: Size | None
     outline: Callable[[Image], NDArray[np.bool_]] | None
     features: tuple[Callable[..., NDArray[np.float64]], ...]
 
-    def row(self, image: Image) -> NDArray[np.float64]:
-        if self.size is not None:
-            image = stretched(image, self.size)
-        return row_of(self.features, image, None if self.outline is None else outline_of(self.outline, image))
+    def parts(self, image: Image) -> list[Image]:
+        cut = [image] if self.patches is None else self.patches.patches(image)
+        return cut if self.size is None else [stretched(part, self.size) for part in cut]
+
+    def row(self, image: Image) -> NDArray[np.float32]:
+        rows = [
+            row_of(self.features, part, None if self.outline is None else outline_of(self.outline, part))
+            for part in self.parts(image)
+        ]
+        return np.asarray(np.clip(np.concatenate(rows), -LARGEST, LARGEST), np.float32)
+
+    def bytes(self, image: Image) -> NDArray[np.uint8]:
+        if self.features:
+            return bytes_of(self.row(image)).reshape(-1)
+        return np.ascontiguousarray(np.stack(self.parts(image))).reshape(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +103,7 @@ class Steps:
     sizes: tuple[Size, ...]
     before: tuple[Callable[[Image], Image], ...]
     described: tuple[_Described, ...]
+    packed_bytes: int = 0
 
     def changed(self, image: Image) -> Image:
         """`looked_at` as the first network or feature sees it."""
@@ -93,12 +113,14 @@ class Steps:
         return image
 
     def row(self, image: Image) -> NDArray[np.float32]:
-        """What the features say of the changed image."""
-        rows = np.concatenate([stream.row(image) for stream in self.described])
-        return np.asarray(np.clip(rows, -LARGEST, LARGEST), np.float32)
+        """What the features say of the changed image; empty where none is asked."""
+        return np.concatenate(
+            [np.zeros(0, np.float32), *(each.row(image) for each in self.described if each.features)]
+        )
 
     def tensor(self, image: Image) -> NDArray[np.uint8]:
-        """`looked_at` as the graph takes it: pixels, or 1×1×F×4, the bytes of each number, the highest first.
+        """`looked_at` as the graph takes it: an image, or a row: 1×1×F×4, the bytes of each number, the highest first;
+        1×1×1×L where pixels are among them.
 
         Raises
         ------
@@ -106,11 +128,14 @@ class Steps:
             The steps cannot work with the image, or need more memory than one image may take.
         """
         height, width = self.sizes[0]
-        afford(image.shape[1], image.shape[0], None, Array(width, height, _BYTES_PER_PX))
+        packed = Array(self.packed_bytes, 1, 2)
+        afford(image.shape[1], image.shape[0], None, Array(width, height, _BYTES_PER_PX), packed)
         try:
             changed = self.changed(image)
             if self.described:
-                return np.ascontiguousarray(bytes_of(self.row(changed))[None, None])
+                row = np.concatenate([stream.bytes(changed) for stream in self.described])
+                numbers = all(stream.features for stream in self.described)
+                return row.reshape((1, 1, -1, 4) if numbers else (1, 1, 1, -1))
         except (ValueError, ArithmeticError, LookupError) as error:
             words = " ".join(str(error).split())
             raise NotApplicable(
@@ -158,7 +183,7 @@ def _checked(canonical: str) -> Steps:
     except (BlockError, NotFitted, LookupError, TypeError, ValueError) as error:
         raise _Otherwise(f"its steps before the network cannot be made: {error}") from error
     recorded = np.array(preprocessing[MADE], np.float64)
-    most = _ALIKE * np.maximum(1, np.abs(recorded)) if steps.described else _GREY
+    most = _ALIKE * np.maximum(1, np.abs(recorded)) if _gives_numbers(steps) else _GREY
     if recorded.shape != said.shape or not (np.abs(recorded - said) <= most).all():
         raise _Otherwise(
             "its steps before the network make something else of a picture here than where it was exported"
@@ -178,17 +203,20 @@ def made(preprocessing: Mapping[str, object]) -> Steps:
     """
     before = cast(Sequence[dict[str, Any]], preprocessing.get(BEFORE, ()))
     described = cast(Sequence[dict[str, Any]], preprocessing.get(DESCRIBED, ()))
+    long = int(np.prod(packed_shape(preprocessing))) if described else 0
     return Steps(
         sizes_of(preprocessing),
         tuple(_block("preprocess", each) for each in before),
         tuple(
             _Described(
+                None if stream.get("patches") is None else Grid(**stream["patches"]),
                 None if stream.get("size") is None else (stream["size"][0], stream["size"][1]),
                 None if stream.get("segment") is None else _block("segment", stream["segment"]),
                 tuple(_block("features", each) for each in stream["features"]),
             )
             for stream in described
         ),
+        long,
     )
 
 
@@ -202,8 +230,12 @@ def example(steps: Steps, rgb: bool) -> NDArray[np.float64]:
     picture = np.stack([plain, plain // 2, 200 - plain // 2], axis=-1) if rgb else plain
     small = Steps(((height, width), *steps.sizes[1:]), steps.before, steps.described)
     changed = small.changed(picture)
-    values = (small.row(changed) if steps.described else changed).astype(np.float64).reshape(-1)
+    values = (small.row(changed) if _gives_numbers(steps) else changed).astype(np.float64).reshape(-1)
     return values[np.arange(min(_KEPT, values.size)) * values.size // min(_KEPT, values.size)]
+
+
+def _gives_numbers(steps: Steps) -> bool:
+    return any(stream.features for stream in steps.described)
 
 
 def _block(family: str, stated: Mapping[str, Any]) -> Any:

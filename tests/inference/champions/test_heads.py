@@ -11,15 +11,16 @@ import pytest
 import torch
 
 from inference.blocks.parameters import make
+from inference.champions.whole_image.aggregates import Mean
 from inference.champions.whole_image.heads import as_module
-from inference.champions.whole_image.network import ServedNumbers
 from inference.champions.whole_image.refusals import ExportError
+from inference.champions.whole_image.streams import Numbers, ServedStreams
 from inference.runtime.calibration import softmax
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.onnx_to_torch.convert import network_of
 from inference.runtime.whole_image.steps import bytes_of
 from inference.training.export import export_onnx
-from tests.inference.champions.runs import Made, Say
+from tests.inference.champions.runs import Made, Say, bundle_apart
 from tests.inference.recipes.trees import NEURAL
 
 SMALL = {"classifier": {"backbone": {"vgg_mini": {"width": 4, "stages": 3}}, "pool": "gap"}}
@@ -38,7 +39,8 @@ HEADS = (
     ("svm", {"kernel": "linear"}), ("svm", {"kernel": "sigmoid"}), ("random_forest", {"trees": 12}),
     ("random_forest", {"trees": 3, "max_depth": 2}), ("naive_bayes", {}), ("gradient_boosting", {"trees": 12}),
     ("mlp", {"hidden": [6, 4]}), ("svm", {"balanced": True}), ("knn", {}), ("knn", {"neighbours": 1}),
-    ("knn", {"neighbours": 90}),
+    ("knn", {"neighbours": 90}), ("gradient_boosting", {"trees": 12, "band": 0.01}),
+    ("random_forest", {"trees": 4, "band": 0.01}),
 )  # fmt: skip
 
 
@@ -101,12 +103,34 @@ def test_a_head_over_numbers_is_recorded_by_noise_and_says_what_it_says(
 ) -> None:
     """What serves is asked with random bytes, most of which are no number that an image ever had."""
     head, rows = fitted(kind, {}, classes)
-    network = ServedNumbers(8, np.arange(8), as_module(head, classes)).eval()
+    streams = [(32, Numbers(8), Mean())]
+    network = ServedStreams(streams, np.arange(8), as_module(head, classes)).eval()
     examples = (torch.zeros((2, 1, 8, 4), dtype=torch.uint8),)
     export_onnx(network, examples, ("logits",), tmp_path / "head.onnx", exact=True)
     given = np.stack([bytes_of(row.astype(np.float32))[None] for row in rows])
     said = softmax(OnnxForward(tmp_path / "head.onnx")(given).outputs["logits"].astype(np.float64))
     np.testing.assert_allclose(said, head.predict_proba(rows), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["gradient_boosting", "random_forest"])
+def test_features_that_are_rounded_otherwise_move_steady_trees_by_a_part_of_a_leap(kind: str) -> None:
+    """Each row lies at a threshold, a millionth of its deviation below and above."""
+    moved = {}
+    for band in (0.0, 0.01):
+        head, rows = fitted(kind, {"trees": 12, "band": band}, "ab")
+        near = np.repeat(rows[:1], 400, axis=0)
+        near[:, :] += np.linspace(-1, 1, 400)[:, None] * rows.std(axis=0)
+        leaps = np.abs(np.diff(head.predict_proba(near)[:, 0])).max()
+        edge = int(np.abs(np.diff(head.predict_proba(near)[:, 0])).argmax())
+        low, high = near[edge], near[edge + 1]
+        for _ in range(40):  # to the leap itself
+            middle = (low + high) / 2
+            left = np.abs(np.diff(head.predict_proba(np.stack([low, middle]))[:, 0]))[0]
+            right = np.abs(np.diff(head.predict_proba(np.stack([middle, high]))[:, 0]))[0]
+            low, high = (low, middle) if left > right else (middle, high)
+        moved[band] = np.abs(np.diff(head.predict_proba(np.stack([low, high]))[:, 0]))[0]
+        assert leaps > 0
+    assert moved[0.01] < moved[0.0] / 20
 
 
 def test_two_rows_alike_of_two_classes_share_the_answer() -> None:
@@ -138,7 +162,10 @@ def test_the_figures_are_those_of_the_run_and_the_card_names_the_head(one: Made,
         and "chosen by information_gain" in card
         and "not trained" in card
     )
-    assert not (one.folder / "bundle").exists()
+
+
+def test_monai_runs_its_bundle(one: Made, tmp_path: Path) -> None:
+    assert bundle_apart(one, tmp_path / "lines.jsonl") < 1e-4
 
 
 def test_it_is_predicted_explained_and_archived(one: Made, say: Say, tmp_path: Any) -> None:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from inference.blocks.parameters import make
 from inference.champions.whole_image.network import outputs_of, served
+from inference.champions.whole_image.streams import Numbers
 from inference.contract import AnalysisError, NotApplicable
 from inference.datasets.generated import write as write_tree
 from inference.evaluation.measuring import analyse_alone
@@ -26,7 +28,7 @@ from inference.runtime.custody import verify
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.store import read_manifest
 from inference.runtime.whole_image import steps
-from tests.inference.champions.runs import Made, Say, apart, exported, made
+from tests.inference.champions.runs import Made, Say, apart, bundle_apart, exported, made
 from tests.inference.recipes.trees import NEURAL
 
 SMALL = {"classifier": {"backbone": {"vgg_mini": {"width": 4, "stages": 3}}, "pool": "gap"}}
@@ -116,7 +118,14 @@ def test_the_manifest_names_each_step_with_what_it_has_learned_and_nobody(runs: 
     assert second["size"] == [24, 24]
     for one in runs.values():
         assert "busi group" not in (one.folder / "manifest.json").read_text()
-        assert not (one.folder / "bundle").exists()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_monai_runs_its_bundle_with_the_steps(name: str, runs: dict[str, Made], tmp_path: Path) -> None:
+    place = runs[name].folder / "bundle"
+    assert {path.name for path in place.glob("models/*")} == {"model.onnx"}
+    assert (place / "models" / "model.onnx").read_bytes() == (runs[name].folder / "model.onnx").read_bytes()
+    assert bundle_apart(runs[name], tmp_path / "lines.jsonl") < 1e-4
 
 
 def test_what_is_served_is_what_training_makes_of_a_picture(runs: dict[str, Made]) -> None:
@@ -245,19 +254,9 @@ def test_a_size_that_no_memory_holds_is_refused_before_anything_is_made(runs: di
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1.0, -1.5, 3.0, 1e-9, -123456.78, 2.0**24, 1 / 3, np.pi * 1e5])
 def test_a_number_reaches_the_head_as_it_is(value: float) -> None:
-    import torch
-
-    from inference.champions.whole_image.network import ServedNumbers
-
-    class Said(torch.nn.Module):
-        def forward(self, rows: torch.Tensor) -> torch.Tensor:
-            self.rows = rows
-            return torch.ones(len(rows), 2)
-
-    said = Said()
     row = np.array([value, 7.25], np.float32)
-    ServedNumbers(2, np.arange(2), said)(torch.from_numpy(steps.bytes_of(row)[None, None]))
-    np.testing.assert_array_equal(said.rows.numpy()[0], row)
+    said = Numbers(2)(torch.from_numpy(steps.bytes_of(row)[None, None]).flatten(1))
+    np.testing.assert_array_equal(said.numpy()[0, 0], row)
 
 
 @pytest.mark.long

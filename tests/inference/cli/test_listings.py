@@ -33,8 +33,13 @@ def test_every_recipe_is_listed_with_its_sets_and_state(
     assert found["jiang2019_bhcnet"]["state"] == "never run here"
     assert found["ultrasound"]["kind"] == "served"
     assert all(one["title"] for one in found.values())
+    assert {name for name, one in found.items() if not one["exports"]} == {"baccouche2021_connected_unets"}
+    masses = found["baccouche2021_connected_unets"]
+    assert "cut out by the truth's outline" in masses["why_not"] and masses["why_not_variants"]["whole"] == ""
     assert main(["recipes"]) == 0
-    assert "[51]   sha2020_grasshopper  Segmentation and feature" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "[51]   sha2020_grasshopper  Segmentation and feature" in printed
+    assert "not exported: its regions are cut out" in printed and "(the variants whole can be)" in printed
 
 
 def test_every_block_is_listed_with_its_parameters(capsys: pytest.CaptureFixture[str]) -> None:
