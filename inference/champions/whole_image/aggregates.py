@@ -118,11 +118,12 @@ class _Relevant(nn.Module):
         self.least, self.bar = max(1, round(block.minimum * instances)), float(block._bar)
 
     def forward(self, bags: Tensor) -> Tensor:
-        chances = self.judge(bags.reshape(-1, bags.shape[2]))[:, 1].reshape(-1, bags.shape[1])
+        chances: Tensor = self.judge(bags.reshape(-1, bags.shape[2]))[:, 1].reshape(-1, bags.shape[1])
         worst = chances.topk(self.least, dim=1).values[:, self.least - 1 :]
         bar = torch.where(worst < self.bar, worst, torch.full_like(worst, self.bar))
         stays = (chances >= bar).to(bags.dtype)[:, :, None]
-        return (bags * stays).sum(dim=1) / stays.sum(dim=1)
+        kept: Tensor = (bags * stays).sum(dim=1) / stays.sum(dim=1)
+        return kept
 
 
 # --- bag classifiers -----------------------------------------------------------------------------------------
@@ -226,7 +227,8 @@ class _Cited(Arrays):
         known = self.positive.index_select(0, nearest.reshape(-1)).reshape(-1, self.references)
         cites = (squared <= self.reach).to(bags.dtype)
         votes = known.sum(dim=1) + (cites * self.positive).sum(dim=1)
-        return votes / (self.references + cites.sum(dim=1))
+        share: Tensor = votes / (self.references + cites.sum(dim=1))
+        return share
 
 
 class _Read(nn.Module):
@@ -235,7 +237,8 @@ class _Read(nn.Module):
     def __init__(self, block: BagNetworkClassifier, instances: int) -> None:
         super().__init__()
         network = block._network
-        self.project, self.last, self.reader = network.project, network.last, network.reader
+        self.project, self.last = network.project, network.last
+        self.reader: nn.Module = network.reader
         if isinstance(network.reader, RecurrentAttention):
             self.reader = _Unrolled(network.reader, instances)
 

@@ -51,7 +51,7 @@ class _Steady(Arrays):
         self.keep(shifts=SHIFTS[:, None] * band)
 
     def forward(self, rows: Tensor) -> Tensor:
-        said = self.answers((rows[:, None, :] + self.shifts).reshape(-1, self.wide))
+        said: Tensor = self.answers((rows[:, None, :] + self.shifts).reshape(-1, self.wide))
         return said.reshape(-1, self.count, said.shape[1]).mean(dim=1)
 
 
