@@ -114,23 +114,20 @@ def test_a_head_over_numbers_is_recorded_by_noise_and_says_what_it_says(
 
 @pytest.mark.parametrize("kind", ["gradient_boosting", "random_forest"])
 def test_features_that_are_rounded_otherwise_move_steady_trees_by_a_part_of_a_leap(kind: str) -> None:
-    """Each row lies at a threshold, a millionth of its deviation below and above."""
-    moved = {}
-    for band in (0.0, 0.01):
-        head, rows = fitted(kind, {"trees": 12, "band": band}, "ab")
-        near = np.repeat(rows[:1], 400, axis=0)
-        near[:, :] += np.linspace(-1, 1, 400)[:, None] * rows.std(axis=0)
-        leaps = np.abs(np.diff(head.predict_proba(near)[:, 0])).max()
-        edge = int(np.abs(np.diff(head.predict_proba(near)[:, 0])).argmax())
-        low, high = near[edge], near[edge + 1]
-        for _ in range(40):  # to the leap itself
-            middle = (low + high) / 2
-            left = np.abs(np.diff(head.predict_proba(np.stack([low, middle]))[:, 0]))[0]
-            right = np.abs(np.diff(head.predict_proba(np.stack([middle, high]))[:, 0]))[0]
-            low, high = (low, middle) if left > right else (middle, high)
-        moved[band] = np.abs(np.diff(head.predict_proba(np.stack([low, high]))[:, 0]))[0]
-        assert leaps > 0
-    assert moved[0.01] < moved[0.0] / 20
+    """To both sides of a threshold, nearer than rounding."""
+    plain, rows = fitted(kind, {"trees": 8}, "ab")
+    steady, _ = fitted(kind, {"trees": 8, "band": 0.01}, "ab")
+    line = rows[0] + np.linspace(-1, 1, 400)[:, None] * rows.std(axis=0)
+    edge = int(np.abs(np.diff(plain.predict_proba(line)[:, 0])).argmax())
+    low, high = line[edge], line[edge + 1]
+    for _ in range(30):
+        middle = (low + high) / 2
+        steps = np.abs(np.diff(plain.predict_proba(np.stack([low, middle, high]))[:, 0]))
+        low, high = (low, middle) if steps[0] > steps[1] else (middle, high)
+    leap, moved = (
+        abs(np.subtract(*head.predict_proba(np.stack([low, high]))[:, 0])) for head in (plain, steady)
+    )
+    assert leap > 0 and moved < leap / 20
 
 
 def test_two_rows_alike_of_two_classes_share_the_answer() -> None:
