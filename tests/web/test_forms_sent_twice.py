@@ -183,6 +183,7 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
     ),
     "revoke-token": lambda h: (reverse("revoke-token", args=[h.token().pk]), {}, "token.revoke"),
     "new-user": lambda h: (reverse("new-user"), _person(h, username="a.aho"), "user.create"),
+    "new-site": lambda h: (reverse("new-site"), {"name": "North Clinic", "code": "north"}, "site.create"),
     "user": lambda h: (reverse("user", args=[h.reader.pk]), _person(h), "user.update"),
     "user-password": lambda h: (reverse("user-password", args=[h.reader.pk]), {}, "user.set_password"),
     "user-access": lambda h: (
