@@ -146,6 +146,9 @@ class ImageFacts(_Frozen):
     )
     frame_time_ms: float | None = Field(default=None, gt=0)
     slide_part: SlidePart | None = Field(default=None, description="of a file of a whole slide")
+    # Nothing that hangs or is measured: no reason to describe stored files again (`RULES`).
+    manufacturer: str = Field(default="", description="of the device (0008,0070), as it is written")
+    manufacturer_model: str = Field(default="", description="(0008,1090)")
 
 
 class AsSent(_Frozen):

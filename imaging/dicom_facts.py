@@ -99,6 +99,8 @@ def facts_of(dataset: Dataset) -> HeaderFacts:
         scale_remarks=scale.remarks,
         pixel_aspect=scale.pixel_aspect,
         frame_time_ms=_frame_time(dataset),
+        manufacturer=text(dataset, "Manufacturer", _TEXT) or "",
+        manufacturer_model=text(dataset, "ManufacturerModelName", _TEXT) or "",
     )
     remarks = (*_contradictions(claims, sides), *_unfitting(directions, view or ""))
     return HeaderFacts(sides[0].side if sides else None, view, facts, scale, remarks)

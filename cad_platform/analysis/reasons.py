@@ -17,9 +17,11 @@ from cad_platform import modalities
 from cad_platform.core.punctuation import clauses
 from cad_platform.core.sentences import Sentences, as_it_came
 from cad_platform.modelserver.words import OF_CALLS, TROUBLES
-from cad_platform.studies.file_words import file_sentence
+from cad_platform.studies.file_words import file_kind, file_sentence
 from cad_platform.studies.sorting import REASONS
 
+#: `reason_kind` of a sentence that no table has.
+OTHER_REASON = "another"
 #: What stands before the reason of a refusal; pages say it themselves.
 _REFUSAL = "not analysed: "
 
@@ -152,6 +154,19 @@ def reason_words(reason: str) -> str:
     if tried and tried["count"]:
         said = _("%(sentence)s Tried %(count)s times.") % {"sentence": said, "count": tried["count"]}
     return said
+
+
+def reason_kind(reason: str) -> str:
+    """What kind of reason it is, for counting: its sentence without what differs from case to case; "another" for one
+    that no table has, since it could name anything. Empty for none."""
+    text = reason.removeprefix(_REFUSAL).strip()
+    if not text:
+        return ""
+    for pattern in (_ATTEMPTS, _IMAGE):
+        if found := pattern.search(text):
+            text = text[: found.start()]
+    table = _TABLE.found(text)
+    return table[0] if table else file_kind(text) or OTHER_REASON
 
 
 def _said(text: str) -> str:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("patients/", include("cad_platform.patients.urls")),
     path("models/", include("cad_platform.registry.urls")),
     path("fleet/", include("cad_platform.modelserver.urls")),
+    path("quality/", include("cad_platform.quality.urls")),
     path("jobs/", include("cad_platform.analysis.urls")),
     path("", include("cad_platform.reading.urls")),
     path("reports/", include("cad_platform.reporting.urls")),

@@ -24,6 +24,7 @@ class DeliveryConfig(PlatformApp):
         outbox.subscribe("analysis.ended", "delivery.study_analysed")
         outbox.subscribe("report.signed", "delivery.report_signed")
         outbox.subscribe("study.corrected", "delivery.study_corrected")
+        outbox.subscribe("quality.alert", "delivery.alert_raised")
 
     def loops(self) -> Iterable[Loop]:
         from cad_platform.delivery import sending

@@ -10,8 +10,6 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from cad_platform.core.errors import FieldError, Invalid
-
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -65,14 +63,6 @@ def destination_of(url: str) -> Destination:
             % {"host": f"{found.scheme}://{found.host_header}"}
         )
     return found
-
-
-def check(url: str) -> None:
-    """Raises `Invalid` with the field `url`, for a form."""
-    try:
-        destination_of(url)
-    except NotAllowed as refusal:
-        raise Invalid(_("The webhook was not added."), errors=(FieldError(str(refusal), "url"),)) from None
 
 
 def allowed_hosts() -> set[tuple[str, str, int]]:

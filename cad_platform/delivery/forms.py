@@ -17,7 +17,10 @@ class WebhookForm(PlainForm):
     url = forms.CharField(
         label=_("Address"),
         max_length=500,
-        help_text=_("https, at a host that the operator allows (CAD_WEBHOOK_ALLOWED_HOSTS)."),
+        help_text=_(
+            "https, at a host that the operator allows (CAD_WEBHOOK_ALLOWED_HOSTS); for alerts also "
+            "mailto:person@hospital.example (CAD_MAIL_ALLOWED_DOMAINS)."
+        ),
     )
     events = forms.MultipleChoiceField(
         label=_("Events"), choices=Event.choices, widget=forms.CheckboxSelectMultiple

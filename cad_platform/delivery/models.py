@@ -20,11 +20,17 @@ class Event(models.TextChoices):
     STUDY_ANALYSED = "study.analysed", _("A study is analysed")
     REPORT_SIGNED = "report.signed", _("A report is signed")
     STUDY_CORRECTED = "study.corrected", _("A study is corrected")
+    ALERT_RAISED = "quality.alert", _("An alert about a model is raised")
+
+
+#: What says nothing of any study: the only events that may go by e-mail.
+WITHOUT_STUDY = (Event.ALERT_RAISED,)
 
 
 @pghistory.track()
 class Webhook(models.Model):
-    """Where a site wants to be told. Its secret is derived, never stored (`delivery.signature`)."""
+    """Where a site wants to be told: an address that is called, or one of e-mail (`mailto:`). Its secret is derived,
+    never stored (`delivery.signature`)."""
 
     database_rights = DatabaseRights.UPDATABLE
 
@@ -61,7 +67,8 @@ class Delivery(models.Model):
     occurrence = models.CharField(
         max_length=64, help_text="which one: tasks come at least once, an event is told once"
     )
-    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    study = models.ForeignKey("studies.Study", null=True, on_delete=models.PROTECT, related_name="+")
+    alert = models.ForeignKey("quality.Alert", null=True, on_delete=models.PROTECT, related_name="+")
     occurred_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     attempts = models.PositiveIntegerField(default=0, help_text="since it was made or sent again by a person")
@@ -74,6 +81,11 @@ class Delivery(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["webhook", "event", "occurrence"], name="delivery_once_for_an_occurrence"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(event="quality.alert", alert__isnull=False, study__isnull=True)
+                | (~models.Q(event="quality.alert") & models.Q(alert__isnull=True, study__isnull=False)),
+                name="delivery_of_a_study_or_an_alert",
             ),
         ]
         indexes = [

@@ -6,7 +6,6 @@ sent again. Receivers know by `webhook-id` what they have had.
 
 from __future__ import annotations
 
-import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -15,10 +14,9 @@ from functools import partial
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
-from django.urls import reverse
 from django.utils import timezone
 
-from cad_platform.delivery import posting, signature
+from cad_platform.delivery import mailing, messages, posting, signature
 from cad_platform.delivery.models import Delivery, DeliveryAttempt
 
 #: Sent at a time. A webhook that does not answer holds one of them for five seconds.
@@ -62,7 +60,7 @@ def _claim() -> list[Delivery]:
     due = (
         _due(now)
         .select_for_update(of=("self",), skip_locked=True)
-        .select_related("webhook", "study")
+        .select_related("webhook", "study", "alert__rule__owner", "alert__site", "alert__model_version")
         .order_by("due_at")
     )
     claimed: dict[object, Delivery] = {}
@@ -77,24 +75,12 @@ def _claim() -> list[Delivery]:
 
 
 def _post(delivery: Delivery, at: datetime) -> posting.Outcome:
-    body = message_of(delivery)
+    if mailing.is_mail(delivery.webhook.url):
+        return mailing.send(delivery.webhook.url, *messages.as_mail(delivery), message_id=str(delivery.pk))
+    body = messages.as_json(delivery)
     return posting.post(
         delivery.webhook.url, body, signature.headers_of(delivery.webhook_id, str(delivery.pk), at, body)
     )
-
-
-def message_of(delivery: Delivery) -> bytes:
-    """What is sent: what happened to which study and when, and where to read more. Nothing of the patient."""
-    uid = delivery.study.study_instance_uid
-    return json.dumps(
-        {
-            "id": str(delivery.pk),
-            "event": delivery.event,
-            "occurred_at": delivery.occurred_at.isoformat(),
-            "study_instance_uid": uid,
-            "url": settings.PUBLIC_URL.rstrip("/") + reverse("api-study", args=[uid]),
-        }
-    ).encode()
 
 
 @transaction.atomic

@@ -16,9 +16,10 @@ from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
-from cad_platform.delivery import destination
-from cad_platform.delivery.models import Delivery, Event, Webhook
+from cad_platform.delivery import destination, mailing
+from cad_platform.delivery.models import WITHOUT_STUDY, Delivery, Event, Webhook
 from cad_platform.delivery.signature import secret_of
+from cad_platform.quality.models import Alert
 from cad_platform.reading.case_state import current_jobs, have_ended
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Study
@@ -36,17 +37,31 @@ def add_webhook(actor: Actor, *, site: Site, url: str, events: Collection[str]) 
         The address is not allowed, or there is no such event.
     """
     require(actor, "webhook.manage")
-    destination.check(url)
     wanted = [event for event in Event.values if event in events]
-    if not wanted:
-        raise Invalid(
-            _("The webhook was not added."), errors=(FieldError(_("Choose at least one event."), "events"),)
-        )
+    _check(url, wanted)
     webhook = Webhook.objects.create(site=site, url=url, topics=wanted, created_by=actor.user)
     record(
         actor, "webhook.create", object_type="webhook", object_id=webhook.pk, site_id=site.pk, events=wanted
     )
     return webhook, secret_of(webhook.pk)
+
+
+def _check(url: str, wanted: Collection[str]) -> None:
+    refusal = _("The webhook was not added.")
+    try:
+        if mailing.is_mail(url):
+            mailing.mailbox_of(url)
+        else:
+            destination.destination_of(url)
+    except destination.NotAllowed as reason:
+        raise Invalid(refusal, errors=(FieldError(str(reason), "url"),)) from None
+    if not wanted:
+        raise Invalid(refusal, errors=(FieldError(_("Choose at least one event."), "events"),))
+    if mailing.is_mail(url) and not set(wanted) <= set(WITHOUT_STUDY):
+        raise Invalid(
+            refusal,
+            errors=(FieldError(_("By e-mail only alerts are told: they name no study."), "events"),),
+        )
 
 
 @transaction.atomic
@@ -144,6 +159,27 @@ def announce_signed(report_id: str) -> int:
     """A signed report or addendum, once."""
     report = Report.objects.select_related("study").filter(pk=report_id).first()
     return announce(report.study, Event.REPORT_SIGNED, str(report.pk)) if report is not None else 0
+
+
+@transaction.atomic
+def announce_alert(alert_id: str) -> int:
+    """An alert, once, to who asks for alerts at its site; one of no site to all who do."""
+    alert = Alert.objects.filter(pk=alert_id).first()
+    if alert is None:
+        return 0
+    wanted = Webhook.objects.filter(topics__contains=[Event.ALERT_RAISED])
+    if alert.site_id is not None:
+        wanted = wanted.filter(site_id=alert.site_id)
+    made = 0
+    for webhook in wanted:
+        _delivery, created = Delivery.objects.get_or_create(
+            webhook=webhook,
+            event=Event.ALERT_RAISED,
+            occurrence=str(alert.pk),
+            defaults={"alert": alert, "occurred_at": alert.raised_at},
+        )
+        made += created
+    return made
 
 
 def announce_corrections(study_id: str) -> int:

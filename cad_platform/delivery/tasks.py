@@ -19,6 +19,12 @@ def report_signed(report_id: str, **_: str) -> int:
     return services.announce_signed(report_id)
 
 
+@shared_task(name="delivery.alert_raised")
+def alert_raised(alert_id: str) -> int:
+    """Something about a model is beyond what a rule allows."""
+    return services.announce_alert(alert_id)
+
+
 @shared_task(name="delivery.study_corrected")
 def study_corrected(study_id: str, **_: str) -> int:
     """A correction, or a withdrawn study that was brought back."""

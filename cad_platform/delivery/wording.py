@@ -17,6 +17,11 @@ _SENTENCES = Sentences(
         gettext_noop("The receiver answered %(status)s."),
         gettext_noop("This is not an address."),
         gettext_noop("This is not an address of the form https://host/path."),
+        gettext_noop("This is not an e-mail address."),
+        gettext_noop("There is no mail server: the operator names one in CAD_MAIL_SERVER."),
+        gettext_noop(
+            "%(domain)s is not one of the domains that the operator allows (CAD_MAIL_ALLOWED_DOMAINS)."
+        ),
         gettext_noop("The host's name leads nowhere."),
         gettext_noop("The host's name leads to an address that is not allowed."),
         gettext_noop(

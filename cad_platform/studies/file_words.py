@@ -255,6 +255,12 @@ def file_sentence(sentence: str) -> str | None:
     return _SENTENCES.words(sentence)
 
 
+def file_kind(sentence: str) -> str:
+    """What `imaging` says without what differs from file to file; empty for a sentence of somebody else."""
+    found = _SENTENCES.found(sentence)
+    return found[0] if found else ""
+
+
 def file_words(reason: str) -> str:
     """Why a file cannot be shown, in the language in use; what nobody here knows as it came."""
     return file_sentence(reason) or as_it_came(reason)

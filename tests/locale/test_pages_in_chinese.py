@@ -23,6 +23,9 @@ from cad_platform.analysis.models import AnalysisJob, Finding, JobAttempt
 from cad_platform.core.actor import Actor
 from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
 from cad_platform.modelserver.models import HostedVersion, ModelHost
+from cad_platform.quality import watching
+from cad_platform.quality.measures import Measured
+from cad_platform.quality.models import AlertRule
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, services, signing
@@ -58,7 +61,7 @@ TYPED = (
     "Al-Dhabyani", "patches", "Cruz-Roa", "Janowczyk", "Madabhushi", "Latin", "Shift", "EN", "h", "Shift+B", "P",
     "Unicode", "Europe", "London", "Asia", "Shanghai", "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space",
     "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example", "gpu",
-    "TorchServe", "KServe", "logits",
+    "TorchServe", "KServe", "logits", "mailto", "PSI", "KS", "AUC", "Kolmogorov-Smirnov", "p", "s", "system", "quality",
 )  # fmt: skip
 
 
@@ -357,6 +360,7 @@ def test_the_pages_of_every_role(site: Site) -> None:
         reverse(name)
         for name in (
             "worklist", "jobs", "models", "users", "new-user", "sites", "tokens", "webhooks", "keyboard", "reanalyses",
+            "quality", "alerts", "alert-rules",
             "demographics-reviews", "account_change_password", "account_logout", "account_reauthenticate",
         )
     ]  # fmt: skip
@@ -366,6 +370,11 @@ def test_the_pages_of_every_role(site: Site) -> None:
         reverse("model", args=[jobs[0].model_version_id]),
         reverse("webhook", args=[webhook.pk]),
     ]
+    addresses += [reverse("alert-rule", args=[rule.measure]) for rule in AlertRule.objects.all()]
+    rule = AlertRule.objects.get(measure="drift")
+    measured = Measured(0.4, True, {"ks": 0.3, "p": 0.1, "cases": 200, "features": "score, all"})
+    watching.settle(rule, site.pk, jobs[0].model_version_id, measured, timezone.now())
+    addresses.append(reverse("alert", args=[rule.alerts.get().pk]))
     many = bulk.ask(Actor.of_user(administrator), "cancel", AnalysisJob.objects.all(), {})
     addresses += [reverse("jobs-many", args=[kind]) for kind in ("retry", "cancel", "again")]
     addresses += [reverse("jobs-action", args=[many.pk])]

@@ -29,6 +29,9 @@ from cad_platform.delivery.models import Delivery, Event, Webhook
 from cad_platform.modelserver import services as modelserver
 from cad_platform.modelserver.models import ModelHost
 from cad_platform.patients.models import DemographicsReview
+from cad_platform.quality import watching
+from cad_platform.quality.measures import Measured
+from cad_platform.quality.models import Alert, AlertRule
 from cad_platform.reading.models import Annotation
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
@@ -71,6 +74,11 @@ class Hospital:
         return delivery.add_webhook(
             self.admin, site=self.site, url="https://pacs.example/hook", events=[Event.STUDY_ANALYSED]
         )[0]
+
+    def alert(self) -> Alert:
+        rule = AlertRule.objects.get(measure="drift")
+        watching.settle(rule, self.site.pk, self.job.model_version_id, Measured(1.0, True), timezone.now())
+        return Alert.objects.get()
 
     def taken_delivery(self, webhook: Webhook) -> Delivery:
         delivery.announce(self.study, Event.STUDY_ANALYSED, "one")
@@ -171,6 +179,12 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         "webhook.pause",
     ),
     "webhook-replay": _replay,
+    "alert": lambda h: (reverse("alert", args=[h.alert().pk]), {"note": "Seen"}, "alert.acknowledge"),
+    "alert-rule": lambda h: (
+        reverse("alert-rule", args=["drift"]),
+        {"threshold": "0.3", "is_on": "yes"},
+        "alert.change_rule",
+    ),
     "tokens": lambda h: (
         reverse("tokens"),
         {

@@ -24,6 +24,7 @@ SEEN = {
         "jobs",
         "models",
         "fleet",
+        "quality",
         "reanalyses",
         "users",
         "sites",

@@ -59,6 +59,7 @@ INSTALLED_APPS = [
     "cad_platform.analysis",
     "cad_platform.reading",
     "cad_platform.reporting",
+    "cad_platform.quality",
     "cad_platform.delivery",
     "cad_platform.web",
     "cad_platform.api",
@@ -261,6 +262,22 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 30},
     },
     "purge-sign-in-counts": {"task": "accounts.purge_sign_in_counts", "schedule": timedelta(hours=1)},
+    # Measures what the alerts' rules watch.
+    "watch-models": {
+        "task": "quality.watch",
+        "schedule": timedelta(minutes=5),
+        "options": {"expires": 300},
+    },
+    "test-devices": {
+        "task": "quality.test_devices",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
+    "run-known-cases": {
+        "task": "quality.run_known_cases",
+        "schedule": timedelta(hours=1),
+        "options": {"expires": 3600},
+    },
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
         "schedule": timedelta(hours=1),
@@ -311,6 +328,12 @@ PUBLIC_URL = value("CAD_PUBLIC_URL") or f"http://127.0.0.1:{value('CAD_PORT')}"
 WEBHOOK_ALLOWED_HOSTS = listed("CAD_WEBHOOK_ALLOWED_HOSTS")
 #: Tries before an event is given up; with the pauses in between the last is after about 15 hours.
 WEBHOOK_MAX_ATTEMPTS = whole("CAD_WEBHOOK_MAX_ATTEMPTS")
+
+#: `smtp://host:port`, `smtp+tls://` (STARTTLS) or `smtps://`, with `user:password@` where it asks; empty for none.
+MAIL_SERVER = value("CAD_MAIL_SERVER")
+MAIL_FROM = value("CAD_MAIL_FROM")
+#: The only domains that alerts are sent to by e-mail.
+MAIL_ALLOWED_DOMAINS = [each.lower() for each in listed("CAD_MAIL_ALLOWED_DOMAINS")]
 
 # --- API ----------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -231,7 +231,15 @@ DECLARED = (
         "the only hosts that webhooks may lead to: `ris.example`, `ris.example:8443` (https), "
         "`http://pacs.example:8080`",
     ),
-    Declared("CAD_WEBHOOK_MAX_ATTEMPTS", "10", "tries before an event is given up"),
+    Declared("CAD_WEBHOOK_MAX_ATTEMPTS", "10", "tries before an event, or an alert's e-mail, is given up"),
+    Declared(
+        "CAD_MAIL_SERVER",
+        "",
+        "for alerts by e-mail: `smtp://host:25`, `smtp+tls://user:password@host:587` (STARTTLS) or "
+        "`smtps://host:465`",
+    ),
+    Declared("CAD_MAIL_FROM", "cad-platform@localhost", "whom they come from"),
+    Declared("CAD_MAIL_ALLOWED_DOMAINS", "", "the only domains that they go to, separated by commas"),
     Declared("CAD_LOG_LEVEL", "INFO", "how much goes into the logs, `ERROR` at least"),
     Declared(
         "CAD_IDLE_LOCK_MINUTES",

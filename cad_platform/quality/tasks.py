@@ -1,0 +1,43 @@
+"""What the outbox tells and what the clock does."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from cad_platform.quality import devices, known_cases, rollups, watching
+
+
+@shared_task(name="quality.analysis_ended")
+def analysis_ended(job_id: str, **_: str) -> int:
+    """What is measured of it, and its hour; of a known case whether it is answered as before."""
+    return 0 if known_cases.answered(job_id) else rollups.measure([job_id])
+
+
+@shared_task(name="quality.report_signed")
+def report_signed(report_id: str, **_: str) -> int:
+    """What readers, or pathology, made of analyses."""
+    return rollups.measure_signed(report_id)
+
+
+@shared_task(name="quality.study_corrected")
+def study_corrected(study_id: str, **_: str) -> int:
+    """Sides, age or device may be others now."""
+    return rollups.measure_study(study_id)
+
+
+@shared_task(name="quality.watch")
+def watch() -> int:
+    """Measure what the rules watch."""
+    return watching.watch()
+
+
+@shared_task(name="quality.test_devices")
+def test_devices() -> int:
+    """Compare each device's images with those that the models were made from."""
+    return devices.test_devices()
+
+
+@shared_task(name="quality.run_known_cases")
+def run_known_cases() -> int:
+    """Send the known cases on their way through the platform."""
+    return known_cases.run()
