@@ -113,7 +113,7 @@ ALTERED: list[tuple[str, Harm, Sequence[str]]] = [
     ("a file put there", lambda folder: (folder / "better.csv").write_text(""), ("better.csv",)),
     ("the record taken away", lambda folder: (folder / CUSTODY).unlink(), ("has no custody.json", "inference seal")),
     ("another version's record", replaced(CUSTODY, '"2.2.0"', '"2.3.0"'), ("custody.json", "2.3.0")),
-    ("the record's recipe", replaced(CUSTODY, '_sha256": "829a', '_sha256": "929a'), ("custody.json", "another recipe")),
+    ("the record's recipe", replaced(CUSTODY, '256": "829a', '256": "929a'), ("custody.json", "another recipe")),
     (
         "the record's networks",
         replaced(CUSTODY, '"networks": {', f'"networks": {{"oof fold 7": "{"1" * 64}",'),
