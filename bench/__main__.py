@@ -5,6 +5,7 @@
 `fleet`: two model servers, of which one is killed or hangs.
 `urgency`: an urgent ultrasound behind whole slides, and what it costs them.
 `weight`: memory and processor time of the idle platform.
+`scale`: the pages with very many studies, in a PostgreSQL of its own.
 `duplicates`: near-duplicates among very many made-up signatures.
 """
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import decoding, duplicates, fleet, latency, serving, turnaround, urgency, weight
+from bench import decoding, duplicates, fleet, latency, scale, serving, turnaround, urgency, weight
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -31,6 +32,7 @@ def main() -> int:
         ("serving", serving, "TorchServe's throughput against a loop in one process"),
         ("fleet", fleet, "two model servers: both well, one killed, one hung"),
         ("urgency", urgency, "an urgent ultrasound behind ten whole slides"),
+        ("scale", scale, "the pages with a hundred thousand studies, beside a thousand"),
         ("weight", weight, "memory and processor time of the idle platform, by process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)

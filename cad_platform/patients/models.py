@@ -62,10 +62,14 @@ class Patient(models.Model):
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """With the text that a search looks through, which always fits the name."""
-        self.search_name = search_text(self.full_name)
+        self.search_name = self.searchable()
         if update_fields is not None:
             update_fields = {*update_fields, "search_name"}
         super().save(*args, update_fields=update_fields, **kwargs)
+
+    def searchable(self) -> str:
+        """What a search by name looks through."""
+        return search_text(self.full_name)
 
     def other_issuer(self, site: Site) -> str:
         """Who gave the identifier, where it was not `site`, the patient's own."""

@@ -28,7 +28,8 @@ from cad_platform.reading.page_answers import (
     case_words,
 )
 from cad_platform.reading.presenters import age_at
-from cad_platform.reading.selectors import CaseRecord, ReadingState
+from cad_platform.reading.selectors import CaseRecord
+from cad_platform.reading.states import ReadingState
 from cad_platform.reading.view_answers import KeptViews
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance, Study

@@ -1,5 +1,5 @@
-"""What readers decide of findings, what they measure and how they left the images, and how far the report of a study
-is."""
+"""What readers decide of findings, what they measure and how they left the images, how far the report of a study is,
+and the worklist's projection (ADR 55)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pghistory
 import pgtrigger
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -148,3 +149,168 @@ class ReadingView(models.Model):
                 fields=["user", "study", "instance"], nulls_distinct=False, name="view_once_of_a_reader"
             ),
         ]
+
+
+# --- the worklist's projection (`reading.projection` writes it, ADR 55) -----------------------------------
+
+
+class _Place(models.Model):
+    """Where a study with images stands in its site's worklist. Without constraints to the tables that it is made from:
+    who writes those is kept waiting by nobody who writes these."""
+
+    study = models.OneToOneField(
+        "studies.Study", primary_key=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    site = models.ForeignKey(
+        "accounts.Site", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    reading_state = models.CharField(max_length=12, help_text="reading.states.ReadingState")
+    is_unread = models.BooleanField(help_text="somebody has to look at it")
+    priority_rank = models.PositiveSmallIntegerField()
+    received_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class WorklistEntry(_Place):
+    """What the worklist needs to know of a study that no model has said."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    generation = models.CharField(max_length=40, help_text="of the routing that it was worked out with")
+
+    class Meta:
+        verbose_name_plural = "worklist entries"
+        indexes = [
+            models.Index(
+                fields=["site", "received_at", "study"],
+                condition=models.Q(is_unread=True),
+                name="entry_unread",
+            ),
+            models.Index(
+                fields=["site", "-received_at", "study"],
+                condition=models.Q(is_unread=True),
+                name="entry_newest",
+            ),
+            models.Index(fields=["site", "reading_state", "received_at", "study"], name="entry_state"),
+            models.Index(
+                fields=["site", "reading_state", "-received_at", "study"], name="entry_state_newest"
+            ),
+            models.Index(fields=["site", "received_at", "study"], name="entry_all"),
+            models.Index(fields=["site", "-received_at", "study"], name="entry_all_newest"),
+            models.Index(fields=["site", "is_unread", "generation"], name="entry_generation"),
+        ]
+
+    def __str__(self) -> str:
+        return f"worklist entry of study {self.study_id}"
+
+
+class WorklistAi(_Place):
+    """What the results that count amount to: apart, so that it can be kept from a reader who has not read yet. With its
+    own copy of a study's place, by which it is sorted."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    ai_score = models.FloatField(null=True)
+    has_open_job = models.BooleanField()
+    awaits_job = models.BooleanField()
+
+    class Meta:
+        verbose_name_plural = "worklist AI columns"
+        indexes = [
+            models.Index(
+                "site",
+                "priority_rank",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                condition=models.Q(is_unread=True),
+                name="ai_unread_suggested",
+            ),
+            models.Index(
+                "site",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                condition=models.Q(is_unread=True),
+                name="ai_unread_score",
+            ),
+            models.Index(
+                "site",
+                "reading_state",
+                "priority_rank",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                name="ai_state_suggested",
+            ),
+            models.Index(
+                "site",
+                "reading_state",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                name="ai_state_score",
+            ),
+            models.Index(
+                "site",
+                "priority_rank",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                name="ai_all_suggested",
+            ),
+            models.Index(
+                "site",
+                models.F("ai_score").desc(nulls_last=True),
+                "received_at",
+                "study",
+                name="ai_all_score",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"AI columns of study {self.study_id}"
+
+
+class WorklistChange(models.Model):
+    """Something that the worklist shows of a study has changed: written by triggers in the transaction that changed it
+    (`reading/worklist_triggers.py`), taken away by who brings the projection up to date. Only ever inserted by those
+    who write, so none of them waits for another."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    site_id = models.BigIntegerField()
+    study_id = models.UUIDField(null=True, help_text="none: of the site itself")
+
+    class Meta:
+        indexes = [models.Index(fields=["site_id", "id"], name="worklist_change_site")]
+
+    def __str__(self) -> str:
+        return f"change of study {self.study_id}"
+
+
+class WorklistRouting(models.Model):
+    """One row for each change of which versions count: their number is the routing's generation."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"routing {self.pk}"
+
+
+class WorklistRevision(models.Model):
+    """How often the projection of a site has changed: a page that has seen the number has seen everything."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    site = models.OneToOneField(
+        "accounts.Site", primary_key=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    number = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"revision {self.number} of site {self.site_id}"

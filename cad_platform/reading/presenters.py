@@ -15,7 +15,8 @@ from cad_platform.analysis.verdict import verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
 from cad_platform.reading.models import ReportStanding
-from cad_platform.reading.selectors import ReadingState, WorklistPage
+from cad_platform.reading.states import ReadingState
+from cad_platform.reading.worklist import WorklistPage
 from cad_platform.studies.models import Study
 
 State = AnalysisJob.State

@@ -20,7 +20,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.reading.case_state import only_current
-from cad_platform.reading.selectors import ReadingState, narrowed
+from cad_platform.reading.states import ReadingState, narrowed
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import routed_versions
 from cad_platform.registry.selectors import newest_first

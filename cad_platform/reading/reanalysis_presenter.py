@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from cad_platform import modalities
 from cad_platform.analysis.selectors import SetProgress
 from cad_platform.reading.reanalysis import STATES, Extent, Shown
-from cad_platform.reading.selectors import ReadingState
+from cad_platform.reading.states import ReadingState
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
 

@@ -21,6 +21,7 @@ from cad_platform.core.request_keys import done_before, one_of_its_key
 from cad_platform.reading import selectors
 from cad_platform.reading.case_state import lock_case, refuse_closed
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.worklist import WorklistPage
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.typed_text import reason_of
 
@@ -30,7 +31,7 @@ _LONGEST_REASON = 500
 
 
 @transaction.atomic
-def show_worklist(actor: Actor, page: selectors.WorklistPage) -> None:
+def show_worklist(actor: Actor, page: WorklistPage) -> None:
     """Record that the actor is shown this very page of the worklist. A search is patient data and not recorded."""
     record(
         actor,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import uuid
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -35,8 +37,17 @@ from cad_platform.reading.case_revision import revision_of
 from cad_platform.reading.page_answers import CaseChanged, FormSent
 from cad_platform.reading.presenters import worklist_rows
 from cad_platform.reading.reanalysis import STATES
-from cad_platform.reading.selectors import CaseRecord, ReadingState, WorklistFilters, WorklistOrder
+from cad_platform.reading.selectors import CaseRecord
+from cad_platform.reading.states import ReadingState
 from cad_platform.reading.view_keeping import views_of
+from cad_platform.reading.worklist import (
+    WorklistFilters,
+    WorklistOrder,
+    WorklistPage,
+    page_asked_for,
+    revision_of_list,
+)
+from cad_platform.reading.worklist import worklist as page_of_worklist
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import corrections_of, kept_aside_of, study_by_uid
 from cad_platform.studies.selectors import image as image_of
@@ -49,28 +60,56 @@ def fingerprint_of(text: str) -> str:
     return hashlib.sha256(f"{get_language()}{text}".encode()).hexdigest()[:32]
 
 
+#: So long a list may stand without being looked at again: it says for how many minutes a study waits.
+_STANDS_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a list that polls has: which revision it shows, what that came out as, and when."""
+
+    revision: str
+    content: str
+    at: int
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> _Seen | None:
+        """None where nothing is shown yet, or other filters were chosen."""
+        parts = request.POST.get("seen", "").split(".")
+        if not request.htmx or len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()):  # type: ignore[attr-defined]
+            return None
+        return cls(parts[0], parts[1], int(parts[2][:12]))
+
+    def __str__(self) -> str:
+        return f"{self.revision}.{self.content}.{self.at}"
+
+    @property
+    def is_fresh(self) -> bool:
+        return 0 <= time.time() - self.at < _STANDS_SECONDS
+
+
 # --- worklist -------------------------------------------------------------------------------------------
 
 
 def _filters(request: HttpRequest) -> WorklistFilters:
     """From the query, or from the body where a search may be among them."""
     asked = request.POST if request.method == "POST" else request.GET
-    page = asked.get("page", "1")
     return WorklistFilters(
         state=asked.get("state", "unread"),
         modality=asked.get("modality", ""),
         priority=asked.get("priority", ""),
         order=asked.get("order", WorklistOrder.SUGGESTED),
         search=request.POST.get("search", ""),
-        page=int(page) if page.isascii() and page.isdigit() and len(page) < 7 else 1,
+        **page_asked_for(asked.get("page", "1")),
     ).cleaned()
 
 
-def _address(filters: WorklistFilters) -> str:
+def _address(page: WorklistPage) -> str:
     """The worklist's address with these filters; the search stays out of it."""
-    plain = WorklistFilters()
-    names = ("state", "modality", "priority", "order", "page")
+    plain, filters = WorklistFilters(), page.filters
+    names = ("state", "modality", "priority", "order")
     query = {name: getattr(filters, name) for name in names if getattr(filters, name) != getattr(plain, name)}
+    query |= {"page": page.place} if page.place != "1" else {}
     return reverse("worklist") + (f"?{urlencode(query)}" if query else "")
 
 
@@ -87,11 +126,15 @@ def _again(filters: WorklistFilters) -> str:
 @require_http_methods(["GET", "POST"])
 def worklist(request: HttpRequest) -> HttpResponse:
     """The list of studies. A POST carries the search by patient, so that no patient stands in a URL; a poll
-    (`seen`) is answered with 204 while nothing changed."""
+    (`seen`) is answered with 204 while nothing changed, mostly without composing the page."""
     actor = actor_of(request)
     filters = _filters(request)
-    seen = request.POST.get("seen", "")
-    page = selectors.worklist(actor, filters)
+    seen = _Seen.of(request)
+    # First: what changes meanwhile is seen by the next poll.
+    revision = fingerprint_of(revision_of_list(actor, filters))
+    if seen is not None and seen.revision == revision and seen.is_fresh:
+        return HttpResponse(status=204)
+    page = page_of_worklist(actor, filters)
     context: dict[str, Any] = {
         "nav": "worklist",
         "page": page,
@@ -101,20 +144,26 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "modalities": [("", _("All")), *modalities.choices()],
         "priorities": [("", _("All")), *Study.Priority.choices],
         "orders": WorklistOrder.choices,
-        "is_filtered": page.filters.cleaned()
-        != WorklistFilters(order=page.filters.order, page=page.filters.page),
+        "is_filtered": page.filters.narrows,
         "again": _again(page.filters) if allowed(actor, "study.reanalyse") else "",
     }
     rows = render_to_string("reading/worklist_rows.html", context, request)
-    fingerprint = fingerprint_of(rows)
-    if request.htmx and seen == fingerprint:  # type: ignore[attr-defined]
-        return HttpResponse(status=204)
+    content = fingerprint_of(rows)
+    if page.filters != filters:
+        revision = fingerprint_of(revision_of_list(actor, page.filters))
+    context["fingerprint"] = str(_Seen(revision, content, int(time.time())))
+    if seen is not None and seen.content == content:
+        if seen.revision == revision and seen.is_fresh:
+            return HttpResponse(status=204)
+        # The same, as of now: only what the next poll says is new.
+        answer = render(request, "reading/worklist_poll.html", {**context, "out_of_band": True})
+        answer["HX-Reswap"] = "none"
+        return answer
     services.show_worklist(actor, page)
     if not request.htmx:  # type: ignore[attr-defined]
-        return render(request, "reading/worklist.html", {**context, "fingerprint": fingerprint})
-    context |= {"fingerprint": fingerprint, "out_of_band": True}
-    response = render(request, "reading/worklist_results.html", context)
-    response["HX-Replace-Url"] = _address(page.filters)
+        return render(request, "reading/worklist.html", context)
+    response = render(request, "reading/worklist_results.html", {**context, "out_of_band": True})
+    response["HX-Replace-Url"] = _address(page)
     return response
 
 

@@ -19,7 +19,7 @@ from django.urls import reverse
 from cad_platform import modalities
 from cad_platform.accounts.models import Role, Site
 from cad_platform.modalities.modality import Modality
-from cad_platform.reading.selectors import ReadingState, reading_state_of
+from cad_platform.reading.states import ReadingState, reading_state_of
 from cad_platform.registry.routing import route
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Instance, Study

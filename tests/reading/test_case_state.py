@@ -20,7 +20,9 @@ from cad_platform.core.actor import Actor
 from cad_platform.reading import case_state, services
 from cad_platform.reading.case_presenter import case_page
 from cad_platform.reading.presenters import worklist_rows
-from cad_platform.reading.selectors import ReadingState, WorklistFilters, WorklistOrder, case, worklist
+from cad_platform.reading.selectors import case
+from cad_platform.reading.states import ReadingState
+from cad_platform.reading.worklist import WorklistFilters, WorklistOrder, worklist
 from cad_platform.registry.models import ModelVersion
 from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.studies.models import Study

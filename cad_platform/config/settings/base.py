@@ -253,6 +253,12 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     # Expires, so that sweeps do not pile up behind long jobs.
     "sweep-jobs": {"task": "analysis.sweep", "schedule": timedelta(seconds=5), "options": {"expires": 5}},
+    # Readers do the same when they look; this saves them the wait.
+    "keep-worklist": {
+        "task": "reading.keep_worklist",
+        "schedule": timedelta(seconds=3),
+        "options": {"expires": 3},
+    },
     "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
     # Nothing to do but after an update; a slice takes 5 seconds.

@@ -1,0 +1,201 @@
+"""The worklist's projection: what `reading.states` derives of each study, kept so that one indexed query reads it.
+
+The database notes in the transaction that changes something that it did (`reading.worklist_triggers`). Whoever reads
+a list first works out anew what was noted, by the one derivation, so no reader ever sees what is no longer so; a task
+does the same meanwhile, so that readers mostly find nothing to do. Which versions count changes for all studies at
+once: the cases to be read follow before the next list is shown, the settled ones as many as a page may wait for and
+the rest in the background. ADR 55.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import F
+
+from cad_platform import modalities
+from cad_platform.reading.models import (
+    WorklistAi,
+    WorklistChange,
+    WorklistEntry,
+    WorklistRevision,
+    WorklistRouting,
+)
+from cad_platform.reading.states import UNREAD, with_reading_state
+from cad_platform.studies.models import Study
+
+#: Raised when the derivation itself comes out otherwise: a new release works out everything anew.
+RULES = 1
+#: Studies in one transaction.
+BATCH = 1000
+#: Any number that nothing else locks: with the site's number, one at a time for a site.
+_LOCK = 0x50A7
+_OF_STUDY = ("site_id", "reading_state", "priority_rank", "received_at")
+_OF_AI_ALONE = ("ai_score", "has_open_job", "awaits_job")
+_PLACE = (*_OF_STUDY, "is_unread")
+_OF_ENTRY = ("site", *_PLACE[1:], "generation")
+_OF_AI = ("site", *_PLACE[1:], *_OF_AI_ALONE)
+
+
+def bring_up_to_date(site_id: int) -> None:
+    """Work out anew what has changed at a site: every study of which something did, and after another version has come
+    into use every study that is to be read. Of those that are settled one batch."""
+    while _take_changes(site_id):
+        pass
+    while _catch_up(site_id, unread=True):
+        pass
+    _catch_up(site_id, unread=False)
+
+
+def go_on(batches: int = 5) -> int:
+    """What is left to be done at all sites, some of it; how many studies that were. For the background."""
+    done = 0
+    for site_id in set(WorklistChange.objects.values_list("site_id", flat=True).distinct()):
+        done += _take_changes(site_id)
+    for site_id in WorklistRevision.objects.order_by("pk").values_list("pk", flat=True):
+        for _ in range(batches):
+            some = _catch_up(site_id, unread=True) or _catch_up(site_id, unread=False)
+            done += some
+            if not some:
+                break
+    return done
+
+
+def generation() -> str:
+    """Names which versions count: another one, another name."""
+    brought = sorted(each.code for each in modalities.registered() if each.champion)
+    return f"{RULES}.{'+'.join(brought)}.{WorklistRouting.objects.count()}"[:40]
+
+
+def revision(site_id: int) -> int:
+    """Differs whenever something may differ of what a list of the site shows, as of now."""
+    bring_up_to_date(site_id)
+    return WorklistRevision.objects.filter(site=site_id).values_list("number", flat=True).first() or 0
+
+
+def rebuild() -> int:
+    """Work out every study of every site anew; how many there are."""
+    done = 0
+    for site_id, keys in _by_site():
+        with transaction.atomic():
+            _lock(site_id)
+            _write(site_id, keys, generation())
+        done += len(keys)
+    return done
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A study of which the projection says something else than the derivation."""
+
+    study: uuid.UUID
+    column: str
+    kept: Any
+    derived: Any
+
+
+def verify(site_id: int | None = None) -> Iterator[Difference]:
+    """Where the projection, brought up to date, differs from the derivation."""
+    for site, keys in _by_site(site_id):
+        bring_up_to_date(site)
+        while _catch_up(site, unread=False):
+            pass
+        with transaction.atomic():
+            _lock(site)
+            kept: list[Mapping[uuid.UUID, Any]] = [
+                WorklistEntry.objects.in_bulk(keys),
+                WorklistAi.objects.in_bulk(keys),
+            ]
+            derived = [{row.study_id: row for row in rows} for rows in _derived(keys, generation())]
+            noted = set(WorklistChange.objects.filter(site_id=site).values_list("study_id", flat=True))
+        # What changed in between was noted, and is no difference.
+        for key in set(keys) - noted:
+            for there, right, names in zip(kept, derived, (_PLACE, (*_PLACE, *_OF_AI_ALONE)), strict=True):
+                for name in names:
+                    values = getattr(there.get(key), name, None), getattr(right.get(key), name, None)
+                    if values[0] != values[1]:
+                        yield Difference(key, name, *values)
+
+
+def _by_site(site_id: int | None = None) -> Iterator[tuple[int, list[uuid.UUID]]]:
+    """The studies that have a place, by site, some at a time."""
+    found = Study.objects.exclude(modality="").order_by("site_id", "pk")
+    sites = found.order_by("site_id").values_list("site_id", flat=True).distinct()
+    for site in [site_id] if site_id is not None else sites:
+        after = uuid.UUID(int=0)
+        of_site = found.filter(site_id=site)
+        while keys := list(of_site.filter(pk__gt=after).values_list("pk", flat=True)[:BATCH]):
+            yield site, keys
+            after = keys[-1]
+
+
+def _take_changes(site_id: int) -> int:
+    """What was noted of a site, a batch of it; 0 where nothing was."""
+    noted = WorklistChange.objects.filter(site_id=site_id).order_by("pk")
+    if not noted.exists():
+        return 0  # mostly: one look, without a transaction
+    with transaction.atomic():
+        _lock(site_id)
+        # First which and how, then what: what is committed in between is noted again or already in the answer.
+        rows = list(noted.values_list("pk", "study_id")[:BATCH])
+        WorklistChange.objects.filter(pk__in=[row[0] for row in rows]).delete()
+        _write(site_id, {key for _, key in rows if key is not None}, generation())
+    return len(rows)
+
+
+def _catch_up(site_id: int, *, unread: bool) -> int:
+    """Studies that were worked out with other versions, a batch of them."""
+    now = generation()
+    of_site = WorklistEntry.objects.filter(site_id=site_id, is_unread=unread)
+    # Two stretches of the index rather than "another": that would look at all of them.
+    behind = of_site.filter(generation__lt=now), of_site.filter(generation__gt=now)
+    if not any(stretch.exists() for stretch in behind):
+        return 0
+    with transaction.atomic():
+        _lock(site_id)
+        keys = {key for stretch in behind for key in stretch.values_list("pk", flat=True)[:BATCH]}
+        _write(site_id, keys, now)
+    return len(keys)
+
+
+def _lock(site_id: int) -> None:
+    """One at a time for a site, until the transaction ends: an older answer never overwrites a newer one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK, site_id])
+
+
+def _write(site_id: int, keys: Iterable[uuid.UUID], routing: str) -> None:
+    """Both tables for some studies of a locked site, and that the site has changed."""
+    keys = set(keys)
+    if keys:
+        entries, columns = _derived(keys, routing)
+        WorklistEntry.objects.bulk_create(
+            entries, update_conflicts=True, unique_fields=["study"], update_fields=_OF_ENTRY
+        )
+        WorklistAi.objects.bulk_create(
+            columns, update_conflicts=True, unique_fields=["study"], update_fields=_OF_AI
+        )
+        for table in (WorklistEntry, WorklistAi):
+            table.objects.filter(study__in=keys - {each.study_id for each in entries}).delete()
+    if not WorklistRevision.objects.filter(site=site_id).update(number=F("number") + 1):
+        WorklistRevision.objects.create(site_id=site_id, number=1)
+
+
+def _derived(keys: Iterable[uuid.UUID], routing: str) -> tuple[list[WorklistEntry], list[WorklistAi]]:
+    """Rows of both tables, not saved, as one look at the studies gives them. A study that began with a report has
+    none: there is nothing to read before its images come."""
+    studies = with_reading_state(Study.objects.filter(pk__in=keys).exclude(modality=""))
+    entries, columns = [], []
+    for row in studies.order_by("pk").values("pk", *_OF_STUDY, *_OF_AI_ALONE):
+        place = {
+            "study_id": row["pk"],
+            "is_unread": row["reading_state"] in UNREAD,
+            **{name: row[name] for name in _OF_STUDY},
+        }
+        entries.append(WorklistEntry(**place, generation=routing))
+        columns.append(WorklistAi(**place, **{name: row[name] for name in _OF_AI_ALONE}))
+    return entries, columns

@@ -1,0 +1,103 @@
+"""The database's part in the worklist's projection: in the transaction that changes what a study shows, note that it
+did. No rule stands here: what a state is says `reading.selectors`, once (ADR 55).
+
+Each trigger inserts a row and locks nothing that another writer wants. A table that the derivation reads and that has
+no trigger fails `tests/reading/test_projection.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_CHANGED = "OLD.* IS DISTINCT FROM NEW.*"
+#: Not the lease, which a worker renews every few seconds.
+_OF_JOBS = (
+    "state",
+    "score",
+    "reason",
+    "result",
+    "requested_at",
+    "content_hash",
+    "model_version_id",
+    "study_id",
+)
+_OF_VERSIONS = ("is_default", "name", "modality")
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A table, what is done when a row of it is inserted or changed, and which changes count."""
+
+    table: str
+    action: str
+    inserted: str = "TRUE"
+    changed: str = _CHANGED
+
+
+def _differ(columns: Iterable[str]) -> str:
+    return " OR ".join(f"OLD.{name} IS DISTINCT FROM NEW.{name}" for name in columns)
+
+
+_OF_STUDY = (
+    "INSERT INTO reading_worklistchange (site_id, study_id) "
+    "SELECT site_id, id FROM studies_study WHERE id = NEW.study_id;"
+)
+
+WATCHED = (
+    Watched(
+        "studies_study",
+        "INSERT INTO reading_worklistchange (site_id, study_id) VALUES (NEW.site_id, NEW.id);",
+    ),
+    Watched("analysis_analysisjob", _OF_STUDY, changed=_differ(_OF_JOBS)),
+    Watched("reading_reportstanding", _OF_STUDY),
+    # A new patient has no study yet.
+    Watched(
+        "patients_patient",
+        "INSERT INTO reading_worklistchange (site_id, study_id) "
+        "SELECT site_id, id FROM studies_study WHERE patient_id = NEW.id;",
+        inserted="FALSE",
+    ),
+    Watched(
+        "accounts_site",
+        "INSERT INTO reading_worklistchange (site_id, study_id) VALUES (NEW.id, NULL);",
+        inserted="FALSE",
+    ),
+    # A version that is not in use yet changes nothing.
+    Watched(
+        "registry_modelversion",
+        "INSERT INTO reading_worklistrouting DEFAULT VALUES;",
+        inserted="NEW.is_default",
+        changed=_differ(_OF_VERSIONS),
+    ),
+)
+
+
+def create(watched: Iterable[Watched] = WATCHED) -> str:
+    """The SQL that puts the triggers there."""
+    return "\n".join(_create(each) for each in watched)
+
+
+def drop(watched: Iterable[Watched] = WATCHED) -> str:
+    """The SQL that takes them away."""
+    return "\n".join(
+        f"DROP TRIGGER worklist_inserted ON {each.table};\n"
+        f"DROP TRIGGER worklist_changed ON {each.table};\n"
+        f"DROP FUNCTION worklist_note_{each.table}();"
+        for each in watched
+    )
+
+
+def _create(each: Watched) -> str:
+    function = f"worklist_note_{each.table}()"
+    return f"""
+CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    {each.action}
+    RETURN NULL;
+END $$;
+CREATE TRIGGER worklist_inserted AFTER INSERT ON {each.table}
+    FOR EACH ROW WHEN ({each.inserted}) EXECUTE FUNCTION {function};
+CREATE TRIGGER worklist_changed AFTER UPDATE ON {each.table}
+    FOR EACH ROW WHEN ({each.changed}) EXECUTE FUNCTION {function};
+"""
