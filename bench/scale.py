@@ -286,15 +286,17 @@ def _some_name() -> str:
 
 
 def _sweep() -> None:
+    from django.utils import timezone
+
     from cad_platform.analysis import sweeper
 
-    sweeper._notice_studies()
+    sweeper.unnoticed(timezone.now() - timedelta(days=2), 50)
 
 
 def _unsealed() -> None:
-    from cad_platform.audit import chain
+    from cad_platform.audit.chain import seal_pending
 
-    list(chain._pending(None).order_by("pk")[: chain.BATCH])
+    seal_pending()
 
 
 def _verify() -> None:

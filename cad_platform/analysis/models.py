@@ -101,6 +101,7 @@ class AnalysisJob(models.Model):
                 condition=models.Q(state__in=["requested", "running"]),
                 name="job_open_by_queue",
             ),
+            models.Index(fields=["-requested_at", "id"], name="job_requested"),
         ]
 
     @property

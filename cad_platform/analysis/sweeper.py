@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+import uuid
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
@@ -17,6 +19,12 @@ from cad_platform.studies.models import Study
 RESEND_AFTER = timedelta(seconds=60)
 #: So long the event of a complete study may take before the sweeper asks for its analyses itself.
 UNNOTICED_AFTER = timedelta(seconds=20)
+#: Studies that are older are looked through at the start and every ten minutes: an event is lost when it is new, and
+#: what another version makes of an old study can wait so long.
+_RECENT = timedelta(days=2)
+_ALL_EVERY_S = 600.0
+
+_last_look_at_all: float | None = None
 
 _RESULT_OR_ON_ITS_WAY = (
     AnalysisJob.State.SUCCEEDED,
@@ -57,8 +65,22 @@ def sweep() -> Swept:
 def _notice_studies(limit: int = 50) -> int:
     """Complete studies without a result that nobody works on: their event was lost with a broker's memory, or the
     version that failed them is no longer the one in use."""
+    global _last_look_at_all
+    now = time.monotonic()
+    everything = _last_look_at_all is None or now - _last_look_at_all > _ALL_EVERY_S
+    oldest = None if everything else timezone.now() - _RECENT
+    studies = unnoticed(oldest, limit)
+    for study_id in studies:
+        services.request_analyses(study_id)
+    if everything and len(studies) < limit:
+        _last_look_at_all = now
+    return len(studies)
+
+
+def unnoticed(oldest: datetime | None, limit: int) -> list[uuid.UUID]:
+    """Some of those studies, the oldest first; of all, or completed since `oldest`."""
     jobs = AnalysisJob.objects.filter(study=OuterRef("pk"), content_hash=OuterRef("content_hash"))
-    unnoticed = (
+    found = (
         Study.objects.filter(
             state=Study.State.COMPLETE,
             withdrawn_at__isnull=True,
@@ -69,7 +91,6 @@ def _notice_studies(limit: int = 50) -> int:
         .filter(~Exists(jobs.filter(state__in=_RESULT_OR_ON_ITS_WAY)))
         .order_by(F("completed_at"))
     )
-    studies = list(unnoticed.values_list("pk", flat=True)[:limit])
-    for study_id in studies:
-        services.request_analyses(study_id)
-    return len(studies)
+    if oldest is not None:
+        found = found.filter(completed_at__gte=oldest)
+    return list(found.values_list("pk", flat=True)[:limit])

@@ -33,6 +33,8 @@ _FULL_SCAN_EVERY_S = 3600.0
 _PAUSE, _IDLE_PAUSE = 1.0, 3.0
 
 _last_full_scan: float | None = None
+#: Every event up to this one had its link at the last full scan; a link that is taken away is for `verify` to find.
+_sealed_up_to = 0
 
 
 def canonical_bytes(event: AuditEvent) -> bytes:
@@ -69,10 +71,13 @@ def take_turn() -> float:
 
 def seal_pending() -> int:
     """Link every event that has no link yet, oldest first; return how many. Another sealer at work: 0."""
-    global _last_full_scan
+    global _last_full_scan, _sealed_up_to
     now = time.monotonic()
+    if _last_full_scan is None:
+        _sealed_up_to = 0
     full = _last_full_scan is None or now - _last_full_scan > _FULL_SCAN_EVERY_S
     since = None if full else timezone.now() - _LONGEST_TRANSACTION
+    settled = _settled() if full else 0
     if not full and not _pending(since).exists():
         return 0  # mostly: one look, without a transaction
     sealed = 0
@@ -84,13 +89,19 @@ def seal_pending() -> int:
         if batch < BATCH:
             break
     if full:
-        _last_full_scan = now
+        _last_full_scan, _sealed_up_to = now, settled
     return sealed
+
+
+def _settled() -> int:
+    """An event before which no transaction can still write one; 0 where there is none."""
+    old = AuditEvent.objects.filter(at__lt=timezone.now() - _LONGEST_TRANSACTION).order_by("-at")
+    return old.values_list("pk", flat=True).first() or 0
 
 
 def _pending(since: datetime | None) -> QuerySet[AuditEvent]:
     pending = AuditEvent.objects.filter(seal__isnull=True)
-    return pending if since is None else pending.filter(at__gte=since)
+    return pending.filter(pk__gt=_sealed_up_to) if since is None else pending.filter(at__gte=since)
 
 
 @transaction.atomic

@@ -40,6 +40,7 @@ class AuditEvent(models.Model):
         indexes = [
             models.Index(fields=["object_type", "object_id"], name="audit_object"),
             models.Index(fields=["site", "-at"], name="audit_site_at"),
+            models.Index(fields=["action", "-id"], name="audit_action"),
             models.Index(KeyTextTransform("study", "detail"), name="audit_study"),
         ]
         triggers = [

@@ -49,8 +49,14 @@ def events(wanted: AuditFilter) -> QuerySet[AuditEvent]:
 
 
 def actions() -> list[str]:
-    """The actions that occur in the log, for the filter."""
-    return list(AuditEvent.objects.order_by("action").values_list("action", flat=True).distinct())
+    """The actions that occur in the log, for the filter: one look into the index for each, however many events."""
+    found: list[str] = []
+    ordered = AuditEvent.objects.order_by("action").values_list("action", flat=True)
+    following = ordered.first()
+    while following is not None:
+        found.append(following)
+        following = ordered.filter(action__gt=following).first()
+    return found
 
 
 @dataclass

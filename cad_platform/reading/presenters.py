@@ -120,7 +120,7 @@ def without_job(awaits_job: bool) -> AiCell:
 
 
 def worklist_row(study: Study, now: datetime) -> WorklistRow:
-    """One row; `study` as `selectors.worklist` annotates it."""
+    """One row; `study` as `reading.worklist` annotates it."""
     patient = study.patient
     state = ReadingState(study.reading_state)  # type: ignore[attr-defined]
     cells = [ai_cell(job, job.model_version.modality) for job in study.current_jobs]  # type: ignore[attr-defined]

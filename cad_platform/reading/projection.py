@@ -9,6 +9,7 @@ the rest in the background. ADR 55.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,21 @@ RULES = 1
 BATCH = 1000
 #: Any number that nothing else locks: with the site's number, one at a time for a site.
 _LOCK = 0x50A7
+#: Two stretches of the index each rather than "another generation": that would look at all of them.
+_BEHIND = """
+WITH now AS MATERIALIZED (SELECT %(rules)s || count(*)::text AS name FROM reading_worklistrouting)
+SELECT
+    EXISTS (SELECT 1 FROM reading_worklistchange WHERE site_id = %(site)s),
+    EXISTS (SELECT 1 FROM reading_worklistentry
+            WHERE site_id = %(site)s AND is_unread AND generation < now.name)
+        OR EXISTS (SELECT 1 FROM reading_worklistentry
+                   WHERE site_id = %(site)s AND is_unread AND generation > now.name),
+    EXISTS (SELECT 1 FROM reading_worklistentry
+            WHERE site_id = %(site)s AND NOT is_unread AND generation < now.name)
+        OR EXISTS (SELECT 1 FROM reading_worklistentry
+                   WHERE site_id = %(site)s AND NOT is_unread AND generation > now.name)
+FROM now
+"""
 _OF_STUDY = ("site_id", "reading_state", "priority_rank", "received_at")
 _OF_AI_ALONE = ("ai_score", "has_open_job", "awaits_job")
 _PLACE = (*_OF_STUDY, "is_unread")
@@ -44,11 +60,22 @@ _OF_AI = ("site", *_PLACE[1:], *_OF_AI_ALONE)
 def bring_up_to_date(site_id: int) -> None:
     """Work out anew what has changed at a site: every study of which something did, and after another version has come
     into use every study that is to be read. Of those that are settled one batch."""
-    while _take_changes(site_id):
-        pass
-    while _catch_up(site_id, unread=True):
-        pass
-    _catch_up(site_id, unread=False)
+    noted, unread, settled = _behind(site_id)  # mostly nothing, and so one look
+    while noted:
+        noted = bool(_take_changes(site_id))
+    while unread:
+        unread = bool(_catch_up(site_id, unread=True))
+    if settled:
+        _catch_up(site_id, unread=False)
+
+
+def _behind(site_id: int) -> tuple[bool, bool, bool]:
+    """Whether something was noted of a site, and whether studies to be read, and settled ones, were worked out with
+    other versions."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BEHIND, {"site": site_id, "rules": _rules()})
+        noted, unread, settled = cursor.fetchone()
+    return noted, unread, settled
 
 
 def go_on(batches: int = 5) -> int:
@@ -67,8 +94,13 @@ def go_on(batches: int = 5) -> int:
 
 def generation() -> str:
     """Names which versions count: another one, another name."""
-    brought = sorted(each.code for each in modalities.registered() if each.champion)
-    return f"{RULES}.{'+'.join(brought)}.{WorklistRouting.objects.count()}"[:40]
+    return f"{_rules()}{WorklistRouting.objects.count()}"
+
+
+def _rules() -> str:
+    """What the release itself says of which versions count (`registry.routing.has_model`)."""
+    brought = " ".join(sorted(each.code for each in modalities.registered() if each.champion))
+    return f"{RULES}.{hashlib.sha256(brought.encode()).hexdigest()[:8]}."
 
 
 def revision(site_id: int) -> int:
@@ -151,7 +183,6 @@ def _catch_up(site_id: int, *, unread: bool) -> int:
     """Studies that were worked out with other versions, a batch of them."""
     now = generation()
     of_site = WorklistEntry.objects.filter(site_id=site_id, is_unread=unread)
-    # Two stretches of the index rather than "another": that would look at all of them.
     behind = of_site.filter(generation__lt=now), of_site.filter(generation__gt=now)
     if not any(stretch.exists() for stretch in behind):
         return 0

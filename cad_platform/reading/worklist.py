@@ -230,7 +230,7 @@ def _keys_of_page(
                 # What it was asked for from comes after it.
                 found = [*found, beside] if len(found) == PAGE_SIZE else []
             if found:
-                return found, filters
+                return found, filters if is_more else replace(filters, page=min(filters.page, last))
     # No number leads further than is counted; one beyond the end leads to the end.
     page = min(filters.page, last)
     first = (page - 1) * PAGE_SIZE

@@ -116,6 +116,11 @@ class Study(models.Model):
             models.Index(
                 fields=["quiet_at"], condition=models.Q(state="receiving"), name="study_still_arriving"
             ),
+            models.Index(
+                fields=["completed_at"],
+                condition=models.Q(state="complete", withdrawn_at__isnull=True),
+                name="study_completed",
+            ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
 

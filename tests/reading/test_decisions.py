@@ -15,6 +15,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted, PlatformError
 from cad_platform.reading import report_standing, selectors, services
 from cad_platform.reading.models import FindingDecision
+from cad_platform.reading.worklist import WorklistFilters, worklist
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
 from tests import factories as make
@@ -221,7 +222,7 @@ def test_opening_a_case_is_audited_with_what_was_shown(reader: Actor, finding: F
 
 
 def test_what_was_searched_for_is_not_recorded(reader: Actor) -> None:
-    services.show_worklist(reader, selectors.worklist(reader, selectors.WorklistFilters(search="Okafor")))
+    services.show_worklist(reader, worklist(reader, WorklistFilters(search="Okafor")))
     event = AuditEvent.objects.get(action="study.list")
     assert event.detail["searched"] is True
     assert "Okafor" not in str(event.detail)
