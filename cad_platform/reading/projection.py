@@ -142,7 +142,11 @@ def verify(site_id: int | None = None) -> Iterator[Difference]:
                 WorklistEntry.objects.in_bulk(keys),
                 WorklistAi.objects.in_bulk(keys),
             ]
-            derived = [{row.study_id: row for row in rows} for rows in _derived(keys, generation())]
+            entries, columns = _derived(keys, generation())
+            derived: list[Mapping[uuid.UUID, Any]] = [
+                {row.study_id: row for row in entries},
+                {row.study_id: row for row in columns},
+            ]
             noted = set(WorklistChange.objects.filter(site_id=site).values_list("study_id", flat=True))
         # What changed in between was noted, and is no difference.
         for key in set(keys) - noted:

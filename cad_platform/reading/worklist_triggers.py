@@ -73,18 +73,19 @@ WATCHED = (
 )
 
 
-def create(watched: Iterable[Watched] = WATCHED) -> str:
-    """The SQL that puts the triggers there."""
-    return "\n".join(_create(each) for each in watched)
+def create(*tables: str) -> str:
+    """The SQL that puts the triggers of some tables there, for a migration."""
+    return "\n".join(_create(each) for each in WATCHED if each.table in tables)
 
 
-def drop(watched: Iterable[Watched] = WATCHED) -> str:
+def drop(*tables: str) -> str:
     """The SQL that takes them away."""
     return "\n".join(
         f"DROP TRIGGER worklist_inserted ON {each.table};\n"
         f"DROP TRIGGER worklist_changed ON {each.table};\n"
         f"DROP FUNCTION worklist_note_{each.table}();"
-        for each in watched
+        for each in WATCHED
+        if each.table in tables
     )
 
 

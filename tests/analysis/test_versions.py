@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -94,6 +96,16 @@ class TestNotServedHere:
         assert sweep().unnoticed == 1
         assert runner.run_next(SHORT) == "succeeded"
         assert [job.model_version for job in current(study)] == [served]
+
+    def test_old_studies_are_looked_through_at_the_start_and_now_and_then(
+        self, ultrasound_study: MakeStudy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        study = ultrasound_study()
+        Study.objects.filter(pk=study.pk).update(completed_at=timezone.now() - timedelta(days=90))
+        monkeypatch.setattr("cad_platform.analysis.sweeper._last_look_at_all", time.monotonic())
+        assert sweep().unnoticed == 0
+        monkeypatch.setattr("cad_platform.analysis.sweeper._last_look_at_all", None)
+        assert sweep().unnoticed == 1
 
     def test_a_job_that_waits_says_what_for(self, ultrasound_study: MakeStudy) -> None:
         (job,) = services.request_analyses(ultrasound_study().pk)

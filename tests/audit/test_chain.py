@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from cad_platform.audit import chain
 from cad_platform.audit.models import AuditEvent, AuditSeal
+from cad_platform.audit.selectors import actions
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 
@@ -154,6 +155,24 @@ def test_an_event_left_unsealed_is_named_and_sealed_at_the_next_start() -> None:
     chain._last_full_scan = None
     assert chain.seal_pending() == 1
     assert chain.verify().intact
+
+
+def test_the_hourly_scan_begins_where_the_one_before_found_all_sealed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = timezone.now() - timedelta(hours=2)
+    first = AuditEvent.objects.create(actor_label="system:test", action="study.view", at=old)
+    assert chain.seal_pending() == 1 and chain._sealed_up_to == first.pk
+    later = AuditEvent.objects.create(actor_label="system:test", action="study.view", at=old)
+    monkeypatch.setattr(chain, "_last_full_scan", chain.time.monotonic() - chain._FULL_SCAN_EVERY_S - 1)
+    assert chain.seal_pending() == 1 and later.seal.sequence == first.seal.sequence + 1
+    assert chain.verify().intact
+
+
+def test_the_actions_of_the_log_are_each_named_once() -> None:
+    for action in ("study.view", "report.sign", "study.view", "audit.view"):
+        AuditEvent.objects.create(actor_label="system:test", action=action)
+    assert actions() == ["audit.view", "report.sign", "study.view"]
 
 
 def test_only_one_sealer_works_at_a_time(superuser_url: str) -> None:

@@ -256,8 +256,8 @@ CELERY_BEAT_SCHEDULE = {
     # Readers do the same when they look; this saves them the wait.
     "keep-worklist": {
         "task": "reading.keep_worklist",
-        "schedule": timedelta(seconds=3),
-        "options": {"expires": 3},
+        "schedule": timedelta(seconds=15),
+        "options": {"expires": 15},
     },
     "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},

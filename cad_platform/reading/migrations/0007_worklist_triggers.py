@@ -4,6 +4,15 @@ from django.db import migrations
 
 from cad_platform.reading import worklist_triggers
 
+TABLES = (
+    "studies_study",
+    "analysis_analysisjob",
+    "reading_reportstanding",
+    "patients_patient",
+    "accounts_site",
+    "registry_modelversion",
+)
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -16,7 +25,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL(worklist_triggers.create(), worklist_triggers.drop()),
+        migrations.RunSQL(worklist_triggers.create(*TABLES), worklist_triggers.drop(*TABLES)),
         migrations.RunSQL(
             "INSERT INTO reading_worklistchange (site_id, study_id) SELECT site_id, id FROM studies_study",
             migrations.RunSQL.noop,
