@@ -226,7 +226,7 @@ def _measured(repeat: int) -> dict[str, Cost]:
         "worklist search, nobody": _cost(repeat, page(state="all", search="Xyzzyqwerty")),
         "worklist search by accession number": _cost(repeat, page(state="all", search="A000000077")),
     }
-    shown = re.search(r'name="seen" value="([^"]+)"', reader.post(list_of).content.decode())
+    shown = re.search(r'name="seen" value="([0-9a-f]+)"', reader.post(list_of).content.decode())
     assert shown is not None
     seen = shown[1]
     costs[POLL] = _cost(max(repeat, 60), poll)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -75,13 +76,13 @@ class _Seen:
     @classmethod
     def of(cls, request: HttpRequest) -> _Seen | None:
         """None where nothing is shown yet, or other filters were chosen."""
-        parts = request.POST.get("seen", "").split(".")
-        if not request.htmx or len(parts) != 3 or not (parts[2].isascii() and parts[2].isdigit()):  # type: ignore[attr-defined]
+        text = request.POST.get("seen", "")
+        if not request.htmx or not re.fullmatch("[0-9a-f]{65,80}", text):  # type: ignore[attr-defined]
             return None
-        return cls(parts[0], parts[1], int(parts[2][:12]))
+        return cls(text[:32], text[32:64], int(text[64:], 16))
 
     def __str__(self) -> str:
-        return f"{self.revision}.{self.content}.{self.at}"
+        return f"{self.revision}{self.content}{self.at:x}"
 
     @property
     def is_fresh(self) -> bool:
