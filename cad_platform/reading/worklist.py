@@ -155,7 +155,9 @@ def revision_of_list(actor: Actor, filters: WorklistFilters) -> str:
     """Differs whenever something may differ of what the list shows: two small queries. Raises `NotPermitted`."""
     require(actor, "study.list")
     assert actor.site_id is not None
-    return f"{projection.revision(actor.site_id)} {astuple(filters)}"
+    # A default is a choice, what a form says is its text.
+    asked = [str(each) for each in astuple(filters)]
+    return f"{projection.revision(actor.site_id)} {asked}"
 
 
 def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
