@@ -142,7 +142,7 @@ def _send(case: KnownCase, at: datetime) -> bool:
         transaction.atomic(),
     ):
         # Two that are called at once: the second finds the first's run.
-        Site.objects.select_for_update(no_key=True).get(pk=actor.site_id)
+        Site.objects.select_for_update(no_key=True).get(code=KNOWN_CASES_SITE)
         if KnownCaseRun.objects.filter(case=case.name, posted_at__gt=at - _EVERY).exists():
             return False
         folder = Path(name)

@@ -83,7 +83,10 @@ def drift(watched: Watched, threshold: float) -> list[Measured]:
     now = list(latest.values_list("score", flat=True)[:WINDOW])
     if len(now) < FEWEST:
         return []
-    found = distance([log_odds(row[0]) for row in first], [log_odds(score) for score in now])
+    found = distance(
+        [log_odds(score) for score, _, _ in first if score is not None],
+        [log_odds(score) for score in now if score is not None],
+    )
     return [
         Measured(
             round(found.psi, 3),
@@ -136,7 +139,7 @@ def judged(watched: Watched) -> list[tuple[float, bool]]:
         .values_list("score", "proven_positive", "said_positive")
     )
     found = ((score, settled(watched.positive_class, proven, said)) for score, proven, said in rows[:JUDGED])
-    return [(score, truth) for score, truth in found if truth is not None]
+    return [(score, truth) for score, truth in found if score is not None and truth is not None]
 
 
 def calibration(watched: Watched, threshold: float) -> list[Measured]:

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -54,7 +54,7 @@ class Verified:
 def measure(job_ids: Iterable[uuid.UUID | str]) -> int:
     """Make the facts of some jobs anew, and the hours that they are or were counted in. Returns how many hours."""
     touched: set[Hour] = set()
-    for job_id in sorted(str(each) for each in job_ids):
+    for job_id in sorted(uuid.UUID(str(each)) for each in job_ids):
         # The job's row, so that two messages about one job come one after the other.
         if AnalysisJob.objects.select_for_update(no_key=True).filter(pk=job_id).first() is None:
             continue
@@ -168,7 +168,7 @@ def _hours_of_facts(since: datetime | None) -> Iterator[Hour]:
 
 
 def _count(hour: Hour) -> None:
-    key = {
+    key: dict[str, Any] = {
         "site_id": hour.site_id,
         "model_version_id": hour.model_version_id,
         "modality": hour.modality,

@@ -41,7 +41,9 @@ class Choice:
         return timezone.now() - timedelta(days=self.days)
 
     def rows(self, model: Any) -> QuerySet[Any]:
-        found = model.objects.filter(model_version=self.version) if self.version else model.objects.none()
+        found: QuerySet[Any] = model.objects.none()
+        if self.version:
+            found = model.objects.filter(model_version=self.version)
         return found.filter(site=self.site) if self.site else found
 
 
@@ -64,7 +66,8 @@ def choose(actor: Actor, version: str, site: str, days: str) -> Choice:
     chosen = known.filter(pk=int(version)).first() if version.isdecimal() else None
     if chosen is None:
         last = AnalysisFact.objects.order_by("-ended_at").values_list("model_version", flat=True).first()
-        chosen = known.filter(pk=last).first() or known.filter(is_default=True).first()
+        worked = known.filter(pk=last).first() if last is not None else None
+        chosen = worked or known.filter(is_default=True).first()
     period = int(days) if days.isdecimal() and int(days) in PERIODS else 7
     return Choice(chosen, sites(actor).filter(code=site).first() if site else None, period)
 

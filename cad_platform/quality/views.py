@@ -18,6 +18,7 @@ from cad_platform.core.errors import NotFound, PlatformError
 from cad_platform.core.request_keys import done_once
 from cad_platform.quality import pages, selectors, services
 from cad_platform.quality.forms import NoteForm, RuleForm
+from cad_platform.quality.models import Measure
 
 PAGE_SIZE = 50
 
@@ -79,7 +80,7 @@ def alert(request: HttpRequest, alert_id: uuid.UUID) -> HttpResponse:
 @require_GET
 def rules(request: HttpRequest) -> HttpResponse:
     """From which values on somebody is told."""
-    found = [(rule, pages.UNITS[rule.measure]) for rule in selectors.rules(actor_of(request))]
+    found = [(rule, pages.UNITS[Measure(rule.measure)]) for rule in selectors.rules(actor_of(request))]
     return render(request, "quality/rules.html", {"nav": "quality", "rules": found})
 
 
@@ -103,5 +104,5 @@ def rule(request: HttpRequest, measure: str) -> HttpResponse:
         else:
             messages.success(request, _("The rule is changed."))
             return redirect("alert-rules")
-    context = {"nav": "quality", "rule": found, "unit": pages.UNITS[found.measure], "form": form}
+    context = {"nav": "quality", "rule": found, "unit": pages.UNITS[Measure(found.measure)], "form": form}
     return render(request, "quality/rule.html", context, status=422 if form.errors else 200)

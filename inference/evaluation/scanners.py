@@ -59,7 +59,8 @@ def soft(sigma: float, quality: int) -> Callable[[Fields], Fields]:
     def one(field: Fields) -> Fields:
         blurred = cv2.GaussianBlur(field, (0, 0), sigma)
         _, coded = cv2.imencode(".jpg", blurred[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+        seen = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR), np.uint8)
+        return seen[..., ::-1]
 
     return lambda fields: np.stack([one(field) for field in fields])
 

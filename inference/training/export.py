@@ -145,7 +145,8 @@ def _written(graph: onnx.ModelProto, path: Path, answer: RecordedAnswer) -> tupl
 
 def _halved(whole: onnx.ModelProto, kept: AbstractSet[str]) -> onnx.ModelProto:
     """The same with float16 weights, but for those named in `kept`."""
-    model = onnx.ModelProto.FromString(whole.SerializeToString())
+    model = onnx.ModelProto()
+    model.CopyFrom(whole)
     casts = []
     for tensor in model.graph.initializer:
         if tensor.name in kept or not _can_be_halved(tensor):

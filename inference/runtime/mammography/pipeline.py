@@ -128,7 +128,7 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Slice]:
         calibration = manifest.calibration
         told, malignancy = told_of(output, calibration), float(output["malignancy"][0])
         malign = Platt(calibration["malignancy_slope"], calibration["malignancy_offset"])
-        abnormal, malignant = float(sigmoid(np.float64(logit_of(told, calibration)))), malign(malignancy)
+        abnormal, malignant = float(sigmoid(np.asarray(logit_of(told, calibration)))), malign(malignancy)
         probabilities = {
             "normal": round(1 - abnormal, 6),
             "abnormal": round(abnormal, 6),
