@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from cad_platform import modalities
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
@@ -72,13 +73,18 @@ def _tissue(folder: Path) -> float | None:
     return made.um_per_px
 
 
+#: By the model that the platform brings for a modality: a name, and who writes the files.
+_WRITERS: Mapping[str, tuple[str, Callable[[Path], float | None]]] = {
+    "ultrasound": ("ultrasound-1", _ultrasound),
+    "mammography": ("mammography-1", _mammography),
+    "histopathology": ("tissue-1", _tissue),
+}
+#: By modality.
 CASES: Mapping[str, KnownCase] = {
-    case.modality: case
-    for case in (
-        KnownCase("ultrasound-1", "US", _ultrasound),
-        KnownCase("mammography-1", "MG", _mammography),
-        KnownCase("tissue-1", "SM", _tissue),
-    )
+    each.code: KnownCase(name, each.code, write)
+    for each in modalities.registered()
+    if each.champion in _WRITERS
+    for name, write in [_WRITERS[each.champion]]
 }
 
 

@@ -25,6 +25,7 @@ GENERATED = REPOSITORY / "frontend" / "src" / "api_types.ts"
 #: Files that must write a code, and why.
 ALLOWED = {
     "bench/scale.py": "fills a database with made-up studies",
+    "bench/scale_fill.py": "fills a database with made-up studies",
     "imaging/phantoms/malformed.py": "writes a DICOM header",
     "imaging/phantoms/mammography.py": "writes a DICOM header",
     "imaging/phantoms/ultrasound.py": "writes a DICOM header",

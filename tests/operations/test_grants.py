@@ -47,6 +47,7 @@ APPEND_ONLY = {
     "quality_devicetest",
     "quality_knowncaseanswer",
     "reading_findingdecision",
+    "reading_worklistrouting",
     "reporting_signature",
     "studies_sideconfirmation",
     "studies_studycorrection",

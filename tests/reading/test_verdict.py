@@ -17,7 +17,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.reading import selectors
 from cad_platform.reading.case_presenter import CasePage, case_page
 from cad_platform.reading.presenters import worklist_rows
-from cad_platform.reading.selectors import WorklistFilters, WorklistOrder, worklist
+from cad_platform.reading.worklist import WorklistFilters, WorklistOrder, worklist
 from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.reporting.statements import job_statement
 from cad_platform.studies.models import Instance, Study
