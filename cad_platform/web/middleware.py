@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ import pghistory
 import structlog
 from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -42,15 +42,22 @@ class RequestIdMiddleware:
 
 
 class PlainQueryMiddleware:
-    """Refuses a query with a NUL in it: no text of the platform has one, and the database takes none."""
+    """Refuses an address with a NUL in it: no text of the platform has one, and the database takes none. Only UIDs may
+    be padded with one (DICOM PS3.5 9.1), and what reads them takes it away."""
 
     def __init__(self, get_response: Handler) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if "\x00" in unquote(request.META.get("QUERY_STRING", "")) or "\x00" in request.path:
+        if "\x00" in unquote(request.META.get("QUERY_STRING", "")):
             raise BadRequest("a NUL in the address")
         return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Handler, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> None:
+        if any("\x00" in value for name, value in named.items() if isinstance(value, str) and name != "uid"):
+            raise Http404
 
 
 class _ZoneOf(tzinfo):

@@ -151,19 +151,19 @@ def explained_as(manifest: ModelManifest) -> Explained:
 
 
 def sets_of(manifest: ModelManifest, folder: Path) -> tuple[str, ...]:
-    """The sets that the figures of a version in `folder` come from: a champion's by its recipe, a recipe's by what it
-    was trained on.
+    """The sets that a version in `folder` learned from, of which its figures are; a champion's in the order of its
+    recipe, which may name more of them today.
 
     Raises
     ------
     LeakError
-        What a recipe's network was trained on is not on record.
+        What it was trained on is not on record.
     """
-    if manifest.name in names() or manifest.served_by != WHOLE_IMAGE:
-        return datasets_of(manifest.name)
     from inference.evaluation.training_manifest import read_training_manifest
 
-    return tuple(sorted(read_training_manifest(folder)))
+    seen = read_training_manifest(folder)
+    first = [name for name in datasets_of(manifest.name) if name in seen] if manifest.name in names() else []
+    return (*first, *sorted(set(seen) - set(first)))
 
 
 def as_asked(manifest: ModelManifest, folder: Path, samples: Sequence[Sample]) -> Sequence[Sample]:

@@ -77,6 +77,8 @@ def fit_stages(
         if len(lessons) > 1:
             here = replace(place, checkpoint=_beside(place.checkpoint, f"stage-{number}"))
         network = fit_soup(network, lesson, here, watch)
+    # As one that is read from a file lies: both answer with the same bits.
+    network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return network
 
 

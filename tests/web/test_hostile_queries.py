@@ -107,6 +107,16 @@ def test_pages(role: Role, values: list[str]) -> None:
     assert not failed
 
 
+@pytest.mark.parametrize("role", [Role.ADMINISTRATOR, Role.RADIOLOGIST])
+def test_a_nul_in_a_place_of_an_address(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PLACES, "str", "1.2.3%00")
+    monkeypatch.setitem(PLACES, "slug", "a%00b")
+    client = Client(raise_request_exception=False)
+    client.force_login(make.user(role))
+    met = {address: client.get(address).status_code for address in addresses() if "%00" in address}
+    assert met and not {address: status for address, status in met.items() if status >= 500}
+
+
 def test_each_filter_of_the_api_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cad_platform.api.throttles.CallerThrottle.allow_request", lambda *_: True)
     hospital = Hospital()

@@ -12,6 +12,9 @@ from inference.recipes.validation import parse
 from tests.inference import plain_network  # noqa: F401 - registers `plain`
 from tests.inference.recipes.trees import NEURAL
 
+#: Images that the networks of the review can take.
+LARGER = {**NEURAL["data"], "size": [64, 64]}
+
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
@@ -67,7 +70,9 @@ def test_what_can_be_exported_has_no_reason(streams: list[dict[str, Any]]) -> No
         "streams": [{k: v for k, v in each.items() if k != "preprocess"} for each in streams]
     }
     changes["preprocess"] = [each["preprocess"] for each in streams if "preprocess" in each]
-    recipe = parse({**NEURAL, **changes, "head": "naive_bayes"}, "toy")
+    if not any("aggregate" in each for each in streams):
+        changes["head"] = "naive_bayes"
+    recipe = parse({**NEURAL, "data": LARGER, **changes}, "toy")
     assert isinstance(recipe, Recipe) and why_not(recipe) == ""
 
 
@@ -90,7 +95,8 @@ def test_what_can_be_exported_has_no_reason(streams: list[dict[str, Any]]) -> No
 def test_what_would_keep_too_much_of_its_images_is_told_by_size(
     stream: dict[str, Any], head: str | None, fits: int, too_many: int, sentence: str
 ) -> None:
-    recipe = parse({**NEURAL, "streams": [stream], "head": head}, "toy")
+    data = LARGER if "network" in stream else NEURAL["data"]
+    recipe = parse({**NEURAL, "data": data, "streams": [stream], "head": head}, "toy")
     assert isinstance(recipe, Recipe)
     assert why_not(recipe) == why_not(recipe, fits) == ""
     assert sentence in why_not(recipe, too_many)
