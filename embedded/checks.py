@@ -5,8 +5,9 @@ bin/test --long               the drills and sweeps, too
 bin/test PATH...              only these tests, at once, on a database kept in .local-test/ between runs
 bin/test --only NAME          only the stage of that name
 
-All stages run, so that one run tells everything, two at a time: the tests of the platform and, beside them, the
-checks, the laboratory's tests, which need no services, and those of the API and of reports on a database of their own.
+All stages run, so that one run tells everything, three at a time, since tests with a browser wait more than they
+compute: the tests of the platform and, beside them, the checks, the laboratory's tests, which need no services, and
+those of the API, of reports and of what lies below them on a database of their own.
 A stage's words are printed when it is done, those of the platform's tests as they come; pytest has the last word unless
 something failed. Arguments after `--` go to pytest, which then runs once.
 """
@@ -49,8 +50,15 @@ _PRODUCTION = _SETTINGS_ONLY | {
 KEPT = REPOSITORY / ".local-test"
 #: Tests that only compute.
 _LABORATORY = ("tests/inference", "tests/imaging")
-#: Tests that need a database, but not the one running platform that others share; what balances the two lanes.
-_INTERFACES = ("tests/api", "tests/field", "tests/reporting")
+#: Tests that need a database, but not the one running platform that others share; what balances the lanes.
+_INTERFACES = (
+    "tests/api",
+    "tests/analysis",
+    "tests/field",
+    "tests/modelserver",
+    "tests/reporting",
+    "tests/studies",
+)
 
 
 @dataclass(frozen=True)
@@ -192,7 +200,7 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def run(wanted: Sequence[Stage], *, lanes: int = 2) -> int:
+def run(wanted: Sequence[Stage], *, lanes: int = 3) -> int:
     """Run the stages, so many at a time, each with its outcome and time; 0 when all passed."""
     failed: list[str] = []
     waiting, running, held = list(wanted), list[_Running](), list[_Running]()
