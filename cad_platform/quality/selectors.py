@@ -63,13 +63,23 @@ def choose(actor: Actor, version: str, site: str, days: str) -> Choice:
     """What an address asks for; the version that worked last where it names none. Raises `NotPermitted`."""
     require(actor, "quality.view")
     known = versions(actor)
-    chosen = known.filter(pk=int(version)).first() if version.isdecimal() else None
+    key = _number(version)
+    chosen = known.filter(pk=key).first() if key is not None else None
     if chosen is None:
         last = AnalysisFact.objects.order_by("-ended_at").values_list("model_version", flat=True).first()
         worked = known.filter(pk=last).first() if last is not None else None
         chosen = worked or known.filter(is_default=True).first()
-    period = int(days) if days.isdecimal() and int(days) in PERIODS else 7
-    return Choice(chosen, sites(actor).filter(code=site).first() if site else None, period)
+    period = _number(days)
+    return Choice(
+        chosen,
+        sites(actor).filter(code=site).first() if site else None,
+        period if period in PERIODS else 7,
+    )
+
+
+def _number(text: str) -> int | None:
+    """Of an address: None where it is none, or none that a table could have."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:
