@@ -2,16 +2,16 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import DatabaseRights, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import ADMINISTRATION, DatabaseRights, NavigationEntry, PlatformApp
 
 
 class AccountsConfig(PlatformApp):
     name = "cad_platform.accounts"
     label = "accounts"
     navigation = (
-        NavigationEntry("users", _("Users"), "user.manage", position=60),
-        NavigationEntry("sites", _("Sites"), "user.manage", position=65),
-        NavigationEntry("tokens", _("Tokens"), "token.manage", position=70),
+        NavigationEntry("users", _("Users"), "user.manage", position=60, group=ADMINISTRATION),
+        NavigationEntry("sites", _("Sites"), "user.manage", position=65, group=ADMINISTRATION),
+        NavigationEntry("tokens", _("Tokens"), "token.manage", position=70, group=ADMINISTRATION),
     )
     audit_actions = {
         "site.create": _("Created a site"),

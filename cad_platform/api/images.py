@@ -36,6 +36,7 @@ from cad_platform.api.streaming import private, send, unchanged
 from cad_platform.api.throttles import ImageThrottle
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
+from cad_platform.core.numbers import whole_number
 from cad_platform.studies import opening, pixels, selectors, slides, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
@@ -312,9 +313,10 @@ def _number(request: HttpRequest, name: str) -> int | None:
     given = request.GET.get(name)
     if given is None:
         return None
-    if not given.isascii() or not given.isdigit() or len(given) > 9:
+    number = whole_number(given)
+    if number is None:
         raise Invalid(_("`%(name)s` is a number from 0.") % {"name": name})
-    return int(given)
+    return number
 
 
 def _send_path(request: HttpRequest, path: Path, tag: str, media_type: str) -> HttpResponseBase:

@@ -27,6 +27,7 @@ from cad_platform.api.idempotency import Key
 from cad_platform.api.uploads import received_parts
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.problem_details import as_problem
 from cad_platform.patients.services import issuers_at
 from cad_platform.reading import services as reading
@@ -269,8 +270,8 @@ def _withdrawal(request: Request, uid: str, act: Callable[[Actor, Study, str], S
 
 def _let_go_of_the_database(request: HttpRequest) -> None:
     """While a long body arrives, its connection serves others; the next query takes one again."""
-    length = request.META.get("CONTENT_LENGTH", "")
-    if (not length.isdigit() or int(length) > _SHORT_BODY) and not connection.in_atomic_block:
+    length = whole_number(request.META.get("CONTENT_LENGTH", ""))
+    if (length is None or length > _SHORT_BODY) and not connection.in_atomic_block:
         connection.close()
 
 

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal
 
 from django.apps import AppConfig, apps
+from django.utils.translation import gettext_lazy as _
 
 if TYPE_CHECKING:
     from django.db.models import Model
@@ -38,6 +39,20 @@ class DatabaseRights(Enum):
     DELETABLE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
+@dataclass(frozen=True, eq=False)
+class NavigationGroup:
+    """Pages that stand under one entry of the navigation, and on each other's pages in a row of their own: whoever has
+    many pages sees few names."""
+
+    label: str | LazyText
+
+
+#: What analyses, and how well.
+MODELS = NavigationGroup(_("Models"))
+#: Whom and what the platform lets in and out.
+ADMINISTRATION = NavigationGroup(_("Administration"))
+
+
 @dataclass(frozen=True)
 class NavigationEntry:
     """A page that the navigation leads to.
@@ -52,12 +67,15 @@ class NavigationEntry:
         Whoever has it sees the entry (`accounts.rules`).
     position
         Entries stand in this order. The first that a person sees is where they start.
+    group
+        Under which it stands; a group has the place of its first entry.
     """
 
     name: str
     label: str | LazyText
     permission: str
     position: int
+    group: NavigationGroup | None = None
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import Loop, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import ADMINISTRATION, Loop, NavigationEntry, PlatformApp
 
 
 class DeliveryConfig(PlatformApp):
     name = "cad_platform.delivery"
     label = "delivery"
-    navigation = (NavigationEntry("webhooks", _("Webhooks"), "webhook.manage", position=75),)
+    navigation = (
+        NavigationEntry("webhooks", _("Webhooks"), "webhook.manage", position=68, group=ADMINISTRATION),
+    )
     audit_actions = {
         "webhook.create": _("Added a webhook"),
         "webhook.pause": _("Paused a webhook"),

@@ -5,13 +5,13 @@ from functools import partial
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import Check, Loop, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import MODELS, Check, Loop, NavigationEntry, PlatformApp
 
 
 class ModelserverConfig(PlatformApp):
     name = "cad_platform.modelserver"
     label = "modelserver"
-    navigation = (NavigationEntry("fleet", _("Fleet"), "model.manage", position=45),)
+    navigation = (NavigationEntry("fleet", _("Fleet"), "model.manage", position=45, group=MODELS),)
     audit_actions = {
         "host.add": _("Added a model server"),
         "host.answer_right": _("A model server answered its known case rightly again"),

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import Metric, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import MODELS, Metric, NavigationEntry, PlatformApp
 
 
 class QualityConfig(PlatformApp):
     name = "cad_platform.quality"
     label = "quality"
-    navigation = (NavigationEntry("quality", _("Watching"), "quality.view", position=47),)
+    navigation = (NavigationEntry("quality", _("Watching"), "quality.view", position=47, group=MODELS),)
     audit_actions = {
         "alert.acknowledge": _("Acknowledged an alert"),
         "alert.change_rule": _("Changed an alert's rule"),

@@ -16,6 +16,7 @@ from cad_platform.accounts.models import Role, Site, User
 from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
+from cad_platform.core.numbers import whole_number
 from cad_platform.quality.counting import SUBGROUPS, Counts
 from cad_platform.quality.measures import Measured, Watched, auc_of, drift, judged
 from cad_platform.quality.models import Alert, AlertRule, AnalysisFact, DeviceTest, HourlyFigures
@@ -63,23 +64,18 @@ def choose(actor: Actor, version: str, site: str, days: str) -> Choice:
     """What an address asks for; the version that worked last where it names none. Raises `NotPermitted`."""
     require(actor, "quality.view")
     known = versions(actor)
-    key = _number(version)
+    key = whole_number(version)
     chosen = known.filter(pk=key).first() if key is not None else None
     if chosen is None:
         last = AnalysisFact.objects.order_by("-ended_at").values_list("model_version", flat=True).first()
         worked = known.filter(pk=last).first() if last is not None else None
         chosen = worked or known.filter(is_default=True).first()
-    period = _number(days)
+    period = whole_number(days)
     return Choice(
         chosen,
         sites(actor).filter(code=site).first() if site else None,
         period if period in PERIODS else 7,
     )
-
-
-def _number(text: str) -> int | None:
-    """Of an address: None where it is none, or none that a table could have."""
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:

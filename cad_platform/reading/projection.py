@@ -35,20 +35,20 @@ RULES = 1
 BATCH = 1000
 #: Any number that nothing else locks: with the site's number, one at a time for a site.
 _LOCK = 0x50A7
-#: Two stretches of the index each rather than "another generation": that would look at all of them.
+#: Two stretches of the index each rather than "another generation": that would look at all of them. The generation is
+#: a value that the planner sees: worked out in the query it would be guessed to lie in the middle, and the whole table
+#: be read for a stretch that has no rows.
 _BEHIND = """
-WITH now AS MATERIALIZED (SELECT %(rules)s || count(*)::text AS name FROM reading_worklistrouting)
 SELECT
     EXISTS (SELECT 1 FROM reading_worklistchange WHERE site_id = %(site)s),
     EXISTS (SELECT 1 FROM reading_worklistentry
-            WHERE site_id = %(site)s AND is_unread AND generation < now.name)
+            WHERE site_id = %(site)s AND is_unread AND generation < %(now)s)
         OR EXISTS (SELECT 1 FROM reading_worklistentry
-                   WHERE site_id = %(site)s AND is_unread AND generation > now.name),
+                   WHERE site_id = %(site)s AND is_unread AND generation > %(now)s),
     EXISTS (SELECT 1 FROM reading_worklistentry
-            WHERE site_id = %(site)s AND NOT is_unread AND generation < now.name)
+            WHERE site_id = %(site)s AND NOT is_unread AND generation < %(now)s)
         OR EXISTS (SELECT 1 FROM reading_worklistentry
-                   WHERE site_id = %(site)s AND NOT is_unread AND generation > now.name)
-FROM now
+                   WHERE site_id = %(site)s AND NOT is_unread AND generation > %(now)s)
 """
 _OF_STUDY = ("site_id", "reading_state", "priority_rank", "received_at")
 _OF_AI_ALONE = ("ai_score", "has_open_job", "awaits_job")
@@ -73,7 +73,7 @@ def _behind(site_id: int) -> tuple[bool, bool, bool]:
     """Whether something was noted of a site, and whether studies to be read, and settled ones, were worked out with
     other versions."""
     with connection.cursor() as cursor:
-        cursor.execute(_BEHIND, {"site": site_id, "rules": _rules()})
+        cursor.execute(_BEHIND, {"site": site_id, "now": generation()})
         noted, unread, settled = cursor.fetchone()
     return noted, unread, settled
 

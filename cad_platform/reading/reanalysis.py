@@ -19,6 +19,7 @@ from cad_platform.analysis.again import without_result
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.core.numbers import whole_number
 from cad_platform.reading.case_state import only_current
 from cad_platform.reading.states import ReadingState, narrowed
 from cad_platform.registry.models import ModelVersion
@@ -103,7 +104,7 @@ def choice_from(asked: Mapping[str, str]) -> Choice:
             received_from=_day(asked, "received_from"),
             received_until=_day(asked, "received_until"),
             shown=shown or Shown.ANY,
-            version=_version(pk=int(key)) if key.isascii() and key.isdigit() and len(key) < 10 else None,
+            version=_version(pk=number) if (number := whole_number(key)) is not None else None,
         )
     )
 

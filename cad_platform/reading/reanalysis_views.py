@@ -22,6 +22,7 @@ from cad_platform.analysis import again
 from cad_platform.analysis import selectors as analyses
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.request_keys import done_once
 from cad_platform.reading import reanalysis
 from cad_platform.reading import reanalysis_presenter as presenter
@@ -39,9 +40,9 @@ def _address(choice: Choice) -> str:
 def _choice(request: HttpRequest) -> Choice:
     """From the form; or, as the models' pages link it, what is not by the version in use."""
     asked = request.POST if request.method == "POST" else request.GET
-    model = asked.get("model", "")
-    if model.isascii() and model.isdigit() and len(model) < 10 and "shown" not in asked:
-        return reanalysis.other_than(int(model))
+    model = whole_number(asked.get("model", ""))
+    if model is not None and "shown" not in asked:
+        return reanalysis.other_than(model)
     return reanalysis.choice_from({name: str(value) for name, value in asked.items()})
 
 

@@ -28,6 +28,7 @@ from cad_platform.accounts.rules import allowed
 from cad_platform.analysis.again import reanalyse as analyse_again
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import FieldError, Invalid
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.request_keys import done_once, request_key_of
 from cad_platform.reading import selectors, services
 from cad_platform.reading.annotation_presenter import annotation_views
@@ -322,9 +323,10 @@ def _frame(text: str) -> int | None:
     """Of a clip, from 0; none where nothing was given."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 7):
+    frame = whole_number(text)
+    if frame is None:
         raise Invalid(_("The image has no such frame."))
-    return int(text)
+    return frame
 
 
 def _uuid(text: str) -> uuid.UUID:

@@ -21,6 +21,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.verdict import without_results
 from cad_platform.core.actor import Actor
+from cad_platform.core.numbers import whole_number
 from cad_platform.patients.person_name import search_words
 from cad_platform.patients.selectors import named
 from cad_platform.reading import projection
@@ -142,9 +143,7 @@ def page_asked_for(place: str) -> dict[str, Any]:
     """What `WorklistPage.place` says, for `WorklistFilters`; the first page where it says nothing known."""
     number, _dot, rest = place.partition(".")
     side, _dot, study = rest.partition(".")
-    found: dict[str, Any] = {
-        "page": int(number) if number.isascii() and number.isdigit() and len(number) < 7 else 1
-    }
+    found: dict[str, Any] = {"page": 1 if (page := whole_number(number, digits=6)) is None else page}
     if side in {"after", "before"}:
         with contextlib.suppress(ValueError):
             found[side] = uuid.UUID(study)

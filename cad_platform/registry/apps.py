@@ -4,13 +4,13 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import Check, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import MODELS, Check, NavigationEntry, PlatformApp
 
 
 class RegistryConfig(PlatformApp):
     name = "cad_platform.registry"
     label = "registry"
-    navigation = (NavigationEntry("models", _("Models"), "model.manage", position=40),)
+    navigation = (NavigationEntry("models", _("Models"), "model.manage", position=40, group=MODELS),)
     audit_actions = {
         "model.describe": _("Corrected a model's card or figures"),
         "model.make_default": _("Changed the default model"),

@@ -27,6 +27,7 @@ from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
 from cad_platform.core.days import in_utc
 from cad_platform.core.errors import Invalid, PlatformError
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
 from cad_platform.core.punctuation import listed
 from cad_platform.core.request_keys import request_key_of
@@ -154,10 +155,10 @@ def discard(request: HttpRequest, uid: str, report_id: uuid.UUID) -> HttpRespons
 
 
 def _revision(request: HttpRequest) -> int:
-    text = request.POST.get("revision", "")
-    if not (text.isascii() and text.isdigit() and len(text) < 9):
+    revision = whole_number(request.POST.get("revision", ""))
+    if revision is None:
         raise Invalid(_("The form does not say which revision it started from."))
-    return int(text)
+    return revision
 
 
 def _looked_at(form: QueryDict) -> datetime | None:

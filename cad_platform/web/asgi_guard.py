@@ -17,6 +17,7 @@ from typing import Any
 from django.conf import settings
 
 from cad_platform.core.errors import PayloadTooLarge, PlatformError, RequestTimeout, StorageFull
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.problem_details import as_problem
 
 Message = Mapping[str, Any]
@@ -44,7 +45,8 @@ class BodyGuard:
             await self.application(scope, receive, send)
             return
         headers = {name.lower(): value for name, value in scope["headers"]}
-        declared = int(headers[b"content-length"]) if headers.get(b"content-length", b"").isdigit() else None
+        # More than 64 bits the server refuses by itself.
+        declared = whole_number(headers.get(b"content-length", b"").decode("latin-1"), digits=20)
         if not declared and b"transfer-encoding" not in headers:
             await self.application(scope, receive, send)
             return

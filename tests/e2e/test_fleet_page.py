@@ -32,7 +32,8 @@ def test_an_administrator_sees_drains_and_scales_a_host(
 ) -> None:
     page = new_page(chromium, live_platform)
     administrator = Administrator(page, live_platform)
-    page.get_by_role("navigation").first.get_by_role("link", name="Fleet").click()
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Models").click()
+    page.get_by_role("navigation", name="Models").get_by_role("link", name="Fleet").click()
     expect(page.get_by_role("heading", name="Fleet")).to_be_visible()
     expect(page.locator("#hosts")).to_contain_text("Ready", timeout=60_000)
     assert violations(page, axe_source) == ""

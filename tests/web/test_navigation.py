@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 from django.test import Client
@@ -10,7 +11,7 @@ from django.urls import NoReverseMatch, reverse
 
 from cad_platform.accounts.models import Role
 from cad_platform.accounts.rules import PERMISSIONS
-from cad_platform.web.navigation import entries, entries_of
+from cad_platform.web.navigation import entries, entries_of, links
 from embedded.state import REPOSITORY
 from tests import factories
 
@@ -28,11 +29,13 @@ SEEN = {
         "reanalyses",
         "users",
         "sites",
-        "tokens",
         "webhooks",
+        "tokens",
         "audit",
     ],
 }
+#: What stands beside the brand, where that is not all of it.
+TOP = {Role.ADMINISTRATOR: ["jobs", "models", "reanalyses", "users", "audit"]}
 
 
 def test_every_entry_leads_somewhere_and_asks_a_permission_that_exists() -> None:
@@ -57,9 +60,42 @@ def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
     home = browser.get(reverse("home"))
     assert (home.status_code, home["Location"]) == (302, reverse(SEEN[role][0]))
     page = browser.get(home["Location"]).content.decode()
-    shown = [page.index(f'<a href="{reverse(name)}"') for name in SEEN[role]]
-    assert shown == sorted(shown)
+    assert rows_of(page)["Main"] == TOP.get(role, SEEN[role])
     assert f'<a href="{reverse(SEEN[role][0])}" aria-current="page">' in page
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("group", "pages"),
+    [
+        ("Models", ["models", "fleet", "quality"]),
+        ("Administration", ["users", "sites", "webhooks", "tokens"]),
+    ],
+)
+def test_a_group_s_pages_show_each_other(group: str, pages: list[str]) -> None:
+    """Ten names side by side did not fit: the last could not be seen."""
+    browser = Client()
+    browser.force_login(factories.actor(Role.ADMINISTRATOR, None).user)
+    for name in pages:
+        page = browser.get(reverse(name)).content.decode()
+        assert rows_of(page) == {"Main": TOP[Role.ADMINISTRATOR], group: pages}
+        assert f'<a href="{reverse(pages[0])}" aria-current="true">{group}</a>' in page
+        assert page.count('aria-current="page"') == 1
+
+
+def rows_of(page: str) -> dict[str, list[str]]:
+    """The names of the pages that each row of the navigation leads to."""
+    named = {reverse(entry.name): entry.name for entry in entries()}
+    rows = re.findall(r'<nav class="shell-nav[^"]*" aria-label="([^"]*)">(.*?)</nav>', page, re.DOTALL)
+    return {label: [named[url] for url in re.findall(r'<a href="([^"]*)"', links)] for label, links in rows}
+
+
+def test_a_group_of_one_page_is_that_page() -> None:
+    alone = [entry for entry in entries() if entry.name in {"worklist", "fleet"}]
+    assert [(link.label, link.current, link.pages) for link in links(alone, "fleet")] == [
+        ("Worklist", "", []),
+        ("Fleet", "page", []),
+    ]
 
 
 def test_the_shell_names_no_page_of_another_app() -> None:

@@ -17,6 +17,7 @@ from cad_platform.audit.selectors import AuditFilter
 from cad_platform.audit.words import OUTCOMES, action_words
 from cad_platform.core.actor import actor_of
 from cad_platform.core.days import day_from
+from cad_platform.core.numbers import LONG_DIGITS, whole_number
 from cad_platform.operations.audit_log import services
 
 PAGE_SIZE = 100
@@ -55,8 +56,7 @@ def log(request: HttpRequest) -> HttpResponse:
     """The newest hundred events, or those before the one that a page ended with."""
     wanted = _filter(request)
     asked = {name: value for name, value in vars(wanted).items() if value}
-    given = request.GET.get("before", "")
-    before = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+    before = whole_number(request.GET.get("before", ""), digits=LONG_DIGITS)
     page = services.open_log(actor_of(request), wanted, before=before, size=PAGE_SIZE)
     context: dict[str, Any] = {
         "nav": "audit",
@@ -66,7 +66,7 @@ def log(request: HttpRequest) -> HttpResponse:
         "outcomes": OUTCOMES.items(),
         "query": urlencode(asked),
         "older": urlencode({**asked, "before": page.events[-1].pk}) if page.more else "",
-        "is_older": bool(given),
+        "is_older": before is not None,
     }
     return render(request, "operations/audit_log.html", context)
 

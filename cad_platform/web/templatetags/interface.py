@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django import template
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -21,7 +19,7 @@ from cad_platform.accounts.keyboard import Keyboard
 from cad_platform.core.actor import actor_of
 from cad_platform.core.punctuation import listed, named
 from cad_platform.patients.person_name import person_name
-from cad_platform.web.navigation import entries_of
+from cad_platform.web.navigation import NavigationLink, entries_of, links
 
 register = template.Library()
 register.filter(person_name)
@@ -29,26 +27,13 @@ register.filter(listed)
 register.filter(named)
 
 
-@dataclass(frozen=True)
-class NavigationLink:
-    """One entry of the navigation on a page."""
-
-    name: str
-    label: str
-    url: str
-    is_current: bool
-
-
 @register.simple_tag(takes_context=True)
 def navigation(context: Mapping[str, Any]) -> list[NavigationLink]:
-    """The entries that the signed-in person's role opens; none for a visitor."""
+    """What the signed-in person's role opens; nothing for a visitor."""
     request: HttpRequest | None = context.get("request")
     if request is None or not request.user.is_authenticated:
         return []
-    return [
-        NavigationLink(entry.name, str(entry.label), reverse(entry.name), context.get("nav") == entry.name)
-        for entry in entries_of(actor_of(request))
-    ]
+    return links(entries_of(actor_of(request)), context.get("nav"))
 
 
 @register.simple_tag

@@ -11,6 +11,8 @@ from embedded.state import REPOSITORY
 
 #: Resident, of one worker by itself: shared libraries with it. While a mammogram is passed it is up to 200 MB more.
 MOST_MB = 450
+#: The highest mark is read some pages before the worker is: a page that the reading itself touches is no keeping.
+READING_MB = 1
 
 _WORKER = """
 import sys, time
@@ -50,4 +52,4 @@ def test_a_worker_holds_little_more_than_its_imports_and_its_network(model: str,
         check=True,
     )
     at_work, idle = map(float, done.stdout.splitlines()[-1].split())
-    assert idle <= min(MOST_MB, at_work - gives_back_mb)
+    assert idle <= min(MOST_MB, at_work - gives_back_mb + READING_MB)

@@ -10,13 +10,15 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cad_platform.audit import chain
+from cad_platform.core.numbers import LONG_DIGITS, whole_number
 
 
 def _anchor(text: str) -> tuple[int, str]:
-    sequence, _, digest = text.partition(":")
-    if not sequence.isdigit() or len(digest) != 64:
+    number, _, digest = text.partition(":")
+    sequence = whole_number(number, digits=LONG_DIGITS)
+    if sequence is None or len(digest) != 64:
         raise ArgumentTypeError("an anchor looks like 1234:<64 hex digits>, as this command prints it")
-    return int(sequence), digest
+    return sequence, digest
 
 
 class Command(BaseCommand):
