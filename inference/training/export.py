@@ -25,8 +25,8 @@ from inference.runtime.torch_forward import KEEP_FULL_BELOW
 from inference.training.graph import fold_padding, reached
 
 THRESHOLDS = "thresholds.json"
-#: What git takes of one version; history keeps every one.
-MAX_WEIGHTS_BYTES = 20 * 1024 * 1024
+#: 20 MB is what git takes of one version (history keeps every one), whichever megabyte is meant.
+MAX_WEIGHTS_BYTES = 20_000_000
 #: By how much rounding may move the answer of what is too large for float32: a logit so far off is half a percent.
 MOST_MOVED = 0.02
 _INPUTS_TRIED = 5
