@@ -6,6 +6,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from inference.cli.numbers import count
 from inference.runtime.store import DEFAULT_STORE, next_version
 
 
@@ -16,7 +17,7 @@ def add_arguments(export: ArgumentParser, data: Path) -> None:
     export.add_argument("--version", metavar="V", help="default: a patch number above the newest there")
     export.add_argument("--store", type=Path, default=DEFAULT_STORE)
     export.add_argument("--data", type=Path, default=data, help="what the run was trained on")
-    export.add_argument("--threads", type=int, default=2)
+    export.add_argument("--threads", type=count, default=2)
 
 
 def run(chosen: Namespace) -> int:

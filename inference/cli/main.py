@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference.cli import blocks, export, generate, outside, recipes, schema, vouching
+from inference.cli.numbers import count, length, seed
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
 from inference.runtime.store import DEFAULT_STORE, StoreError
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "--retrain-fold", type=int, metavar="K", help="train a fold again; its committed figure must hold"
     )
     evaluate.add_argument("--run", type=Path, help="checkpoints of --retrain-fold")
-    evaluate.add_argument("--seed", type=int, default=0, help="of --retrain-fold")
+    evaluate.add_argument("--seed", type=seed, default=0, help="of --retrain-fold")
     evaluate.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
     _add_store(evaluate)
     evaluate.set_defaults(command=_evaluate)
@@ -92,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", help=MODEL)
     predict.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     predict.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    predict.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
+    predict.add_argument("--mpp", type=length, metavar="X", help="µm per pixel of plain images")
     _add_store(predict)
     predict.set_defaults(command=_predict)
 
@@ -104,19 +105,19 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--out", type=Path, metavar="DIR", help="overlays and raw heat, 8-bit PNG")
     explain.add_argument("--method", choices=EXPLANATIONS, help="default map; of --check default all")
     explain.add_argument("--class", dest="label", metavar="NAME", help="what attributions speak for")
-    explain.add_argument("--mpp", type=_length, metavar="X", help="µm per pixel of plain images")
+    explain.add_argument("--mpp", type=length, metavar="X", help="µm per pixel of plain images")
     explain.add_argument(
         "--check", action="store_true", help="pointing game, deletion and insertion, random weights, over val"
     )
     explain.add_argument("--data", type=Path, default=_data_folder())
-    explain.add_argument("--limit", type=int, metavar="N", help="check so many images, evenly drawn")
+    explain.add_argument("--limit", type=count, metavar="N", help="check so many images, evenly drawn")
     explain.add_argument(
         "--folds",
         type=Path,
         metavar="RUN",
         help="check the networks of a training run's folds, each on its fold",
     )
-    explain.add_argument("--seed", type=int, default=0)
+    explain.add_argument("--seed", type=seed, default=0)
     explain.add_argument("--json", action="store_true")
     explain.add_argument("--record", action="store_true", help="keep the checks beside the weights")
     _add_store(explain)
@@ -138,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     seal = commands.add_parser("seal", help="check a version and write its custody record")
     seal.add_argument("model", help=MODEL)
     seal.add_argument("--data", type=Path, help="predict val again with the served weights")
-    seal.add_argument("--images", type=int, metavar="N", help="so many of it, evenly drawn (default all)")
+    seal.add_argument("--images", type=count, metavar="N", help="so many of it, evenly drawn (default all)")
     _add_store(seal)
     seal.set_defaults(command=_seal)
 
@@ -146,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     variants.add_argument("model", help=MODEL)
     variants.add_argument("--data", type=Path, default=_data_folder())
     variants.add_argument(
-        "--images", type=int, metavar="N", help="judge on so many, evenly drawn (default all)"
+        "--images", type=count, metavar="N", help="judge on so many, evenly drawn (default all)"
     )
     _add_store(variants)
     variants.set_defaults(command=_variants)
@@ -156,13 +157,6 @@ def _parser() -> argparse.ArgumentParser:
 def _add_store(command: argparse.ArgumentParser) -> None:
     command.add_argument("--store", type=Path, default=DEFAULT_STORE)
     command.add_argument("--version", metavar="V", help="default: the newest in the store")
-
-
-def _length(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("µm per pixel are above 0")
-    return value
 
 
 def _data_folder() -> Path:

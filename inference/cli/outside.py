@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inference.cli.numbers import count
+
 
 def add_commands(
     commands: Any, model: str, data_folder: Callable[[], Path],
@@ -26,7 +28,7 @@ def add_commands(
     shift.add_argument("model", help=model)
     shift.add_argument("--data", type=Path, help="data sets' folder, or one tree that an importer reads")
     shift.add_argument("--dataset", metavar="NAME", help="this set alone")
-    shift.add_argument("--limit", type=int, metavar="N", help="so many images, evenly drawn")
+    shift.add_argument("--limit", type=count, metavar="N", help="so many images, evenly drawn")
     shift.add_argument("--json", action="store_true")
     shift.add_argument(
         "--reference",
@@ -67,7 +69,7 @@ def add_commands(
     )
     robust.add_argument("model", help=model)
     robust.add_argument("--data", type=Path, help="folder that holds idc/")
-    robust.add_argument("--fields", type=int, default=400, metavar="N", help="so many of val, evenly drawn")
+    robust.add_argument("--fields", type=count, default=400, metavar="N", help="so many of val, evenly drawn")
     robust.add_argument("--json", action="store_true")
     robust.add_argument("--record", action="store_true", help="keep it beside the weights, for the card")
     add_store(robust)

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from inference.cli.numbers import count, seed
 from inference.runtime.store import DEFAULT_STORE, next_version
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     train.add_argument(
         "--run", type=Path, help="an unfinished run in it goes on (default RECIPE in CAD_RUNS, or in runs/)"
     )
-    train.add_argument("--seed", type=int, default=0)
-    train.add_argument("--threads", type=int, default=2)
+    train.add_argument("--seed", type=seed, default=0)
+    train.add_argument("--threads", type=count, default=2)
     recipes = train.add_argument_group("recipes of the review")
     recipes.add_argument("--quick", action="store_true", help="the recipe's variant of seconds")
     recipes.add_argument("--port", action="store_true", help="the variant for the data at hand")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from inference.cli.numbers import count
 from inference.runtime.store import DEFAULT_STORE
 
 #: Exit status where versions were left out and others were not.
@@ -20,7 +21,7 @@ def add_commands(commands: Any, add_store: Callable[[argparse.ArgumentParser], N
     archive = commands.add_parser("archive", help="build TorchServe archives from the model store")
     archive.add_argument("--out", type=Path, required=True)
     archive.add_argument("--store", type=Path, default=DEFAULT_STORE)
-    archive.add_argument("--workers", type=int, default=1, help="TorchServe workers a model")
+    archive.add_argument("--workers", type=count, default=1, help="TorchServe workers a model")
     archive.add_argument("--key", type=Path, metavar="FILE", help="private key: signs what is converted here")
     archive.set_defaults(command=_archive)
 

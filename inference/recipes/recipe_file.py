@@ -6,7 +6,7 @@ the YAML that are laid over the rest before validation, so that a hash always na
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from inference.recipes.validation import parse
 FOLDER = Path(__file__).parent
 #: A recipe of a recipe of a recipe … is no longer read by anyone.
 DEPTH = 5
+#: Variants that say on what, and for how long; all others are methods, and keep the blocks that they name.
+CONDITIONS = ("port", "quick")
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ class Written:
         return self.files[0].name
 
     def laid(self, variants: Sequence[str] = (), point: Point | None = None) -> dict[str, Any]:
-        """The keys with a point of the sweep, and then the variants in turn, laid over them.
+        """The keys with a point of the sweep, and then the variants, laid over them: methods first, then conditions.
 
         Raises
         ------
         RecipeError
-            A variant that the recipe does not have, or a part that does not fit.
+            A variant that the recipe does not have, two methods of which one would undo the other, or a part that does
+            not fit.
         """
         content = self.content
         if point is not None:
@@ -54,16 +57,36 @@ class Written:
             if variant not in self.variants:
                 listed = ", ".join(self.variants) or "none"
                 raise RecipeError(f"{self.name}: variants: there is no {variant!r} ({listed})")
-            content = overlay(content, self.variants[variant], f"{self.name}: variants.{variant}")
+        methods = [variant for variant in dict.fromkeys(variants) if variant not in CONDITIONS]
+        asked = self._asked_of(methods)
+        for variant in (*methods, *(name for name in dict.fromkeys(variants) if name in CONDITIONS)):
+            part = self.variants[variant]
+            part = _sparing(part, asked) if variant in CONDITIONS else part
+            content = overlay(content, part, f"{self.name}: variants.{variant}")
         return content
+
+    def _asked_of(self, methods: Sequence[str]) -> dict[str, Any]:
+        """What these variants set, by dotted key. Of two that say otherwise of one key the second alone would be run,
+        under the names of both."""
+        asked: dict[str, tuple[str, Any]] = {}
+        for method in methods:
+            for key, value in _leaves(self.variants[method]):
+                first, other = asked.setdefault(key, (method, value))
+                if other != value:
+                    raise RecipeError(
+                        f"{self.name}: variants: {first} and {method} differ in {key}; ask for one"
+                    )
+        return {key: value for key, (_, value) in asked.items()}
 
 
 class _Loader(yaml.SafeLoader):
     """YAML that refuses a key written twice instead of taking the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
+        seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key is one word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"{key.value} stands there twice", problem_mark=key.start_mark
@@ -147,13 +170,20 @@ def read_file(path: Path) -> Written:
     sweep = content.pop("sweep", None)
     if not isinstance(variants, dict):
         raise RecipeError(f"{path.name}: variants is no mapping of names")
+    for name, part in variants.items():
+        if not isinstance(part, dict):
+            raise RecipeError(f"{path.name}: variants.{name} is no mapping of keys")
     return Written(content, tuple(files), variants, points_of(sweep, path.name))
 
 
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise RecipeError(f"{path.name}: its lists and mappings lie too deep in one another") from None
+    except OSError as error:
+        raise RecipeError(f"{path.name} cannot be read: {error.strerror or error}") from None
+    except (yaml.YAMLError, ValueError) as error:  # a day that no calendar has, a number of 5,000 digits
         raise RecipeError(f"{path.name}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise RecipeError(f"{path.name} is no mapping of keys")
@@ -181,7 +211,7 @@ def overlay(base: Any, over: Any, source: str) -> Any:
     Raises
     ------
     RecipeError
-        A number that the list does not have.
+        A number that the list does not have, or substitutions that are no list.
     """
     if isinstance(base, list) and isinstance(over, dict):
         merged = list(base)
@@ -195,6 +225,8 @@ def overlay(base: Any, over: Any, source: str) -> Any:
     result = dict(base)
     for key, value in over.items():
         if key == "substitutions":
+            if not isinstance(value, list) or not isinstance(base.get(key) or [], list):
+                raise RecipeError(f"{source}.{key}: a list of sentences, not {value!r}")
             result[key] = [*(base.get(key) or []), *value]
         else:
             result[key] = overlay(base[key], value, f"{source}.{key}") if key in base else value
@@ -203,7 +235,37 @@ def overlay(base: Any, over: Any, source: str) -> Any:
 
 def _other_block(base: dict[Any, Any], over: dict[Any, Any]) -> bool:
     """Whether both are blocks with parameters, but not the same one."""
-    if len(base) != 1 or len(over) != 1 or set(base) == set(over):
-        return False
-    name = next(iter(over))
-    return any(name in registry.names(family) for family in registry.FAMILIES)
+    return len(base) == 1 and set(base) != set(over) and _block(over) is not None
+
+
+def _block(part: Any) -> str | None:
+    """The name of the block that this names, with parameters or without."""
+    if isinstance(part, dict):
+        part = next(iter(part)) if len(part) == 1 else None
+    known = isinstance(part, str) and any(part in registry.names(family) for family in registry.FAMILIES)
+    return part if known else None
+
+
+def _leaves(part: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """What a variant sets: dotted keys with their values, a block as one of them, and no sentences about it."""
+    if not isinstance(part, dict) or not part or _block(part) is not None:
+        yield key, part
+        return
+    for name, value in part.items():
+        if key or name not in ("substitutions", "title"):
+            yield from _leaves(value, f"{key}.{name}" if key else str(name))
+
+
+def _sparing(part: Any, asked: Mapping[str, Any], key: str = "") -> Any:
+    """A condition's part without the blocks that would take the place of others that a method asks for."""
+    if not isinstance(part, dict):
+        return part
+    kept = {}
+    for name, value in part.items():
+        at = f"{key}.{name}" if key else str(name)
+        wanted, here = _block(asked.get(at)), _block(value)
+        if wanted is None or here is None or wanted == here:
+            spared = _sparing(value, asked, at)
+            if spared or not value:  # an empty mapping would put nothing in the place of what is there
+                kept[name] = spared
+    return kept

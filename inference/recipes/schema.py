@@ -8,6 +8,7 @@ from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -46,7 +47,17 @@ def _block(value: object) -> object:
 
 
 BlockName = Annotated[Block, BeforeValidator(_block)]
-Size = tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]]
+#: A film of 50 µm per pixel has 35 million; a made-up picture of this size, through a recipe's steps, fits into memory.
+MOST_PIXELS = 64_000_000
+
+
+def _fits(size: tuple[int, int]) -> tuple[int, int]:
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(f"{size[0]} by {size[1]} are more than {MOST_PIXELS // 1_000_000} million pixels")
+    return size
+
+
+Size = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], AfterValidator(_fits)]
 
 
 class Task(Part):

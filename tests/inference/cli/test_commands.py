@@ -153,3 +153,28 @@ def test_a_model_that_is_not_in_the_store_is_said_so(
 ) -> None:
     assert main(["evaluate", "ultrasound", "--store", str(tmp_path)]) == 1
     assert "no model ultrasound" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "sudarshan2019_mil", "--threads", "0"), "--threads: a whole number from 1 on, not 0"),
+        (("train", "sudarshan2019_mil", "--threads", "two"), "--threads: a whole number, not 'two'"),
+        (("train", "sudarshan2019_mil", "--seed", "-1"), "--seed: a whole number from 0 to 4294967295, not -1"),
+        (("train", "ultrasound", "--seed", "9" * 20), "--seed: a whole number from 0 to 4294967295"),
+        (("export", "run", "--threads", "-2"), "--threads: a whole number from 1 on, not -2"),
+        (("explain", "ultrasound", "--check", "--limit", "0"), "--limit: a whole number from 1 on, not 0"),
+        (("shift", "ultrasound", "--limit", "-1"), "--limit: a whole number from 1 on"),
+        (("seal", "ultrasound", "--images", "0"), "--images: a whole number from 1 on, not 0"),
+        (("variants", "ultrasound", "--images", "0"), "--images: a whole number from 1 on, not 0"),
+        (("robustness", "histopathology", "--fields", "0"), "--fields: a whole number from 1 on, not 0"),
+        (("predict", "ultrasound", "x.png", "--out", "y", "--mpp", "nan"), "--mpp: µm per pixel are above 0"),
+        (("predict", "ultrasound", "x.png", "--out", "y", "--mpp", "0,5"), "--mpp: a number of µm per pixel"),
+    ],
+)
+def test_a_number_that_is_none_is_told_before_anything_is_read(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert said in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from inference.blocks import registry
-from inference.recipes.recipe_file import FOLDER, known, load, overlay
+from inference.recipes.recipe_file import FOLDER, find, known, load, overlay, read
 from inference.recipes.schema import Recipe, RecipeError
 
 REVIEW = known()
@@ -103,6 +103,41 @@ def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
         load(str(path))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? [a, b]\n: 1\n", "? {a: b}\n: 1\n", "id: 2001-99-99\n", f"id: {'9' * 5000}\n", "a: " + "[" * 3000 + "\n",
+        "a: [\n", "- a\n", "", "a: !!python/object/apply:os.system ['true']\n", "a: \0\n", "<<: 3\n", "a: &b [*b]\n",
+        "variants: {quick: 3}\n", "variants: {quick: null}\n", "variants: [quick]\n",
+    ],
+)  # fmt: skip
+def test_yaml_that_is_no_recipe_is_a_sentence_with_its_file(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=r"^toy\.yaml") as caught:
+        load(str(path))
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_recipe_in_another_code_than_utf8_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "toy.yaml").write_bytes("title: 乳腺".encode("gb18030"))
+    with pytest.raises(RecipeError, match=r"^toy\.yaml"):
+        load(str(tmp_path / "toy.yaml"))
+
+
+@pytest.mark.parametrize("said", ["one sentence", 3, {"a": "b"}])
+def test_substitutions_of_a_variant_are_a_list_of_sentences(tmp_path: Path, said: Any) -> None:
+    path = written(tmp_path, {**TOY, "variants": {"own": {"substitutions": said}}})
+    with pytest.raises(RecipeError, match=r"variants\.own\.substitutions: a list of sentences"):
+        load(path, ("own",))
+
+
+@pytest.mark.parametrize("size", [[1_000_000, 1_000_000], [1, 100_000_000], [8001, 8000]])
+def test_no_image_is_larger_than_memory(tmp_path: Path, size: list[int]) -> None:
+    said = refused(tmp_path, data={"dataset": "busi", "size": size})
+    assert said.startswith("toy.yaml: data.size") and "64 million pixels" in said
+
+
 def test_a_positive_class_must_be_a_class(tmp_path: Path) -> None:
     assert "toy.yaml: task: positive" in refused(
         tmp_path, task={"classes": ["benign", "malignant"], "positive": "cancer"}
@@ -120,6 +155,57 @@ def test_an_unknown_recipe_or_variant_is_told_with_those_that_there_are(tmp_path
         load("maleki")
     with pytest.raises(RecipeError, match="there is no 'fast'"):
         load("maleki2023_frozen_xgboost", ("fast",))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "aggregate"),
+    [
+        ("sudarshan2019_mil", ("mi_svm_bag", "port"), {"mi_svm_bag": {}}),
+        ("sudarshan2019_mil", ("port", "citation_knn"), {"citation_knn": {}}),
+        ("sudarshan2019_mil", ("quick", "mi_svm"), {"mi_svm": {}}),
+        ("sudarshan2019_mil", ("port",), {"non_parametric": {"positive": "idc"}}),
+        ("sudarshan2019_mil", ("port", "quick"), {"non_parametric": {"positive": "idc", "neighbours": 3}}),
+    ],
+)
+def test_no_condition_undoes_the_method_that_was_asked_for(
+    recipe: str, asked: tuple[str, ...], aggregate: dict[str, Any]
+) -> None:
+    content = read(find(recipe), asked)
+    assert content["streams"][0]["aggregate"] == aggregate
+    assert content["data"]["dataset"] == ("idc" if "port" in asked else "breakhis")
+    assert content["streams"][0]["patches"]["size"] in (25, 32)
+
+
+def test_a_condition_still_sets_the_numbers_of_a_methods_block() -> None:
+    content = read(find("baccouche2021_connected_unets"), ("quick", "whole"))
+    assert content["streams"][0]["network"] == {
+        "connected_unets": {"width": 4, "depth": 2, "variant": "plain"}
+    }
+    assert content["data"]["roi"] == "none" and content["data"]["size"] == [32, 32]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "key"),
+    [
+        (
+            "sudarshan2019_mil",
+            ("mi_svm", "citation_knn"),
+            r"mi_svm and citation_knn differ in streams\.0\.aggregate",
+        ),
+        ("sudarshan2019_mil", ("mi_svm", "port", "mi_svm_bag"), "mi_svm and mi_svm_bag differ in"),
+        ("baccouche2021_connected_unets", ("attention", "residual"), "attention and residual differ in"),
+    ],
+)
+def test_two_methods_that_undo_each_other_are_not_run_under_both_names(
+    recipe: str, asked: tuple[str, ...], key: str
+) -> None:
+    with pytest.raises(RecipeError, match=key):
+        load(recipe, asked)
+
+
+def test_a_variant_named_twice_is_laid_once() -> None:
+    twice = load("sudarshan2019_mil", ("mi_svm", "quick", "mi_svm", "quick"))
+    assert twice == load("sudarshan2019_mil", ("quick", "mi_svm"))
 
 
 def test_a_variant_is_laid_over_mappings_and_numbered_entries_and_adds_substitutions() -> None:
