@@ -160,7 +160,10 @@ def test_a_model_that_is_not_in_the_store_is_said_so(
     [
         (("train", "sudarshan2019_mil", "--threads", "0"), "--threads: a whole number from 1 on, not 0"),
         (("train", "sudarshan2019_mil", "--threads", "two"), "--threads: a whole number, not 'two'"),
-        (("train", "sudarshan2019_mil", "--seed", "-1"), "--seed: a whole number from 0 to 4294967295, not -1"),
+        (
+            ("train", "sudarshan2019_mil", "--seed", "-1"),
+            "--seed: a whole number from 0 to 4294967295, not -1",
+        ),
         (("train", "ultrasound", "--seed", "9" * 20), "--seed: a whole number from 0 to 4294967295"),
         (("export", "run", "--threads", "-2"), "--threads: a whole number from 1 on, not -2"),
         (("explain", "ultrasound", "--check", "--limit", "0"), "--limit: a whole number from 1 on, not 0"),
