@@ -14,7 +14,7 @@ from cad_platform.accounts.models import Site
 from cad_platform.analysis import selectors
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
-from cad_platform.core.days import day_from
+from cad_platform.core.days import asked_day
 from cad_platform.core.errors import Invalid
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
@@ -46,18 +46,20 @@ def choice_from(asked: Mapping[str, str]) -> JobChoice:
     Raises
     ------
     Invalid
-        A state, queue or day that there is not: a misspelt filter must not mean "all".
+        A state or queue that there is not: a misspelt filter must not mean "all".
+    NotATime
+        A day that there is not.
     """
     choice = JobChoice(**{each.name: str(asked.get(each.name, "")).strip() for each in fields(JobChoice)})
     wrong = {
         "state": choice.state not in {"", "open", *AnalysisJob.State.values},
         "queue": choice.queue not in {"", *AnalysisJob.Queue.values},
-        "requested_from": bool(choice.requested_from) and day_from(choice.requested_from) is None,
-        "requested_until": bool(choice.requested_until) and day_from(choice.requested_until) is None,
     }
     if any(wrong.values()):
         names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
         raise Invalid(_("There is no such filter: %(names)s.") % {"names": names})
+    for name in ("requested_from", "requested_until"):
+        asked_day(vars(choice), name)
     return choice
 
 
@@ -76,9 +78,9 @@ def chosen(actor: Actor, choice: JobChoice) -> QuerySet[AnalysisJob]:
         "reason__icontains": choice.reason,
     }
     found = found.filter(**{name: value for name, value in exact.items() if value})
-    if (begin := day_from(choice.requested_from)) is not None:
+    if (begin := asked_day(vars(choice), "requested_from")) is not None:
         found = found.filter(requested_at__gte=_begin_of(begin))
-    if (last := day_from(choice.requested_until)) is not None:
+    if (last := asked_day(vars(choice), "requested_until")) is not None:
         found = found.filter(requested_at__lt=_begin_of(last + timedelta(days=1)))
     return found
 

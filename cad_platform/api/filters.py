@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 from django.http import QueryDict
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from rest_framework.exceptions import ParseError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 
 from cad_platform.api.answers import PlainText, StudyState
-from cad_platform.core.days import in_utc
+from cad_platform.core.days import NotATime, moment_from
 from cad_platform.core.errors import FieldError, Invalid, NotFound
 from cad_platform.studies.post import ModalityCode
 
@@ -20,7 +20,9 @@ _PAGING = {"cursor", "page_size", "format"}
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
-Moment = Annotated[datetime, AfterValidator(in_utc)]
+Moment = Annotated[datetime, BeforeValidator(moment_from)]
+#: Those that are moments: a request with a time that there is not cannot be understood (400).
+_MOMENTS = {"received_after", "received_before"}
 
 
 class StudyFilters(BaseModel):
@@ -38,13 +40,18 @@ class StudyFilters(BaseModel):
 
 
 def parse_filters(query: QueryDict) -> StudyFilters:
-    """Raises `Invalid` for an unknown or repeated parameter, lest a misspelt filter mean "all"."""
+    """Raises `Invalid` for an unknown or repeated parameter, lest a misspelt filter mean "all", and `NotATime`."""
     repeated = [name for name in query if len(query.getlist(name)) > 1]
     if repeated:
         raise Invalid(
             "A filter is given twice.", errors=tuple(FieldError("Once only.", n[:60]) for n in repeated)
         )
-    return parse_model(StudyFilters, {name: query[name] for name in query if name not in _PAGING})
+    try:
+        return parse_model(StudyFilters, {name: query[name] for name in query if name not in _PAGING})
+    except Invalid as problem:
+        if any(error.field in _MOMENTS for error in problem.errors):
+            raise NotATime(problem.detail, errors=problem.errors) from None
+        raise
 
 
 def parse_model(model: type[_Model], content: Any) -> _Model:
@@ -82,7 +89,7 @@ class StudyPages(CursorPagination):
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
-                moment = in_utc(datetime.fromisoformat(str(cursor.position)))
+                moment = moment_from(str(cursor.position))
             except ValueError:
                 raise NotFound("The cursor is not valid; start again from the first page.") from None
             cursor = cursor._replace(position=str(moment))  # type: ignore[arg-type]

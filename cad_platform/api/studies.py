@@ -126,7 +126,7 @@ class Studies(ApiView):
         operation_id="list_studies",
         summary="List studies",
         parameters=schema.LIST_PARAMETERS,
-        responses={200: answers.StudyPage, **schema.problems(401, 403, 422, 429, 503)},
+        responses={200: answers.StudyPage, **schema.problems(400, 401, 403, 422, 429, 503)},
     )
     def get(self, request: Request) -> Response:
         """Newest first. A patient is looked for by `POST /studies/search`: no address names one."""

@@ -18,6 +18,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.analysis.again import without_result
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
+from cad_platform.core.days import asked_day
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.core.numbers import whole_number
 from cad_platform.reading.case_state import only_current
@@ -101,8 +102,8 @@ def choice_from(asked: Mapping[str, str]) -> Choice:
             state=asked.get("state") or "unread",
             modality=asked.get("modality", ""),
             priority=asked.get("priority", ""),
-            received_from=_day(asked, "received_from"),
-            received_until=_day(asked, "received_until"),
+            received_from=asked_day(asked, "received_from"),
+            received_until=asked_day(asked, "received_until"),
             shown=shown or Shown.ANY,
             version=_version(pk=number) if (number := whole_number(key)) is not None else None,
         )
@@ -189,15 +190,6 @@ def _showing(studies: QuerySet[Any], choice: Choice) -> QuerySet[Any]:
 
 def _begin_of(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, time.min))
-
-
-def _day(asked: Mapping[str, str], name: str) -> date | None:
-    text = asked.get(name, "")
-    try:
-        # The year 9999 has no day after its last.
-        return min(date.fromisoformat(text), date(9000, 1, 1)) if text else None
-    except ValueError:
-        raise _invalid(name) from None
 
 
 def _version(**named: object) -> ModelVersion:

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
-from cad_platform.core.days import in_utc
+from cad_platform.core.days import moment_from
 from cad_platform.core.errors import Invalid, PlatformError
 from cad_platform.core.numbers import whole_number
 from cad_platform.core.problem_details import MEDIA_TYPE, problem_fields
@@ -164,7 +164,7 @@ def _revision(request: HttpRequest) -> int:
 def _looked_at(form: QueryDict) -> datetime | None:
     """When the page, with everything of the case that stood then, was last looked at."""
     try:
-        return in_utc(datetime.fromisoformat(form.get("looked_at", "")))
+        return moment_from(form.get("looked_at", ""))
     except ValueError:
         return None
 

@@ -221,7 +221,6 @@ class TestTheList:
             {"modality": "CT"},
             {"state": "lost"},
             {"patient_id": "P-1"},
-            {"received_after": "2026-01-01T00:00:00"},
             {"withdrawn": "maybe"},
             {"modality": ["MG", "US"]},
         ],

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET
 from cad_platform.audit.selectors import AuditFilter
 from cad_platform.audit.words import OUTCOMES, action_words
 from cad_platform.core.actor import actor_of
-from cad_platform.core.days import day_from
+from cad_platform.core.days import asked_day
 from cad_platform.core.numbers import LONG_DIGITS, whole_number
 from cad_platform.operations.audit_log import services
 
@@ -44,8 +44,8 @@ def _filter(request: HttpRequest) -> AuditFilter:
     names = ("action", "actor", "object_type", "object_id", "outcome")
     return AuditFilter(
         **{name: asked.get(name, "").strip()[:100].replace("\x00", "") for name in names},
-        since=day_from(asked.get("since", "")),
-        until=day_from(asked.get("until", "")),
+        since=asked_day(asked, "since"),
+        until=asked_day(asked, "until"),
     )
 
 
