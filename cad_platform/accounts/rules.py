@@ -90,6 +90,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.reanalyse": _reanalyses,
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,
+    "patient.merge": _is_clinician,
     "finding.decide": _drafts,
     # Who reads at the pages measures too; into the report it goes by who drafts.
     "view.keep": _is_clinician,

@@ -18,6 +18,16 @@ PlainText = Annotated[str, AfterValidator(trimmed)]
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
+class PatientLink(Answer):
+    """As FHIR's `Patient.link`: another record of the same person."""
+
+    id: str = Field(description="The other record's patient id")
+    issuer: str
+    type: Literal["replaces"] = Field(
+        description="This record is read for the other one, which was merged into it"
+    )
+
+
 class PatientAnswer(Answer):
     id: str = Field(description="The hospital's patient id")
     issuer: str = Field(description="Who gave the id; empty for the site itself, where it has no name for it")
@@ -27,6 +37,9 @@ class PatientAnswer(Answer):
     birth_date: date | None
     birth_date_sent: str = Field(description="What was sent in place of a date: `196112`")
     sex: str
+    link: list[PatientLink] = Field(
+        description="Records that were merged into this one; their ids still find it"
+    )
 
 
 class WithdrawnAnswer(Answer):

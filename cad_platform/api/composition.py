@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any, cast
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.urls import reverse
 from rest_framework.request import Request
 
@@ -47,6 +47,7 @@ def study_url(request: Request, study: Study) -> str:
 def summaries(request: Request, found: Iterable[Study]) -> list[answers.StudySummary]:
     """As lists show them; one query tells how far the analyses of all of them are."""
     listed = list(found)
+    prefetch_related_objects(listed, "patient__absorbed")
     done = analysed(listed)
     return [answers.StudySummary(**_summary(request, study, done=study.pk in done)) for study in listed]
 
@@ -224,6 +225,12 @@ def _summary(request: Request, study: Study, *, done: bool) -> dict[str, Any]:
             birth_date=patient.birth_date,
             birth_date_sent=patient.birth_date_sent,
             sex=patient.sex,
+            link=[
+                answers.PatientLink(
+                    id=other.patient_id, issuer=other.issuer or study.site.default_issuer, type="replaces"
+                )
+                for other in patient.absorbed.all()
+            ],
         ),
         "withdrawn": study.withdrawn_at
         and answers.WithdrawnAnswer(

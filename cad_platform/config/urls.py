@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("cad_platform.operations.urls")),
     path("accounts/", include("cad_platform.accounts.urls")),
     path("patients/", include("cad_platform.patients.urls")),
+    path("records/", include("cad_platform.records.urls")),
     path("models/", include("cad_platform.registry.urls")),
     path("fleet/", include("cad_platform.modelserver.urls")),
     path("quality/", include("cad_platform.quality.urls")),

@@ -52,10 +52,21 @@ class Patient(models.Model):
         max_length=64, blank=True, help_text="what was sent in place of a date of birth"
     )
     sex = models.CharField(max_length=1, choices=Sex, blank=True, default=Sex.UNKNOWN)
+    merged_into = models.ForeignKey(
+        "self",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="absorbed",
+        help_text="the record that this one is read as, itself merged into none (`records.merging`)",
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(merged_into__isnull=True) | ~models.Q(merged_into=models.F("id")),
+                name="patient_merged_into_another",
+            ),
             # Two hospitals of one archive number their patients alike.
             models.UniqueConstraint(fields=["site", "issuer", "patient_id"], name="patient_unique_in_site"),
         ]

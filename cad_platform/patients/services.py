@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -66,7 +66,7 @@ def receive_patient(
     """
     issuers = issuers_at(site_id, reported.issuer)
     known = Patient.objects.select_for_update().filter(site_id=site_id, patient_id=patient_id)
-    patient = known.filter(issuer__in=issuers).order_by("issuer").first()
+    patient = _standing(site_id, patient_id, issuers)
     if patient is None:
         patient = _made(site_id, issuers[0], patient_id, reported)
         created = patient is not None
@@ -91,6 +91,21 @@ def receive_patient(
     if differing:
         _ask_for_review(actor, patient, differing, study_instance_uid)
     return patient
+
+
+def _standing(site_id: int, patient_id: str, issuers: Collection[str]) -> Patient | None:
+    """The record that an id is read as, locked: its own, or the one that it was merged into."""
+    while True:
+        own = Patient.objects.filter(site_id=site_id, patient_id=patient_id, issuer__in=issuers)
+        found = own.order_by("issuer").first()
+        if found is None:
+            return None
+        locked = Patient.objects.select_for_update().get(pk=found.merged_into_id or found.pk)
+        # Somebody may have merged it, or taken that back, before it was locked.
+        if locked.merged_into_id is None and (
+            locked.pk == found.pk or own.filter(pk=found.pk, merged_into=locked).exists()
+        ):
+            return locked
 
 
 def correct_demographics(actor: Actor, patient_id: uuid.UUID, said: Mapping[str, str]) -> None:

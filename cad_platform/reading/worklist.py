@@ -23,7 +23,7 @@ from cad_platform.analysis.verdict import without_results
 from cad_platform.core.actor import Actor
 from cad_platform.core.numbers import whole_number
 from cad_platform.patients.person_name import search_words
-from cad_platform.patients.selectors import named
+from cad_platform.patients.selectors import merged_like, named
 from cad_platform.reading import projection
 from cad_platform.reading.case_state import only_current
 from cad_platform.reading.models import WorklistAi, WorklistEntry
@@ -209,6 +209,7 @@ def _places(site_id: int, filters: WorklistFilters) -> QuerySet[Any]:
         found = found.filter(
             named(word, "study__patient__")
             | Q(study__patient__patient_id__icontains=word)
+            | merged_like(word, "study__patient__")
             | Q(study__accession_number__icontains=word)
         )
     return found

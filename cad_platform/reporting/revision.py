@@ -41,7 +41,7 @@ _REPORTS = "SELECT id FROM reporting_report WHERE study_id = %(study)s"
 WATCHED: dict[type[Model], str] = {
     Study: "id = %(study)s",
     Site: "id = %(site)s",
-    Patient: "id = %(patient)s",
+    Patient: "id = %(patient)s OR merged_into_id = %(patient)s",
     Series: "study_id = %(study)s",
     Instance: f"series_id IN ({_SERIES})",
     Slide: f"instance_id IN ({_IMAGES})",

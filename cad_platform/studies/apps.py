@@ -19,6 +19,7 @@ class StudiesConfig(PlatformApp):
         "study.bring_back": _("Brought the study back"),
         "study.complete": _("Said that the study is complete"),
         "study.correct": _("Corrected the study"),
+        "study.move": _("Moved the study to another record of its patient"),
         "study.quarantine": _("Set a file of the study aside"),
         "study.receive": _("Received the study"),
         "study.receive_again": _("Received the same study again"),

@@ -189,6 +189,20 @@ def brought_back(actor: Actor, study: Study, reason: str) -> StudyCorrection:
     return _new_version(actor, study, StudyCorrection.Kind.BROUGHT_BACK, (), reason)
 
 
+def moved_to_patient(actor: Actor, study: Study, patient: Patient, reason: str) -> None:
+    """The study is of another record of its patient. Its readers are told; its images are the same, and nothing is
+    analysed again. Call in the transaction that holds the study's row."""
+    assert study.patient is not None
+    change = Change("patient.id", study.patient.patient_id, patient.patient_id)
+    study.patient = patient
+    study.version += 1
+    study.changed_at = timezone.now()
+    _keep(actor, study, StudyCorrection.Kind.MOVED, [change], reason)
+    study.save(update_fields=["patient", "version", "changed_at"])
+    record(actor, "study.move", object_type="study", object_id=study.pk, version=study.version)
+    outbox.publish(CORRECTED_TOPIC, study_id=str(study.pk))
+
+
 def side_put_right(
     actor: Actor, study: Study, instance: Instance, old: str, new: str, reason: str
 ) -> StudyCorrection:
@@ -255,19 +269,9 @@ def _as_json(facts: ImageFacts) -> dict[str, Any]:
 def _new_version(
     actor: Actor, study: Study, kind: str, changed: Sequence[Change], reason: str
 ) -> StudyCorrection:
-    now = timezone.now()
     study.version += 1
-    study.changed_at = now
-    correction = StudyCorrection.objects.create(
-        study=study,
-        kind=kind,
-        version=study.version,
-        changes=[change.as_json() for change in changed],
-        reason=reason,
-        at=now,
-        by=actor.user,
-        received_from=actor.token,
-    )
+    study.changed_at = timezone.now()
+    correction = _keep(actor, study, kind, changed, reason)
     growth.take_content(study)
     if study.state == Study.State.COMPLETE:
         growth.complete(study)
@@ -275,3 +279,17 @@ def _new_version(
         study.save()
     outbox.publish(CORRECTED_TOPIC, study_id=str(study.pk))
     return correction
+
+
+def _keep(actor: Actor, study: Study, kind: str, changed: Sequence[Change], reason: str) -> StudyCorrection:
+    assert study.changed_at is not None
+    return StudyCorrection.objects.create(
+        study=study,
+        kind=kind,
+        version=study.version,
+        changes=[change.as_json() for change in changed],
+        reason=reason,
+        at=study.changed_at,
+        by=actor.user,
+        received_from=actor.token,
+    )

@@ -56,12 +56,17 @@ def against(patient: Patient, file: str, header: DicomHeader) -> list[Difference
     found = [
         {"file": file, "field": name, "header": sent, "used": used}
         for name, sent, used in said
-        if sent and used and sent != used
+        if sent and used and sent != used and not (name == "patient.id" and _is_also(patient, sent))
     ]
     name, stored = header.patient_name, patient.full_name
     if name and stored and not same_name(name, stored):
         found.append({"file": file, "field": "patient.name", "header": name, "used": stored})
     return found
+
+
+def _is_also(patient: Patient, patient_id: str) -> bool:
+    """Whether it is the id of a record that was merged into the patient's."""
+    return patient.absorbed.filter(patient_id=patient_id).exists()
 
 
 def standing(study: Study) -> list[Difference]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from django.db.models import Q, QuerySet
 
 from cad_platform.core.errors import FileOutcome, FileStatus
+from cad_platform.patients.selectors import known_as
 from cad_platform.patients.services import issuers_at
 from cad_platform.studies import slides
 from cad_platform.studies.models import Instance, KeptAside, Series, Study
@@ -140,8 +141,7 @@ def _with_all_files(site_id: int, studies: QuerySet[Study], received: ReceivedSt
     if received.uid_given or not received.images or not all(image.minted for image in received.images):
         return None
     found = studies.filter(
-        patient__patient_id=received.patient_id,
-        patient__issuer__in=issuers_at(site_id, received.demographics.issuer),
+        known_as(received.patient_id, issuers_at(site_id, received.demographics.issuer)),
         accession_number=received.accession_number,
     )
     for sha256 in {image.file.sha256 for image in received.images}:
@@ -150,11 +150,14 @@ def _with_all_files(site_id: int, studies: QuerySet[Study], received: ReceivedSt
 
 
 def is_same_patient(study: Study, received: ReceivedStudy) -> bool:
-    """Whether the post speaks of the study's patient: by the id, or by one that was settled to be theirs before, when a
-    post or a correction overrode it."""
+    """Whether the post speaks of the study's patient: by the id, by that of a record that was merged into theirs, or
+    by one that was settled to be theirs before, when a post or a correction overrode it."""
     assert study.patient is not None
     issuer = received.demographics.issuer
-    if issuer and study.patient.issuer not in issuers_at(study.site_id, issuer):
+    issuers = issuers_at(study.site_id, issuer)
+    if study.patient.absorbed.filter(patient_id=received.patient_id, issuer__in=issuers).exists():
+        return True
+    if issuer and study.patient.issuer not in issuers:
         return False
     if study.patient.patient_id == received.patient_id:
         return True

@@ -352,6 +352,7 @@ class StudyCorrection(models.Model):
     class Kind(models.TextChoices):
         CORRECTED = "corrected", _("Corrected")
         BROUGHT_BACK = "brought_back", _("Brought back")
+        MOVED = "moved", _("Moved to another record of the patient")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="corrections")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotFound
-from cad_platform.patients.selectors import named
+from cad_platform.patients.selectors import known_as, named
 from cad_platform.studies import slides
 from cad_platform.studies.file_words import object_words
 from cad_platform.studies.models import (
@@ -254,8 +254,8 @@ def of_patient(
     """Those of the patients with this id, of one of these issuers (`patients.services.issuers_at`), born on this day,
     whose name has every one of these words."""
     if patient_id:
-        studies = studies.filter(patient__patient_id=patient_id)
-    if issuers is not None:
+        studies = studies.filter(known_as(patient_id, issuers))
+    elif issuers is not None:
         studies = studies.filter(patient__issuer__in=issuers)
     if name:
         studies = studies.filter(named(name))

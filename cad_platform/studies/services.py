@@ -7,13 +7,12 @@ calls `lock_study` first and looks at the rest afterwards.
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Min
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -32,7 +31,7 @@ from cad_platform.core.errors import (
 )
 from cad_platform.patients.models import Patient
 from cad_platform.patients.services import receive_patient
-from cad_platform.studies import answering, corrections, growth, matching, quarantine, storage
+from cad_platform.studies import answering, corrections, growth, matching, quarantine, storage, turns
 from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.matching import Verdict
 from cad_platform.studies.models import Instance, KeptAside, Study
@@ -41,9 +40,6 @@ from cad_platform.studies.received import ReceivedStudy
 from cad_platform.studies.receiving import assemble
 from cad_platform.studies.storage import Deposit
 from cad_platform.studies.typed_text import reason_of
-
-#: First key of the advisory locks that put posts in a row, and how many second keys there are.
-_LOCK, _LOCK_KEYS = 0x0CAD0002, 1024
 
 
 def lock_study(study_id: uuid.UUID | str) -> Study | None:
@@ -234,23 +230,13 @@ def _patient_of(actor: Actor, study: Study, received: ReceivedStudy) -> Patient:
 
 
 def _queue_behind_others(site_id: int, received: ReceivedStudy) -> None:
-    """Of two posts at once that share a patient, a study or an image, the second waits and finds the first.
-
-    In ascending order, so that two posts with many images cannot wait for each other.
-    """
-    names = [
-        f"patient {received.patient_id}",
-        f"study {received.study_instance_uid}",
-        *(f"image {image.sop_instance_uid}" for image in received.images if not image.minted),
-    ]
-    keys = sorted({_lock_key(f"{site_id} {name}") for name in names})
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) AS key", [_LOCK, keys])
-
-
-def _lock_key(name: str) -> int:
-    """One of few: a post of two thousand images must not fill PostgreSQL's table of locks."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % _LOCK_KEYS
+    """Of two posts at once that share a patient, a study or an image, the second waits and finds the first."""
+    turns.hold(
+        site_id,
+        patients=[received.patient_id],
+        studies=[received.study_instance_uid],
+        images=[image.sop_instance_uid for image in received.images if not image.minted],
+    )
 
 
 # --- completion ------------------------------------------------------------------------------------------

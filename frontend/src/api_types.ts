@@ -573,6 +573,19 @@ export interface components {
             /** @description What was sent in place of a date: `196112` */
             birth_date_sent: string;
             sex: string;
+            /** @description Records that were merged into this one; their ids still find it */
+            link: components["schemas"]["PatientLink"][];
+        };
+        /** @description As FHIR's `Patient.link`: another record of the same person. */
+        PatientLink: {
+            /** @description The other record's patient id */
+            id: string;
+            issuer: string;
+            /**
+             * @description This record is read for the other one, which was merged into it
+             * @constant
+             */
+            type: "replaces";
         };
         /** @description Problem details (RFC 9457). */
         Problem: {
@@ -1515,6 +1528,7 @@ export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
 export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
+export type PatientLink = components['schemas']['PatientLink'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
 export type ProblemFile = components['schemas']['ProblemFile'];

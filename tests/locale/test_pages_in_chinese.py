@@ -26,6 +26,7 @@ from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.quality import watching
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import AlertRule
+from cad_platform.records import merging
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, services, signing
@@ -360,7 +361,7 @@ def test_the_pages_of_every_role(site: Site) -> None:
         reverse(name)
         for name in (
             "worklist", "jobs", "models", "users", "new-user", "sites", "tokens", "webhooks", "keyboard", "reanalyses",
-            "quality", "alerts", "alert-rules",
+            "quality", "alerts", "alert-rules", "patient-merges",
             "demographics-reviews", "account_change_password", "account_logout", "account_reauthenticate",
         )
     ]  # fmt: skip
@@ -380,6 +381,9 @@ def test_the_pages_of_every_role(site: Site) -> None:
     addresses += [reverse("jobs-action", args=[many.pk])]
     hosts = hosts_of_every_state()
     addresses += [reverse("fleet"), *(reverse("fleet-host", args=[host.pk]) for host in hosts)]
+    kept, gone = make.patient(site, patient_id="M-1"), make.patient(site, patient_id="M-2")
+    merged = merging.merge(Actor.of_user(reader), kept.pk, gone.pk, "同一人。")
+    addresses.append(reverse("patient-merge", args=[merged.pk]))
     seen = 0
     others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]
     for user in (reader, administrator, *others):

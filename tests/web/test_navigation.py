@@ -15,7 +15,7 @@ from cad_platform.web.navigation import entries, entries_of, links
 from embedded.state import REPOSITORY
 from tests import factories
 
-CLINICIAN = ["worklist", "demographics-reviews", "reanalyses"]
+CLINICIAN = ["worklist", "demographics-reviews", "patient-merges", "reanalyses"]
 SEEN = {
     Role.RADIOLOGIST: CLINICIAN,
     Role.PATHOLOGIST: CLINICIAN,
