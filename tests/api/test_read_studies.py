@@ -45,6 +45,7 @@ class TestTheComposedAnswer:
             "birth_date": "1961-04-02",
             "birth_date_sent": "",
             "sex": "F",
+            "link": [],
         }
         (image,) = body["images"]
         assert (image["laterality"], image["view"], image["kind"]) == ("L", "CC", "dicom")
