@@ -10,8 +10,6 @@ import hashlib
 import os
 import shlex
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,11 +20,10 @@ from embedded.bootstrap import ARCHIVES, model_trust
 from embedded.model_versions import SOME_REFUSED, ModelVersions
 from embedded.postgres import OWNER, Postgres
 from embedded.process import Command
+from embedded.reaching import check_broker, check_database, status_of
 from embedded.state import MOST_TORCHSERVES, REPOSITORY, StateError, StateFolder, write_private
 from embedded.torchserve import TorchServe, graphics_cards
 from embedded.valkey import Valkey
-
-OLDEST_POSTGRES = 15
 
 
 def _nothing() -> None:
@@ -139,9 +136,9 @@ class Platform:
         if self.postgres is None:
             for name in ("DATABASE_URL", "CAD_DATABASE_OWNER_URL"):
                 if os.environ.get(name):
-                    _check_database(name, os.environ[name])
+                    check_database(name, os.environ[name])
         if self.valkey is None:
-            _check_broker(os.environ["CAD_BROKER_URL"])
+            check_broker(os.environ["CAD_BROKER_URL"])
 
     def write_addresses(self) -> None:
         """Leave the addresses in `env.sh` (0600), for bin/manage."""
@@ -382,44 +379,6 @@ def _hosts() -> int:
             f"CAD_DEMO_TORCHSERVE_HOSTS is {value!r}: set it to a number from 1 to {MOST_TORCHSERVES}."
         )
     return int(value)
-
-
-def _check_database(name: str, url: str) -> None:
-    import psycopg
-
-    try:
-        with psycopg.connect(url, connect_timeout=5) as connection:
-            version = connection.info.server_version
-    except psycopg.Error as error:
-        reason = (str(error).strip() or "no answer").splitlines()[0]
-        raise StateError(f"{name} cannot be used ({reason}): correct it, or unset it for our own.") from error
-    if version < OLDEST_POSTGRES * 10_000:
-        raise StateError(
-            f"{name} leads to PostgreSQL {version // 10_000}: set it to version {OLDEST_POSTGRES} or later."
-        )
-
-
-def _check_broker(url: str) -> None:
-    import redis
-
-    try:
-        redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=5).ping()
-    except (redis.RedisError, ValueError, OSError) as error:
-        raise StateError(
-            f"CAD_BROKER_URL cannot be used ({error}): correct it, or unset it for our own."
-        ) from error
-
-
-def status_of(url: str, timeout: float = 5) -> int | None:
-    """The HTTP status of a loopback address, or None where nothing answers."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=timeout) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None
 
 
 def _digest(sources: Iterable[Path], salt: str) -> str:

@@ -22,7 +22,8 @@ from types import FrameType
 
 from embedded import development
 from embedded.process import Child, Command, end_group, start_time
-from embedded.services import Platform, Service, status_of
+from embedded.reaching import status_of
+from embedded.services import Platform, Service
 from embedded.state import REPOSITORY, StateError, StateFolder, port_is_free, read_json, write_private_json
 
 _TICK_SECONDS = 0.1

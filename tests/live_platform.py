@@ -25,7 +25,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from embedded.chromium import BROWSER, browser
 from embedded.process import preparation
-from embedded.services import status_of
+from embedded.reaching import status_of
 from embedded.state import REPOSITORY, free_port
 
 START_SECONDS = 600

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 from django.db.models import Count
@@ -14,6 +14,33 @@ from cad_platform.quality.counting import PHASES, Counts
 from cad_platform.quality.models import Alert, HourlyFigures, Measure
 
 _DAY = timedelta(hours=24)
+_TOTALS: tuple[tuple[str, str, Callable[[Counts], int]], ...] = (
+    ("cad_verdicts_last_day", "Results that are a verdict", lambda counts: counts.verdicts),
+    (
+        "cad_reports_signed_last_day",
+        "Reports that were signed with an analysis",
+        lambda counts: counts.signed,
+    ),
+    (
+        "cad_reports_contradicting_last_day",
+        "Reports that say otherwise than the model's balanced operating point",
+        lambda counts: counts.contradicted,
+    ),
+)
+_PARTS: tuple[tuple[str, str, str, Callable[[Counts], Mapping[str, int]]], ...] = (
+    (
+        "cad_analyses_last_day",
+        "Analyses that ended within a day, by how",
+        "state",
+        lambda counts: counts.states,
+    ),
+    (
+        "cad_marks_decided_last_day",
+        "Marks by what readers made of them",
+        "verdict",
+        lambda counts: counts.decisions,
+    ),
+)
 
 
 def metrics() -> Iterator[Metric]:
@@ -28,20 +55,18 @@ def metrics() -> Iterator[Metric]:
         ({"site": site, "model": name, "version": version}, counts)
         for (site, name, version), counts in sorted(found.items())
     ]
-    yield Metric(
-        "cad_analyses_last_day",
-        "Analyses that ended within a day, by how",
-        tuple(
-            Sample(float(count), {**labels, "state": state})
-            for labels, counts in labelled
-            for state, count in sorted(counts.states.items())
-        ),
-    )
-    yield Metric(
-        "cad_verdicts_last_day",
-        "Results that are a verdict",
-        tuple(Sample(float(counts.verdicts), labels) for labels, counts in labelled),
-    )
+    for name, of, count_of in _TOTALS:
+        yield Metric(name, of, tuple(Sample(float(count_of(counts)), labels) for labels, counts in labelled))
+    for name, of, label, counts_of in _PARTS:
+        yield Metric(
+            name,
+            of,
+            tuple(
+                Sample(float(count), {**labels, label: part})
+                for labels, counts in labelled
+                for part, count in sorted(counts_of(counts).items())
+            ),
+        )
     yield Metric(
         "cad_analysis_seconds_last_day",
         "Upper bound of the seconds that a share of the analyses took, by phase",
@@ -52,25 +77,6 @@ def metrics() -> Iterator[Metric]:
             for share in (0.5, 0.95)
             if (bound := counts.quantile(phase, share)) is not None and math.isfinite(bound)
         ),
-    )
-    yield Metric(
-        "cad_reports_signed_last_day",
-        "Reports that were signed with an analysis",
-        tuple(Sample(float(counts.signed), labels) for labels, counts in labelled),
-    )
-    yield Metric(
-        "cad_marks_decided_last_day",
-        "Marks by what readers made of them",
-        tuple(
-            Sample(float(count), {**labels, "verdict": verdict})
-            for labels, counts in labelled
-            for verdict, count in sorted(counts.decisions.items())
-        ),
-    )
-    yield Metric(
-        "cad_reports_contradicting_last_day",
-        "Reports that say otherwise than the model's balanced operating point",
-        tuple(Sample(float(counts.contradicted), labels) for labels, counts in labelled),
     )
     standing = dict(
         Alert.objects.filter(ended_at__isnull=True)

@@ -206,6 +206,9 @@ class WorklistEntry(_Place):
         return f"worklist entry of study {self.study_id}"
 
 
+_LIKELIEST_FIRST = models.F("ai_score").desc(nulls_last=True)
+
+
 class WorklistAi(_Place):
     """What the results that count amount to: apart, so that it can be kept from a reader who has not read yet. With its
     own copy of a study's place, by which it is sorted."""
@@ -220,54 +223,17 @@ class WorklistAi(_Place):
         verbose_name_plural = "worklist AI columns"
         indexes = [
             models.Index(
-                "site",
-                "priority_rank",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                condition=models.Q(is_unread=True),
-                name="ai_unread_suggested",
-            ),
-            models.Index(
-                "site",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                condition=models.Q(is_unread=True),
-                name="ai_unread_score",
-            ),
-            models.Index(
-                "site",
-                "reading_state",
-                "priority_rank",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                name="ai_state_suggested",
-            ),
-            models.Index(
-                "site",
-                "reading_state",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                name="ai_state_score",
-            ),
-            models.Index(
-                "site",
-                "priority_rank",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                name="ai_all_suggested",
-            ),
-            models.Index(
-                "site",
-                models.F("ai_score").desc(nulls_last=True),
-                "received_at",
-                "study",
-                name="ai_all_score",
-            ),
+                "site", *among, *order, "received_at", "study", condition=only, name=f"ai_{those}_{so}"
+            )
+            for those, (among, only) in {
+                "unread": ((), models.Q(is_unread=True)),
+                "state": (("reading_state",), None),
+                "all": ((), None),
+            }.items()
+            for so, order in {
+                "suggested": ("priority_rank", _LIKELIEST_FIRST),
+                "score": (_LIKELIEST_FIRST,),
+            }.items()
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 from embedded.development import Sources, WarmStart
 from embedded.process import Command, group_alive
-from embedded.services import status_of
+from embedded.reaching import status_of
 from embedded.state import REPOSITORY, free_port, read_json
 from tests.live_platform import outside_environment
 

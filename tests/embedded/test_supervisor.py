@@ -16,7 +16,7 @@ import pytest
 
 from embedded.bootstrap import ARCHIVES, KEYS
 from embedded.process import group_alive
-from embedded.services import status_of
+from embedded.reaching import status_of
 from embedded.state import REPOSITORY, free_port
 from inference.runtime import custody
 from inference.runtime.signing import sign
