@@ -234,7 +234,7 @@ class InputContract(ContractModel):
 
 def spacing_in_words(spacing_um: Spacing) -> str:
     """`70`, or `70 × 80` where the two directions differ."""
-    x, y = (f"{each:.0f}" if each >= 1000 else f"{each:.4g}" for each in spacing_um)
+    x, y = (f"{each:.0f}" if 1000 <= each < 1e9 else f"{each:.4g}" for each in spacing_um)
     return x if x == y else f"{x} × {y}"
 
 

@@ -38,6 +38,7 @@ def run(chosen: Namespace) -> int:
     manifest = read_manifest(chosen.model, chosen.store, chosen.version)
     try:
         cases = read_cases(chosen.cases, chosen.images, manifest)
+        chosen.out.mkdir(parents=True, exist_ok=True)
         found = measured(manifest, chosen.store, cases)
     except (CasesError, LeakError, RecordsError, AccountError, NotComputable, AnalysisError) as error:
         for sentence in str(error).splitlines():

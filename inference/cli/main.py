@@ -26,9 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         status: int = chosen.command(chosen)
+        sys.stdout.flush()
     except StoreError as error:
         print(f"inference: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as `| head` leaves it; what Python flushes at its end must go somewhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (
+        OSError
+    ) as error:  # a disk that is full, a folder that is a file, a place where nothing may be written
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"inference: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("inference: stopped", file=sys.stderr)
+        return 130
     return status
 
 

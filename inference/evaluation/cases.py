@@ -67,7 +67,7 @@ def labels_of(manifest: ModelManifest) -> dict[str, bool]:
 
 def read_cases(table: Path, images: Path, manifest: ModelManifest) -> list[Case]:
     """The rows of `table`: columns `image` (a path below `images`) and `label`, and where they are there `patient`,
-    `um_per_px` and any others, by which figures are told apart. Commas or semicolons.
+    `um_per_px` and any others, by which figures are told apart. Commas, semicolons or tabs.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_cases(table: Path, images: Path, manifest: ModelManifest) -> list[Case]
     """
     text = _text(table)
     heading = text.partition("\n")[0]
-    delimiter = ";" if heading.count(";") > heading.count(",") else ","
+    delimiter = max(",;\t", key=heading.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     name = table.name
     try:
@@ -160,10 +160,14 @@ class _Rows:
             self._wrong(line, IMAGE, "is empty")
             return None
         path = self._images / stated
-        real = path.resolve()
+        try:
+            real, is_file = path.resolve(), path.is_file()
+        except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a link to itself
+            self._wrong(line, IMAGE, f"{stated[:80]!r} is no name of a file")
+            return None
         if Path(stated).is_absolute() or ".." in Path(stated).parts:
             self._wrong(line, IMAGE, f"{stated} lies outside {self._images.name}")
-        elif not path.is_file():
+        elif not is_file:
             self._wrong(line, IMAGE, f"no file {stated} in {self._images.name}")
         elif real in self._first:
             self._wrong(line, IMAGE, f"{stated} stands in line {self._first[real]} already")

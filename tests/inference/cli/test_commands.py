@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -181,3 +183,42 @@ def test_a_number_that_is_none_is_told_before_anything_is_read(
     with pytest.raises(SystemExit, match="2"):
         main(words)
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "byra2021_deep_representation_scaling", "--quick", "--data", "{tree}", "--run", "{file}"),
+        (
+            "train",
+            "byra2021_deep_representation_scaling",
+            "--quick",
+            "--data",
+            "{tree}",
+            "--run",
+            "{file}/below",
+        ),
+        ("acceptance", "ultrasound", "--cases", "{table}", "--images", "{folder}", "--out", "{file}"),
+        ("predict", "ultrasound", "{folder}", "--out", "{file}/below/x.jsonl"),
+        ("keys", "{file}"),
+        ("keys", "{file}/below"),
+    ],
+)
+def test_a_place_where_nothing_can_be_written_is_a_sentence(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {name: tmp_path / name for name in ("file", "folder", "table", "tree")}
+    places["file"].write_text("a file, and no folder")
+    places["folder"].mkdir()
+    ultrasound.write_png(ultrasound.phantom(1, "malignant"), places["folder"] / "a.png")
+    places["table"].write_text("image,label\na.png,benign\n")
+    main(["generate", "busi", str(places["tree"])])
+    assert main([word.format(**places) for word in words]) in (1, 2)
+    said = capsys.readouterr().err
+    assert "inference: " in said and "file" in said and "Traceback" not in said
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    words = f"{sys.executable} -m inference generate list | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True)
+    assert done.stderr == "" and done.returncode in (0, 1)

@@ -224,6 +224,7 @@ def images(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in ("a", "b", "c"):
         Image.new("L", (60, 60), 90).save(folder / f"{name}.png")
+    (folder / "loop.png").symlink_to("loop.png")
     return folder
 
 
@@ -254,6 +255,11 @@ def table(images: Path, text: str, encoding: str = "utf-8") -> Path:
         ("image,label,um_per_px\na.png,benign,-1\n", "line 2, column um_per_px", "'-1'"),
         ("image,label,um_per_px\na.png,benign,nan\n", "line 2, column um_per_px", "'nan'"),
         ('image,label\n"a.png,benign\n', "line", "unexpected end of data"),
+        ("image,label\na\0.png,benign\n", "line 2, column image", "is no name of a file"),
+        (f"image,label\n{'a' * 300}.png,benign\n", "line 2, column image", "is no name of a file"),
+        ("image,label\nloop.png,benign\n", "line 2, column image", "is no name of a file"),
+        ("image,label\n.,benign\n", "line 2, column image", "no file . in images"),
+        ("image;label\na.png;0,5\n", "line 2, column label", "'0,5' is none of"),
         ("image,label\n", "cases.csv", "no case"),
         ("", "line 1", "no column image"),
     ],
@@ -280,6 +286,16 @@ def test_what_spreadsheets_write_is_read(images: Path) -> None:
     assert found[0].facts == {"scanner": "X"}
     with pytest.raises(CasesError, match="line 2: not UTF-8"):
         read_cases(table(images, "image,label,ort\na.png,benign,Köln\n", "latin-1"), images, MANIFEST)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_names_of_any_script_and_any_of_three_delimiters(images: Path, delimiter: str) -> None:
+    (images / "病人 一").mkdir()
+    (images / "a.png").rename(images / "病人 一" / "乳腺,左.png")
+    cell = '"病人 一/乳腺,左.png"'
+    text = "\n".join(delimiter.join(row) for row in (("image", "label", "医院"), (cell, "benign", "北京")))
+    (found,) = read_cases(table(images, text, "utf-8-sig"), images, MANIFEST)
+    assert found.path.is_file() and found.facts == {"医院": "北京"}
 
 
 def test_without_patients_an_image_is_its_own(images: Path) -> None:

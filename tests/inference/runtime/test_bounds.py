@@ -121,4 +121,8 @@ def test_a_model_without_a_range_reads_every_scale() -> None:
     contract = InputContract(modality="US", kinds=("image",), max_images=1)
     assert contract.why_not_spacing((1e-6, 1e6)) == "" and contract.why_not_size(10**6, 10**6) == ""
     coarse = contract.model_copy(update={"max_um_per_px": 4.0})
+    assert (
+        coarse.why_not_spacing((1e300, 1e300))
+        == "not analysed: 1e+300 µm per pixel; this model reads up to 4"
+    )
     assert coarse.why_not_spacing((9.0, 8.0)) == "not analysed: 9 × 8 µm per pixel; this model reads up to 4"
