@@ -34,7 +34,7 @@ def run(chosen: Namespace) -> int:
     from inference.evaluation.records import RecordsError
     from inference.recipes.runfolder import RunError
     from inference.recipes.schema import RecipeError
-    from inference.training.loop import CheckpointError
+    from inference.training.loop import TrainingError
 
     torch.set_num_threads(chosen.threads)
     try:
@@ -44,7 +44,7 @@ def run(chosen: Namespace) -> int:
         manifest = export(Export(chosen.run, chosen.data, chosen.store, name, version, recipe))
     except (
         ExportError, PlanError, RunError, DatasetError, LeakError, RecipeError, BlockError, RecordsError,
-        NotComputable, AnalysisError, CheckpointError, ValueError,
+        NotComputable, AnalysisError, TrainingError, ValueError,
     ) as error:  # fmt: skip
         print(f"inference: {error}", file=sys.stderr)
         return 1

@@ -64,7 +64,7 @@ def run(chosen: Namespace) -> int:
     from inference.recipes.reporting import as_text
     from inference.recipes.runfolder import RunError
     from inference.recipes.schema import RecipeError
-    from inference.training.loop import CheckpointError
+    from inference.training.loop import TrainingError
 
     named = [name for name in ("port", "quick") if getattr(chosen, name)]
     variants = (*chosen.variant, *named)
@@ -79,7 +79,7 @@ def run(chosen: Namespace) -> int:
         page = _recipe(written, None, chosen, variants)
         print(json.dumps(page, ensure_ascii=False, indent=1) if chosen.json else as_text(page))
         return 0
-    except (RecipeError, BlockError, DatasetError, RunError, CheckpointError, PlanError) as error:
+    except (RecipeError, BlockError, DatasetError, RunError, TrainingError, PlanError) as error:
         print(f"inference: {error}", file=sys.stderr)
     except LeakError as error:
         print(f"inference: refused, a leak: {error}", file=sys.stderr)
@@ -93,11 +93,13 @@ def _recipe(
     import torch
 
     from inference.champions.whole_image.refusals import why_not_here
+    from inference.recipes.rehearsal import rehearse
     from inference.recipes.runner import RunOptions
     from inference.recipes.runner import run as run_recipe
 
     torch.set_num_threads(chosen.threads)
     recipe = _validated(written, point, chosen, variants)
+    rehearse(recipe)  # before it is asked whether its networks could be exported, which lays them out too
     if reason := why_not_here(recipe, chosen.data, chosen.seed):
         print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     folder = _folder(written, chosen, variants)
@@ -111,7 +113,7 @@ def _recipe(
         shuffle_labels=chosen.shuffle_labels,
         mlflow=chosen.mlflow,
     )
-    return run_recipe(recipe, order)
+    return run_recipe(recipe, order, rehearsed=True)
 
 
 def _folder(written: Written, chosen: Namespace, variants: tuple[str, ...]) -> Path:

@@ -17,6 +17,7 @@ from inference.evaluation.calibration import Perfect, perfect_calibration
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
 from inference.recipes.provenance import Rows, held_out
+from inference.recipes.runfolder import RunError
 from inference.recipes.schema import Recipe
 
 
@@ -27,11 +28,15 @@ def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[
     ------
     LeakError
         A step has seen a sample, its group or its patient.
+    RunError
+        What was predicted is no number.
     """
     made = []
     for sample, value, picture in zip(
         held_out(predicted).samples, predicted.values, pictures.values, strict=True
     ):
+        if not np.isfinite(np.asarray(value, np.float64)).all():
+            raise RunError(f"{recipe.id}: what is predicted of {sample.id} is no number")
         outlined = recipe.task.kind == "segment"
         facts = {"patient": sample.extra.get("slide") or sample.patient_id or sample.group_id}
         made.append(

@@ -48,7 +48,7 @@ class RunOptions:
     mlflow: Path | None = None
 
 
-def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
+def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[str, Any]:
     """Run all folds that are not done yet and return the summary, which also stands in the run folder.
 
     Raises
@@ -64,7 +64,8 @@ def run(recipe: Recipe, order: RunOptions) -> dict[str, Any]:
     """
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
-    rehearse(recipe)
+    if not rehearsed:
+        rehearse(recipe)
     with join_world(), ExitStack() as held:
         rank, processes = world()
         if rank == 0:

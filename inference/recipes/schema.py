@@ -27,7 +27,7 @@ class RecipeError(Exception):
 class Part(BaseModel):
     """Immutable; an unknown key is an error, so that a misspelt one cannot pass unnoticed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Block(Part):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -31,8 +32,16 @@ Report = Callable[[int, int, dict[str, float]], None]
 Watch = Callable[[nn.Module], float]
 
 
-class CheckpointError(Exception):
+class TrainingError(Exception):
+    """A training that cannot go on, in a sentence."""
+
+
+class CheckpointError(TrainingError):
     """A checkpoint of another run stands where this one's would. The sentence names it."""
+
+
+class DivergedError(TrainingError):
+    """The loss is no number any more; nothing of that epoch is kept."""
 
 
 class EpochOfBatches(Protocol):
@@ -212,10 +221,21 @@ class _Training:
         values = {"loss": float(torch.stack(losses).double().mean())}
         if self.watch is not None:
             values["watch_loss"] = self._watched()
+        self._refuse_diverged(values, number + 1)
         if self.rank == 0:
             self._save(number + 1)
             self.at.report(
                 number + 1, self.stage.epochs, {**values, "seconds": round(time.monotonic() - begun, 1)}
+            )
+
+    def _refuse_diverged(self, values: dict[str, float], epoch: int) -> None:
+        words = [f"its {name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        if not all(bool(torch.isfinite(weights).all()) for weights in self.trained):
+            words.append("its weights are no numbers")  # by its last step, whose loss nobody has seen yet
+        if words:
+            raise DivergedError(
+                f"the training has diverged: {' and '.join(words)} after epoch {epoch}; a lower "
+                "learning_rate or another loss would be needed"
             )
 
     def _step(self, step: int, batch: tuple[Tensor, ...]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from inference.blocks import registry
 from inference.blocks.parameters import make
+from inference.cli.main import main
 from inference.datasets.sample import DatasetError
 from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
@@ -19,7 +21,7 @@ from inference.recipes.rehearsal import rehearse
 from inference.recipes.schema import RecipeError
 from inference.recipes.steps import anonymous_sample
 from inference.recipes.validation import parse
-from tests.inference.recipes.trees import CLASSIC, NEURAL
+from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, recipe_file
 
 HEADLESS = {key: value for key, value in CLASSIC.items() if key != "head"}
 NETWORK = {"classifier": {"backbone": {"vgg_mini": {"width": 4, "stages": 2}}}}
@@ -262,6 +264,36 @@ def test_a_head_lives_with_a_leaf_of_few_rows(second: str, rare: int) -> None:
         head = make("head", name, parameters, seed=0).fit(rows, labels, groups=groups)
         chances = head.predict_proba(rows)
         assert chances.shape == (len(labels), 4) and np.allclose(chances.sum(axis=1), 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data": {**NEURAL["data"], "size": [1, 1]}}, r"streams\.0\.network: classifier: .*too small"),
+        (
+            {"train": {"epochs": 2, "batch": 4, "learning_rate": 1e30}},
+            "the training has diverged: its loss is nan",
+        ),
+        (
+            {"train": {"epochs": 1, "batch": 100, "learning_rate": 1e30}},
+            "what is predicted of .* is no number",
+        ),
+        (
+            {"train": {"epochs": 1, "batch": 4, "learning_rate": float("inf")}},
+            "train.learning_rate: .*finite number",
+        ),
+    ],
+)
+def test_a_network_that_cannot_learn_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], sentence: str
+) -> None:
+    content = {**NEURAL, "streams": [{"network": NETWORK}], "train": {"epochs": 1, "batch": 4}, **changes}
+    tree, path = busi_tree(tmp_path / "tree", groups=8), recipe_file(tmp_path, content)
+    order = ["train", str(path), "--data", str(tree), "--run", str(tmp_path / "run"), "--threads", "1"]
+    assert main(order) == 1
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said.startswith("inference: ") and re.search(sentence, said)
+    assert not list((tmp_path / "run").glob("fold-*/predictions.csv"))
 
 
 def test_what_a_block_cannot_do_with_the_data_is_a_sentence(tmp_path: Path) -> None:
