@@ -10,6 +10,7 @@ class AccountsConfig(PlatformApp):
     label = "accounts"
     navigation = (
         NavigationEntry("users", _("Users"), "user.manage", position=60, group=ADMINISTRATION),
+        NavigationEntry("roles", _("Roles"), "user.manage", position=62, group=ADMINISTRATION),
         NavigationEntry("sites", _("Sites"), "user.manage", position=65, group=ADMINISTRATION),
         NavigationEntry("tokens", _("Tokens"), "token.manage", position=70, group=ADMINISTRATION),
     )
@@ -23,6 +24,8 @@ class AccountsConfig(PlatformApp):
         "user.release_signing": _("Let a user sign again after a reset"),
         "user.unlock_session": _("Unlocked a workplace"),
         "user.activate": _("Activated a user"),
+        "user.change_role": _("Gave a role"),
+        "user.take_role": _("Took a role away"),
         "user.create": _("Created a user"),
         "user.deactivate": _("Deactivated a user"),
         "user.keyboard": _("Changed their keys"),

@@ -67,6 +67,13 @@ class UserForm(PlainForm):
         help_text=_("Printed under signatures, for instance a registration number."),
     )
 
+    reason = forms.CharField(
+        label=_("Why the role changes"),
+        max_length=2000,
+        required=False,
+        help_text=_("Needed where the role or the site becomes another; it is kept."),
+    )
+
     def __init__(self, *args: Any, sites: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["site"].queryset = sites  # type: ignore[attr-defined]
@@ -79,7 +86,26 @@ class NewUserForm(UserForm):
     password = _one_time_password()
     language = forms.ChoiceField(label=_("Language"), choices=settings.LANGUAGES, required=False)
 
+    reason = None  # type: ignore[assignment]
+
     field_order = ["username", "password", "first_name", "last_name", "role", "site"]
+
+
+class RoleForm(PlainForm):
+    """Which role a person has from now on, where, and why."""
+
+    role = forms.ChoiceField(label=_("Role"), choices=Role.choices)
+    site = forms.ModelChoiceField(
+        label=_("Site"),
+        queryset=Site.objects.none(),
+        required=False,
+        empty_label=_("None (administrators)"),
+    )
+    reason = forms.CharField(label=_("Reason"), max_length=2000)
+
+    def __init__(self, *args: Any, sites: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["site"].queryset = sites  # type: ignore[attr-defined]
 
 
 class PasswordForm(PlainForm):

@@ -7,6 +7,7 @@ import uuid
 from zoneinfo import ZoneInfo
 
 import pghistory
+import pgtrigger
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
@@ -145,6 +146,26 @@ class User(AbstractUser):
         if _HAN.fullmatch(self.last_name + self.first_name):
             return f"{self.last_name}{self.first_name}"
         return self.get_full_name() or self.username
+
+
+class RoleChange(models.Model):
+    """That a role at a site was given to a person, or taken, by whom and why: appended, never changed."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="role_changes")
+    role_before = models.CharField(max_length=20, choices=Role, blank=True)
+    site_before = models.ForeignKey(Site, null=True, on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=20, choices=Role, blank=True, help_text="blank: taken, access ended")
+    site = models.ForeignKey(Site, null=True, on_delete=models.PROTECT, related_name="+")
+    reason = models.TextField(blank=True, help_text="blank where the account was made with it")
+    at = models.DateTimeField(default=timezone.now)
+    by = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["-at", "-pk"]
+        indexes = [models.Index(fields=["user", "-at"], name="role_change_of_user")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
 
 
 class KeyboardPreference(models.Model):

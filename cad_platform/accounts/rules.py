@@ -91,6 +91,9 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "image.view": _reads_images,
     "patient.review_demographics": _is_clinician,
     "patient.merge": _is_clinician,
+    "patient.hold": _is_clinician,
+    "patient.erase": _is_clinician,
+    "retention.manage": _administers,
     "finding.decide": _drafts,
     # Who reads at the pages measures too; into the report it goes by who drafts.
     "view.keep": _is_clinician,

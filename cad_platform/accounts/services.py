@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts import one_time, sign_in_limits
+from cad_platform.accounts import one_time, role_changes, sign_in_limits
 from cad_platform.accounts.models import CHARACTER_SETS, FALSE_MARK_RATES, Role, Site, User
 from cad_platform.accounts.reauthentication import unlock_signing
 from cad_platform.accounts.rules import require
@@ -191,6 +191,7 @@ def create_user(
             _("The user was not created."),
             errors=(FieldError(_("There is a user with this name already."), "username"),),
         ) from error
+    role_changes.given(actor, user, "", None, "")
     record(actor, "user.create", object_type="user", object_id=user.pk, role=role, site=site and site.code)
     return user
 
@@ -205,12 +206,25 @@ def update_user(
     first_name: str = "",
     last_name: str = "",
     professional_id: str = "",
+    reason: str = "",
 ) -> User:
-    """Change a person's role, site or printed name; what they may do changes with their next request."""
+    """Change a person's role, site or printed name; what they may do changes with their next request.
+
+    Raises
+    ------
+    NotPermitted
+        The actor is no administrator (any more).
+    Conflict
+        It is the actor's own role, or that of the last administrator.
+    Invalid
+        With the field at fault; a role or site changes without a `reason`.
+    """
     _require_administrator(actor)
-    user = User.objects.select_for_update().get(pk=user.pk)
-    if role != user.role:
-        _keep_an_administrator(actor, user)
+    user = role_changes.lock(actor, user)
+    before = (user.role, user.site)
+    changes_role = (role, site and site.pk) != (user.role, user.site_id)
+    if changes_role:
+        reason = role_changes.may_change(actor, user, role, reason)
     wanted: dict[str, Any] = {
         "role": role,
         "site": site,
@@ -223,6 +237,8 @@ def update_user(
         setattr(user, name, wanted[name])
     _validate(user)
     user.save()
+    if changes_role:
+        role_changes.given(actor, user, *before, reason)
     record(actor, "user.update", object_type="user", object_id=user.pk, changed=changed, role=role)
     return user
 
@@ -235,7 +251,7 @@ def set_password(actor: Actor, user: User, password: str) -> None:
     one_time.set_checked(user, password)
     one_time.make_one_time(user, actor)
     user.save()
-    _end_sessions(user)
+    end_sessions(user)
     record(actor, "user.set_password", object_type="user", object_id=user.pk)
 
 
@@ -243,11 +259,11 @@ def set_password(actor: Actor, user: User, password: str) -> None:
 def deactivate_user(actor: Actor, user: User) -> None:
     """Close a person's access at once: sessions end and their tokens are refused. What they wrote stays."""
     _require_administrator(actor)
-    user = User.objects.select_for_update().get(pk=user.pk)
-    _keep_an_administrator(actor, user)
+    user = role_changes.lock(actor, user)
+    role_changes.keep_an_administrator(actor, user)
     user.is_active = False
     user.save(update_fields=["is_active"])
-    _end_sessions(user)
+    end_sessions(user)
     record(actor, "user.deactivate", object_type="user", object_id=user.pk)
 
 
@@ -297,14 +313,8 @@ def own_password_changed(actor: Actor, user: User, keep: str | None) -> None:
     keep
         The key of the session that it was done in.
     """
-    _end_sessions(user, keep)
+    end_sessions(user, keep)
     record(actor, "user.change_password", object_type="user", object_id=user.pk)
-
-
-def _keep_an_administrator(actor: Actor, user: User) -> None:
-    """Nobody locks the platform's own door from inside."""
-    if actor.user is not None and actor.user.pk == user.pk:
-        raise Conflict(_("You cannot take your own access away; ask another administrator."))
 
 
 def _validate(user: User) -> None:
@@ -319,7 +329,8 @@ def _validate(user: User) -> None:
         raise Invalid(_("The user was not saved."), errors=tuple(errors))
 
 
-def _end_sessions(user: User, keep: str | None = None) -> None:
+def end_sessions(user: User, keep: str | None = None) -> None:
+    """Sign a person out everywhere but in the session `keep`."""
     mine = [
         session.pk
         for session in Session.objects.filter(expire_date__gte=timezone.now()).iterator()

@@ -4,7 +4,7 @@ made by administrators, so there is no sign-up and no reset by e-mail."""
 from allauth.account import views as account
 from django.urls import URLPattern, path
 
-from cad_platform.accounts import preferences, session_views, views
+from cad_platform.accounts import preferences, role_views, session_views, views
 from cad_platform.accounts.session_states import ALL_STATES, PasswordDue, SessionLocked, reachable_in
 
 #: Whoever is signed out signs in, and whoever is not the page's person may do so too.
@@ -17,6 +17,8 @@ urlpatterns: list[URLPattern] = [
     path("users/<int:user_id>/", views.user, name="user"),
     path("users/<int:user_id>/password", views.user_password, name="user-password"),
     path("users/<int:user_id>/access", views.user_access, name="user-access"),
+    path("roles/", role_views.roles, name="roles"),
+    path("roles/<int:user_id>/", role_views.person, name="person-roles"),
     path("sites/", views.sites, name="sites"),
     path("sites/new/", views.new_site, name="new-site"),
     path("sites/<int:site_id>/", views.site, name="site"),

@@ -65,7 +65,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
     """One user: role, site and name; below it what may be done about their access."""
     actor = actor_of(request)
     person = selectors.user_by_id(actor, user_id)
-    initial = {name: getattr(person, name) for name in UserForm.base_fields}
+    initial = {name: getattr(person, name, "") for name in UserForm.base_fields}
     form = UserForm(request.POST or None, sites=selectors.sites(actor), initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
@@ -82,7 +82,7 @@ def _user_page(
     request: HttpRequest, person: User, *, form: UserForm | None = None, status: int = 200, **context: Any
 ) -> HttpResponse:
     actor = actor_of(request)
-    initial = {name: getattr(person, name) for name in UserForm.base_fields}
+    initial = {name: getattr(person, name, "") for name in UserForm.base_fields}
     context = {
         "nav": "users",
         "person": person,

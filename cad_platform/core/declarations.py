@@ -49,6 +49,8 @@ class NavigationGroup:
 
 #: What analyses, and how well.
 MODELS = NavigationGroup(_("Models"))
+#: Whose studies they are, and how long they are kept.
+PATIENTS = NavigationGroup(_("Patients"))
 #: Whom and what the platform lets in and out.
 ADMINISTRATION = NavigationGroup(_("Administration"))
 

@@ -1,6 +1,6 @@
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import NavigationEntry, PlatformApp
+from cad_platform.core.declarations import PATIENTS, NavigationEntry, PlatformApp
 
 
 class PatientsConfig(PlatformApp):
@@ -8,7 +8,11 @@ class PatientsConfig(PlatformApp):
     label = "patients"
     navigation = (
         NavigationEntry(
-            "demographics-reviews", _("Demographics"), "patient.review_demographics", position=20
+            "demographics-reviews",
+            _("Demographics"),
+            "patient.review_demographics",
+            position=20,
+            group=PATIENTS,
         ),
     )
     audit_actions = {

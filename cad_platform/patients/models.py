@@ -59,6 +59,9 @@ class Patient(models.Model):
         related_name="absorbed",
         help_text="the record that this one is read as, itself merged into none (`records.merging`)",
     )
+    erased_at = models.DateTimeField(
+        null=True, help_text="since when nothing says any more who it was (`records.erasing`)"
+    )
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -159,7 +159,7 @@ def verify(site_id: int | None = None) -> Iterator[Difference]:
 
 def _by_site(site_id: int | None = None) -> Iterator[tuple[int, list[uuid.UUID]]]:
     """The studies that have a place, by site, some at a time."""
-    found = Study.objects.exclude(modality="").order_by("site_id", "pk")
+    found = Study.objects.filter(erased_at__isnull=True).exclude(modality="").order_by("site_id", "pk")
     sites = found.order_by("site_id").values_list("site_id", flat=True).distinct()
     for site in [site_id] if site_id is not None else sites:
         after = uuid.UUID(int=0)
@@ -223,7 +223,9 @@ def _write(site_id: int, keys: Iterable[uuid.UUID], routing: str) -> None:
 def _derived(keys: Iterable[uuid.UUID], routing: str) -> tuple[list[WorklistEntry], list[WorklistAi]]:
     """Rows of both tables, not saved, as one look at the studies gives them. A study that began with a report has
     none: there is nothing to read before its images come."""
-    studies = with_reading_state(Study.objects.filter(pk__in=keys).exclude(modality=""))
+    studies = with_reading_state(
+        Study.objects.filter(pk__in=keys, erased_at__isnull=True).exclude(modality="")
+    )
     entries, columns = [], []
     for row in studies.order_by("pk").values("pk", *_OF_STUDY, *_OF_AI_ALONE):
         place = {

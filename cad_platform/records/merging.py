@@ -21,18 +21,16 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.patients.models import DemographicsReview, Patient
 from cad_platform.patients.services import issuers_at
 from cad_platform.records import selectors
-from cad_platform.records.models import PatientMerge
+from cad_platform.records.models import ErasureRequest, PatientMerge
+from cad_platform.records.reasons import reason_given
 from cad_platform.reporting.models import Report
 from cad_platform.studies import corrections, turns
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import lock_study
-from cad_platform.studies.typed_text import reason_of
-
-LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -146,12 +144,14 @@ def merge(actor: Actor, kept_id: uuid.UUID, gone_id: uuid.UUID, reason: str) -> 
         They are one already, one was merged into another meanwhile, or both are the same.
     """
     require(actor, "patient.merge")
-    reason = _reason(reason)
+    reason = reason_given(reason)
     kept, gone = _waited_for(actor, kept_id, gone_id)
     moved = _move(actor, _lock_studies(Study.objects.filter(patient_id=gone.pk)), kept, gone, reason)
     reviews = _lock_reviews(DemographicsReview.objects.filter(patient_id=gone.pk))
     kept, gone = _lock_patients(kept.pk, gone.pk)
     _check(kept, gone)
+    if ErasureRequest.objects.filter(patient__in=[kept, gone], state__in=ErasureRequest.OPEN).exists():
+        raise Conflict(_("The erasure of one of these records was asked for: that is decided first."))
     followers = list(gone.absorbed.order_by("pk").values_list("pk", flat=True))
     DemographicsReview.objects.filter(pk__in=reviews).update(patient=kept)
     _read_as(Patient.objects.filter(pk__in=[gone.pk, *followers]), kept)
@@ -194,7 +194,7 @@ def undo(actor: Actor, merge_id: uuid.UUID, reason: str) -> PatientMerge:
     if found is None:
         raise NotFound(_("There is no such merge at your site."))
     require(actor, "patient.merge", found)
-    reason = _reason(reason)
+    reason = reason_given(reason)
     kept, gone = found.kept, found.gone
     _wait_for(kept, gone)
     still_there = Study.objects.filter(pk__in=found.moved["studies"], patient_id=kept.pk)
@@ -207,6 +207,8 @@ def undo(actor: Actor, merge_id: uuid.UUID, reason: str) -> PatientMerge:
     found = PatientMerge.objects.select_for_update().get(pk=found.pk)
     if found.undone_at is not None:
         raise Conflict(_("This merge was taken back already."))
+    if kept.erased_at is not None:
+        raise Conflict(_("This record was erased."))
     if kept.merged_into_id is not None or gone.merged_into_id != kept.pk:
         raise Conflict(_("These records were merged further since: take the later merge back first."))
     DemographicsReview.objects.filter(pk__in=reviews).update(patient=gone)
@@ -221,15 +223,6 @@ def undo(actor: Actor, merge_id: uuid.UUID, reason: str) -> PatientMerge:
     return found
 
 
-def _reason(text: str) -> str:
-    reason = reason_of(text, longest=LONGEST_REASON)
-    if not reason:
-        raise Invalid(
-            _("Say in at most 2000 characters why."), errors=(FieldError(_("A reason is needed."), "reason"),)
-        )
-    return reason
-
-
 def _check(kept: Patient, gone: Patient) -> None:
     if kept.pk == gone.pk:
         raise Conflict(_("Both ids are of the same record."))
@@ -237,6 +230,8 @@ def _check(kept: Patient, gone: Patient) -> None:
         raise NotFound(_("There is no patient with this id at your site."))
     if gone.merged_into_id == kept.pk:
         raise Conflict(_("These records are one already."))
+    if kept.erased_at is not None or gone.erased_at is not None:
+        raise Conflict(_("This record was erased."))
     if kept.merged_into_id is not None or gone.merged_into_id is not None:
         raise Conflict(_("One of these records was merged into another: choose the one that it is read as."))
 

@@ -25,7 +25,6 @@ PAGE_SIZE = 25
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
-@done_once
 def merges(request: HttpRequest) -> HttpResponse:
     """What was merged, and a form for two ids of one patient; with those it shows both records beside each other."""
     actor = actor_of(request)

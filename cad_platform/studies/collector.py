@@ -40,7 +40,7 @@ def collect() -> Collected:
     return Collected(rows, files, uploads + storage.objects().discard_debris(older_than))
 
 
-def _unreferenced(rows: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
+def unreferenced(rows: QuerySet[StoredFile]) -> QuerySet[StoredFile]:
     """Those that no foreign key of any app names, that of a history neither."""
     # Also those that have no name for the way back (`related_name="+"`), which `related_objects` leaves out.
     for relation in StoredFile._meta.get_fields(include_hidden=True):
@@ -58,10 +58,10 @@ def _collect_rows() -> int:
         stored_at__lt=timezone.now() - timedelta(seconds=settings.COLLECT_AFTER_SECONDS)
     )
     removed = 0
-    for sha256 in list(_unreferenced(old).values_list("sha256", flat=True)):
+    for sha256 in list(unreferenced(old).values_list("sha256", flat=True)):
         with storage.locked_for_collection(sha256) as alone:
             if alone:  # asked again, now that nobody can be about to name it
-                removed += _unreferenced(StoredFile.objects.filter(sha256=sha256)).delete()[0]
+                removed += unreferenced(StoredFile.objects.filter(sha256=sha256)).delete()[0]
     return removed
 
 

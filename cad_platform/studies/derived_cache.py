@@ -10,10 +10,11 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import tempfile
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from cad_platform.core.errors import StorageFull
 from cad_platform.studies.bounded_folder import BoundedFolder
 
 _STRIPES = 256
+#: A file's hash, wherever in an entry's name.
+_HASH = re.compile(r"[0-9a-f]{64}")
 _MAKINGS = ".making"
 #: A half-made entry this old belongs to a process that died.
 _ABANDONED_SECONDS = 3600
@@ -72,6 +75,16 @@ class DerivedCache:
     def path_of(self, name: str) -> Path:
         """Where the entry lies, if it is there: in one of 256 folders."""
         return self.folder / f"{stripe_of(name):02x}" / name
+
+    def forget(self, names: Collection[str]) -> int:
+        """Remove every entry whose name has one of these in it; how many there were."""
+        removed = 0
+        wanted = frozenset(names)
+        for path in self.folder.glob("??/*") if wanted else ():
+            if wanted.intersection(_HASH.findall(path.name)):
+                path.unlink(missing_ok=True)
+                removed += 1
+        return removed
 
     def counted_bytes(self) -> int:
         """Bytes of all entries, as counted while they were added."""

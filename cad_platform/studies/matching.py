@@ -111,7 +111,9 @@ def _withdrawn_study(site_id: int, received: ReceivedStudy) -> Study | None:
     """The study of this patient that was withdrawn and that the post brings back: by its UID, by an image, or where
     there are none by its files. For another patient the post is another study."""
     withdrawn = (
-        Study.objects.filter(site_id=site_id, withdrawn_at__isnull=False, patient__isnull=False)
+        Study.objects.filter(
+            site_id=site_id, withdrawn_at__isnull=False, erased_at__isnull=True, patient__isnull=False
+        )
         .select_related("patient")
         .order_by("-withdrawn_at")
     )

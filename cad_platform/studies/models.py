@@ -89,6 +89,9 @@ class Study(models.Model):
     received_from = models.ForeignKey(
         "accounts.ApiToken", null=True, on_delete=models.PROTECT, related_name="studies"
     )
+    erased_at = models.DateTimeField(
+        null=True, help_text="since when its images are gone, and nobody at the site is shown it"
+    )
     withdrawn_at = models.DateTimeField(null=True)
     withdrawn_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
     withdrawn_reason = models.TextField(blank=True)

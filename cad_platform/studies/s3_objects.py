@@ -137,6 +137,8 @@ class S3Objects:
     def delete(self, sha256: str) -> None:
         with _bucket_errors():
             self._client.delete_object(Bucket=self.bucket, Key=self._key(sha256))
+        with disk_errors():
+            (self.cache / key_of(sha256)).unlink(missing_ok=True)
 
     def listing(self) -> Iterator[StoredObject]:
         with _bucket_errors():

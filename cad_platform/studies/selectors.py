@@ -32,7 +32,8 @@ def studies_for(actor: Actor) -> QuerySet[Study]:
     """The studies of the actor's site with their patients, withdrawn and quarantined ones included."""
     require(actor, "study.list")
     assert actor.site_id is not None  # the permission admits nobody without a site
-    return Study.objects.filter(site_id=actor.site_id).select_related("patient", "site")
+    here = Study.objects.filter(site_id=actor.site_id, erased_at__isnull=True)
+    return here.select_related("patient", "site")
 
 
 def study_by_uid(actor: Actor, study_instance_uid: str) -> Study:
@@ -60,7 +61,7 @@ def _by_uid(actor: Actor, study_instance_uid: str) -> Study:
     # Whatever stands in an address: NUL, for one, is no question to ask a database.
     uid = without_padding(study_instance_uid)
     study = is_uid(uid) and (
-        Study.objects.filter(site_id=actor.site_id, study_instance_uid=uid)
+        Study.objects.filter(site_id=actor.site_id, study_instance_uid=uid, erased_at__isnull=True)
         .select_related("patient", "site", "withdrawn_by")
         .order_by(F("withdrawn_at").desc(nulls_first=True))
         .first()
@@ -123,7 +124,7 @@ def image(actor: Actor, image_id: uuid.UUID) -> Instance:
     require(actor, "image.view")
     assert actor.site_id is not None
     found = (
-        Instance.objects.filter(pk=image_id, site_id=actor.site_id)
+        Instance.objects.filter(pk=image_id, site_id=actor.site_id, series__study__erased_at__isnull=True)
         .select_related("series__study__patient", "file", "slide")
         .first()
     )

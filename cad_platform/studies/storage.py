@@ -135,6 +135,14 @@ def store_bytes(data: bytes, media_type: str) -> StoredFile:
     return StoredFile.objects.get(pk=deposited.sha256)
 
 
+def empty_file() -> StoredFile:
+    """The row of no bytes: what a file that is gone for good is replaced by."""
+    sha256 = hashlib.sha256(b"").hexdigest()
+    return StoredFile.objects.get_or_create(
+        sha256=sha256, defaults={"size": 0, "media_type": "application/x-empty"}
+    )[0]
+
+
 @contextmanager
 def open(sha256: str) -> Iterator[Path]:
     """A local path of the file, valid inside the block. The file must not be written to.

@@ -138,8 +138,10 @@ def test_a_refused_user_is_told_at_the_field(
 def test_a_role_changes_with_its_site_or_not_at_all(browser: Client, site: Site) -> None:
     user = factories.user(Role.RADIOLOGIST, site)
     url = reverse("user", args=[user.pk])
-    assert browser.post(url, {"role": Role.ADMINISTRATOR, "site": site.pk}).status_code == 422
-    assert browser.post(url, {"role": Role.ADMINISTRATOR, "site": ""}).status_code == 302
+    said = {"role": Role.ADMINISTRATOR, "reason": "Runs the platform now."}
+    assert browser.post(url, {**said, "site": site.pk}).status_code == 422
+    assert browser.post(url, {**said, "site": "", "reason": ""}).status_code == 422
+    assert browser.post(url, {**said, "site": ""}).status_code == 302
     user.refresh_from_db()
     assert (user.role, user.site) == (Role.ADMINISTRATOR, None)
 

@@ -13,7 +13,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from cad_platform.accounts import installation
+from cad_platform.accounts import installation, installation_keys
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
@@ -145,3 +145,37 @@ class TestFurtherSites:
         assert client.get(reverse("new-site")).status_code == 403
         assert client.post(reverse("new-site"), {"name": "N", "code": "n"}).status_code == 403
         assert not Site.objects.filter(code="n").exists()
+
+
+def test_keys_are_made_where_they_are_missing_and_never_written_over(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    assert "made signing.key, signing.pem, metrics.token, torchserve.token" in install(keys=folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {(folder / name).stat().st_mode & 0o777 for name in before if name != "signing.pem"} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert "all there" in install(keys=folder)  # where it is installed, too
+    (folder / "metrics.token").unlink()
+    (folder / "signing.pem").unlink()
+    assert "made signing.pem, metrics.token." in install(keys=folder)
+    after = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert {name for name in before if before[name] != after[name]} == {"metrics.token"}
+
+
+def test_keys_at_once_are_made_once(tmp_path: Path) -> None:
+    made: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: made.extend(installation_keys.make_missing(tmp_path)))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert {path.name for path in tmp_path.iterdir()} == {path.name for path in made}
+    assert sorted(path.name for path in made).count("metrics.token") == 1
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CommandError, match="cannot be written to"):
+        install(keys=tmp_path / "file" / "keys")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +26,7 @@ from cad_platform.modelserver.models import HostedVersion, ModelHost
 from cad_platform.quality import watching
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import AlertRule
-from cad_platform.records import merging
+from cad_platform.records import erasing, merging, retention
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.reporting import content as contents
 from cad_platform.reporting import selectors, services, signing
@@ -362,6 +362,7 @@ def test_the_pages_of_every_role(site: Site) -> None:
         for name in (
             "worklist", "jobs", "models", "users", "new-user", "sites", "tokens", "webhooks", "keyboard", "reanalyses",
             "quality", "alerts", "alert-rules", "patient-merges",
+            "retention", "holds", "erasures", "retention-policies", "roles",
             "demographics-reviews", "account_change_password", "account_logout", "account_reauthenticate",
         )
     ]  # fmt: skip
@@ -384,6 +385,12 @@ def test_the_pages_of_every_role(site: Site) -> None:
     kept, gone = make.patient(site, patient_id="M-1"), make.patient(site, patient_id="M-2")
     merged = merging.merge(Actor.of_user(reader), kept.pk, gone.pk, "同一人。")
     addresses.append(reverse("patient-merge", args=[merged.pk]))
+    retention.change_policy(Actor.of_user(administrator), site.pk, 10)
+    visited = make.study(site, study_date=date(1990, 1, 1))
+    make.patient(site, created_at=timezone.now() - timedelta(days=9999))
+    retention.place_hold(Actor.of_user(reader), gone, "试验。")
+    asked = erasing.ask(Actor.of_user(reader), visited.patient, on_behalf="patient", reason="本人要求。")
+    addresses += [reverse("erasure", args=[asked.pk]), reverse("person-roles", args=[reader.pk])]
     seen = 0
     others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]
     for user in (reader, administrator, *others):

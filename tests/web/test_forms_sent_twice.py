@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -28,11 +28,12 @@ from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
 from cad_platform.modelserver import services as modelserver
 from cad_platform.modelserver.models import ModelHost
-from cad_platform.patients.models import DemographicsReview
+from cad_platform.patients.models import DemographicsReview, Patient
 from cad_platform.quality import watching
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import Alert, AlertRule
 from cad_platform.reading.models import Annotation
+from cad_platform.records import erasing, merging, retention
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
 from cad_platform.studies.services import withdraw
@@ -59,6 +60,19 @@ class Hospital:
     @property
     def admin(self) -> Actor:
         return Actor.of_user(self.administrator)
+
+    def colleague(self) -> Actor:
+        return make.actor(Role.RADIOLOGIST, self.site)
+
+    def other_patient(self) -> Patient:
+        return make.patient(self.site, patient_id="OTHER")
+
+    def due_patient(self) -> Patient:
+        retention.change_policy(self.admin, self.site.pk, 1)
+        Study.objects.filter(pk=self.study.pk).update(study_date=date(1990, 1, 1))
+        Patient.objects.update(created_at=timezone.now() - timedelta(days=9999))
+        assert self.study.patient is not None
+        return self.study.patient
 
     def withdrawn(self) -> Study:
         return withdraw(Actor.of_user(self.reader), self.study, "wrong patient")
@@ -210,6 +224,57 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         {"name": "Riverside", "false_marks_per_exam": "1.0", "idle_lock_minutes": "15"},
         "site.update",
     ),
+    "person-roles": lambda h: (
+        reverse("person-roles", args=[h.reader.pk]),
+        {"role": "pathologist", "site": h.site.pk, "reason": "New post.", "access": "give"},
+        "user.change_role",
+    ),
+    "patient-compare": lambda h: (
+        reverse("patient-compare"),
+        {"kept_id": h.study.patient_id, "gone_id": h.other_patient().pk, "reason": "The same."},
+        "patient.merge",
+    ),
+    "patient-merge": lambda h: (
+        reverse(
+            "patient-merge",
+            args=[merging.merge(h.colleague(), h.study.patient_id, h.other_patient().pk, "same").pk],
+        ),
+        {"reason": "Two people."},
+        "patient.unmerge",
+    ),
+    "retention-policies": lambda h: (
+        reverse("retention-policies"),
+        {"site": h.site.pk, "years": "10"},
+        "retention.change_policy",
+    ),
+    "erasure-of-due": lambda h: (
+        reverse("erasure-of-due"),
+        {"patient": h.due_patient().pk},
+        "erasure.ask",
+    ),
+    "erasures": lambda h: (
+        reverse("erasures"),
+        {"patient_id": h.other_patient().patient_id, "on_behalf": "patient", "reason": "Asked."},
+        "erasure.ask",
+    ),
+    "erasure": lambda h: (
+        reverse(
+            "erasure",
+            args=[erasing.ask(h.colleague(), h.other_patient(), on_behalf="patient", reason="x").pk],
+        ),
+        {"decision": "erase"},
+        "erasure.decide",
+    ),
+    "holds": lambda h: (
+        reverse("holds"),
+        {"patient_id": h.other_patient().patient_id, "reason": "A trial."},
+        "hold.place",
+    ),
+    "hold-lift": lambda h: (
+        reverse("hold-lift", args=[retention.place_hold(h.colleague(), h.other_patient(), "A trial.").pk]),
+        {"reason": "Over."},
+        "hold.lift",
+    ),
     "job-cancel": lambda h: (reverse("job-cancel", args=[h.open_job().pk]), {}, "job.cancel_asked"),
     "jobs-many": lambda h: (
         reverse("jobs-many", args=["retry"]),
@@ -283,7 +348,7 @@ SAME_AGAIN = {
 #: Ways in and out, that somebody is there, and what is shown: nothing of the record.
 DOORS = {
     *("account_login", "account_logout", "account_reauthenticate", "account_change_password", "own-password"),
-    *("session-unlock", "session-hand-over", "session-activity", "report-presence"),
+    *("session-unlock", "session-hand-over", "session-activity", "report-presence", "patient-merges"),
     *("set_language", "worklist", "stage-view", "image-view"),
 }
 #: What looks at the method by itself, or does not: doors, and the address that leads to one's first page.
@@ -325,7 +390,20 @@ def hospital(settings: Any) -> Hospital:
 
 
 def clients(hospital: Hospital, name: str) -> Client:
-    ours = name.startswith(("image", "study", "decide", "report", "session", "keyboard", "annotation"))
+    ours = name.startswith(
+        (
+            "image",
+            "study",
+            "decide",
+            "report",
+            "session",
+            "keyboard",
+            "annotation",
+            "patient",
+            "erasure",
+            "hold",
+        )
+    )
     client = Client()
     client.force_login(hospital.reader if ours else hospital.administrator)
     return client

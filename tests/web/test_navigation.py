@@ -15,7 +15,7 @@ from cad_platform.web.navigation import entries, entries_of, links
 from embedded.state import REPOSITORY
 from tests import factories
 
-CLINICIAN = ["worklist", "demographics-reviews", "patient-merges", "reanalyses"]
+CLINICIAN = ["worklist", "demographics-reviews", "patient-merges", "retention", "reanalyses"]
 SEEN = {
     Role.RADIOLOGIST: CLINICIAN,
     Role.PATHOLOGIST: CLINICIAN,
@@ -28,7 +28,9 @@ SEEN = {
         "quality",
         "reanalyses",
         "users",
+        "roles",
         "sites",
+        "retention-policies",
         "webhooks",
         "tokens",
         "audit",
@@ -36,6 +38,8 @@ SEEN = {
 }
 #: What stands beside the brand, where that is not all of it.
 TOP = {Role.ADMINISTRATOR: ["jobs", "models", "reanalyses", "users", "audit"]}
+for _role in (Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER):
+    TOP[_role] = ["worklist", "demographics-reviews", "reanalyses"]
 
 
 def test_every_entry_leads_somewhere_and_asks_a_permission_that_exists() -> None:
@@ -69,7 +73,7 @@ def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
     ("group", "pages"),
     [
         ("Models", ["models", "fleet", "quality"]),
-        ("Administration", ["users", "sites", "webhooks", "tokens"]),
+        ("Administration", ["users", "roles", "sites", "retention-policies", "webhooks", "tokens"]),
     ],
 )
 def test_a_group_s_pages_show_each_other(group: str, pages: list[str]) -> None:

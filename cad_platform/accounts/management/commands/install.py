@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from cad_platform.accounts import installation
+from cad_platform.accounts import installation, installation_keys
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
 
@@ -31,7 +31,16 @@ class Command(BaseCommand):
             "--password-file", type=Path, help="a new file for the password (0600), instead of the terminal"
         )
 
+        parser.add_argument(
+            "--keys",
+            type=Path,
+            help="a folder for the installation's own keys: those that versions of models are signed with, and tokens. "
+            "What is missing is made (0600), what is there stays",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["keys"] is not None:
+            self._make_keys(options["keys"])
         if installation.is_installed():
             self.stdout.write("Installed already: nothing was changed.")
             return
@@ -64,6 +73,14 @@ class Command(BaseCommand):
             self.stdout.write(f"The one-time password is in {file}; it is good for 72 hours.")
         else:
             self.stdout.write(f"One-time password, shown once and good for 72 hours: {made.password}")
+
+    def _make_keys(self, folder: Path) -> None:
+        try:
+            made = installation_keys.make_missing(folder)
+        except OSError as error:
+            raise CommandError(f"{folder} cannot be written to: {error.strerror}.") from error
+        names = ", ".join(path.name for path in made)
+        self.stdout.write(f"Keys in {folder}: made {names}." if made else f"Keys in {folder}: all there.")
 
     def _ask(self, what: str) -> str:
         if not sys.stdin.isatty():
