@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,6 +23,7 @@ from cad_platform.analysis.models import AnalysisJob, Finding, JobAttempt
 from cad_platform.core.actor import Actor
 from cad_platform.delivery.models import Delivery, DeliveryAttempt, Event, Webhook
 from cad_platform.modelserver.models import HostedVersion, ModelHost
+from cad_platform.patients.models import Patient
 from cad_platform.quality import watching
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import AlertRule
@@ -382,14 +383,13 @@ def test_the_pages_of_every_role(site: Site) -> None:
     addresses += [reverse("jobs-action", args=[many.pk])]
     hosts = hosts_of_every_state()
     addresses += [reverse("fleet"), *(reverse("fleet-host", args=[host.pk]) for host in hosts)]
-    kept, gone = make.patient(site, patient_id="M-1"), make.patient(site, patient_id="M-2")
+    kept, gone, old, due = (make.patient(site, patient_id=f"M-{number}", name="王^芳") for number in range(4))
+    Patient.objects.filter(pk=due.pk).update(created_at=timezone.now() - timedelta(days=9999))
     merged = merging.merge(Actor.of_user(reader), kept.pk, gone.pk, "同一人。")
     addresses.append(reverse("patient-merge", args=[merged.pk]))
     retention.change_policy(Actor.of_user(administrator), site.pk, 10)
-    visited = make.study(site, study_date=date(1990, 1, 1))
-    make.patient(site, created_at=timezone.now() - timedelta(days=9999))
     retention.place_hold(Actor.of_user(reader), gone, "试验。")
-    asked = erasing.ask(Actor.of_user(reader), visited.patient, on_behalf="patient", reason="本人要求。")
+    asked = erasing.ask(Actor.of_user(reader), old, on_behalf="patient", reason="本人要求。")
     addresses += [reverse("erasure", args=[asked.pk]), reverse("person-roles", args=[reader.pk])]
     seen = 0
     others = [person(role, site) for role in (Role.PATHOLOGIST, Role.SONOGRAPHER)]

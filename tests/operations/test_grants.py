@@ -39,6 +39,7 @@ DELETABLE = {
 }
 #: History tables join them.
 APPEND_ONLY = {
+    "accounts_rolechange",
     "analysis_finding",
     "audit_auditevent",
     "audit_auditseal",
