@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cad_platform.accounts.models import Site
 from cad_platform.core.declarations import DatabaseRights
+from cad_platform.core.parts import parts_index
 from cad_platform.patients.person_name import NameGroups, groups_of, search_text
 
 
@@ -73,6 +74,7 @@ class Patient(models.Model):
             # Two hospitals of one archive number their patients alike.
             models.UniqueConstraint(fields=["site", "issuer", "patient_id"], name="patient_unique_in_site"),
         ]
+        indexes = [parts_index("search_name", "patient_name_parts")]
 
     def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """With the text that a search looks through, which always fits the name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 
 from django.db.models import Q, QuerySet
 
@@ -37,12 +39,14 @@ def known_as(patient_id: str, issuers: Collection[str] | None = None, patient: s
     return Q(**{f"{patient}{name}": value for name, value in own.items()}) | Q(**{f"{patient}pk__in": merged})
 
 
-def merged_like(word: str, patient: str = "patient__") -> Q:
-    """Patients into whose record one was merged that has a word in its id or name."""
-    merged = Patient.objects.filter(
-        Q(patient_id__icontains=word) | named(word, ""), merged_into__isnull=False
-    )
-    return Q(**{f"{patient}pk__in": merged.values("merged_into")})
+def absorbed_into(patients: Collection[uuid.UUID | None]) -> Mapping[uuid.UUID | None, list[tuple[str, str]]]:
+    """Of each of these patients the records that were merged into hers: what a search by name looks through, and the
+    id."""
+    found: defaultdict[uuid.UUID | None, list[tuple[str, str]]] = defaultdict(list)
+    merged = Patient.objects.filter(merged_into__in=[key for key in patients if key]).order_by("pk")
+    for into, name, number in merged.values_list("merged_into", "search_name", "patient_id"):
+        found[into].append((name, number))
+    return found
 
 
 def named(query: str, patient: str = "patient__") -> Q:
@@ -54,5 +58,5 @@ def named(query: str, patient: str = "patient__") -> Q:
     words = search_words(query)
     found = Q() if words else Q(pk__in=[])
     for word in words:
-        found &= Q(**{f"{patient}search_name__contains": word})
+        found &= Q(**{f"{patient}search_name__part": word})
     return found

@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.core.declarations import DatabaseRights
+from cad_platform.core.parts import parts_index
 
 
 class FindingDecision(models.Model):
@@ -204,6 +205,28 @@ class WorklistEntry(_Place):
 
     def __str__(self) -> str:
         return f"worklist entry of study {self.study_id}"
+
+
+class WorklistSearch(models.Model):
+    """What a search of the worklist looks through, in a table that no page without a search reads."""
+
+    database_rights = DatabaseRights.DELETABLE
+
+    study = models.OneToOneField(
+        "studies.Study", primary_key=True, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
+    site = models.ForeignKey(
+        "accounts.Site", on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    names = models.TextField(blank=True, help_text="as `Patient.search_name`")
+    text = models.TextField(blank=True, help_text="names and numbers")
+
+    class Meta:
+        verbose_name_plural = "worklist searches"
+        indexes = [parts_index("text", "worklist_search_parts")]
+
+    def __str__(self) -> str:
+        return f"search of study {self.study_id}"
 
 
 _LIKELIEST_FIRST = models.F("ai_score").desc(nulls_last=True)

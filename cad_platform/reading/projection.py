@@ -19,18 +19,21 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from cad_platform import modalities
+from cad_platform.patients.selectors import absorbed_into
 from cad_platform.reading.models import (
     WorklistAi,
     WorklistChange,
     WorklistEntry,
     WorklistRevision,
     WorklistRouting,
+    WorklistSearch,
 )
+from cad_platform.reading.search import text_of
 from cad_platform.reading.states import UNREAD, with_reading_state
 from cad_platform.studies.models import Study
 
 #: Raised when the derivation itself comes out otherwise: a new release works out everything anew.
-RULES = 1
+RULES = 2
 #: Studies in one transaction.
 BATCH = 1000
 #: Any number that nothing else locks: with the site's number, one at a time for a site.
@@ -55,6 +58,8 @@ _OF_AI_ALONE = ("ai_score", "has_open_job", "awaits_job")
 _PLACE = (*_OF_STUDY, "is_unread")
 _OF_ENTRY = ("site", *_PLACE[1:], "generation")
 _OF_AI = ("site", *_PLACE[1:], *_OF_AI_ALONE)
+_OF_SEARCH = ("site_id", "names", "text")
+_SOUGHT = ("patient", "patient__search_name", "patient__patient_id", "accession_number")
 
 
 def bring_up_to_date(site_id: int) -> None:
@@ -141,16 +146,19 @@ def verify(site_id: int | None = None) -> Iterator[Difference]:
             kept: list[Mapping[uuid.UUID, Any]] = [
                 WorklistEntry.objects.in_bulk(keys),
                 WorklistAi.objects.in_bulk(keys),
+                WorklistSearch.objects.in_bulk(keys),
             ]
-            entries, columns = _derived(keys, generation())
+            entries, columns, searches = _derived(keys, generation())
             derived: list[Mapping[uuid.UUID, Any]] = [
                 {row.study_id: row for row in entries},
                 {row.study_id: row for row in columns},
+                {row.study_id: row for row in searches},
             ]
+            compared = (_PLACE, (*_PLACE, *_OF_AI_ALONE), _OF_SEARCH)
             noted = set(WorklistChange.objects.filter(site_id=site).values_list("study_id", flat=True))
         # What changed in between was noted, and is no difference.
         for key in set(keys) - noted:
-            for there, right, names in zip(kept, derived, (_PLACE, (*_PLACE, *_OF_AI_ALONE)), strict=True):
+            for there, right, names in zip(kept, derived, compared, strict=True):
                 for name in names:
                     values = getattr(there.get(key), name, None), getattr(right.get(key), name, None)
                     if values[0] != values[1]:
@@ -204,30 +212,37 @@ def _lock(site_id: int) -> None:
 
 
 def _write(site_id: int, keys: Iterable[uuid.UUID], routing: str) -> None:
-    """Both tables for some studies of a locked site, and that the site has changed."""
+    """The tables for some studies of a locked site, and that the site has changed."""
     keys = set(keys)
     if keys:
-        entries, columns = _derived(keys, routing)
+        entries, columns, searches = _derived(keys, routing)
         WorklistEntry.objects.bulk_create(
             entries, update_conflicts=True, unique_fields=["study"], update_fields=_OF_ENTRY
         )
         WorklistAi.objects.bulk_create(
             columns, update_conflicts=True, unique_fields=["study"], update_fields=_OF_AI
         )
-        for table in (WorklistEntry, WorklistAi):
+        WorklistSearch.objects.bulk_create(
+            searches, update_conflicts=True, unique_fields=["study"], update_fields=("site", "names", "text")
+        )
+        for table in (WorklistEntry, WorklistAi, WorklistSearch):
             table.objects.filter(study__in=keys - {each.study_id for each in entries}).delete()
     if not WorklistRevision.objects.filter(site=site_id).update(number=F("number") + 1):
         WorklistRevision.objects.create(site_id=site_id, number=1)
 
 
-def _derived(keys: Iterable[uuid.UUID], routing: str) -> tuple[list[WorklistEntry], list[WorklistAi]]:
-    """Rows of both tables, not saved, as one look at the studies gives them. A study that began with a report has
+def _derived(
+    keys: Iterable[uuid.UUID], routing: str
+) -> tuple[list[WorklistEntry], list[WorklistAi], list[WorklistSearch]]:
+    """Rows of the tables, not saved, as one look at the studies gives them. A study that began with a report has
     none: there is nothing to read before its images come."""
     studies = with_reading_state(
         Study.objects.filter(pk__in=keys, erased_at__isnull=True).exclude(modality="")
     )
-    entries, columns = [], []
-    for row in studies.order_by("pk").values("pk", *_OF_STUDY, *_OF_AI_ALONE):
+    entries, columns, searches = [], [], []
+    rows = list(studies.order_by("pk").values("pk", *_OF_STUDY, *_OF_AI_ALONE, *_SOUGHT))
+    absorbed = absorbed_into({row["patient"] for row in rows})
+    for row in rows:
         place = {
             "study_id": row["pk"],
             "is_unread": row["reading_state"] in UNREAD,
@@ -235,4 +250,9 @@ def _derived(keys: Iterable[uuid.UUID], routing: str) -> tuple[list[WorklistEntr
         }
         entries.append(WorklistEntry(**place, generation=routing))
         columns.append(WorklistAi(**place, **{name: row[name] for name in _OF_AI_ALONE}))
-    return entries, columns
+        others = absorbed[row["patient"]]
+        names = " ".join(filter(None, [row["patient__search_name"], *(name for name, _ in others)]))
+        numbers = [row["patient__patient_id"] or "", *(number for _, number in others)]
+        text = text_of(names, *numbers, row["accession_number"])
+        searches.append(WorklistSearch(study_id=row["pk"], site_id=row["site_id"], names=names, text=text))
+    return entries, columns, searches

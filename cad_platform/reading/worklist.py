@@ -22,9 +22,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.verdict import without_results
 from cad_platform.core.actor import Actor
 from cad_platform.core.numbers import whole_number
-from cad_platform.patients.person_name import search_words
-from cad_platform.patients.selectors import merged_like, named
-from cad_platform.reading import projection
+from cad_platform.reading import projection, search
 from cad_platform.reading.case_state import only_current
 from cad_platform.reading.models import WorklistAi, WorklistEntry
 from cad_platform.reading.states import PRIORITY_RANKS, ReadingState
@@ -203,16 +201,8 @@ def _places(site_id: int, filters: WorklistFilters) -> QuerySet[Any]:
         found = found.filter(
             Q(study__modality=filters.modality) | Q(study__modalities__contains=[filters.modality])
         )
-    for word in filters.search.split()[:6]:
-        if not search_words(word):
-            continue  # a comma with spaces about it
-        found = found.filter(
-            named(word, "study__patient__")
-            | Q(study__patient__patient_id__icontains=word)
-            | merged_like(word, "study__patient__")
-            | Q(study__accession_number__icontains=word)
-        )
-    return found
+    words = search.sought(filters.search)
+    return found.filter(search.studies_with(site_id, words)) if words else found
 
 
 def _keys_of_page(

@@ -51,11 +51,12 @@ WATCHED = (
     ),
     Watched("analysis_analysisjob", _OF_STUDY, changed=_differ(_OF_JOBS)),
     Watched("reading_reportstanding", _OF_STUDY),
-    # A new patient has no study yet.
+    # A new patient has no study yet; one that is merged, or no longer is, changes what the other is found by.
     Watched(
         "patients_patient",
         "INSERT INTO reading_worklistchange (site_id, study_id) "
-        "SELECT site_id, id FROM studies_study WHERE patient_id = NEW.id;",
+        "SELECT site_id, id FROM studies_study "
+        "WHERE patient_id IN (NEW.id, NEW.merged_into_id, OLD.merged_into_id);",
         inserted="FALSE",
     ),
     Watched(

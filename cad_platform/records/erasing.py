@@ -26,7 +26,7 @@ from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound, NotPermitted
 from cad_platform.patients.models import DemographicsReview, Patient
-from cad_platform.reading.models import Annotation, ReportStanding
+from cad_platform.reading.models import Annotation, ReportStanding, WorklistSearch
 from cad_platform.records.models import ErasureRequest, PatientMerge
 from cad_platform.records.reasons import reason_given
 from cad_platform.records.retention import is_held, people_of, studies_of
@@ -296,6 +296,7 @@ def _forget_studies(whole: _Everything, uids: dict[str, str]) -> None:
         instance.save(update_fields=["sop_instance_uid", "file", "file_name", "facts", "active"])
     Annotation.objects.filter(study__in=whole.studies).exclude(note="").update(note=GONE)
     ReportStanding.objects.filter(study__in=whole.studies).update(has_draft=False)
+    WorklistSearch.objects.filter(study__in=whole.studies).delete()
 
 
 def _forget_people(whole: _Everything) -> None:
