@@ -24,6 +24,8 @@ GENESIS = "0" * 64
 BATCH = 500
 #: Any number that nothing else locks: one sealer at a time in the whole database.
 _SEALER_LOCK = 0x5EA1_AD17
+#: The same for who closes months (`audit.roots`).
+CLOSER_LOCK = 0x5EA1_AD18
 #: An event older than this without a link says that the sealer stands still, or that a link was removed.
 UNSEALED_LIMIT = timedelta(seconds=60)
 #: No transaction of the platform lives longer; older gaps are looked for at the start and once an hour.
@@ -159,15 +161,27 @@ class Verification:
 
 
 def verify(
-    *, anchor: tuple[int, str] | None = None, unsealed_limit: timedelta = UNSEALED_LIMIT
+    *,
+    anchor: tuple[int, str] | None = None,
+    unsealed_limit: timedelta = UNSEALED_LIMIT,
+    after: tuple[int, str] = (0, GENESIS),
+    until: int | None = None,
 ) -> Verification:
     """Recompute every link, a thousand rows at a time.
 
-    anchor: sequence and hash of a link that was noted earlier, outside this database.
+    Parameters
+    ----------
+    anchor
+        Sequence and hash of a link that was noted earlier, outside this database.
+    after
+        Sequence and hash of the link to begin after, which is believed: the last of a closed month (`audit.roots`).
+    until
+        The last link to be looked at; then nothing is said of events without one.
     """
     found = Verification()
-    expected, previous, anchored = 1, GENESIS, anchor is None
-    for seal, event in _links():
+    expected, previous = after[0] + 1, after[1]
+    anchored = anchor is None or _stands(anchor, before=expected)
+    for seal, event in _links(after[0], until):
         if seal.sequence != expected:
             found.add(
                 Problem("missing", f"links {expected} to {seal.sequence - 1} are missing", sequence=expected)
@@ -189,13 +203,21 @@ def verify(
     found.head_sequence, found.head_hash = expected - 1, previous
     if not anchored and anchor is not None:
         found.add(Problem("anchor", f"link {anchor[0]} is not the one that was noted", anchor[0]))
-    _look_for_unsealed(found, unsealed_limit)
+    if until is None:
+        _look_for_unsealed(found, unsealed_limit)
     return found
 
 
-def _links() -> Iterator[tuple[AuditSeal, AuditEvent | None]]:
-    position = 0
-    while seals := list(AuditSeal.objects.filter(sequence__gt=position).order_by("sequence")[:1000]):
+def _stands(anchor: tuple[int, str], *, before: int) -> bool:
+    """Whether a link that is not walked is the one that was noted."""
+    return anchor[0] < before and AuditSeal.objects.filter(sequence=anchor[0], hash=anchor[1]).exists()
+
+
+def _links(position: int, until: int | None) -> Iterator[tuple[AuditSeal, AuditEvent | None]]:
+    wanted = AuditSeal.objects.order_by("sequence")
+    if until is not None:
+        wanted = wanted.filter(sequence__lte=until)
+    while seals := list(wanted.filter(sequence__gt=position)[:1000]):
         events = AuditEvent.objects.in_bulk([seal.event_id for seal in seals])
         for seal in seals:
             yield seal, events.get(seal.event_id)

@@ -71,3 +71,29 @@ class AuditSeal(models.Model):
 
     def __str__(self) -> str:
         return f"link {self.sequence}"
+
+
+class AuditRoot(models.Model):
+    """A month that is over: its links, recomputed once, and the hash of the last, which stands for all before it."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    month = models.DateField(primary_key=True, help_text="its first day, UTC; by when the links were sealed")
+    first_sequence = models.BigIntegerField()
+    last_sequence = models.BigIntegerField(unique=True)
+    hash = models.CharField(max_length=64)
+    closed_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(last_sequence__gte=models.F("first_sequence")), name="audit_root_has_links"
+            )
+        ]
+        triggers = [
+            pgtrigger.Protect(name="append_only", operation=_APPEND_ONLY),
+            no_truncate(),
+        ]
+
+    def __str__(self) -> str:
+        return f"audit log of {self.month:%Y-%m}"

@@ -260,6 +260,7 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(seconds=15),
         "options": {"expires": 15},
     },
+    "verify-audit": {"task": "audit.verify", "schedule": timedelta(days=1)},
     "purge-outbox": {"task": "operations.purge_outbox", "schedule": timedelta(hours=1)},
     "collect-files": {"task": "studies.collect_files", "schedule": timedelta(minutes=30)},
     # Nothing to do but after an update; a slice takes 5 seconds.
