@@ -6,6 +6,8 @@
 `urgency`: an urgent ultrasound behind whole slides, and what it costs them.
 `weight`: memory and processor time of the idle platform.
 `scale`: the pages with very many studies, in a PostgreSQL of its own.
+`ingest`: DICOM taken in, beside Orthanc on the same files.
+`tiles`: a slide's tiles beside large_image, in an environment of its own.
 `duplicates`: near-duplicates among very many made-up signatures.
 """
 
@@ -14,7 +16,19 @@ from __future__ import annotations
 import argparse
 import sys
 
-from bench import decoding, duplicates, fleet, latency, scale, serving, turnaround, urgency, weight
+from bench import (
+    decoding,
+    duplicates,
+    fleet,
+    ingest,
+    latency,
+    scale,
+    serving,
+    tiles,
+    turnaround,
+    urgency,
+    weight,
+)
 from bench.platform import PlatformMissing
 from inference.runtime.store import StoreError
 
@@ -33,6 +47,8 @@ def main() -> int:
         ("fleet", fleet, "two model servers: both well, one killed, one hung"),
         ("urgency", urgency, "an urgent ultrasound behind ten whole slides"),
         ("scale", scale, "the pages with a hundred thousand studies, beside a thousand"),
+        ("ingest", ingest, "DICOM taken in, beside Orthanc"),
+        ("tiles", tiles, "a slide's tiles beside large_image"),
         ("weight", weight, "memory and processor time of the idle platform, by process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from imaging.deepzoom import NativeFacts, NativeTiles
 from imaging.description import Description, ObjectDescription, Photometric, Spacing, Window
 from imaging.errors import DamagedFile
 from imaging.grayscale import Display
@@ -135,6 +136,12 @@ def _unpack_pixels(value: Any, array: Array) -> Pixels:
     return Pixels(values=array, **{name: getattr(facts, name) for name in _PixelFacts.model_fields})
 
 
+def _unpack_tiles(value: Any, array: Array) -> NativeTiles:
+    if not isinstance(array, bytes):
+        raise DamagedFile("The slide gave no index of its tiles.")
+    return NativeTiles(NativeFacts.model_validate(value), np.frombuffer(array, dtype="<i8").reshape(-1, 2))
+
+
 def _unpack_strip(value: Any, array: Array) -> Strip:
     if not isinstance(array, np.ndarray):
         raise DamagedFile("The slide gave no pixels.")
@@ -165,6 +172,10 @@ _CARRIERS: dict[Any, _Carrier[Any]] = {
     ),
     Pixels: _Carrier(_pack_pixels, _unpack_pixels),
     Strip: _Carrier(lambda strip: (strip.total_rows, strip.values), _unpack_strip),
+    NativeTiles: _Carrier(
+        lambda tiles: (tiles.facts.model_dump(mode="json"), tiles.places.astype("<i8").tobytes()),
+        _unpack_tiles,
+    ),
     bytes: _Carrier(lambda data: (None, data), _unpack_bytes),
     list[bytes]: _Carrier(
         lambda parts: (list(accumulate(len(part) for part in parts)), b"".join(parts)), _unpack_several
@@ -267,6 +278,12 @@ def slide_tile(
     Raises `NoSuchFrame` outside the slide.
     """
     return _open_cached(files).show(plane, path).tile(level, column, row)
+
+
+@operation
+def native_tiles(files: SlideFiles) -> NativeTiles:
+    """Which tiles of a slide lie in its file as a browser can show them. Raises `NotAnImage` for an image."""
+    return _open_cached(files).native_tiles()
 
 
 @operation

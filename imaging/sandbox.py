@@ -30,8 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging import confinement, messages, operations
+from imaging.deepzoom import STANDARD, Layout
 from imaging.errors import DecoderUnavailable, TooLarge
 from imaging.operations import Operation
+from imaging.passed_tiles import PassedTiles
 
 logger = logging.getLogger(__name__)
 
@@ -229,9 +231,43 @@ rendered = SHARED.function(operations.rendered)
 describe_slide = SHARED.function(operations.describe_slide)
 crops = SHARED.function(operations.crops)
 slide_dzi = SHARED.function(operations.slide_dzi)
-slide_tile = SHARED.function(operations.slide_tile)
+native_tiles = SHARED.function(operations.native_tiles)
 slide_thumbnail = SHARED.function(operations.slide_thumbnail)
 read_slide = SHARED.function(operations.read_slide)
+
+
+_passed = PassedTiles(native_tiles)
+
+
+def slide_tile(
+    files: operations.SlideFiles,
+    level: int,
+    column: int,
+    row: int,
+    *,
+    plane: int | None = None,
+    path: int | None = None,
+) -> bytes:
+    """See `imaging.operations.slide_tile`; a tile that lies in the slide's file as it is, is passed on from there."""
+    alone = _only_file(files)
+    if alone is not None and not plane and not path:
+        tile = _passed.tile(alone, level, column, row)
+        if tile is not None:
+            return tile
+    return SHARED.call(operations.slide_tile, files, level, column, row, plane=plane, path=path)
+
+
+def slide_layout(files: operations.SlideFiles) -> Layout:
+    """How a slide is cut into tiles."""
+    alone = _only_file(files)
+    return STANDARD if alone is None else _passed.layout(alone)
+
+
+def _only_file(files: operations.SlideFiles) -> str | Path | None:
+    """The one file of a slide; slides of several are DICOM and are cut here."""
+    if isinstance(files, str | Path):
+        return files
+    return files[0] if len(files) == 1 else None
 
 
 def slide_strips(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from imaging.dicom_file import DicomFile, open_dicom
 from imaging.dicom_tiles import DicomLevels, open_tiles
 from imaging.errors import NoSuchFrame, NotAnImage, TooLarge
 from imaging.limits import MAX_FRAME_BYTES, MAX_SLIDE_FILES
+from imaging.native_tiles import layout_of, native_tiles
 from imaging.pixels import Pixels
 from imaging.slide_parts import magnification_remark
 from imaging.slide_source import Source
@@ -122,6 +124,15 @@ class Slide:
         self.objective_power = source.objective_power
         self.vendor, self.levels = source.vendor, source.levels
         self.plane, self.path = len(source.focal_planes_um) // 2, 0
+
+    @cached_property
+    def layout(self) -> deepzoom.Layout:
+        """How it is cut into tiles."""
+        return layout_of(self._source)
+
+    def native_tiles(self) -> deepzoom.NativeTiles:
+        """Which of its tiles lie in its file as they are."""
+        return native_tiles(self._source)
 
     def show(self, plane: int | None, path: int | None) -> Slide:
         """Choose a focal plane and an optical path by number, None for those shown first.
@@ -277,7 +288,7 @@ class Slide:
 
     def dzi(self) -> str:
         """The DeepZoom descriptor (XML)."""
-        return deepzoom.descriptor(self.columns, self.rows)
+        return deepzoom.descriptor(self.columns, self.rows, self.layout)
 
     def tile(self, level: int, column: int, row: int) -> bytes:
         """One DeepZoom tile as JPEG, with its overlap.
@@ -299,12 +310,12 @@ class Slide:
             raise NoSuchFrame(f"The slide has levels 0 to {count - 1}.")
         scale = 2 ** (count - 1 - level)
         columns, rows = -(-self.columns // scale), -(-self.rows // scale)
-        x0, y0 = column * deepzoom.TILE_SIDE, row * deepzoom.TILE_SIDE
+        side, overlap = self.layout.tile_side, self.layout.overlap
+        x0, y0 = column * side, row * side
         if column < 0 or row < 0 or x0 >= columns or y0 >= rows:
             raise NoSuchFrame("The slide has no such tile.")
-        left, top = max(0, x0 - deepzoom.OVERLAP), max(0, y0 - deepzoom.OVERLAP)
-        right = min(columns, x0 + deepzoom.TILE_SIDE + deepzoom.OVERLAP)
-        bottom = min(rows, y0 + deepzoom.TILE_SIDE + deepzoom.OVERLAP)
+        left, top = max(0, x0 - overlap), max(0, y0 - overlap)
+        right, bottom = min(columns, x0 + side + overlap), min(rows, y0 + side + overlap)
         box = (left * scale, top * scale, min(right * scale, self.columns), min(bottom * scale, self.rows))
         values = self._resampled(self._level_for(scale), box, right - left, bottom - top)
         return encode_jpeg(values)

@@ -40,7 +40,6 @@ from cad_platform.core.numbers import whole_number
 from cad_platform.studies import opening, pixels, selectors, slides, storage
 from cad_platform.studies.addresses import image_urls
 from cad_platform.studies.models import Instance
-from imaging import deepzoom
 from imaging.grayscale import Display, Greys, OfferedWindow
 
 _FRAME = OpenApiParameter("frame", int, description="From 0; the first when left out.")
@@ -282,15 +281,15 @@ def _base64(table: bytes) -> str:
 
 
 def _slide(instance: Instance) -> SlideAnswer:
-    slide, whole = instance.slide, slides.slide_of(instance)
+    slide, whole, layout = instance.slide, slides.slide_of(instance), pixels.slide_layout(instance)
     return SlideAnswer(
         width=instance.columns,
         height=instance.rows,
         mpp_x=slide.mpp_x,
         mpp_y=slide.mpp_y,
         objective_power=slide.objective_power,
-        tile_size=deepzoom.TILE_SIDE,
-        overlap=deepzoom.OVERLAP,
+        tile_size=layout.tile_side,
+        overlap=layout.overlap,
         levels=[SlideLevelAnswer.model_validate(level) for level in whole.levels],
         focal_planes=whole.focal_planes_um,
         shown_plane=len(whole.focal_planes_um) // 2,

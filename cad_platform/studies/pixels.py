@@ -27,6 +27,7 @@ from cad_platform.studies.file_words import file_words
 from cad_platform.studies.models import Instance
 from cad_platform.studies.sides import Turned
 from imaging import sandbox
+from imaging.deepzoom import Layout
 from imaging.errors import DecoderUnavailable, ImagingError, NoSuchFrame
 from imaging.grayscale import Display
 from imaging.pixels import Pixels
@@ -38,6 +39,8 @@ THUMBNAIL_PIXELS = 320
 #: Names the way frames are derived: changed with it, so that no cache holds what an older version made.
 DERIVATION = "v2"
 
+#: Names the way slides are cut into tiles.
+_CUT = "2"
 #: From about this size on decoding takes a time that a reader notices.
 _LARGE_PIXELS = 2_000_000
 
@@ -184,12 +187,17 @@ def crops(
 
 def slide_tag(instance: Instance) -> str:
     """A name that changes with the bytes of any file of a slide: its strong ETag."""
-    return f"{slides.slide_of(instance).tag}-{DERIVATION}"
+    return f"{slides.slide_of(instance).tag}-{DERIVATION}-{_CUT}"
 
 
 def slide_dzi(instance: Instance) -> str:
     """The Deep Zoom description of a slide (XML)."""
     return _of_slide(instance, sandbox.slide_dzi)
+
+
+def slide_layout(instance: Instance) -> Layout:
+    """How a slide is cut into Deep Zoom tiles."""
+    return _of_slide(instance, sandbox.slide_layout)
 
 
 def slide_tile(

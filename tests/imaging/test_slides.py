@@ -65,21 +65,23 @@ def test_deepzoom_tiles_put_together_are_the_whole(section: Phantom, section_fil
     with slides.open_slide(section_file) as slide:
         width, height = (int(n) for n in re.findall(r'(?:Width|Height)="(\d+)"', slide.dzi()))
         assert (height, width) == section.pixels.shape[:2]
+        side, overlap = (int(n) for n in re.findall(r'(?:TileSize|Overlap)="(\d+)"', slide.dzi())[::-1])
+        assert (side, overlap) == (256, 0), "as the file is cut"
         for level in (slide.geometry.dzi_levels - 1, slide.geometry.dzi_levels - 3):
             scale = 2 ** (slide.geometry.dzi_levels - 1 - level)
             columns, rows = -(-width // scale), -(-height // scale)
             whole = np.zeros((rows, columns, 3), dtype=np.uint8)
-            for row in range(-(-rows // 254)):
-                for column in range(-(-columns // 254)):
+            for row in range(-(-rows // side)):
+                for column in range(-(-columns // side)):
                     tile = np.asarray(Image.open(io.BytesIO(slide.tile(level, column, row))))
-                    x, y = max(0, column * 254 - 1), max(0, row * 254 - 1)
+                    x, y = max(0, column * side - overlap), max(0, row * side - overlap)
                     whole[y : y + tile.shape[0], x : x + tile.shape[1]] = tile
             expected = np.asarray(
                 Image.fromarray(section.pixels).resize((columns, rows), Image.Resampling.BOX)
             )
             assert difference(whole, expected) < 9
             with pytest.raises(NoSuchFrame):
-                slide.tile(level, -(-columns // 254), 0)
+                slide.tile(level, -(-columns // side), 0)
         with pytest.raises(NoSuchFrame):
             slide.tile(slide.geometry.dzi_levels, 0, 0)
 
