@@ -1,8 +1,8 @@
 """Closed months of the audit log: where the chain stood when a month was over and every link of it had been recomputed.
 
-A root names the last link of its month. Since each link hashes the one before, no event of a closed month can be altered
-with all later links recomputed without another hash at its end; so each day only what came after the last root is walked,
-and everything on demand (`manage.py verify_audit`). Roots are written once, and printed for safe keeping elsewhere.
+A root names the last link of its month. Since each link hashes the one before, no event of a closed month can be
+altered, and all later links recomputed, without another hash at its end; so each day only what came after the last root
+is walked, and everything on demand (`manage.py verify_audit`). Roots are written once.
 """
 
 from __future__ import annotations
