@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-#: Standard deviations: nothing is farther away. Answers are settled long before, and sums of float32 stay exact enough
-#: for two libraries to agree about noise.
-FAR = 50.0
+#: Standard deviations: nothing is farther away, so that no square of noise overflows float32. A channel that hardly
+#: ever answered while a head was fitted is thousands of them away where it answers: the head has to see how far.
+FAR = 1e6
 
 
 class Arrays(nn.Module):
@@ -90,7 +90,8 @@ class Machine(Arrays):
             apart = (rows * rows).sum(dim=-1, keepdim=True) - 2 * inner + self.lengths
             inner = torch.exp(-self.gamma * torch.relu(apart))
         elif self.kernel == "poly":
-            base = inner = self.gamma * inner + self.coef0
+            most = 1e30 ** (1 / max(1, self.degree))
+            base = inner = (self.gamma * inner + self.coef0).clamp(-most, most)
             for _ in range(self.degree - 1):
                 inner = inner * base
         elif self.kernel == "sigmoid":

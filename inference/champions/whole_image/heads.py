@@ -20,7 +20,7 @@ from inference.champions.whole_image.arrays import FAR, Arrays, Machine, Scaled,
 from inference.champions.whole_image.refusals import ExportError
 
 #: Ranges of what a neighbour's head learned from: see `arrays.FAR`.
-_FAR_RANGES = 10.0
+_FAR_RANGES = 1e6
 
 
 def as_module(head: Any, classes: Sequence[str]) -> nn.Module:

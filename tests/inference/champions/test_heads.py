@@ -130,6 +130,29 @@ def test_features_that_are_rounded_otherwise_move_steady_trees_by_a_part_of_a_le
     assert leap > 0 and moved < leap / 20
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize(("kind", "settings"), [each for each in HEADS if each != ("knn", {})])
+@pytest.mark.parametrize("classes", ["ab", "abc"])
+def test_channels_that_hardly_ever_answered_are_as_far_away_as_the_head_finds_them(
+    kind: str, settings: dict[str, Any], classes: str
+) -> None:
+    """Features of networks are often 0: where one answers for once it is thousands of standard deviations away. (Of
+    five neighbours that are all so far away float32 cannot tell which are nearest.)"""
+    rng = np.random.default_rng(1)
+    names = np.array(list(classes))[rng.integers(0, len(classes), 80)]
+    rows = np.maximum(0, rng.normal(size=(80, 24)) + (names == "a")[:, None] * rng.normal(size=24))
+    rows[:, :8] *= (rng.random((80, 8)) < 0.05) * 1e-3
+    head = make("head", kind, settings, classes=len(classes), seed=0)
+    head.fit(rows.astype(np.float32), names, groups=[str(n % 20) for n in range(80)])
+    far = rows[:20].astype(np.float32)
+    far[:, :8] = (
+        np.abs(rng.normal(size=(20, 8))) * np.tile([0.01, 0.1, 1, 3], 2) * (rng.random((20, 8)) < 0.4)
+    )
+    with torch.no_grad():
+        said = as_module(head, list(classes))(torch.from_numpy(far)).numpy()
+    np.testing.assert_allclose(said, head.predict_proba(far.astype(np.float64)), atol=1e-4)
+
+
 def test_two_rows_alike_of_two_classes_share_the_answer() -> None:
     rows = np.random.default_rng(3).normal(size=(20, 4)).astype(np.float32).astype(np.float64)
     rows[1] = rows[0]
