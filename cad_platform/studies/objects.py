@@ -37,6 +37,9 @@ class Objects(Protocol):
     def put(self, path: Path, sha256: str) -> None:
         """Move the file in. Durable on return; an object that is there already becomes young again."""
 
+    def write_back(self, path: Path) -> None:
+        """What `put` will wait for of a file that is still elsewhere, where it can be waited for before."""
+
     def open(self, sha256: str) -> AbstractContextManager[Path]: ...
 
     def modified(self, sha256: str) -> float | None:
@@ -93,8 +96,7 @@ class FileObjects:
                 path.unlink()
                 return
             self._make_folders(target.parent)
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+            self.write_back(path)
             path.chmod(0o440)
             try:
                 path.replace(target)
@@ -103,6 +105,10 @@ class FileObjects:
                     raise
                 self._copy(path, target)
             sync_folder(target.parent)
+
+    def write_back(self, path: Path) -> None:
+        with disk_errors(), path.open("rb") as file:
+            os.fsync(file.fileno())
 
     @staticmethod
     def _refresh(target: Path, size: int) -> bool:

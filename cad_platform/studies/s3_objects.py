@@ -71,6 +71,9 @@ class S3Objects:
     def _key(self, sha256: str) -> str:
         return f"{self.prefix}/objects/{key_of(sha256)}".lstrip("/")
 
+    def write_back(self, path: Path) -> None:
+        """Nothing: the bucket is where it becomes durable."""
+
     def put(self, path: Path, sha256: str) -> None:
         # Uploaded even where the object exists: that makes it young again for the collector.
         with _bucket_errors(), disk_errors():

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 from django.conf import settings
@@ -34,7 +36,7 @@ from cad_platform.patients.services import receive_patient
 from cad_platform.studies import answering, corrections, growth, matching, quarantine, storage, turns
 from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.matching import Verdict
-from cad_platform.studies.models import Instance, KeptAside, Study
+from cad_platform.studies.models import Instance, KeptAside, StoredFile, Study
 from cad_platform.studies.post import StudyPost
 from cad_platform.studies.received import ReceivedStudy
 from cad_platform.studies.receiving import assemble
@@ -95,7 +97,12 @@ def receive(
         There is no study; the same post may be sent again.
     """
     require(actor, "study.receive")
-    received = assemble(post, files, site_of(actor).default_character_set)
+    charset = site_of(actor).default_character_set
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        # On their way to the disk while they are decoded; storing them waits for what is left.
+        written = beside.submit(copy_context().run, _write_back, files)
+        received = assemble(post, files, charset)
+        written.result()
     deposits = _deposit(received)
     with transaction.atomic():
         outcome = _receive(actor, received, deposits)
@@ -106,6 +113,11 @@ def receive(
     return outcome
 
 
+def _write_back(files: Sequence[PostedFile]) -> None:
+    for file in files:
+        storage.write_back(file.path)
+
+
 def _deposit(received: ReceivedStudy) -> dict[str, Deposit]:
     """The files' bytes in the storage, by hash. Before the transaction, which others of the same patient wait for:
     two thousand files on their way to a bucket take minutes. What the post's rows do not name is collected."""
@@ -114,8 +126,11 @@ def _deposit(received: ReceivedStudy) -> dict[str, Deposit]:
     hashes = [file.sha256 for file, _ in arrived]
     # Neither an image nor what is kept aside is ever deleted, so its bytes stay; a study that comes again sends none of
     # them anywhere, unless the storage has lost them.
-    named = set(Instance.objects.filter(file__in=hashes).values_list("file_id", flat=True))
-    named |= set(KeptAside.objects.filter(file__in=hashes).values_list("file_id", flat=True))
+    stored = set(StoredFile.objects.filter(pk__in=hashes).values_list("pk", flat=True))
+    named: set[str] = set()
+    if stored:  # mostly nothing is
+        named |= set(Instance.objects.filter(file__in=stored).values_list("file_id", flat=True))
+        named |= set(KeptAside.objects.filter(file__in=stored).values_list("file_id", flat=True))
     deposits: dict[str, Deposit] = {}
     for file, media_type in arrived:
         if file.sha256 in deposits:

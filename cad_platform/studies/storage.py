@@ -89,6 +89,12 @@ def deposit(path: Path, media_type: str, *, sha256: str) -> Deposit:
     return Deposit(sha256, size, media_type)
 
 
+def write_back(path: Path) -> None:
+    """Begin to make durable what `deposit` will store, where that is this machine's own disk. Raises as `deposit` does:
+    what the disk says of a file it may say only once."""
+    objects().write_back(path)
+
+
 def deposit_bytes(data: bytes, media_type: str) -> Deposit:
     """As `deposit`, for something made in memory: a mask, a heat map, a PDF."""
     with disk_errors():

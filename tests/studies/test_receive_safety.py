@@ -18,7 +18,7 @@ from django.db import connection
 
 from cad_platform.core.errors import Unavailable
 from cad_platform.patients.models import DemographicsReview, Patient
-from cad_platform.studies import services, storage
+from cad_platform.studies import storage, turns
 from cad_platform.studies.collector import collect
 from cad_platform.studies.models import Instance, StoredFile, Study
 from cad_platform.studies.objects import FileObjects
@@ -188,7 +188,7 @@ def test_bytes_reach_the_storage_before_any_transaction_is_open(
             cursor.execute(
                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
                 " AND classid IN (%s, %s)",
-                [storage.LOCK_CLASS, services._LOCK],
+                [storage.LOCK_CLASS, turns._LOCK],
             )
             seen.append((open_transaction, cursor.fetchone()[0]))
         put(self, path, sha256)

@@ -223,6 +223,32 @@ class TestTheBucket:
 
 
 @pytest.mark.django_db
+class TestWritingBack:
+    """A file is on its way to the disk while it is decoded."""
+
+    @pytest.mark.parametrize(("number", "status"), [(errno.ENOSPC, 507), (errno.EIO, 503)])
+    def test_an_error_that_the_disk_says_only_once_is_not_lost(
+        self, monkeypatch: pytest.MonkeyPatch, settings: Any, number: int, status: int
+    ) -> None:
+        from tests.posted_files import Hospital, png
+
+        original, refused = os.fsync, []
+
+        def once(descriptor: int) -> None:
+            if not refused:
+                refused.append(descriptor)
+                raise OSError(number, os.strerror(number))
+            original(descriptor)
+
+        hospital = Hospital()
+        monkeypatch.setattr(os, "fsync", once)
+        assert hospital.post(files={"a.png": png(4)}).status_code == status
+        assert refused and not StoredFile.objects.exists()
+        assert list(settings.UPLOAD_DIR.iterdir()) == []
+        assert hospital.post(files={"a.png": png(4)}).status_code == 201
+
+
+@pytest.mark.django_db
 class TestRows:
     def test_stored_bytes_are_named_by_a_row(self) -> None:
         row = storage.store_bytes(b"a mask", "image/png")
