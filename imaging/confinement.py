@@ -3,6 +3,8 @@
 Seccomp refuses the system calls that no decoder needs (new sockets, other programs, other processes' memory). Landlock
 leaves of the file system reading, and not of other processes' entries in /proc, where their environments and so the
 platform's secrets are. Each is used where the kernel offers it (Linux 5.13, 64 bit); `offered` says what it does.
+Where the process begins as root it becomes a user that owns nothing; of root's powers it keeps the one to read files,
+which Landlock bounds.
 """
 
 from __future__ import annotations
@@ -66,17 +68,30 @@ _FILE_RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 5: (1 << 1
 _NET_RIGHTS, _SCOPES = 0b11, 0b11  # TCP (from 4), abstract sockets and signals (from 6)
 
 
+#: The user and group of decoders: nobody's else, and in no list of users.
+OWN_USER = 64_019
+_PR_SET_KEEPCAPS, _CAPABILITIES_VERSION = 8, 0x20080522
+_READ_ANY_FILE, _SET_GROUP, _SET_USER = 1 << 2, 1 << 6, 1 << 7
+
+
 @dataclass(frozen=True)
 class Offered:
-    """What this kernel can be asked for; `landlock` is its version, 0 for none."""
+    """What this kernel can be asked for; `landlock` is its version, 0 for none. `own_user` says whether a process may
+    become another user: only one that begins as root."""
 
     seccomp: bool
     landlock: int
+    own_user: bool = True
 
     @property
     def missing(self) -> list[str]:
         """In words, for a log."""
-        return [name for name, has in (("seccomp", self.seccomp), ("Landlock", self.landlock > 0)) if not has]
+        has = {
+            "seccomp": self.seccomp,
+            "Landlock": self.landlock > 0,
+            "user of their own (not started as root)": self.own_user,
+        }
+        return [name for name, is_there in has.items() if not is_there]
 
 
 def offered() -> Offered:
@@ -84,18 +99,39 @@ def offered() -> Offered:
     known = platform.machine() in _ARCHITECTURES
     seccomp = known and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
     version = int(_libc.syscall(_CREATE, None, 0, 1)) if known else 0
-    return Offered(seccomp, max(0, version))
+    return Offered(seccomp, max(0, version), _may_become_another())
 
 
 def confine() -> Offered:
     """Confine this process, and what it starts, for good. What the kernel does not offer is left out."""
     offer = offered()
+    if offer.own_user:
+        _become_own_user()
     _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if offer.landlock:
         _read_only(offer.landlock)
     if offer.seccomp:
         _refuse_calls()
     return offer
+
+
+def _may_become_another() -> bool:
+    needed = _READ_ANY_FILE | _SET_GROUP | _SET_USER
+    held = ctypes.create_string_buffer(24)
+    if os.geteuid() != 0 or _libc.capget(struct.pack("=Ii", _CAPABILITIES_VERSION, 0), held):
+        return False
+    return bool(struct.unpack_from("=I", held.raw)[0] & needed == needed)
+
+
+def _become_own_user() -> None:
+    """For good: the power to become another again is given up with the rest."""
+    _libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(OWN_USER, OWN_USER, OWN_USER)
+    os.setresuid(OWN_USER, OWN_USER, OWN_USER)
+    kept = struct.pack("=6I", _READ_ANY_FILE, _READ_ANY_FILE, 0, 0, 0, 0)
+    if _libc.capset(struct.pack("=Ii", _CAPABILITIES_VERSION, 0), kept):
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 def _read_only(version: int) -> None:

@@ -217,14 +217,14 @@ def _preload() -> None:
 
 def _serve_jobs(channel: socket.socket) -> None:
     """In the child: one job after another, until a file was bad, or memory or the count says enough."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGALRM):
         signal.signal(number, signal.SIG_DFL)
     # When the machine itself runs out of memory, this process is the one to lose.
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
         score.write("900")
     confinement.confine()
+    # Afterwards: a process that becomes another user forgets whose end it follows.
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     for served in range(1, JOBS_PER_CHILD + 1):
         message, descriptors, _, _ = socket.recv_fds(channel, messages.MESSAGE_LIMIT, 1)
         if not message:

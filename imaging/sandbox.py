@@ -219,7 +219,7 @@ SHARED = Sandbox()
 def start() -> None:
     """Warm up, for a server that is about to take requests; say where decoders are less confined than they could be."""
     if missing := confinement.offered().missing:
-        logger.warning("this kernel offers no %s: decoders run without", " and no ".join(missing))
+        logger.warning("there is no %s here: decoders run without", " and no ".join(missing))
     SHARED.start()
 
 

@@ -121,3 +121,29 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.skipif(not OFFERED.own_user, reason="only root becomes another user")
+class TestUserOfTheirOwn:
+    def test_it_is_nobody_else_and_stays_so(self) -> None:
+        own = f"({confinement.OWN_USER}, {confinement.OWN_USER}, {confinement.OWN_USER})"
+        assert attempt("print(os.getresuid(), os.getresgid(), os.getgroups())") == f"{own} {own} []\ndone"
+        for what in ("os.setuid(0)", "os.setgid(0)", "os.setgroups([0])", "os.setresuid(0, 0, 0)"):
+            assert attempt(what) == "PermissionError", what
+
+    def test_of_roots_powers_it_keeps_reading(self, tmp_path: Path) -> None:
+        private = tmp_path / "private"
+        private.write_text("bytes")
+        private.chmod(0o400)
+        assert attempt("print(open(sys.argv[1]).read())", str(private)) == "bytes\ndone"
+        assert attempt("print(open('/proc/self/status').read().split('CapEff:')[1].split()[0])") == (
+            f"{1 << 2:016x}\ndone"
+        )
+        for what in ("os.chown(sys.argv[1], 0, 0)", "os.chmod(sys.argv[1], 0o777)", "os.nice(-1)"):
+            assert attempt(what, str(private)) == "PermissionError", what
+
+
+def test_a_platform_that_is_not_root_is_told() -> None:
+    assert confinement.Offered(True, 4, own_user=False).missing == ["user of their own (not started as root)"]
+    if os.geteuid() != 0:
+        assert not OFFERED.own_user
