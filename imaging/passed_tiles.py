@@ -143,7 +143,8 @@ def _segments(data: bytes) -> tuple[list[bytes], int] | None:
     where they are not one after another."""
     if data[:2] != _SOI:
         return None
-    found, place = [], 2
+    found: list[bytes] = []
+    place = 2
     while place + 4 <= len(data) or data[place : place + 2] == _EOI:
         if data[place : place + 2] == _EOI:
             return found, 0

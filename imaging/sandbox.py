@@ -239,6 +239,7 @@ read_slide = SHARED.function(operations.read_slide)
 _passed = PassedTiles(native_tiles)
 
 
+@functools.wraps(operations.slide_tile.function)
 def slide_tile(
     files: operations.SlideFiles,
     level: int,
@@ -248,7 +249,7 @@ def slide_tile(
     plane: int | None = None,
     path: int | None = None,
 ) -> bytes:
-    """See `imaging.operations.slide_tile`; a tile that lies in the slide's file as it is, is passed on from there."""
+    # A tile that lies in the slide's file as it is, is passed on from there.
     alone = _only_file(files)
     if alone is not None and not plane and not path:
         tile = _passed.tile(alone, level, column, row)

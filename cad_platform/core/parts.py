@@ -74,15 +74,15 @@ class _HasPart(Lookup):
 
     lookup_name = "part"
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str | int, ...]]:
         text, with_text = self.process_lhs(compiler, connection)
         sought = str(self.rhs)
         contains, pattern = f"{text} LIKE %s", f"%{connection.ops.prep_for_like_query(sought)}%"
         if sought.isascii() and len(sought) == 1:
-            return contains, [*with_text, pattern]
+            return contains, (*with_text, pattern)
         return (
             f"(public.cad_parts({text}) @> public.cad_parts_sought(%s::text) AND {contains})",
-            [*with_text, sought, *with_text, pattern],
+            (*with_text, sought, *with_text, pattern),
         )
 
 
