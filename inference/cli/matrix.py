@@ -65,6 +65,11 @@ def _cells_of(manifest: ModelManifest, chosen: Namespace) -> tuple[list[Cell], l
     trained = list(read_training_manifest(folder))
     records = all_on_record(folder)
     others = sets_of(manifest, chosen.data) if chosen.data is not None else []
+    if chosen.data is not None and not others:
+        raise DatasetError(
+            f"{chosen.data} holds no set that {manifest.name} reads, in a folder of the set's name "
+            f"({', '.join(DATASETS)})"
+        )
     measured = {record.dataset for record in records}
     for name in others:
         if name not in trained and (chosen.rerun or name not in measured):

@@ -137,3 +137,14 @@ def test_what_only_outlines_has_a_cell_a_scanner_and_none_where_nothing_was_outl
     }  # fmt: skip
     assert all(cell.figures[0].name == "dice" for cell in found)
     assert untested(found, ["busi", "busbra"]) == [("busi", "busi"), ("busbra", "busi"), ("busbra", "busbra")]
+
+
+def test_a_folder_that_holds_no_set_of_the_models_is_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not silently the cells that are on record."""
+    tree = write_tree("mini_mias", tmp_path / "films" / "mini_mias")
+    for folder in (tmp_path / "nothing", tree, tree.parent):
+        assert main(["matrix", "ultrasound", "--data", str(folder)]) == 1
+        said = capsys.readouterr()
+        assert f"inference: {folder} holds no set that ultrasound reads" in said.err and not said.out
