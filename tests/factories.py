@@ -101,12 +101,14 @@ def model_version(
             "manifest": {"title": name.capitalize(), "positive_class": "malignant"},
             "weights_sha256": "ab" * 32,
             "is_default": is_default,
+            "state": ModelVersion.State.APPROVED,
+            "came_with_installation": True,
         },
     )[0]
 
 
-def succeeded_job(of: Study, probability: float = 0.87) -> AnalysisJob:
-    version = model_version(modalities.get(of.modality).champion, of.modality)
+def succeeded_job(of: Study, probability: float = 0.87, by: ModelVersion | None = None) -> AnalysisJob:
+    version = by or model_version(modalities.get(of.modality).champion, of.modality)
     result = {
         "contract_version": "1.0",
         "model": {

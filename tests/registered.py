@@ -28,5 +28,5 @@ def models_in_use() -> dict[str, ModelVersion]:
         known = list(register_from_store(Actor.system("test")).versions)
         _registered.extend(map(copy, known))
     ours = ModelVersion.objects.filter(pk__in=[version.pk for version in known])
-    ours.update(is_default=True)
+    ours.update(is_default=True, state=ModelVersion.State.APPROVED, came_with_installation=True)
     return {version.name: version for version in ours}

@@ -27,6 +27,7 @@ class Role(models.TextChoices):
     PATHOLOGIST = "pathologist", _("Pathologist")
     SONOGRAPHER = "sonographer", _("Sonographer")
     INTEGRATOR = "integrator", _("Integrator")
+    CLINICAL_LEAD = "clinical_lead", _("Clinical lead")
     ADMINISTRATOR = "administrator", _("Administrator")
 
 
@@ -58,6 +59,10 @@ CHARACTER_SETS = {
 
 #: How many false marks an exam a site may choose to bear; the rates that models are measured at.
 FALSE_MARK_RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
+
+
+#: The site of the known cases, which has no patients: nobody is asked what is true there.
+KNOWN_CASES_SITE = "known-cases"
 
 
 @pghistory.track()

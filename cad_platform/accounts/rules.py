@@ -1,8 +1,9 @@
 """Who may do what, as one table of predicates. An unknown permission raises: a misspelt one denies loudly.
 
 Which roles sign and draft is said by each modality (`cad_platform.modalities`). Integrators use the API of their site,
-administrators manage models, users and jobs and see no images. Everyone but administrators is confined to
-their site, and whatever belongs to another site is answered as if it did not exist.
+administrators manage models, users and jobs and see no images. A clinical lead reads the studies of the site, and may
+be one of the two people who approve a model version. Everyone but administrators is confined to their site, and
+whatever belongs to another site is answered as if it did not exist.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class OfSite(Protocol):
     site_id: int
 
 
-_CLINICIANS = {Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER}
+_CLINICIANS = {Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER, Role.CLINICAL_LEAD}
 
 
 def _has_scope(actor: Actor, scope: Scope) -> bool:
@@ -81,6 +82,15 @@ def _manages_models(actor: Actor, _: Any) -> bool:
     return _administers(actor, _) or (actor.user is None and actor.label.startswith("system:"))
 
 
+def _approves_models(actor: Actor, _: Any) -> bool:
+    """People, each in their own name: a command of the platform is nobody."""
+    return _administers(actor, _) or (actor.role == Role.CLINICAL_LEAD and actor.token is None)
+
+
+def _views_models(actor: Actor, _: Any) -> bool:
+    return _manages_models(actor, _) or _approves_models(actor, _)
+
+
 PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.list": _reads,
     "study.view": _reads,
@@ -104,7 +114,9 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "job.cancel": _administers,
     "job.retry": _administers,
     "job.view_all": _administers,
+    "model.approve": _approves_models,
     "model.manage": _manages_models,
+    "model.view": _views_models,
     "user.manage": _administers,
     "token.manage": _administers,
     "webhook.manage": _administers,

@@ -23,7 +23,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.core.punctuation import listed
 from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.routing import is_routed
+from cad_platform.registry.routing import shares
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import lock_study
 
@@ -148,17 +148,28 @@ def reanalyse(actor: Actor, study: Study) -> list[AnalysisJob]:
 def without_result(studies: QuerySet[Study]) -> QuerySet[Study]:
     """Those that would be analysed: complete, in no open set that has not come to them yet, and a version in use has
     neither given a result, nor declined them before any attempt (it would again), nor is at it."""
-    has = AnalysisJob.objects.filter(
+    said = AnalysisJob.objects.filter(
+        Q(state__in=[State.SUCCEEDED, *AnalysisJob.OPEN]) | Q(state=State.NOT_APPLICABLE, attempt=0)
+    )
+    special = shares()
+    has = said.filter(
         study=OuterRef(OuterRef("pk")),
         content_hash=OuterRef(OuterRef("content_hash")),
         model_version=OuterRef("pk"),
-    ).filter(Q(state__in=[State.SUCCEEDED, *AnalysisJob.OPEN]) | Q(state=State.NOT_APPLICABLE, attempt=0))
-    missing = ModelVersion.objects.filter(is_routed(), modality=OuterRef("modality")).filter(~Exists(has))
+    )
+    defaults = ModelVersion.objects.filter(is_default=True, modality=OuterRef("modality"))
+    defaults = defaults.exclude(name__in={share.name for share in special})
+    missing = Q(Exists(defaults.filter(~Exists(has))))
+    for share in special:
+        of_share = said.filter(
+            study=OuterRef("pk"), content_hash=OuterRef("content_hash"), model_version=share.version_id
+        )
+        missing |= Q(modality=share.modality) & share.studies() & ~Q(Exists(of_share))
     queued = ReanalysedStudy.objects.filter(
         study=OuterRef("pk"), state=_Member.WAITING, reanalysis__stopped_at__isnull=True
     )
     complete = studies.filter(state=Study.State.COMPLETE, withdrawn_at__isnull=True)
-    return complete.filter(Exists(missing), ~Exists(queued))
+    return complete.filter(missing, ~Exists(queued))
 
 
 @transaction.atomic

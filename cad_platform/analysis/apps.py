@@ -21,6 +21,7 @@ class AnalysisConfig(PlatformApp):
         "job.request": _("Analysis requested"),
         "job.retry": _("Asked for another try"),
         "job.succeed": _("Analysis succeeded"),
+        "truth.record": _("Said what is true of known studies"),
         "study.reanalyse": _("Had the study analysed again"),
         "study.reanalyse_set": _("Had a set of studies analysed again"),
         "study.stop_reanalysis": _("Stopped analysing a set again"),
@@ -39,12 +40,15 @@ class AnalysisConfig(PlatformApp):
     def ready(self) -> None:
         from cad_platform.analysis import worker  # noqa: F401  (connects to Celery's signals)
         from cad_platform.analysis.bulk import BULK_TOPIC
-        from cad_platform.analysis.transitions import REQUESTED_TOPIC, SET_TOPIC
+        from cad_platform.analysis.transitions import ENDED_TOPIC, REQUESTED_TOPIC, SET_TOPIC, SHADOW_TOPIC
         from cad_platform.core import outbox
-        from cad_platform.core.queues import CALL_TASK, NEWS_TASK
+        from cad_platform.core.queues import CALL_TASK, NEWS_TASK, SHADOW_TASK
         from cad_platform.registry.routing import ROUTED_TOPIC
 
         outbox.subscribe("study.complete", NEWS_TASK)
+        outbox.subscribe(ENDED_TOPIC, "analysis.ask_shadows")
+        outbox.subscribe(SHADOW_TOPIC, SHADOW_TASK)
+        outbox.subscribe("model.compare", "analysis.compare")
         outbox.subscribe(REQUESTED_TOPIC, CALL_TASK)
         outbox.subscribe(ROUTED_TOPIC, "analysis.replace_unrouted")
         outbox.subscribe(SET_TOPIC, "analysis.go_on")

@@ -292,3 +292,61 @@ class BulkMember(models.Model):
         indexes = [
             models.Index(fields=["action"], condition=models.Q(state="waiting"), name="bulk_waiting"),
         ]
+
+
+class ShadowResult(models.Model):
+    """What a version that runs in shadow says of one content of one study. It is no job and brings no finding, so
+    nothing that composes what a reader sees can come across it."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        NOT_APPLICABLE = "not_applicable", _("Not analysed")
+        FAILED = "failed", _("Failed")
+
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    model_version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="+")
+    content_hash = models.CharField(max_length=64)
+    state = models.CharField(max_length=16, choices=State, default=State.WAITING)
+    reason = models.TextField(blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    requested_at = models.DateTimeField(default=timezone.now)
+    available_at = models.DateTimeField(default=timezone.now, help_text="not before; moves with each attempt")
+    finished_at = models.DateTimeField(null=True)
+    result = models.JSONField(null=True, help_text="inference.contract.AnalysisResult, without its pictures")
+    score = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["study", "content_hash", "model_version"], name="shadow_unique_for_content"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="succeeded", result__isnull=False)
+                | (~models.Q(state="succeeded") & models.Q(result__isnull=True)),
+                name="shadow_result_iff_succeeded",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["available_at"], condition=models.Q(state="waiting"), name="shadow_waiting"),
+        ]
+
+
+class KnownTruth(models.Model):
+    """What is known to be true of a study, for comparing what versions say of it. The latest entry counts."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    positive = models.BooleanField()
+    source = models.CharField(
+        max_length=10, choices=[("table", _("Table")), ("pathology", _("Signed pathology"))]
+    )
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["at", "pk"]
+        indexes = [models.Index(fields=["study", "-at"], name="truth_latest")]

@@ -8,9 +8,9 @@ import re
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
@@ -36,9 +36,15 @@ from inference.contract import (
     DecodingUnavailable,
     GaveWay,
     ImageReference,
+    ModelManifest,
     ModelServerUnavailable,
     NotApplicable,
 )
+
+if TYPE_CHECKING:
+    from cad_platform.studies.sorting import SortedImage
+    from inference.runtime.forward import Save
+    from inference.runtime.resumable import Keeping
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +121,6 @@ def _analyse(
     claim: Claim, made: list[MadeImage], deadline: Deadline, slices: JobSlices | None
 ) -> AnalysisResult:
     job = claim.job
-    manifest = manifest_of(job.model_version)
 
     def save(name: str, png: bytes, /) -> str:
         match = _MADE.fullmatch(name)
@@ -125,9 +130,23 @@ def _analyse(
         made.append(image)
         return str(image.id)
 
+    named = f"{job.pk}:{claim.attempt}"
+    return ask(named, manifest_of(job.model_version), claim.images, save, deadline, slices)
+
+
+def ask(
+    named: str,
+    manifest: ModelManifest,
+    read: Sequence[SortedImage],
+    save: Save,
+    deadline: Deadline,
+    slices: Keeping | None = None,
+) -> AnalysisResult:
+    """Have a model server analyse images of a study with one version; `named` is the request's name in logs. Raises as
+    the model server's `analyse`, and `Unavailable` where the storage is away."""
     with ExitStack() as files:
         images = []
-        for image in claim.images:
+        for image in read:
             slide = slide_of(image.instance)
             first, *others = files.enter_context(slide.opened())
             images.append(
@@ -143,7 +162,7 @@ def _analyse(
                     pixel_aspect=image.instance.image_facts.pixel_aspect,
                 )
             )
-        request = manifest.request(f"{job.pk}:{claim.attempt}", *images)
+        request = manifest.request(named, *images)
         return get_model_server().analyse(request, manifest, save, deadline, slices)
 
 

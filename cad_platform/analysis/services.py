@@ -28,7 +28,7 @@ from cad_platform.analysis.verdict import score_of
 from cad_platform.core import outbox, proofs
 from cad_platform.core.queues import SHORT
 from cad_platform.registry.health import component_of
-from cad_platform.registry.routing import is_routed, routed_versions
+from cad_platform.registry.routing import is_routed_job, routed_versions
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies import storage
 from cad_platform.studies.models import Instance, Study
@@ -327,7 +327,7 @@ def replace_unrouted(limit: int = 200) -> int:
         state__in=AnalysisJob.OPEN,
         study__withdrawn_at__isnull=True,
         model_version__name__in=routed_versions().values("name"),
-    ).exclude(is_routed("model_version__"))
+    ).exclude(is_routed_job())
     return _each(found, {"state__in": AnalysisJob.OPEN}, _replace, limit)
 
 

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
-from cad_platform.analysis import again, bulk, services
+from cad_platform.analysis import again, bulk, services, shadow
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.registry.routing import is_routed, routed_versions
+from cad_platform.registry.routing import is_analysed, is_routed_job
 from cad_platform.studies.models import Study
 
 #: A message that has not led to a claim by then is taken for lost. In a long queue it only comes twice.
@@ -45,6 +45,7 @@ class Swept:
     unnoticed: int
     again: int
     bulk: int
+    shadows: int
 
 
 def sweep() -> Swept:
@@ -59,6 +60,7 @@ def sweep() -> Swept:
         unnoticed=_notice_studies(),
         again=again.go_on(),
         bulk=bulk.go_on(),
+        shadows=shadow.call_waiting(),
     )
 
 
@@ -84,10 +86,10 @@ def unnoticed(oldest: datetime | None, limit: int) -> list[uuid.UUID]:
         Study.objects.filter(
             state=Study.State.COMPLETE,
             withdrawn_at__isnull=True,
-            modality__in=routed_versions().values("modality"),
             completed_at__lt=timezone.now() - UNNOTICED_AFTER,
         )
-        .filter(~Exists(jobs.filter(is_routed("model_version__"))))
+        .filter(is_analysed())
+        .filter(~Exists(jobs.filter(is_routed_job())))
         .filter(~Exists(jobs.filter(state__in=_RESULT_OR_ON_ITS_WAY)))
         .order_by(F("completed_at"))
     )

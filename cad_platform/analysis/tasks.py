@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from celery import shared_task
 
-from cad_platform.analysis import again, bulk, runner, services, sweeper
-from cad_platform.core.queues import CALL_TASK, NEWS_TASK
+from cad_platform.analysis import again, bulk, comparing, runner, services, shadow, sweeper
+from cad_platform.core.queues import CALL_TASK, NEWS_TASK, SHADOW_TASK
 
 
 @shared_task(name=NEWS_TASK)
@@ -44,3 +44,21 @@ def go_on(reanalysis_id: str) -> int:
 def act(action_id: str) -> int:
     """Begin with what somebody has done to many jobs; the sweeper goes on."""
     return bulk.go_on()
+
+
+@shared_task(name="analysis.ask_shadows")
+def ask_shadows(job_id: str, study_id: str) -> int:
+    """An analysis has ended: versions in shadow may look at the study."""
+    return shadow.request(study_id)
+
+
+@shared_task(name=SHADOW_TASK)
+def run_shadows(queue: str) -> int:
+    """Look at studies in shadow while nobody waits in the queue."""
+    return shadow.work(queue)
+
+
+@shared_task(name="analysis.compare")
+def compare(version_id: int, against_id: int) -> int:
+    """Compare two versions at every site with known cases."""
+    return comparing.compare(version_id, against_id)

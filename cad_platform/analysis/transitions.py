@@ -28,6 +28,9 @@ ENDED_TOPIC = "analysis.ended"
 #: A set of studies waits to be analysed again.
 SET_TOPIC = "analysis.again"
 
+#: A version in shadow waits to look at studies, when nobody else needs the workers.
+SHADOW_TOPIC = "analysis.shadow"
+
 TRANSITIONS: Mapping[str, frozenset[str]] = {
     State.REQUESTED: frozenset({State.RUNNING, State.CANCELLED}),
     State.RUNNING: frozenset(

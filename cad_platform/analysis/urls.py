@@ -1,8 +1,13 @@
 from django.urls import path
 
-from cad_platform.analysis import bulk_views, views
+from cad_platform.analysis import agreement_views, bulk_views, views
 
 urlpatterns = [
+    path(
+        "agreement/<int:version_id>/<int:against_id>/",
+        agreement_views.agreement,
+        name="model-agreement",
+    ),
     path("", views.jobs, name="jobs"),
     path("many/<str:kind>", bulk_views.ask, name="jobs-many"),
     path("many/<uuid:action_id>/", bulk_views.action, name="jobs-action"),

@@ -12,7 +12,7 @@ from cad_platform.api import model_answers, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
-from cad_platform.registry import selectors, services
+from cad_platform.registry import selectors, services, switching
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.serving import Serving, serving_of
 from cad_platform.registry.stored import is_in_store
@@ -87,7 +87,7 @@ class ModelDefault(ApiView):
         actor = actor_of(request)
         found = selectors.version_named(actor, model, version)
         wanted = parse_model(model_answers.DefaultRequest, json_of(request))
-        switch = services.make_default(actor, found, wanted.reason)
+        switch = switching.make_default(actor, found, wanted.reason)
         body = model_answers.DefaultAnswer(
             model=_answers(actor, [switch.version])[0],
             previous=switch.previous.version if switch.previous else None,

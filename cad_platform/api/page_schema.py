@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from cad_platform.accounts import session_views as accounts
 from cad_platform.reading import page_answers as reading
 from cad_platform.reading import view_answers as views
+from cad_platform.registry import page_answers as registry
 from cad_platform.reporting import answers as reporting
 from cad_platform.web import page_answers as web
 
@@ -25,6 +26,8 @@ _OF_PAGES = (
     views.ViewKept,
     accounts.SessionState,
     web.PageSettings,
+    registry.UploadPage,
+    registry.UploadStep,
     reporting.DraftPresence,
     reporting.DraftSaved,
     reporting.ReportSigned,

@@ -3,7 +3,7 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, hosts, model_versions, reanalyses, reports, sides, studies
+from cad_platform.api import docs, hosts, model_life, model_versions, reanalyses, reports, sides, studies
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
@@ -21,11 +21,62 @@ urlpatterns = [
     ),
     path("v1/models", model_versions.Models.as_view(), name="api-models"),
     path("v1/models/register", model_versions.ModelRegistration.as_view(), name="api-models-register"),
+    path("v1/models/routes", model_life.ModelRoutes.as_view(), name="api-model-routes"),
+    path("v1/models/routes/<int:route>", model_life.ModelRouteDetail.as_view(), name="api-model-route"),
+    path("v1/models/known-cases", model_life.KnownCases.as_view(), name="api-known-cases"),
+    path("v1/models/uploads", model_life.ModelUploads.as_view(), name="api-model-uploads"),
+    path("v1/models/uploads/<uuid:upload>", model_life.ModelUploadDetail.as_view(), name="api-model-upload"),
+    path(
+        "v1/models/uploads/<uuid:upload>/finish",
+        model_life.ModelUploadFinish.as_view(),
+        name="api-model-upload-finish",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/rollback",
+        model_life.ModelRollback.as_view(),
+        name="api-model-rollback",
+    ),
     path("v1/models/<str:model>/<str:version>", model_versions.ModelDetail.as_view(), name="api-model"),
     path(
         "v1/models/<str:model>/<str:version>/default",
         model_versions.ModelDefault.as_view(),
         name="api-model-default",
+    ),
+    path("v1/models/<str:model>/<str:version>/life", model_life.ModelLife.as_view(), name="api-model-life"),
+    path(
+        "v1/models/<str:model>/<str:version>/verify",
+        model_life.ModelVerify.as_view(),
+        name="api-model-verify",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/approve",
+        model_life.ModelApprove.as_view(),
+        name="api-model-approve",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/retire",
+        model_life.ModelRetire.as_view(),
+        name="api-model-retire",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/routes",
+        model_life.ModelVersionRoutes.as_view(),
+        name="api-model-version-routes",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/known-cases/from-pathology",
+        model_life.KnownFromPathology.as_view(),
+        name="api-known-from-pathology",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/comparisons",
+        model_life.ModelComparisons.as_view(),
+        name="api-model-comparisons",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/agreement/<str:against>",
+        model_life.ModelAgreement.as_view(),
+        name="api-model-agreement",
     ),
     path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
     path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),

@@ -24,6 +24,8 @@ QUEUES = (MAINTENANCE, SHORT, SLIDE)
 NEWS_TASK = "analysis.study_complete"
 #: Wakes a worker for a job of the queue that it names.
 CALL_TASK = "analysis.run"
+#: Lets versions in shadow look at studies, where nobody waits in the queue that it names.
+SHADOW_TASK = "analysis.run_shadows"
 #: The worker's proof, which each queue has of its own (`operations.tasks`).
 ANSWER_TASK = "operations.answer_probe"
 #: Steps of kombu's Redis transport: 0 comes first.
@@ -36,7 +38,7 @@ def route(
     """Celery's router: the queue of a message, and its place before or behind others there."""
     if name == NEWS_TASK:
         return {"queue": SHORT, "priority": _NEWS}
-    if name in {CALL_TASK, ANSWER_TASK}:
+    if name in {CALL_TASK, SHADOW_TASK, ANSWER_TASK}:
         queue = (kwargs or {}).get("queue", SHORT)
-        return {"queue": queue, "priority": _CALL if name == CALL_TASK else _NEWS}
+        return {"queue": queue, "priority": _NEWS if name == ANSWER_TASK else _CALL}
     return {"queue": MAINTENANCE}

@@ -46,6 +46,7 @@ PEOPLE = (
     Person("radiologist", Role.RADIOLOGIST, "demo", "Rosa", "Demo-Radiologist", "DEMO-R-1"),
     Person("pathologist", Role.PATHOLOGIST, "demo", "Paul", "Demo-Pathologist", "DEMO-P-1"),
     Person("sonographer", Role.SONOGRAPHER, "demo", "Sofia", "Demo-Sonographer", "DEMO-S-1"),
+    Person("lead", Role.CLINICAL_LEAD, "demo", "Lena", "Demo-Lead", "DEMO-L-1"),
     Person("integrator", Role.INTEGRATOR, "demo", "Hospital", "Interface"),
     Person("administrator", Role.ADMINISTRATOR, None, "Ada", "Demo-Administrator"),
     Person("radiologist2", Role.RADIOLOGIST, "demo", "王伟", "（示例）", "DEMO-R-2", "zh-hans"),

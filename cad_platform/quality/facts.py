@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from cad_platform import modalities
+from cad_platform.accounts.models import KNOWN_CASES_SITE
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.analysis.reasons import reason_kind
 from cad_platform.analysis.verdict import least_score, verdict_of
@@ -23,8 +24,6 @@ from cad_platform.reporting import amendments
 from cad_platform.reporting.models import Report
 from cad_platform.studies.models import Instance, Study
 
-#: Code of the site that the platform's own known cases are posted to (`quality.known_cases`).
-KNOWN_CASES_SITE = "known-cases"
 #: The operating point at which a model's score counts as a yes.
 POINT = "balanced"
 #: A specimen speaks of the images that were taken within so long before it.

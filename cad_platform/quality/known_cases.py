@@ -21,15 +21,14 @@ from django.db import transaction
 from django.utils import timezone
 
 from cad_platform import modalities
-from cad_platform.accounts.models import Role, Site, User
+from cad_platform.accounts.models import KNOWN_CASES_SITE, Role, Site, User
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
-from cad_platform.quality.facts import KNOWN_CASES_SITE
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import AlertRule, KnownCaseAnswer, KnownCaseRun, Measure
 from cad_platform.quality.watching import settle
 from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.routing import routed_versions
+from cad_platform.registry.routing import route, routed_versions
 from cad_platform.studies import services as studies
 from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.post import ImagePart, PatientPart, StudyPost
@@ -227,5 +226,8 @@ def _tell_late(at: datetime) -> None:
         asked_before = KnownCaseAnswer.objects.filter(model_version=version).exists()
         if latest is None or not (asked_before or latest.ended_at is None):
             continue
-        if not latest.answers.filter(model_version=version).exists():
+        if version not in route(latest.study):  # other patients' canary, or another site's default
+            continue
+        # By which version was a question of its time: another may have come into use since.
+        if not latest.answers.filter(model_version__name=version.name).exists():
             _settle(version, 1.0, f"no answer within {LATE.total_seconds() / 60:g} minutes", at)

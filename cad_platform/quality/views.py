@@ -11,14 +11,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import NotFound, PlatformError
+from cad_platform.core.numbers import whole_number
 from cad_platform.core.request_keys import done_once
-from cad_platform.quality import pages, selectors, services
+from cad_platform.quality import known_truth, pages, selectors, services
 from cad_platform.quality.forms import NoteForm, RuleForm
 from cad_platform.quality.models import Measure
+from cad_platform.registry.selectors import version_by_id
 
 PAGE_SIZE = 50
 
@@ -106,3 +108,17 @@ def rule(request: HttpRequest, measure: str) -> HttpResponse:
             return redirect("alert-rules")
     context = {"nav": "quality", "rule": found, "unit": pages.UNITS[Measure(found.measure)], "form": form}
     return render(request, "quality/rule.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def known_from_pathology(request: HttpRequest, version_id: int) -> HttpResponse:
+    """Take up what signed pathology says, and go back to where versions are compared."""
+    actor = actor_of(request)
+    version = version_by_id(actor, version_id)
+    taken = known_truth.take_from_pathology(actor, version)
+    messages.success(request, _("Known studies: %(count)d.") % {"count": taken})
+    against = whole_number(request.POST.get("against", ""))
+    if against is not None:
+        return redirect("model-agreement", version.pk, against)
+    return redirect("model", version.pk)

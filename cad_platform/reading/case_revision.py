@@ -11,6 +11,7 @@ from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.reading.annotations import seen_by
 from cad_platform.reading.case_state import awaits_job
+from cad_platform.registry.routing import fingerprint
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import study_by_uid
 
@@ -45,5 +46,5 @@ def revision_of(actor: Actor, uid: str) -> str:
     waits = not jobs and awaits_job(study)
     drawn = list(seen_by(actor, study).order_by("pk").values_list("pk", "revision", "reported_by", "author"))
     of_study = (study.state, study.withdrawn_at, study.content_hash, study.version)
-    facts = [actor.role, of_study, jobs, waits, findings, standing_and_sides, drawn]
+    facts = [actor.role, of_study, jobs, fingerprint(), waits, findings, standing_and_sides, drawn]
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]

@@ -38,7 +38,7 @@ from cad_platform.analysis.verdict import is_of_unlike_image, least_score, verdi
 from cad_platform.core.errors import Conflict, NotFound
 from cad_platform.reading.models import FindingDecision
 from cad_platform.reading.report_standing import standing_of
-from cad_platform.registry.routing import has_model, is_routed
+from cad_platform.registry.routing import has_model, is_routed_job
 from cad_platform.studies.models import Instance, Study
 from cad_platform.studies.services import lock_study
 
@@ -71,7 +71,7 @@ def _ranked(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     return jobs.annotate(
         rank=Case(
             When(state=AnalysisJob.State.CANCELLED, then=Value(0)),
-            When(is_routed("model_version__"), then=Value(_ROUTED)),
+            When(is_routed_job(), then=Value(_ROUTED)),
             default=Value(1),
             output_field=IntegerField(),
         )

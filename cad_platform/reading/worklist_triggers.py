@@ -27,12 +27,14 @@ _OF_VERSIONS = ("is_default", "name", "modality")
 
 @dataclass(frozen=True)
 class Watched:
-    """A table, what is done when a row of it is inserted or changed, and which changes count."""
+    """A table, what is done when a row of it is inserted, changed or, where `deleted` is given, taken away, and which
+    of these count."""
 
     table: str
     action: str
     inserted: str = "TRUE"
     changed: str = _CHANGED
+    deleted: str = ""
 
 
 def _differ(columns: Iterable[str]) -> str:
@@ -71,6 +73,14 @@ WATCHED = (
         inserted="NEW.is_default",
         changed=_differ(_OF_VERSIONS),
     ),
+    # What runs in shadow counts nowhere.
+    Watched(
+        "registry_modelroute",
+        "INSERT INTO reading_worklistrouting DEFAULT VALUES;",
+        inserted="NEW.kind <> 'shadow'",
+        changed="OLD.kind <> 'shadow' OR NEW.kind <> 'shadow'",
+        deleted="OLD.kind <> 'shadow'",
+    ),
 )
 
 
@@ -82,24 +92,31 @@ def create(*tables: str) -> str:
 def drop(*tables: str) -> str:
     """The SQL that takes them away."""
     return "\n".join(
-        f"DROP TRIGGER worklist_inserted ON {each.table};\n"
-        f"DROP TRIGGER worklist_changed ON {each.table};\n"
-        f"DROP FUNCTION worklist_note_{each.table}();"
+        "\n".join(f"DROP TRIGGER worklist_{kind} ON {each.table};" for kind in statements(each))
+        + f"\nDROP FUNCTION worklist_note_{each.table}();"
         for each in WATCHED
         if each.table in tables
     )
 
 
+def statements(each: Watched) -> dict[str, tuple[str, str]]:
+    """Trigger → the statement that sets it off, and which rows count."""
+    of = {"inserted": ("INSERT", each.inserted), "changed": ("UPDATE", each.changed)}
+    return of | ({"deleted": ("DELETE", each.deleted)} if each.deleted else {})
+
+
 def _create(each: Watched) -> str:
     function = f"worklist_note_{each.table}()"
+    triggers = "\n".join(
+        f"CREATE TRIGGER worklist_{kind} AFTER {statement} ON {each.table}\n"
+        f"    FOR EACH ROW WHEN ({counts}) EXECUTE FUNCTION {function};"
+        for kind, (statement, counts) in statements(each).items()
+    )
     return f"""
 CREATE FUNCTION {function} RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     {each.action}
     RETURN NULL;
 END $$;
-CREATE TRIGGER worklist_inserted AFTER INSERT ON {each.table}
-    FOR EACH ROW WHEN ({each.inserted}) EXECUTE FUNCTION {function};
-CREATE TRIGGER worklist_changed AFTER UPDATE ON {each.table}
-    FOR EACH ROW WHEN ({each.changed}) EXECUTE FUNCTION {function};
+{triggers}
 """

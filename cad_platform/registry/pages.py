@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -10,11 +11,13 @@ from django.utils.translation import gettext as _
 from cad_platform.core.actor import Actor
 from cad_platform.core.punctuation import listed
 from cad_platform.registry.manifest_words import manifest_words
-from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.models import ModelRoute, ModelVersion
+from cad_platform.registry.routes import routes
 from cad_platform.registry.selectors import newest_first, versions
-from cad_platform.registry.services import Registration, Switch
+from cad_platform.registry.services import Registration
 from cad_platform.registry.serving import Serving, serving_of
 from cad_platform.registry.stored import is_in_store
+from cad_platform.registry.switching import Switch
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Row:
     version: ModelVersion
     serving: Serving
     in_store: bool
+    routes: tuple[ModelRoute, ...]
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,12 @@ def groups(actor: Actor) -> list[Group]:
     """Every model with every version. Raises `NotPermitted`."""
     found = newest_first(versions(actor))
     serving = serving_of(actor, found)
-    rows = [Row(version, serving[version.pk], is_in_store(version)) for version in found]
+    of: dict[int, list[ModelRoute]] = defaultdict(list)
+    for route in routes(actor):
+        of[route.version_id].append(route)
+    rows = [
+        Row(version, serving[version.pk], is_in_store(version), tuple(of[version.pk])) for version in found
+    ]
     return [Group(name, tuple(of_it)) for name, of_it in groupby(rows, key=lambda row: row.version.name)]
 
 

@@ -16,8 +16,8 @@ from inference.contract import ModelManifest
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:
-    """Every version of every model, for those who manage them. Raises `NotPermitted` for others."""
-    require(actor, "model.manage")
+    """Every version of every model, for those who manage or approve them. Raises `NotPermitted` for others."""
+    require(actor, "model.view")
     return ModelVersion.objects.all()
 
 

@@ -50,7 +50,7 @@ def serving_of(actor: Actor, versions: Iterable[ModelVersion]) -> dict[int, Serv
 
     Raises `NotPermitted`.
     """
-    require(actor, "model.manage")
+    require(actor, "model.view")
     wanted = {component_of(version): version.pk for version in versions}
     probes = ComponentProbe.objects.filter(component__in=wanted)
     return dict.fromkeys(wanted.values(), Serving()) | {

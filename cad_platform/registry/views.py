@@ -13,9 +13,11 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
+from cad_platform.accounts.rules import allowed
 from cad_platform.core.actor import actor_of
-from cad_platform.registry import pages, selectors, services
+from cad_platform.registry import pages, selectors, services, switching
 from cad_platform.registry.cards import card_html
+from cad_platform.registry.life_pages import life_of
 from cad_platform.registry.manifest_words import manifest_words
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.serving import serving_of
@@ -42,8 +44,11 @@ def flat_metrics(metrics: dict[str, Any], prefix: str = "") -> list[tuple[str, s
 @never_cache
 @require_GET
 def models(request: HttpRequest) -> HttpResponse:
+    actor = actor_of(request)
     return render(
-        request, "registry/models.html", {"nav": "models", "groups": pages.groups(actor_of(request))}
+        request,
+        "registry/models.html",
+        {"nav": "models", "groups": pages.groups(actor), "manages": allowed(actor, "model.manage")},
     )
 
 
@@ -69,6 +74,7 @@ def model(request: HttpRequest, version_id: int) -> HttpResponse:
         "serving": serving,
         "warning": pages.warning_about(version, serving),
         "why_not_default": pages.why_not_default(version, serving),
+        "life": life_of(actor, version),
     }
     return render(request, "registry/model.html", context)
 
@@ -91,7 +97,7 @@ def _plot_url(version: ModelVersion) -> Callable[[str], str]:
 def make_default(request: HttpRequest, version_id: int) -> HttpResponse:
     actor = actor_of(request)
     version = selectors.version_by_id(actor, version_id)
-    switch = services.make_default(actor, version, request.POST.get("reason", ""))
+    switch = switching.make_default(actor, version, request.POST.get("reason", ""))
     messages.success(request, pages.after_switch(switch))
     return redirect("model", version.pk)
 

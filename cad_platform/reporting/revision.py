@@ -18,7 +18,7 @@ from cad_platform.accounts.models import Site
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding
 from cad_platform.patients.models import Patient
 from cad_platform.reading.models import FindingDecision, ReportStanding
-from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.models import ModelRoute, ModelVersion
 from cad_platform.reporting.models import Report, Signature
 from cad_platform.studies.models import (
     Instance,
@@ -50,6 +50,7 @@ WATCHED: dict[type[Model], str] = {
     KeptAside: "study_id = %(study)s",
     StudyCorrection: "study_id = %(study)s",
     ModelVersion: "TRUE",
+    ModelRoute: "kind <> 'shadow'",
     Artefact: "job_id IN (SELECT id FROM analysis_analysisjob WHERE study_id = %(study)s)",
     Finding: "study_id = %(study)s",
     FindingDecision: f"finding_id IN ({_FINDINGS})",

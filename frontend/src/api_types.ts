@@ -9,6 +9,20 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AgreementAnswer: {
+            place: string;
+            studies: number;
+            mean_gap: number;
+            largest_gap: number;
+            /** @description Studies on two sides of the balanced operating point */
+            flips: number;
+            kappa: number | null;
+            comparison: components["schemas"]["ComparisonAnswer"] | null;
+        };
+        AgreementList: {
+            against: string;
+            results: components["schemas"]["AgreementAnswer"][];
+        };
         /** @description A field of a report's `content` before an addendum and after it. */
         AmendedField: {
             field: string;
@@ -71,12 +85,70 @@ export interface components {
             /** @enum {string} */
             state: "requested" | "running";
         };
+        ApprovalAnswer: {
+            by: string;
+            role: string;
+            /** Format: date-time */
+            at: string;
+            change_class: string;
+            modification: string;
+            protocol: string;
+            impact: string;
+            reason: string;
+        };
+        /** @description The second person may leave out all but the reason: then they agree to what the first has written. */
+        ApproveRequest: {
+            reason: string;
+            /**
+             * @default
+             * @enum {string}
+             */
+            change_class?: "" | "technical" | "retrained" | "inputs" | "method" | "outside";
+            /**
+             * @description What was changed
+             * @default
+             */
+            modification?: string;
+            /**
+             * @description How it was verified and validated
+             * @default
+             */
+            protocol?: string;
+            /**
+             * @description Benefits and risks
+             * @default
+             */
+            impact?: string;
+        };
         /** @description One value that was put right. */
         ChangeAnswer: {
             field: string;
             file: string;
             old: string;
             new: string;
+        };
+        CheckAnswer: {
+            /** @example signature */
+            check: string;
+            passed: boolean;
+            said: string;
+        };
+        CompareRequest: {
+            /** @description A version of the same model */
+            against: string;
+        };
+        /**
+         * @description AUC of the version and of the other on the same known cases; `low` is the lower bound of the 95 % interval of
+         *     their difference, which may not lie below -0.01.
+         */
+        ComparisonAnswer: {
+            positives: number;
+            negatives: number;
+            auc: number;
+            auc_against: number;
+            low: number;
+            /** Format: date-time */
+            made_at: string;
         };
         /** @description Something that was stored was wrong and was put right, or a withdrawn study came back. */
         CorrectionAnswer: {
@@ -517,6 +589,21 @@ export interface components {
             /** Format: date-time */
             received_at: string;
         };
+        /** @description Where a version stands in its life. */
+        LifeAnswer: {
+            name: string;
+            version: string;
+            /** @enum {string} */
+            state: "uploaded" | "verified" | "approved" | "retired";
+            is_default: boolean;
+            /** @description Taken into use at the set-up, without approvals */
+            came_with_installation: boolean;
+            /** @description The latest */
+            verification: components["schemas"]["VerificationAnswer"] | null;
+            approvals: components["schemas"]["ApprovalAnswer"][];
+            /** @description What figures do not show yet, before it may take the default's place; sentences */
+            missing: string[];
+        };
         LoadRequest: {
             model: string;
             version: string;
@@ -705,6 +792,13 @@ export interface components {
              */
             version?: string | null;
         };
+        ReasonRequest: {
+            /**
+             * @description For the audit log
+             * @default
+             */
+            reason?: string;
+        };
         /** @description What was stored. It holds no patient data: it is kept for repeated requests. */
         ReceiptAnswer: {
             study_instance_uid: string;
@@ -800,6 +894,39 @@ export interface components {
             rule: string;
             sentence: string;
             reason: string;
+        };
+        RouteAnswer: {
+            id: number;
+            name: string;
+            version: string;
+            /** @enum {string} */
+            kind: "shadow" | "canary" | "default";
+            site: string | null;
+            percent: number | null;
+            /** Format: date-time */
+            since: string;
+        };
+        RouteList: {
+            results: components["schemas"]["RouteAnswer"][];
+        };
+        RouteRequest: {
+            /** @enum {string} */
+            kind: "shadow" | "canary" | "default";
+            /**
+             * @description Its code; every site where left out
+             * @default null
+             */
+            site?: string | null;
+            /**
+             * @description Of the patients, of a canary
+             * @default null
+             */
+            percent?: number | null;
+            /**
+             * @description For the audit log
+             * @default
+             */
+            reason?: string;
         };
         ScaleRequest: {
             minimum: number;
@@ -949,6 +1076,31 @@ export interface components {
             /** @default 0 */
             total_ms?: number;
         };
+        TruthAnswer: {
+            studies: number;
+        };
+        TruthRequest: {
+            /** @description CSV: columns `study` (UID) and `positive` (yes or no) */
+            table: string;
+        };
+        UploadAnswer: {
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            state: "receiving" | "imported" | "refused";
+            size: number;
+            /** @description The next piece begins at this byte */
+            received: number;
+            /** @description Why it was refused */
+            said: string;
+            name: string | null;
+            version: string | null;
+        };
+        UploadRequest: {
+            file_name: string;
+            size: number;
+            sha256: string;
+        };
         /**
          * @description What a succeeded job may be said to have found. A model says nothing of images unlike those that it has learnt
          *     from (`out_of_distribution`): of such images alone there is no verdict, whatever numbers `result` holds for the
@@ -972,6 +1124,14 @@ export interface components {
             images: string[];
             /** @description Of those that the model cannot judge */
             images_left_out: string[];
+        };
+        VerificationAnswer: {
+            /** @enum {string} */
+            state: "waiting" | "passed" | "failed";
+            /** Format: date-time */
+            requested_at: string;
+            ended_at: string | null;
+            checks: components["schemas"]["CheckAnswer"][];
         };
         /** @description In the units of the modality transform (PS3.3 C.11.1): after `slope` and `intercept`, or `modality_table`. */
         WindowAnswer: {
@@ -1482,6 +1642,30 @@ export interface components {
             /** Format: date-time */
             saved_at: string;
         };
+        /** @description Where an upload begins, and how much is sent at once. */
+        UploadPage: {
+            begin: string;
+            piece_bytes: number;
+            words: components["schemas"]["UploadWords"];
+        };
+        /**
+         * @description How far an upload is, and where it goes on. `location` leads to the version that it became; `said` tells why it
+         *     was refused.
+         */
+        UploadStep: {
+            received: number;
+            piece: string;
+            finish: string;
+            location: string;
+            said: string;
+        };
+        /** @description What the script says while it sends. */
+        UploadWords: {
+            reading: string;
+            sending: string;
+            interrupted: string;
+            importing: string;
+        };
         /** @description The view is on the server. */
         ViewKept: {
             /**
@@ -1497,12 +1681,19 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AgreementAnswer = components['schemas']['AgreementAnswer'];
+export type AgreementList = components['schemas']['AgreementList'];
 export type AmendedField = components['schemas']['AmendedField'];
 export type AmendmentAnswer = components['schemas']['AmendmentAnswer'];
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
 export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
+export type ApprovalAnswer = components['schemas']['ApprovalAnswer'];
+export type ApproveRequest = components['schemas']['ApproveRequest'];
 export type ChangeAnswer = components['schemas']['ChangeAnswer'];
+export type CheckAnswer = components['schemas']['CheckAnswer'];
+export type CompareRequest = components['schemas']['CompareRequest'];
+export type ComparisonAnswer = components['schemas']['ComparisonAnswer'];
 export type CorrectionAnswer = components['schemas']['CorrectionAnswer'];
 export type CountingReportAnswer = components['schemas']['CountingReportAnswer'];
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
@@ -1522,6 +1713,7 @@ export type ImageResult = components['schemas']['ImageResult'];
 export type ImageUrls = components['schemas']['ImageUrls'];
 export type JobAnswer = components['schemas']['JobAnswer'];
 export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
+export type LifeAnswer = components['schemas']['LifeAnswer'];
 export type LoadRequest = components['schemas']['LoadRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
@@ -1536,6 +1728,7 @@ export type QuarantinedFileAnswer = components['schemas']['QuarantinedFileAnswer
 export type ReanalysisAnswer = components['schemas']['ReanalysisAnswer'];
 export type ReanalysisList = components['schemas']['ReanalysisList'];
 export type ReanalysisRequest = components['schemas']['ReanalysisRequest'];
+export type ReasonRequest = components['schemas']['ReasonRequest'];
 export type ReceiptAnswer = components['schemas']['ReceiptAnswer'];
 export type ReceiptFile = components['schemas']['ReceiptFile'];
 export type ReceiptImage = components['schemas']['ReceiptImage'];
@@ -1543,6 +1736,9 @@ export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
 export type ReportOverride = components['schemas']['ReportOverride'];
+export type RouteAnswer = components['schemas']['RouteAnswer'];
+export type RouteList = components['schemas']['RouteList'];
+export type RouteRequest = components['schemas']['RouteRequest'];
 export type ScaleRequest = components['schemas']['ScaleRequest'];
 export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
@@ -1555,7 +1751,12 @@ export type StudyPage = components['schemas']['StudyPage'];
 export type StudySummary = components['schemas']['StudySummary'];
 export type TableAnswer = components['schemas']['TableAnswer'];
 export type Timings = components['schemas']['Timings'];
+export type TruthAnswer = components['schemas']['TruthAnswer'];
+export type TruthRequest = components['schemas']['TruthRequest'];
+export type UploadAnswer = components['schemas']['UploadAnswer'];
+export type UploadRequest = components['schemas']['UploadRequest'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];
+export type VerificationAnswer = components['schemas']['VerificationAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
@@ -1595,6 +1796,9 @@ export type ShownToSigner = components['schemas']['ShownToSigner'];
 export type SigningReadiness = components['schemas']['SigningReadiness'];
 export type StageView = components['schemas']['StageView'];
 export type StaleDraft = components['schemas']['StaleDraft'];
+export type UploadPage = components['schemas']['UploadPage'];
+export type UploadStep = components['schemas']['UploadStep'];
+export type UploadWords = components['schemas']['UploadWords'];
 export type ViewKept = components['schemas']['ViewKept'];
 export type $defs = Record<string, never>;
 export type operations = Record<string, never>;

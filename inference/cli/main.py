@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.cli import blocks, export, generate, outside, recipes, schema, vouching
+from inference.cli import blocks, export, generate, outside, recipes, schema, verify, vouching
 from inference.cli.numbers import count, length, seed
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
@@ -148,6 +148,7 @@ def _parser() -> argparse.ArgumentParser:
 
     outside.add_commands(commands, MODEL, _data_folder, _add_store)
     vouching.add_commands(commands, _add_store)
+    verify.add_command(commands, _add_store)
 
     seal = commands.add_parser("seal", help="check a version and write its custody record")
     seal.add_argument("model", help=MODEL)

@@ -29,6 +29,8 @@ SIGNATURE = "model.sig"
 #: The recipe that trained the version, in canonical JSON: its SHA-256 is the digest that cards name.
 RECIPE = "recipe.json"
 PREDICTIONS, METRICS = "predictions.csv", "metrics.json"
+#: What a version from outside is made of: data that is read, never run. What is compiled is made where it serves.
+KINDS = frozenset({".json", ".csv", ".md", ".svg", ".onnx", ".sig"})
 #: In the place of a digest of what no longer exists. Never invented afterwards.
 NOT_KEPT: Literal["not kept"] = "not kept"
 NOT_RECORDED = "not recorded"

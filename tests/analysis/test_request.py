@@ -50,6 +50,7 @@ def test_a_new_default_version_is_another_job(
     old = models["ultrasound"]
     ModelVersion.objects.create(
         name="ultrasound", version="99", modality="US", manifest=old.manifest, is_default=True,
+        state=ModelVersion.State.APPROVED, came_with_installation=True,
         weights_sha256=old.weights_sha256,
     )  # fmt: skip
     services.request_analyses(study.pk)

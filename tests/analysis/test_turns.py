@@ -224,7 +224,7 @@ class TestRoutes:
         app.loader.import_default_modules()
         own = {name for name in app.tasks if not name.startswith("celery.")}
         assert {name for name in own if route(name)["queue"] != MAINTENANCE} == {
-            "analysis.study_complete", "analysis.run", "operations.answer_probe",
+            "analysis.study_complete", "analysis.run", "analysis.run_shadows", "operations.answer_probe",
         }  # fmt: skip
         assert "analysis.sweep" in own
 

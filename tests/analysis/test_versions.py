@@ -42,12 +42,18 @@ def absent(served: ModelVersion) -> ModelVersion:
     """A version that is known and that no server has."""
     manifest = served.manifest | {"version": "9.9.9"}
     return ModelVersion.objects.create(
-        name="ultrasound", version="9.9.9", modality="US", manifest=manifest, weights_sha256="0" * 64
+        name="ultrasound",
+        version="9.9.9",
+        modality="US",
+        manifest=manifest,
+        weights_sha256="0" * 64,
+        state=ModelVersion.State.APPROVED,
+        came_with_installation=True,
     )
 
 
 def use(version: ModelVersion) -> None:
-    """As `registry.services.make_default` does once a server has answered, without the message."""
+    """As `registry.switching.make_default` does once a server has answered, without the message."""
     ModelVersion.objects.filter(name=version.name, is_default=True).update(is_default=False)
     ModelVersion.objects.filter(pk=version.pk).update(is_default=True)
 

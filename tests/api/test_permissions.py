@@ -14,7 +14,7 @@ from tests.posted_files import Hospital, png, token_for
 
 pytestmark = pytest.mark.django_db
 
-CLINICIANS = {Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER}
+CLINICIANS = {Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER, Role.CLINICAL_LEAD}
 READERS = CLINICIANS | {Role.INTEGRATOR}
 IMAGE = ("metadata", "pixels", "thumbnail", "rendered", "file")
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from imaging.phantoms import ultrasound
-from tests.e2e.administrator import NEW, OLD, Administrator, add_version
+from tests.e2e.administrator import NEW, OLD, Administrator, add_version, take_in
 from tests.e2e.reading_room import HospitalSystem, ReadingRoom
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.live_platform import LivePlatform
@@ -70,7 +70,8 @@ def test_studies_of_an_earlier_version_are_analysed_again_and_keep_their_history
     admin = administrator.page
     admin.goto(f"{own_platform.url}/models/")
     admin.get_by_role("button", name="Read the model store").click()
-    expect(admin.get_by_role("row").filter(has_text=NEW)).to_contain_text("Stands by")
+    expect(admin.get_by_role("row").filter(has_text=NEW)).to_contain_text("Uploaded")
+    take_in(own_platform, NEW)
     administrator.make_default(NEW)
     offer = admin.get_by_text(f"{STUDIES} studies that are not signed yet show a result of another version.")
     expect(offer).to_be_visible()

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from imaging.phantoms import ultrasound
-from tests.e2e.administrator import NEW, OLD, Administrator, add_version
+from tests.e2e.administrator import NEW, OLD, Administrator, add_version, take_in
 from tests.e2e.reading_room import HospitalSystem
 from tests.live_platform import LivePlatform
 
@@ -85,12 +85,13 @@ def test_a_version_is_registered_made_the_default_and_taken_back_while_studies_a
     folder = add_version(own_store, NEW)
     page.goto(f"{administrator.url}/models/")
     page.get_by_role("button", name="Read the model store").click()
-    expect(page.get_by_role("row").filter(has_text=NEW)).to_contain_text("Stands by")
+    expect(page.get_by_role("row").filter(has_text=NEW)).to_contain_text("Uploaded")
     page.screenshot(path=tmp_path / "registered.png")
     assert {v: one["is_default"] for v, one in administrator.models().items()} == {OLD: True, NEW: False}
     assert posting.current(posting.wait_for_one_more())["version"] == OLD
 
-    # The default, once a server has answered for it.
+    # The default, once it is approved and a server has answered for it.
+    take_in(own_platform, NEW)
     administrator.make_default(NEW)
     expect(page.locator("main")).to_contain_text("Default")
     assert posting.current(posting.wait_for_one_more())["version"] == NEW

@@ -362,15 +362,18 @@ def test_the_pages_of_every_role(site: Site) -> None:
         reverse(name)
         for name in (
             "worklist", "jobs", "models", "users", "new-user", "sites", "tokens", "webhooks", "keyboard", "reanalyses",
-            "quality", "alerts", "alert-rules", "patient-merges",
+            "quality", "alerts", "alert-rules", "patient-merges", "model-upload",
             "retention", "holds", "erasures", "retention-policies", "roles",
             "demographics-reviews", "account_change_password", "account_logout", "account_reauthenticate",
         )
     ]  # fmt: skip
     addresses += [f"{reverse('worklist')}?state=all", "/audit/", reverse("user", args=[reader.pk])]
     addresses += [reverse("site", args=[site.pk]), *(reverse("job", args=[job.pk]) for job in jobs)]
+    other = make.model_version(jobs[0].model_version.name, version="0.9.0", is_default=False)
     addresses += [
         reverse("model", args=[jobs[0].model_version_id]),
+        reverse("model", args=[other.pk]),
+        reverse("model-agreement", args=[other.pk, jobs[0].model_version_id]),
         reverse("webhook", args=[webhook.pk]),
     ]
     addresses += [reverse("alert-rule", args=[rule.measure]) for rule in AlertRule.objects.all()]

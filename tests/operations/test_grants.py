@@ -32,6 +32,7 @@ DELETABLE = {
     "quality_analysisfact",
     "reading_worklistai",
     "reading_worklistchange",
+    "registry_modelroute",
     "reading_worklistentry",
     "reading_worklistsearch",
     "reporting_draftpresence",
@@ -41,6 +42,9 @@ DELETABLE = {
 #: History tables join them.
 APPEND_ONLY = {
     "accounts_rolechange",
+    "analysis_knowntruth",
+    "registry_approval",
+    "registry_comparison",
     "analysis_finding",
     "audit_auditevent",
     "audit_auditroot",

@@ -13,7 +13,8 @@ from cad_platform.analysis import runner
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.quality import known_cases, rollups, tasks
 from cad_platform.quality.models import Alert, AnalysisFact, KnownCaseAnswer, KnownCaseRun
-from cad_platform.registry.models import ModelVersion
+from cad_platform.registry.models import ModelRoute, ModelVersion
+from cad_platform.registry.routing import route
 from cad_platform.studies.models import Study
 from tests import factories
 from tests.registered import models_in_use
@@ -89,3 +90,23 @@ def test_no_answer_is_told(version: ModelVersion) -> None:
     assert not Alert.objects.exists()
     known_cases.run(now + timedelta(hours=1))
     assert Alert.objects.get().evidence["change"] == "no answer within 30 minutes"
+
+
+def test_whose_version_was_changed_is_not_missed(version: ModelVersion) -> None:
+    factories.model_version("ultrasound", "US", is_default=False)  # what a made-up job begins with
+    other = factories.model_version("ultrasound", "US", "99.0.0", is_default=False)
+    now = timezone.now()
+    for hour, by in enumerate((version, other)):
+        known_cases.run(now + timedelta(hours=hour))
+        answer_with(by, 0.87)
+    # Rolled back: the first is in use again, and the latest case was the other's.
+    known_cases.run(now + timedelta(hours=1, minutes=40))
+    assert not Alert.objects.exists()
+    ModelRoute.objects.create(version=other, name=other.name, kind="canary", percent=99)
+    known_cases.run(now + timedelta(hours=1, minutes=41))
+    assert not Alert.objects.exists()
+    known_cases.run(now + timedelta(hours=3))
+    known_cases.run(now + timedelta(hours=3, minutes=40))
+    (alert,) = Alert.objects.all()
+    study = KnownCaseRun.objects.latest("posted_at").study
+    assert [alert.model_version] == route(study), "whose patient it is"

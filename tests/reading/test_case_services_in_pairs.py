@@ -112,6 +112,8 @@ def _served() -> ModelVersion:
             "manifest": manifest.model_dump(mode="json"),
             "weights_sha256": manifest.weights.sha256,
             "is_default": True,
+            "state": ModelVersion.State.APPROVED,
+            "came_with_installation": True,
         },
     )[0]
 

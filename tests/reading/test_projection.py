@@ -34,8 +34,8 @@ from cad_platform.reading.worklist import (
     page_asked_for,
     worklist,
 )
-from cad_platform.reading.worklist_triggers import WATCHED
-from cad_platform.registry.models import ModelVersion
+from cad_platform.reading.worklist_triggers import WATCHED, statements
+from cad_platform.registry.models import ModelRoute, ModelVersion
 from cad_platform.studies.models import Study
 from tests import factories as make
 
@@ -81,6 +81,22 @@ def _another_version(study: Study) -> None:
     ModelVersion.objects.filter(version="0.9.0").update(is_default=True)
 
 
+def _site_gets_its_own(study: Study) -> None:
+    _earlier_version_stands_in(study)
+    own = ModelVersion.objects.get(version="0.9.0")
+    ModelRoute.objects.create(version=own, name=own.name, kind="default", site=study.site)
+
+
+def _canary_ends(study: Study) -> None:
+    done = make.succeeded_job(study, by=make.model_version(version="0.9.0", is_default=False))
+    job(study, "requested")
+    canary = ModelRoute.objects.create(
+        version=done.model_version, name=done.model_version.name, kind="canary", percent=99
+    )
+    worklist(make.actor(Role.RADIOLOGIST, study.site), WorklistFilters(state="all"))
+    canary.delete()
+
+
 def _ended(study: Study) -> None:
     running = job(study, "running")
     done = make.succeeded_job(make.study(study.site, "US")).result
@@ -109,6 +125,8 @@ WRITERS: dict[str, tuple[Callable[[Study], object], str]] = {
     "a job fails": (lambda study: job(study, "failed", reason="away"), ReadingState.READY),
     "an earlier version stands in": (_earlier_version_stands_in, ReadingState.READY),
     "another version comes into use": (_another_version, ReadingState.READY),
+    "the site gets a default of its own": (_site_gets_its_own, ReadingState.READY),
+    "a canary ends": (_canary_ends, ReadingState.ANALYSING),
     "a draft": (report_standing.draft_begun, ReadingState.DRAFT),
     "a draft discarded": (
         lambda study: (report_standing.draft_begun(study), report_standing.draft_discarded(study)),
@@ -169,12 +187,12 @@ def test_every_table_that_the_derivation_reads_has_its_trigger() -> None:
     ) as asked:  # not the one query alone: what it is made of may be read before
         list(with_reading_state(Study.objects.all()))
     read = set(re.findall(r'(?:FROM|JOIN) "(\w+)"', " ".join(query["sql"] for query in asked)))
-    assert {"studies_study", "analysis_analysisjob", "registry_modelversion"} <= read
+    assert {"studies_study", "analysis_analysisjob", "registry_modelversion", "registry_modelroute"} <= read
     assert read <= {each.table for each in WATCHED}
     with connection.cursor() as cursor:
         cursor.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE 'worklist\\_%'")
         there = [row[0] for row in cursor.fetchall()]
-    assert sorted(there) == sorted([each.table for each in WATCHED] * 2)
+    assert sorted(there) == sorted([each.table for each in WATCHED for _ in statements(each)])
 
 
 def test_what_rolled_back_was_never_noted(reader: Actor) -> None:

@@ -21,7 +21,7 @@ from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Deadline
 from cad_platform.reading import selectors
 from cad_platform.reading.case_presenter import case_page
-from cad_platform.registry import services
+from cad_platform.registry import services, switching
 from cad_platform.registry.routing import routed_versions
 from cad_platform.studies.models import Study
 from embedded.model_versions import ModelVersions
@@ -80,7 +80,7 @@ def test_an_exported_run_is_served_beside_the_champion_and_is_research(
         assert not outcome.refused and {str(v) for v in outcome.new} == {
             f"{name} 1.0.0", f"ultrasound {champion.version}",
         }  # fmt: skip
-        services.choose_defaults(SYSTEM, settle=True)
+        switching.choose_defaults(SYSTEM, settle=True)
         assert [str(version) for version in routed_versions()] == [f"ultrasound {champion.version}"]
 
         image = ImageReference(image_id="a", path=str(one.image))
@@ -104,7 +104,7 @@ def test_an_exported_run_is_served_beside_the_champion_and_is_research(
                 if recipe is RECIPE:
                     assert said.images[0].findings and said.images[0].mask in saved
         known = {version.name: version for version in outcome.new}
-        services.make_default(SYSTEM, known[name], "we want to see it")
+        switching.make_default(SYSTEM, known[name], "we want to see it")
         assert f"{name} 1.0.0" in {str(version) for version in routed_versions()}
 
         hospital = Hospital()

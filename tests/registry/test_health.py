@@ -15,7 +15,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import NotPermitted
 from cad_platform.core.models import ComponentProbe
 from cad_platform.operations import probes
-from cad_platform.registry import health, services
+from cad_platform.registry import health, services, switching
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.registry.serving import Serving, serving_of
@@ -31,7 +31,7 @@ def pair(store: Store) -> tuple[ModelVersion, ModelVersion]:
     """The default version and one that stands by, both served."""
     store.add("99.0.0")
     default, other = services.register_from_store(SYSTEM).versions
-    return services.make_default(SYSTEM, default).version, other
+    return switching.make_default(SYSTEM, default).version, other
 
 
 def serving(version: ModelVersion) -> Serving:

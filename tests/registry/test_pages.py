@@ -20,7 +20,8 @@ from cad_platform.registry.cards import card_html
 from cad_platform.registry.health import component_of
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.routing import routed_versions
-from cad_platform.registry.services import make_default, register_from_store
+from cad_platform.registry.services import register_from_store
+from cad_platform.registry.switching import make_default
 from cad_platform.registry.views import flat_metrics
 from tests import factories
 from tests.registry.conftest import Store

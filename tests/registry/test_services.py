@@ -17,9 +17,9 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import ComponentProbe, OutboxEvent
-from cad_platform.registry import selectors, services
+from cad_platform.registry import selectors, services, switching
 from cad_platform.registry.models import ModelVersion
-from cad_platform.registry.routing import ROUTED_TOPIC, is_routed, route, routed_versions
+from cad_platform.registry.routing import ROUTED_TOPIC, is_routed_job, route, routed_versions
 from inference.runtime.store import manifests
 from tests import factories
 from tests.registry.conftest import Store
@@ -57,7 +57,7 @@ def test_registering_makes_no_version_the_default(store: Store) -> None:
 
 def test_a_new_version_in_the_store_leaves_the_default_as_it_is(store: Store) -> None:
     old = register(store)[store.version]
-    services.make_default(SYSTEM, old)
+    switching.make_default(SYSTEM, old)
     store.add("99.0.0")
     outcome = services.register_from_store(SYSTEM)
     assert [version.version for version in outcome.new] == ["99.0.0"]
@@ -133,12 +133,12 @@ def test_a_version_that_nobody_serves_cannot_become_the_default(store: Store) ->
     """D3: it did, and every study after it waited for two days."""
     store.add("99.0.0")
     known = register(store)
-    services.make_default(SYSTEM, known[store.version])
+    switching.make_default(SYSTEM, known[store.version])
     store.remove("99.0.0")
     with pytest.raises(
         Conflict, match=r"ultrasound 99\.0\.0 cannot become the default: no model server"
     ) as caught:
-        services.make_default(SYSTEM, known["99.0.0"])
+        switching.make_default(SYSTEM, known["99.0.0"])
     assert caught.value.code == "not_served"
     assert defaults() == [f"ultrasound {store.version}"]
     assert actions().count("model.make_default") == 1
@@ -149,16 +149,16 @@ def test_a_version_that_nobody_serves_cannot_become_the_default(store: Store) ->
 def test_a_version_whose_network_does_not_run_cannot_either(store: Store) -> None:
     store.add("99.0.0", weights=b"no network")
     with pytest.raises(Conflict, match="gives no prediction") as caught:
-        services.make_default(SYSTEM, register(store)["99.0.0"])
+        switching.make_default(SYSTEM, register(store)["99.0.0"])
     assert caught.value.code == "not_served"
 
 
 def test_an_administrator_switches_back_and_says_why(store: Store) -> None:
     store.add("99.0.0")
     known = register(store)
-    services.make_default(SYSTEM, known["99.0.0"])
+    switching.make_default(SYSTEM, known["99.0.0"])
     administrator = factories.actor(Role.ADMINISTRATOR)
-    switch = services.make_default(administrator, known[store.version], " It marks every lymph node. ")
+    switch = switching.make_default(administrator, known[store.version], " It marks every lymph node. ")
     assert (switch.version, switch.previous) == (known[store.version], known["99.0.0"])
     assert defaults() == [f"ultrasound {store.version}"]
     event = AuditEvent.objects.latest("pk")
@@ -168,24 +168,24 @@ def test_an_administrator_switches_back_and_says_why(store: Store) -> None:
 
 
 def test_a_switch_is_announced_with_it(store: Store) -> None:
-    services.make_default(SYSTEM, register(store)[store.version])
+    switching.make_default(SYSTEM, register(store)[store.version])
     (event,) = OutboxEvent.objects.filter(topic=ROUTED_TOPIC)
     assert event.payload == {"name": "ultrasound"}
 
 
 def test_the_default_made_the_default_again_changes_nothing(store: Store) -> None:
     version = register(store)[store.version]
-    services.make_default(SYSTEM, version)
+    switching.make_default(SYSTEM, version)
     before = actions()
     store.remove()  # and nobody is asked
-    assert services.make_default(SYSTEM, version).previous is None
+    assert switching.make_default(SYSTEM, version).previous is None
     assert actions() == before
     assert OutboxEvent.objects.filter(topic=ROUTED_TOPIC).count() == 1
 
 
 def test_a_reason_that_is_too_long_is_refused(store: Store) -> None:
     with pytest.raises(Invalid):
-        services.make_default(SYSTEM, register(store)[store.version], "x" * 2001)
+        switching.make_default(SYSTEM, register(store)[store.version], "x" * 2001)
     assert defaults() == []
 
 
@@ -194,8 +194,8 @@ def test_others_may_neither_register_nor_switch(store: Store, role: str) -> None
     version = register(store)[store.version]
     for act in (
         lambda actor: services.register_from_store(actor),
-        lambda actor: services.make_default(actor, version),
-        lambda actor: services.choose_defaults(actor),
+        lambda actor: switching.make_default(actor, version),
+        lambda actor: switching.choose_defaults(actor),
     ):
         with pytest.raises(NotPermitted):
             act(factories.actor(role))
@@ -206,7 +206,7 @@ def test_two_administrators_at_once_leave_one_default(store: Store) -> None:
     for version in ("98.0.0", "99.0.0"):
         store.add(version)
     known = register(store)
-    services.make_default(SYSTEM, known[store.version])
+    switching.make_default(SYSTEM, known[store.version])
     administrators = [factories.actor(Role.ADMINISTRATOR) for _ in range(2)]
     begun = threading.Barrier(2)
 
@@ -214,7 +214,7 @@ def test_two_administrators_at_once_leave_one_default(store: Store) -> None:
         try:
             for _ in range(5):
                 begun.wait(30)
-                services.make_default(actor, version)
+                switching.make_default(actor, version)
         finally:
             connection.close()
 
@@ -237,7 +237,7 @@ def test_the_newest_version_that_is_served_is_chosen_first(store: Store) -> None
         store.add(version)
     register(store)
     store.remove("9.11.0")
-    outcome = services.choose_defaults(SYSTEM)
+    outcome = switching.choose_defaults(SYSTEM)
     assert [str(version) for version in outcome.chosen] == defaults() == ["ultrasound 9.10.0"]
     assert outcome.without == {}
 
@@ -245,24 +245,24 @@ def test_the_newest_version_that_is_served_is_chosen_first(store: Store) -> None
 def test_what_was_exported_for_research_is_no_default_until_a_person_says_so(store: Store) -> None:
     version = register(store)[store.version]
     ModelVersion.objects.filter(pk=version.pk).update(manifest={**version.manifest, "research": True})
-    assert services.choose_defaults(SYSTEM) == services.FirstChoice((), {}, may_come=False)
+    assert switching.choose_defaults(SYSTEM) == switching.FirstChoice((), {}, may_come=False)
     assert defaults() == []
-    services.make_default(SYSTEM, ModelVersion.objects.get())
+    switching.make_default(SYSTEM, ModelVersion.objects.get())
     assert defaults() == [f"ultrasound {store.version}"]
 
 
 def test_what_is_chosen_already_stays(store: Store) -> None:
-    services.make_default(SYSTEM, register(store)[store.version])
+    switching.make_default(SYSTEM, register(store)[store.version])
     store.add("99.0.0")
     register(store)
-    assert services.choose_defaults(SYSTEM).chosen == ()
+    assert switching.choose_defaults(SYSTEM).chosen == ()
     assert defaults() == [f"ultrasound {store.version}"]
 
 
 def test_where_nothing_is_served_nothing_is_chosen_and_it_says_why(store: Store) -> None:
     register(store)
     store.remove()
-    outcome = services.choose_defaults(SYSTEM)
+    outcome = switching.choose_defaults(SYSTEM)
     assert (outcome.chosen, outcome.may_come, defaults()) == ((), False, [])
     assert outcome.without["ultrasound"].startswith(f"ultrasound {store.version}: not served here")
 
@@ -279,7 +279,7 @@ def test_a_study_is_routed_to_the_defaults_of_its_modality() -> None:
 def test_whether_a_jobs_version_is_routed_can_be_asked_of_the_database() -> None:
     version = factories.model_version("ultrasound", "US")
     job = factories.succeeded_job(factories.study(factories.site(), "US"))
-    routed = AnalysisJob.objects.filter(is_routed("model_version__"))
+    routed = AnalysisJob.objects.filter(is_routed_job())
     assert list(routed) == [job]
     ModelVersion.objects.filter(pk=version.pk).update(is_default=False)
     assert list(routed.all()) == []

@@ -342,6 +342,17 @@ OF_SCRIPTS = {"finding-decide", "finding-add", "annotation", "report-save", "rep
 #: Another sending changes nothing more, which only a model server can show: tests/registry/test_services.py.
 SAME_AGAIN = {
     *("model-make-default", "models-register"),
+    #: tests/registry/test_lifecycle.py, test_importing.py
+    *(
+        "model-verify",
+        "model-approve",
+        "model-retire",
+        "model-route-add",
+        "model-route-end",
+        "model-roll-back",
+    ),
+    *("model-upload", "model-upload-begin", "model-upload-piece", "model-upload-finish", "model-agreement"),
+    "known-from-pathology",
     #: tests/modelserver/test_loading.py
     *("fleet-load", "fleet-scale", "fleet-default", "fleet-restart", "fleet-unload"),
 }

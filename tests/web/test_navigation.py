@@ -21,6 +21,14 @@ SEEN = {
     Role.PATHOLOGIST: CLINICIAN,
     Role.SONOGRAPHER: CLINICIAN,
     Role.INTEGRATOR: ["worklist"],
+    Role.CLINICAL_LEAD: [
+        "worklist",
+        "demographics-reviews",
+        "patient-merges",
+        "retention",
+        "models",
+        "reanalyses",
+    ],
     Role.ADMINISTRATOR: [
         "jobs",
         "models",
@@ -40,6 +48,7 @@ SEEN = {
 TOP = {Role.ADMINISTRATOR: ["jobs", "models", "reanalyses", "users", "audit"]}
 for _role in (Role.RADIOLOGIST, Role.PATHOLOGIST, Role.SONOGRAPHER):
     TOP[_role] = ["worklist", "demographics-reviews", "reanalyses"]
+TOP[Role.CLINICAL_LEAD] = ["worklist", "demographics-reviews", "models", "reanalyses"]
 
 
 def test_every_entry_leads_somewhere_and_asks_a_permission_that_exists() -> None:

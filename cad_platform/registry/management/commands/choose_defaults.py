@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cad_platform.core.actor import Actor
-from cad_platform.registry.services import choose_defaults
+from cad_platform.registry.switching import choose_defaults
 
 _PAUSE_SECONDS = 2.0
 

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
 from cad_platform.registry.selectors import version_named
-from cad_platform.registry.services import make_default
+from cad_platform.registry.switching import make_default
 
 
 class Command(BaseCommand):

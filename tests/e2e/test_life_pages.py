@@ -1,0 +1,182 @@
+"""A version's life at the browser: uploaded over a way that breaks off, examined, approved by two people, begun beside
+the default, looked at beside it; by axe, at 320 px, in Chinese. The web server and PostgreSQL are the real ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from cad_platform.accounts.models import Role
+from cad_platform.analysis.models import KnownTruth, ShadowResult
+from cad_platform.core.actor import Actor
+from cad_platform.registry import services, switching, verification
+from cad_platform.registry.models import ModelVersion, Verification
+from imaging.phantoms import ultrasound
+from tests import factories
+from tests.e2e.pictures import picture
+from tests.e2e.reading_room import sign_in
+from tests.e2e.test_reading_by_keyboard import violations
+from tests.registry.conftest import Store, store  # noqa: F401  (a fixture)
+from tests.registry.test_importing import packed
+from tests.web_server import WebServer, web_server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
+SYSTEM = Actor.system("test")
+NEW = "99.0.0"
+
+
+@pytest.fixture
+def server(transactional_db: None, store: Store, tmp_path: Path, settings: Any) -> Iterator[WebServer]:  # noqa: F811
+    # Outside the store, whose folder this is.
+    state = tmp_path.parent / f"{tmp_path.name}-state"
+    with web_server(state, CAD_STORAGE_URL=settings.STORAGE_URL, CAD_MODEL_STORE=str(store.path)) as running:
+        yield running
+
+
+def at(server: WebServer, chromium: Browser, user: Any, **context: Any) -> Page:
+    made = chromium.new_context(
+        base_url=server.url, **{"viewport": {"width": 1360, "height": 900}, **context}
+    )
+    made.set_default_timeout(60_000)
+    page = made.new_page()
+    sign_in(page, user.username, factories.PASSWORD)
+    return page
+
+
+def is_wider_than_its_window(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+def both_have_looked(site: Any, old: ModelVersion, new: ModelVersion) -> None:
+    """At studies of the site, of which it is known what is true."""
+    from django.db import transaction
+
+    from cad_platform.studies import storage
+
+    for number in range(24):
+        study = factories.study(site, "US")
+        if number < 4:
+            content = ultrasound.phantom(number, "malignant").pixels
+            from io import BytesIO
+
+            from PIL import Image
+
+            png = BytesIO()
+            Image.fromarray(content).save(png, "PNG")
+            with transaction.atomic():
+                file = storage.store_bytes(png.getvalue(), "image/png")
+            rows, columns = content.shape[:2]
+            size = {"rows": rows, "columns": columns, "pixel_spacing_um": 80.0}
+            factories.instance(study, view="", kind="image", file=file, **size)
+        score = 0.3 + number / 40
+        factories.succeeded_job(study, score, by=old)
+        shadow = score - 0.2 + number / 100 if number < 4 else score
+        ShadowResult.objects.create(
+            study=study, content_hash=study.content_hash, model_version=new, state="succeeded", result={},
+            score=shadow,
+        )  # fmt: skip
+        KnownTruth.objects.create(study=study, positive=number % 2 == 1, source="table")
+
+
+def test_from_the_upload_to_the_comparison(
+    server: WebServer,
+    store: Store,  # noqa: F811
+    chromium: Browser,
+    axe_source: str,
+    tmp_path: Path,
+) -> None:
+    (old,) = services.register_from_store(SYSTEM).versions
+    switching.make_default(SYSTEM, old)
+    site = factories.site()
+    administrator, lead = factories.user(Role.ADMINISTRATOR), factories.user(Role.CLINICAL_LEAD, site)
+    archive = tmp_path.parent / f"{tmp_path.name}.zip"
+    archive.write_bytes(packed(store, NEW))
+
+    # Uploaded, over a way that breaks off once.
+    page = at(server, chromium, administrator)
+    page.goto("/models/")
+    page.get_by_role("link", name="Upload a version").click()
+    assert violations(page, axe_source) == ""
+    broken: list[str] = []
+
+    def break_off(route: Route) -> None:
+        broken.append(route.request.url)
+        if len(broken) == 2:
+            route.abort()
+        else:
+            route.continue_()
+
+    page.route("**/piece", break_off)
+    page.get_by_label("File", exact=True).set_input_files(archive)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    expect(page.locator("#upload-said")).to_contain_text("it goes on by itself")
+    assert violations(page, axe_source) == ""
+    picture(page, "model-upload-en")
+    expect(page.get_by_text(f"ultrasound {NEW} is uploaded")).to_be_visible(timeout=120_000)
+    new = ModelVersion.objects.get(version=NEW)
+
+    # Examined: the worker's part is done here.
+    page.get_by_role("button", name="Examine it").click()
+    expect(page.get_by_text("is being examined")).to_be_visible()
+    assert verification.run(Verification.objects.get().pk) == Verification.State.PASSED
+    page.reload()
+    assert violations(page, axe_source) == ""
+
+    # Approved by two people.
+    page.get_by_label("Kind of change").select_option("retrained")
+    page.get_by_label("What was changed").fill("300 more cases of two hospitals")
+    page.get_by_label("How it was verified and validated").fill("AUC on the reference set, limit -0.01")
+    page.get_by_label("Benefits and risks").fill("fewer false marks; none is expected")
+    page.get_by_role("region", name="Life cycle").get_by_label("Reason").first.fill("better on dense breasts")
+    page.get_by_role("button", name="Approve this version").click()
+    expect(page.get_by_text("Another person has to as well").first).to_be_visible()
+    second = at(server, chromium, lead)
+    second.goto(f"/models/{new.pk}/")
+    assert violations(second, axe_source) == ""
+    second.locator("#approve-reason").fill("agreed")
+    second.get_by_role("button", name="Approve this version").click()
+    expect(second.get_by_text("It analyses nothing yet")).to_be_visible()
+
+    # Beside the default: a canary of a tenth of the patients.
+    page.reload()
+    form = page.locator("form[action$='/routes']")
+    form.get_by_label("Kind").select_option("canary")
+    form.get_by_label("Percent of the patients").fill("10")
+    form.get_by_role("button", name="Begin").click()
+    expect(page.get_by_role("row").filter(has_text="10 %")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    picture(page.locator("section[aria-labelledby=life]"), "model-life-en")
+
+    # Looked at beside it; pictures for who may see them.
+    both_have_looked(site, old, new)
+    page.get_by_role("link", name="How far it agrees").click()
+    expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
+    assert page.locator(".gallery").count() == 0
+    assert violations(page, axe_source) == ""
+    second.goto(page.url.removeprefix(server.url))
+    expect(second.locator(".gallery__item")).to_have_count(12)
+    second.locator(".gallery__image").first.scroll_into_view_if_needed()
+    shown = (
+        "[...document.querySelectorAll('.gallery__image')].slice(0, 4).every((one) => one.naturalWidth > 0)"
+    )
+    deadline = time.monotonic() + 300
+    while not second.evaluate(shown):
+        assert time.monotonic() < deadline, "the pictures are not shown"
+        time.sleep(0.5)
+    assert violations(second, axe_source) == ""
+    picture(second, "model-agreement-en")
+
+    # Narrow, and in Chinese.
+    narrow = at(server, chromium, administrator, viewport={"width": 320, "height": 800}, locale="zh-CN")
+    for address in (f"/models/{new.pk}/", "/models/upload", page.url.removeprefix(server.url)):
+        narrow.goto(address)
+        assert not is_wider_than_its_window(narrow), address
+        assert violations(narrow, axe_source) == "", address
+    narrow.goto(f"/models/{new.pk}/")
+    expect(narrow.locator("#life")).to_contain_text("生命周期")
+    picture(narrow.locator("section[aria-labelledby=life]"), "model-life-320-zh")
