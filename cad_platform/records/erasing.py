@@ -14,6 +14,7 @@ import logging
 import secrets
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
@@ -44,6 +45,7 @@ GONE = "erased"
 def requests(actor: Actor) -> QuerySet[ErasureRequest]:
     """Those of the actor's site, the latest first. Raises `NotPermitted`."""
     require(actor, "patient.erase")
+    assert actor.site_id is not None  # the permission admits nobody without a site
     return ErasureRequest.objects.filter(site_id=actor.site_id).select_related(
         "patient__site", "asked_by", "decided_by"
     )
@@ -152,7 +154,7 @@ def _check(patient: Patient) -> None:
         raise Conflict(_("A hold stands on this record: it is not erased before the hold is lifted."))
 
 
-def _record(actor: Actor, action: str, request: ErasureRequest, **detail: object) -> None:
+def _record(actor: Actor, action: str, request: ErasureRequest, **detail: Any) -> None:
     record(
         actor, action, object_type="patient", object_id=request.patient_id, site_id=request.site_id,
         erasure=str(request.pk), **detail,

@@ -112,6 +112,7 @@ def open_due(actor: Actor, *, page: str | None, size: int) -> Page[Patient]:
 def holds(actor: Actor) -> QuerySet[Hold]:
     """Those of the actor's site, the standing ones first. Raises `NotPermitted`."""
     require(actor, "patient.hold")
+    assert actor.site_id is not None  # the permission admits nobody without a site
     found = Hold.objects.filter(patient__site_id=actor.site_id)
     return found.select_related("patient__site", "placed_by", "lifted_by").order_by(
         "-lifted_at", "-placed_at", "pk"

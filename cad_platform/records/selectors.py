@@ -18,6 +18,7 @@ from cad_platform.studies.selectors import studies_for
 def merges(actor: Actor) -> QuerySet[PatientMerge]:
     """Those of the actor's site, the latest first."""
     require(actor, "patient.merge")
+    assert actor.site_id is not None  # the permission admits nobody without a site
     return PatientMerge.objects.filter(site_id=actor.site_id).select_related(
         "kept__site", "gone__site", "by", "undone_by"
     )
