@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.rules import require
-from cad_platform.analysis.models import AnalysisJob, Artefact
+from cad_platform.analysis.models import AnalysisJob, Artefact, ShadowResult
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, NotFound, NotPermitted
@@ -299,6 +299,8 @@ def _forget_studies(whole: _Everything, uids: dict[str, str]) -> None:
     Annotation.objects.filter(study__in=whole.studies).exclude(note="").update(note=GONE)
     ReportStanding.objects.filter(study__in=whole.studies).update(has_draft=False)
     WorklistSearch.objects.filter(study__in=whole.studies).delete()
+    # What a version said in shadow names the images; its score stays for the figures.
+    ShadowResult.objects.filter(study__in=whole.studies, result__isnull=False).update(result={})
 
 
 def _forget_people(whole: _Everything) -> None:

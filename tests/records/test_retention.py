@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role, Site
-from cad_platform.analysis.models import Artefact
+from cad_platform.analysis.models import Artefact, ShadowResult
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted
@@ -230,6 +230,10 @@ class TestErased:
         merging.merge(first, patient.pk, old.pk, "Nachname twice.")
         study, instance = Study.objects.get(), Instance.objects.get()
         job = factories.succeeded_job(study)
+        ShadowResult.objects.create(
+            study=study, content_hash=study.content_hash, model_version=job.model_version, state="succeeded",
+            result={"images": [{"image_id": "2.25.999999"}]}, score=0.5,
+        )  # fmt: skip
         mask = storage.store_bytes(b"a mask", "image/png")
         Artefact.objects.create(job=job, instance=instance, kind="mask", file=mask)
         pdf = storage.store_bytes(b"%PDF Nachname", "application/pdf")
