@@ -12,6 +12,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from cad_platform.core import request_ids
 from cad_platform.core.declarations import DatabaseRights
 from cad_platform.core.queues import SHORT, SLIDE
 
@@ -51,6 +52,10 @@ class AnalysisJob(models.Model):
     reason = models.TextField(blank=True, help_text="why there is no result, for a person")
     retryable = models.BooleanField(default=False)
     attempt = models.PositiveIntegerField(default=0, help_text="number of the latest claim")
+    request_id = models.CharField(
+        max_length=request_ids.LONGEST, blank=True, default=request_ids.current, db_default="",
+        help_text="of the request that led to it",
+    )  # fmt: skip
     requested_at = models.DateTimeField(
         default=timezone.now, help_text="first; trying again does not move it"
     )

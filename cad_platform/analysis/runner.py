@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from django.utils import timezone
 
 from cad_platform.analysis import services
 from cad_platform.analysis.lease import LeaseRenewal
@@ -22,7 +23,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.services import Claim, MadeImage
 from cad_platform.analysis.slices import JobSlices
 from cad_platform.analysis.suitability import regions, spacing_um
-from cad_platform.core import proofs
+from cad_platform.core import proofs, request_ids, tracing
 from cad_platform.core.errors import PlatformError, StorageFull, Unavailable
 from cad_platform.core.queues import SHORT, SLIDE
 from cad_platform.modelserver.configured import get_model_server
@@ -72,7 +73,15 @@ def _worker() -> str:
 def _work_on(claim: Claim | None) -> str:
     if claim is None:
         return "not claimed"
-    outcome = _attempt(claim)
+    job = claim.job
+    with request_ids.bound(job.request_id):
+        tracing.waited("analysis waits", job.waiting_since, job.started_at or timezone.now(), job=str(job.pk))
+        with tracing.span(
+            "analysis attempt", job=str(job.pk), attempt=claim.attempt, model=str(job.model_version)
+        ) as span:
+            outcome = _attempt(claim)
+            if span is not None:
+                span.set_attribute("outcome", outcome)
     proofs.note_traffic(proofs.worker_of(claim.job.queue))
     return outcome
 
@@ -85,7 +94,8 @@ def _attempt(claim: Claim) -> str:
         with LeaseRenewal(claim, deadline, slices):
             result = _analyse(claim, made, deadline, slices)
             # Inside the lease: a result must not be lost because storing it took long.
-            kept = _through_outages(lambda: services.finish(claim, result, made))
+            with tracing.span("keep the result"):
+                kept = _through_outages(lambda: services.finish(claim, result, made))
     except GaveWay:
         logger.info("job %s attempt %d gave way", claim.job.pk, claim.attempt)
         _through_outages(lambda: services.give_way(claim))
@@ -163,7 +173,8 @@ def ask(
                 )
             )
         request = manifest.request(named, *images)
-        return get_model_server().analyse(request, manifest, save, deadline, slices)
+        with tracing.span("model server", images=len(images)):
+            return get_model_server().analyse(request, manifest, save, deadline, slices)
 
 
 def _conclude(claim: Claim, state: AnalysisJob.State, reason: str) -> str:

@@ -12,6 +12,7 @@ from celery import current_app
 from celery.signals import worker_init, worker_process_init, worker_process_shutdown, worker_shutting_down
 from django.db import connection
 
+from cad_platform.core import tracing
 from cad_platform.core.queues import MAINTENANCE, SHORT
 
 _PR_SET_PDEATHSIG = 1
@@ -58,6 +59,7 @@ def warm_up(**_: Any) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() == 1:
         os._exit(1)
+    tracing.start("worker")
     # Half a second of a slide's minute is not worth 66 MB in each process that waits for one.
     if SHORT in queues_served():
         sandbox.start()
@@ -70,4 +72,5 @@ def cool_down(**_: Any) -> None:
     """End the decoders with their worker."""
     from imaging import sandbox
 
+    tracing.stop()
     sandbox.SHARED.close()

@@ -4,13 +4,25 @@ import os
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import Celery, bootsteps
+from celery.signals import task_prerun
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "cad_platform.config.settings.local")
 
 app = Celery("cad_platform")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+#: A message's header: which request it comes of.
+REQUEST_ID = "cad_request_id"
+
+
+@task_prerun.connect
+def say_for_whom(task: Any, **_: Any) -> None:
+    """Log lines, spans and rows of a task name the request that led to it."""
+    structlog.contextvars.clear_contextvars()
+    if request_id := task.request.get(REQUEST_ID):
+        structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 class SignOfLife(bootsteps.StartStopStep):

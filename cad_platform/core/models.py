@@ -7,6 +7,7 @@ import pgtrigger
 from django.db import models
 from django.utils import timezone
 
+from cad_platform.core import request_ids
 from cad_platform.core.declarations import DatabaseRights
 
 
@@ -25,6 +26,10 @@ class OutboxEvent(models.Model):
 
     database_rights = DatabaseRights.DELETABLE
 
+    request_id = models.CharField(
+        max_length=request_ids.LONGEST, blank=True, default=request_ids.current, db_default="",
+        help_text="of the request in which it happened",
+    )  # fmt: skip
     topic = models.CharField(max_length=100)
     payload = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)

@@ -21,7 +21,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cad_platform.modelserver import administration
@@ -263,9 +265,9 @@ class TorchServeModelServer:
             seconds = min(self.fleet.pace(call.version).limit(self._call_seconds), call.deadline.remaining())
             call.tried[host] += 1
             call.running.add(host)
-            threading.Thread(
-                target=self._ask, args=(call, host, seconds), name=f"forward {host.name}", daemon=True
-            ).start()
+            # With this thread's context: what is asked stands under the span of who asks.
+            ask = partial(copy_context().run, self._ask, call, host, seconds)
+            threading.Thread(target=ask, name=f"forward {host.name}", daemon=True).start()
         except BaseException:
             # A task's time limit is raised wherever it happens to be.
             host.versions[call.version].breaker.released()

@@ -16,7 +16,7 @@ from django.db.models import F
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
 
-from cad_platform.config.celery import app
+from cad_platform.config.celery import REQUEST_ID, app
 from cad_platform.core import outbox
 from cad_platform.core.models import OutboxEvent
 
@@ -105,4 +105,10 @@ def _publish(event: OutboxEvent) -> None:
     if not tasks:
         logger.debug("nobody subscribes to %s", event.topic)
     for name in tasks:
-        app.send_task(name, kwargs=event.payload, retry=True, retry_policy=_RETRY_POLICY)
+        app.send_task(
+            name,
+            kwargs=event.payload,
+            headers={REQUEST_ID: event.request_id},
+            retry=True,
+            retry_policy=_RETRY_POLICY,
+        )

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote
 
 import pghistory
-import structlog
 from django.core.exceptions import BadRequest
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -19,6 +18,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cad_platform.core import request_ids, tracing
 from cad_platform.core.errors import PlatformError, Unavailable
 from cad_platform.core.problem_details import MEDIA_TYPE, as_problem
 
@@ -35,8 +35,15 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
-        with structlog.contextvars.bound_contextvars(request_id=request.request_id):  # type: ignore[attr-defined]
+        with (
+            request_ids.bound(request.request_id),  # type: ignore[attr-defined]
+            tracing.request_span(str(request.method)) as span,
+        ):
             response = self.get_response(request)
+            if span is not None:
+                page = request.resolver_match.view_name if request.resolver_match else "nowhere"
+                span.update_name(f"{request.method} {page}")  # not the address, which names a study
+                span.set_attribute("http.response.status_code", response.status_code)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response
 

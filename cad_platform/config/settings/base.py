@@ -328,6 +328,7 @@ QUEUE_ALERT_SECONDS = {
 }
 #: Who scrapes `/metrics` brings it as a bearer token; empty: administrators alone may read them.
 METRICS_TOKEN = value("CAD_METRICS_TOKEN")
+OTLP_ENDPOINT = value("CAD_OTLP_ENDPOINT").rstrip("/")
 
 # --- other systems ------------------------------------------------------------------------------------
 #: Where others reach the platform, for addresses in what is sent to them.

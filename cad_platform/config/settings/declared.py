@@ -148,6 +148,12 @@ DECLARED = (
         "whoever scrapes `/metrics` brings it as a bearer token; without it only administrators read them",
     ),
     Declared(
+        "CAD_OTLP_ENDPOINT",
+        "",
+        "address of an OpenTelemetry collector (`http://collector:4318`), which is sent what each request led to, from "
+        "the web server and the workers; nothing is traced without it ([traces](#traces))",
+    ),
+    Declared(
         "CAD_MODEL_STORE", None, "where model versions lie, `NAME/VERSION/`", "`model_store/` of the checkout"
     ),
     Declared(
