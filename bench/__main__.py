@@ -5,6 +5,7 @@
 `fleet`: two model servers, of which one is killed or hangs.
 `urgency`: an urgent ultrasound behind whole slides, and what it costs them.
 `weight`: memory and processor time of the idle platform.
+`scaling`: what a number of exams a year needs, from what one of each kind costs.
 `scale`: the pages with very many studies, in a PostgreSQL of its own.
 `ingest`: DICOM taken in, beside Orthanc on the same files.
 `tiles`: a slide's tiles beside large_image, in an environment of its own.
@@ -23,6 +24,7 @@ from bench import (
     ingest,
     latency,
     scale,
+    scaling,
     serving,
     tiles,
     turnaround,
@@ -49,6 +51,7 @@ def main() -> int:
         ("scale", scale, "the pages with a hundred thousand studies, beside a thousand"),
         ("ingest", ingest, "DICOM taken in, beside Orthanc"),
         ("tiles", tiles, "a slide's tiles beside large_image"),
+        ("scaling", scaling, "what a number of exams a year needs, from what one of each kind costs"),
         ("weight", weight, "memory and processor time of the idle platform, by process"),
     ):
         command = commands.add_parser(name, help=words, description=module.__doc__)

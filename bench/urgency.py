@@ -92,11 +92,11 @@ def _measure(client: httpx.Client, images: Sequence[bytes], slide: Path, slides:
     content = slide.read_bytes()
     for number, image in enumerate(images[:WARM_UP]):
         post(client, image, f"{run_id}-w{number}", 0.0)
-    _wait_for(client, [_post_slide(client, content, f"{run_id}-w")])
-    alone = _wait_for(client, _backlog(client, content, f"{run_id}a", slides))
+    wait_for(client, [_post_slide(client, content, f"{run_id}-w")])
+    alone = wait_for(client, backlog(client, content, f"{run_id}a", slides))
     print(f"{slides} slides by themselves: {alone:.1f} s", flush=True)
 
-    addresses = _backlog(client, content, f"{run_id}b", slides)
+    addresses = backlog(client, content, f"{run_id}b", slides)
     pause = alone / (urgent + 1)
     times = []
     for number, image in enumerate(images[WARM_UP:]):
@@ -104,11 +104,12 @@ def _measure(client: httpx.Client, images: Sequence[bytes], slide: Path, slides:
         times.append(post(client, image, f"{run_id}-u{number}", 0.0, "urgent").total / 1000)
     waiting = sum(_span(client, address) is None for address in addresses)
     print(f"{waiting} slides were not done when the last urgent one had its result.", flush=True)
-    beside = _wait_for(client, addresses)
+    beside = wait_for(client, addresses)
     return Urgency(tuple(times), alone, beside, slides)
 
 
-def _backlog(client: httpx.Client, content: bytes, name: str, slides: int) -> list[str]:
+def backlog(client: httpx.Client, content: bytes, name: str, slides: int) -> list[str]:
+    """Post so many slides; the addresses of their studies."""
     return [_post_slide(client, content, f"{name}{number}") for number in range(slides)]
 
 
@@ -128,7 +129,7 @@ def _post_slide(client: httpx.Client, content: bytes, name: str) -> str:
     return f"/api/v1/studies/{answer.json()['study_instance_uid']}"
 
 
-def _wait_for(client: httpx.Client, addresses: Sequence[str]) -> float:
+def wait_for(client: httpx.Client, addresses: Sequence[str]) -> float:
     """Seconds from the first start to the last end."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     spans: dict[str, tuple[float, float]] = {}
