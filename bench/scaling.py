@@ -32,6 +32,8 @@ HOURS, BUSIEST = 250 * 10, 2.0
 #: How much of a machine may be busy then: above it queues grow out of proportion.
 BUSY = 0.6
 YEARS = 10
+#: Of a large detector at 70 µm: 17 MB a film.
+FILM_ROWS = 3328
 #: Pages that a person opens for an exam (list, case, report, and back), and exams that one reads a year.
 PAGES, READ_BY_ONE = 6, 5_000
 #: Of a hundred exams: screening and assessment as they mostly are; `--mix` says otherwise.
@@ -229,7 +231,7 @@ def _database(platform: Platform) -> int:
 
 def _films(folder: Path, number: int) -> list[bytes]:
     found = []
-    for index, made in enumerate(mammography.exam(900 + number, left="malignant")):
+    for index, made in enumerate(mammography.exam(900 + number, left="malignant", rows=FILM_ROWS)):
         path = folder / f"film-{number}-{index}.dcm"
         mammography.write_dicom(made, path, PatientID=f"BENCH-MG-{number}")
         found.append(path.read_bytes())
