@@ -46,7 +46,7 @@ class Verified:
     wrong_hours: tuple[str, ...]
 
     @property
-    def holds(self) -> bool:
+    def is_right(self) -> bool:
         return not self.wrong_facts and not self.wrong_hours
 
 

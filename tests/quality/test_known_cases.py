@@ -53,7 +53,7 @@ def test_through_the_whole_platform_and_answered_alike(version: ModelVersion) ->
     assert first.said == second.said and second.difference == 0 and not second.change
     assert not Alert.objects.exists()
     # Nobody's figures, nobody's worklist.
-    assert not AnalysisFact.objects.exists() and rollups.verify().holds
+    assert not AnalysisFact.objects.exists() and rollups.verify().is_right
     site = Site.objects.get(code="known-cases")
     assert set(User.objects.filter(site=site).values_list("role", flat=True)) == {Role.INTEGRATOR}
     assert not User.objects.get(site=site).has_usable_password()

@@ -186,9 +186,9 @@ def test_a_corrected_birth_date_moves_the_case_to_its_group(job: AnalysisJob) ->
     rollups.measure([job.pk])
     job.study.patient.birth_date = date(1990, 1, 1)
     job.study.patient.save()
-    assert not rollups.verify().holds
+    assert not rollups.verify().is_right
     tasks.study_corrected(study_id=str(job.study_id))
-    assert all_counts().subgroups["age_band"] == {"<40": 1} and rollups.verify().holds
+    assert all_counts().subgroups["age_band"] == {"<40": 1} and rollups.verify().is_right
 
 
 @pytest.mark.parametrize(
@@ -210,13 +210,13 @@ class TestVerified:
         with pytest.raises(CommandError):
             call_command("figures", stdout=StringIO())
         call_command("figures", "--rebuild", stdout=StringIO())
-        assert rollups.verify().holds and all_counts().ended == 1
+        assert rollups.verify().is_right and all_counts().ended == 1
         HourlyFigures.objects.update(counts={})
         assert len(rollups.verify().wrong_hours) == 1
         AnalysisFact.objects.update(score=0.1)
         assert rollups.verify().wrong_facts
         rollups.rebuild()
-        assert rollups.verify().holds
+        assert rollups.verify().is_right
 
     def test_counts_are_the_same_after_their_way_through_json(self, job: AnalysisJob) -> None:
         rollups.measure([job.pk])
@@ -246,4 +246,4 @@ def test_two_analyses_that_end_at_once_are_both_counted() -> None:
     for thread in threads:
         thread.join(60)
     assert HourlyFigures.objects.get().counts["states"] == {"succeeded": 6}
-    assert rollups.verify().holds
+    assert rollups.verify().is_right

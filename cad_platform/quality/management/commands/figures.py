@@ -27,12 +27,12 @@ class Command(BaseCommand):
             rollups.rebuild(since)
         found = rollups.verify(since)
         if options["json"]:
-            self.stdout.write(json.dumps({"holds": found.holds, **asdict(found)}))
+            self.stdout.write(json.dumps({"is_right": found.is_right, **asdict(found)}))
         else:
             self.stdout.write(f"{found.facts} analyses and {found.hours} hours were compared.")
             for job in found.wrong_facts:
                 self.stdout.write(f"analysis {job} is not measured as its case says")
             for hour in found.wrong_hours:
                 self.stdout.write(f"{hour} is not counted as its analyses say")
-        if not found.holds:
+        if not found.is_right:
             raise CommandError("The figures differ from the cases; --rebuild makes them anew.", returncode=1)
