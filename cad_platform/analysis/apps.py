@@ -21,6 +21,7 @@ class AnalysisConfig(PlatformApp):
         "job.request": _("Analysis requested"),
         "job.retry": _("Asked for another try"),
         "job.succeed": _("Analysis succeeded"),
+        "model.compare": _("Had two model versions compared"),
         "truth.record": _("Said what is true of known studies"),
         "study.reanalyse": _("Had the study analysed again"),
         "study.reanalyse_set": _("Had a set of studies analysed again"),

@@ -203,8 +203,15 @@ def record_truth(actor: Actor, table: str) -> int:
         raise Invalid(
             _("The table was not taken."), errors=tuple(FieldError(each, "table") for each in wrong[:10])
         )
+    return keep_truth(actor, entries, "table")
+
+
+def keep_truth(actor: Actor, entries: list[KnownTruth], source: str) -> int:
+    """What is known of studies, from `source`, which the audit log names; how many they are."""
     KnownTruth.objects.bulk_create(entries)
-    record(actor, "truth.record", object_type="known_truth", object_id="", studies=len(entries))
+    record(
+        actor, "truth.record", object_type="known_truth", object_id="", studies=len(entries), source=source
+    )
     return len(entries)
 
 

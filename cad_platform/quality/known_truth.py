@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import transaction
 
 from cad_platform.accounts.rules import require
+from cad_platform.analysis.comparing import keep_truth
 from cad_platform.analysis.models import KnownTruth
-from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.quality.models import AnalysisFact
 from cad_platform.registry.models import ModelVersion
@@ -42,6 +42,4 @@ def take_from_pathology(actor: Actor, version: ModelVersion) -> int:
         if positive is not None
         if study not in known or known[study] == (not positive, _SOURCE)
     ]
-    KnownTruth.objects.bulk_create(new)
-    record(actor, "truth.record", object_type="known_truth", object_id="", studies=len(new), source=_SOURCE)
-    return len(new)
+    return keep_truth(actor, new, _SOURCE)

@@ -13,7 +13,6 @@ class RegistryConfig(PlatformApp):
     navigation = (NavigationEntry("models", _("Models"), "model.view", position=40, group=MODELS),)
     audit_actions = {
         "model.approve": _("Approved a model version"),
-        "model.compare": _("Had two model versions compared"),
         "model.describe": _("Corrected a model's card or figures"),
         "model.end_route": _("Ended a model version's route"),
         "model.make_default": _("Changed the default model"),

@@ -122,6 +122,7 @@ _AS_THEY_ARE = (
     gettext_noop("The DICOM file does not say what it is."),
     gettext_noop("The file is cut off."),
     gettext_noop("The file gave no pixels."),
+    gettext_noop("The slide gave no index of its tiles."),
     gettext_noop("The slide gave no pixels."),
     gettext_noop("The file gave no picture."),
     gettext_noop("The pixel data decode to numbers that are not read here."),

@@ -64,6 +64,7 @@ TYPED = (
     "Unicode", "Europe", "London", "Asia", "Shanghai", "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space",
     "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example", "gpu",
     "TorchServe", "KServe", "logits", "mailto", "PSI", "KS", "AUC", "Kolmogorov-Smirnov", "p", "s", "system", "quality",
+    "study", "positive",  # columns of a table
 )  # fmt: skip
 
 
@@ -370,6 +371,8 @@ def test_the_pages_of_every_role(site: Site) -> None:
     addresses += [f"{reverse('worklist')}?state=all", "/audit/", reverse("user", args=[reader.pk])]
     addresses += [reverse("site", args=[site.pk]), *(reverse("job", args=[job.pk]) for job in jobs)]
     other = make.model_version(jobs[0].model_version.name, version="0.9.0", is_default=False)
+    other.manifest = jobs[0].model_version.manifest | {"version": other.version}
+    other.save(update_fields=["manifest"])
     addresses += [
         reverse("model", args=[jobs[0].model_version_id]),
         reverse("model", args=[other.pk]),
