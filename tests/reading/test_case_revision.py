@@ -89,9 +89,9 @@ def test_an_unchanged_case_is_not_composed(browser: Client, study: Study) -> Non
     ) as asked:
         answer = browser.get(live, {"seen": seen(page)})
     assert answer.status_code == 204
-    # Session, user, lock with the site's time; study; jobs, findings, measurements, standing with the sides. No result,
-    # no image, no template.
-    assert len(asked) <= 8
+    # Session, user, lock with the site's time; study; routes, jobs, findings, measurements, standing with the sides. No
+    # result, no image, no template.
+    assert len(asked) <= 9
     assert not any('"result"' in query["sql"] for query in asked)
     assert answer.templates == []
 

@@ -238,8 +238,12 @@ def _compares_content(source: str) -> bool:
 
 
 def test_nobody_else_says_which_result_counts() -> None:
-    """Who makes jobs must know those of the present content; who shows any asks `case_state`."""
-    makers = {"analysis/again.py", "analysis/requesting.py", "analysis/sweeper.py", "studies/services.py"}
+    """Who makes jobs, or has another version look beside them, must know those of the present content; who shows any
+    asks `case_state`."""
+    makers = {
+        *("analysis/again.py", "analysis/requesting.py", "analysis/sweeper.py", "studies/services.py"),
+        *("analysis/shadow.py", "analysis/comparing.py"),
+    }
     found = {
         str(path.relative_to(PLATFORM))
         for path in PLATFORM.rglob("*.py")
