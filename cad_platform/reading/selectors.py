@@ -20,6 +20,7 @@ from cad_platform.reading.case_state import (
 )
 from cad_platform.reading.report_standing import standing_of
 from cad_platform.reading.states import reading_state_of, with_reading_state
+from cad_platform.registry.routing import read_once
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import sorted_images, studies_for, study_by_uid
 from cad_platform.studies.sorting import SortedImage
@@ -52,6 +53,7 @@ def finding(actor: Actor, uid: str, finding_id: uuid.UUID) -> Finding:
     return found
 
 
+@read_once()
 def case(actor: Actor, uid: str) -> CaseRecord:
     """Everything of one study that the case page composes. Reading is recorded by `services.open_case`, which the page
     goes through.

@@ -9,6 +9,7 @@ from django.db.models import Case, CharField, F, IntegerField, Q, QuerySet, Text
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.reading.case_state import with_ai_state
+from cad_platform.registry.routing import read_once
 from cad_platform.studies.models import Study
 from cad_platform.studies.selectors import of_modality
 
@@ -38,6 +39,7 @@ UNREAD = (
 PRIORITY_RANKS = {Study.Priority.STAT: 0, Study.Priority.URGENT: 1, Study.Priority.ROUTINE: 2}
 
 
+@read_once()
 def with_reading_state(studies: QuerySet[Study]) -> QuerySet[Any]:
     """Annotate `reading_state`, `priority_rank` and what `case_state.with_ai_state` says."""
     return with_ai_state(studies).annotate(
@@ -84,6 +86,7 @@ def narrowed(studies: QuerySet[Study], state: str, modality: str = "", priority:
     return found
 
 
+@read_once()
 def reading_state_of(study: Study) -> str:
     """The study's state for its readers, as the worklist derives it."""
     return str(

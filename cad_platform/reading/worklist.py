@@ -26,6 +26,7 @@ from cad_platform.reading import projection, search
 from cad_platform.reading.case_state import only_current
 from cad_platform.reading.models import WorklistAi, WorklistEntry
 from cad_platform.reading.states import PRIORITY_RANKS, ReadingState
+from cad_platform.registry.routing import read_once
 from cad_platform.studies.models import Study
 
 PAGE_SIZE = 25
@@ -157,6 +158,7 @@ def revision_of_list(actor: Actor, filters: WorklistFilters) -> str:
     return f"{projection.revision(actor.site_id)} {asked}"
 
 
+@read_once()
 def worklist(actor: Actor, filters: WorklistFilters) -> WorklistPage:
     """One page of the actor's site, in a fixed number of queries however many rows.
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,6 +31,8 @@ from cad_platform.studies.models import Study
 #: A model's studies are analysed with another version now. Payload: `name`.
 ROUTED_TOPIC = "model.routed"
 _BUCKETS = 100
+#: Of `read_once`: nothing yet, or what was read.
+_read: ContextVar[list[Sequence[Share]] | None] = ContextVar("read", default=None)
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,32 @@ def is_routed_job() -> Q:
     return condition
 
 
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Inside, and in what it decorates, the routes are read once: for who composes one page of many conditions. Nothing
+    that locks may wait inside, or it would go on with the routes of before."""
+    if _read.get() is not None:
+        yield
+        return
+    token = _read.set([])
+    try:
+        yield
+    finally:
+        _read.reset(token)
+
+
 def shares() -> Sequence[Share]:
     """How the studies are shared out, of those models that more is said of than one default; of the others the
     default analyses all."""
+    kept = _read.get()
+    if kept is None:
+        return _shares()
+    if not kept:
+        kept.append(_shares())
+    return kept[0]
+
+
+def _shares() -> Sequence[Share]:
     by_name: dict[str, list[ModelRoute]] = defaultdict(list)
     for each in (
         ModelRoute.objects.filter(kind__in=ModelRoute.SHOWN)

@@ -13,7 +13,7 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
-from cad_platform.registry import lifecycle, routes, switching
+from cad_platform.registry import lifecycle, routes, routing, switching
 from cad_platform.registry.models import Approval, Comparison, ModelRoute, ModelVersion
 from cad_platform.registry.routing import ROUTED_TOPIC, bucket_of, is_in_use, is_routed_job, route, shadows
 from cad_platform.studies.models import Study
@@ -368,3 +368,15 @@ def test_without_routes_nothing_is_asked_twice(old: ModelVersion, django_assert_
     study = Study.objects.get(pk=factories.study(factories.site(), "US").pk)
     with django_assert_num_queries(2):
         route(study)
+
+
+def test_who_composes_a_page_reads_the_routes_once(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(2):
+        routing.shares()
+        routing.shares()
+    with django_assert_num_queries(1), routing.read_once():
+        routing.shares()
+        with routing.read_once():
+            routing.shares()
+    with django_assert_num_queries(1):
+        routing.shares()
