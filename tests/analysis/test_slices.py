@@ -194,7 +194,7 @@ class TestGivingWay:
         assert outcomes(job) == [Outcome.SUCCEEDED]
 
 
-@pytest.fixture(params=["a folder", "a bucket"])
+@pytest.fixture(params=["a folder", pytest.param("a bucket", marks=pytest.mark.long)])
 def other_machine(
     request: pytest.FixtureRequest, settings: Any, tmp_path: Path
 ) -> Iterator[Callable[[], None]]:

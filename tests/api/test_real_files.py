@@ -16,6 +16,7 @@ def files(*paths: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in paths}
 
 
+@pytest.mark.long
 def test_the_four_view_exam_whose_every_view_names_another_patient_and_study(shared_data: Path) -> None:
     hospital = Hospital()
     views = [shared_data / "dicom" / "mammography" / f"1-{number}.dcm" for number in (280, 281, 282, 283)]

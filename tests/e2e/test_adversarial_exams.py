@@ -149,6 +149,7 @@ def test_an_image_stored_mirrored_hangs_right_and_says_so_in_every_layout(open_e
     assert (labels(page), notes(page)) == (["L CC"], ["mirrored"])
 
 
+@pytest.mark.long
 def test_all_of_six_images_are_reached_from_four_views(open_exam: Opener) -> None:
     page = open_exam(exams.six_images, 4)
     assert labels(page) == FOUR_VIEWS
@@ -179,6 +180,7 @@ def test_raw_images_are_kept_aside_and_can_be_looked_at(open_exam: Opener) -> No
     keep(page, "raw-beside-processed")
 
 
+@pytest.mark.long
 def test_a_view_without_spacing_is_seen_and_has_no_millimetres(open_exam: Opener) -> None:
     page = open_exam(exams.one_without_spacing, 4)
     assert notes(page) == ["", "no scale", "", ""]
@@ -209,6 +211,7 @@ def test_the_plain_views_of_an_implant_set_hang(open_exam: Opener) -> None:
     keep(page, "implant-set")
 
 
+@pytest.mark.long
 def test_a_mark_on_a_clip_is_on_its_frame(open_exam: Opener) -> None:
     page = open_exam(exams.clip, 1)
     expect(page.locator(".cine__speed")).to_have_text("5 / s")
@@ -253,6 +256,7 @@ def scale_at(page: Page, pane: Locator, x: float) -> float:
     return float(bar.inner_text().split()[0]) / width
 
 
+@pytest.mark.long
 def test_lengths_go_by_the_region_that_they_lie_in(open_exam: Opener) -> None:
     page = open_exam(exams.two_depths, 1)
     pane = page.locator(".pane")

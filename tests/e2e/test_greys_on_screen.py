@@ -155,7 +155,7 @@ for (const canvas of [HTMLCanvasElement, OffscreenCanvas]) {
 
 
 #: The others are looked at by `bin/test --long`.
-ALWAYS = ("sigmoid", "voi table", "modality table")
+ALWAYS = ("sigmoid",)
 
 
 @pytest.mark.parametrize("drawing", ["webgl", pytest.param("cpu", marks=pytest.mark.long)])

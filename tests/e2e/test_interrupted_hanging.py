@@ -82,6 +82,7 @@ def test_keys_pressed_while_the_viewer_loads(live_platform: LivePlatform, page: 
     assert room.complaints == []
 
 
+@pytest.mark.long
 def test_keys_pressed_while_the_images_come(live_platform: LivePlatform, page: Page, tmp_path: Path) -> None:
     uid = post_four_views(live_platform, tmp_path)
     room = ReadingRoom(page, live_platform.user("radiologist"))

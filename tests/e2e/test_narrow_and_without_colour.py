@@ -181,7 +181,7 @@ def expect_to_reflow(page: Page, where: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 320, where
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.long), "zh-hans"])
 def test_a_readers_pages_reflow_and_pass_axe(
     live_platform: LivePlatform, chromium: Browser, cases: dict[str, str], axe_source: str, language: str
 ) -> None:

@@ -251,6 +251,7 @@ def test_every_page_of_a_reader_passes_axe(
     assert violations(page, axe_source) == "", "shortcuts"
 
 
+@pytest.mark.long
 def test_a_slide_zooms_with_scale_bar_and_map(
     live_platform: LivePlatform, page: Page, tmp_path: Path, axe_source: str
 ) -> None:

@@ -101,6 +101,7 @@ def colleague(chromium: Browser, live_platform: LivePlatform) -> Iterator[Page]:
     context.close()
 
 
+@pytest.mark.long
 def test_an_exam_is_there_as_it_was_left(
     live_platform: LivePlatform, page: Page, colleague: Page, tmp_path: Path
 ) -> None:

@@ -181,6 +181,7 @@ def test_a_real_host_answers_its_known_case_counts_and_does_what_it_is_told(
     assert own.versions[version].is_right
 
 
+@pytest.mark.long
 def test_a_host_that_starts_is_away_and_never_says_that_it_has_not_what_it_loads(
     host: Host, manifest: ModelManifest, absent: ModelManifest
 ) -> None:

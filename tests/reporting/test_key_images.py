@@ -238,6 +238,7 @@ def test_an_addendum_repeats_no_key_images(study: Study, reader: Actor) -> None:
     assert Report.objects.get(pk=saved.pk).particulars["key_images"] == []
 
 
+@pytest.mark.long
 def test_ten_findings_on_real_views_make_a_small_pdf(site: Site, reader: Actor, tmp_path: Path) -> None:
     patient = make.patient(site, name="Wang^Xiaodong=王^小东")
     for language in ("en", "zh-hans"):

@@ -167,6 +167,7 @@ def test_marks_that_nobody_decided_are_no_findings(site: Site, reader: Actor) ->
     assert "Notdecided" not in text
 
 
+@pytest.mark.long
 def test_two_hundred_findings_fit_their_pages(site: Site, reader: Actor) -> None:
     study = make.study(site)
     image, job = make.instance(study), make.succeeded_job(study)

@@ -20,7 +20,7 @@ TUNE: dict[str, dict[str, list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "svm"])
+@pytest.mark.parametrize("name", ["logistic_regression", pytest.param("svm", marks=pytest.mark.long)])
 def test_wdbc_reads_as_it_should_in_nested_cross_validation(name: str) -> None:
     """Honest anchors: 97–98 % accuracy, AUC 0.99 (methods.md). Settings are chosen inside each outer fold."""
     rows, labels = load_breast_cancer(return_X_y=True)

@@ -135,6 +135,7 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
     torch.testing.assert_close(labels[::2], torch.full((count // 2,), 0.1))
 
 
+@pytest.mark.long
 def test_the_ultrasound_recipe_runs_and_its_network_is_not_judged_on_whom_it_saw(tmp_path: Path) -> None:
     for collection in ("busi", "busbra"):
         write(collection, tmp_path / collection)
@@ -219,6 +220,7 @@ def test_a_film_is_read_alike_either_way_up_and_in_any_batch(tmp_path: Path) -> 
     np.testing.assert_allclose(together["malignancy"][2:], alone["malignancy"], atol=1e-3)
 
 
+@pytest.mark.long
 def test_the_histopathology_recipe_runs_on_a_generated_tree(tmp_path: Path) -> None:
     one = idc.read(write("idc", tmp_path / "idc")).samples[0]
     samples = [replace(one, group_id=str(i % 2), label_binary=i % 3 == 0) for i in range(40)]

@@ -140,7 +140,10 @@ def test_one_file_that_upsets_the_pipeline_does_not_stop_the_others(
     assert "unexpectedly" in str(first["error"]) and "error" not in second
 
 
-@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(name, marks=[pytest.mark.long] if name == "ultrasound" else []) for name in model_names()],
+)
 def test_evaluate_prints_the_cards_figures_again(model: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", model, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)

@@ -234,6 +234,7 @@ def test_blank_pictures_are_nobodys_duplicates(tmp_path: Path) -> None:
     assert not any(f["agreement"] for f in audited(tmp_path))
 
 
+@pytest.mark.long
 def test_on_busi_every_group_of_the_split_file_is_found_and_the_contradictions_are_named(
     shared_data: Path,
 ) -> None:

@@ -388,6 +388,7 @@ def test_cases_that_the_model_was_trained_on_are_refused_by_their_lines(
 
 
 @pytest.mark.skipif(not (DATA / "busbra").is_dir(), reason=f"{DATA / 'busbra'} is not here")
+@pytest.mark.long
 def test_2_2_0_is_not_switched_on_for_busbra(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table_, folder = as_cases(DATA / "busbra", tmp_path, every=23)
     out = tmp_path / "out"

@@ -164,6 +164,7 @@ def test_without_categories_there_is_no_readers_level() -> None:
         figure(lines["reader_auc"], bare)
 
 
+@pytest.mark.long
 def test_rerun_on_a_set_never_seen_and_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a person calls it: the served weights on a generated BUS-BRA, PNG and AVIF, then kept beside them."""
     store = tmp_path / "store"

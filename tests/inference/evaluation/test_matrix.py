@@ -89,6 +89,7 @@ def test_the_command_measures_anew_what_lies_in_the_folder(
     assert {cell["images"] for cell in content["cells"] if cell["tested_on"] == "busbra"} == {21}
 
 
+@pytest.mark.long
 def test_a_version_that_was_trained_elsewhere_fills_the_cells_that_no_champion_can(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

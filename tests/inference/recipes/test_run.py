@@ -60,12 +60,18 @@ def made(
     return run(recipe, RunOptions(tree, folder / name, path, quiet=True, **order))
 
 
+#: Of these `bin/test --long` alone.
+SLOW = {"sha2020_grasshopper"}
+
+
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return busi_tree(tmp_path_factory.mktemp("busi"))
 
 
-@pytest.mark.parametrize("name", REVIEW)
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=[pytest.mark.long] if each in SLOW else []) for each in REVIEW]
+)
 def test_each_recipe_of_the_review_runs_on_its_generated_tree(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

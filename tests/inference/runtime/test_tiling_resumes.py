@@ -188,6 +188,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_a_killed_prediction_of_a_slide_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Killed once something of it is kept, by a program that keeps every pass."""
     slide = tmp_path / "slide.tif"

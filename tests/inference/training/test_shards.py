@@ -140,6 +140,7 @@ with join_world():
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
 def test_two_processes_read_half_of_the_shards_each_and_learn_what_one_learns(
     tmp_path: Path, workers: int
 ) -> None:
