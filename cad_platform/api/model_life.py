@@ -10,7 +10,6 @@ from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cad_platform.accounts.models import Site
 from cad_platform.analysis import comparing
 from cad_platform.api import life_answers, schema
 from cad_platform.api.filters import json_of, parse_model
@@ -144,7 +143,12 @@ class ModelVersionRoutes(ApiView):
         found = selectors.version_named(actor, model, version)
         wanted = parse_model(life_answers.RouteRequest, json_of(request))
         made = routes.set_route(
-            actor, found, wanted.kind, site=_site(wanted.site), percent=wanted.percent, reason=wanted.reason
+            actor,
+            found,
+            wanted.kind,
+            site=routes.site_called(wanted.site),
+            percent=wanted.percent,
+            reason=wanted.reason,
         )
         return Response(_route(made).as_json())
 
@@ -297,7 +301,7 @@ def _life(actor: Actor, model: str, version: str, status: int = 200) -> Response
 
 def _life_answer(version: ModelVersion) -> life_answers.LifeAnswer:
     latest = verification.latest(version)
-    default = ModelVersion.objects.filter(name=version.name, is_default=True).exclude(pk=version.pk).first()
+    default = selectors.other_default(version)
     seen = None
     if latest is not None:
         checks = [life_answers.CheckAnswer(**each) for each in latest.checks]
@@ -356,12 +360,3 @@ def _upload(row: ModelUpload, status: int = 200) -> Response:
         name=row.version.name if row.version else None, version=row.version.version if row.version else None,
     )  # fmt: skip
     return Response(answer.as_json(), status=status)
-
-
-def _site(code: str | None) -> Site | None:
-    if not code:
-        return None
-    found = Site.objects.filter(code=code).first()
-    if found is None:
-        raise Invalid("The request is not accepted.", errors=(FieldError("There is no such site.", "site"),))
-    return found

@@ -13,7 +13,6 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict, Invalid
 from cad_platform.core.numbers import whole_number
@@ -70,10 +69,7 @@ def retire(actor: Actor, version: ModelVersion, said: Any) -> str:
 
 @_on_a_version
 def add_route(actor: Actor, version: ModelVersion, said: Any) -> str:
-    code, percent = said.get("site", ""), said.get("percent", "").strip()
-    site = Site.objects.filter(code=code).first() if code else None
-    if code and site is None:
-        raise Invalid(_("There is no such site."))
+    site, percent = routes.site_called(said.get("site")), said.get("percent", "").strip()
     share = whole_number(percent, digits=3)
     kind = said.get("kind", "")
     made = routes.set_route(

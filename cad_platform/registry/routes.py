@@ -88,6 +88,16 @@ def route_by_id(actor: Actor, route_id: int) -> ModelRoute:
     return found
 
 
+def site_called(code: str | None) -> Site | None:
+    """The site of a route as a form or a request names it; none where it names none. Raises `Invalid`."""
+    if not code:
+        return None
+    found = Site.objects.filter(code=code).first()
+    if found is None:
+        raise Invalid(_("There is no such site."), errors=(FieldError(_("There is no such site."), "site"),))
+    return found
+
+
 @transaction.atomic(durable=True)
 def _set(
     actor: Actor, version: ModelVersion, kind: str, site: Site | None, percent: int | None, reason: str

@@ -48,6 +48,11 @@ def version_named(actor: Actor, name: str, version: str) -> ModelVersion:
     return _one(versions(actor).filter(name=name, version=version))
 
 
+def other_default(version: ModelVersion) -> ModelVersion | None:
+    """The version that is the model's default, where that is not this one."""
+    return ModelVersion.objects.filter(name=version.name, is_default=True).exclude(pk=version.pk).first()
+
+
 def _one(found: QuerySet[ModelVersion]) -> ModelVersion:
     version = found.first()
     if version is None:

@@ -17,9 +17,9 @@ _METRIC = re.compile(r"\bcad_[a-z_]+\b")
 
 
 def exposed() -> set[str]:
-    """Every figure that an app of the platform yields."""
+    """Every figure that an app of the platform yields, one by one or from a table of its names."""
     sources = "\n".join(path.read_text() for path in (REPOSITORY / "cad_platform").rglob("*.py"))
-    return set(re.findall(r'Metric\(\s*"(cad_[a-z_]+)"', sources))
+    return set(re.findall(r'(?:Metric\(\s*|^    \(\s*)"(cad_[a-z_]+)"', sources, re.MULTILINE))
 
 
 def expressions() -> dict[str, str]:
