@@ -18,6 +18,7 @@ from cad_platform.analysis.models import AnalysisJob, BulkAction, BulkMember, Jo
 from cad_platform.analysis.sweeper import sweep
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
+from cad_platform.core.days import NotATime
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
 from cad_platform.core.queues import SHORT
@@ -83,7 +84,7 @@ class TestChoosing:
         ],
     )
     def test_a_misspelt_filter_never_means_all(self, asked: dict[str, str]) -> None:
-        with pytest.raises(Invalid):
+        with pytest.raises((Invalid, NotATime)):
             choosing.choice_from(asked)
 
     def test_a_clinician_chooses_nothing(self) -> None:

@@ -108,7 +108,7 @@ def _too_large(recipe: Recipe, images: int) -> str:
 
 
 def _megabytes(numbers: int) -> str:
-    least, most = numbers * _BYTES / 2**20, MAX_WEIGHTS_BYTES / 2**20
+    least, most = numbers * _BYTES / 1e6, MAX_WEIGHTS_BYTES / 1e6
     return f"at least {least:.0f} MB, and a version has at most {most:.0f}"
 
 
