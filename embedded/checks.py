@@ -56,8 +56,13 @@ _INTERFACES = (
     "tests/analysis",
     "tests/field",
     "tests/modelserver",
+    "tests/quality",
+    "tests/reading",
+    "tests/records",
+    "tests/registry",
     "tests/reporting",
     "tests/studies",
+    "tests/web",
 )
 
 
@@ -121,7 +126,7 @@ def stages(pytest_arguments: Sequence[str] = (), *, long: bool = False) -> list[
         tests = [Stage("tests", [*pytest, "tests", *elsewhere], live=True)]
         beside = [
             Stage("tests of the laboratory", [*pytest, *_LABORATORY], last=True),
-            Stage("tests of the API and of reports", [*pytest, *_INTERFACES], last=True),
+            Stage("tests of the API, cases and reports", [*pytest, *_INTERFACES], last=True),
         ]
     return [
         *tests,
