@@ -53,6 +53,7 @@ def test_nobody_takes_a_synthetic_case_for_a_person() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.long
 def test_a_case_of_each_modality_is_posted_once(loader: Loader) -> None:
     cases = [one_of("US"), one_of("MG"), one_of("SM")]
     first = loader.load(cases, ignore)

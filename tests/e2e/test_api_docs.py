@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, ConsoleMessage
 
 from tests.web_server import web_server
 
 
+@pytest.mark.long
 def test_swagger_ui_shows_every_operation_and_violates_no_policy(
     chromium: Browser, django_db_setup: None, tmp_path: Path
 ) -> None:

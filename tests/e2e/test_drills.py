@@ -39,6 +39,7 @@ def press(reader: Reader, number: int, button: str) -> None:
     reader.finding(number).get_by_role("button", name=button).evaluate("button => button.click()")
 
 
+@pytest.mark.long
 def test_two_readers_decide_on_one_finding_at_once(chromium: Browser, reading: Reading, anna: Reader) -> None:
     carl = Reader(chromium, reading, reading.colleague)
     carl.sign_in()
@@ -67,6 +68,7 @@ def test_two_readers_decide_on_one_finding_at_once(chromium: Browser, reading: R
     carl.close()
 
 
+@pytest.mark.long
 def test_another_user_of_the_browser_sees_and_sends_nothing_of_the_first(
     reading: Reading, anna: Reader
 ) -> None:

@@ -55,6 +55,7 @@ def test_a_decision_while_the_server_is_away_is_made_later_and_once(
     expect(anna.banner).to_be_hidden(timeout=20_000)
 
 
+@pytest.mark.long
 def test_what_a_crashed_tab_decided_is_sent_by_the_next_page(reading: Reading, anna: Reader) -> None:
     with reading.killed():
         anna.finding(0).get_by_role("button", name="Accept").click()

@@ -158,6 +158,7 @@ def test_who_signs_in_in_another_window_uncovers_this_one_too(
     assert impression_kept(study) == "Written while signed out."
 
 
+@pytest.mark.long
 def test_what_one_wrote_does_not_go_under_the_name_of_another(
     page: Page, context: BrowserContext, anna: User, bert: User, study: Study, axe_source: str
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_decision_made_as_the_session_ends_is_made_once(page: Page, anna: User
     assert FindingDecision.objects.filter(finding=finding).count() == 1
 
 
+@pytest.mark.long
 def test_a_decision_whose_answer_is_slow_is_sent_once(page: Page, anna: User, study: Study) -> None:
     """Of forms that a script sends, nothing is sent a second time once it is known who is signed in."""
     sign_in(page, anna)

@@ -64,6 +64,7 @@ def kept_texts(page: Page) -> str:
     )
 
 
+@pytest.mark.long
 def test_reasons_outlive_a_crash_and_the_password_does_not(
     context: BrowserContext,  # noqa: F811
     server: WebServer,  # noqa: F811

@@ -108,6 +108,7 @@ def test_a_chromium_that_is_named_is_taken(tmp_path: Path, monkeypatch: pytest.M
     assert installed_chromium() == executable
 
 
+@pytest.mark.long
 def test_archives_are_built_in_place_and_old_ones_go(
     work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 SYSTEM = Actor.system("test")
 
 
+@pytest.mark.long
 def test_the_newest_served_version_is_chosen_while_the_server_starts(
     store: Store, settings: Any, tmp_path_factory: pytest.TempPathFactory, broker: str, client: Client
 ) -> None:

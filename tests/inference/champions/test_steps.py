@@ -121,6 +121,7 @@ def test_the_manifest_names_each_step_with_what_it_has_learned_and_nobody(runs: 
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.long
 def test_monai_runs_its_bundle_with_the_steps(name: str, runs: dict[str, Made], tmp_path: Path) -> None:
     place = runs[name].folder / "bundle"
     assert {path.name for path in place.glob("models/*")} == {"model.onnx"}
@@ -138,6 +139,7 @@ def test_what_is_served_is_what_training_makes_of_a_picture(runs: dict[str, Made
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.long
 def test_it_is_predicted_explained_and_archived(
     name: str, runs: dict[str, Made], say: Say, tmp_path: Path
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_network_after_a_step_that_moves_pixels_shows_no_places() -> None:
 
 
 @pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.long
 def test_its_maps_are_checked_with_the_steps_of_each_fold(name: str, runs: dict[str, Made], say: Say) -> None:
     one = runs[name]
     words = (

@@ -15,6 +15,7 @@ from inference.datasets.generated import TREES
 from inference.recipes.recipe_file import known
 
 
+@pytest.mark.long
 def test_every_recipe_is_listed_with_its_sets_and_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -274,6 +274,7 @@ with join_world():
 """
 
 
+@pytest.mark.long
 def test_two_processes_share_the_reading_and_end_with_one_network(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
