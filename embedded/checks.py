@@ -58,11 +58,8 @@ _INTERFACES = (
     "tests/modelserver",
     "tests/quality",
     "tests/reading",
-    "tests/records",
-    "tests/registry",
     "tests/reporting",
     "tests/studies",
-    "tests/web",
 )
 
 
