@@ -174,6 +174,8 @@ def _people() -> Place:
             manifest={"title": name, "positive_class": "malignant"},
             weights_sha256="ab" * 32,
             is_default=version == "2.2.0",
+            state=ModelVersion.State.APPROVED,
+            came_with_installation=True,
         ).pk
         for key, name, modality, version in (
             ("MG", "mammography", "MG", "2.2.0"),

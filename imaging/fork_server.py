@@ -142,7 +142,9 @@ class _ForkServer:
 
     def _note_idle(self, child: _Child) -> None:
         """An empty message is the child's end; `_reap` learns how it ended. One that was killed before it read its job
-        resets the channel."""
+        resets the channel; one that was reaped in this very round has none any more."""
+        if self.children.get(child.pid) is not child:
+            return
         try:
             said = child.channel.recv(16)
         except ConnectionResetError:
