@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
+from pydantic import BaseModel
 from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -68,53 +71,66 @@ class ModelVerify(ApiView):
         return _life(actor, model, version, status=202)
 
 
-class ModelApprove(ApiView):
-    @extend_schema(
-        operation_id="approve_model",
-        summary="Approve a verified version",
-        parameters=schema.MODEL_VERSION,
-        request=life_answers.ApproveRequest,
-        responses={200: life_answers.LifeAnswer, **schema.problems(*_ALL, because=_STATE)},
-    )
+class _ModelVerb(ApiView):
+    """A POST that does one thing to a version, and answers with its life. `asks` is what the body says; whoever derives
+    says in `act` what is done, which returns the version to tell about."""
+
+    asks: type[BaseModel]
+
+    def act(self, actor: Actor, version: ModelVersion, wanted: Any) -> ModelVersion:
+        raise NotImplementedError
+
     def post(self, request: Request, model: str, version: str) -> Response:
-        """The first of two different people, or the second. Nothing runs by it yet."""
         actor = actor_of(request)
-        wanted = parse_model(life_answers.ApproveRequest, json_of(request))
-        lifecycle.approve(actor, selectors.version_named(actor, model, version), **wanted.model_dump())
-        return _life(actor, model, version)
+        wanted = parse_model(self.asks, json_of(request))
+        changed = self.act(actor, selectors.version_named(actor, model, version), wanted)
+        return _life(actor, changed.name, changed.version)
 
 
-class ModelRetire(ApiView):
-    @extend_schema(
-        operation_id="retire_model",
-        summary="Take a version out of service for good",
-        parameters=schema.MODEL_VERSION,
-        request=life_answers.ReasonRequest,
-        responses={200: life_answers.LifeAnswer, **schema.problems(*_ALL, because=_STATE)},
-    )
-    def post(self, request: Request, model: str, version: str) -> Response:
-        """Its results stay. Asks for a reason."""
-        actor = actor_of(request)
-        wanted = parse_model(life_answers.ReasonRequest, json_of(request))
-        lifecycle.retire(actor, selectors.version_named(actor, model, version), wanted.reason)
-        return _life(actor, model, version)
+def _verb(operation_id: str, summary: str) -> Callable[[type[_ModelVerb]], type[_ModelVerb]]:
+    """Of a verb what the schema says; its longer words are the class's."""
+
+    def told(view: type[_ModelVerb]) -> type[_ModelVerb]:
+        post = extend_schema(
+            operation_id=operation_id,
+            summary=summary,
+            parameters=schema.MODEL_VERSION,
+            request=view.asks,
+            responses={200: life_answers.LifeAnswer, **schema.problems(*_ALL, because=_STATE)},
+        )
+        return extend_schema_view(post=post)(view)
+
+    return told
 
 
-class ModelRollback(ApiView):
-    @extend_schema(
-        operation_id="roll_back_model",
-        summary="Roll back from this version, the default, to the one before it",
-        parameters=schema.MODEL_VERSION,
-        request=life_answers.ReasonRequest,
-        responses={200: life_answers.LifeAnswer, **schema.problems(*_ALL, because=_STATE)},
-    )
-    def post(self, request: Request, model: str, version: str) -> Response:
-        """Analyses that wait go on with it; `reanalyses` has analysed again what shows a result of the other."""
-        actor = actor_of(request)
-        wanted = parse_model(life_answers.ReasonRequest, json_of(request))
-        found = selectors.version_named(actor, model, version)
-        back = switching.roll_back(actor, found, wanted.reason).version
-        return _life(actor, back.name, back.version)
+@_verb("approve_model", "Approve a verified version")
+class ModelApprove(_ModelVerb):
+    """The first of two different people, or the second. Nothing runs by it yet."""
+
+    asks = life_answers.ApproveRequest
+
+    def act(self, actor: Actor, version: ModelVersion, wanted: life_answers.ApproveRequest) -> ModelVersion:
+        return lifecycle.approve(actor, version, **wanted.model_dump())
+
+
+@_verb("retire_model", "Take a version out of service for good")
+class ModelRetire(_ModelVerb):
+    """Its results stay. Asks for a reason."""
+
+    asks = life_answers.ReasonRequest
+
+    def act(self, actor: Actor, version: ModelVersion, wanted: life_answers.ReasonRequest) -> ModelVersion:
+        return lifecycle.retire(actor, version, wanted.reason)
+
+
+@_verb("roll_back_model", "Roll back from this version, the default, to the one before it")
+class ModelRollback(_ModelVerb):
+    """Analyses that wait go on with it; `reanalyses` has analysed again what shows a result of the other."""
+
+    asks = life_answers.ReasonRequest
+
+    def act(self, actor: Actor, version: ModelVersion, wanted: life_answers.ReasonRequest) -> ModelVersion:
+        return switching.roll_back(actor, version, wanted.reason).version
 
 
 class ModelRoutes(ApiView):

@@ -7,10 +7,12 @@ is known as "uploaded" afterwards: it is verified and approved before it analyse
 from __future__ import annotations
 
 import hashlib
+import lzma
 import os
 import shutil
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
@@ -36,6 +38,10 @@ MOST_PIECE = 16 * 1024**2
 _MOST_FILES = 500
 _ABANDONED_AFTER = timedelta(days=7)
 _BLOCK = 1024**2
+#: What `zipfile` and the decompressors below it raise over an archive that is none, is cut off, damaged or encrypted.
+_BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError,
+)  # fmt: skip
 State = ModelUpload.State
 
 
@@ -166,10 +172,8 @@ def import_packed(actor: Actor, packed: Path) -> ModelVersion:
     store: Path = settings.MODEL_STORE
     place = store / f".incoming-{uuid.uuid4().hex}" / "a" / "0"
     try:
-        with zipfile.ZipFile(packed) as archive:
-            place.mkdir(parents=True)
-            _unpack(archive, place, KINDS)
-        named = _named(place)
+        place.mkdir(parents=True)
+        named = _read(packed, place, KINDS)
         home = place.parent.parent / named["name"] / named["version"]
         home.parent.mkdir(exist_ok=True)
         place.rename(home)
@@ -192,14 +196,23 @@ def import_packed(actor: Actor, packed: Path) -> ModelVersion:
         return version
     except StoreError as error:
         raise Refused(str(error)) from error
-    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise Refused(
-            _("This is no packed model version (%(why)s).") % {"why": type(error).__name__}
-        ) from error
     except OSError as error:
         raise Refused(_("The model store cannot be written (%(why)s).") % {"why": error.strerror}) from error
     finally:
         shutil.rmtree(place.parent.parent, ignore_errors=True)
+
+
+def _read(packed: Path, place: Path, kinds: Iterable[str]) -> dict[str, str]:
+    """Unpack an archive; the model and version that it names. Whatever reading somebody else's bytes may raise is the
+    archive's fault here, and nowhere else."""
+    try:
+        with zipfile.ZipFile(packed) as archive:
+            _unpack(archive, place, kinds)
+        return _named(place)
+    except _BROKEN as error:
+        raise Refused(
+            _("This is no packed model version (%(why)s).") % {"why": type(error).__name__}
+        ) from error
 
 
 def _unpack(archive: zipfile.ZipFile, place: Path, kinds: Iterable[str]) -> None:

@@ -176,6 +176,46 @@ def test_a_link_is_no_file(store: Store, default: ModelVersion, browser: Client)
     assert "secrets.json may hold code" in sent(browser, content.getvalue())["said"]
 
 
+def broken(content: bytes) -> bytes:
+    """With a member whose compressed bytes are none."""
+    changed = io.BytesIO(content)
+    with zipfile.ZipFile(changed, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("notes.json", b"{}" * 500)
+        at = archive.getinfo("notes.json").header_offset + 30 + len("notes.json")
+    damaged = bytearray(changed.getvalue())
+    damaged[at : at + 4] = b"\xff\xff\xff\xff"
+    return bytes(damaged)
+
+
+def test_an_archive_that_does_not_unpack_is_none(
+    store: Store, default: ModelVersion, browser: Client
+) -> None:
+    said = sent(browser, broken(packed(store)))
+    assert (said["state"], said["said"]) == ("refused", "This is no packed model version (error).")
+
+
+@pytest.mark.parametrize("fault", [KeyError("x"), ValueError("x"), RuntimeError("x")])
+def test_a_fault_of_ours_is_not_the_archives(
+    store: Store,
+    default: ModelVersion,
+    administrator: Actor,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    fault: Exception,
+) -> None:
+    """Whatever goes wrong after the archive was read is told as what it is, and leaves nothing behind."""
+
+    def failing(*_: Any) -> None:
+        raise fault
+
+    file = tmp_path / "a.zip"
+    file.write_bytes(packed(store))
+    monkeypatch.setattr(importing, "register_version", failing)
+    with pytest.raises(type(fault)):
+        importing.import_packed(administrator, file)
+    assert incoming(store) == [] and not store.folder("99.0.0").exists()
+
+
 def test_a_version_that_is_there_is_not_written_over(
     store: Store, default: ModelVersion, browser: Client
 ) -> None:

@@ -3,141 +3,32 @@ twice: it is done once. A view that takes a POST stands in one of the tables her
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.db.models import Model
-from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from django.utils import timezone
 
-from cad_platform.accounts import tokens
-from cad_platform.accounts.models import Role, Scope, Site, User
+from cad_platform.accounts.models import Scope, User
 from cad_platform.analysis import again
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.audit.models import AuditEvent
-from cad_platform.core import request_keys
 from cad_platform.core.actor import Actor
-from cad_platform.core.models import DoneRequest
-from cad_platform.delivery import services as delivery
-from cad_platform.delivery.models import Delivery, Event, Webhook
-from cad_platform.modelserver import services as modelserver
-from cad_platform.modelserver.models import ModelHost
-from cad_platform.patients.models import DemographicsReview, Patient
-from cad_platform.quality import watching
-from cad_platform.quality.measures import Measured
-from cad_platform.quality.models import Alert, AlertRule
-from cad_platform.reading.models import Annotation
+from cad_platform.delivery.models import Event, Webhook
 from cad_platform.records import erasing, merging, retention
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
-from cad_platform.studies.services import withdraw
-from tests import factories as make
 from tests.reporting.test_services import signed_report
+from tests.web.hospital import Hospital, clients
 
 pytestmark = pytest.mark.django_db
 
 #: A form: where it goes, its fields, what it writes into the audit log.
 Form = tuple[str, dict[str, Any], str]
-
-
-class Hospital:
-    """A site with a study, a reader and an administrator."""
-
-    def __init__(self) -> None:
-        self.site: Site = make.site()
-        self.study: Study = make.study(self.site)
-        self.image = make.instance(self.study)
-        self.job = make.succeeded_job(self.study)
-        self.reader: User = make.user(Role.RADIOLOGIST, self.site)
-        self.administrator: User = make.user(Role.ADMINISTRATOR)
-
-    @property
-    def admin(self) -> Actor:
-        return Actor.of_user(self.administrator)
-
-    def colleague(self) -> Actor:
-        return make.actor(Role.RADIOLOGIST, self.site)
-
-    def other_patient(self) -> Patient:
-        return make.patient(self.site, patient_id="OTHER")
-
-    def due_patient(self) -> Patient:
-        retention.change_policy(self.admin, self.site.pk, 1)
-        Study.objects.filter(pk=self.study.pk).update(study_date=date(1990, 1, 1))
-        Patient.objects.update(created_at=timezone.now() - timedelta(days=9999))
-        assert self.study.patient is not None
-        return self.study.patient
-
-    def withdrawn(self) -> Study:
-        return withdraw(Actor.of_user(self.reader), self.study, "wrong patient")
-
-    def review(self) -> DemographicsReview:
-        return DemographicsReview.objects.create(
-            patient=self.study.patient,
-            study_instance_uid=self.study.study_instance_uid,
-            reported={"sex": "O"},
-        )
-
-    def webhook(self) -> Webhook:
-        return delivery.add_webhook(
-            self.admin, site=self.site, url="https://pacs.example/hook", events=[Event.STUDY_ANALYSED]
-        )[0]
-
-    def alert(self) -> Alert:
-        rule = AlertRule.objects.get(measure="drift")
-        watching.settle(rule, self.site.pk, self.job.model_version_id, Measured(1.0, True), timezone.now())
-        return Alert.objects.get()
-
-    def taken_delivery(self, webhook: Webhook) -> Delivery:
-        delivery.announce(self.study, Event.STUDY_ANALYSED, "one")
-        Delivery.objects.update(state=Delivery.State.DELIVERED)
-        return Delivery.objects.get(webhook=webhook)
-
-    def model_host(self) -> ModelHost:
-        return modelserver.add_host(self.admin, "http://gpu-1:8080", name="gpu-1")
-
-    def drained_host(self) -> ModelHost:
-        host = self.model_host()
-        modelserver.drain(self.admin, host)
-        return host
-
-    def token(self) -> Any:
-        token, _plaintext = tokens.issue(
-            self.admin,
-            self.reader,
-            name="gateway",
-            scopes=[Scope.STUDIES_READ],
-            expires_at=timezone.now() + timedelta(days=9),
-        )
-        return token
-
-    def length(self) -> Annotation:
-        return Annotation.objects.create(
-            id=uuid4(),
-            study=self.study,
-            instance=self.image,
-            author=self.reader,
-            kind="length",
-            points=[[10, 10], [40, 50]],
-            revision=1,
-        )
-
-    def open_job(self) -> AnalysisJob:
-        job = self.failed_job()
-        AnalysisJob.objects.filter(pk=job.pk).update(state="requested", reason="")
-        return job
-
-    def failed_job(self) -> AnalysisJob:
-        AnalysisJob.objects.filter(pk=self.job.pk).update(
-            state="failed", reason="away", result=None, score=None
-        )
-        return self.job
 
 
 def signed(h: Hospital) -> Study:
@@ -400,26 +291,6 @@ def hospital(settings: Any) -> Hospital:
     return Hospital()
 
 
-def clients(hospital: Hospital, name: str) -> Client:
-    ours = name.startswith(
-        (
-            "image",
-            "study",
-            "decide",
-            "report",
-            "session",
-            "keyboard",
-            "annotation",
-            "patient",
-            "erasure",
-            "hold",
-        )
-    )
-    client = Client()
-    client.force_login(hospital.reader if ours else hospital.administrator)
-    return client
-
-
 @pytest.mark.parametrize("name", [*KEYED, *NATURAL])
 def test_a_form_that_is_sent_twice_is_done_once(hospital: Hospital, name: str) -> None:
     address, fields, action = {**KEYED, **NATURAL}[name](hospital)
@@ -440,84 +311,3 @@ def test_a_form_that_is_sent_twice_is_done_once(hospital: Hospital, name: str) -
         assert getattr(resolve(address).func, "is_done_once", False)
     assert AuditEvent.objects.filter(action=action).count() == before + 1
     assert counted() == made
-
-
-class TestOneRequest:
-    """What is the same request, and what is another."""
-
-    @pytest.fixture
-    def form(self, hospital: Hospital) -> Form:
-        return KEYED["image-side"](hospital)
-
-    def said(self) -> int:
-        return SideConfirmation.objects.count()
-
-    def test_a_script_is_told_the_page_that_followed(self, hospital: Hospital, form: Form) -> None:
-        client, fields = clients(hospital, "image"), {**form[1], "request_key": str(uuid4())}
-        answers = [client.post(form[0], fields, headers={"Accept": "application/json"}) for _ in range(2)]
-        assert [answer.json() for answer in answers] == [
-            {"location": reverse("case", args=[hospital.study.study_instance_uid])}
-        ] * 2
-
-    def test_other_words_another_key_and_another_person_are_another_request(
-        self, hospital: Hospital, form: Form
-    ) -> None:
-        client, key = clients(hospital, "image"), str(uuid4())
-        client.post(form[0], {**form[1], "request_key": key, "csrfmiddlewaretoken": "a"})
-        client.post(form[0], {**form[1], "request_key": key, "csrfmiddlewaretoken": "b", "page_user": ""})
-        assert self.said() == 1
-        client.post(form[0], {**form[1], "reason": "seen twice", "request_key": key})
-        client.post(form[0], {**form[1], "request_key": str(uuid4())})
-        client.post(form[0], form[1])
-        colleague = Client()
-        colleague.force_login(make.user(Role.RADIOLOGIST, hospital.site))
-        colleague.post(form[0], {**form[1], "request_key": key})
-        assert self.said() == 5
-
-    def test_refused_it_may_come_again(self, hospital: Hospital, form: Form) -> None:
-        client, key = clients(hospital, "image"), str(uuid4())
-        assert client.post(form[0], {"side": "R", "reason": "", "request_key": key}).status_code == 422
-        assert not DoneRequest.objects.exists()
-        assert client.post(form[0], {**form[1], "request_key": "7"}).status_code == 422
-        assert self.said() == 0
-        # A form that is shown again with what is wrong, likewise.
-        administrator = clients(hospital, "site")
-        address, fields, _action = KEYED["site"](hospital)
-        wrong = {**fields, "time_zone": "Nowhere/City", "request_key": key}
-        assert administrator.post(address, wrong).status_code == 422
-        assert not DoneRequest.objects.exists()
-
-    def test_nobody_learns_by_a_key_what_another_may_do(self, hospital: Hospital, form: Form) -> None:
-        fields = {**form[1], "request_key": str(uuid4())}
-        clients(hospital, "image").post(form[0], fields)
-        stranger = Client()
-        stranger.force_login(make.user(Role.RADIOLOGIST))
-        assert stranger.post(form[0], fields).status_code == 404
-        assert Client().post(form[0], fields)["Location"].startswith("/accounts/login/")
-
-    def test_old_ones_are_forgotten(self, hospital: Hospital, form: Form) -> None:
-        clients(hospital, "image").post(form[0], {**form[1], "request_key": str(uuid4())})
-        assert request_keys.forget_done() == 0
-        DoneRequest.objects.update(done_at=timezone.now() - timedelta(days=3))
-        assert request_keys.forget_done() == 1
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("name", ["image-side", "study-withdraw", "webhooks", "tokens"])
-def test_at_the_same_moment_it_is_done_once(hospital: Hospital, name: str) -> None:
-    address, fields, action = KEYED[name](hospital)
-    fields = {**fields, "request_key": str(uuid4())}
-    start, answers = threading.Barrier(3), []
-
-    def send(client: Client) -> None:
-        start.wait()
-        answers.append(client.post(address, fields))
-        connection.close()
-
-    threads = [threading.Thread(target=send, args=[clients(hospital, name)]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len(answers) == 3 and all(answer.status_code in (200, 302) for answer in answers)
-    assert AuditEvent.objects.filter(action=action).count() == 1

@@ -1,0 +1,142 @@
+"""A hospital to send the forms of the pages to."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+from django.test import Client
+from django.utils import timezone
+
+from cad_platform.accounts import tokens
+from cad_platform.accounts.models import Role, Scope, Site, User
+from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core.actor import Actor
+from cad_platform.delivery import services as delivery
+from cad_platform.delivery.models import Delivery, Event, Webhook
+from cad_platform.modelserver import services as modelserver
+from cad_platform.modelserver.models import ModelHost
+from cad_platform.patients.models import DemographicsReview, Patient
+from cad_platform.quality import watching
+from cad_platform.quality.measures import Measured
+from cad_platform.quality.models import Alert, AlertRule
+from cad_platform.reading.models import Annotation
+from cad_platform.records import retention
+from cad_platform.studies.models import Study
+from cad_platform.studies.services import withdraw
+from tests import factories as make
+
+
+class Hospital:
+    """A site with a study, a reader and an administrator."""
+
+    def __init__(self) -> None:
+        self.site: Site = make.site()
+        self.study: Study = make.study(self.site)
+        self.image = make.instance(self.study)
+        self.job = make.succeeded_job(self.study)
+        self.reader: User = make.user(Role.RADIOLOGIST, self.site)
+        self.administrator: User = make.user(Role.ADMINISTRATOR)
+
+    @property
+    def admin(self) -> Actor:
+        return Actor.of_user(self.administrator)
+
+    def colleague(self) -> Actor:
+        return make.actor(Role.RADIOLOGIST, self.site)
+
+    def other_patient(self) -> Patient:
+        return make.patient(self.site, patient_id="OTHER")
+
+    def due_patient(self) -> Patient:
+        retention.change_policy(self.admin, self.site.pk, 1)
+        Study.objects.filter(pk=self.study.pk).update(study_date=date(1990, 1, 1))
+        Patient.objects.update(created_at=timezone.now() - timedelta(days=9999))
+        assert self.study.patient is not None
+        return self.study.patient
+
+    def withdrawn(self) -> Study:
+        return withdraw(Actor.of_user(self.reader), self.study, "wrong patient")
+
+    def review(self) -> DemographicsReview:
+        return DemographicsReview.objects.create(
+            patient=self.study.patient,
+            study_instance_uid=self.study.study_instance_uid,
+            reported={"sex": "O"},
+        )
+
+    def webhook(self) -> Webhook:
+        return delivery.add_webhook(
+            self.admin, site=self.site, url="https://pacs.example/hook", events=[Event.STUDY_ANALYSED]
+        )[0]
+
+    def alert(self) -> Alert:
+        rule = AlertRule.objects.get(measure="drift")
+        watching.settle(rule, self.site.pk, self.job.model_version_id, Measured(1.0, True), timezone.now())
+        return Alert.objects.get()
+
+    def taken_delivery(self, webhook: Webhook) -> Delivery:
+        delivery.announce(self.study, Event.STUDY_ANALYSED, "one")
+        Delivery.objects.update(state=Delivery.State.DELIVERED)
+        return Delivery.objects.get(webhook=webhook)
+
+    def model_host(self) -> ModelHost:
+        return modelserver.add_host(self.admin, "http://gpu-1:8080", name="gpu-1")
+
+    def drained_host(self) -> ModelHost:
+        host = self.model_host()
+        modelserver.drain(self.admin, host)
+        return host
+
+    def token(self) -> Any:
+        token, _plaintext = tokens.issue(
+            self.admin,
+            self.reader,
+            name="gateway",
+            scopes=[Scope.STUDIES_READ],
+            expires_at=timezone.now() + timedelta(days=9),
+        )
+        return token
+
+    def length(self) -> Annotation:
+        return Annotation.objects.create(
+            id=uuid4(),
+            study=self.study,
+            instance=self.image,
+            author=self.reader,
+            kind="length",
+            points=[[10, 10], [40, 50]],
+            revision=1,
+        )
+
+    def open_job(self) -> AnalysisJob:
+        job = self.failed_job()
+        AnalysisJob.objects.filter(pk=job.pk).update(state="requested", reason="")
+        return job
+
+    def failed_job(self) -> AnalysisJob:
+        AnalysisJob.objects.filter(pk=self.job.pk).update(
+            state="failed", reason="away", result=None, score=None
+        )
+        return self.job
+
+
+def clients(hospital: Hospital, name: str) -> Client:
+    ours = name.startswith(
+        (
+            "image",
+            "study",
+            "decide",
+            "report",
+            "session",
+            "keyboard",
+            "annotation",
+            "patient",
+            "erasure",
+            "hold",
+        )
+    )
+    client = Client()
+    client.force_login(hospital.reader if ours else hospital.administrator)
+    return client
