@@ -15,7 +15,7 @@ from inference.evaluation import external
 from inference.evaluation.account import Account, read_account
 from inference.evaluation.folder import METRICS
 from inference.evaluation.measuring import held_out, predict
-from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
+from inference.evaluation.records import PREDICTIONS, Record, apart, read_records, write_records
 from inference.evaluation.results import results_on_record
 from inference.runtime import custody
 from inference.runtime.answer import read_answer
@@ -99,12 +99,10 @@ def _check_predictions(
     again = predict(manifest, forward, evenly(samples, images))
     for record in again:
         before = on_record[record.dataset, record.image]
-        apart = max(
-            abs(value - before.probabilities.get(name, 2.0)) for name, value in record.probabilities.items()
-        )
-        if apart > _SAME or record.label != before.label:
+        difference = apart(record, before)
+        if difference > _SAME:
             raise CustodyError(
                 f"{PREDICTIONS} of {manifest.name} {manifest.version}: of {record.dataset} {record.image} the served "
-                f"weights say something else than is on record (by {apart:.3g})"
+                f"weights say something else than is on record (by {difference:.3g})"
             )
     return len(again)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,25 @@ class Record:
     fold: int | None = None
     facts: dict[str, str] = field(default_factory=dict)
     network: str = ""
+
+
+def apart(one: Record, other: Record) -> float:
+    """How far two records of the same image are from saying the same: the greatest difference of a class's
+    probability or of a mark's score. Infinite where one has a class or a mark that the other lacks, where a mark is
+    right in one and wrong in the other, or where the truth is another."""
+    if (one.label, one.lesions, len(one.marks)) != (other.label, other.lesions, len(other.marks)):
+        return math.inf
+    if one.probabilities.keys() != other.probabilities.keys():
+        return math.inf
+    # two marks that are nearly alike may come in either order: within a lesion, the order does not count
+    pairs = list(
+        zip(*(sorted(each.marks, key=lambda mark: (mark[1], mark[0])) for each in (one, other)), strict=True)
+    )
+    if any(mine[1] != yours[1] for mine, yours in pairs):
+        return math.inf
+    differences = [mine[0] - yours[0] for mine, yours in pairs]
+    differences += [value - other.probabilities[name] for name, value in one.probabilities.items()]
+    return max((abs(difference) for difference in differences), default=0.0)
 
 
 def write_records(path: Path, records: Sequence[Record]) -> None:

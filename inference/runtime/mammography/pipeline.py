@@ -46,9 +46,12 @@ from inference.runtime.study import (
 #: Marks this certain are outlined in the mask; fainter ones are marks only.
 _OUTLINED_FROM = 0.3
 _HEATMAP_LONGEST = 1024
-#: Pixels of the canvas. The network outlines in pixels of 16; half of one shows no lesion, such a peak stands out from
+#: Pixels of the canvas, as are the two below: the network outlines in pixels of 16. Less than half of one outlines
 #: nothing.
-_LEAST_SIDE = 8
+_OUTLINE_PX = 16
+_LEAST_SIDE = _OUTLINE_PX // 2
+#: A place is proposed for the mean of three by three of them, and that much is shown where nothing is outlined.
+_PROPOSED_SIDE = 3 * _OUTLINE_PX
 #: Of a view: as many as there are places that the network looks at closer, over all slices of a tomosynthesis.
 _MOST_FINDINGS = 6
 DENSITIES = ("fatty", "glandular", "dense")
@@ -140,7 +143,7 @@ def _read(pixels: Pixels, scale: Scale, asked: Asked) -> FrameFinding[_Slice]:
         for places in _suspicious_places(output, calibration):
             heat = np.maximum(heat, _enlarged(places))
         marks = marks_of(output["candidates"][0], masses, calibration)
-        findings, outlined = _findings(marks, malign, placement, scale)
+        findings, outlined = findings_of(marks, malign, placement, scale)
         density = softmax(output["density"][0].astype(np.float64))
         flags = quality.flags_of(
             seen, float(output["distance"][0]), min(pixels.values.shape[:2]), calibration
@@ -229,11 +232,11 @@ def _enlarged(probabilities: Map) -> Map:
 @dataclass(frozen=True, eq=False)
 class MassMark:
     """A place that the network looked at closer: the probability that a mass is there, its canvas box, its inside
-    (H×W bool) and the logit of its malignancy."""
+    (H×W bool; None where the network outlines nothing there) and the logit of its malignancy."""
 
     score: float
     box: tuple[int, int, int, int]
-    inside: NDArray[np.bool_]
+    inside: NDArray[np.bool_] | None
     malignancy: float
 
 
@@ -250,24 +253,24 @@ def _mark_logits(candidates: NDArray[np.float32], calibration: Mapping[str, floa
 def marks_of(
     candidates: NDArray[np.float32], masses: Map, calibration: Mapping[str, float]
 ) -> list[MassMark]:
-    """The candidates at or above the mark level, most certain first; none inside another's outline and none smaller
-    than the network can outline. `masses`: probability of a mass over the canvas."""
+    """The candidates at or above the mark level, most certain first; none inside another's outline. `masses`:
+    probability of a mass over the canvas."""
     scores = mark_score(candidates, calibration)
     found: list[MassMark] = []
     for number in np.argsort(-scores):
         x = min(int(candidates[number, 0] * HALF), WIDTH - 1)
         y = min(int(candidates[number, 1] * HALF), HEIGHT - 1)
-        if scores[number] < calibration["mark_level"] or any(mark.inside[y, x] for mark in found):
+        outlined = any(mark.inside is not None and mark.inside[y, x] for mark in found)
+        if scores[number] < calibration["mark_level"] or outlined:
             continue
         box, inside = _around(masses, x, y)
-        if min(box[2] - box[0], box[3] - box[1]) < _LEAST_SIDE:
-            continue
         found.append(MassMark(float(scores[number]), box, inside, float(candidates[number, 4])))
     return found
 
 
-def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_]]:
-    """Box and inside of what is connected with the peak at (x, y) above half of its height."""
+def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDArray[np.bool_] | None]:
+    """Box and inside of what is connected with the peak at (x, y) above half of its height. What is smaller than can
+    be outlined was proposed all the same, and looked at closer: of it the place is shown, and no outline."""
     near = masses[
         max(0, y - PLACE_PX // 2) : y + PLACE_PX // 2, max(0, x - PLACE_PX // 2) : x + PLACE_PX // 2
     ]
@@ -275,20 +278,27 @@ def _around(masses: Map, x: int, y: int) -> tuple[tuple[int, int, int, int], NDA
     above[y, x] = 1
     _, labels, stats, _ = cv2.connectedComponentsWithStats(above, connectivity=8)
     left, top, width, height, _ = (int(value) for value in stats[labels[y, x]])
+    if min(width, height) < _LEAST_SIDE:
+        reach = _PROPOSED_SIDE // 2
+        box = (max(0, x - reach), max(0, y - reach), min(WIDTH, x + reach), min(HEIGHT, y + reach))
+        return box, None
     return (left, top, left + width, top + height), labels == labels[y, x]
 
 
-def _findings(
+def findings_of(
     marks: list[MassMark], malign: Platt, placement: Placement, scale: Scale
 ) -> tuple[tuple[Finding, ...], Map]:
+    """The marks in stored pixels, and over the canvas what the certain ones outline (0 or 1). A mark without an outline
+    has a box alone: nothing is measured in it."""
     findings, outlined = [], np.zeros((HEIGHT, WIDTH), np.float32)
     for mark in marks:
         box = clipped_box(placement.box_to_image(mark.box), placement.image_width, placement.image_height)
         if box is None:
             continue
-        if mark.score >= _OUTLINED_FROM:
+        corners = () if mark.inside is None else outline_of(mark.inside)
+        if mark.inside is not None and mark.score >= _OUTLINED_FROM:
             outlined[mark.inside] = 1.0
-        polygon = tuple(placement.point_to_image(x, y) for x, y in outline_of(mark.inside))
+        polygon = tuple(placement.point_to_image(x, y) for x, y in corners)
         findings.append(
             Finding(
                 label="mass",
