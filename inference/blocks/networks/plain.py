@@ -11,16 +11,23 @@ from inference.blocks.registry import block
 
 
 @block("backbone", "alexnet_mini")
-def alexnet_mini(width: int = 64, **options: Unpack[BackboneOptions]) -> Staged:
+def alexnet_mini(
+    width: int = 64,
+    first_kernel: int = 11,
+    second_kernel: int = 5,
+    stride: int = 4,
+    **options: Unpack[BackboneOptions],
+) -> Staged:
     """Five convolutions as AlexNet's (Krizhevsky 2012), batch norm for its response norm; strides 8, 16,
-    16, 16, 16; 4·`width` channels out. 2.5 M parameters with `width` 64.
+    16, 16, 16 with `stride` 4, that of the first; 4·`width` channels out. 2.5 M parameters with `width` 64. Odd kernels
+    are padded to keep the size: they are what [32] designs, with stride and filters.
 
     Each convolution is a stage, so that `levels: [3, 4, 5]` gives the mid and high features of [39].
     """
     pool = nn.MaxPool2d(3, 2, 1)
     layers = [
-        (nn.Sequential(*conv_norm(3, width, 11, 4), pool), width),
-        (nn.Sequential(*conv_norm(width, 3 * width, 5), pool), 3 * width),
+        (nn.Sequential(*conv_norm(3, width, first_kernel, stride), pool), width),
+        (nn.Sequential(*conv_norm(width, 3 * width, second_kernel), pool), 3 * width),
         (conv_norm(3 * width, 6 * width, 3), 6 * width),
         (conv_norm(6 * width, 4 * width, 3), 4 * width),
         (conv_norm(4 * width, 4 * width, 3), 4 * width),

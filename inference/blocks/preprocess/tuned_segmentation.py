@@ -19,7 +19,7 @@ from inference.blocks.learned import NotFitted, groups_seen
 from inference.blocks.overlap import dice
 from inference.blocks.preprocess.segmentation import Keep, Side, kept_region
 from inference.blocks.registry import block
-from inference.blocks.selection.swarm import Method, maximise
+from inference.blocks.swarm import Method, maximise
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -35,6 +35,8 @@ class InformationGain(Selector):
         self.seed = seed
 
     def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        if np.bincount(numbers).max() < 2:
+            raise ValueError("information_gain: every class has a single row, of which nothing can be said")
         gain = mutual_info_classif(rows, numbers, random_state=self.seed)
         return np.asarray(np.argsort(-gain, kind="stable")[: self.keep])
 

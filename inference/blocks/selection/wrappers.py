@@ -16,9 +16,10 @@ from scipy.special import expit
 from sklearn.metrics import balanced_accuracy_score
 
 from inference.blocks.learned import Rows, inner_folds
+from inference.blocks.parameters import BlockError, make
 from inference.blocks.registry import UnknownBlock, block, build
 from inference.blocks.selection.selector import Numbers, Selector
-from inference.blocks.selection.swarm import Method, maximise
+from inference.blocks.swarm import Method, maximise
 
 
 class Wrapper(Selector):
@@ -116,3 +117,73 @@ class GreyWolf(Wrapper):
     """Binary grey wolf optimisation; [63]'s "reformed" variant (Jabeen 2022) is not public."""
 
     method: Method = "grey_wolf"
+
+
+@block("select", "differential_evolution")
+class DifferentialEvolution(Wrapper):
+    """Binary differential evolution; [63]'s "reformed" variant (Jabeen 2022) is not public."""
+
+    method: Method = "differential_evolution"
+
+
+@block("select", "marine_predators")
+class MarinePredators(Wrapper):
+    """Binary marine predators with opposition, the optimiser of [52] (Houssein 2022)."""
+
+    method: Method = "marine_predators"
+
+
+@block("select", "shell_game")
+class ShellGame(Wrapper):
+    """Binary shell game optimisation, the optimiser of [53] (Kavitha 2022)."""
+
+    method: Method = "shell_game"
+
+
+@block("select", "fused")
+class Fused(Selector):
+    """Two selections made one after the other on the same columns, and fused ([63]).
+
+    `first` and `second` are written as in a recipe: a block of this family with its parameters. A column that both
+    keep is certain (1), one that a single selection keeps is worth `alone`; those of at least `threshold` stay. So
+    `threshold` 0.5 with `alone` 0.5 is the union, above that the intersection.
+    """
+
+    def __init__(
+        self,
+        first: str | dict[str, dict[str, Any]] = "differential_evolution",
+        second: str | dict[str, dict[str, Any]] = "grey_wolf",
+        alone: float = 0.5,
+        threshold: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.first = first
+        self.second = second
+        self.alone = alone
+        self.threshold = threshold
+        self.seed = seed
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Raises `ValueError` where one of the two is no selection."""
+        for spec in (self.first, self.second):
+            made = self._selector(spec)
+            if hasattr(made, "check_classes"):
+                made.check_classes(classes)
+
+    def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
+        kept = [
+            self._selector(spec).fit(rows, numbers, groups).support_ for spec in (self.first, self.second)
+        ]
+        certain = np.where(kept[0] & kept[1], 1.0, np.where(kept[0] | kept[1], self.alone, 0.0))
+        chosen = np.flatnonzero(certain >= max(self.threshold, 1e-12))
+        # two selections that agree in nothing have no intersection: what one of them keeps is then all there is
+        return chosen if chosen.size else np.flatnonzero(kept[0] | kept[1])
+
+    def _selector(self, spec: str | dict[str, dict[str, Any]]) -> Selector:
+        name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
+        try:
+            made = make("select", name, settings or {}, seed=self.seed)
+        except BlockError as error:
+            raise ValueError(f"fused: {error}") from None
+        assert isinstance(made, Selector)
+        return made

@@ -213,6 +213,22 @@ def test_a_branch_of_one_subtype_needs_no_second_head() -> None:
     assert (made.predict(rows) == labels).mean() > 0.9
 
 
+@pytest.mark.parametrize(
+    "name", ["knn", "svm", "random_forest", "logistic_regression", "naive_bayes", "mlp", "gradient_boosting"]
+)
+def test_a_branch_whose_subtypes_have_a_row_each_survives(name: str) -> None:
+    rows, labels = blobs(("cyst", "ductal", "lobular"), 60)
+    alone = [np.flatnonzero(labels == label)[0] for label in ("ductal", "lobular")]
+    few = np.sort([*np.flatnonzero(labels == "cyst"), *alone])
+    made = build(
+        "head", "hierarchical", branches={"benign": ["cyst"], "malignant": ["ductal", "lobular"]}, first=name,
+        second=name,
+    ).fit(rows[few], labels[few], [str(number) for number in few])  # fmt: skip
+
+    chances = made.predict_proba(rows)
+    assert np.allclose(chances.sum(axis=1), 1) and np.isfinite(chances).all()
+
+
 def test_a_label_of_no_branch_or_of_two_is_refused() -> None:
     rows, labels = blobs(("cyst", "ductal"), 20)
 

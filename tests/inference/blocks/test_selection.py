@@ -11,10 +11,12 @@ from sklearn.metrics import balanced_accuracy_score
 
 from inference.blocks.learned import NotFitted, inner_folds
 from inference.blocks.registry import build
-from inference.blocks.selection.swarm import maximise
+from inference.blocks.swarm import maximise
 
 FILTERS = ("information_gain", "mrmr", "relieff")
-WRAPPERS = ("genetic", "grasshopper", "grey_wolf")
+WRAPPERS = (
+    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
+)  # fmt: skip
 
 
 def table(informative: int = 3, noise: int = 12, number: int = 90, seed: int = 0) -> tuple[Any, Any, Any]:
@@ -126,6 +128,13 @@ def test_nothing_to_select_from_is_said() -> None:
         build("select", "mrmr").fit(np.ones((6, 3)), [0, 1] * 3)
 
 
+def test_information_of_classes_of_one_row_each_is_refused_in_a_sentence() -> None:
+    rows, _, _ = table(number=9)
+
+    with pytest.raises(ValueError, match="every class has a single row"):
+        build("select", "information_gain").fit(rows, list("abcdefghi"))
+
+
 def test_a_wrapper_says_when_there_are_no_inner_folds() -> None:
     rows, labels, _ = table(number=12)
     one_patient_a_class = ["a" if label == "benign" else "b" for label in labels]
@@ -196,6 +205,28 @@ def test_inner_folds_are_as_many_as_the_scarcest_class_has_groups() -> None:
 
     assert len(inner_folds(labels, groups, 5, 0)) == 2
     assert inner_folds(labels, [1, 2, 3, 4, 5, 6, 7, 7, 7, 7], 5, 0) == []
+
+
+def test_two_selections_are_fused_to_what_either_or_both_keep() -> None:
+    rows, labels, groups = table()
+    parts = ({"mrmr": {"keep": 3}}, {"relieff": {"keep": 5}})
+    first, second = (
+        build("select", name, **settings).fit(rows, labels, groups).support_
+        for part in parts
+        for name, settings in part.items()
+    )
+    assert first.tolist() != second.tolist()
+
+    either = build("select", "fused", first=parts[0], second=parts[1]).fit(rows, labels, groups)
+    both = build("select", "fused", first=parts[0], second=parts[1], threshold=0.9).fit(rows, labels, groups)
+
+    assert np.array_equal(either.support_, first | second)
+    assert np.array_equal(both.support_, first & second)
+
+
+def test_what_is_no_selection_cannot_be_fused() -> None:
+    with pytest.raises(ValueError, match=r"fused: .*'svm'"):
+        build("select", "fused", first="svm").check_classes(["a", "b"])
 
 
 @pytest.mark.parametrize("method", WRAPPERS)

@@ -21,9 +21,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "resize": {"size": 24},
     "hierarchical": {"branches": {"b": ["benign"], "m": ["malignant"]}},
 }
+SWARMS = (
+    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
+)  # fmt: skip
 SMALL: dict[str, dict[str, Any]] = {
-    "genetic": {"agents": 3, "iterations": 1, "folds": 2}, "grasshopper": {"agents": 3, "iterations": 1, "folds": 2},
-    "grey_wolf": {"agents": 3, "iterations": 1, "folds": 2},
+    **{name: {"agents": 3, "iterations": 1} for name in SWARMS}, "uniform_design": {"runs": 3},
     "tuned": {"agents": 2, "iterations": 1, "working_px": 24}, "random_forest": {"trees": 5},
     "gradient_boosting": {"trees": 5}, "kmeans_discriminative": {"clusters": 2, "folds": 2},
 }  # fmt: skip
@@ -32,7 +34,8 @@ TRAIN = {"epochs": 1, "batch": 4}
 
 
 def written(family: str, name: str) -> dict[str, Any]:
-    return {name: {**NEEDED.get(name, {}), **(SMALL.get(name, {}) if family != "pool" else {})}}
+    inner = {"folds": 2} if family == "select" and name in SWARMS else {}
+    return {name: {**NEEDED.get(name, {}), **(SMALL.get(name, {}) if family != "pool" else {}), **inner}}
 
 
 def places(family: str, name: str) -> list[dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""Searches of settings: what they find, how often they ask, and a design table that is uniform."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+
+from inference.blocks.parameters import BlockError, make
+from inference.blocks.registry import build
+from inference.blocks.search import Settings, uniform_table
+
+SWARMS = (
+    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
+)  # fmt: skip
+AXES: dict[str, tuple[Any, ...]] = {
+    "rate": (0.1, 0.2, 0.3, 0.4, 0.5), "width": (4, 8, 16, 32), "optimiser": ("adamw", "sgd"),
+}  # fmt: skip
+
+
+class Hill:
+    """A score with one peak, which counts how often it is asked for what."""
+
+    def __init__(self) -> None:
+        self.asked: list[Settings] = []
+
+    def __call__(self, settings: Settings) -> float:
+        self.asked.append(settings)
+        rate, width = settings["rate"], np.log2(settings["width"])
+        return -((rate - 0.4) ** 2) - 0.01 * (width - 3) ** 2 + 0.02 * (settings["optimiser"] == "sgd")
+
+
+@pytest.mark.parametrize("name", SWARMS)
+def test_a_swarm_comes_near_the_peak_and_asks_for_a_setting_once(name: str) -> None:
+    hill = Hill()
+
+    found = build("search", name, agents=8, iterations=8)(AXES, hill, 0)
+
+    every = [dict(zip(AXES, values, strict=True)) for values in product(*AXES.values())]
+    assert found in sorted(every, key=Hill(), reverse=True)[:4]
+    assert len({tuple(one.items()) for one in hill.asked}) == len(hill.asked) < 5 * 4 * 2 + 1
+
+
+@pytest.mark.parametrize("name", (*SWARMS, "uniform_design"))
+def test_a_search_is_deterministic_by_seed(name: str) -> None:
+    first, second = Hill(), Hill()
+    settings = {"runs": 5} if name == "uniform_design" else {"agents": 3, "iterations": 2}
+    for hill in (first, second):
+        build("search", name, **settings)(AXES, hill, 4)
+
+    assert first.asked == second.asked
+
+
+def test_a_uniform_design_confirms_the_maximum_of_the_fitted_surface() -> None:
+    hill = Hill()
+
+    found = build("search", "uniform_design", runs=12)(AXES, hill, 0)
+
+    assert len(hill.asked) <= 13
+    assert found == {"rate": 0.4, "width": 8, "optimiser": "sgd"}
+
+
+def test_a_uniform_table_has_every_level_once_and_is_more_even_than_chance() -> None:
+    from scipy.stats.qmc import discrepancy
+
+    table = uniform_table(12, 4)
+    chance = [
+        np.stack([np.random.default_rng(seed + 9 * column).permutation(12) for column in range(4)], axis=1)
+        for seed in range(20)
+    ]
+
+    for column in table.T:
+        assert np.array_equal(np.sort(np.round(column * 12 - 0.5)), np.arange(12))
+    assert discrepancy(table) < np.median([discrepancy((rows + 0.5) / 12) for rows in chance])
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "sentence"),
+    [
+        ("uniform_design", {"runs": 1}, "a surface is not fitted to 1 runs"),
+        ("genetic", {"agents": 0}, "search nothing"),
+    ],
+)
+def test_a_search_that_searches_nothing_is_refused(
+    name: str, settings: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(BlockError, match=sentence):
+        make("search", name, settings)
