@@ -8,4 +8,7 @@ CREATE ROLE cad_app LOGIN PASSWORD :'app_password';
 CREATE DATABASE cad OWNER cad_owner ENCODING 'UTF8' TEMPLATE template0;
 REVOKE ALL ON DATABASE cad FROM PUBLIC;
 GRANT CONNECT ON DATABASE cad TO cad_app;
+-- Drills of restoring fill and empty it.
+CREATE DATABASE cad_drill OWNER cad_owner ENCODING 'UTF8' TEMPLATE template0;
+REVOKE ALL ON DATABASE cad_drill FROM PUBLIC;
 SQL

@@ -162,7 +162,8 @@ def _run(image: Image, command: str) -> None:
     if words[0] in _OF_THE_BASE:
         return
     if words[0] == "install":
-        image.path(words[-1]).mkdir(parents=True, exist_ok=True)
+        for folder in (word for word in words if word.startswith("/")):
+            image.path(folder).mkdir(parents=True, exist_ok=True)
         return
     if words[1:3] == ["-m", "venv"]:
         _take_over_environment(image.path(words[3]))

@@ -20,8 +20,8 @@ PLANTS = {
     ("cad_platform/core/errors.py", "import cad_platform.operations.relay"): "cad_platform.operations.relay",
     (
         "cad_platform/core/outbox.py",
-        "def later():\n    from cad_platform.operations.backup import folder",
-    ): "cad_platform.operations.backup.folder",
+        "def later():\n    from cad_platform.operations.backup import place",
+    ): "cad_platform.operations.backup.place",
     (
         "cad_platform/core/proofs.py",
         "from cad_platform.modalities import modality",

@@ -7,14 +7,19 @@ import os
 import secrets
 from pathlib import Path
 
-#: Tokens that one process asks another with: file → the setting that takes its content.
-TOKENS = {"metrics.token": "CAD_METRICS_TOKEN", "torchserve.token": "CAD_TORCHSERVE_TOKEN"}
+#: Secrets of one line: file → the setting that takes its content (tokens that one process asks another with), or its
+#: path (the backups' key).
+TOKENS = {
+    "metrics.token": "CAD_METRICS_TOKEN",
+    "torchserve.token": "CAD_TORCHSERVE_TOKEN",
+    "backup.key": "CAD_BACKUP_KEY_FILE",
+}
 _BYTES = 48
 
 
 def make_missing(folder: Path) -> list[Path]:
-    """The pair of keys that versions of models are signed with, and the tokens; those that were made, not those that
-    were there.
+    """The pair of keys that versions of models are signed with, and the secrets of one line; those that were made, not
+    those that were there.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from django.core import checks
 from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import Loop, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import Loop, Metric, NavigationEntry, PlatformApp
 
 
 class OperationsConfig(PlatformApp):
@@ -18,7 +18,14 @@ class OperationsConfig(PlatformApp):
         "audit.export": _("Exported the audit log"),
         "audit.view": _("Looked at the audit log"),
         "backup.create": _("Made a backup"),
+        "backup.drill": _("Restored a backup for trial"),
         "backup.restore": _("Restored a backup"),
+        "backup.verify": _("Read all backups"),
+    }
+    audit_attempts = {
+        "backup.create": _("Tried to make a backup"),
+        "backup.drill": _("Tried to restore a backup for trial"),
+        "backup.verify": _("Tried to read all backups"),
     }
 
     def ready(self) -> None:
@@ -31,6 +38,11 @@ class OperationsConfig(PlatformApp):
             dispatch_uid="grant_application_role",
         )
         checks.register(grants.check_declarations)
+
+    def metrics(self) -> Iterable[Metric]:
+        from cad_platform.operations.backup import watch
+
+        return watch.metrics()
 
     def loops(self) -> Iterable[Loop]:
         from cad_platform.operations import probes, relay

@@ -50,9 +50,9 @@ def text_of(found: Iterable[Metric]) -> str:
         lines += [f"# HELP {metric.name} {metric.help}", f"# TYPE {metric.name} {metric.kind}"]
         for sample in metric.samples:
             labels = ",".join(f'{name}="{_escaped(value)}"' for name, value in sample.labels.items())
-            lines.append(
-                f"{metric.name}{{{labels}}} {sample.value:g}" if labels else f"{metric.name} {sample.value:g}"
-            )
+            # All digits: a moment in seconds has ten before the point.
+            value = str(sample.value).removesuffix(".0")
+            lines.append(f"{metric.name}{{{labels}}} {value}" if labels else f"{metric.name} {value}")
     return "\n".join(lines) + "\n"
 
 

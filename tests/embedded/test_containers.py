@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.core.management import load_command_class
 
 from cad_platform.core.queues import QUEUES
 from cad_platform.modelserver import discovery
@@ -29,6 +30,7 @@ OVERLAYS = sorted(folder for folder in (DOCKER / "kubernetes" / "overlays").iter
 #: Read by compose itself, by PostgreSQL's own start, and by what only the containers run.
 OF_COMPOSE = {
     "CAD_APP_PASSWORD",
+    "CAD_BACKUPS",
     "CAD_OWNER_PASSWORD",
     "CAD_PORT",
     "CAD_TORCHSERVE_KEYS",
@@ -89,6 +91,44 @@ def test_compose_starts_images_that_there_are(compose: dict[str, Any]) -> None:
         if "build" in service:
             assert service["read_only"] is True and service["cap_drop"] == ["ALL"], name
     assert compose["services"]["torchserve"]["volumes"] and compose["services"]["web"]["depends_on"]
+
+
+def test_what_compose_mounts_to_be_written_is_the_users_in_the_image(compose: dict[str, Any]) -> None:
+    """A new volume belongs to whom the image gives the folder that it is mounted on, else to root."""
+    made = {
+        stage.name: " ".join(
+            rest for step, rest in stage.steps if step == "RUN" and "install -d -o cad" in rest
+        )
+        for stage in stages()
+    }
+    for name, service in compose["services"].items():
+        if "build" not in service:
+            continue
+        target = re.sub(r"\$\{.*:-(.*)\}", r"\1", service["build"]["target"])
+        folders = made["worker" if target == "web" else target].split()
+        for volume in service["volumes"]:
+            inside = volume.removesuffix(":ro").rpartition(":")[2]
+            assert volume.endswith(":ro") or inside in folders, (name, volume)
+
+
+def test_backups_are_made_read_and_restored(overlay: list[Manifest], compose: dict[str, Any]) -> None:
+    """By commands that there are, with the key; what only reads may not write."""
+    jobs = {each["metadata"]["name"]: each for each in _of_kind(overlay, "CronJob")}
+    assert set(jobs) == {"cad-backup", "cad-backup-verify", "cad-restore-drill"}
+    for name, job in jobs.items():
+        (container,) = pod_of(job)["containers"]  # type: ignore[index]
+        environment = {each["name"]: each.get("value") for each in container["env"]}
+        mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
+        assert str(environment["CAD_BACKUP_KEY_FILE"]).startswith("/run/keys/") and mounts["/run/keys"]
+        assert mounts["/backups"] == (name != "cad-backup")
+        assert ("CAD_DATABASE_OWNER_URL" in environment) == (name == "cad-backup")
+    services = (compose["services"][name] for name in ("backup", "restore-drill"))
+    called = [each["command"] for each in services]
+    called += [pod_of(job)["containers"][0]["command"] for job in jobs.values()]  # type: ignore[index]
+    for _python, _manage, command, *arguments in called:
+        load_command_class("cad_platform.operations", command).create_parser("", command).parse_args(
+            arguments
+        )
 
 
 def test_every_queue_has_a_worker(overlay: list[Manifest]) -> None:

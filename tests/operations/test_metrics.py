@@ -66,3 +66,8 @@ def test_a_queue_that_is_late_is_said(settings: Any) -> None:
 def test_labels_are_written_so_that_they_end_where_they_end() -> None:
     metric = Metric("m", "h", (Sample(1.5, {"host": 'a"b\\c\nd'}), Sample(2.0)))
     assert text_of([metric]) == '# HELP m h\n# TYPE m gauge\nm{host="a\\"b\\\\c\\nd"} 1.5\nm 2\n'
+
+
+def test_a_figure_keeps_its_digits() -> None:
+    metric = Metric("cad_x", "x", (Sample(1795991867.107), Sample(1234567.0), Sample(0.0)))
+    assert text_of([metric]).splitlines()[2:] == ["cad_x 1795991867.107", "cad_x 1234567", "cad_x 0"]

@@ -23,7 +23,7 @@ from cad_platform.accounts.models import Site
 from cad_platform.audit.models import AuditEvent
 from embedded.state import REPOSITORY
 from tests.dockerfile import Image, lay_out
-from tests.operations.test_backup import empty_place, here  # noqa: F401 (fixtures)
+from tests.operations.test_backup import empty_place, here, key_file  # noqa: F401 (fixtures)
 from tests.posted_files import STUDY, Hospital, png
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
@@ -252,11 +252,15 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
 
     _until(lambda: not AuditEvent.objects.filter(seal=None).exists())
     assert (deployment.state / "housekeeping.alive").exists()
+    deployment.manage("install", "--keys", str(tmp_path / "keys"))
+    key = {"CAD_BACKUP_KEY_FILE": str(tmp_path / "keys" / "backup.key")}
     owner = {"CAD_DATABASE_OWNER_URL": os.environ["CAD_DATABASE_OWNER_URL"]}
-    deployment.manage("backup", str(tmp_path / "backup"), **owner)
+    deployment.manage("backup", str(tmp_path / "backups"), "--keep", "14", **owner, **key)
+    scratch = {"CAD_DRILL_DATABASE_URL": empty_place.owner_url}
+    deployment.manage("restore_drill", str(tmp_path / "backups"), **scratch, **key)
     names = ("DATABASE_URL", "CAD_DATABASE_OWNER_URL", "CAD_STATE_DIR", "CAD_STORAGE_URL")
-    elsewhere = {name: empty_place.environment[name] for name in names}
-    deployment.manage("restore", str(tmp_path / "backup"), **elsewhere)
+    elsewhere = {name: empty_place.environment[name] for name in names} | key
+    deployment.manage("restore", str(tmp_path / "backups"), **elsewhere)
     deployment.manage("verify_audit", **elsewhere)
     deployment.manage("wait_for_migrations", "--seconds", "5", **elsewhere)
 

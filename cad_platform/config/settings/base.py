@@ -111,7 +111,10 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # --- database -----------------------------------------------------------------------------------------
 # The application's role owns no table; migrations, backup and restore run as the owner.
-OWNER_COMMANDS = {"migrate", "makemigrations", "backup", "restore", "sqlmigrate", "pgtrigger"}
+OWNER_COMMANDS = {
+    *("migrate", "makemigrations", "sqlmigrate", "pgtrigger"),
+    *("backup", "restore"),
+}
 _as_owner = len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS
 DATABASE_URL = required("DATABASE_URL")
 DATABASE_OWNER_URL = value("CAD_DATABASE_OWNER_URL") or DATABASE_URL
@@ -201,6 +204,8 @@ USE_I18N = True
 USE_TZ = True
 
 # --- files --------------------------------------------------------------------------------------------
+BACKUP_KEY_FILE = value("CAD_BACKUP_KEY_FILE")
+DRILL_DATABASE_URL = value("CAD_DRILL_DATABASE_URL")
 STORAGE_URL = value("CAD_STORAGE_URL") or f"file://{STATE_DIR / 'objects'}"
 #: How much of a bucket may be kept on the local disk.
 STORAGE_CACHE_BYTES = whole("CAD_STORAGE_CACHE_BYTES")

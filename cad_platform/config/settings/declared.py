@@ -187,6 +187,16 @@ DECLARED = (
         "decoded frames and thumbnails kept on the local disk",
         "4 GiB",
     ),
+    Declared(
+        "CAD_BACKUP_KEY_FILE",
+        "",
+        "the file with the key that backups are encrypted with; without it none is made ([backup](#backup))",
+    ),
+    Declared(
+        "CAD_DRILL_DATABASE_URL",
+        "",
+        "an empty database of its own, as its owner, that drills of restoring fill and empty ([backup](#backup))",
+    ),
     Declared("CAD_MAX_UPLOAD_BYTES", str(8 * GIB), "the largest post", "8 GiB"),
     Declared(
         "CAD_DISK_RESERVE_BYTES",

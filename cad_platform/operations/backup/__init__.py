@@ -1,4 +1,5 @@
-"""Backup and restore of one copy of the platform: its database and the files that the database names.
+"""Backups of one copy of the platform, its database and the files that the database names: made, kept, read, restored.
 
-Not in a backup: the state folder's secrets and logs. A restored copy has its own.
+Not in a backup: the state folder's secrets and logs, and the key that backups are encrypted with. A restored copy has
+its own secrets.
 """

@@ -34,8 +34,8 @@ class Command(BaseCommand):
         parser.add_argument(
             "--keys",
             type=Path,
-            help="a folder for the installation's own keys: those that versions of models are signed with, and tokens. "
-            "What is missing is made (0600), what is there stays",
+            help="a folder for the installation's own keys: those that versions of models are signed with, tokens, and "
+            "the key of backups. What is missing is made (0600), what is there stays",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
