@@ -15,8 +15,10 @@ from cad_platform.accounts.models import Role, Site, User
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
+from cad_platform.reading import report_standing
 from cad_platform.reading.models import FindingDecision
 from cad_platform.registry.models import ModelVersion
+from cad_platform.reporting.models import Report, Signature
 from cad_platform.studies.models import Instance, Series, StoredFile, Study
 
 PASSWORD = "a long enough password 7"
@@ -146,3 +148,16 @@ def finding(on: Instance, job: AnalysisJob | None = None, **fields: Any) -> Find
 
 def decision(of: Finding, reader: User, verdict: str = "accepted", **fields: Any) -> FindingDecision:
     return FindingDecision.objects.create(finding=of, reader=reader, verdict=verdict, **fields)
+
+
+def signed_rows(of: Study, by: Actor, content: dict[str, Any]) -> Report:
+    """The rows that signing leaves, without the seconds that a printed page takes."""
+    made = Report.objects.create(
+        study=of, content=content, state=Report.State.SIGNED, content_hash="ab" * 32, created_by=by.user
+    )
+    Signature.objects.create(
+        report=made, signer=by.user, printed_name=by.user.printed_name, role=by.role, meaning="authorship",
+        content_hash=made.content_hash,
+    )  # fmt: skip
+    report_standing.report_signed(of, made.signature.signed_at, {}, category=content.get("assessment", ""))
+    return made

@@ -91,6 +91,22 @@ def _views_models(actor: Actor, _: Any) -> bool:
     return _manages_models(actor, _) or _approves_models(actor, _)
 
 
+def _records_consent(actor: Actor, _: Any) -> bool:
+    """Whoever meets the patient; and a hospital's system where it may post."""
+    return _posts(actor, _) if actor.token is not None else _is_clinician(actor, _)
+
+
+def _makes_datasets(actor: Actor, _: Any) -> bool:
+    """Who answers for a site's patients and for its models; and the platform's own commands, of the site they name."""
+    is_lead = actor.role == Role.CLINICAL_LEAD and actor.token is None
+    return is_lead or (actor.user is None and actor.label.startswith("system:"))
+
+
+def _views_datasets(actor: Actor, _: Any) -> bool:
+    """Administrators see how much of what, and no image."""
+    return _makes_datasets(actor, _) or _administers(actor, _)
+
+
 PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "study.list": _reads,
     "study.view": _reads,
@@ -108,6 +124,9 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     # Who reads at the pages measures too; into the report it goes by who drafts.
     "view.keep": _is_clinician,
     "annotation.draw": _is_clinician,
+    "consent.record": _records_consent,
+    "dataset.make": _makes_datasets,
+    "dataset.view": _views_datasets,
     "report.view": _reads,
     "report.draft": _drafts,
     "report.sign": _signs,

@@ -41,17 +41,23 @@ class StudyFilters(BaseModel):
 
 def parse_filters(query: QueryDict) -> StudyFilters:
     """Raises `Invalid` for an unknown or repeated parameter, lest a misspelt filter mean "all", and `NotATime`."""
+    given = once_each(query)
+    try:
+        return parse_model(StudyFilters, {name: given[name] for name in given if name not in _PAGING})
+    except Invalid as problem:
+        if any(error.field in _MOMENTS for error in problem.errors):
+            raise NotATime(problem.detail, errors=problem.errors) from None
+        raise
+
+
+def once_each(query: QueryDict) -> dict[str, str]:
+    """The parameters of an address. Raises `Invalid` where one is repeated."""
     repeated = [name for name in query if len(query.getlist(name)) > 1]
     if repeated:
         raise Invalid(
             "A filter is given twice.", errors=tuple(FieldError("Once only.", n[:60]) for n in repeated)
         )
-    try:
-        return parse_model(StudyFilters, {name: query[name] for name in query if name not in _PAGING})
-    except Invalid as problem:
-        if any(error.field in _MOMENTS for error in problem.errors):
-            raise NotATime(problem.detail, errors=problem.errors) from None
-        raise
+    return {name: query[name] for name in query}
 
 
 def parse_model(model: type[_Model], content: Any) -> _Model:

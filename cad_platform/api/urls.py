@@ -3,7 +3,18 @@
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from cad_platform.api import docs, hosts, model_life, model_versions, reanalyses, reports, sides, studies
+from cad_platform.api import (
+    docs,
+    hosts,
+    learning,
+    model_life,
+    model_versions,
+    reanalyses,
+    reports,
+    sides,
+    studies,
+    watching,
+)
 
 urlpatterns = [
     path("v1/studies", studies.Studies.as_view(), name="api-studies"),
@@ -78,6 +89,20 @@ urlpatterns = [
         model_life.ModelAgreement.as_view(),
         name="api-model-agreement",
     ),
+    path("v1/watching/figures", watching.WatchingFigures.as_view(), name="api-figures"),
+    path("v1/watching/drift", watching.WatchingDrift.as_view(), name="api-drift"),
+    path("v1/watching/calibration", watching.WatchingCalibration.as_view(), name="api-calibration"),
+    path("v1/watching/subgroups", watching.WatchingSubgroups.as_view(), name="api-subgroups"),
+    path("v1/watching/alerts", watching.Alerts.as_view(), name="api-alerts"),
+    path("v1/watching/alerts/<uuid:alert>", watching.AlertDetail.as_view(), name="api-alert"),
+    path(
+        "v1/watching/alerts/<uuid:alert>/acknowledge",
+        watching.AlertAcknowledge.as_view(),
+        name="api-alert-acknowledge",
+    ),
+    path("v1/learning/consents", learning.Consents.as_view(), name="api-consents"),
+    path("v1/learning/datasets", learning.Datasets.as_view(), name="api-datasets"),
+    path("v1/learning/datasets/<uuid:dataset>", learning.DatasetDetail.as_view(), name="api-dataset"),
     path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
     path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),
     path("v1/hosts/<int:host>/drain", hosts.HostDrain.as_view(), name="api-host-drain"),

@@ -10,6 +10,7 @@ urlpatterns = [
     path("records/", include("cad_platform.records.urls")),
     path("models/", include("cad_platform.registry.urls")),
     path("fleet/", include("cad_platform.modelserver.urls")),
+    path("learning/", include("cad_platform.learning.urls")),
     path("quality/", include("cad_platform.quality.urls")),
     path("jobs/", include("cad_platform.analysis.urls")),
     path("", include("cad_platform.reading.urls")),

@@ -118,12 +118,18 @@ def signed_of(study: Study) -> Signed | None:
     )
 
 
-def diagnosis_of(study: Study) -> str:
+def diagnosis_of(study: Study, side: str = "") -> str:
     """What pathology said after these images were taken, the gravest of what was signed; empty for none. Of a specimen
-    its own."""
+    its own.
+
+    Parameters
+    ----------
+    side
+        Only of this breast ("L" or "R"), and only where the specimen's report names it.
+    """
     found = {
         signed.conclusion
-        for specimen in _specimens_of(study)
+        for specimen in _specimens_of(study, side)
         if (signed := signed_of(specimen)) is not None and signed.conclusion
     }
     return next((each for each in _GRAVEST_FIRST if each in found), "")
@@ -151,7 +157,7 @@ def _is_specimen(study: Study) -> bool:
     )
 
 
-def _specimens_of(study: Study) -> list[Study]:
+def _specimens_of(study: Study, side: str) -> list[Study]:
     if _is_specimen(study):
         return [study]
     on = _day(study)
@@ -159,14 +165,19 @@ def _specimens_of(study: Study) -> list[Study]:
     return [
         other
         for other in others
-        if _is_specimen(other) and on <= _day(other) <= on + PATHOLOGY_WITHIN and _sides_meet(study, other)
+        if _is_specimen(other)
+        and on <= _day(other) <= on + PATHOLOGY_WITHIN
+        and _sides_meet(study, other, side)
     ]
 
 
-def _sides_meet(study: Study, specimen: Study) -> bool:
-    """A specimen of the other breast says nothing of images of one breast; where either says no side it counts."""
+def _sides_meet(study: Study, specimen: Study, asked: str) -> bool:
+    """A specimen of the other breast says nothing of images of one breast; where either says no side it counts, unless
+    one breast is asked for."""
     report = Report.objects.filter(study=specimen, kind=Report.Kind.REPORT, state=Report.State.SIGNED).first()
     side = str(report.content.get("laterality") or "") if report else ""
+    if asked:
+        return side == asked
     of_images = set(
         Instance.objects.filter(series__study=study, active=True)
         .exclude(laterality="")

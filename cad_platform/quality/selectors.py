@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.models import Role, Site, User
 from cad_platform.accounts.rules import require
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import NotFound
+from cad_platform.core.errors import FieldError, Invalid, NotFound
 from cad_platform.core.numbers import whole_number
 from cad_platform.quality.counting import SUBGROUPS, Counts
 from cad_platform.quality.measures import Measured, Watched, auc_of, drift, judged
@@ -76,6 +76,28 @@ def choose(actor: Actor, version: str, site: str, days: str) -> Choice:
         sites(actor).filter(code=site).first() if site else None,
         period if period in PERIODS else 7,
     )
+
+
+def chosen(actor: Actor, *, model: str, version: str, site: str | None, days: int) -> Choice:
+    """What a program asks for by name, where everything that it names must be there.
+
+    Raises
+    ------
+    NotFound, NotPermitted
+        There is no such version or site; the actor is no administrator.
+    Invalid
+        Figures are not added up over so many days.
+    """
+    found = versions(actor).filter(name=model, version=version).first()
+    at = sites(actor).filter(code=site).first() if site else None
+    if found is None or (site and at is None):
+        raise NotFound(_("There is no such model version or site."))
+    if days not in PERIODS:
+        raise Invalid(
+            _("Figures are not added up over so many days."),
+            errors=(FieldError(_("One of %(days)s.") % {"days": ", ".join(map(str, PERIODS))}, "days"),),
+        )
+    return Choice(found, at, days)
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:

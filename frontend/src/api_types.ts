@@ -9,6 +9,11 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description What came of an alert; no patient is named. */
+        AcknowledgeRequest: {
+            /** @default  */
+            note?: string;
+        };
         AgreementAnswer: {
             place: string;
             studies: number;
@@ -22,6 +27,34 @@ export interface components {
         AgreementList: {
             against: string;
             results: components["schemas"]["AgreementAnswer"][];
+        };
+        AlertAnswer: {
+            /** Format: uuid */
+            id: string;
+            measure: string;
+            model: string;
+            version: string;
+            site: string | null;
+            device: string;
+            value: number;
+            threshold: number;
+            evidence: {
+                [key: string]: number | string;
+            };
+            /** Format: date-time */
+            raised_at: string;
+            /**
+             * Format: date-time
+             * @description When it was last beyond the threshold
+             */
+            seen_at: string;
+            ended_at: string | null;
+            acknowledged_at: string | null;
+            acknowledged_by: string | null;
+            note: string;
+        };
+        AlertList: {
+            results: components["schemas"]["AlertAnswer"][];
         };
         /** @description A field of a report's `content` before an addendum and after it. */
         AmendedField: {
@@ -120,6 +153,19 @@ export interface components {
              */
             impact?: string;
         };
+        AucAnswer: {
+            value: number;
+            /** @description Lower end of the 95 % interval (DeLong) */
+            low: number;
+            high: number;
+        };
+        /** @description Against pathology, else final reports that leave nothing open; of the latest cases, not of a period. */
+        CalibrationAnswer: {
+            choice: components["schemas"]["ChoiceAnswer"];
+            judged: number;
+            auc: components["schemas"]["AucAnswer"] | null;
+            tenths: components["schemas"]["TenthAnswer"][];
+        };
         /** @description One value that was put right. */
         ChangeAnswer: {
             field: string;
@@ -132,6 +178,15 @@ export interface components {
             check: string;
             passed: boolean;
             said: string;
+        };
+        /** @description What figures are of. */
+        ChoiceAnswer: {
+            model: string;
+            version: string;
+            /** @description None: every site */
+            site: string | null;
+            /** @enum {integer} */
+            days: 1 | 7 | 30 | 90;
         };
         CompareRequest: {
             /** @description A version of the same model */
@@ -149,6 +204,25 @@ export interface components {
             low: number;
             /** Format: date-time */
             made_at: string;
+        };
+        /** @description What counts from now on. */
+        ConsentAnswer: {
+            /** @enum {string} */
+            state: "yes" | "no" | "unknown";
+            /** @enum {string} */
+            source: "form" | "spoken" | "letter" | "correction";
+            /** Format: date-time */
+            recorded_at: string;
+        };
+        /** @description What a patient said. It is sent in a body: no address names a patient. */
+        ConsentRequest: {
+            patient_id: string;
+            /** @default  */
+            issuer?: string;
+            /** @enum {string} */
+            state: "yes" | "no" | "unknown";
+            /** @enum {string} */
+            source: "form" | "spoken" | "letter" | "correction";
         };
         /** @description Something that was stored was wrong and was put right, or a withdrawn study came back. */
         CorrectionAnswer: {
@@ -183,6 +257,34 @@ export interface components {
             /** @description The signed addenda, in the order of their signing */
             amended_by: string[];
         };
+        /** @description One version of a site's data set. It names no patient. */
+        DatasetAnswer: {
+            /** Format: uuid */
+            id: string;
+            site: string;
+            modality: string;
+            number: number;
+            /** Format: date-time */
+            made_at: string;
+            images: number;
+            patients: number;
+            labels: {
+                [key: string]: number;
+            };
+            /** @description Images that were left out, by reason */
+            left_out: {
+                [key: string]: number;
+            };
+            /** @description Patients who no longer consent: above 0 nothing is exported any more */
+            withdrawn: number;
+        };
+        DatasetList: {
+            results: components["schemas"]["DatasetAnswer"][];
+        };
+        DatasetRequest: {
+            /** @enum {string} */
+            modality: "MG" | "US" | "SM";
+        };
         DefaultAnswer: {
             model: components["schemas"]["ModelAnswer"];
             /** @description The version that was the default until now, if another was */
@@ -194,6 +296,15 @@ export interface components {
              * @default
              */
             reason?: string;
+        };
+        /** @description The latest shift test of a device's images. */
+        DeviceAnswer: {
+            site: string;
+            device: string;
+            /** Format: date-time */
+            tested_at: string;
+            images: number;
+            differs_in: string[];
         };
         /**
          * @description Something in a header is not used as it stands, contradicts something else, or is kept although it is not
@@ -217,6 +328,44 @@ export interface components {
             /** @description The host's counters show it; else the time in which the longest call ends */
             by_counters: boolean;
             since: string | null;
+        };
+        DriftAnswer: {
+            choice: components["schemas"]["ChoiceAnswer"];
+            sites: components["schemas"]["SiteDriftAnswer"][];
+            devices: components["schemas"]["DeviceAnswer"][];
+        };
+        /** @description What ended and was signed in the period. */
+        FiguresAnswer: {
+            choice: components["schemas"]["ChoiceAnswer"];
+            ended: number;
+            states: {
+                [key: string]: number;
+            };
+            /** @description By kind of reason */
+            failures: {
+                [key: string]: number;
+            };
+            /** @description By kind of reason */
+            refusals: {
+                [key: string]: number;
+            };
+            flags: {
+                [key: string]: number;
+            };
+            verdicts: number;
+            /** @description Verdicts by twentieths of the score, from 0 */
+            scores: number[];
+            latencies: components["schemas"]["LatencyAnswer"][];
+            signed: number;
+            /** @description Of readers, on the model's marks in signed studies */
+            decisions: {
+                [key: string]: number;
+            };
+            /** @description Cases whose report says yes or no to the model's question */
+            compared: number;
+            /** @description Those of them whose report says otherwise than the model */
+            contradicted: number;
+            periods: components["schemas"]["PeriodAnswer"][];
         };
         /** @description A place in an image that the model marks. */
         Finding: {
@@ -589,6 +738,12 @@ export interface components {
             /** Format: date-time */
             received_at: string;
         };
+        /** @description Upper edges of the bar of the histogram that a quantile lies in; none above the last edge, 1800 s. */
+        LatencyAnswer: {
+            phase: string;
+            median_seconds: number | null;
+            p95_seconds: number | null;
+        };
         /** @description Where a version stands in its life. */
         LifeAnswer: {
             name: string;
@@ -673,6 +828,16 @@ export interface components {
              * @constant
              */
             type: "replaces";
+        };
+        PeriodAnswer: {
+            /**
+             * Format: date-time
+             * @description An hour where one day is asked for, else a day
+             */
+            begins: string;
+            ended: number;
+            verdicts: number;
+            signed: number;
         };
         /** @description Problem details (RFC 9457). */
         Problem: {
@@ -971,6 +1136,14 @@ export interface components {
             signed_at: string;
             content_hash: string;
         };
+        /** @description The latest scores against the site's first: none of the three where there are too few. */
+        SiteDriftAnswer: {
+            site: string;
+            /** @description Less what chance gives */
+            population_stability_index: number | null;
+            kolmogorov_smirnov: number | null;
+            cases: number | null;
+        };
         SlideAnswer: {
             width: number;
             height: number;
@@ -1057,11 +1230,35 @@ export interface components {
             patient: components["schemas"]["PatientAnswer"] | null;
             withdrawn: components["schemas"]["WithdrawnAnswer"] | null;
         };
+        SubgroupAnswer: {
+            /** @enum {string} */
+            group: "age_band" | "vendor" | "device" | "density" | "sides";
+            /** @description Empty: not known */
+            value: string;
+            verdicts: number;
+            /** @description At the balanced operating point */
+            positive: number;
+            judged: number;
+            /** @description None of fewer than 30 judged cases, or of one kind alone */
+            auc: components["schemas"]["AucAnswer"] | null;
+        };
+        SubgroupList: {
+            choice: components["schemas"]["ChoiceAnswer"];
+            results: components["schemas"]["SubgroupAnswer"][];
+        };
         /** @description One entry for each stored value from `first`; values outside take the nearest entry. */
         TableAnswer: {
             first: number;
             /** @description Base64: 8-bit greys, or in `modality_table` 16 bits, little endian */
             table: string;
+        };
+        /** @description Cases of a tenth of the probabilities; shares in percent. */
+        TenthAnswer: {
+            cases: number;
+            /** @example 30–40 % */
+            range: string;
+            expected_percent: number;
+            found_percent: number;
         };
         /** @description Where the time went. `model_ms` is the timer around the network's own forward passes, nothing else. */
         Timings: {
@@ -1681,8 +1878,11 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AcknowledgeRequest = components['schemas']['AcknowledgeRequest'];
 export type AgreementAnswer = components['schemas']['AgreementAnswer'];
 export type AgreementList = components['schemas']['AgreementList'];
+export type AlertAnswer = components['schemas']['AlertAnswer'];
+export type AlertList = components['schemas']['AlertList'];
 export type AmendedField = components['schemas']['AmendedField'];
 export type AmendmentAnswer = components['schemas']['AmendmentAnswer'];
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
@@ -1690,16 +1890,27 @@ export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
 export type ApprovalAnswer = components['schemas']['ApprovalAnswer'];
 export type ApproveRequest = components['schemas']['ApproveRequest'];
+export type AucAnswer = components['schemas']['AucAnswer'];
+export type CalibrationAnswer = components['schemas']['CalibrationAnswer'];
 export type ChangeAnswer = components['schemas']['ChangeAnswer'];
 export type CheckAnswer = components['schemas']['CheckAnswer'];
+export type ChoiceAnswer = components['schemas']['ChoiceAnswer'];
 export type CompareRequest = components['schemas']['CompareRequest'];
 export type ComparisonAnswer = components['schemas']['ComparisonAnswer'];
+export type ConsentAnswer = components['schemas']['ConsentAnswer'];
+export type ConsentRequest = components['schemas']['ConsentRequest'];
 export type CorrectionAnswer = components['schemas']['CorrectionAnswer'];
 export type CountingReportAnswer = components['schemas']['CountingReportAnswer'];
+export type DatasetAnswer = components['schemas']['DatasetAnswer'];
+export type DatasetList = components['schemas']['DatasetList'];
+export type DatasetRequest = components['schemas']['DatasetRequest'];
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
 export type DefaultRequest = components['schemas']['DefaultRequest'];
+export type DeviceAnswer = components['schemas']['DeviceAnswer'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];
 export type DrainedAnswer = components['schemas']['DrainedAnswer'];
+export type DriftAnswer = components['schemas']['DriftAnswer'];
+export type FiguresAnswer = components['schemas']['FiguresAnswer'];
 export type Finding = components['schemas']['Finding'];
 export type FindingAnswer = components['schemas']['FindingAnswer'];
 export type Flag = components['schemas']['Flag'];
@@ -1713,6 +1924,7 @@ export type ImageResult = components['schemas']['ImageResult'];
 export type ImageUrls = components['schemas']['ImageUrls'];
 export type JobAnswer = components['schemas']['JobAnswer'];
 export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
+export type LatencyAnswer = components['schemas']['LatencyAnswer'];
 export type LifeAnswer = components['schemas']['LifeAnswer'];
 export type LoadRequest = components['schemas']['LoadRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
@@ -1721,6 +1933,7 @@ export type ModelList = components['schemas']['ModelList'];
 export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
 export type PatientLink = components['schemas']['PatientLink'];
+export type PeriodAnswer = components['schemas']['PeriodAnswer'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
 export type ProblemFile = components['schemas']['ProblemFile'];
@@ -1744,12 +1957,16 @@ export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
 export type SignatureAnswer = components['schemas']['SignatureAnswer'];
+export type SiteDriftAnswer = components['schemas']['SiteDriftAnswer'];
 export type SlideAnswer = components['schemas']['SlideAnswer'];
 export type SlideLevelAnswer = components['schemas']['SlideLevelAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];
 export type StudyPage = components['schemas']['StudyPage'];
 export type StudySummary = components['schemas']['StudySummary'];
+export type SubgroupAnswer = components['schemas']['SubgroupAnswer'];
+export type SubgroupList = components['schemas']['SubgroupList'];
 export type TableAnswer = components['schemas']['TableAnswer'];
+export type TenthAnswer = components['schemas']['TenthAnswer'];
 export type Timings = components['schemas']['Timings'];
 export type TruthAnswer = components['schemas']['TruthAnswer'];
 export type TruthRequest = components['schemas']['TruthRequest'];

@@ -17,6 +17,7 @@ from inference.datasets import (
     cbis_ddsm,
     cbis_mass_256,
     ddsm,
+    hospital,
     idc,
     inbreast,
     mini_mias,
@@ -64,6 +65,7 @@ DATASETS = {
         Dataset(busi.NAME, busi.read, _split_column),
         Dataset(busbra.NAME, busbra.read, busbra.official),
         Dataset(wdbc.NAME, wdbc.read),
+        Dataset(hospital.NAME, hospital.read),
         Dataset(idc.NAME, idc.read, _split_column),
         Dataset(cbis_mass_256.NAME, cbis_mass_256.read, _split_column),
     )

@@ -15,6 +15,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.core.actor import Actor
 from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
+from cad_platform.learning import consent
 from cad_platform.modelserver import services as modelserver
 from cad_platform.modelserver.models import ModelHost
 from cad_platform.patients.models import DemographicsReview, Patient
@@ -38,6 +39,7 @@ class Hospital:
         self.job = make.succeeded_job(self.study)
         self.reader: User = make.user(Role.RADIOLOGIST, self.site)
         self.administrator: User = make.user(Role.ADMINISTRATOR)
+        self.lead: User = make.user(Role.CLINICAL_LEAD, self.site)
 
     @property
     def admin(self) -> Actor:
@@ -48,6 +50,13 @@ class Hospital:
 
     def other_patient(self) -> Patient:
         return make.patient(self.site, patient_id="OTHER")
+
+    def learnable(self) -> None:
+        """The study is signed as benign, and its patient consents."""
+        reader, patient = Actor.of_user(self.reader), self.study.patient
+        assert patient is not None
+        make.signed_rows(self.study, reader, {"kind": "imaging", "assessment": "2"})
+        consent.say(reader, patient.patient_id, "", state="yes", source="form")
 
     def due_patient(self) -> Patient:
         retention.change_policy(self.admin, self.site.pk, 1)
@@ -135,8 +144,10 @@ def clients(hospital: Hospital, name: str) -> Client:
             "patient",
             "erasure",
             "hold",
+            "consent",
         )
     )
     client = Client()
-    client.force_login(hospital.reader if ours else hospital.administrator)
+    other = hospital.lead if name.startswith("dataset") else hospital.administrator
+    client.force_login(hospital.reader if ours else other)
     return client

@@ -43,6 +43,11 @@ def _replay(h: Hospital) -> Form:
     }, "webhook.replay"  # fmt: skip
 
 
+def _dataset(h: Hospital) -> Form:
+    h.learnable()
+    return reverse("datasets"), {"modality": h.study.modality}, "dataset.make"
+
+
 def _person(h: Hospital, **fields: str) -> dict[str, Any]:
     return {"first_name": "Anna", "last_name": "Aho", "role": "radiologist", "site": h.site.pk, **fields}
 
@@ -84,6 +89,12 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         "webhook.pause",
     ),
     "webhook-replay": _replay,
+    "consents": lambda h: (
+        reverse("consents"),
+        {"patient_id": h.study.patient.patient_id, "state": "no", "source": "form"},  # type: ignore[union-attr]
+        "consent.record",
+    ),
+    "datasets": _dataset,
     "alert": lambda h: (reverse("alert", args=[h.alert().pk]), {"note": "Seen"}, "alert.acknowledge"),
     "alert-rule": lambda h: (
         reverse("alert-rule", args=["drift"]),

@@ -61,6 +61,7 @@ INSTALLED_APPS = [
     "cad_platform.reporting",
     "cad_platform.quality",
     "cad_platform.delivery",
+    "cad_platform.learning",
     "cad_platform.records",
     "cad_platform.web",
     "cad_platform.api",

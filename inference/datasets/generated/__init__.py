@@ -25,6 +25,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "cbis_mass_256": mammography.cbis_mass_256,
     "busi": ultrasound.busi,
     "busbra": ultrasound.busbra,
+    "hospital": ultrasound.hospital,
 }
 
 

@@ -2,15 +2,18 @@
 
 BUSI: several masks, black masks of normals, RGBA and bilevel files, a stray file, a missing mask. BUS-BRA: images as
 PNG and as AVIF, two halves of a screen, a box that counts from 1, a size that is wrong in the table, rows without
-files and files without rows.
+files and files without rows. A hospital's own set: a picture that is another than its row says, and a row without a file.
 """
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 from PIL import Image, features
 
+from imaging.digest import sha256_of
 from inference.datasets.generated import pictures
 
 _SIZE = (120, 90)
@@ -85,3 +88,35 @@ def busbra(root: Path) -> None:
     pictures.text(root / "Images" / "Thumbs.db", "not an image")
     pictures.text(root / "bus_data.csv", "\n".join(rows) + "\n")
     pictures.text(root / "split.csv", "\n".join(split) + "\n")
+
+
+def hospital(root: Path) -> None:
+    rows = []
+    for subject in range(1, 17):
+        label = ("benign", "malignant", "benign", "normal")[subject % 4]
+        for view in range(1 + subject % 2):
+            name = f"image-{2 * subject + view:06d}.png"
+            disc = {"benign": (50, 45, 9), "malignant": (60, 45, 16)}.get(label)
+            pictures.gray(root / "images" / name, *_SIZE, disc=disc)
+            box = (
+                []
+                if disc is None
+                else [{"box": [40.0, 30.0, 80.0, 60.0], "label": "mass", "marked_by": "model"}]
+            )
+            rows.append(
+                {
+                    "image": name, "subject": f"s-{subject:010x}", "label": label,
+                    "label_from": "pathology" if label == "malignant" else "report", "side": "LR"[subject % 2],
+                    "view": "", "assessment": {"benign": "2", "malignant": "5", "normal": "1"}[label],
+                    "reader_role": "radiologist", "report_version": 1,
+                    "sha256": sha256_of(root / "images" / name), "findings": json.dumps(box),
+                }
+            )  # fmt: skip
+    rows[-1]["sha256"] = "0" * 64
+    rows.append(rows[0] | {"image": "image-000099.png"})
+    with (root / "images.csv").open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    told = {"format": 1, "discipline": "ultrasound", "labels": {"benign": 8, "malignant": 8, "normal": 8}}
+    pictures.text(root / "dataset.json", json.dumps(told))

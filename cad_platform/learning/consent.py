@@ -1,0 +1,103 @@
+"""Who consents. A person may have several records that became one: the latest word of any of them counts."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+
+from django.core.paginator import Page, Paginator
+from django.db import transaction
+from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
+
+from cad_platform.accounts.rules import require
+from cad_platform.audit.services import record
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.learning.models import Consent
+from cad_platform.patients.models import Patient
+from cad_platform.patients.services import issuers_at
+
+
+@transaction.atomic
+def say(actor: Actor, patient_id: str, issuer: str, *, state: str, source: str) -> Consent:
+    """Keep what a patient said to the use of her images for learning.
+
+    Raises
+    ------
+    NotFound
+        Nobody goes by this id at the actor's site.
+    NotPermitted
+        The role records no consent.
+    Invalid
+        The state or the source is none of those that there are.
+    Conflict
+        The record was erased.
+    """
+    require(actor, "consent.record")
+    assert actor.site_id is not None
+    wrong = [
+        FieldError(_("Choose one of the list."), name)
+        for name, value, choices in (("state", state, Consent.State), ("source", source, Consent.Source))
+        if value not in choices.values
+    ]
+    if wrong:
+        raise Invalid(_("The consent was not recorded."), errors=tuple(wrong))
+    found = (
+        Patient.objects.filter(
+            site_id=actor.site_id,
+            patient_id=patient_id.strip().replace("\0", ""),
+            issuer__in=issuers_at(actor.site_id, issuer.replace("\0", "")),
+        )
+        .order_by("issuer")
+        .first()
+    )
+    if found is None:
+        raise NotFound(_("There is no patient with this id at your site."))
+    # Two who say something at once are one after the other: the later row is the later word.
+    patient = Patient.objects.select_for_update(no_key=True).get(pk=found.merged_into_id or found.pk)
+    if patient.erased_at is not None:
+        raise Conflict(_("This record was erased."))
+    made = Consent.objects.create(
+        site_id=patient.site_id, patient=patient, state=state, source=source, recorded_by=actor.user
+    )
+    record(
+        actor, "consent.record", object_type="patient", object_id=patient.pk, site_id=patient.site_id,
+        state=state, source=source,
+    )  # fmt: skip
+    return made
+
+
+@transaction.atomic
+def open_consents(actor: Actor, *, page: str | None, size: int) -> Page[Consent]:
+    """A page of what was said at the actor's site, the latest first, with the fact that it was looked at. Raises
+    `NotPermitted`."""
+    require(actor, "consent.record")
+    assert actor.site_id is not None
+    said = Consent.objects.filter(site_id=actor.site_id).select_related("patient", "recorded_by")
+    shown = Paginator(said, size).get_page(page)
+    record(actor, "consent.list", object_type="patient", site_id=actor.site_id, shown=len(shown.object_list))
+    return shown
+
+
+def consenting(patients: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these records whose person consents as of now: her latest word is yes, and she was not erased.
+
+    Parameters
+    ----------
+    patients
+        Records, merged ones too: each is asked as the one that it is read as.
+    """
+    read_as = dict(
+        Patient.objects.filter(pk__in=patients, erased_at__isnull=True)
+        .annotate(person=Coalesce("merged_into", "pk"))
+        .values_list("pk", "person")
+    )
+    latest = dict(
+        Consent.objects.annotate(person=Coalesce("patient__merged_into", "patient"))
+        .filter(person__in=set(read_as.values()))
+        .order_by("person", "-pk")
+        .distinct("person")
+        .values_list("person", "state")
+    )
+    return {key for key, person in read_as.items() if latest.get(person) == Consent.State.YES}

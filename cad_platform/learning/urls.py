@@ -1,0 +1,9 @@
+from django.urls import path
+
+from cad_platform.learning import views
+
+urlpatterns = [
+    path("", views.datasets, name="datasets"),
+    path("consents/", views.consents, name="consents"),
+    path("datasets/<uuid:version_id>/", views.dataset, name="dataset"),
+]
