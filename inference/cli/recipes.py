@@ -1,4 +1,10 @@
-"""`python -m inference recipes`: the methods that can be run, on which sets, and what their runs have come to."""
+"""`python -m inference recipes`: every method, pipeline and data set of the review and every served model, whether it
+can be run here, and what its runs have come to.
+
+Of the state: `runs` where `train NAME` (of a data set, its importer) is there, `missing` where nobody has written it,
+else what is wrong with it. `review_number` and `ours` (as committed in `docs/reproductions/`, with its interval) stand
+side by side and are seldom of the same data.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +23,14 @@ def add_arguments(recipes: ArgumentParser) -> None:
 
 def run(chosen: Namespace) -> int:
     """Exit status 0; a recipe that is not valid says so in its state."""
-    found = [*_review(), *_served()]
+    found = [*_with_missing(_review()), *_datasets(), *_served()]
     print(json.dumps(found, ensure_ascii=False, indent=1) if chosen.json else as_text(found))
     return 0
 
 
 def _review() -> list[dict[str, Any]]:
     from inference.recipes.recipe_file import find, known, read_file
+    from inference.recipes.review import committed
     from inference.recipes.runfolder import runs_of
     from inference.recipes.schema import RecipeError
     from inference.recipes.validation import parse
@@ -38,6 +45,11 @@ def _review() -> list[dict[str, Any]]:
                 {
                     "name": name,
                     "kind": "review",
+                    "reference": None,
+                    "title": name,
+                    "datasets": [],
+                    "review_number": None,
+                    "ours": None,
                     "exports": False,
                     "why_not": str(error),
                     "state": f"not valid: {error}",
@@ -63,10 +75,62 @@ def _review() -> list[dict[str, Any]]:
                 "hash": recipe.hash,
                 **_exports(recipe, written),
                 "runs": runs,
-                "state": "; ".join(f"{one['run']}: {one['state']}" for one in runs) or "never run here",
+                "state": "runs",
+                "review_number": recipe.expect.review,
+                "ours": committed(recipe.id),
             }
         )
-    return sorted(found, key=lambda one: (one.get("reference", 0), one["name"]))
+    return found
+
+
+def _with_missing(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The recipes, and a line for what the review names and no recipe is of; by reference."""
+    from inference.recipes.review import METHODS, PIPELINES
+
+    known = {one["reference"] for one in found}
+    names = [one["name"] for one in found]
+    missing = [_missing("review", number, title) for number, title in METHODS.items() if number not in known]
+    missing += [
+        _missing("pipeline", None, title)
+        for begin, title in PIPELINES.items()
+        if not any(name.startswith(begin) for name in names)
+    ]
+    return sorted((*found, *missing), key=lambda one: (one["reference"] or 0, one["name"] or ""))
+
+
+def _missing(kind: str, reference: int | None, title: str) -> dict[str, Any]:
+    return {
+        "name": None,
+        "kind": kind,
+        "reference": reference,
+        "title": title,
+        "datasets": [],
+        "state": "missing",
+        "review_number": None,
+        "ours": None,
+    }
+
+
+def _datasets() -> list[dict[str, Any]]:
+    """The review's data sets: of each an importer."""
+    from inference.datasets import catalogue
+    from inference.datasets.generated import TREES
+    from inference.recipes.review import DATASETS
+
+    return [
+        {
+            "name": name,
+            "kind": "dataset",
+            "reference": number,
+            "title": name,
+            "datasets": [name],
+            "generated": name in TREES,
+            "state": "runs" if name in catalogue.DATASETS else "missing",
+            "review_number": None,
+            "ours": None,
+        }
+        for name, number in DATASETS.items()
+    ]
 
 
 def _exports(recipe: Recipe, written: Written) -> dict[str, Any]:
@@ -94,7 +158,7 @@ def _served() -> list[dict[str, Any]]:
         try:
             recipe = registry.recipe_of(name)
         except RecipeError as error:
-            found.append({"name": name, "kind": "served", "state": f"not valid: {error}"})
+            found.append({**_missing("served", None, name), "name": name, "state": f"not valid: {error}"})
             continue
         versions = list(versions_of(name))
         found.append(
@@ -108,6 +172,8 @@ def _served() -> list[dict[str, Any]]:
                 "exports": True,
                 "why_not": "",
                 "versions": versions,
+                "review_number": None,
+                "ours": None,
                 "state": f"version {versions[-1]} is the newest in the store"
                 if versions
                 else "no version in the store",
@@ -117,18 +183,19 @@ def _served() -> list[dict[str, Any]]:
 
 
 def as_text(found: list[dict[str, Any]]) -> str:
-    """Two lines a recipe."""
+    """Two lines a recipe, one for what is missing."""
     lines = []
     for one in found:
-        number = (
-            f"[{one['reference']}]" if one.get("reference") else "served" if one["kind"] == "served" else ""
-        )
-        lines.append(f"{number:7}{one['name']}  {one.get('title', '')}")
-        facts = [", ".join(one.get("datasets", []))]
+        number = f"[{one['reference']}]" if one["reference"] else one["kind"]
+        lines.append(f"{number:10}{one['name'] or one['state']}  {one.get('title', '')}")
+        if one["name"] is None or one["kind"] == "dataset":
+            continue
+        facts = [", ".join(one["datasets"])]
         facts += [f"{key} {', '.join(one[key])}" for key in ("variants", "points") if one.get(key)]
         if one.get("why_not_variants") and one["why_not"]:
             possible = [name for name, reason in one["why_not_variants"].items() if not reason]
             instead = f" (the variants {', '.join(possible)} can be)" if possible else ""
             facts.append(f"not exported: {one['why_not']}{instead}")
-        lines.append("       " + " · ".join((*(fact for fact in facts if fact), one["state"])))
+        facts += [f"{run['run']}: {run['state']}" for run in one.get("runs", ())]
+        lines.append(" " * 10 + " · ".join((*(fact for fact in facts if fact), one["state"])))
     return "\n".join(lines)

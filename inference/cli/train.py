@@ -24,7 +24,13 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     train.add_argument(
         "recipe", metavar="RECIPE", help="a name in inference/recipes or inference/champions, or a YAML file"
     )
-    train.add_argument("--data", type=Path, default=data, help="the set's tree, or a folder of sets by name")
+    source = train.add_mutually_exclusive_group()
+    source.add_argument("--data", type=Path, default=data, help="the set's tree, or a folder of sets by name")
+    source.add_argument(
+        "--generated",
+        action="store_true",
+        help="learn from a tiny made-up tree of the recipe's set, which is made in the run folder",
+    )
     train.add_argument(
         "--run", type=Path, help="an unfinished run in it goes on (default RECIPE in CAD_RUNS, or in runs/)"
     )
@@ -73,6 +79,8 @@ def run(chosen: Namespace) -> int:
         path = registry.recipe_file(chosen.recipe) if is_champion else find(chosen.recipe, registry.names())
         written = read_file(path)
         if "champion" in written.content:
+            if chosen.generated:
+                raise RecipeError(f"{chosen.recipe} is a served model, and none learns from made-up images")
             return _champion(parse_champion(written.laid(variants), path), chosen)
         if written.points or chosen.point:
             return _sweep(written, chosen, variants)
@@ -93,6 +101,7 @@ def _recipe(
     import torch
 
     from inference.champions.whole_image.refusals import why_not_here
+    from inference.datasets.generated import tree_below
     from inference.recipes.rehearsal import rehearse
     from inference.recipes.runner import RunOptions
     from inference.recipes.runner import run as run_recipe
@@ -100,11 +109,12 @@ def _recipe(
     torch.set_num_threads(chosen.threads)
     recipe = _validated(written, point, chosen, variants)
     rehearse(recipe)  # before it is asked whether its networks could be exported, which lays them out too
-    if reason := why_not_here(recipe, chosen.data, chosen.seed):
-        print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     folder = _folder(written, chosen, variants)
+    data = tree_below(folder / "generated", recipe.data.dataset) if chosen.generated else chosen.data
+    if reason := why_not_here(recipe, data, chosen.seed):
+        print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     order = RunOptions(
-        data=chosen.data,
+        data=data,
         run=folder if point is None else folder / point.name,
         source=written.files[0],
         extended=written.files[1:],
@@ -119,7 +129,8 @@ def _recipe(
 def _folder(written: Written, chosen: Namespace, variants: tuple[str, ...]) -> Path:
     from inference.recipes.runfolder import folder_of
 
-    return folder_of("-".join((str(written.content.get("id")), *variants)), chosen.run)
+    made_up = ("generated",) if chosen.generated else ()
+    return folder_of("-".join((str(written.content.get("id")), *variants, *made_up)), chosen.run)
 
 
 def _validated(written: Written, point: Point | None, chosen: Namespace, variants: tuple[str, ...]) -> Recipe:

@@ -118,14 +118,34 @@ def classifier(
     ValueError
         No such backbone or pool, or parts that do not fit.
     """
-    body = _made("backbone", backbone, {})
+    return assembled(made("backbone", backbone, {}), pool, classes, dropout, groups)
+
+
+def assembled(
+    body: Staged, pool: str | Mapping[str, Mapping[str, Any]], classes: int, dropout: float,
+    groups: Sequence[Sequence[int]] | None = None,
+) -> Classifier:  # fmt: skip
+    """A `Classifier` of a body and of a pool as a recipe writes it.
+
+    Raises
+    ------
+    ValueError
+        No such pool, or parts that do not fit.
+    """
     needed: dict[str, Any] = {"channels": body.channels}
     if _chosen(pool)[0] in LOGIT_POOLS:
         needed["classes"] = classes
-    return Classifier(body, _made("pool", pool, needed), classes, dropout=dropout, groups=groups)
+    return Classifier(body, made("pool", pool, needed), classes, dropout=dropout, groups=groups)
 
 
-def _made(family: str, written: str | Mapping[str, Mapping[str, Any]], needed: Mapping[str, Any]) -> Any:
+def made(family: str, written: str | Mapping[str, Mapping[str, Any]], needed: Mapping[str, Any]) -> Any:
+    """The block that a recipe writes as `name`, or as `{name: {parameter: value}}`.
+
+    Raises
+    ------
+    ValueError
+        No such block.
+    """
     name, parameters = _chosen(written)
     try:
         return build(family, name, **{**needed, **parameters})

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from inference.datasets.generated import histopathology, mammography, ultrasound
+from inference.datasets.sample import DatasetError
 
 TREES: dict[str, Callable[[Path], None]] = {
     "bioimaging2015": histopathology.bioimaging2015,
@@ -40,3 +42,20 @@ def write(name: str, root: Path) -> Path:
     root.mkdir(parents=True, exist_ok=True)
     TREES[name](root)
     return root
+
+
+def tree_below(folder: Path, name: str) -> Path:
+    """The tree of data set `name` in `folder/name`, written there unless it is there already; return `folder`.
+
+    It appears whole or not at all, so that a killed run finds the very files that it began with.
+
+    Raises
+    ------
+    DatasetError
+        No tree is made of that set.
+    """
+    if name not in TREES:
+        raise DatasetError(f"no tree is made of {name}; of {', '.join(sorted(TREES))}")
+    if not (folder / name).is_dir():
+        write(name, folder / f"{name}.part-{os.getpid()}").rename(folder / name)
+    return folder

@@ -236,3 +236,21 @@ def test_a_label_of_no_branch_or_of_two_is_refused() -> None:
         build("head", "hierarchical", branches={"benign": ["cyst"]}).fit(rows, labels)
     with pytest.raises(ValueError, match="two branches"):
         build("head", "hierarchical", branches={"a": ["cyst", "ductal"], "b": ["cyst"]}).fit(rows, labels)
+
+
+def test_a_soft_vote_is_the_weighted_mean_of_its_heads() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.array(["a", "b"] * 12)
+    rows = generator.normal(size=(24, 3)) + (labels == "b")[:, None]
+    both: list[Any] = ["naive_bayes", {"knn": {"neighbours": 3}}]
+    vote = build("head", "soft_vote", heads=both, weights=[3, 1]).fit(rows, labels)
+    first = build("head", "naive_bayes").fit(rows, labels).predict_proba(rows)
+    second = build("head", "knn", neighbours=3).fit(rows, labels).predict_proba(rows)
+    np.testing.assert_allclose(vote.predict_proba(rows), 0.75 * first + 0.25 * second)
+    assert list(vote.classes_) == ["a", "b"]
+    for wrong, words in (
+        ({"heads": both[:1]}, "two or more"),
+        ({"heads": both, "weights": [1, 0]}, "above 0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            build("head", "soft_vote", **wrong).fit(rows, labels)

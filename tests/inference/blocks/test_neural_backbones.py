@@ -15,21 +15,52 @@ from inference.blocks.registry import build, names
 
 #: millions of parameters; a champion may have 10
 SIZES = {
+    "alexnet": 57.0,
     "alexnet_mini": 2.5,
+    "breastnet": 0.24,
+    "darknet53": 40.6,
     "densenet121": 7.0,
     "densenet169": 12.5,
     "densenet201": 18.1,
+    "efficientnetv2_s": 20.2,
     "effnet_lite0": 3.4,
     "effnet_lite1": 4.1,
     "effnet_lite2": 4.8,
+    "inception_resnet_v2": 54.3,
+    "inception_v3": 21.8,
     "irrcnn": 1.0,
     "resnet18": 11.2,
     "resnet50": 23.5,
     "small_se_resnet": 0.2,
+    "vgg16": 14.7,
+    "vgg19": 20.0,
     "vgg_mini": 1.2,
+    "xception": 20.8,
     "xception_mini": 0.7,
 }
+#: As the authors' own weights have them, without the last dense layer and the side branch.
+PUBLISHED = {
+    "alexnet": 57_003_840,
+    "darknet53": 40_584_928,
+    "efficientnetv2_s": 20_177_488,
+    "inception_resnet_v2": 54_306_464,
+    "inception_v3": 21_785_568,
+    "vgg16": 14_714_688,
+    "vgg19": 20_024_384,
+    "xception": 20_806_952,
+}
 SMALL = ("alexnet_mini", "irrcnn", "small_se_resnet", "vgg_mini", "xception_mini")
+#: Parameters that make a large one small enough for a gradient here.
+NARROW: dict[str, dict[str, Any]] = {
+    "alexnet": {"width": 4},
+    "breastnet": {"width": 8, "layers": 2, "growth": 4},
+    "darknet53": {"width": 8, "units": (1, 1, 1, 1, 1)},
+    "efficientnetv2_s": {"width": 12, "depth": 0.2},
+    "inception_resnet_v2": {"width": 8, "units": (1, 1, 1)},
+    "inception_v3": {"width": 8},
+    "vgg16": {"width": 8},
+    "xception": {"width": 8, "units": 1},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -53,13 +84,38 @@ def test_every_backbone_is_measured_here() -> None:
 
 @pytest.mark.parametrize("name", SIZES)
 def test_a_backbone_gives_the_channels_it_states_and_has_the_size_its_docstring_says(name: str) -> None:
-    backbone: Staged = build("backbone", name).eval()
-    with torch.no_grad():
-        maps = backbone.levels(torch.randn(1, 3, 47, 33))
+    with torch.device("meta"):
+        backbone: Staged = build("backbone", name).eval()
+        maps = backbone.levels(torch.empty(1, 3, 47, 33))
     assert tuple(level.shape[1] for level in maps) == backbone.stage_channels
     assert backbone.channels == maps[-1].shape[1]
     assert all(a.shape[2] >= b.shape[2] >= 1 for a, b in pairwise(maps))
     assert parameters(backbone) / 1e6 == pytest.approx(SIZES[name], abs=0.06)
+    assert parameters(backbone) == PUBLISHED.get(name, parameters(backbone))
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_gradient_reaches_every_layer_of_a_large_one_made_narrow(name: str) -> None:
+    backbone: Staged = build("backbone", name, **NARROW[name])
+    backbone(unlike_images(4, 48, 40)).square().mean().backward()
+    kernels = {key: p for key, p in backbone.named_parameters() if p.ndim == 4}
+    assert [key for key, p in kernels.items() if p.grad is None or not p.grad.any()] == []
+
+
+def test_parallel_backbones_stand_side_by_side_and_both_learn() -> None:
+    bodies: list[Any] = [{"vgg_mini": {"width": 4}}, {"xception_mini": {"width": 8, "stages": 3}}]
+    network = build("network", "parallel", backbones=bodies, classes=3).eval()
+    x = unlike_images(2, 64, 64)
+    row = network.pool(network.backbone(x))
+    single = [build("network", "classifier", backbone=body).backbone.eval() for body in bodies]
+    for own, kept in zip(network.backbone.stages[0][0].bodies, single, strict=True):
+        kept.load_state_dict(own.state_dict())
+    apart = torch.cat([body(x).mean(dim=(2, 3)) for body in single], dim=1)
+    torch.testing.assert_close(row, apart)
+    network(x).logits.square().mean().backward()
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters() if p.ndim == 4)
+    with pytest.raises(ValueError, match="two or more"):
+        build("network", "parallel", backbones=bodies[:1])
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -13,6 +13,8 @@ from inference.cli.main import main
 from inference.datasets.catalogue import DATASETS
 from inference.datasets.generated import TREES
 from inference.recipes.recipe_file import known
+from inference.recipes.review import DATASETS as SETS
+from inference.recipes.review import METHODS
 
 
 @pytest.mark.long
@@ -25,21 +27,33 @@ def test_every_recipe_is_listed_with_its_sets_and_state(
     (run / "run.json").write_text('{"hash": "00"}')
     (run / "splits.json").write_text("[{}, {}, {}]")
     assert main(["recipes", "--json"]) == 0
-    found = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    listed = json.loads(capsys.readouterr().out)
+    found = {one["name"]: one for one in listed if one["kind"] in ("review", "served") and one["name"]}
     assert set(found) == {*known(), *champions.names()}
     sha = found["sha2020_grasshopper"]
-    assert (sha["reference"], sha["datasets"]) == (51, ["mini_mias"])
-    assert sha["state"] == "sha2020_grasshopper-quick: 0 of 3 folds"
+    assert (sha["reference"], sha["datasets"], sha["state"]) == (51, ["mini_mias"], "runs")
+    assert [(run["run"], run["state"]) for run in sha["runs"]] == [
+        ("sha2020_grasshopper-quick", "0 of 3 folds")
+    ]
     assert found["jiang2019_bhcnet"]["datasets"] == ["breakhis", "idc"]
-    assert found["jiang2019_bhcnet"]["state"] == "never run here"
+    assert found["jiang2019_bhcnet"]["runs"] == []
+    bhcnet = found["jiang2019_bhcnet"]
+    assert bhcnet["review_number"] == 0.9887 and bhcnet["ours"]["low"] < bhcnet["ours"]["value"] < 0.9
     assert found["ultrasound"]["kind"] == "served"
-    assert all(one["title"] for one in found.values())
-    assert {name for name, one in found.items() if not one["exports"]} == {"baccouche2021_connected_unets"}
+    assert {one["reference"] for one in listed if one["kind"] == "review"} == set(METHODS)
+    assert [one["name"] for one in listed if one["kind"] == "dataset" and one["state"] == "runs"] == list(
+        SETS
+    )
+    told = {"reference", "name", "title", "datasets", "state", "review_number", "ours"}
+    assert all(told <= set(one) and one["title"] for one in listed)
+    missing = [one for one in listed if one["state"] == "missing"]
+    assert all(one["name"] is None and one["ours"] is None for one in missing)
+    assert not {one["reference"] for one in missing} & {one["reference"] for one in found.values()}
     masses = found["baccouche2021_connected_unets"]
     assert "cut out by the truth's outline" in masses["why_not"] and masses["why_not_variants"]["whole"] == ""
     assert main(["recipes"]) == 0
     printed = capsys.readouterr().out
-    assert "[51]   sha2020_grasshopper  Segmentation and feature" in printed
+    assert "[51]      sha2020_grasshopper  Segmentation and feature" in printed
     assert "not exported: its regions are cut out" in printed and "(the variants whole can be)" in printed
 
 

@@ -21,14 +21,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from imaging.digest import sha256_of
 from inference.cli.main import main
-from inference.datasets.generated import write
+from inference.datasets.generated import tree_below, write
 from inference.datasets.sample import DatasetError, LeakError
 from inference.evaluation.records import write_records
 from inference.recipes.pictures import read
 from inference.recipes.pipeline import Pipeline
 from inference.recipes.protocol import choose
 from inference.recipes.provenance import Streamed
-from inference.recipes.recipe_file import load
+from inference.recipes.recipe_file import known, load
 from inference.recipes.reporting import records
 from inference.recipes.runfolder import FOLD, RunError
 from inference.recipes.runner import RunOptions, predict_files, run
@@ -60,7 +60,7 @@ def made(
     return run(recipe, RunOptions(tree, folder / name, path, quiet=True, **order))
 
 
-#: Of these `bin/test --long` alone.
+#: Of all others, and of these, `bin/test --long` alone.
 SLOW = {"sha2020_grasshopper"}
 
 
@@ -70,7 +70,11 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(each, marks=[pytest.mark.long] if each in SLOW else []) for each in REVIEW]
+    "name",
+    [
+        pytest.param(each, marks=[] if each in REVIEW and each not in SLOW else [pytest.mark.long])
+        for each in known()
+    ],
 )
 def test_each_recipe_of_the_review_runs_on_its_generated_tree(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -96,6 +100,24 @@ def test_each_recipe_of_the_review_runs_on_its_generated_tree(
     assert page["figures"] and all(np.isfinite(figure["value"]) for figure in page["figures"])
     assert {"review_number", "honest_number", "declared"} <= set(page)
     assert said_again(recipe, data, tmp_path / "run") == predictions(tmp_path / "run")["fold-0"]
+
+
+def test_a_made_up_tree_in_the_run_folder_is_made_once_and_served_models_take_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_folder = tmp_path / "run"
+    arguments = ["budak2019_fcn_bilstm", "--quick", "--generated", "--run", str(run_folder), "--threads", "1"]
+    assert main(["train", *arguments, "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert [path.name for path in (run_folder / "generated").iterdir()] == ["breakhis"]
+    assert main(["train", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == first
+    assert main(["train", "ultrasound", "--generated"]) == 1
+    assert "none learns from made-up images" in capsys.readouterr().err
+    with pytest.raises(DatasetError, match="no tree is made of wdbc"):
+        tree_below(tmp_path, "wdbc")
+    with pytest.raises(SystemExit):
+        main(["train", *arguments, "--data", str(tmp_path)])
 
 
 def said_again(recipe: Recipe, data: Path, folder: Path) -> str:
