@@ -26,6 +26,8 @@ NEWS_TASK = "analysis.study_complete"
 CALL_TASK = "analysis.run"
 #: Lets versions in shadow look at studies, where nobody waits in the queue that it names.
 SHADOW_TASK = "analysis.run_shadows"
+#: Measures a version on known cases: minutes of work, which wait for every patient's slide.
+ACCEPTANCE_TASK = "quality.measure_acceptance"
 #: The worker's proof, which each queue has of its own (`operations.tasks`).
 ANSWER_TASK = "operations.answer_probe"
 #: Steps of kombu's Redis transport: 0 comes first.
@@ -41,4 +43,6 @@ def route(
     if name in {CALL_TASK, SHADOW_TASK, ANSWER_TASK}:
         queue = (kwargs or {}).get("queue", SHORT)
         return {"queue": queue, "priority": _NEWS if name == ANSWER_TASK else _CALL}
+    if name == ACCEPTANCE_TASK:
+        return {"queue": SLIDE, "priority": _CALL}
     return {"queue": MAINTENANCE}

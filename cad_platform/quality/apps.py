@@ -10,8 +10,14 @@ from cad_platform.core.declarations import MODELS, Metric, NavigationEntry, Plat
 class QualityConfig(PlatformApp):
     name = "cad_platform.quality"
     label = "quality"
-    navigation = (NavigationEntry("quality", _("Watching"), "quality.view", position=47, group=MODELS),)
+    navigation = (
+        NavigationEntry("acceptances", _("Acceptance"), "model.view", position=46, group=MODELS),
+        NavigationEntry("quality", _("Watching"), "quality.view", position=47, group=MODELS),
+    )
     audit_actions = {
+        "acceptance.ask": _("Asked for a version to be measured on known cases"),
+        "acceptance.end": _("A measurement on known cases ended"),
+        "acceptance.sign": _("Signed the verdict of a measurement"),
         "alert.acknowledge": _("Acknowledged an alert"),
         "alert.change_rule": _("Changed an alert's rule"),
         "alert.raise": _("An alert was raised"),
@@ -24,7 +30,9 @@ class QualityConfig(PlatformApp):
 
     def ready(self) -> None:
         from cad_platform.core import outbox
+        from cad_platform.core.queues import ACCEPTANCE_TASK
 
         outbox.subscribe("analysis.ended", "quality.analysis_ended")
         outbox.subscribe("report.signed", "quality.report_signed")
         outbox.subscribe("study.corrected", "quality.study_corrected")
+        outbox.subscribe("acceptance.asked", ACCEPTANCE_TASK)

@@ -66,7 +66,7 @@ def fact_of(job_id: uuid.UUID | str) -> AnalysisFact | None:
     point = manifest.get("thresholds", {}).get(POINT)
     positive_class = manifest.get("positive_class", "")
     images = list(Instance.objects.filter(series__study=study, active=True).order_by("number", "pk"))
-    vendor, device = _device(images)
+    vendor, device = device_of(images)
     signed = signed_of(study)
     density = signed.density if signed else ""
     if signed and str(job.pk) not in signed.jobs:
@@ -86,7 +86,7 @@ def fact_of(job_id: uuid.UUID | str) -> AnalysisFact | None:
         is_positive=score >= point if score is not None and point is not None else None,
         flags=sorted({str(flag) for flag in (job.result or {}).get("flags", ())}),
         seconds=_seconds(job),
-        age_band=_age_band(study),
+        age_band=age_band(study),
         vendor=vendor,
         device=device,
         density=density,
@@ -190,7 +190,8 @@ def _day(study: Study) -> date:
     return study.study_date or study.received_at.date()
 
 
-def _age_band(study: Study) -> str:
+def age_band(study: Study) -> str:
+    """The patient's decade when the images were taken; empty where the birth date is not known."""
     born = study.patient.birth_date if study.patient else None
     if born is None:
         return ""
@@ -206,7 +207,7 @@ def _age_band(study: Study) -> str:
     return f"{first}–{first + _DECADE - 1}"
 
 
-def _device(images: list[Instance]) -> tuple[str, str]:
+def device_of(images: list[Instance]) -> tuple[str, str]:
     """The maker and the model of most of the images."""
     made = Counter(
         (_plain(image.facts.get("manufacturer")), _plain(image.facts.get("manufacturer_model")))

@@ -8,8 +8,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from cad_platform.accounts.forms import PlainForm
-from cad_platform.accounts.models import User
+from cad_platform.accounts.models import Site, User
+from cad_platform.quality.acceptance_cases import LONGEST_TABLE
+from cad_platform.quality.models import Acceptance
 from cad_platform.quality.services import NOTE_LENGTH
+from cad_platform.registry.models import ModelVersion
 
 
 class RuleForm(PlainForm):
@@ -39,4 +42,54 @@ class NoteForm(PlainForm):
         max_length=NOTE_LENGTH,
         widget=forms.Textarea(attrs={"class": "textarea", "rows": 4}),
         help_text=_("What came of it. Name no patient."),
+    )
+
+
+class AcceptanceForm(PlainForm):
+    """Which version is measured where, on which known cases."""
+
+    version = forms.ModelChoiceField(label=_("Model version"), queryset=ModelVersion.objects.none())
+    site = forms.ModelChoiceField(label=_("Site"), queryset=Site.objects.none())
+    source = forms.ChoiceField(label=_("Known cases"), choices=Acceptance.Source.choices)
+    table = forms.FileField(
+        label=_("Table (CSV)"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        help_text=_(
+            "Columns study (accession number or study instance UID) and label; a column side (L or R) where a study "
+            "with disease shows both breasts. From 50 to 500 studies of the site."
+        ),
+    )
+
+    def __init__(self, *args: Any, versions: Any, sites: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["site"].queryset = sites  # type: ignore[attr-defined]
+        self.fields["site"].label_from_instance = lambda site: site.name  # type: ignore[attr-defined]
+
+    def text(self) -> str | None:
+        """The table as text; None where the platform's own knowledge was chosen. Says at the field what is wrong, and
+        raises `ValidationError` then."""
+        if self.cleaned_data["source"] == Acceptance.Source.PLATFORM:
+            return None
+        file = self.cleaned_data["table"]
+        if file is None:
+            raise forms.ValidationError(_("Choose the table of known cases."))
+        if file.size > LONGEST_TABLE:
+            raise forms.ValidationError(_("The table is larger than 1 MB."))
+        try:
+            return str(file.read().decode("utf-8-sig"))
+        except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
+            raise forms.ValidationError(
+                _("line %(line)d: not UTF-8; save the table as CSV UTF-8") % {"line": line}
+            ) from None
+
+
+class SignatureForm(PlainForm):
+    note = forms.CharField(
+        label=_("What you have looked at, and what follows"),
+        max_length=NOTE_LENGTH,
+        widget=forms.Textarea(attrs={"class": "textarea", "rows": 3}),
+        help_text=_("Name no patient."),
     )

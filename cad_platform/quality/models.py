@@ -209,3 +209,96 @@ class KnownCaseAnswer(models.Model):
     class Meta:
         ordering = ["-answered_at"]
         indexes = [models.Index(fields=["model_version", "-answered_at"], name="known_answer_latest")]
+
+
+@pghistory.track(exclude=["report", "done", "whole", "told_at"])
+class Acceptance(models.Model):
+    """A version measured on a site's own known cases, and the verdict that the laboratory's rules come to
+    (`inference.evaluation.acceptance`). It counts for the site once a second person has signed it."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Being measured")
+        MEASURED = "measured", _("Measured")
+        FAILED = "failed", _("Not measured")
+
+    class Verdict(models.TextChoices):
+        """From the best to the worst."""
+
+        ON = "switch_on", _("Switch on")
+        WITH = "switch_on_with", _("Switch on with conditions")
+        TOO_FEW = "too_few_cases", _("Too few cases")
+        DO_NOT = "do_not_switch_on", _("Do not switch on")
+
+    class Source(models.TextChoices):
+        TABLE = "table", _("A table of known cases")
+        PLATFORM = "platform", _("What the platform knows: tables taken up before, and signed pathology")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    model_version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="+")
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")
+    source = models.CharField(max_length=8, choices=Source)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+", help_text="none: the clock"
+    )  # fmt: skip
+    asked_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    done = models.PositiveIntegerField(default=0, help_text="images measured so far")
+    whole = models.PositiveIntegerField(default=0, help_text="images to measure")
+    told_at = models.DateTimeField(null=True, help_text="when the worker last said how far it is")
+    ended_at = models.DateTimeField(null=True)
+    said = models.TextField(blank=True, help_text="why it was not measured; names no patient")
+    verdict = models.CharField(max_length=20, choices=Verdict, blank=True)
+    report = models.JSONField(null=True, help_text="inference.evaluation.acceptance.Acceptance, with curves")
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    signed_at = models.DateTimeField(null=True)
+    note = models.TextField(blank=True, help_text="by who signed")
+
+    class Meta:
+        ordering = ["-asked_at", "id"]
+        indexes = [models.Index(fields=["model_version", "site", "-asked_at"], name="acceptance_latest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["model_version", "site"],
+                condition=models.Q(state="waiting"),
+                name="accepted_once_at_a_time",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="measured", report__isnull=False) & ~models.Q(verdict="")
+                | ~models.Q(state="measured") & models.Q(report__isnull=True, verdict=""),
+                name="acceptance_verdict_iff_measured",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(signed_by__isnull=True, signed_at__isnull=True)
+                | models.Q(
+                    signed_by__isnull=False,
+                    signed_at__isnull=False,
+                    asked_by__isnull=False,
+                    state="measured",
+                )
+                & ~models.Q(signed_by=models.F("asked_by")),
+                name="acceptance_signed_by_another",
+            ),
+        ]
+
+
+class AcceptanceCase(models.Model):
+    """One study of an acceptance, and what is known of it."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    acceptance = models.ForeignKey(Acceptance, on_delete=models.PROTECT, related_name="cases")
+    study = models.ForeignKey("studies.Study", on_delete=models.PROTECT, related_name="+")
+    label = models.CharField(max_length=40, help_text="a class of the model, or positive or negative")
+    side = models.CharField(
+        max_length=1, blank=True, help_text="L or R, the breast that it tells of; none: both"
+    )
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["acceptance", "study", "side"], name="acceptance_case_once")
+        ]

@@ -25,7 +25,7 @@ _PHASES = {
     "postprocess": gettext_lazy("Marks and maps"),
     "total": gettext_lazy("From request to result"),
 }
-_GROUPS = {
+GROUPS = {
     "age_band": gettext_lazy("Age"),
     "vendor": gettext_lazy("Vendor"),
     "device": gettext_lazy("Device"),
@@ -183,7 +183,7 @@ def page_of(actor: Actor, choice: selectors.Choice) -> Page:
         ],
         groups=[
             GroupRow(
-                str(_GROUPS[group.name]),
+                str(GROUPS[group.name]),
                 group.value or _("not known"),
                 group.cases,
                 _share(group.positive, group.cases),
@@ -204,7 +204,12 @@ def reason_words(kind: str) -> str:
 
 def listed_features(named: list[str]) -> str:
     """What differs in words; empty where nothing does."""
-    return " · ".join(str(_FEATURES.get(name, name)) for name in named)
+    return " · ".join(feature_words(name) for name in named)
+
+
+def feature_words(name: str) -> str:
+    """A feature of the shift test in words."""
+    return str(_FEATURES.get(name, name))
 
 
 def evidence_of(alert: Alert) -> list[tuple[str, str]]:

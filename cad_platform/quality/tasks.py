@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import shared_task
 
-from cad_platform.quality import devices, known_cases, rollups, watching
+from cad_platform.core.queues import ACCEPTANCE_TASK
+from cad_platform.quality import acceptance_run, devices, known_cases, rollups, watching
 
 
 @shared_task(name="quality.analysis_ended")
@@ -41,3 +44,11 @@ def test_devices() -> int:
 def run_known_cases() -> int:
     """Send the known cases on their way through the platform."""
     return known_cases.run()
+
+
+@shared_task(name=ACCEPTANCE_TASK, bind=True, max_retries=None)
+def measure_acceptance(self: Any, acceptance_id: str, **_: str) -> str:
+    """Measure a version on known cases, once no slide waits."""
+    if acceptance_run.must_wait(acceptance_id):
+        raise self.retry(countdown=30)
+    return acceptance_run.measure(acceptance_id)

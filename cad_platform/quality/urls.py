@@ -1,9 +1,12 @@
 from django.urls import path
 
-from cad_platform.quality import views
+from cad_platform.quality import acceptance_views, views
 
 urlpatterns = [
     path("", views.figures, name="quality"),
+    path("acceptance/", acceptance_views.acceptances, name="acceptances"),
+    path("acceptance/<uuid:acceptance_id>/", acceptance_views.one, name="acceptance"),
+    path("acceptance/<uuid:acceptance_id>/progress", acceptance_views.progress, name="acceptance-progress"),
     path("alerts/", views.alerts, name="alerts"),
     path("alerts/<uuid:alert_id>/", views.alert, name="alert"),
     path("known-cases/<int:version_id>/", views.known_from_pathology, name="known-from-pathology"),

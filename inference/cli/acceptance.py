@@ -68,7 +68,7 @@ def measured(manifest: ModelManifest, store: Path, cases: Sequence[Case]) -> Acc
     samples = [_sample(case, manifest) for case in cases]
     _refuse_trained(cases, samples, folder)
     forward = OnnxForward(verified_weights(manifest, store))
-    with ProgressLine(patience=0) as line:
+    with ProgressLine(patience=0, elsewhere=2.0) as line:
         run_over = measuring.measure_samples(
             manifest, forward, samples, split="external",
             progress=lambda done, whole: (line.keep if done == whole else line.show)(f"{done} of {whole} images"),

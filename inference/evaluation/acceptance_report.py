@@ -12,7 +12,7 @@ from inference.contract import ModelManifest
 from inference.evaluation import acceptance
 from inference.evaluation.acceptance import WORDS, Acceptance, Verdict
 from inference.evaluation.figures import Figure
-from inference.evaluation.plots import Plot, plots
+from inference.evaluation.plots import Plot, plots, thinned
 from inference.evaluation.raster import write_png
 from inference.evaluation.recalibration import Calibration
 
@@ -24,7 +24,11 @@ def write(found: Acceptance, manifest: ModelManifest, out: Path) -> list[Path]:
     out.mkdir(parents=True, exist_ok=True)
     drawn = [_named(plot, found) for plot in plots(manifest, found.records)]
     pictures = [write_png(plot, out / f"{plot.name}.png") for plot in drawn]
-    text = json.dumps(found.as_json(), indent=2, ensure_ascii=False)
+    curves = [
+        {"name": plot.name, "title": plot.title, "points": thinned(plot.curve), "dots": plot.dots}
+        for plot in drawn
+    ]
+    text = json.dumps({**found.as_json(), "curves": curves}, indent=2, ensure_ascii=False)
     (out / DATA).write_text(text + "\n", encoding="utf-8")
     with (out / SCORES).open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines, lineterminator="\n")

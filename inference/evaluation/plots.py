@@ -157,7 +157,7 @@ def svg(plot: Plot) -> str:
     if plot.compare:
         drawn.append(line(plot.compare, 'stroke="#888" stroke-dasharray="4 4"'))
     if plot.curve:
-        drawn.append(line(_thinned(plot.curve), 'stroke="#0b5cad" stroke-width="2"'))
+        drawn.append(line(thinned(plot.curve), 'stroke="#0b5cad" stroke-width="2"'))
     for x, y in plot.dots:
         at = place(x, y).split(",")
         drawn.append(f'<circle cx="{at[0]}" cy="{at[1]}" r="4" fill="#0b5cad"/>')
@@ -166,8 +166,8 @@ def svg(plot: Plot) -> str:
     return "\n".join((*drawn, "</svg>", ""))
 
 
-def _thinned(points: Points) -> Points:
-    """Every k-th corner, the ends kept."""
+def thinned(points: Points) -> Points:
+    """At most as many corners as a plot has pixels: every k-th, the ends kept."""
     if len(points) <= _MOST_POINTS:
         return points
     chosen = np.unique(np.linspace(0, len(points) - 1, _MOST_POINTS).round().astype(int))

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from cad_platform.accounts import tokens
 from cad_platform.accounts.models import Role, Scope, Site, User
-from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.models import AnalysisJob, KnownTruth
 from cad_platform.core.actor import Actor
 from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
@@ -20,8 +20,9 @@ from cad_platform.modelserver import services as modelserver
 from cad_platform.modelserver.models import ModelHost
 from cad_platform.patients.models import DemographicsReview, Patient
 from cad_platform.quality import watching
+from cad_platform.quality.acceptance_cases import FEWEST
 from cad_platform.quality.measures import Measured
-from cad_platform.quality.models import Alert, AlertRule
+from cad_platform.quality.models import Acceptance, Alert, AlertRule
 from cad_platform.reading.models import Annotation
 from cad_platform.records import retention
 from cad_platform.studies.models import Study
@@ -84,6 +85,24 @@ class Hospital:
         rule = AlertRule.objects.get(measure="drift")
         watching.settle(rule, self.site.pk, self.job.model_version_id, Measured(1.0, True), timezone.now())
         return Alert.objects.get()
+
+    def known_cases(self) -> int:
+        """As many as a measurement takes."""
+        for _ in range(FEWEST):
+            study = make.study(self.site, self.study.modality, patient=self.study.patient)
+            KnownTruth.objects.create(study=study, positive=False, source="table")
+        return FEWEST
+
+    def measured(self) -> Acceptance:
+        return Acceptance.objects.create(
+            model_version=self.job.model_version,
+            site=self.site,
+            asked_by=make.user(Role.ADMINISTRATOR),
+            source=Acceptance.Source.TABLE,
+            state=Acceptance.State.MEASURED,
+            verdict=Acceptance.Verdict.DO_NOT,
+            report={"figures": []},
+        )
 
     def taken_delivery(self, webhook: Webhook) -> Delivery:
         delivery.announce(self.study, Event.STUDY_ANALYSED, "one")

@@ -101,6 +101,18 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         {"threshold": "0.3", "is_on": "yes"},
         "alert.change_rule",
     ),
+    "acceptances": lambda h: (
+        reverse("acceptances"),
+        {"version": h.job.model_version_id, "site": h.site.pk, "source": "platform"}
+        if h.known_cases()
+        else {},
+        "acceptance.ask",
+    ),
+    "acceptance": lambda h: (
+        reverse("acceptance", args=[h.measured().pk]),
+        {"note": "Seen"},
+        "acceptance.sign",
+    ),
     "tokens": lambda h: (
         reverse("tokens"),
         {
