@@ -81,7 +81,7 @@ def begin(
         AcceptanceCase(acceptance=made, study_id=case.study_id, label=case.label, side=case.side)
         for case in cases
     )
-    audit(actor, "acceptance.ask", made, cases=len(cases), source=source)
+    record_of(actor, "acceptance.ask", made, cases=len(cases), source=source)
     outbox.publish(ASKED_TOPIC, acceptance_id=str(made.pk))
     return made
 
@@ -120,7 +120,7 @@ def sign(actor: Actor, acceptance_id: uuid.UUID, note: str) -> Acceptance:
         )
     row.signed_by, row.signed_at, row.note = actor.user, timezone.now(), said
     row.save(update_fields=["signed_by", "signed_at", "note"])
-    audit(actor, "acceptance.sign", row, verdict=row.verdict, note=said)
+    record_of(actor, "acceptance.sign", row, verdict=row.verdict, note=said)
     return row
 
 
@@ -177,7 +177,7 @@ def of(found: QuerySet[Acceptance], acceptance_id: uuid.UUID) -> Acceptance:
     return row
 
 
-def audit(actor: Actor, action: str, row: Acceptance, **detail: Any) -> None:
+def record_of(actor: Actor, action: str, row: Acceptance, **detail: Any) -> None:
     """Record what happened to an acceptance."""
     version = row.model_version
     record(

@@ -162,5 +162,7 @@ def keep(row: Acceptance, said: str, report: dict[str, Any] | None) -> str:
     kept.said, kept.report, kept.ended_at = said, report, timezone.now()
     kept.verdict = str(report["verdict"]) if report is not None else ""
     kept.save(update_fields=["state", "said", "report", "ended_at", "verdict"])
-    acceptance.audit(Actor.system("worker"), "acceptance.end", kept, state=kept.state, verdict=kept.verdict)
+    acceptance.record_of(
+        Actor.system("worker"), "acceptance.end", kept, state=kept.state, verdict=kept.verdict
+    )
     return kept.state

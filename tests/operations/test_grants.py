@@ -54,6 +54,7 @@ APPEND_ONLY = {
     "learning_consent",
     "learning_datasetitem",
     "learning_datasetversion",
+    "quality_acceptancecase",
     "quality_devicetest",
     "quality_knowncaseanswer",
     "reading_findingdecision",

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Literal
 
 import pytest
 from django.db import transaction
@@ -28,7 +29,7 @@ from tests.registry.conftest import Store, store  # noqa: F401  (a fixture)
 pytestmark = [pytest.mark.django_db, pytest.mark.long, pytest.mark.timeout(900)]
 
 
-def study_with_pixels(site: object, number: int, kind: str) -> Study:
+def study_with_pixels(site: object, number: int, kind: Literal["benign", "malignant"]) -> Study:
     study = factories.study(site, "US")  # type: ignore[arg-type]
     content = ultrasound.phantom(number, kind).pixels
     png = io.BytesIO()
@@ -47,7 +48,7 @@ def test_from_known_cases_to_the_verdict_by_the_laboratorys_process(store: Store
     ModelVersion.objects.filter(pk=version.pk).update(state="approved", came_with_installation=True)
     site = factories.site()
     for number in range(52):
-        kind = ("benign", "malignant")[number % 2]
+        kind: Literal["benign", "malignant"] = "malignant" if number % 2 else "benign"
         KnownTruth.objects.create(
             study=study_with_pixels(site, number, kind), positive=kind == "malignant", source="table"
         )

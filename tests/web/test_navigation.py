@@ -27,12 +27,14 @@ SEEN = {
         "patient-merges",
         "retention",
         "models",
+        "acceptances",
         "reanalyses",
     ],
     Role.ADMINISTRATOR: [
         "jobs",
         "models",
         "fleet",
+        "acceptances",
         "quality",
         "reanalyses",
         "users",
@@ -81,7 +83,7 @@ def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
 @pytest.mark.parametrize(
     ("group", "pages"),
     [
-        ("Models", ["models", "fleet", "quality"]),
+        ("Models", ["models", "fleet", "acceptances", "quality"]),
         ("Administration", ["users", "roles", "sites", "retention-policies", "webhooks", "tokens"]),
     ],
 )
