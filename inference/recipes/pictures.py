@@ -108,6 +108,14 @@ def _square(mask: NDArray[np.bool_], margin: float) -> tuple[int, int, int, int]
     )  # fmt: skip
 
 
+def region_of(picture: Picture, margin: float) -> Picture:
+    """The square around the outline, `margin` of its side wider; the whole picture where nothing is outlined."""
+    if picture.mask is None or not picture.mask.any():
+        return picture
+    top, bottom, left, right = _square(picture.mask, margin)
+    return Picture(picture.image[top:bottom, left:right], picture.mask[top:bottom, left:right])
+
+
 def instances(picture: Picture, patches: Patches | None, resize: Size | None) -> tuple[Picture, ...]:
     """The picture itself, or patches of it as `runtime.whole_image.bags` chooses them, brought to `resize`."""
     parts = (picture,) if patches is None else _cut(picture, grid_of(patches))

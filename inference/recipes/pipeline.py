@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inference.blocks.features.region import luma
 from inference.blocks.features.row import row_of
 from inference.blocks.learned import NotFitted
 from inference.blocks.parameters import BlockError, make
@@ -25,7 +24,7 @@ from inference.datasets.sample import DatasetError, LeakError, Sample
 from inference.evaluation.calibration import fit_temperature
 from inference.recipes import keeping, networks
 from inference.recipes.examples import Examples, asked, clear, examples_of
-from inference.recipes.pictures import Picture, instances
+from inference.recipes.pictures import Picture, instances, region_of
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
 from inference.recipes.schema import Block, Recipe, Stream
@@ -39,6 +38,7 @@ from inference.recipes.steps import (
     probabilities,
     recall_of,
     resampled,
+    taught_outlines,
     transformed,
     transformed_bags,
     unchanged,
@@ -215,7 +215,7 @@ class Pipeline:
 
     def _stream(self, step: str, stream: Stream, rows: Rows) -> Rows:
         """A vector an image; or, where the recipe has no head, its probabilities."""
-        bags = rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
+        bags = self._instances(step, stream, rows)
         block = None if stream.aggregate is None else self._make("aggregate", stream.aggregate)
         pools_scores = block is not None and block.kind == "scores"
         last = self.recipe.head is None and (block is None or pools_scores)
@@ -239,26 +239,25 @@ class Pipeline:
         fitted = self._fitted(f"{step}.aggregate", learn, given)
         return fitted.apply(given, self._classified if block.kind == "bags" else transformed_bags)
 
+    def _instances(self, step: str, stream: Stream, rows: Rows) -> Rows:
+        """Bags of pictures; a network's are cut from the region that a segmentation finds."""
+        if stream.segment is not None and stream.network is not None:
+            found = self._outlined(step, stream.segment, rows.map(lambda picture: (picture,)))
+            rows = found.map(lambda bag: region_of(bag[0], stream.region_margin))
+        return rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
+
+    def _outlined(self, step: str, block: Block, bags: Rows) -> Rows:
+        """The outlines that a segmentation finds in place of the truth's."""
+        made = self._make("segment", block)
+        if hasattr(made, "fit"):
+            fitted = self._fitted(f"{step}.segment", lambda given: taught_outlines(made, given), bags)
+            return fitted.each(bags, outlined)
+        return bags.map(lambda bag: outlined(made, bag))
+
     def _described(self, step: str, stream: Stream, bags: Rows) -> Rows:
         """Hand-made features of every instance, inside the outline that a segmentation finds."""
         if stream.segment is not None:
-            block = stream.segment
-
-            def learn(given: Rows) -> Any:
-                made = self._make("segment", block)
-                pictures = [picture for bag in given.values for picture in bag]
-                if hasattr(made, "fit"):
-                    groups = [g for g, bag in zip(group_names(given), given.values, strict=True) for _ in bag]
-                    outlines = [
-                        np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures
-                    ]
-                    made.fit([luma(picture.image) for picture in pictures], outlines, groups=groups)
-                return made
-
-            if hasattr(self._make("segment", block), "fit"):
-                bags = self._fitted(f"{step}.segment", learn, bags).each(bags, outlined)
-            else:
-                bags = bags.map(lambda bag: outlined(self._make("segment", block), bag))
+            bags = self._outlined(step, stream.segment, bags)
         else:
             bags = bags.map(lambda bag: tuple(Picture(picture.image) for picture in bag))
         features = [self._make("features", block) for block in stream.features]
@@ -287,7 +286,7 @@ class Pipeline:
             train, examples = self.recipe.train, self._examples(given, step)
             watch = None
             if looked_at:
-                looking = self._examples(self._validation_rows(stream), f"{step}.watch")
+                looking = self._examples(self._validation_rows(step, stream), f"{step}.watch")
                 watch = networks.watch(looking, examples, train)
             at = loop.Place(
                 self._place.folder / f"{step}.pt", self._place.identity + step,
@@ -314,17 +313,17 @@ class Pipeline:
 
         return fitted.apply(rows, through)
 
-    def _validation_rows(self, stream: Stream) -> Rows:
+    def _validation_rows(self, step: str, stream: Stream) -> Rows:
         """The watching part as the network gets its input: earlier steps are used, none is fitted."""
         assert self._validation is not None
         self._learning = False
         try:
             rows = self._preprocessed(self._validation)
+            if self.recipe.task.kind == "segment":
+                return rows
+            return self._instances(step.removesuffix(".network"), stream, rows)
         finally:
             self._learning = True
-        if self.recipe.task.kind == "segment":
-            return rows
-        return rows.map(lambda picture: instances(picture, stream.patches, stream.resize))
 
     def _examples(self, rows: Rows, step: str) -> Examples:
         outlined = self.recipe.task.kind == "segment"

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from inference.blocks.features.region import luma
 from inference.blocks.parameters import BlockError, make
@@ -42,6 +43,8 @@ def rehearse(recipe: Recipe) -> None:
         at = f"streams.{number}"
         parts = instances(picture, stream.patches, stream.resize)
         if stream.network is not None:
+            if stream.segment is not None:
+                _outlined(stream.segment, picture, recipe, at)
             with _told(recipe, f"{at}.network", stream.network):
                 _network(recipe, stream, *parts[0].image.shape[:2])
         else:
@@ -79,16 +82,20 @@ def _preprocessed(recipe: Recipe) -> Picture:
 
 
 def _described(recipe: Recipe, at: str, stream: Stream, part: Picture) -> None:
-    outline = None
-    if stream.segment is not None:
-        segment = make("segment", stream.segment.name, stream.segment.parameters, seed=0)
-        outline = part.mask
-        if not hasattr(segment, "fit"):
-            with _told(recipe, f"{at}.segment", stream.segment):
-                outline = segment(luma(part.image))
+    outline = None if stream.segment is None else _outlined(stream.segment, part, recipe, at)
     for number, block in enumerate(stream.features):
         with _told(recipe, f"{at}.features.{number}", block):
             make("features", block.name, block.parameters, seed=0)(part.image, outline)
+
+
+def _outlined(block: Block, part: Picture, recipe: Recipe, at: str) -> NDArray[np.bool_] | None:
+    """What a segmentation that learns nothing finds; else the disc."""
+    segment = make("segment", block.name, block.parameters, seed=0)
+    if hasattr(segment, "fit"):
+        return part.mask
+    with _told(recipe, f"{at}.segment", block):
+        found: NDArray[np.bool_] = segment(luma(part.image))
+    return found
 
 
 def _network(recipe: Recipe, stream: Stream, height: int, width: int) -> None:

@@ -127,6 +127,8 @@ class Patches(Part):
 class Stream(Part):
     """One description of an image: its instances, what each becomes, and how they become one.
 
+    `segment` before features: they describe what is inside the outline. Before a network: the square around the
+    outline, `region_margin` of its side wider, is what is cut into `patches`, brought to `resize` and shown to it.
     `network` is trained on the instances first, unless `trained: false`. Several streams are put side by side
     (late fusion)."""
 
@@ -137,13 +139,20 @@ class Stream(Part):
     network: BlockName | None = None
     trained: bool = True
     aggregate: BlockName | None = None
+    region_margin: float = Field(0.2, ge=0)
+
+    @model_serializer(mode="wrap")
+    def _as_before_regions(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _older(written(self), region_margin=0.2)
 
     @model_validator(mode="after")
     def _one_representation(self) -> Stream:
         if bool(self.features) == (self.network is not None):
             raise ValueError("a stream has either features or a network")
-        if self.segment and not self.features:
-            raise ValueError("segment: the outline is for features; a network makes its own")
+        if self.segment and self.network and self.resize is None:
+            raise ValueError(
+                "resize: a region has a size of its own; say to which one it is brought for a network"
+            )
         if self.network is None and not self.trained:
             raise ValueError("trained: false is said of a network")
         return self

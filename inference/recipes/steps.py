@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from inference.blocks.features.region import luma
 from inference.blocks.features.row import outline_of
 from inference.datasets.sample import Sample
 from inference.recipes import networks
@@ -74,6 +75,14 @@ def on_picture(block: Any) -> Callable[[Picture], Picture]:
 def outlined(block: Any, bag: tuple[Picture, ...]) -> tuple[Picture, ...]:
     """The truth's outline gives way to the one that was found."""
     return tuple(Picture(picture.image, outline_of(block, picture.image)) for picture in bag)
+
+
+def taught_outlines(block: Any, given: Rows) -> Any:
+    """A segmentation that has learned from the truth's outlines, of rows of bags of pictures."""
+    pictures = [picture for bag in given.values for picture in bag]
+    groups = [group for group, bag in zip(group_names(given), given.values, strict=True) for _ in bag]
+    outlines = [np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures]
+    return block.fit([luma(picture.image) for picture in pictures], outlines, groups=groups)
 
 
 def transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:

@@ -39,6 +39,12 @@ def why_not(recipe: Recipe, images: int = 0) -> str:
     images
         That it learns from, where they are known: heads and aggregates may keep a row of each.
     """
+    for stream in recipe.streams:
+        if stream.segment is not None and (stream.network is not None or stream.segment.name == "network"):
+            return (
+                "it finds a region first and looks at that alone, and a version's graph has one stage; a recipe "
+                "whose network looks at whole images or patches would be needed"
+            )
     whole = [stream for stream in recipe.streams if stream.patches is None]
     cut = len(whole) < len(recipe.streams)
     if cut or any(stream.network is not None and stream.resize is None for stream in whole):

@@ -26,6 +26,7 @@ SWARMS = (
 )  # fmt: skip
 SMALL: dict[str, dict[str, Any]] = {
     **{name: {"agents": 3, "iterations": 1} for name in SWARMS}, "uniform_design": {"runs": 3},
+    "network": {"width": 4, "depth": 2, "side": 16, "epochs": 1},
     "tuned": {"agents": 2, "iterations": 1, "working_px": 24}, "random_forest": {"trees": 5},
     "gradient_boosting": {"trees": 5}, "kmeans_discriminative": {"clusters": 2, "folds": 2},
 }  # fmt: skip
@@ -65,7 +66,11 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
             for colour in ({}, rgb)
         ]
     if family == "segment":
-        return [{**classic, "streams": [{"features": ["shape"], "segment": block}]}]
+        second = {"segment": block, "resize": [16, 16], "network": NETWORK}
+        return [
+            {**classic, "streams": [{"features": ["shape"], "segment": block}]},
+            {**neural, "streams": [second]},
+        ]
     if family in ("backbone", "pool", "attention"):
         inside: dict[str, Any] = (
             {"backbone": block} if family == "backbone" else {**NETWORK["classifier"], family: block}

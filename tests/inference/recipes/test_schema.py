@@ -148,6 +148,8 @@ def test_selection_without_a_head_and_a_stream_of_two_minds_are_refused(tmp_path
     assert "head" in refused(tmp_path, head=None, select=["none"])
     both = {"features": ["intensity"], "network": "bhcnet"}
     assert "either features or a network" in refused(tmp_path, streams=[both])
+    region = {"segment": "otsu", "network": "bhcnet"}
+    assert "resize: a region has a size of its own" in refused(tmp_path, streams=[region])
 
 
 def test_an_unknown_recipe_or_variant_is_told_with_those_that_there_are(tmp_path: Path) -> None:
