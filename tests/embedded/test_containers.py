@@ -177,6 +177,15 @@ def test_pods_are_confined_watched_and_limited(overlay: list[Manifest]) -> None:
             assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"], volume
 
 
+def test_a_web_server_that_ends_answers_until_nobody_asks_it(overlay: list[Manifest]) -> None:
+    """A pod hears that it ends at the same moment as those who route to it."""
+    (web,) = (each for each in _of_kind(overlay, "Deployment") if each["metadata"]["name"] == "cad-web")
+    pod = pod_of(web)
+    assert pod is not None
+    sleep, seconds = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert sleep == "sleep" and 5 <= int(seconds) <= pod["terminationGracePeriodSeconds"] / 2
+
+
 def _bytes(amount: str) -> int:
     return int(amount.removesuffix("Gi").removesuffix("Mi")) * 1024 ** (3 if amount.endswith("Gi") else 2)
 

@@ -6,110 +6,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
-import ssl
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from cad_platform.accounts.models import Site
 from cad_platform.audit.models import AuditEvent
-from embedded.state import REPOSITORY
-from tests.dockerfile import Image, lay_out
+from embedded.model_host import PORTS
+from embedded.state import REPOSITORY, port_is_free
+from tests.dockerfile import lay_out
 from tests.operations.test_backup import empty_place, here, key_file  # noqa: F401 (fixtures)
-from tests.posted_files import STUDY, Hospital, png
+from tests.posted_files import STUDY, Hospital
+from tests.resilience.deployment import CLIENT, NAME, PROXY, Deployment, command_of, installed, until
+from tests.resilience.hospital import pictures
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
-NAME, PROXY, CLIENT = "cad.example", "127.0.0.2", "127.0.0.3"
-
-
-def _free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
-
-
-class Deployment:
-    """Containers of one release, without containers."""
-
-    def __init__(self, image: Image, state: Path) -> None:
-        self.image, self.state = image, state
-        self.port, self.tls_port = _free_port(), _free_port(PROXY)
-        self.python = str(image.path(".venv/bin/python"))
-        self.settings = {
-            "CAD_SECRET_KEY": os.environ["CAD_SECRET_KEY"],
-            "DATABASE_URL": os.environ["DATABASE_URL"],
-            "CAD_BROKER_URL": os.environ["CAD_BROKER_URL"],
-            "CAD_ALLOWED_HOSTS": NAME,
-            "CAD_TRUSTED_PROXIES": PROXY,
-            "CAD_MODEL_SERVER": "inprocess",
-            "CAD_STATE_DIR": str(state),
-            "PATH": f"{image.path('.venv/bin')}:{os.defpath}",
-        }
-        self.stack = ExitStack()
-
-    def manage(self, *arguments: str, **more: str) -> str:
-        done = self.image.run(
-            self.python, "-W", "ignore", "manage.py", *arguments, check=False, **(self.settings | more)
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def start(self, name: str, command: list[str], **more: str) -> subprocess.Popen[bytes]:
-        log = self.stack.enter_context((self.state / f"{name}.log").open("wb"))
-        process = subprocess.Popen(
-            command,
-            cwd=self.image.path("."),
-            env=self.image.environment_here() | self.settings | more,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-        self.stack.callback(_end, process)
-        return process
-
-    def browser(self) -> httpx.Client:
-        """A caller from an address of its own, who believes the proxy's certificate."""
-        trusting = ssl.create_default_context()
-        trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
-        transport = httpx.HTTPTransport(verify=trusting, local_address=CLIENT)
-        return self.stack.enter_context(
-            httpx.Client(
-                base_url=f"https://{PROXY}:{self.tls_port}",
-                headers={"Host": NAME, "Referer": f"https://{NAME}/"},
-                transport=transport,
-                timeout=120,
-                follow_redirects=False,
-            )
-        )
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _until(what: Any, seconds: float = 180) -> Any:
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            if said := what():
-                return said
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > deadline:
-            raise AssertionError("it did not happen in time")
-        time.sleep(0.3)
 
 
 @pytest.fixture
@@ -121,31 +36,11 @@ def deployment(tmp_path: Path, broker: str) -> Iterator[Deployment]:
         yield deployed
 
 
-def _command_of(service: str) -> list[str]:
-    compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
-    return [str(part) for part in compose["services"][service]["command"]]
-
-
-def installed(deployment: Deployment) -> str:
-    """Web server and worker by the images' own commands, the first people by the installer; the one-time password."""
-    deployment.manage("wait_for_migrations", "--seconds", "5")
-    deployment.manage(
-        *("install", "--site-code", "riverside", "--site-name", "Riverside", "--administrator", "root.admin"),
-        *("--password-file", str(deployment.state / "password")),
-    )
-    command = [str(deployment.port) if part == "8000" else part for part in deployment.image.command]
-    deployment.start("web", command)
-    probe = [deployment.python, "-m", "cad_platform.operations.probe", "/readyz/web"]
-    with_port = deployment.settings | {"CAD_PORT": str(deployment.port)}
-    _until(lambda: deployment.image.run(*probe, check=False, **with_port).returncode == 0)
-    return (deployment.state / "password").read_text().strip()
-
-
 def test_the_web_server_starts_by_the_images_own_command_and_is_installed(deployment: Deployment) -> None:
     """The short form: as far as without TLS."""
     installed(deployment)
-    deployment.start("worker", _command_of("worker"))
-    _until(lambda: list(deployment.state.glob("worker-short.alive")))
+    deployment.start("worker", command_of("worker"))
+    until(lambda: list(deployment.state.glob("worker-short.alive")))
     url = f"http://127.0.0.1:{deployment.port}"
     # In clear, from somebody who says that it was TLS: not believed, and sent there.
     told = {"Host": NAME, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.9"}
@@ -191,16 +86,55 @@ def start_proxy(deployment: Deployment) -> None:
     )
 
 
-#: A radiologist's report, signed in the image's layout; its id.
+#: The report of the posted study, its findings decided, signed in the image's layout; its id.
 SIGN = """
 import django
 django.setup(set_prefix=False)
 from cad_platform.accounts.models import Role, Site
+from cad_platform.reading import services
+from cad_platform.analysis.models import Finding
+from cad_platform.studies.models import Study
 from tests import factories
+from tests.reporting.test_content import COMPLETE_MG
 from tests.reporting.test_services import signed_report
-site = Site.objects.get(code="riverside")
-print(signed_report(factories.actor(Role.RADIOLOGIST, site), factories.study(site, "MG")).pk)
+study = Study.objects.get(accession_number="ACC-1")
+radiologist = factories.actor(Role.RADIOLOGIST, Site.objects.get(code="riverside"))
+for finding in Finding.objects.filter(study=study):
+    services.decide(radiologist, finding, "accepted")
+print(signed_report(radiologist, study, COMPLETE_MG | {"density": ""}).pk)
 """
+
+
+@contextmanager
+def model_server(deployment: Deployment, folder: Path) -> Iterator[None]:
+    """TorchServe by its image's own command, with the ultrasound's archive; the platform is led to it."""
+    taken = [port for port in PORTS.values() if not port_is_free(port)]
+    assert not taken, f"the image's server wants the ports {taken}, which something else has"
+    archives, keys, state = (folder / name for name in ("archives", "keys", "model-state"))
+    for path in (archives, keys, state):
+        path.mkdir(parents=True)
+    host = Deployment(lay_out("inference-cpu", folder / "inference"), state)
+    for archive in host.image.path(".local-setup/archives").glob("ultrasound-*"):
+        (archives / archive.name).symlink_to(archive)
+    host.settings = {
+        "CAD_STATE_DIR": str(state),
+        "CAD_TORCHSERVE_KEYS": str(keys),
+        "CAD_MODEL_ARCHIVES": str(archives),
+        "PATH": deployment.settings["PATH"],
+    }
+    server = {name: f"http://127.0.0.1:{port}" for name, port in PORTS.items()}
+    deployment.settings |= {
+        "CAD_MODEL_SERVER": "torchserve",
+        "CAD_TORCHSERVE_URL": server["inference"],
+        "CAD_TORCHSERVE_MANAGEMENT_URL": server["management"],
+        "CAD_TORCHSERVE_METRICS_URL": server["metrics"],
+        "CAD_TORCHSERVE_KEY_FILE": str(keys / "127.0.0.1.json"),
+    }
+    with host.stack:
+        host.start("torchserve", host.image.command, CAD_HOST_ADDRESS="127.0.0.1")
+        until(lambda: (keys / "127.0.0.1.json").exists(), 300)
+        until(lambda: httpx.get(f"{server['inference']}/ping", timeout=5).status_code == 200, 300)
+        yield
 
 
 @pytest.mark.long
@@ -209,11 +143,18 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
     empty_place: Any,  # noqa: F811 (the fixture)
     tmp_path: Path,
 ) -> None:
+    deployment.stack.enter_context(model_server(deployment, tmp_path / "host"))
+    registered = deployment.image.run(
+        deployment.python, "-W", "ignore", "manage.py", "register_models", check=False, **deployment.settings
+    )
+    assert registered.returncode in (0, 2), registered.stderr  # as the migration's job has it
     password = installed(deployment)
-    deployment.start("housekeeping", _command_of("housekeeping"))
+    for service in ("housekeeping", "worker"):
+        deployment.start(service, command_of(service))
+    deployment.manage("choose_defaults")
     start_proxy(deployment)
     browser = deployment.browser()
-    page = _until(lambda: get(browser, "/accounts/login/"))
+    page = until(lambda: get(browser, "/accounts/login/"))
     assert page.status_code == 200 and "max-age=31536000" in page.headers["Strict-Transport-Security"]
     assert all("Secure" in cookie for cookie in page.headers.get_list("set-cookie"))
     sign_in(browser, "root.admin", password)
@@ -228,10 +169,18 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
         "/api/v1/studies",
         headers=bearer,
         data={"study": json.dumps(STUDY)},
-        files={"files": ("a.png", png(), "image/png")},
+        files={"files": ("a.png", pictures(1)[0], "image/png")},
         extensions={"sni_hostname": NAME},
     )
     assert posted.status_code == 201, posted.text
+    study = f"/api/v1/studies/{posted.json()['study_instance_uid']}"
+
+    def result() -> Any:
+        jobs = browser.get(study, headers=bearer, extensions={"sni_hostname": NAME}).json()["jobs"]
+        assert not any(job["state"] == "failed" for job in jobs), jobs
+        return jobs and jobs[0]["state"] == "succeeded" and jobs[0]["result"]
+
+    assert len(until(result, 300)["images"]) == 1
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "tests").symlink_to(REPOSITORY / "tests")
     path = f"{deployment.image.path('.')}:{tmp_path / 'beside'}"
@@ -250,7 +199,7 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
     )
     assert pdf.status_code == 200 and pdf.content.startswith(b"%PDF-")
 
-    _until(lambda: not AuditEvent.objects.filter(seal=None).exists())
+    until(lambda: not AuditEvent.objects.filter(seal=None).exists())
     assert (deployment.state / "housekeeping.alive").exists()
     deployment.manage("install", "--keys", str(tmp_path / "keys"))
     key = {"CAD_BACKUP_KEY_FILE": str(tmp_path / "keys" / "backup.key")}
