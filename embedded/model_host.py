@@ -42,10 +42,9 @@ class ModelHost(TorchServe):
 
 def main() -> int:
     """Serve until told to end; the exit status is the server's."""
-    state = StateFolder(Path(os.environ.get("CAD_STATE_DIR") or "/var/lib/cad").absolute())
     archives = Path(os.environ.get("CAD_MODEL_ARCHIVES") or ARCHIVES)
     workers = int(os.environ.get("CAD_TORCHSERVE_WORKERS") or max(1, graphics_cards()))
-    server = ModelHost(state, archives, workers, model_trust())
+    server = ModelHost(state_folder(), archives, workers, model_trust())
     try:
         server.prepare()
     except StateError as error:
@@ -63,6 +62,11 @@ def main() -> int:
             _publish(server.token_file, published)
         time.sleep(1)
     return process.returncode
+
+
+def state_folder() -> StateFolder:
+    """Where the server's files and tokens lie."""
+    return StateFolder(Path(os.environ.get("CAD_STATE_DIR") or "/var/lib/cad").absolute())
 
 
 def _published() -> Path | None:

@@ -3,6 +3,7 @@ what runs in a cluster can end, wait, be watched and be moved without harm."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -175,6 +176,19 @@ def test_pods_are_confined_watched_and_limited(overlay: list[Manifest]) -> None:
             assert container["livenessProbe"] and container["readinessProbe"], each["metadata"]["name"]
         for volume in pod["volumes"]:
             assert "emptyDir" not in volume or volume["emptyDir"]["sizeLimit"], volume
+
+
+def test_the_model_server_is_asked_with_its_token(overlay: list[Manifest], compose: dict[str, Any]) -> None:
+    """It answers 400 to /ping without one (`tests/resilience/test_deployed.py` asks it as this does)."""
+    probe = ["python", "-m", "embedded.model_host_probe"]
+    (host,) = _of_kind(overlay, "StatefulSet")
+    (container,) = pod_of(host)["containers"]  # type: ignore[index]
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[kind]["exec"]["command"] == probe
+    assert compose["services"]["torchserve"]["healthcheck"]["test"] == ["CMD", *probe]
+    checks = [rest for stage in stages() for step, rest in stage.steps if step == "HEALTHCHECK"]
+    of_hosts = [check for check in checks if "operations.probe" not in check]
+    assert len(of_hosts) == 2 and all(json.dumps(probe) in check for check in of_hosts)
 
 
 def test_a_web_server_that_ends_answers_until_nobody_asks_it(overlay: list[Manifest]) -> None:
