@@ -8,6 +8,7 @@ import uuid
 from datetime import date
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from cad_platform import modalities
@@ -150,6 +151,7 @@ def decision(of: Finding, reader: User, verdict: str = "accepted", **fields: Any
     return FindingDecision.objects.create(finding=of, reader=reader, verdict=verdict, **fields)
 
 
+@transaction.atomic
 def signed_rows(of: Study, by: Actor, content: dict[str, Any]) -> Report:
     """The rows that signing leaves, without the seconds that a printed page takes."""
     made = Report.objects.create(

@@ -57,7 +57,7 @@ def once_each(query: QueryDict) -> dict[str, str]:
         raise Invalid(
             "A filter is given twice.", errors=tuple(FieldError("Once only.", n[:60]) for n in repeated)
         )
-    return {name: query[name] for name in query}
+    return {name: str(query[name]) for name in query}
 
 
 def parse_model(model: type[_Model], content: Any) -> _Model:

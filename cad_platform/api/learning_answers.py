@@ -55,3 +55,31 @@ class DatasetAnswer(Answer):
 
 class DatasetList(Answer):
     results: list[DatasetAnswer]
+
+
+class TrainingRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    recipe: PlainText = Field(max_length=80, examples=["byra2021_deep_representation_scaling"])
+    variant: PlainText = Field("", max_length=40)
+
+
+class TrainingAnswer(Answer):
+    """A recipe that learns from a version."""
+
+    id: uuid.UUID
+    dataset: uuid.UUID
+    recipe: str
+    variant: str
+    state: Literal["waiting", "running", "succeeded", "failed", "cancelled"]
+    step: str
+    progress: str = Field(description="The step's last words, in English")
+    said: str = Field(description="Why it failed, in English")
+    asked_at: datetime
+    ended_at: datetime | None
+    model: str | None = Field(description="What came of it: uploaded, to be verified and approved")
+    version: str | None
+
+
+class TrainingList(Answer):
+    results: list[TrainingAnswer]

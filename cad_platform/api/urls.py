@@ -103,6 +103,22 @@ urlpatterns = [
     path("v1/learning/consents", learning.Consents.as_view(), name="api-consents"),
     path("v1/learning/datasets", learning.Datasets.as_view(), name="api-datasets"),
     path("v1/learning/datasets/<uuid:dataset>", learning.DatasetDetail.as_view(), name="api-dataset"),
+    path(
+        "v1/learning/datasets/<uuid:dataset>/trainings",
+        learning.DatasetTrainings.as_view(),
+        name="api-dataset-trainings",
+    ),
+    path("v1/learning/trainings", learning.Trainings.as_view(), name="api-trainings"),
+    path(
+        "v1/learning/trainings/<uuid:training>/cancel",
+        learning.TrainingCancel.as_view(),
+        name="api-training-cancel",
+    ),
+    path(
+        "v1/learning/trainings/<uuid:training>/go-on",
+        learning.TrainingGoOn.as_view(),
+        name="api-training-go-on",
+    ),
     path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
     path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),
     path("v1/hosts/<int:host>/drain", hosts.HostDrain.as_view(), name="api-host-drain"),

@@ -17,6 +17,9 @@ SHORT = "short"
 SLIDE = "slide"
 #: Sweeps, probes, deliveries, images made ready: nobody's analysis.
 MAINTENANCE = "maintenance"
+#: Retraining, hours on end, where the laboratory is installed. Nobody waits for it, so nobody has to serve it: no proof
+#: is asked for, and only a worker that names it (`-Q training`) takes from it.
+TRAINING = "training"
 #: In the order in which a worker that serves several looks at them.
 QUEUES = (MAINTENANCE, SHORT, SLIDE)
 
@@ -24,6 +27,8 @@ QUEUES = (MAINTENANCE, SHORT, SLIDE)
 NEWS_TASK = "analysis.study_complete"
 #: Wakes a worker for a job of the queue that it names.
 CALL_TASK = "analysis.run"
+#: Runs the training that has waited longest.
+TRAIN_TASK = "learning.train"
 #: Lets versions in shadow look at studies, where nobody waits in the queue that it names.
 SHADOW_TASK = "analysis.run_shadows"
 #: Measures a version on known cases: minutes of work, which wait for every patient's slide.
@@ -45,4 +50,4 @@ def route(
         return {"queue": queue, "priority": _NEWS if name == ANSWER_TASK else _CALL}
     if name == ACCEPTANCE_TASK:
         return {"queue": SLIDE, "priority": _CALL}
-    return {"queue": MAINTENANCE}
+    return {"queue": TRAINING if name == TRAIN_TASK else MAINTENANCE}

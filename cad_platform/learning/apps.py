@@ -17,4 +17,15 @@ class LearningConfig(PlatformApp):
         "consent.record": _("Recorded a patient's consent"),
         "dataset.export": _("Exported a data set's version"),
         "dataset.make": _("Made a version of a data set"),
+        "training.ask": _("Began a training"),
+        "training.cancel": _("Cancelled a training"),
+        "training.end": _("A training ended"),
+        "training.go_on": _("Went on with a training"),
     }
+
+    def ready(self) -> None:
+        from cad_platform.core import outbox
+        from cad_platform.core.queues import TRAIN_TASK
+        from cad_platform.learning.trainings import TRAIN_TOPIC
+
+        outbox.subscribe(TRAIN_TOPIC, TRAIN_TASK)

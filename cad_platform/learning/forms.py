@@ -9,6 +9,7 @@ from cad_platform import modalities
 from cad_platform.accounts.forms import PlainForm
 from cad_platform.learning.gathering import can_be_gathered
 from cad_platform.learning.models import Consent
+from cad_platform.learning.trainings import recipes
 
 
 class ConsentForm(PlainForm):
@@ -24,6 +25,15 @@ class ConsentForm(PlainForm):
 
 def _gathered() -> list[tuple[str, object]]:
     return [(code, modalities.get(code).name) for code in modalities.codes() if can_be_gathered(code)]
+
+
+class TrainingForm(PlainForm):
+    """What is to learn from a version."""
+
+    recipe = forms.ChoiceField(label=_("Recipe"), choices=lambda: [(name, name) for name in recipes()])
+    variant = forms.CharField(
+        label=_("Variant"), max_length=40, required=False, help_text=_("Blank: the recipe as it stands.")
+    )
 
 
 class DatasetForm(PlainForm):

@@ -106,3 +106,65 @@ class DatasetItem(models.Model):
             models.UniqueConstraint(fields=["version", "instance"], name="dataset_item_once"),
             models.UniqueConstraint(fields=["version", "name"], name="dataset_item_name"),
         ]
+
+
+class Training(models.Model):
+    """A recipe of the laboratory that is to learn from a version: a job of its own queue. What it writes lies in a
+    folder of its own; whoever goes on with it goes on from what was written."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+
+    class Step(models.TextChoices):
+        EXPORTING = "exporting", _("Writing the images")
+        LEARNING = "learning", _("Learning")
+        PACKING = "packing", _("Measuring and packing the version")
+        IMPORTING = "importing", _("Importing the version")
+
+    OPEN = (State.WAITING, State.RUNNING)
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    dataset = models.ForeignKey(DatasetVersion, on_delete=models.PROTECT, related_name="trainings")
+    recipe = models.CharField(max_length=80)
+    variant = models.CharField(max_length=40, blank=True)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+",
+        help_text="none: by a command of the platform",
+    )  # fmt: skip
+    asked_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    step = models.CharField(max_length=10, choices=Step, blank=True)
+    progress = models.CharField(max_length=200, blank=True, help_text="the step's last words")
+    holder = models.UUIDField(null=True, editable=False, help_text="of the process that runs it")
+    seen_at = models.DateTimeField(null=True, help_text="when that was last alive")
+    ended_at = models.DateTimeField(null=True)
+    is_cancelled = models.BooleanField(default=False, help_text="a person wants it to end")
+    said = models.TextField(blank=True, help_text="why it failed")
+    candidate = models.ForeignKey(
+        "registry.ModelVersion",
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="what came of it",
+    )
+
+    class Meta:
+        ordering = ["-asked_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["dataset", "recipe", "variant"],
+                condition=models.Q(state__in=["waiting", "running"]),
+                name="training_open_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state="succeeded", candidate__isnull=False)
+                | ~models.Q(state="succeeded") & models.Q(candidate__isnull=True),
+                name="training_succeeds_with_a_candidate",
+            ),
+        ]

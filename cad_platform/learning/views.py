@@ -11,14 +11,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cad_platform.accounts.rules import allowed
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import PlatformError
 from cad_platform.core.request_keys import done_once
-from cad_platform.learning import consent, pages, versions
-from cad_platform.learning.forms import ConsentForm, DatasetForm
+from cad_platform.learning import consent, pages, trainings, versions
+from cad_platform.learning.forms import ConsentForm, DatasetForm, TrainingForm
+from cad_platform.learning.models import DatasetVersion
 
 PAGE_SIZE = 25
 
@@ -70,6 +71,48 @@ def datasets(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_GET
 def dataset(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
-    """One version: how much of what, from whom, and what is not known of it."""
-    found = versions.version_by_id(actor_of(request), version_id)
-    return render(request, "learning/dataset.html", {"nav": "datasets", "told": pages.told_of(found)})
+    """One version: how much of what, from whom, what is not known of it, and what learned from it."""
+    actor = actor_of(request)
+    return _page(request, versions.version_by_id(actor, version_id), TrainingForm())
+
+
+@login_required
+@require_POST
+@done_once
+def train(request: HttpRequest, version_id: uuid.UUID) -> HttpResponse:
+    """Have a recipe learn from a version."""
+    actor = actor_of(request)
+    found = versions.version_by_id(actor, version_id)
+    form = TrainingForm(request.POST)
+    if form.is_valid():
+        try:
+            trainings.ask(actor, found, **form.cleaned_data)
+        except PlatformError as problem:
+            form.refuse(problem)
+        else:
+            messages.success(request, _("The training waits for a worker."))
+            return redirect("dataset", found.pk)
+    return _page(request, found, form)
+
+
+@login_required
+@require_POST
+@done_once
+def change_training(request: HttpRequest, training_id: uuid.UUID) -> HttpResponse:
+    """Cancel a training, or go on with it."""
+    actor = actor_of(request)
+    change = trainings.go_on if request.POST.get("change") == "go_on" else trainings.cancel
+    found = change(actor, training_id)
+    return redirect("dataset", found.dataset_id)
+
+
+def _page(request: HttpRequest, found: DatasetVersion, form: TrainingForm) -> HttpResponse:
+    actor = actor_of(request)
+    context = {
+        "nav": "datasets",
+        "told": pages.told_of(found),
+        "trainings": trainings.trainings(actor).filter(dataset=found),
+        "trains": allowed(actor, "model.manage"),
+        "form": form,
+    }
+    return render(request, "learning/dataset.html", context, status=422 if form.errors else 200)

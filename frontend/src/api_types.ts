@@ -1273,6 +1273,37 @@ export interface components {
             /** @default 0 */
             total_ms?: number;
         };
+        /** @description A recipe that learns from a version. */
+        TrainingAnswer: {
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            dataset: string;
+            recipe: string;
+            variant: string;
+            /** @enum {string} */
+            state: "waiting" | "running" | "succeeded" | "failed" | "cancelled";
+            step: string;
+            /** @description The step's last words, in English */
+            progress: string;
+            /** @description Why it failed, in English */
+            said: string;
+            /** Format: date-time */
+            asked_at: string;
+            ended_at: string | null;
+            /** @description What came of it: uploaded, to be verified and approved */
+            model: string | null;
+            version: string | null;
+        };
+        TrainingList: {
+            results: components["schemas"]["TrainingAnswer"][];
+        };
+        TrainingRequest: {
+            /** @example byra2021_deep_representation_scaling */
+            recipe: string;
+            /** @default  */
+            variant?: string;
+        };
         TruthAnswer: {
             studies: number;
         };
@@ -1968,6 +1999,9 @@ export type SubgroupList = components['schemas']['SubgroupList'];
 export type TableAnswer = components['schemas']['TableAnswer'];
 export type TenthAnswer = components['schemas']['TenthAnswer'];
 export type Timings = components['schemas']['Timings'];
+export type TrainingAnswer = components['schemas']['TrainingAnswer'];
+export type TrainingList = components['schemas']['TrainingList'];
+export type TrainingRequest = components['schemas']['TrainingRequest'];
 export type TruthAnswer = components['schemas']['TruthAnswer'];
 export type TruthRequest = components['schemas']['TruthRequest'];
 export type UploadAnswer = components['schemas']['UploadAnswer'];

@@ -15,7 +15,8 @@ from cad_platform.analysis.models import AnalysisJob, KnownTruth
 from cad_platform.core.actor import Actor
 from cad_platform.delivery import services as delivery
 from cad_platform.delivery.models import Delivery, Event, Webhook
-from cad_platform.learning import consent
+from cad_platform.learning import consent, trainings, versions
+from cad_platform.learning.models import DatasetVersion, Training
 from cad_platform.modelserver import services as modelserver
 from cad_platform.modelserver.models import ModelHost
 from cad_platform.patients.models import DemographicsReview, Patient
@@ -58,6 +59,13 @@ class Hospital:
         assert patient is not None
         make.signed_rows(self.study, reader, {"kind": "imaging", "assessment": "2"})
         consent.say(reader, patient.patient_id, "", state="yes", source="form")
+
+    def dataset(self) -> DatasetVersion:
+        self.learnable()
+        return versions.make(Actor.of_user(self.lead), self.site, self.study.modality)
+
+    def training(self) -> Training:
+        return trainings.ask(self.admin, self.dataset(), "byra2021_deep_representation_scaling")
 
     def due_patient(self) -> Patient:
         retention.change_policy(self.admin, self.site.pk, 1)
@@ -167,6 +175,6 @@ def clients(hospital: Hospital, name: str) -> Client:
         )
     )
     client = Client()
-    other = hospital.lead if name.startswith("dataset") else hospital.administrator
+    other = hospital.lead if name == "datasets" else hospital.administrator
     client.force_login(hospital.reader if ours else other)
     return client

@@ -95,6 +95,16 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         "consent.record",
     ),
     "datasets": _dataset,
+    "dataset-train": lambda h: (
+        reverse("dataset-train", args=[h.dataset().pk]),
+        {"recipe": "byra2021_deep_representation_scaling"},
+        "training.ask",
+    ),
+    "dataset-training": lambda h: (
+        reverse("dataset-training", args=[h.training().pk]),
+        {"change": "cancel"},
+        "training.cancel",
+    ),
     "alert": lambda h: (reverse("alert", args=[h.alert().pk]), {"note": "Seen"}, "alert.acknowledge"),
     "alert-rule": lambda h: (
         reverse("alert-rule", args=["drift"]),

@@ -27,6 +27,7 @@ from cad_platform.core.queues import MAINTENANCE, QUEUES
 BASE_DIR = REPOSITORY
 STATE_DIR = state_dir()
 DATA_DIR = value("CAD_DATA_DIR") or str(REPOSITORY.parent / "shared" / "data")
+LABORATORY_PYTHON = value("CAD_LABORATORY_PYTHON") or sys.executable
 MODEL_STORE = Path(value("CAD_MODEL_STORE") or REPOSITORY / "model_store").absolute()
 
 SECRET_KEY = required("CAD_SECRET_KEY")

@@ -157,6 +157,13 @@ DECLARED = (
         "CAD_MODEL_STORE", None, "where model versions lie, `NAME/VERSION/`", "`model_store/` of the checkout"
     ),
     Declared(
+        "CAD_LABORATORY_PYTHON",
+        "",
+        "the Python of the laboratory's environment, for workers of the queue `training` "
+        "([learning](administrators.md#learning))",
+        "the worker's own",
+    ),
+    Declared(
         "CAD_MODEL_TRUST",
         None,
         "folder of public keys (`*.pem`): only versions that one of them has signed are served "

@@ -1,7 +1,9 @@
-"""`bin/manage dataset …`: versions of a site's data sets by the command line, and their export to the laboratory."""
+"""`bin/manage dataset …`: versions of a site's data sets by the command line, their export to the laboratory, and what
+learns from them."""
 
 from __future__ import annotations
 
+import uuid
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,8 @@ from django.core.management.base import BaseCommand, CommandError
 from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.learning import exporting, versions
+from cad_platform.learning import exporting, running, trainings, versions
+from cad_platform.learning.models import DatasetVersion
 
 
 class Command(BaseCommand):
@@ -23,14 +26,25 @@ class Command(BaseCommand):
             ("list", "every version of the site"),
             ("make", "the next version of a modality"),
             ("export", "write one as a tree that `python -m inference` reads"),
+            ("train", "have a recipe of the laboratory learn from one, as a job"),
+            ("trainings", "what learned, learns or waits"),
+            ("cancel", "end a training"),
+            ("go-on", "go on with one that was cancelled or failed"),
+            ("work", "run the trainings that wait, here and now"),
         ):
             own = steps.add_parser(step, help=words)
             own.add_argument("site", help="a site's code")
-            if step != "list":
+            if step in {"make", "export", "train"}:
                 own.add_argument("modality")
-            if step == "export":
+            if step in {"export", "train"}:
                 own.add_argument("number", type=int)
+            if step == "export":
                 own.add_argument("into", type=Path, help="a folder that does not exist yet")
+            if step == "train":
+                own.add_argument("recipe", help="a name in inference/recipes")
+                own.add_argument("--variant", default="", help="of the recipe, such as quick")
+            if step in {"cancel", "go-on"}:
+                own.add_argument("training", type=uuid.UUID)
 
     def handle(self, *args: Any, **options: Any) -> None:
         site = Site.objects.filter(code=options["site"]).first()
@@ -38,7 +52,7 @@ class Command(BaseCommand):
             raise CommandError(f"There is no site {options['site']}.")
         actor = Actor(label="system:dataset", site_id=site.pk)
         try:
-            self.stdout.write(getattr(self, f"_{options['step']}")(actor, site, options))
+            self.stdout.write(getattr(self, f"_{options['step'].replace('-', '_')}")(actor, site, options))
         except PlatformError as error:
             reasons = [f"- {each.field}: {each.reason}" for each in error.errors]
             raise CommandError("\n".join([error.detail, *reasons])) from error
@@ -60,6 +74,34 @@ class Command(BaseCommand):
         return f"{made}: {labels}" + (f"; left out: {left_out}" if left_out else "")
 
     def _export(self, actor: Actor, site: Site, options: Any) -> str:
+        found = self._version(actor, site, options)
+        images = exporting.export(actor, found, options["into"].absolute())
+        return f"{images} images of {found} are in {options['into']}"
+
+    def _train(self, actor: Actor, site: Site, options: Any) -> str:
+        version = self._version(actor, site, options)
+        asked = trainings.ask(actor, version, options["recipe"], options["variant"])
+        return f"{asked.pk}  {asked.state}"
+
+    def _trainings(self, actor: Actor, site: Site, options: Any) -> str:
+        lines = [
+            f"{each.pk}  {each.dataset}  {each.recipe} {each.variant}  {each.state}  "
+            f"{each.candidate or each.said or each.progress}"
+            for each in trainings.trainings(actor)
+        ]
+        return "\n".join(lines) or f"Nothing has learned from data sets of {site.code}."
+
+    def _cancel(self, actor: Actor, site: Site, options: Any) -> str:
+        return f"{trainings.cancel(actor, options['training']).state}"
+
+    def _go_on(self, actor: Actor, site: Site, options: Any) -> str:
+        return f"{trainings.go_on(actor, options['training']).state}"
+
+    def _work(self, actor: Actor, site: Site, options: Any) -> str:
+        states = list(iter(running.run_next, ""))
+        return f"{len(states)} trainings were run: {', '.join(states) or 'none waits'}"
+
+    def _version(self, actor: Actor, site: Site, options: Any) -> DatasetVersion:
         found = (
             versions.versions(actor).filter(modality=options["modality"], number=options["number"]).first()
         )
@@ -67,5 +109,4 @@ class Command(BaseCommand):
             raise CommandError(
                 f"There is no version {options['modality']} {options['number']} of {site.code}."
             )
-        images = exporting.export(actor, found, options["into"].absolute())
-        return f"{images} images of {found} are in {options['into']}"
+        return found

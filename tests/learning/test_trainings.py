@@ -1,0 +1,183 @@
+"""Retraining as a job: asked for once, taken by one process, cancelled, gone on with; what comes of it is uploaded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from cad_platform.accounts.models import Role
+from cad_platform.core import outbox, queues
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import Conflict, Invalid, NotPermitted
+from cad_platform.core.models import OutboxEvent
+from cad_platform.learning import consent, exporting, running, trainings
+from cad_platform.learning.models import DatasetVersion, Training
+from cad_platform.registry.models import ModelVersion
+from inference.datasets.generated import write
+from tests import factories
+from tests.web.hospital import Hospital
+
+pytestmark = pytest.mark.django_db
+RECIPE = "byra2021_deep_representation_scaling"
+
+
+@pytest.fixture
+def hospital() -> Hospital:
+    return Hospital()
+
+
+@pytest.fixture
+def version(hospital: Hospital) -> DatasetVersion:
+    return hospital.dataset()
+
+
+@pytest.fixture(autouse=True)
+def folders(settings: Any, tmp_path: Path) -> None:
+    settings.STATE_DIR, settings.MODEL_STORE = tmp_path / "state", tmp_path / "store"
+    settings.MODEL_STORE.mkdir()
+
+
+@pytest.fixture
+def laboratory(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program in the laboratory's place that learns until it is told to stop: how a child process is told of and
+    ended. The laboratory itself is in the long test below."""
+
+    def tree(_actor: Any, _version: Any, into: Path, _told: Any = None) -> int:
+        into.mkdir(parents=True)
+        return 1
+
+    monkeypatch.setattr(exporting, "export", tree)
+    monkeypatch.setattr(running, "_EVERY", 0.05)
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\n[ "$1" = -c ] && exit 0\necho "fold 1 of 5"\nexec sleep 60\n')
+    program.chmod(0o755)
+    settings.LABORATORY_PYTHON = str(program)
+    return program
+
+
+def test_a_training_is_asked_for_once_and_by_administrators(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    assert trainings.ask(hospital.admin, version, RECIPE) == asked
+    assert OutboxEvent.objects.filter(topic=trainings.TRAIN_TOPIC).count() == 1
+    assert outbox.subscribers(trainings.TRAIN_TOPIC) == (queues.TRAIN_TASK,)
+    assert queues.route(queues.TRAIN_TASK) == {"queue": "training"} and "training" not in queues.QUEUES
+    with pytest.raises(Invalid):
+        trainings.ask(hospital.admin, version, "../../etc/passwd")
+    for role in set(Role.values) - {Role.ADMINISTRATOR}:
+        with pytest.raises(NotPermitted):
+            trainings.ask(factories.actor(role, hospital.site), version, RECIPE)
+    assert trainings.cancel(hospital.admin, asked.pk).state == "cancelled"
+    assert trainings.go_on(hospital.admin, asked.pk).state == "waiting"
+    with pytest.raises(Conflict):
+        trainings.go_on(hospital.admin, asked.pk)
+
+
+def test_who_withdraws_stops_what_was_not_begun(hospital: Hospital, version: DatasetVersion) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    assert hospital.study.patient is not None
+    consent.say(
+        Actor.of_user(hospital.reader), hospital.study.patient.patient_id, "", state="no", source="letter"
+    )
+    with pytest.raises(Conflict) as refusal:
+        trainings.ask(hospital.admin, version, RECIPE, "quick")
+    assert refusal.value.code == "withdrawn"
+    assert running.run_next() == "failed"
+    asked.refresh_from_db()
+    assert "no longer consent" in asked.said and asked.candidate is None
+
+
+def test_an_environment_without_the_laboratory_is_said_plainly(
+    hospital: Hospital, version: DatasetVersion, settings: Any, tmp_path: Path
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    for program, words in (("#!/bin/sh\nexit 1\n", "has no PyTorch"), (None, "cannot be run")):
+        python = tmp_path / f"python-{words[:3]}"
+        if program is not None:
+            python.write_text(program)
+            python.chmod(0o755)
+        settings.LABORATORY_PYTHON = str(python)
+        assert running.run_next() == "failed"
+        asked.refresh_from_db()
+        assert words in asked.said
+        trainings.go_on(hospital.admin, asked.pk)
+
+
+def test_nobody_takes_what_is_alive_and_somebody_what_is_lost(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    first = running._claim()
+    assert first is not None and first.pk == asked.pk and running._claim() is None
+    Training.objects.update(seen_at=timezone.now() - running.LOST_AFTER - timedelta(seconds=1))
+    second = running._claim()
+    assert second is not None and second.holder != first.holder
+    with pytest.raises(running.Cancelled):
+        running._Run(first)._alive("still here")
+    running._Run(second)._alive("fold 2 of 5")
+    assert Training.objects.get().progress == "fold 2 of 5"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_person_ends_a_running_one_with_everything_it_started(laboratory: Path) -> None:
+    hospital = Hospital()
+    asked = trainings.ask(hospital.admin, hospital.dataset(), RECIPE)
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            ended.append(running.run_next())
+        finally:
+            connection.close()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    deadline = time.monotonic() + 60
+    while Training.objects.get(pk=asked.pk).progress != "fold 1 of 5":
+        assert time.monotonic() < deadline, "its progress is told"
+        time.sleep(0.05)
+    trainings.cancel(hospital.admin, asked.pk)
+    worker.join(30)
+    assert ended == ["cancelled"] and Training.objects.get(pk=asked.pk).step == "learning"
+    assert (running.folder_of(asked.pk) / "tree").exists(), "it goes on from what is there"
+    assert not _still_sleeps(running.folder_of(asked.pk))
+
+
+def _still_sleeps(folder: Path) -> bool:
+    """Whether a process has the folder's log open."""
+    for entry in Path("/proc").glob("[0-9]*/fd/1"):
+        try:
+            if str(entry.readlink()).startswith(str(folder)):
+                return True
+        except OSError:
+            continue
+    return False
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_recipe_learns_and_its_version_is_uploaded(
+    hospital: Hospital, version: DatasetVersion, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    """The laboratory itself, on a generated tree: one patient is too few to be divided."""
+    monkeypatch.setattr(
+        exporting, "export", lambda _actor, _version, into, _told=None: write("hospital", into)
+    )
+    asked = trainings.ask(hospital.admin, version, RECIPE, "quick")
+    assert running.run_next() == "succeeded", Training.objects.get().said
+    asked.refresh_from_db()
+    made = asked.candidate
+    assert made is not None and made.state == ModelVersion.State.UPLOADED and not made.is_default
+    name = f"hospital_{hospital.site.code.replace('-', '_')}_mg"
+    assert (made.name, made.version) == (name, "1.0.0")
+    assert (settings.MODEL_STORE / name / "1.0.0" / "model.onnx").is_file()
+    left = {path.name for path in running.folder_of(asked.pk).iterdir()}
+    assert not left & {"tree", "store", "version.zip"} and {"run", "recipe.yaml"} <= left
