@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy and focal loss for labels, Dice and Tversky for outlines.
+"""What training minimises: cross-entropy, focal and margin loss for labels, Dice and Tversky for outlines.
 
 A loss is called with a network's answer (logits, or a named tuple that has them first, as every classifier's
 here) and the truth, and gives one number, the batch's mean. Logits N×K go with labels int64 N; logits N×1 or
@@ -47,6 +47,22 @@ def focal(gamma: float = 2.0, weights: Sequence[float] | None = None) -> Loss:
             return values.mean()
         shares = weight[truth.long()]
         return (shares * values).sum() / shares.sum()
+
+    return loss
+
+
+@block("loss", "margin", takes="labels")
+def margin(present: float = 0.9, absent: float = 0.1, share: float = 0.5) -> Loss:
+    """Of capsules (Sabour 2017), whose lengths are the sigmoids of the logits: the true class's should be at least
+    `present`, all others' at most `absent`, which count for a `share`."""
+    _check(0 <= absent < present <= 1, f"0 ≤ absent < present ≤ 1, not {absent} and {present}")
+
+    def loss(outputs: Tensor | tuple[Tensor, ...], truth: Tensor) -> Tensor:
+        lengths = torch.sigmoid(_two_or_more(outputs))
+        true = F.one_hot(truth.long(), lengths.shape[1])
+        missed = true * F.relu(present - lengths).square()
+        extra = share * (1 - true) * F.relu(lengths - absent).square()
+        return (missed + extra).sum(dim=1).mean()
 
     return loss
 

@@ -33,7 +33,7 @@ def refuse_misfits(recipe: Recipe) -> None:
         The first part that would not work with the others.
     """
     rules = (_segment, _outlines_only) if recipe.task.kind == "segment" else (_classify, _weights, _streams)
-    for rule in (_answers, _measure, _colours, *rules, _parameters):
+    for rule in (_answers, _measure, _clusters, _colours, *rules, _parameters):
         for misfit in rule(recipe):
             raise misfit
 
@@ -60,6 +60,11 @@ def _measure(recipe: Recipe) -> Iterator[Misfit]:
         )
     if measure in _RATES and not recipe.evaluate.recognition_rates:
         yield Misfit("expect.measure", f"{measure} needs evaluate: {{recognition_rates: true}}")
+
+
+def _clusters(recipe: Recipe) -> Iterator[Misfit]:
+    if recipe.evaluate.clusters is not None and recipe.streams[0].network is None:
+        yield Misfit("evaluate.clusters", "they are of what a network sees, and the first stream has none")
 
 
 def _colours(recipe: Recipe) -> Iterator[Misfit]:
@@ -104,8 +109,9 @@ def _outlines_only(recipe: Recipe) -> Iterator[Misfit]:
         yield Misfit("train.balance", "it counts classes, and an outline has none")
     if recipe.task.level != "image":
         yield Misfit("task.level", "outlines are judged image by image")
-    if recipe.evaluate.recognition_rates:
-        yield Misfit("evaluate.recognition_rates", "they count classes, and an outline has none")
+    for name in ("recognition_rates", "clusters"):
+        if getattr(recipe.evaluate, name):
+            yield Misfit(f"evaluate.{name}", "they count classes, and an outline has none")
     for name in ("aggregate", "resize"):
         if getattr(stream, name) is not None:
             yield Misfit(f"streams.0.{name}", "an outline is that of the whole image at data.size")

@@ -184,7 +184,7 @@ class Pipeline:
             raise DatasetError(f"{self._at} cannot work on {len(rows)} images: {words}") from error
 
     def _through(self, rows: Rows) -> Rows:
-        rows = self._preprocessed(rows)
+        rows = self.preprocessed(rows)
         if self.recipe.task.kind == "segment":
             return self._network(
                 "streams.0.network", self.recipe.streams[0], rows, networks.outlines, last=True
@@ -197,7 +197,8 @@ class Pipeline:
             table = self._table_step(f"select.{number}", "select", block, table, transformed)
         return self._table_step("head", "head", self.recipe.head, table, self._classified)
 
-    def _preprocessed(self, rows: Rows) -> Rows:
+    def preprocessed(self, rows: Rows) -> Rows:
+        """The pictures after the recipe's first steps."""
         for number, block in enumerate(self.recipe.preprocess):
             step = f"preprocess.{number}"
 
@@ -215,7 +216,7 @@ class Pipeline:
 
     def _stream(self, step: str, stream: Stream, rows: Rows) -> Rows:
         """A vector an image; or, where the recipe has no head, its probabilities."""
-        bags = self._instances(step, stream, rows)
+        bags = self.cut(step, stream, rows)
         block = None if stream.aggregate is None else self._make("aggregate", stream.aggregate)
         pools_scores = block is not None and block.kind == "scores"
         last = self.recipe.head is None and (block is None or pools_scores)
@@ -239,7 +240,7 @@ class Pipeline:
         fitted = self._fitted(f"{step}.aggregate", learn, given)
         return fitted.apply(given, self._classified if block.kind == "bags" else transformed_bags)
 
-    def _instances(self, step: str, stream: Stream, rows: Rows) -> Rows:
+    def cut(self, step: str, stream: Stream, rows: Rows) -> Rows:
         """Bags of pictures; a network's are cut from the region that a segmentation finds."""
         if stream.segment is not None and stream.network is not None:
             found = self._outlined(step, stream.segment, rows.map(lambda picture: (picture,)))
@@ -318,10 +319,10 @@ class Pipeline:
         assert self._validation is not None
         self._learning = False
         try:
-            rows = self._preprocessed(self._validation)
+            rows = self.preprocessed(self._validation)
             if self.recipe.task.kind == "segment":
                 return rows
-            return self._instances(step.removesuffix(".network"), stream, rows)
+            return self.cut(step.removesuffix(".network"), stream, rows)
         finally:
             self._learning = True
 

@@ -207,6 +207,11 @@ def as_text(page: dict[str, Any]) -> str:
         + (f"; {Perfect(**found['perfect']).in_words}" if "perfect" in found else "")
         for found in page["figures"]
     ]
+    rows += [
+        f"  fold {number}: {found['clusters']} clusters of what the network sees; agreement with the classes "
+        f"(adjusted Rand, 0 is chance) {found['adjusted_rand']:.2f}"
+        for number, found in enumerate(page.get("clusters", ()), start=1)
+    ]
     rows += [f"  substituted: {text}" for text in page["substitutions"]]
     rows += [f"  declared: {text}" for text in page["declared"]]
     return "\n".join((*head, *rows))

@@ -10,7 +10,7 @@ works in a run's folder.
 | `run.json` | recipe hash, seed, commit, versions, processes, device |
 | `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
 | `splits.json` | who learned and who was judged in each fold |
-| `fold-N/` | checkpoints, `pipeline.skops` (see `keeping`) with its stamps, `predictions.csv` |
+| `fold-N/` | checkpoints, `pipeline.skops` (see `keeping`) with its stamps, `predictions.csv`, `clusters.json` |
 | `metrics.jsonl`, `events.out.tfevents.*` | losses by epoch, as lines and for TensorBoard |
 | `summary.json` | figures with intervals, the review's number beside ours, every substitution |
 """
@@ -43,6 +43,8 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+#: Groups of a fold's features, where the recipe asks for them.
+CLUSTERS = "clusters.json"
 #: What a fold has learned, and the pickle that was kept in its place before.
 FOLD, _PICKLED = "pipeline.skops", "pipeline.joblib"
 _LOCK = ".running"

@@ -16,6 +16,7 @@ from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
 from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes
+from inference.recipes.clusters import cluster_report
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.pictures import read, read_file
 from inference.recipes.pipeline import Pipeline, Place
@@ -23,7 +24,7 @@ from inference.recipes.protocol import Chosen, Fold, choose, divide
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
 from inference.recipes.reporting import records, summary
-from inference.recipes.runfolder import FOLD, RunFolder, refuse_pickled, working_in
+from inference.recipes.runfolder import CLUSTERS, FOLD, RunFolder, refuse_pickled, working_in
 from inference.recipes.schema import Recipe
 from inference.training.device import device
 from inference.training.world import join_world, world
@@ -103,6 +104,8 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
             **{key: facts[key] for key in ("variants", "seed", "processes", "device")},
         }
         page = summary(recipe, made, counted, declared)
+        if recipe.evaluate.clusters is not None:
+            page["clusters"] = [place.read(f"fold-{number}/{CLUSTERS}") for number in range(len(folds))]
         place.write("summary.json", page)
         if place.mlflow is not None:
             place.mlflow.finish({figure["name"]: figure["value"] for figure in page["figures"]})
@@ -173,6 +176,8 @@ def _fold(
     pipeline.refuse_neighbourly(held, predicted)
     if place.writes:
         pipeline.save(folder / FOLD)
+        if recipe.evaluate.clusters is not None:
+            place.write(f"fold-{number}/{CLUSTERS}", cluster_report(pipeline, train, held))
         write_records(done, made)
     if world()[1] > 1:
         dist.barrier()

@@ -226,11 +226,25 @@ class Search(Part):
     folds: int = Field(3, ge=2)
 
 
+class Clusters(Part):
+    """A report on what the first stream's network sees, as of [29]: an autoencoder with `hidden` units brings its
+    features to two numbers, k-means finds groups in them, `most` at the most."""
+
+    hidden: int = Field(500, ge=1)
+    most: int = Field(8, ge=2)
+    epochs: int = Field(200, ge=1)
+
+
 class Evaluate(Part):
-    """Which figures, besides AUC: sensitivity at this specificity, BreakHis' recognition rates."""
+    """Which figures, besides AUC: sensitivity at this specificity, BreakHis' recognition rates, `clusters`."""
 
     specificity: float = Field(0.9, gt=0, lt=1)
     recognition_rates: bool = False
+    clusters: Clusters | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_before_clusters(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _older(written(self), clusters=None)
 
 
 class Expect(Part):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -125,15 +127,21 @@ def _network(recipe: Recipe, stream: Stream) -> tuple[int, int]:
         return 0, numbers_of(stream)
     outlines = recipe.task.kind == "segment"
     classes = 1 if outlines else len(recipe.task.classes)
+    parameters = json.dumps(stream.network.parameters, sort_keys=True)
+    return _laid_out(stream.network.name, parameters, classes, outlines, *pixels_of(recipe, stream)[:2])
+
+
+@cache
+def _laid_out(
+    name: str, parameters: str, classes: int, outlines: bool, height: int, across: int
+) -> tuple[int, int]:
+    """`_network` of one block; variants of a recipe often share it, and a large one takes a second."""
     place = torch.device("meta")
     with place, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that weights from a file do nothing there
-        network = make("network", stream.network.name, stream.network.parameters, classes=classes, seed=0).to(
-            place
-        )
+        network = make("network", name, json.loads(parameters), classes=classes, seed=0).to(place)
     parts, width = [network], classes
     if not outlines and hasattr(network, "backbone") and hasattr(network, "pool"):
-        height, across, _ = pixels_of(recipe, stream)
         width = pooled(network.eval(), torch.empty((1, 3, height, across), device=place)).shape[1]
         parts = [network.backbone, network.pool]
     return sum(p.numel() for part in parts for p in part.parameters()), width

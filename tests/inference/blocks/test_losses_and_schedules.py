@@ -54,6 +54,14 @@ def test_focal_loss_without_focus_is_cross_entropy_and_with_it_forgives_what_is_
     assert spared[0] < 1e-3 < spared[1]
 
 
+def test_the_margin_loss_is_zero_beyond_both_margins_and_counts_by_square() -> None:
+    lengths = torch.tensor([[0.95, 0.05, 0.1], [0.5, 0.6, 0.0001]])
+    loss = build("loss", "margin")(torch.logit(lengths), torch.tensor([0, 1]))
+    assert float(loss) == pytest.approx((0.3**2 + 0.5 * 0.4**2) / 2, rel=1e-4)
+    with pytest.raises(ValueError, match="absent < present"):
+        build("loss", "margin", present=0.1, absent=0.9)
+
+
 def test_dice_and_tversky_with_equal_weights_agree() -> None:
     logits, mask = torch.randn(2, 1, 8, 8), (torch.rand(2, 1, 8, 8) > 0.5).float()
     dice = build("loss", "dice_bce", bce=0.0)(logits, mask)

@@ -44,6 +44,7 @@ OWN = {
     "sanyal2021_hybrid_ensemble": {"inception_v3", "xception", "soft_vote", "gradient_boosting"},
     "shu2020_group_max_pooling": {"rgp"},
     "togacar2020_breastnet": {"breastnet", "fine"},
+    "xie2019_inception_resnet": {"inception_resnet_v2", "class_balanced", "clusters"},
     "zeiser2021_deepbatch": {"taught_by", "vote"},
     "yan2020_cnn_bilstm": {"inception_v3", "recurrent", "lstm"},
     "yari2020_finetuned": {"resnet50"},
