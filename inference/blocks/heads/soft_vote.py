@@ -61,7 +61,7 @@ class SoftVote(ClassifierMixin, BaseEstimator):
             )
         if not (np.isfinite(shares).all() and (shares > 0).all()):
             raise ValueError("soft_vote: weights are numbers above 0")
-        return shares / shares.sum()
+        return np.asarray(shares / shares.sum(), np.float64)
 
     def _head(self, spec: str | dict[str, dict[str, Any]]) -> Head:
         name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
