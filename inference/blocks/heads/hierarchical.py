@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from inference.blocks.heads.head import Head
 from inference.blocks.learned import NotFitted, Rows, checked_rows, groups_seen
 from inference.blocks.registry import UnknownBlock, block, build
 
@@ -70,7 +69,7 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
         leaves, branch = np.asarray(names), np.asarray([branch_of[name] for name in names])
         self.classes_ = np.unique(leaves)
         self.first_ = self._head(self.first).fit(table, branch, groups)
-        self.second_: dict[str, Head | str] = {}
+        self.second_: dict[str, Any] = {}
         for name in np.unique(branch):
             own = np.flatnonzero(branch == name)
             inside = np.unique(leaves[own])
@@ -130,12 +129,12 @@ class Hierarchical(ClassifierMixin, BaseEstimator):
             end_to_end=float((self.predict(table) == leaves).mean()),
         )
 
-    def _head(self, spec: str | dict[str, dict[str, Any]]) -> Head:
+    def _head(self, spec: str | dict[str, dict[str, Any]]) -> Any:
         name, settings = (spec, {}) if isinstance(spec, str) else next(iter(spec.items()))
         try:
             made = build("head", name, **{"seed": self.seed, **(settings or {})})
         except (UnknownBlock, TypeError) as error:
             raise ValueError(f"hierarchical: {error}") from None
-        if not isinstance(made, Head):
+        if isinstance(made, Hierarchical):
             raise ValueError(f"hierarchical: {name} cannot be the head of a level")
         return made

@@ -254,3 +254,29 @@ def test_a_soft_vote_is_the_weighted_mean_of_its_heads() -> None:
     ):
         with pytest.raises(ValueError, match=words):
             build("head", "soft_vote", **wrong).fit(rows, labels)
+
+
+# --- deep belief network ---------------------------------------------------------------------------------
+
+
+def test_a_deep_belief_network_learns_and_its_unsupervised_part_is_on_the_path() -> None:
+    rows, labels = blobs(("benign", "malignant"), 80)
+    settings: dict[str, Any] = {"hidden": (12, 6), "epochs": 150, "learning_rate": 0.02}
+    made = build("head", "deep_belief", **settings).fit(rows, labels, groups=range(80))
+    untaught = build("head", "deep_belief", pretraining=0, **settings).fit(rows, labels)
+    again = build("head", "deep_belief", **settings).fit(rows, labels)
+
+    assert (made.predict(rows) == labels).mean() > 0.9
+    assert np.allclose(made.predict_proba(rows).sum(axis=1), 1)
+    assert np.array_equal(made.predict_proba(rows), again.predict_proba(rows))
+    assert not np.allclose(made.predict_proba(rows), untaught.predict_proba(rows))
+    assert made.fitted_on == {str(number) for number in range(80)}
+
+
+def test_a_deep_belief_network_is_refused_what_teaches_nothing() -> None:
+    rows, _ = blobs(("benign", "malignant"), 20)
+
+    with pytest.raises(ValueError, match="all 20 rows are 'benign'"):
+        build("head", "deep_belief").fit(rows, ["benign"] * 20)
+    with pytest.raises(ValueError, match="a layer of one unit"):
+        build("head", "deep_belief", hidden=()).check_classes(["benign", "malignant"])

@@ -31,6 +31,7 @@ OWN = {
     "figure2_deep": {"segment", "network", "side"},
     "hou2020_augmented_transfer": {"effnet_lite0", "imagenet", "stains"},
     "houssein2022_marine_predators": {"marine_predators"},
+    "jabeen2022_darknet_fusion": {"darknet53", "fused", "differential_evolution", "grey_wolf"},
     "jiang2019_bhcnet": {"bhcnet", "gauss_error"},
     "kasani2019_multi_level_xception": {"xception", "levels"},
     "kausar2019_hwdcnn": {"haar", "vgg_mini"},
