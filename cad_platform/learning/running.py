@@ -146,7 +146,16 @@ class _Run:
         shutil.rmtree(self.store, ignore_errors=True)
         version = _next_version(name)
         self._laboratory(
-            "export", str(self.run), "--name", name, "--version", version, "--store", str(self.store), *data
+            "export",
+            str(self.run),
+            "--name",
+            name,
+            "--version",
+            version,
+            "--store",
+            str(self.store),
+            "--no-bundle",
+            *data,
         )
         self._tell(Step.IMPORTING)
         packed = _packed(self.store / name / version, self.folder / "version.zip")

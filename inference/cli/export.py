@@ -17,6 +17,9 @@ def add_arguments(export: ArgumentParser, data: Path) -> None:
     export.add_argument("--version", metavar="V", help="default: a patch number above the newest there")
     export.add_argument("--store", type=Path, default=DEFAULT_STORE)
     export.add_argument("--data", type=Path, default=data, help="what the run was trained on")
+    export.add_argument(
+        "--no-bundle", action="store_true", help="without the bundle for MONAI: what a platform imports"
+    )
     export.add_argument("--threads", type=count, default=2)
 
 
@@ -41,7 +44,10 @@ def run(chosen: Namespace) -> int:
         recipe = recipe_of_run(chosen.run)
         name = chosen.name or recipe.id
         version = chosen.version or next_version(name, chosen.store)
-        manifest = export(Export(chosen.run, chosen.data, chosen.store, name, version, recipe))
+        order = Export(
+            chosen.run, chosen.data, chosen.store, name, version, recipe, bundle=not chosen.no_bundle
+        )
+        manifest = export(order)
     except (
         ExportError, PlanError, RunError, DatasetError, LeakError, RecipeError, BlockError, RecordsError,
         NotComputable, AnalysisError, TrainingError, ValueError,

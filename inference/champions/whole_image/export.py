@@ -55,7 +55,8 @@ _OUTLINED_ON_PAGES = (MAMMOGRAPHY, ULTRASOUND)
 
 @dataclass(frozen=True)
 class Export:
-    """What becomes of which run. `name` and `version` are those in the store."""
+    """What becomes of which run. `name` and `version` are those in the store. `bundle`: with one for MONAI,
+    whose weights are a pickle, which no platform takes from outside."""
 
     run: Path
     data: Path
@@ -63,6 +64,7 @@ class Export:
     name: str
     version: str
     recipe: Recipe
+    bundle: bool = True
 
     @cached_property
     def facts(self) -> dict[str, object]:
@@ -171,7 +173,8 @@ def _export(order: Export) -> ModelManifest:
     outputs, examples = outputs_of(network, recipe), (example_of(final.recipe),)
 
     def beside(place: Path, finished: ModelManifest, found: Results) -> None:
-        write_bundle(place, finished, final.recipe, network, told, found.figures)
+        if order.bundle:
+            write_bundle(place, finished, final.recipe, network, told, found.figures)
 
     seen_by_it = ready.chosen.samples
     return store_model(
