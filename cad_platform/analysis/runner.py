@@ -29,7 +29,7 @@ from cad_platform.core.queues import SHORT, SLIDE
 from cad_platform.modelserver.configured import get_model_server
 from cad_platform.modelserver.port import Abandoned, Deadline
 from cad_platform.registry.health import component_of
-from cad_platform.registry.selectors import manifest_of
+from cad_platform.registry.thresholds import manifest_at
 from cad_platform.studies.slides import slide_of
 from inference.contract import (
     AnalysisError,
@@ -141,7 +141,8 @@ def _analyse(
         return str(image.id)
 
     named = f"{job.pk}:{claim.attempt}"
-    return ask(named, manifest_of(job.model_version), claim.images, save, deadline, slices)
+    manifest = manifest_at(job.model_version, job.study.site_id)
+    return ask(named, manifest, claim.images, save, deadline, slices)
 
 
 def ask(

@@ -20,8 +20,8 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
 from cad_platform.quality import acceptance_cases
 from cad_platform.quality.models import Acceptance, AcceptanceCase
-from cad_platform.registry import lifecycle
-from cad_platform.registry.models import ModelVersion
+from cad_platform.registry import lifecycle, thresholds
+from cad_platform.registry.models import ModelVersion, SiteThresholds
 from cad_platform.studies.typed_text import reason_of
 
 #: Somebody has asked for a measurement. Payload: `acceptance_id`.
@@ -122,6 +122,26 @@ def sign(actor: Actor, acceptance_id: uuid.UUID, note: str) -> Acceptance:
     row.save(update_fields=["signed_by", "signed_at", "note"])
     record_of(actor, "acceptance.sign", row, verdict=row.verdict, note=said)
     return row
+
+
+def propose_thresholds(actor: Actor, acceptance_id: uuid.UUID) -> SiteThresholds:
+    """Propose the site's own thresholds that a measurement led to. They take effect once another person has signed them
+    (`registry.thresholds.sign`).
+
+    Raises
+    ------
+    NotPermitted, NotFound
+    Conflict
+        `wrong_state`: the verdict is not signed yet, there are too few cases, or nothing is proposed.
+    """
+    found = acceptance(actor, acceptance_id)
+    proposed = (found.report or {}).get("proposal")
+    if found.signed_by_id is None or found.verdict == Acceptance.Verdict.TOO_FEW or not proposed:
+        raise Conflict(
+            _("Thresholds are proposed from a measurement with enough cases whose verdict is signed."),
+            code="wrong_state",
+        )
+    return thresholds.propose(actor, found.model_version, found.site, proposed["thresholds"], found.pk)
 
 
 def acceptances(actor: Actor, version: ModelVersion | None = None) -> QuerySet[Acceptance]:

@@ -14,6 +14,8 @@ from cad_platform.quality.acceptance_words import in_words
 from cad_platform.quality.models import Acceptance
 from cad_platform.quality.pages import GROUPS, feature_words
 from cad_platform.reading.wording import point_words
+from cad_platform.registry import thresholds
+from cad_platform.registry.models import SiteThresholds
 
 #: Side of a drawn curve, in its own units.
 SIDE = 200
@@ -58,6 +60,16 @@ class GroupRow:
     positives: int
     auc: str
     below: bool
+
+
+@dataclass(frozen=True)
+class ProposalRow:
+    """A threshold of the site's own, and what it is expected to give on patients that it was not fitted to."""
+
+    name: str
+    threshold: str
+    sensitivity: str
+    specificity: str
 
 
 @dataclass(frozen=True)
@@ -106,6 +118,8 @@ class Page:
     promised: str
     points: list[PointRow]
     calibration: list[CalibrationRow]
+    proposal: list[ProposalRow]
+    thresholds: SiteThresholds | None
     groups: list[GroupRow]
     shift: list[ShiftRow]
     curves: list[Curve]
@@ -144,6 +158,8 @@ def page_of(found: Acceptance) -> Page:
             for point in report.get("points", ())
         ],
         calibration=_calibration(report),
+        proposal=_proposal(report),
+        thresholds=thresholds.proposed_by(found.pk),
         groups=[
             GroupRow(
                 str(GROUPS.get(_COLUMNS.get(group["column"], ""), group["column"])), group["value"],
@@ -203,6 +219,24 @@ def _calibration(report: Mapping[str, Any]) -> list[CalibrationRow]:
         for name, each in found
         if each
     ]
+
+
+def _proposal(report: Mapping[str, Any]) -> list[ProposalRow]:
+    proposal = report.get("proposal") or {"thresholds": {}}
+    return [
+        ProposalRow(point_words(name), _number(level), *map(_number, proposal["expected"][name]))
+        for name, level in proposal["thresholds"].items()
+    ]
+
+
+def what_of_thresholds(actor: Actor, found: Acceptance) -> str:
+    """What the actor may do about the site's own thresholds of a measurement: propose, sign, or nothing."""
+    made = thresholds.proposed_by(found.pk)
+    if made is None:
+        ready = found.signed_by_id is not None and found.verdict != Acceptance.Verdict.TOO_FEW
+        return "propose" if ready and allowed(actor, "model.manage") else ""
+    waits = made.signed_at is None and made.ended_at is None and allowed(actor, "model.approve")
+    return "sign" if waits and actor.user is not None and actor.user.pk != made.proposed_by_id else ""
 
 
 def _shift(report: Mapping[str, Any]) -> list[ShiftRow]:

@@ -12,14 +12,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from cad_platform.accounts.rules import allowed
 from cad_platform.core.actor import actor_of
-from cad_platform.core.errors import PlatformError
+from cad_platform.core.errors import Conflict, Invalid, NotFound, PlatformError
 from cad_platform.core.request_keys import done_once
 from cad_platform.quality import acceptance, acceptance_pages
 from cad_platform.quality.forms import AcceptanceForm, SignatureForm
+from cad_platform.registry import thresholds
 
 PAGE_SIZE = 50
 
@@ -77,6 +78,8 @@ def one(request: HttpRequest, acceptance_id: uuid.UUID) -> HttpResponse:
         "nav": "acceptances",
         "page": acceptance_pages.page_of(found),
         "why_not_signed": acceptance_pages.why_not_signed(actor, found),
+        "of_thresholds": acceptance_pages.what_of_thresholds(actor, found),
+        "approves": allowed(actor, "model.approve"),
         "form": form,
     }
     return render(request, "quality/acceptance.html", context, status=422 if form.errors else 200)
@@ -92,3 +95,28 @@ def progress(request: HttpRequest, acceptance_id: uuid.UUID) -> HttpResponse:
     if not acceptance_pages.is_open(found):
         answer["HX-Refresh"] = "true"
     return answer
+
+
+@login_required
+@require_POST
+@done_once
+def site_thresholds(request: HttpRequest, acceptance_id: uuid.UUID, step: str) -> HttpResponse:
+    """Propose the site's own thresholds of a measurement, put them in force, or withdraw them."""
+    actor = actor_of(request)
+    found = acceptance.acceptance(actor, acceptance_id)
+    made = thresholds.proposed_by(found.pk)
+    try:
+        if step == "propose":
+            acceptance.propose_thresholds(actor, found.pk)
+            messages.success(request, _("The thresholds are proposed. Another person puts them in force."))
+        elif step == "sign" and made is not None:
+            thresholds.sign(actor, made.pk)
+            messages.success(request, _("The thresholds are in force for results from now on."))
+        elif step == "withdraw" and made is not None:
+            thresholds.withdraw(actor, made.pk, request.POST.get("reason", ""))
+            messages.success(request, _("The thresholds are withdrawn."))
+        else:
+            raise NotFound(_("There are no such thresholds."))
+    except (Conflict, Invalid) as refused:
+        messages.error(request, refused.detail)
+    return redirect("acceptance", found.pk)

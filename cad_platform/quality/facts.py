@@ -63,7 +63,8 @@ def fact_of(job_id: uuid.UUID | str) -> AnalysisFact | None:
     study, manifest = job.study, job.model_version.manifest
     verdict = verdict_of(job)
     score = verdict.score if verdict else None
-    point = manifest.get("thresholds", {}).get(POINT)
+    # The result's own, which the site may have set.
+    point = {**manifest.get("thresholds", {}), **(job.result or {}).get("thresholds", {})}.get(POINT)
     positive_class = manifest.get("positive_class", "")
     images = list(Instance.objects.filter(series__study=study, active=True).order_by("number", "pk"))
     vendor, device = device_of(images)

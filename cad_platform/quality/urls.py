@@ -7,6 +7,11 @@ urlpatterns = [
     path("acceptance/", acceptance_views.acceptances, name="acceptances"),
     path("acceptance/<uuid:acceptance_id>/", acceptance_views.one, name="acceptance"),
     path("acceptance/<uuid:acceptance_id>/progress", acceptance_views.progress, name="acceptance-progress"),
+    path(
+        "acceptance/<uuid:acceptance_id>/thresholds/<slug:step>",
+        acceptance_views.site_thresholds,
+        name="acceptance-thresholds",
+    ),
     path("alerts/", views.alerts, name="alerts"),
     path("alerts/<uuid:alert_id>/", views.alert, name="alert"),
     path("known-cases/<int:version_id>/", views.known_from_pathology, name="known-from-pathology"),

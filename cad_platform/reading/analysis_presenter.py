@@ -17,6 +17,7 @@ from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
 from cad_platform.reading.selectors import CaseRecord
 from cad_platform.registry.manifest_words import manifest_words
+from cad_platform.registry.thresholds import behind
 from cad_platform.studies.models import Study
 from cad_platform.studies.sorting import SortedImage, unconfirmed
 
@@ -49,6 +50,7 @@ class Provenance:
     preprocessing: str
     preprocessing_full: str
     thresholds: list[tuple[str, float]]
+    thresholds_of: str
     finished_at: datetime | None
     model_ms: float
     total_ms: float
@@ -194,9 +196,21 @@ def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping
             (wording.point_words(name), value)
             for name, value in sorted(thresholds.items(), key=lambda item: item[1])
         ],
+        thresholds_of=_thresholds_of(job, thresholds),
         finished_at=job.finished_at,
         model_ms=timings.get("model_ms", 0.0),
         total_ms=timings.get("total_ms", 0.0),
         licence=manifest_words(manifest.get("licence", "")),
         intended_use=manifest_words(manifest.get("intended_use", "")),
     )
+
+
+def _thresholds_of(job: AnalysisJob, thresholds: Mapping[str, float]) -> str:
+    """Whose operating points the result was made with, in words."""
+    own = behind(job.model_version, job.study.site_id, thresholds)
+    if own is None or own.signed_by is None or own.signed_at is None:
+        return _("as shipped with the version")
+    return _("of this site, number %(number)d, proposed by %(one)s, signed by %(other)s on %(day)s") % {
+        "number": own.number, "one": own.proposed_by.printed_name, "other": own.signed_by.printed_name,
+        "day": f"{own.signed_at:%Y-%m-%d}",
+    }  # fmt: skip

@@ -106,9 +106,9 @@ def job_words(job: AnalysisJob, modality: str) -> AiCell:
     if verdict.score is None:
         return AiCell("score", _("Analysed"), flags=flags)
     manifest = job.model_version.manifest
-    score = wording.score(
-        verdict.score, manifest.get("thresholds", {}), modality, of=manifest.get("positive_class", "")
-    )
+    # The result's own: the site may have had others than the version ships.
+    thresholds = {**manifest.get("thresholds", {}), **(job.result or {}).get("thresholds", {})}
+    score = wording.score(verdict.score, thresholds, modality, of=manifest.get("positive_class", ""))
     return AiCell("score", score.words, detail=score.meaning, tone=score.tone, score=score, flags=flags)
 
 

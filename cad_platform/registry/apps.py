@@ -21,6 +21,9 @@ class RegistryConfig(PlatformApp):
         "model.route": _("Had a model version analyse studies"),
         "model.upload": _("Uploaded a model version"),
         "model.verify": _("Had a model version verified"),
+        "thresholds.propose": _("Proposed a site's own thresholds"),
+        "thresholds.sign": _("Put a site's own thresholds in force"),
+        "thresholds.withdraw": _("Withdrew a site's own thresholds"),
     }
 
     def ready(self) -> None:

@@ -276,3 +276,54 @@ class ModelUpload(models.Model):
                 name="upload_version_iff_imported",
             ),
         ]
+
+
+@pghistory.track()
+class SiteThresholds(models.Model):
+    """A site's own operating points of a version, proposed from known cases of the site. They take the shipped ones'
+    place in what the version says from then on, once a second person has signed them, and until somebody withdraws them
+    or others are signed. `registry.thresholds` is their one owner."""
+
+    database_rights = DatabaseRights.UPDATABLE
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(ModelVersion, on_delete=models.PROTECT, related_name="+")
+    site = models.ForeignKey("accounts.Site", on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveIntegerField(help_text="1, 2, \u2026 of this version at this site")
+    thresholds = models.JSONField(help_text="operating point \u2192 threshold; never changed")
+    evidence = models.UUIDField(
+        unique=True, help_text="the measurement that proposed them (quality.Acceptance)"
+    )
+    proposed_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    proposed_at = models.DateTimeField(default=timezone.now)
+    signed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    signed_at = models.DateTimeField(null=True)
+    ended_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    ended_at = models.DateTimeField(null=True, help_text="withdrawn, or others were signed")
+    reason = models.TextField(blank=True, help_text="why they ended")
+
+    class Meta:
+        ordering = ["version", "site", "-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["version", "site", "number"], name="thresholds_number"),
+            models.UniqueConstraint(
+                fields=["version", "site"],
+                condition=models.Q(signed_at__isnull=False, ended_at__isnull=True),
+                name="thresholds_one_in_force",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(signed_by__isnull=True, signed_at__isnull=True)
+                | models.Q(signed_by__isnull=False, signed_at__isnull=False)
+                & ~models.Q(signed_by=models.F("proposed_by")),
+                name="thresholds_signed_by_another",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ended_by__isnull=True, ended_at__isnull=True)
+                | models.Q(ended_by__isnull=False, ended_at__isnull=False),
+                name="thresholds_ended_by_somebody",
+            ),
+        ]

@@ -23,6 +23,7 @@ from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted
 from cad_platform.core.models import OutboxEvent
 from cad_platform.quality import acceptance, acceptance_run, acceptance_words
 from cad_platform.quality.models import Acceptance
+from cad_platform.registry import thresholds
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
@@ -324,3 +325,35 @@ def test_every_sentence_of_the_laboratory_is_known_in_chinese(found: Measured) -
         assert words is not None, sentence
         with translation.override("zh-hans"):
             assert acceptance_words.is_known(sentence) != words, sentence
+
+
+def test_the_sites_own_thresholds_from_proposal_to_withdrawal(
+    client: Client, administrator: Actor, version: ModelVersion, site: Site
+) -> None:
+    asked = measured(acceptance.ask(administrator, version, site, table(studies(site))))
+    page = reverse("acceptance", args=[asked.pk])
+
+    def step(name: str, **fields: str) -> str:
+        answer = client.post(reverse("acceptance-thresholds", args=[asked.pk, name]), fields)
+        return "403" if answer.status_code == 403 else client.get(page).content.decode()
+
+    client.force_login(administrator.user)
+    assert "whose verdict is signed" in step("propose"), "an unsigned verdict proposes nothing"
+    lead = factories.actor(Role.CLINICAL_LEAD, site)
+    acceptance.sign(lead, asked.pk, "seen")
+    assert "Propose these thresholds" in client.get(page).content.decode()
+    client.force_login(factories.user(Role.RADIOLOGIST, site))
+    assert [step(name) for name in ("propose", "sign", "withdraw")] == ["403"] * 3
+    client.force_login(lead.user)
+    assert step("propose") == "403", "a clinical lead signs, and proposes nothing"
+    client.force_login(administrator.user)
+    assert "Put them in force" not in step("propose")
+    assert "another person signs them" in step("sign") and thresholds.in_force(version, site.pk) is None
+    client.force_login(lead.user)
+    assert "Put them in force" in client.get(page).content.decode()
+    assert "In force" in step("sign")
+    own = thresholds.in_force(version, site.pk)
+    assert own is not None and own.thresholds == asked.report["proposal"]["thresholds"]  # type: ignore[index]
+    assert (
+        "Ended" in step("withdraw", reason="a new scanner") and thresholds.in_force(version, site.pk) is None
+    )

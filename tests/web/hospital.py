@@ -28,6 +28,7 @@ from cad_platform.reading.models import Annotation
 from cad_platform.records import retention
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
+from inference.runtime.store import read_manifest
 from tests import factories as make
 
 
@@ -111,6 +112,20 @@ class Hospital:
             verdict=Acceptance.Verdict.DO_NOT,
             report={"figures": []},
         )
+
+    def proposing(self) -> Acceptance:
+        """Its verdict is signed, and it leads to thresholds."""
+        levels = {"high_sensitivity": 0.1, "balanced": 0.4, "high_specificity": 0.8}
+        found, version = self.measured(), self.job.model_version
+        version.manifest = read_manifest("ultrasound").model_dump(mode="json")
+        version.save()
+        found.verdict, found.report = (
+            Acceptance.Verdict.ON,
+            {"figures": [], "proposal": {"thresholds": levels}},
+        )
+        found.signed_by, found.signed_at = make.user(Role.CLINICAL_LEAD, self.site), timezone.now()
+        found.save()
+        return found
 
     def taken_delivery(self, webhook: Webhook) -> Delivery:
         delivery.announce(self.study, Event.STUDY_ANALYSED, "one")

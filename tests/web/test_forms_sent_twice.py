@@ -123,6 +123,11 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         {"note": "Seen"},
         "acceptance.sign",
     ),
+    "acceptance-thresholds": lambda h: (
+        reverse("acceptance-thresholds", args=[h.proposing().pk, "propose"]),
+        {},
+        "thresholds.propose",
+    ),
     "tokens": lambda h: (
         reverse("tokens"),
         {

@@ -28,6 +28,7 @@ SEEN = {
         "retention",
         "models",
         "acceptances",
+        "datasets",
         "reanalyses",
     ],
     Role.ADMINISTRATOR: [
@@ -36,6 +37,7 @@ SEEN = {
         "fleet",
         "acceptances",
         "quality",
+        "datasets",
         "reanalyses",
         "users",
         "roles",
@@ -83,7 +85,7 @@ def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
 @pytest.mark.parametrize(
     ("group", "pages"),
     [
-        ("Models", ["models", "fleet", "acceptances", "quality"]),
+        ("Models", ["models", "fleet", "acceptances", "quality", "datasets"]),
         ("Administration", ["users", "roles", "sites", "retention-policies", "webhooks", "tokens"]),
     ],
 )
