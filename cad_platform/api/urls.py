@@ -4,6 +4,7 @@ from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from cad_platform.api import (
+    acceptances,
     docs,
     hosts,
     learning,
@@ -118,6 +119,25 @@ urlpatterns = [
         "v1/learning/trainings/<uuid:training>/go-on",
         learning.TrainingGoOn.as_view(),
         name="api-training-go-on",
+    ),
+    path(
+        "v1/models/<str:model>/<str:version>/acceptances",
+        acceptances.ModelAcceptances.as_view(),
+        name="api-model-acceptances",
+    ),
+    path("v1/acceptances", acceptances.Acceptances.as_view(), name="api-acceptances"),
+    path(
+        "v1/acceptances/<uuid:acceptance_id>", acceptances.AcceptanceDetail.as_view(), name="api-acceptance"
+    ),
+    path(
+        "v1/acceptances/<uuid:acceptance_id>/sign",
+        acceptances.AcceptanceSignature.as_view(),
+        name="api-acceptance-sign",
+    ),
+    path(
+        "v1/acceptances/<uuid:acceptance_id>/thresholds",
+        acceptances.AcceptanceThresholds.as_view(),
+        name="api-acceptance-thresholds",
     ),
     path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
     path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),

@@ -26,7 +26,7 @@ from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.suitability import spacing_um
 from cad_platform.core.actor import Actor
 from cad_platform.core.queues import SLIDE
-from cad_platform.quality import acceptance, facts
+from cad_platform.quality import acceptance, acceptance_repeated, facts
 from cad_platform.quality.models import Acceptance, AcceptanceCase
 from cad_platform.registry.selectors import manifest_of
 from cad_platform.studies.selectors import sorted_images
@@ -165,4 +165,5 @@ def keep(row: Acceptance, said: str, report: dict[str, Any] | None) -> str:
     acceptance.record_of(
         Actor.system("worker"), "acceptance.end", kept, state=kept.state, verdict=kept.verdict
     )
+    acceptance_repeated.watch(kept)
     return kept.state

@@ -95,6 +95,7 @@ class Measure(models.TextChoices):
     UNLIKE = "unlike", _("Images get no verdict")
     LATENCY = "latency", _("Results come late")
     KNOWN_CASE = "known_case", _("A known case is answered otherwise")
+    ACCEPTANCE = "acceptance", _("A site's known cases are told apart worse than when they were signed")
 
 
 @pghistory.track()

@@ -54,6 +54,7 @@ UNITS = {
     Measure.UNLIKE: gettext_lazy("share of a day's results"),
     Measure.LATENCY: gettext_lazy("seconds that one result in twenty exceeds"),
     Measure.KNOWN_CASE: gettext_lazy("difference of a probability"),
+    Measure.ACCEPTANCE: gettext_lazy("steps from the signed verdict down"),
 }
 _EVIDENCE = {
     "ks": gettext_lazy("Kolmogorov-Smirnov statistic"),
@@ -68,6 +69,8 @@ _EVIDENCE = {
     "high": gettext_lazy("upper end of the interval"),
     "count": gettext_lazy("of these"),
     "change": gettext_lazy("what is otherwise"),
+    "signed": gettext_lazy("signed verdict"),
+    "measured": gettext_lazy("verdict measured now"),
 }
 _OTHER = gettext_noop("Another reason")
 _PLACES = re.compile(r"%\(\w+\)s")

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 
 from cad_platform.core.queues import ACCEPTANCE_TASK
-from cad_platform.quality import acceptance_run, devices, known_cases, rollups, watching
+from cad_platform.quality import acceptance_repeated, acceptance_run, devices, known_cases, rollups, watching
 
 
 @shared_task(name="quality.analysis_ended")
@@ -52,3 +52,9 @@ def measure_acceptance(self: Any, acceptance_id: str, **_: str) -> str:
     if acceptance_run.must_wait(acceptance_id):
         raise self.retry(countdown=30)
     return acceptance_run.measure(acceptance_id)
+
+
+@shared_task(name="quality.repeat_acceptances")
+def repeat_acceptances() -> int:
+    """Have signed verdicts measured again."""
+    return acceptance_repeated.repeat()

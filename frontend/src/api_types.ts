@@ -9,6 +9,40 @@ export type paths = Record<string, never>;
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AcceptanceAnswer: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            version: string;
+            site: string;
+            /** @enum {string} */
+            state: "waiting" | "measured" | "failed";
+            /** @description Images measured so far */
+            done: number;
+            whole: number;
+            /** Format: date-time */
+            asked_at: string;
+            ended_at: string | null;
+            /** @description Why it was not measured */
+            said: string;
+            verdict: ("switch_on" | "switch_on_with" | "too_few_cases" | "do_not_switch_on") | null;
+            reasons: string[];
+            conditions: string[];
+            signed_by: string | null;
+            signed_at: string | null;
+            note: string;
+            thresholds: components["schemas"]["OwnThresholdsAnswer"] | null;
+        };
+        AcceptanceList: {
+            results: components["schemas"]["AcceptanceAnswer"][];
+        };
+        /** @description All that was measured, as `python -m inference acceptance` writes it. */
+        AcceptanceReport: {
+            acceptance: components["schemas"]["AcceptanceAnswer"];
+            report: {
+                [key: string]: unknown;
+            } | null;
+        };
         /** @description What came of an alert; no patient is named. */
         AcknowledgeRequest: {
             /** @default  */
@@ -152,6 +186,15 @@ export interface components {
              * @default
              */
             impact?: string;
+        };
+        AskRequest: {
+            /** @description The site's code */
+            site: string;
+            /**
+             * @description CSV: columns `study` (accession number or UID), `label`, and `side` where it is needed; left out: what the platform knows
+             * @default null
+             */
+            table?: string | null;
         };
         AucAnswer: {
             value: number;
@@ -793,6 +836,9 @@ export interface components {
         ModelList: {
             results: components["schemas"]["ModelAnswer"][];
         };
+        NoteRequest: {
+            note: string;
+        };
         /** @description A way of showing the frame that its header names: a window, or a VOI table with the greys that it gives. */
         OfferedWindowAnswer: {
             name: string;
@@ -801,6 +847,19 @@ export interface components {
             /** @enum {string} */
             function: "LINEAR" | "LINEAR_EXACT" | "SIGMOID" | "LUT";
             display: components["schemas"]["TableAnswer"] | null;
+        };
+        /** @description The site's own thresholds that a measurement led to. */
+        OwnThresholdsAnswer: {
+            /** @enum {string} */
+            state: "proposed" | "in_force" | "ended";
+            number: number;
+            thresholds: {
+                [key: string]: number;
+            };
+            proposed_by: string;
+            signed_by: string | null;
+            ended_by: string | null;
+            reason: string;
         };
         PatientAnswer: {
             /** @description The hospital's patient id */
@@ -1259,6 +1318,15 @@ export interface components {
             range: string;
             expected_percent: number;
             found_percent: number;
+        };
+        ThresholdsRequest: {
+            /** @enum {string} */
+            step: "propose" | "sign" | "withdraw";
+            /**
+             * @description Of a withdrawal
+             * @default
+             */
+            reason?: string;
         };
         /** @description Where the time went. `model_ms` is the timer around the network's own forward passes, nothing else. */
         Timings: {
@@ -1909,6 +1977,9 @@ export interface components {
     headers: never;
     pathItems: never;
 }
+export type AcceptanceAnswer = components['schemas']['AcceptanceAnswer'];
+export type AcceptanceList = components['schemas']['AcceptanceList'];
+export type AcceptanceReport = components['schemas']['AcceptanceReport'];
 export type AcknowledgeRequest = components['schemas']['AcknowledgeRequest'];
 export type AgreementAnswer = components['schemas']['AgreementAnswer'];
 export type AgreementList = components['schemas']['AgreementList'];
@@ -1921,6 +1992,7 @@ export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
 export type ApprovalAnswer = components['schemas']['ApprovalAnswer'];
 export type ApproveRequest = components['schemas']['ApproveRequest'];
+export type AskRequest = components['schemas']['AskRequest'];
 export type AucAnswer = components['schemas']['AucAnswer'];
 export type CalibrationAnswer = components['schemas']['CalibrationAnswer'];
 export type ChangeAnswer = components['schemas']['ChangeAnswer'];
@@ -1961,7 +2033,9 @@ export type LoadRequest = components['schemas']['LoadRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
+export type NoteRequest = components['schemas']['NoteRequest'];
 export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
+export type OwnThresholdsAnswer = components['schemas']['OwnThresholdsAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
 export type PatientLink = components['schemas']['PatientLink'];
 export type PeriodAnswer = components['schemas']['PeriodAnswer'];
@@ -1998,6 +2072,7 @@ export type SubgroupAnswer = components['schemas']['SubgroupAnswer'];
 export type SubgroupList = components['schemas']['SubgroupList'];
 export type TableAnswer = components['schemas']['TableAnswer'];
 export type TenthAnswer = components['schemas']['TenthAnswer'];
+export type ThresholdsRequest = components['schemas']['ThresholdsRequest'];
 export type Timings = components['schemas']['Timings'];
 export type TrainingAnswer = components['schemas']['TrainingAnswer'];
 export type TrainingList = components['schemas']['TrainingList'];

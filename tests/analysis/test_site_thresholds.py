@@ -47,7 +47,7 @@ def job_of(study: Any) -> AnalysisJob:
 
 def provenance(study: Any) -> Any:
     reader = factories.actor(Role.RADIOLOGIST, study.site)
-    (analysis,) = case_page(selectors.case(reader, study.study_instance_uid)).live.analyses
+    (analysis,) = case_page(selectors.case(reader, study.study_instance_uid)).analyses
     return analysis.provenance
 
 

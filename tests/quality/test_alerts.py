@@ -49,7 +49,7 @@ def raised() -> list[str]:
 
 def test_every_measure_has_a_rule_and_a_way() -> None:
     assert set(AlertRule.objects.values_list("measure", flat=True)) == set(Measure.values)
-    assert set(MEASURES) == set(Measure.values) - {Measure.KNOWN_CASE}
+    assert set(MEASURES) == set(Measure.values) - {Measure.KNOWN_CASE, Measure.ACCEPTANCE}
     assert "delivery.alert_raised" in outbox.subscribers(watching.RAISED_TOPIC)
 
 

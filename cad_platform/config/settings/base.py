@@ -293,6 +293,8 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": timedelta(hours=1),
         "options": {"expires": 3600},
     },
+    # Each signed verdict every thirty days.
+    "repeat-acceptances": {"task": "quality.repeat_acceptances", "schedule": timedelta(days=1)},
     "expire-idempotent-answers": {
         "task": "api.expire_idempotent_answers",
         "schedule": timedelta(hours=1),

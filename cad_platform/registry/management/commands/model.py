@@ -3,14 +3,13 @@ as whoever has the shell, and approves in a person's name only with that person'
 
 from __future__ import annotations
 
-import getpass
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.contrib.auth import authenticate
 from django.core.management.base import BaseCommand, CommandError
 
+from cad_platform.accounts.at_the_shell import person
 from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
@@ -90,14 +89,10 @@ class Command(BaseCommand):
         return f"{said}\n{version} is verified"
 
     def _approve(self, options: Any) -> str:
-        user = authenticate(
-            None, username=options["user"], password=getpass.getpass(f"Password of {options['user']}: ")
-        )
-        if user is None:
-            raise CommandError("There is no such person, or the password is another.")
+        actor = person(options["user"])
         plan = {field: options[field] for field in lifecycle.PLAN_FIELDS}
         version = lifecycle.approve(
-            Actor.of_user(user), self._version(options), reason=options["reason"],
+            actor, self._version(options), reason=options["reason"],
             change_class=options["change_class"], **plan,
         )  # fmt: skip
         second = (

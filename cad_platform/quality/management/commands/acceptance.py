@@ -1,0 +1,102 @@
+"""`bin/manage acceptance …`: local acceptance by the command line. A person asks, another signs, each with
+a password."""
+
+from __future__ import annotations
+
+import uuid
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from cad_platform.accounts.at_the_shell import person
+from cad_platform.core.actor import Actor
+from cad_platform.core.errors import PlatformError
+from cad_platform.quality import acceptance, acceptance_run
+from cad_platform.quality.models import Acceptance
+from cad_platform.registry import selectors, thresholds
+
+_ACTOR = Actor.system("acceptance")
+
+
+class Command(BaseCommand):
+    help = "Measures a version on a site's known cases; signs verdicts; proposes and signs the site's own thresholds."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        steps = parser.add_subparsers(dest="step", required=True)
+        steps.add_parser("list", help="every measurement, its verdict and who signed it")
+        measure = self._of_person(steps, "measure", "measure a version now")
+        measure.add_argument("name")
+        measure.add_argument("model_version", metavar="version")
+        measure.add_argument("--site", required=True, help="the site's code")
+        measure.add_argument(
+            "--table", type=Path, help="CSV of the known cases; left out: what the platform knows"
+        )
+        self._of_one(steps, "sign", "the second person's signature").add_argument("--note", required=True)
+        self._of_one(steps, "propose", "propose the site's own thresholds")
+        self._of_one(steps, "force", "put the site's own thresholds in force, as the second person")
+        self._of_one(steps, "withdraw", "withdraw them").add_argument("--reason", required=True)
+
+    def _of_person(self, steps: Any, step: str, words: str) -> ArgumentParser:
+        parser: ArgumentParser = steps.add_parser(step, help=words)
+        parser.add_argument("--user", required=True)
+        return parser
+
+    def _of_one(self, steps: Any, step: str, words: str) -> ArgumentParser:
+        parser = self._of_person(steps, step, words)
+        parser.add_argument("id", type=uuid.UUID)
+        return parser
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            said = getattr(self, f"_{options['step']}")(options)
+        except PlatformError as error:
+            reasons = [f"- {each.field}: {each.reason}" for each in getattr(error, "errors", ())]
+            raise CommandError("\n".join([error.detail, *reasons])) from error
+        self.stdout.write(said)
+
+    def _list(self, options: Any) -> str:
+        return "\n".join(_line(each) for each in acceptance.acceptances(_ACTOR))
+
+    def _measure(self, options: Any) -> str:
+        actor, table = person(options["user"]), None
+        if options["table"] is not None:
+            try:
+                table = options["table"].read_text(encoding="utf-8-sig")
+            except (OSError, UnicodeDecodeError) as error:
+                raise CommandError(f"{options['table']} cannot be read: {error}") from error
+        version = selectors.version_named(actor, options["name"], options["model_version"])
+        asked = acceptance.ask(actor, version, acceptance.site_called(options["site"]), table)
+        acceptance_run.measure(asked.pk)
+        found = acceptance.acceptance(actor, asked.pk)
+        if found.state != Acceptance.State.MEASURED:
+            raise CommandError(f"It was not measured: {found.said}")
+        told = [*(found.report or {})["reasons"], *(found.report or {})["conditions"]]
+        return "\n".join([_line(found), *(f"  {sentence}" for sentence in told)])
+
+    def _sign(self, options: Any) -> str:
+        return _line(acceptance.sign(person(options["user"]), options["id"], options["note"]))
+
+    def _propose(self, options: Any) -> str:
+        made = acceptance.propose_thresholds(person(options["user"]), options["id"])
+        return f"{made.thresholds} are proposed; another person puts them in force"
+
+    def _force(self, options: Any) -> str:
+        return f"{thresholds.sign(person(options['user']), self._own(options)).thresholds} are in force"
+
+    def _withdraw(self, options: Any) -> str:
+        made = thresholds.withdraw(person(options["user"]), self._own(options), options["reason"])
+        return f"{made.thresholds} are withdrawn"
+
+    def _own(self, options: Any) -> uuid.UUID:
+        made = thresholds.proposed_by(options["id"])
+        if made is None:
+            raise CommandError("Nothing is proposed from this measurement.")
+        return made.pk
+
+
+def _line(found: Acceptance) -> str:
+    signed = f"signed by {found.signed_by.printed_name}" if found.signed_by else "not signed"
+    what = found.verdict or found.state
+    return f"{found.pk}  {found.asked_at:%Y-%m-%d %H:%M}  {found.model_version} at {found.site.code}  {what}  {signed}"
