@@ -170,7 +170,7 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
         ],
         breasts=breasts,
         images=images,
-        provenance=_provenance(job, result, thresholds) if result else None,
+        provenance=_provenance(job, result, thresholds, case.study.site_id) if result else None,
         after_signature=_is_after_signature(job, case.signed_jobs),
     )
 
@@ -182,7 +182,9 @@ def _is_after_signature(job: AnalysisJob, signed: Mapping[str, str] | None) -> b
     return signed.get(str(job.pk)) != job.state
 
 
-def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping[str, float]) -> Provenance:
+def _provenance(
+    job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping[str, float], site_id: int
+) -> Provenance:
     identity, timings = result["model"], result.get("timings", {})
     manifest = job.model_version.manifest
     return Provenance(
@@ -196,7 +198,7 @@ def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping
             (wording.point_words(name), value)
             for name, value in sorted(thresholds.items(), key=lambda item: item[1])
         ],
-        thresholds_of=_thresholds_of(job, thresholds),
+        thresholds_of=_thresholds_of(job, thresholds, site_id),
         finished_at=job.finished_at,
         model_ms=timings.get("model_ms", 0.0),
         total_ms=timings.get("total_ms", 0.0),
@@ -205,9 +207,9 @@ def _provenance(job: AnalysisJob, result: Mapping[str, Any], thresholds: Mapping
     )
 
 
-def _thresholds_of(job: AnalysisJob, thresholds: Mapping[str, float]) -> str:
+def _thresholds_of(job: AnalysisJob, thresholds: Mapping[str, float], site_id: int) -> str:
     """Whose operating points the result was made with, in words."""
-    own = behind(job.model_version, job.study.site_id, thresholds)
+    own = behind(job.model_version, site_id, thresholds)
     if own is None or own.signed_by is None or own.signed_at is None:
         return _("as shipped with the version")
     return _("of this site, number %(number)d, proposed by %(one)s, signed by %(other)s on %(day)s") % {
