@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -62,6 +63,10 @@ class DatasetVersion(models.Model):
     )  # fmt: skip
     made_at = models.DateTimeField(default=timezone.now)
     left_out = models.JSONField(default=dict, help_text="reason → images")
+
+    if TYPE_CHECKING:  # counted by `versions.versions`
+        images: int
+        patients: int
 
     class Meta:
         ordering = ["-made_at", "id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from typing import cast
 
 from django.db import transaction
 from django.db.models import Count, Max, QuerySet
@@ -21,7 +22,7 @@ from cad_platform.learning.models import DatasetItem, DatasetVersion
 
 def site_of(actor: Actor) -> Site:
     """The actor's own site. Raises `NotFound`."""
-    site = Site.objects.filter(pk=actor.site_id).first()
+    site = None if actor.site_id is None else Site.objects.filter(pk=actor.site_id).first()
     if site is None:
         raise NotFound(_("There is no such site."))
     return site
@@ -65,7 +66,7 @@ def make(actor: Actor, site: Site, modality: str) -> DatasetVersion:
         DatasetItem(
             version=version, patient=each.study.patient, study=each.study, instance=each.instance,
             file_sha256=each.instance.file_id, report=each.report, report_version=each.report_version,
-            reader_role=each.report.signature.role, subject=subjects[each.study.patient_id],
+            reader_role=each.report.signature.role, subject=subjects[cast(uuid.UUID, each.study.patient_id)],
             name=f"image-{count:06d}", label=each.label, label_from=each.label_from, side=each.side,
             view=each.view[:16], assessment=each.assessment, findings=each.findings,
         )
@@ -112,7 +113,7 @@ def labels(version: DatasetVersion) -> dict[str, int]:
 
 def withdrawn(version: DatasetVersion) -> int:
     """How many patients of a version no longer consent, or were erased: nothing is exported of it any more."""
-    patients = dict(version.items.order_by().values_list("patient", "subject").distinct())
+    patients = dict(version.items.order_by().values_list("patient_id", "subject").distinct())
     may = consenting(patients.keys())
     return len({subject for patient, subject in patients.items() if patient not in may})
 
@@ -140,6 +141,6 @@ def _subjects(site: Site, patients: set[uuid.UUID]) -> dict[uuid.UUID, str]:
         DatasetItem.objects.filter(version__site=site, patient__in=patients)
         .order_by("patient", "-pk")
         .distinct("patient")
-        .values_list("patient", "subject")
+        .values_list("patient_id", "subject")
     )
     return {key: known.get(key) or f"s-{secrets.token_hex(5)}" for key in sorted(patients)}

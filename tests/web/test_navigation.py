@@ -15,7 +15,7 @@ from cad_platform.web.navigation import entries, entries_of, links
 from embedded.state import REPOSITORY
 from tests import factories
 
-CLINICIAN = ["worklist", "demographics-reviews", "patient-merges", "retention", "reanalyses"]
+CLINICIAN = ["worklist", "demographics-reviews", "patient-merges", "consents", "retention", "reanalyses"]
 SEEN = {
     Role.RADIOLOGIST: CLINICIAN,
     Role.PATHOLOGIST: CLINICIAN,
@@ -25,6 +25,7 @@ SEEN = {
         "worklist",
         "demographics-reviews",
         "patient-merges",
+        "consents",
         "retention",
         "models",
         "acceptances",
