@@ -226,6 +226,14 @@ def test_an_interrupted_writing_leaves_no_version(tmp_path: Path) -> None:
     assert stored(tmp_path, "2.9.0").is_dir()
 
 
+def test_a_version_that_another_build_is_writing_stays(tmp_path: Path) -> None:
+    """Two builds into one store that ended in the same minute: the first took the second's figures away."""
+    other = tmp_path / "store" / ".unfinished" / "ultrasound" / "3.0.0" / "plots"
+    other.mkdir(parents=True)
+    stored(tmp_path, "2.9.0")
+    assert other.is_dir()
+
+
 def test_a_version_that_is_there_is_refused_before_any_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
