@@ -19,6 +19,9 @@ from cad_platform.learning.consent import consenting
 from cad_platform.learning.gathering import can_be_gathered, gather
 from cad_platform.learning.models import DatasetItem, DatasetVersion
 
+#: As `DatasetVersion` declares them.
+_COUNTS = {"images": Count("items"), "patients": Count("items__subject", distinct=True)}
+
 
 def site_of(actor: Actor) -> Site:
     """The actor's own site. Raises `NotFound`."""
@@ -92,9 +95,7 @@ def versions(actor: Actor) -> QuerySet[DatasetVersion]:
     found = DatasetVersion.objects.select_related("site", "made_by")
     if actor.site_id is not None:  # administrators have none
         found = found.filter(site_id=actor.site_id)
-    return found.annotate(images=Count("items"), patients=Count("items__subject", distinct=True)).order_by(
-        "-made_at", "pk"
-    )
+    return found.annotate(**_COUNTS).order_by("-made_at", "pk")
 
 
 def version_by_id(actor: Actor, version_id: uuid.UUID) -> DatasetVersion:
