@@ -190,8 +190,7 @@ def facts_of(sample: Sample) -> dict[str, str]:
 def analyse_alone(
     manifest: ModelManifest, forward: Forward, path: Path, spacing_um: float | None, folder: Path
 ) -> ImageResult:
-    """One image as a study of its own; its mask and heat map go to `folder`. What a hospital's picture never is and a
-    data set's may be, AVIF, is unpacked to PNG first: the platform decodes none.
+    """One image as a study of its own; its mask and heat map go to `folder`, and what `readable` makes of it.
 
     Raises
     ------
@@ -205,14 +204,23 @@ def analyse_alone(
 
     image = ImageReference(
         image_id=path.name,
-        path=str(_unpacked(path, folder) if is_avif(path) else path),
+        path=str(readable(path, folder)),
         spacing_um=None if spacing_um is None else (spacing_um, spacing_um),
     )
     request = manifest.request("evaluate", image)
     return analyse(request, manifest, forward, save).images[0]
 
 
-def _unpacked(path: Path, folder: Path) -> Path:
+def readable(path: Path, folder: Path) -> Path:
+    """`path` as the platform reads it: itself, or a PNG in `folder` of what only a data set has.
+
+    Raises
+    ------
+    ImageUnreadable
+        It is AVIF, and damaged or not decoded here.
+    """
+    if not is_avif(path):
+        return path
     if missing := why_no_avif():
         raise ImageUnreadable(f"AVIF cannot be read: {missing}")
     unpacked = folder / "unpacked.png"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from inference.champions.explained import Method
 from inference.contract import ImageReference, ModelManifest
+from inference.evaluation.measuring import readable
 from inference.explain.measure import Outcome
 from inference.explain.methods import heat_of
 from inference.explain.network import NoSuchExplanation
@@ -89,7 +91,8 @@ def play_served(
     pixels."""
     outcomes = []
     for subject, lesion in truths:
-        heat = served_heat(manifest, forward, reference_to(subject.path))
+        with TemporaryDirectory(prefix="cad-explain-") as folder:
+            heat = served_heat(manifest, forward, reference_to(readable(subject.path, Path(folder))))
         height, width = lesion.shape
         full = np.asarray(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
         hit = pointing(full, lesion, tolerance)
