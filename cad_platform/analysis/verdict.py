@@ -50,7 +50,17 @@ class Verdict:
 
 def without_results(jobs: QuerySet[AnalysisJob]) -> QuerySet[AnalysisJob]:
     """Without their long results, but for what the worklist asks `verdict_of`."""
-    return jobs.defer("result").annotate(said_flags=F("result__flags"), said_of=F("result__judged_images"))
+    return jobs.defer("result").annotate(
+        said_flags=F("result__flags"), said_of=F("result__judged_images"), said_by=F("result__thresholds")
+    )
+
+
+def thresholds_of(job: AnalysisJob) -> Mapping[str, float]:
+    """The operating points that a result was made with: the site may have had others than the version ships."""
+    shipped: Mapping[str, float] = job.model_version.manifest.get("thresholds", {})
+    if "result" in job.get_deferred_fields():
+        return {**shipped, **(job.said_by or {})}  # type: ignore[attr-defined]
+    return {**shipped, **((job.result or {}).get("thresholds") or {})}
 
 
 def verdict_of(job: AnalysisJob) -> Verdict | None:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from cad_platform import modalities
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.reasons import reason_words
-from cad_platform.analysis.verdict import verdict_of
+from cad_platform.analysis.verdict import thresholds_of, verdict_of
 from cad_platform.reading import wording
 from cad_platform.reading.case_state import is_in_use
 from cad_platform.reading.models import ReportStanding
@@ -106,9 +106,8 @@ def job_words(job: AnalysisJob, modality: str) -> AiCell:
     if verdict.score is None:
         return AiCell("score", _("Analysed"), flags=flags)
     manifest = job.model_version.manifest
-    # The result's own: the site may have had others than the version ships.
-    thresholds = {**manifest.get("thresholds", {}), **(job.result or {}).get("thresholds", {})}
-    score = wording.score(verdict.score, thresholds, modality, of=manifest.get("positive_class", ""))
+    positive = manifest.get("positive_class", "")
+    score = wording.score(verdict.score, thresholds_of(job), modality, of=positive)
     return AiCell("score", score.words, detail=score.meaning, tone=score.tone, score=score, flags=flags)
 
 

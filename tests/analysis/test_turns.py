@@ -225,6 +225,7 @@ class TestRoutes:
         own = {name for name in app.tasks if not name.startswith("celery.")}
         assert {name for name in own if route(name)["queue"] != MAINTENANCE} == {
             "analysis.study_complete", "analysis.run", "analysis.run_shadows", "operations.answer_probe",
+            "quality.measure_acceptance", "learning.train",
         }  # fmt: skip
         assert "analysis.sweep" in own
 

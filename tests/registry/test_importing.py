@@ -56,7 +56,7 @@ def packed(
     """A version's folder without what was compiled of it, as a hospital gets it."""
     folder = store.add(version)
     for compiled in ("model.pt", "variants.json"):
-        (folder / compiled).unlink()
+        (folder / compiled).unlink(missing_ok=True)
     store.seal(version)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

@@ -94,7 +94,7 @@ def packed(folder: Path) -> Path:
     made = folder / "ultrasound" / NEW
     shutil.copytree(version_folder(read_manifest("ultrasound")), made)
     for compiled in ("model.pt", "variants.json"):
-        (made / compiled).unlink()
+        (made / compiled).unlink(missing_ok=True)
     described = json.loads((made / "manifest.json").read_text()) | {"version": NEW}
     (made / "manifest.json").write_text(json.dumps(described))
     custody.write(made, sealed="afterwards", code=custody.NOT_RECORDED)

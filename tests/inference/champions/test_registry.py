@@ -102,7 +102,7 @@ def test_the_card_says_what_the_recipe_says() -> None:
     said = method(registry.recipe_of("ultrasound", "2.2.0"))
     assert "run twice from the same weights" in said and "class weights 1 · 1.6 · 1.2" in said
     said = method(registry.recipe_of("ultrasound"))
-    assert "24 epochs of 100 batches of 16" in said and "elsewhere 0.125" in said
+    assert "7 epochs of 100 batches of 16" in said and "elsewhere 0.125" in said
     five = method(changed("ultrasound", "networks.lesion.train.stages.1.restarts", 5))
     assert "run five times" in five and "twice" not in five
     frozen = changed("ultrasound", "networks.lesion.train.stages.1.freeze", 3)

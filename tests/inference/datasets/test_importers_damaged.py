@@ -41,6 +41,7 @@ MALFORMED = {
     "busbra": set(),
     "idc": set(),
     "cbis_mass_256": set(),
+    "hospital": set(),
 }
 
 

@@ -25,7 +25,7 @@ from inference.evaluation.records import Record
 from inference.evaluation.shift import Seen
 from inference.runtime.store import read_manifest
 
-MANIFEST = read_manifest("ultrasound")
+MANIFEST = read_manifest("ultrasound", version="2.2.0")
 DATA = Path(os.environ.get("CAD_DATA_DIR", "../shared/data"))
 HIGH, BALANCED, SPECIFIC = (
     MANIFEST.thresholds[name] for name in ("high_sensitivity", "balanced", "high_specificity")
@@ -197,7 +197,7 @@ def test_a_number_column_is_cut_in_thirds_and_free_text_is_no_subgroup() -> None
 def test_nothing_is_applied_and_the_report_says_so(tmp_path: Path) -> None:
     found = judged(cases(400, moved=2.5, devices=("A|B", "<i>C</i>")))
     written = acceptance_report.write(found, MANIFEST, tmp_path / "out")
-    assert read_manifest("ultrasound") == MANIFEST
+    assert read_manifest("ultrasound", version="2.2.0") == MANIFEST
     report = (tmp_path / "out" / "report.md").read_text()
     assert "**Verdict: switch on with conditions.**" in report and "Proposed, not applied" in report
     assert "<i>" not in report and "A/B" in report and "## The rules" in report
@@ -341,6 +341,8 @@ def test_the_command_on_a_generated_tree_finds_too_few(
     asked = [
         "acceptance",
         "ultrasound",
+        "--version",
+        "2.2.0",
         "--cases",
         str(table_),
         "--images",
@@ -376,6 +378,8 @@ def test_cases_that_the_model_was_trained_on_are_refused_by_their_lines(
     asked = [
         "acceptance",
         "ultrasound",
+        "--version",
+        "2.2.0",
         "--cases",
         str(table_),
         "--images",
@@ -393,7 +397,19 @@ def test_2_2_0_is_not_switched_on_for_busbra(tmp_path: Path, capsys: pytest.Capt
     table_, folder = as_cases(DATA / "busbra", tmp_path, every=23)
     out = tmp_path / "out"
     assert (
-        main(["acceptance", "ultrasound", "--cases", str(table_), "--images", str(folder), "--out", str(out)])
+        main(
+            [
+                "acceptance",
+                "ultrasound",
+                "--version",
+                "2.2.0",
+                "--cases",
+                str(table_),
+                "--images",
+                str(folder),
+            ]
+            + ["--out", str(out)]
+        )
         == 2
     )
     assert capsys.readouterr().out.startswith("ultrasound 2.2.0: do not switch on\n")

@@ -47,7 +47,7 @@ def frames(dataset: str, split: str, number: int = 60, apart: float = 0.3) -> li
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    manifest = read_manifest("ultrasound")
+    manifest = read_manifest("ultrasound", version="2.2.0")
     made = version_folder(manifest, tmp_path)
     made.mkdir(parents=True)
     for name in ("manifest.json", "training_manifest.json"):
@@ -108,7 +108,7 @@ def test_what_no_network_of_the_set_answers_is_external() -> None:
 
 def test_a_patient_is_as_suspicious_as_her_most_suspicious_image() -> None:
     line = next(
-        one for one in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound"))
+        one for one in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound", version="2.2.0"))
         if one.name == "auc_patient_malignant_benign"
     )  # fmt: skip
 
@@ -123,8 +123,10 @@ def test_a_patient_is_as_suspicious_as_her_most_suspicious_image() -> None:
 
 
 def test_a_patient_is_called_positive_where_any_of_her_images_is() -> None:
-    lines = {one.name: one for one in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound"))}
-    level = read_manifest("ultrasound").thresholds["balanced"]
+    lines = {
+        one.name: one for one in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound", version="2.2.0"))
+    }
+    level = read_manifest("ultrasound", version="2.2.0").thresholds["balanced"]
 
     def image(patient: str, label: str, above: float) -> Record:
         chance = level + above
@@ -159,7 +161,10 @@ def test_the_readers_category_is_the_highest_that_he_gave(stated: str, category:
 
 def test_without_categories_there_is_no_readers_level() -> None:
     bare = [replace(record, facts={}) for record in frames("busbra", "external")]
-    lines = {line.name: line for line in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound"))}
+    lines = {
+        line.name: line
+        for line in lines_of(PROTOCOLS["busbra"], read_manifest("ultrasound", version="2.2.0"))
+    }
     with pytest.raises(NotComputable):
         figure(lines["reader_auc"], bare)
 
@@ -168,7 +173,7 @@ def test_without_categories_there_is_no_readers_level() -> None:
 def test_rerun_on_a_set_never_seen_and_its_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As a person calls it: the served weights on a generated BUS-BRA, PNG and AVIF, then kept beside them."""
     store = tmp_path / "store"
-    real = version_folder(read_manifest("ultrasound"))
+    real = version_folder(read_manifest("ultrasound", version="2.2.0"))
     folder = store / "ultrasound" / real.name
     shutil.copytree(real, folder)
     data = tmp_path / "data"
@@ -200,7 +205,10 @@ def test_every_committed_card_opens_with_external_figures(model: str) -> None:
 
 def test_what_2_2_0_does_elsewhere_stands_on_its_card_and_in_the_readme() -> None:
     found = {
-        f.name: f for f in results_on_record(version_folder(read_manifest("ultrasound")), "busbra").figures
+        f.name: f
+        for f in results_on_record(
+            version_folder(read_manifest("ultrasound", version="2.2.0")), "busbra"
+        ).figures
     }
     auc = found["auc_malignant_benign"]
     assert auc.low <= 0.708 <= auc.high and auc.images == 1372 and auc.groups == 783
@@ -208,7 +216,7 @@ def test_what_2_2_0_does_elsewhere_stands_on_its_card_and_in_the_readme() -> Non
     root = Path(__file__).parents[3]
     for text in (
         (root / "README.md").read_text(),
-        (version_folder(read_manifest("ultrasound")) / CARD).read_text(),
+        (version_folder(read_manifest("ultrasound", version="2.2.0")) / CARD).read_text(),
     ):
         for words in ("0.708 [0.673, 0.739]", "specificity\nof 0.22", "1,875"):
             assert words.replace("\n", " ") in text.replace("\n", " ")
@@ -224,7 +232,7 @@ def test_the_served_weights_still_give_the_external_predictions() -> None:
     from inference.runtime.onnx_session import OnnxForward
     from inference.runtime.store import verified_weights
 
-    manifest = read_manifest("ultrasound")
+    manifest = read_manifest("ultrasound", version="2.2.0")
     known = {r.image: r for r in external.read(version_folder(manifest))}
     data = Path(os.environ.get("CAD_DATA_DIR", "../shared/data")) / "busbra"
     chosen = busbra.read(data).samples[::300]

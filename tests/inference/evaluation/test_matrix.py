@@ -22,7 +22,7 @@ from inference.runtime.store import DEFAULT_STORE, read_manifest
 from inference.runtime.whole_image.pipeline import OUTLINED
 from tests.inference.recipes.trees import CLASSIC, recipe_file
 
-ULTRASOUND, MAMMOGRAPHY = read_manifest("ultrasound"), read_manifest("mammography")
+ULTRASOUND, MAMMOGRAPHY = read_manifest("ultrasound", version="2.2.0"), read_manifest("mammography")
 
 
 def frames(dataset: str, split: str, number: int = 80) -> list[Record]:
@@ -100,7 +100,7 @@ def test_a_version_that_was_trained_elsewhere_fills_the_cells_that_no_champion_c
         "data": {"dataset": "busbra", "size": [48, 48], "folds": 2, "near_duplicates": "join"},
     }  # fmt: skip
     path, store, data = recipe_file(tmp_path, recipe), tmp_path / "store", str(tmp_path / "data")
-    shutil.copytree(DEFAULT_STORE / "ultrasound", store / "ultrasound")
+    shutil.copytree(DEFAULT_STORE / "ultrasound" / "2.2.0", store / "ultrasound" / "2.2.0")
     told = load(str(path))
     assert isinstance(told, Recipe)
     run(told, RunOptions(tmp_path / "data", tmp_path / "run", path, quiet=True))

@@ -18,6 +18,10 @@ from tests.inference.recipes.trees import CLASSIC, busi_tree
 
 #: What a block needs to stand in a recipe at all.
 NEEDED: dict[str, dict[str, Any]] = {
+    "soft_vote": {"heads": ["naive_bayes", "logistic_regression"]},
+    "parallel": {
+        "backbones": [{"vgg_mini": {"width": 4, "stages": 2}}, {"vgg_mini": {"width": 2, "stages": 2}}]
+    },
     "resize": {"size": 24},
     "hierarchical": {"branches": {"b": ["benign"], "m": ["malignant"]}},
 }
@@ -83,7 +87,8 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
             {**neural, "streams": [{"network": network, "trained": False}], "head": "naive_bayes"},
         ]
     if family == "network":
-        stream = {"network": {name: {"backbone": "vgg_mini"} if name == "classifier" else {}}}
+        asked = {"backbone": "vgg_mini"} if name == "classifier" else NEEDED.get(name, {})
+        stream = {"network": {name: asked}}
         return [
             {**neural, "streams": [stream]},
             {**segment, "streams": [stream]},
