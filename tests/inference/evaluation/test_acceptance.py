@@ -407,8 +407,9 @@ def test_2_2_0_is_not_switched_on_for_busbra(tmp_path: Path, capsys: pytest.Capt
                 str(table_),
                 "--images",
                 str(folder),
+                "--out",
+                str(out),
             ]
-            + ["--out", str(out)]
         )
         == 2
     )

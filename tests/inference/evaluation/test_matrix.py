@@ -78,13 +78,16 @@ def test_pairs_that_need_a_training_are_named() -> None:
 def test_the_command_measures_anew_what_lies_in_the_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["matrix", "ultrasound", "--json"]) == 0
+    store = tmp_path / "store"
+    shutil.copytree(DEFAULT_STORE / "ultrasound" / "2.2.0", store / "ultrasound" / "2.2.0")
+    words = ["matrix", "ultrasound", "--json", "--store", str(store)]
+    assert main(words) == 0
     content = json.loads(capsys.readouterr().out)
     assert {cell["tested_on"] for cell in content["cells"]} == {"busi", "busbra"}
     assert {"trained_on": "busbra", "tested_on": "busi"} in content["untested"]
-    write_tree("busbra", tmp_path / "busbra")
-    write_tree("idc", tmp_path / "idc")
-    assert main(["matrix", "ultrasound", "--json", "--data", str(tmp_path), "--rerun"]) == 0
+    write_tree("busbra", tmp_path / "data" / "busbra")
+    write_tree("idc", tmp_path / "data" / "idc")
+    assert main([*words, "--data", str(tmp_path / "data"), "--rerun"]) == 0
     content = json.loads(capsys.readouterr().out)
     assert {cell["images"] for cell in content["cells"] if cell["tested_on"] == "busbra"} == {21}
 
