@@ -90,8 +90,8 @@ def test_a_damaged_list_is_a_sentence(store: Path) -> None:
 def test_the_list_is_of_what_is_committed() -> None:
     """After a committed version was rewritten: `python -m inference shipped --list`."""
     listed = subprocess.run(
-        ["git", "ls-files", f":(glob)model_store/*/*/{CUSTODY}"], cwd=DEFAULT_STORE.parent, capture_output=True, text=True,
-        check=True,
+        ["git", "ls-files", f":(glob)model_store/*/*/{CUSTODY}"], cwd=DEFAULT_STORE.parent, capture_output=True,
+        text=True, check=True,
     ).stdout.split()  # fmt: skip
     records = [DEFAULT_STORE.parent / name for name in listed]
     if not records:
