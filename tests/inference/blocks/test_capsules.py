@@ -15,6 +15,7 @@ def repeatable() -> None:
     torch.manual_seed(0)
 
 
+@pytest.mark.long
 def test_it_has_the_published_number_of_weights() -> None:
     """Convolution, primary and class capsules of the paper for ten digits, of three channels instead of one."""
     with torch.device("meta"):
