@@ -42,7 +42,16 @@ def learns(family: str, name: str) -> bool:
 #: Seconds each, and the same code as the small ones.
 LARGE = (
     *("resnet18", "resnet50", "densenet121", "densenet169", "densenet201", "effnet_lite1", "effnet_lite2"),
-    *("alexnet", "vgg16", "vgg19", "darknet53", "efficientnetv2_s", "inception_v3", "inception_resnet_v2", "xception"),
+    *(
+        "alexnet",
+        "vgg16",
+        "vgg19",
+        "darknet53",
+        "efficientnetv2_s",
+        "inception_v3",
+        "inception_resnet_v2",
+        "xception",
+    ),
 )
 CASES = [
     pytest.param(family, name, marks=pytest.mark.long if name in LARGE else ())
