@@ -227,6 +227,43 @@ def stains(strength: float = 1.0) -> Augment:
     return change
 
 
+@block("augment", "sharpness")
+def sharpness(share: float = 0.6, most: float = 1.2) -> Augment:
+    """`share` of the images as another lens or focus would show them: half of those blurred by a Gaussian of up to
+    `most` pixels, half sharpened by as much of what such a blur takes away."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        count, channels, height, width = images.shape
+        draw = _chance(generator, 3, count)
+        steps = torch.arange(-3, 4, device=images.device, dtype=images.dtype)
+        bell = torch.exp(-(steps**2) / (2 * (0.3 + (most - 0.3) * draw[0]) ** 2).view(-1, 1))
+        bell = (bell / bell.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+        lined = F.pad(images, (3, 3, 3, 3), mode="reflect").view(1, count * channels, height + 6, width + 6)
+        lined = F.conv2d(lined, bell.view(-1, 1, 7, 1), groups=count * channels)
+        blurred = F.conv2d(lined, bell.view(-1, 1, 1, 7), groups=count * channels).view_as(images)
+        changed = torch.where((draw[1] < 0.5).view(-1, 1, 1, 1), blurred, 2 * images - blurred)
+        return torch.where((draw[2] < share).view(-1, 1, 1, 1), changed, images).clamp(0, 255), masks
+
+    return change
+
+
+@block("augment", "magnified", takes="labels")
+def magnified(share: float = 0.5, most: float = 0.25) -> Augment:
+    """`share` of the images enlarged or made smaller around their middle, by up to `most`, as by a scanner that is
+    wrong about its resolution; beyond the edge lies the mirror image. Not for outlines, which would not move along."""
+
+    def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        draw = _chance(generator, 2, len(images))
+        scale = torch.where(draw[0] < share, torch.exp((2 * draw[1] - 1) * most), 1.0)
+        turn = torch.zeros(len(images), 2, 3, device=images.device)
+        turn[:, 0, 0] = turn[:, 1, 1] = scale
+        grid = F.affine_grid(turn, list(images.shape), align_corners=False)
+        seen = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+        return torch.where((draw[0] < share).view(-1, 1, 1, 1), seen, images), masks
+
+    return change
+
+
 @block("augment", "warp")
 def warped(degrees: float = 12.0, zoom: float = 0.2, shift: float = 0.08, mirror: bool = True) -> Augment:
     """`affine` of grey images, mirrored half of the time where that leaves them true."""

@@ -112,18 +112,22 @@ def other_style(share: float = 0.5, band: float = 0.04, most: float = 0.8) -> Au
 @block("augment", "compressed")
 def compressed(share: float = 0.5, worst: int = 25, best: int = 95) -> Augment:
     """`share` of the images through JPEG at a quality of `worst` to `best`: how a collection was packed must tell
-    nothing."""
+    nothing. Grey images, or red, green, blue."""
 
     def change(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         draw = _chance(generator, 2, len(images)).cpu()
-        pictures = images.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+        pictures = images.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
         out = images.clone()
         for number in torch.nonzero(draw[0] < share)[:, 0].tolist():
             quality = round(worst + (best - worst) * float(draw[1, number]))
-            said, coded = cv2.imencode(".jpg", pictures[number, 0], [cv2.IMWRITE_JPEG_QUALITY, quality])
+            # OpenCV's colours are the other way round
+            said, coded = cv2.imencode(
+                ".jpg", pictures[number, :, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality]
+            )
             assert said
-            again = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.float32)
-            out[number, 0] = torch.from_numpy(again).to(out)
+            again = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED), np.float32)
+            again = again.reshape(pictures.shape[1:])[:, :, ::-1].copy()
+            out[number] = torch.from_numpy(again).permute(2, 0, 1).to(out)
         return out, masks
 
     return change
