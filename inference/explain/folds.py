@@ -56,7 +56,7 @@ def _champion(
     manifest: ModelManifest, run: Path, data: Path, store: Path
 ) -> Iterator[tuple[Network, Sequence[Sample]]]:
     explained = explained_of(manifest.name)
-    plan = Plan(data, run, store, manifest.version, recipe_of(manifest.name))
+    plan = Plan(data, run, store, manifest.version, recipe_of(manifest.name, manifest.version))
     for fold in networks_of_folds(manifest.name, plan):
         answer = through_module(fold.network)
         yield (

@@ -134,7 +134,8 @@ def test_who_was_interrupted_goes_on(store: Store, default: ModelVersion, admini
     assert caught.value.code == "other_offset" and "1000" in caught.value.detail
     with pytest.raises(Conflict):
         importing.finish(administrator, first.pk)
-    importing.add(administrator, first.pk, 1000, content[1000:])
+    for at in range(1000, len(content), importing.MOST_PIECE):
+        importing.add(administrator, first.pk, at, content[at : at + importing.MOST_PIECE])
     ended = importing.finish(administrator, first.pk)
     assert ended.state == ModelUpload.State.IMPORTED
     assert importing.finish(administrator, first.pk).version == ended.version, "what comes twice is done once"
@@ -269,7 +270,8 @@ def test_the_pages_script_sends_pieces_and_goes_on(
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:cad:problem:other_offset")
     assert piece_of(browser, step, 1000, b"").status_code == 422
     assert browser.post(step["finish"], headers={"Accept": "application/json"}).status_code == 409
-    piece_of(browser, step, 1000, content[1000:])
+    for at in range(1000, len(content), importing.MOST_PIECE):
+        piece_of(browser, step, at, content[at : at + importing.MOST_PIECE])
     ended = browser.post(step["finish"]).json()
     version = ModelVersion.objects.get(version="99.0.0")
     assert (ended["location"], ended["said"]) == (reverse("model", args=[version.pk]), "")

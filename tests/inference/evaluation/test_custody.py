@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -123,6 +124,13 @@ ALTERED: list[tuple[str, Harm, Sequence[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("model", ["mammography", "ultrasound"])
+def test_what_was_sealed_when_it_was_built_names_code_and_every_network(model: str) -> None:
+    sealed = custody.verify(version_folder(read_manifest(model, version="3.0.0")))
+    assert sealed.sealed == "when it was built" and re.fullmatch(r"[0-9a-f]{40}\+?", sealed.code)
+    assert NOT_KEPT not in sealed.networks.values()
+
+
 @pytest.mark.parametrize("model", names())
 def test_the_committed_versions_are_what_was_sealed(model: str) -> None:
     sealed = custody.verify(version_folder(read_manifest(model, version="2.2.0")))
@@ -233,7 +241,7 @@ def test_a_version_without_figures_claims_nothing(folder: Path) -> None:
 def test_a_fold_is_trained_again_by_the_versions_own_recipe(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    of_now = recipe_of("histopathology")
+    of_now = recipe_of("histopathology", "2.2.0")
     assert recipe_of_version(folder) == of_now and "form of before" in capsys.readouterr().err
     other = ChampionRecipe.model_validate({**of_now.model_dump(), "gates": {"novelty_room": 1.3}})
     (folder / RECIPE).write_text(other.canonical)
