@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -187,7 +188,9 @@ def store_model(
     custody.write(folder, sealed="when it was built", code=code_commit())
     (plan.store / manifest.name).mkdir(parents=True, exist_ok=True)
     folder.rename(plan.store / manifest.name / manifest.version)
-    shutil.rmtree(plan.store / _UNFINISHED)
+    for emptied in (folder.parent, plan.store / _UNFINISHED):
+        with suppress(OSError):  # another build's version still lies there
+            emptied.rmdir()
     return finished
 
 
