@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -118,12 +119,17 @@ class NetworkRecipe(Part):
         return made
 
     def fitted(self, source: Source, place: Place, *, classes: int, seed: int) -> nn.Module:
-        """The network through all its stages."""
+        """The network through all its stages. A checkpoint depends on its stage and those before it, so that a stage
+        can be added to what was trained."""
         lessons = [
             lesson(stage, source, stage.stage(number, seed + self.seed))
             for number, stage in enumerate(self.train)
         ]
-        return fit_stages(self.made(classes, seed), lessons, place)
+        said = [stage.model_dump_json() for stage in self.train]
+        decided = [
+            hashlib.sha256("\n".join(said[: number + 1]).encode()).hexdigest() for number in range(len(said))
+        ]
+        return fit_stages(self.made(classes, seed), lessons, place, decided=decided)
 
 
 def lesson(

@@ -77,14 +77,18 @@ class Place:
 
 
 def fit_stages(
-    network: nn.Module, lessons: Sequence[Lesson], place: Place, watch: Watch | None = None
-) -> nn.Module:
+    network: nn.Module, lessons: Sequence[Lesson], place: Place, watch: Watch | None = None,
+    decided: Sequence[str] = (),
+) -> nn.Module:  # fmt: skip
     """`network` through all stages in turn, in a copy on the CPU, in evaluation mode; each begins with the weights that
-    the one before ended with."""
+    the one before ended with. `decided` names what each stage and those before it depend on besides `place`: a longer
+    training goes on from a shorter one's end."""
     for number, lesson in enumerate(lessons):
         here = place
         if len(lessons) > 1:
             here = replace(place, checkpoint=_beside(place.checkpoint, f"stage-{number}"))
+        if decided:
+            here = replace(here, identity=f"{place.identity} {decided[number]}")
         network = fit_soup(network, lesson, here, watch)
     # As one that is read from a file lies: both answer with the same bits.
     network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]

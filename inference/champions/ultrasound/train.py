@@ -87,9 +87,9 @@ def collections(recipe: ChampionRecipe) -> tuple[str, ...]:
 def train(plan: Plan, samples: Sequence[Sample], folder: Path) -> Fitted[LesionNetwork]:
     """The recipe's network fitted to `samples`, its novelty distance included; checkpoints in `folder`. A lesion
     without an outline is not learned from: its frame would pass for one without a lesion. How it is calibrated later
-    decides nothing here."""
+    decides nothing here, and a stage that is added to the recipe goes on from the checkpoints of those before it."""
     samples = [sample for sample in samples if sample.masks or sample.label == CLASSES[NORMAL]]
-    decided_by = digest_of(plan.recipe.network("lesion"))
+    decided_by = digest_of(plan.recipe.network("lesion"), without={"train"})
     learned = fitted(
         plan, "lesion", samples, load(samples), folder, classes=len(CLASSES), decided_by=decided_by
     )

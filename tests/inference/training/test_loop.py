@@ -114,6 +114,20 @@ def test_a_stage_begins_with_what_the_one_before_ended_with(tmp_path: Path) -> N
     )
 
 
+def test_a_stage_can_be_added_to_what_was_trained(tmp_path: Path) -> None:
+    said: list[int] = []
+    stages = [lesson(epochs=2), lesson(epochs=1, seed=1), lesson(epochs=3, seed=2)]
+    at = Place(tmp_path / "run.pt", report=lambda epoch, of, values: said.append(of))
+    fit_stages(Line(), stages[:2], at, decided=["a", "ab"])
+    assert said == [2, 2, 1]
+    longer = fit_stages(Line(), stages, at, decided=["a", "ab", "abc"])
+    assert said == [2, 2, 1, 3, 3, 3], "the first two are not trained again"
+    whole = fit_stages(Line(), stages, Place(tmp_path / "whole.pt"), decided=["a", "ab", "abc"])
+    np.testing.assert_array_equal(weights_of(longer), weights_of(whole))
+    with pytest.raises(CheckpointError, match="another run"):
+        fit_stages(Line(), stages, at, decided=["x", "xb", "xbc"])
+
+
 def test_averaged_weights_come_with_the_batch_statistics_that_were_learned(tmp_path: Path) -> None:
     norm = fit(Normed(), lesson(epochs=20), Place(tmp_path / "run.pt"))[0]
     torch.testing.assert_close(norm.running_mean, ROWS.mean(dim=0), atol=0.1, rtol=0)
