@@ -8,7 +8,7 @@ import time
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.administrator import Administrator
+from tests.e2e.administrator import OLD, Administrator
 from tests.e2e.test_analysed_again import new_page
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.live_platform import LivePlatform
@@ -49,7 +49,7 @@ def test_an_administrator_sees_drains_and_scales_a_host(
     assert violations(page, axe_source) == ""
 
     page.locator("#hosts").get_by_role("link").first.click()
-    expect(page.get_by_text("ultrasound 2.2.0").first).to_be_visible()
+    expect(page.get_by_text(f"ultrasound {OLD}").first).to_be_visible()
     expect(page.get_by_text("READY").first).to_be_visible(timeout=30_000)
     assert violations(page, axe_source) == ""
 

@@ -27,6 +27,7 @@ from tests.peers import mlserver
 
 Serve = Callable[..., ScriptedServer]
 STORE = Path("model_store").absolute()
+VERSION = read_manifest("ultrasound", STORE).version
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +54,11 @@ def predict(models: TorchServeModelServer, manifest: ModelManifest, seconds: flo
 def said(**changed: object) -> Answer:
     output = {"name": "logits", "shape": [1, 3], "datatype": "FP32", "data": [0.0, 1.0, 2.0]} | changed
     return 200, json.dumps(
-        {"model_name": "ultrasound", "model_version": "2.2.0", "outputs": [output]}
+        {"model_name": "ultrasound", "model_version": VERSION, "outputs": [output]}
     ).encode()
 
 
-ERROR = b'{"error": "Model ultrasound with version 2.2.0 not found"}'
+ERROR = f'{{"error": "Model ultrasound with version {VERSION} not found"}}'.encode()
 
 
 class TestARealOne:
@@ -101,7 +102,7 @@ class TestARealOne:
 def test_a_prediction_names_the_version_and_brings_the_token(serve: Serve, manifest: ModelManifest) -> None:
     server = serve(said())
     output = predict(adapter(server.url, token="secret"), manifest)
-    assert server.asked == ["POST /v2/models/ultrasound/versions/2.2.0/infer"]
+    assert server.asked == [f"POST /v2/models/ultrasound/versions/{VERSION}/infer"]
     assert server.tokens == ["Bearer secret"]
     assert output.outputs["logits"].tolist() == [[0.0, 1.0, 2.0]]
     assert output.model_ms > 0
@@ -126,7 +127,7 @@ def test_every_type_that_networks_speak(serve: Serve, manifest: ModelManifest, d
         (200, b"[]"),
         (200, b"hello"),
         (200, b'{"outputs": []}'),
-        (200, said()[1].replace(b"2.2.0", b"2.1.0")),
+        (200, said()[1].replace(VERSION.encode(), b"2.1.0")),
     ],
 )
 def test_an_answer_that_is_none_of_the_protocols_is_an_error(
@@ -141,7 +142,7 @@ def test_a_version_that_is_not_there(serve: Serve, manifest: ModelManifest, stat
     server = serve(*[(status, ERROR)] * 2)
     with pytest.raises(VersionNotServed):
         predict(adapter(server.url), manifest)
-    assert server.asked[1] == "GET /v2/models/ultrasound/versions/2.2.0/ready"
+    assert server.asked[1] == f"GET /v2/models/ultrasound/versions/{VERSION}/ready"
 
 
 def test_a_refusal_by_a_version_that_is_ready_is_the_requests_fault(
