@@ -56,6 +56,10 @@ export interface components {
             /** @description Studies on two sides of the balanced operating point */
             flips: number;
             kappa: number | null;
+            /** @description Where that point lies for the version at this site: the site's own in force, else as shipped; null of all sites together, where each site's counts */
+            level: number | null;
+            /** @description The same of the version it is compared with */
+            level_against: number | null;
             comparison: components["schemas"]["ComparisonAnswer"] | null;
         };
         AgreementList: {

@@ -130,12 +130,16 @@ def test_cases_of_a_table_are_measured_once_at_a_time(
     [
         (lambda text, of: text.replace(of[1].accession_number, "NONE", 1), "line 3: the site has no study"),
         (lambda text, of: text.replace("malignant", "blue", 1), "line 3: the label is none of"),
-        (lambda text, of: text.replace("study,label", "study,truth"), "line 1: a heading"),
+        (lambda text, of: text.replace("study,label", "study,truth"), "line 1: there is no column label"),
         (lambda text, of: text + "\n" + text.splitlines()[1], "line 52: the study stands in line 2 already"),
         (lambda text, of: "\n".join(text.splitlines()[:9]), "8 known studies; a measurement takes from 50"),
-        (lambda text, of: text.replace(",benign", "", 1), "line 2: it has not as many values"),
+        (lambda text, of: text.replace(",benign", "", 1), "line 2: 1 values under 2 columns"),
+        (
+            lambda text, of: text.replace(",", ";").replace("malignant", "blue", 1),
+            "line 3: the label is none of",
+        ),
         (lambda text, of: text + '\n"open', "line 52"),
-        (lambda text, of: "", "line 1: a heading"),
+        (lambda text, of: "", "line 1: there is no column study"),
     ],
 )
 def test_what_is_wrong_of_a_table_is_named_by_its_line(
