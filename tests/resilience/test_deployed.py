@@ -7,19 +7,23 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from cad_platform.accounts.models import Site
 from cad_platform.audit.models import AuditEvent
-from embedded.state import REPOSITORY
+from embedded.model_host import PORTS
+from embedded.state import REPOSITORY, port_is_free
 from tests.dockerfile import lay_out
 from tests.operations.test_backup import empty_place, here, key_file  # noqa: F401 (fixtures)
-from tests.posted_files import STUDY, Hospital, png
+from tests.posted_files import STUDY, Hospital
 from tests.resilience.deployment import CLIENT, NAME, PROXY, Deployment, command_of, installed, until
+from tests.resilience.hospital import pictures
 
 pytestmark = [pytest.mark.timeout(900), pytest.mark.django_db(transaction=True)]
 
@@ -83,16 +87,59 @@ def start_proxy(deployment: Deployment) -> None:
     )
 
 
-#: A radiologist's report, signed in the image's layout; its id.
+#: The report of the posted study, its findings decided, signed in the image's layout; its id.
 SIGN = """
 import django
 django.setup(set_prefix=False)
 from cad_platform.accounts.models import Role, Site
+from cad_platform.reading import services
+from cad_platform.analysis.models import Finding
+from cad_platform.studies.models import Study
 from tests import factories
+from tests.reporting.test_content import COMPLETE_MG
 from tests.reporting.test_services import signed_report
-site = Site.objects.get(code="riverside")
-print(signed_report(factories.actor(Role.RADIOLOGIST, site), factories.study(site, "MG")).pk)
+study = Study.objects.get(accession_number="ACC-1")
+radiologist = factories.actor(Role.RADIOLOGIST, Site.objects.get(code="riverside"))
+for finding in Finding.objects.filter(study=study):
+    services.decide(radiologist, finding, "accepted")
+print(signed_report(radiologist, study, COMPLETE_MG | {"density": ""}).pk)
 """
+
+
+@contextmanager
+def model_server(deployment: Deployment, folder: Path) -> Iterator[None]:
+    """TorchServe by its image's own command, with the ultrasound's archive; the platform is led to it."""
+    taken = [port for port in PORTS.values() if not port_is_free(port)]
+    assert not taken, f"the image's server wants the ports {taken}, which something else has"
+    archives, keys, state = (folder / name for name in ("archives", "keys", "model-state"))
+    for path in (archives, keys, state):
+        path.mkdir(parents=True)
+    host = Deployment(lay_out("inference-cpu", folder / "inference"), state)
+    for archive in host.image.path(".local-setup/archives").glob("ultrasound-*"):
+        (archives / archive.name).symlink_to(archive)
+    host.settings = {
+        "CAD_STATE_DIR": str(state),
+        "CAD_TORCHSERVE_KEYS": str(keys),
+        "CAD_MODEL_ARCHIVES": str(archives),
+        "PATH": host.settings["PATH"],
+    }
+    server = {name: f"http://127.0.0.1:{port}" for name, port in PORTS.items()}
+    deployment.settings |= {
+        "CAD_MODEL_SERVER": "torchserve",
+        "CAD_TORCHSERVE_URL": server["inference"],
+        "CAD_TORCHSERVE_MANAGEMENT_URL": server["management"],
+        "CAD_TORCHSERVE_METRICS_URL": server["metrics"],
+        "CAD_TORCHSERVE_KEY_FILE": str(keys / "127.0.0.1.json"),
+    }
+    with host.stack:
+        host.start("torchserve", host.image.command, CAD_HOST_ADDRESS="127.0.0.1")
+        until(lambda: (keys / "127.0.0.1.json").exists(), 300)
+        compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
+        _cmd, python, *probe = compose["services"]["torchserve"]["healthcheck"]["test"]
+        assert python == "python"
+        asked = host.settings | {"CAD_STATE_DIR": str(state)}
+        until(lambda: host.image.run(host.python, *probe, check=False, **asked).returncode == 0, 300)
+        yield
 
 
 @pytest.mark.long
@@ -101,8 +148,21 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
     empty_place: Any,  # noqa: F811 (the fixture)
     tmp_path: Path,
 ) -> None:
+    deployment.stack.enter_context(model_server(deployment, tmp_path / "host"))
+    registered = deployment.image.run(
+        deployment.python, "-W", "ignore", "manage.py", "register_models", check=False, **deployment.settings
+    )
+    assert registered.returncode in (0, 2), registered.stderr  # as the migration's job has it
     password = installed(deployment)
-    deployment.start("housekeeping", command_of("housekeeping"))
+    for service in ("housekeeping", "worker"):
+        deployment.start(service, command_of(service))
+    # The host has one model of three: the command names the others, and ends with 1.
+    chosen = deployment.image.run(
+        *(deployment.python, "-W", "ignore", "manage.py", "choose_defaults", "--wait", "5"),
+        check=False,
+        **deployment.settings,
+    )
+    assert "ultrasound" in chosen.stdout and "is the default now" in chosen.stdout, chosen.stderr
     start_proxy(deployment)
     browser = deployment.browser()
     page = until(lambda: get(browser, "/accounts/login/"))
@@ -120,10 +180,18 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
         "/api/v1/studies",
         headers=bearer,
         data={"study": json.dumps(STUDY)},
-        files={"files": ("a.png", png(), "image/png")},
+        files={"files": ("a.png", pictures(1)[0], "image/png")},
         extensions={"sni_hostname": NAME},
     )
     assert posted.status_code == 201, posted.text
+    study = f"/api/v1/studies/{posted.json()['study_instance_uid']}"
+
+    def result() -> Any:
+        jobs = browser.get(study, headers=bearer, extensions={"sni_hostname": NAME}).json()["jobs"]
+        assert not any(job["state"] == "failed" for job in jobs), jobs
+        return jobs and jobs[0]["state"] == "succeeded" and jobs[0]["result"]
+
+    assert len(until(result, 300)["images"]) == 1
     (tmp_path / "beside").mkdir()
     (tmp_path / "beside" / "tests").symlink_to(REPOSITORY / "tests")
     path = f"{deployment.image.path('.')}:{tmp_path / 'beside'}"
