@@ -62,8 +62,9 @@ def look_alikes(samples: Sequence[Sample]) -> list[NearDuplicates]:
     """Pairs of samples of different groups that the audit takes for near-duplicates; tissue, which has no
     upright, in quarter turns too."""
     found = []
-    for discipline in sorted({sample.discipline for sample in samples}):
-        own = [sample for sample in samples if sample.discipline == discipline]
+    pictures = [sample for sample in samples if not sample.numbers]
+    for discipline in sorted({sample.discipline for sample in pictures}):
+        own = [sample for sample in pictures if sample.discipline == discipline]
         turns = (0, 1) if discipline == HISTOPATHOLOGY else (0,)
         found += _pairs(own, discipline, turns)
     return found

@@ -51,13 +51,23 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     if not root.is_dir():
         raise DatasetError(f"{folder} is no folder")
     manifest = DATASETS[data.dataset].read(root)
+    if manifest.of_table != recipe.of_table:
+        kind = "a table: its recipe has streams: [{columns: true}]" if manifest.of_table else "no table"
+        raise RecipeError(f"{recipe.id}: data.dataset: {data.dataset} is {kind}")
     kept = [sample for sample in manifest.samples if _wanted(sample, data, recipe.id)]
     declared = [f"{len(kept)} of {len(manifest.samples)} images are {data.where}"] if data.where else []
     named = [found for sample in kept if (found := labelled(sample, recipe)) is not None]
     if len(named) < len(kept):
         declared.append(f"{len(kept) - len(named)} images of other classes were left out")
-    if recipe.task.kind == "segment" or data.roi == "mask":
-        outlined = [sample for sample in named if sample.masks or sample.outlines or sample.boxes]
+    if recipe.task.kind != "classify" or data.roi == "mask":
+        # of a detector an image without a lesion has nothing to outline
+        spared = recipe.task.classes if recipe.task.kind == "detect" else ()
+        outlined = [
+            sample
+            for sample in named
+            if sample.masks or sample.outlines or sample.boxes
+            or (sample.label in spared and sample.label != recipe.task.positive)
+        ]  # fmt: skip
         if len(outlined) < len(named):
             declared.append(f"{len(named) - len(outlined)} images without an outline were left out")
         named = outlined
@@ -67,7 +77,7 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     if len(limited) < len(named):
         declared.append(f"{len(limited)} of {len(named)} images were drawn, by groups")
     for label in recipe.task.classes:
-        if recipe.task.kind == "classify" and not any(sample.label == label for sample in limited):
+        if recipe.task.kind != "segment" and not any(sample.label == label for sample in limited):
             raise DatasetError(f"{root.name} has no image of class {label}")
     return Chosen(root, manifest, tuple(limited), tuple(declared))
 

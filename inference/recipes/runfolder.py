@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging.digest import sha256_of
+from inference.datasets.sample import Sample
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
@@ -134,7 +135,7 @@ class RunFolder:
             The folder holds a run with another recipe, seed, data or split, or one of an earlier version.
         """
         digests = {
-            path: sha256_of(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
+            path: _digest(sample, path) for sample in chosen.samples for path in (sample.path, *sample.masks)
         }
         data = {
             "dataset": chosen.manifest.dataset,
@@ -212,6 +213,13 @@ class RunFolder:
         for name, value in values.items():
             self._events.add_scalar(f"{tag}/{name}", value, step)
         self._events.flush()  # what a killed run has learned stays seen
+
+
+def _digest(sample: Sample, path: Path) -> str:
+    """Of the file; of a table's row the digest of its numbers, by which a row that stands there twice is found."""
+    if sample.numbers:
+        return hashlib.sha256(repr(sample.numbers).encode()).hexdigest()
+    return sha256_of(path)
 
 
 def _below(path: Path, root: Path) -> str:

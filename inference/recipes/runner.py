@@ -23,7 +23,7 @@ from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.protocol import Chosen, Fold, choose, divide
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
-from inference.recipes.reporting import records, summary
+from inference.recipes.reporting import probabilities_of, records, summary
 from inference.recipes.runfolder import CLUSTERS, FOLD, RunFolder, refuse_pickled, working_in
 from inference.recipes.schema import Recipe
 from inference.training.device import device
@@ -224,6 +224,5 @@ def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]
     if not (folder / FOLD).is_file():
         raise DatasetError(f"{folder} holds no finished fold")
     pipeline = Pipeline.load(folder / FOLD)
-    classes = pipeline.recipe.task.classes
     predicted = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
-    return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in predicted]
+    return [probabilities_of(pipeline.recipe, value) for value in predicted]

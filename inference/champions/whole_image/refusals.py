@@ -41,6 +41,10 @@ def why_not(recipe: Recipe, images: int = 0) -> str:
     images
         That it learns from, where they are known: heads and aggregates may keep a row of each.
     """
+    if recipe.of_table:
+        return "it reads rows of a table, and a version is asked about images; a recipe of images would be needed"
+    if recipe.task.kind == "detect":
+        return "it answers with boxes, and a version's graph gives classes or outlines; such a recipe would be needed"
     for stream in recipe.streams:
         if stream.segment is not None and (stream.network is not None or stream.segment.name == "network"):
             return (
