@@ -28,6 +28,8 @@ from inference.runtime.whole_image.preprocessing import stretched
 Rgb = NDArray[np.uint8]
 Rows = NDArray[np.float64]
 _BATCH = 16
+#: Those whose ImageNet weights a package brings.
+BACKBONES = ("effnet_lite0", "effnet_lite1", "effnet_lite2")
 
 
 @dataclass(frozen=True)
