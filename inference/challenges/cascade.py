@@ -46,15 +46,18 @@ def curve(small: Cohort, large: Cohort, cost: tuple[int, int], folds: int = 5, s
     Of each share the threshold is the quantile of the inner folds' certainty, never of the held-out patients'.
     """
     truth, counts = small.truth, small.counts(seed)
-    said = {wanted: np.zeros(len(truth)) for wanted in (*SHARES, None)}
+    said: dict[float | None, Floats] = {wanted: np.zeros(len(truth)) for wanted in (*SHARES, None)}
     went_on = {wanted: np.zeros(len(truth), bool) for wanted in said}
     for train, held in small.folds(folds, seed):
         inner = _inner(small.take(train), large.take(train))
-        answers = tuple(_learned(c.rows[train], truth[train], c.rows[held]) for c in (small, large))
-        thresholds = {share: _quantile(inner[0], share) for share in SHARES}
-        chosen = {**thresholds, None: choose(truth[train], inner, list(thresholds.values()))}
+        quick, slow = (_learned(c.rows[train], truth[train], c.rows[held]) for c in (small, large))
+        thresholds: dict[float | None, float] = {share: _quantile(inner[0], share) for share in SHARES}
+        chosen: dict[float | None, float] = {
+            **thresholds,
+            None: choose(truth[train], inner, list(thresholds.values())),
+        }
         for wanted, threshold in chosen.items():
-            merged, asked = cascaded(answers, threshold)
+            merged, asked = cascaded((quick, slow), threshold)
             said[wanted][held], went_on[wanted][held] = merged, asked
     alone = auc(truth, said[1.0], counts)
     found = []

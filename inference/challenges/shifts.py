@@ -21,7 +21,7 @@ from inference.challenges.probe import Scale, probabilities
 from inference.challenges.report import ChallengeError, Figure, Table
 from inference.datasets.sample import Sample, evenly, grouped_folds
 from inference.evaluation import bootstrap
-from inference.evaluation.scanners import SCANNERS
+from inference.evaluation.scanners import SCANNERS, Scanner
 
 #: As the images are.
 PLAIN = "as they are"
@@ -80,18 +80,15 @@ def domains(discipline: str, data: Path, limit: int) -> list[Domain]:
             found.append(Domain(f"{name} {device}".strip(), tuple(evenly(own, limit))))
     for scanner in SCANNERS:
         if scanner.name in simulated:
-            see = scanner.see
-            found.append(
-                Domain(
-                    f"{sets[0]}, simulated: {scanner.name}",
-                    found[0].samples,
-                    lambda one, see=see: see(one[None])[0],
-                )
-            )
+            found.append(Domain(f"{sets[0]}, simulated: {scanner.name}", found[0].samples, _seen_by(scanner)))
     usable = [domain for domain in found if len({sample.label_binary for sample in domain.samples}) == 2]
     if len(usable) < 2:
         raise ChallengeError(f"{data} holds fewer than two collections or scanners of {discipline}")
     return usable
+
+
+def _seen_by(scanner: Scanner) -> Callable[[Rgb], Rgb]:
+    return lambda image: scanner.see(image[None])[0]
 
 
 def matrix(
@@ -181,7 +178,7 @@ def tables(cells: Sequence[Cell]) -> list[Table]:
     """A matrix as the images are, and every cell by each way."""
     names = list(dict.fromkeys(cell.asked_of for cell in cells))
     by_name = {(cell.learned_on, cell.asked_of, cell.way): cell for cell in cells}
-    rows = [
+    rows: list[tuple[str | Figure, ...]] = [
         (name, *(by_name[name, other, PLAIN].auc for other in names))
         for name in dict.fromkeys(cell.learned_on for cell in cells)
     ]

@@ -72,6 +72,15 @@ def add_commands(commands: Any, data_folder: Callable[[], Path]) -> None:
     cascade.add_argument("--large", default="effnet_lite0:224", metavar="NET:PX", help="default %(default)s")
     of_data(cascade)
 
+    federate = add("federate", "FedAvg, FedProx, SCAFFOLD over sites that are processes", _federate)
+    federate.add_argument(
+        "sets", nargs="*", default=["busi", "busbra"], metavar="SET", help="default busi busbra"
+    )
+    federate.add_argument("--sites", type=count, default=5, metavar="N")
+    federate.add_argument("--rounds", type=count, default=20, metavar="N")
+    federate.add_argument("--epochs", type=count, default=2, metavar="N", help="of a site in a round")
+    of_data(federate, folds=3)
+
 
 def _reported(chosen: Namespace, ask: Ask) -> int:
     """Exit status: 0 with the report printed and written, or 1 with a sentence on stderr."""
@@ -267,3 +276,26 @@ def _view(text: str) -> View:
             f"{text}: a network is written as {BACKBONES[0]}:96, one of {', '.join(BACKBONES)}"
         )
     return View(name, int(side))
+
+
+def _federate(chosen: Namespace) -> Report:
+    from inference.challenges import cohort, federation
+    from inference.challenges.embeddings import View
+    from inference.challenges.report import Report
+
+    _one_thread()
+    view = View()
+    samples = [sample for name in chosen.sets for sample in cohort.two_classes(chosen.data, name)]
+    asked = cohort.cohort(samples, view)
+    sites = federation.sites_of(asked, chosen.sites)
+    plan = federation.Plan(rounds=chosen.rounds, epochs=chosen.epochs)
+    found = federation.compare(asked, sites, plan, chosen.folds, chosen.seed)
+    return Report(
+        "federate", "Is learning together as good as putting the patients together?",
+        _told(asked, view) | {"plan": str(plan), "folds": chosen.folds},
+        federation.tables(found, asked, sites), [federation.chart(found)],
+        [
+            "Every way takes the same rounds and passes over its patients; sums and weights cross, no row.",
+            "Only the probe is learned together: the network is ImageNet's everywhere, and frozen.",
+        ],
+    )  # fmt: skip

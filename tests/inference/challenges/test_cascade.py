@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,13 +46,19 @@ def test_held_out_patients_have_no_part_in_the_threshold(
     """The same folds with the truth of the first one's held-out patients turned round: its threshold stays."""
     seen: list[float] = []
     choose = cascade.choose
-    monkeypatch.setattr(cascade, "choose", lambda *given: seen.append(choose(*given)) or seen[-1])
+
+    def watched(*given: Any) -> float:
+        seen.append(choose(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(cascade, "choose", watched)
     pairs = pair[0].folds(3, 0)
     monkeypatch.setattr(Cohort, "folds", lambda *_: [pairs[0], (pairs[0][0], pairs[1][1])])
     turned = pair[0].truth.copy()
     turned[pairs[0][1]] = ~turned[pairs[0][1]]
     cascade.curve(*pair, (1, 2), folds=3)
-    cascade.curve(*(replace(own, truth=turned) for own in pair), (1, 2), folds=3)
+    small, large = (replace(own, truth=turned) for own in pair)
+    cascade.curve(small, large, (1, 2), folds=3)
     assert seen[0] == seen[2]
 
 

@@ -11,6 +11,7 @@ import pytest
 from inference.challenges import shifts
 from inference.challenges.embeddings import View
 from inference.challenges.harmonise import learned
+from inference.challenges.probe import probabilities
 from inference.challenges.report import ChallengeError
 from inference.cli.main import main
 from inference.datasets.generated import tree_below
@@ -71,11 +72,10 @@ def test_a_scanner_that_shows_everything_brighter_costs_until_it_is_made_alike(
     monkeypatch.setattr(shifts, "picture", picture)
     monkeypatch.setattr(shifts, "embedded", embedded)
     patients: list[list[int]] = []
-    learn = shifts.probabilities
 
     def watched(rows: np.ndarray, truth: np.ndarray, asked: np.ndarray) -> np.ndarray:
         patients.append([len(rows), len(asked)])
-        return learn(rows, truth, asked)
+        return probabilities(rows, truth, asked)
 
     monkeypatch.setattr(shifts, "probabilities", watched)
     # another gain for each image: what is learned on constant brightness fails, order within an image stays
