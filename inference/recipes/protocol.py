@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,21 @@ from inference.datasets.catalogue import DATASETS, official_splits
 from inference.datasets.sample import DatasetError, Manifest, Sample, assert_disjoint, grouped_folds
 from inference.recipes.provenance import keys
 from inference.recipes.schema import Data, Recipe, RecipeError
+
+#: Said wherever a figure of the protocol `image_level` stands.
+LEAKY = "leaky: image-level split, for showing inflation only"
+
+
+def is_leaky(recipe: Recipe) -> bool:
+    """Whether its figures are inflated by design."""
+    return recipe.data.protocol == "image_level"
+
+
+def images_apart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples each as a group of its own, nobody's: what the protocol `image_level` takes them for."""
+    return tuple(
+        replace(sample, group_id=f"image {number}", patient_id=None) for number, sample in enumerate(samples)
+    )
 
 
 @dataclass(frozen=True)
@@ -160,6 +175,14 @@ def divide(chosen: Chosen, data: Data, seed: int) -> tuple[list[Fold], list[str]
         if not folds:
             raise DatasetError(f"{chosen.root.name} has no official split; use protocol: folds")
     else:
+        if data.protocol == "image_level":
+            patients = Counter(sample.group_id for sample in samples)
+            several = sum(count for count in patients.values() if count > 1)
+            declared += [
+                LEAKY,
+                f"{several} of {len(samples)} images are of groups with several images, which stand on both sides",
+            ]
+            samples = images_apart(samples)
         try:
             pairs = grouped_folds(samples, data.folds, seed)
         except ValueError as error:

@@ -262,7 +262,13 @@ def _other_block(base: dict[Any, Any], over: dict[Any, Any]) -> bool:
 def _block(part: Any) -> str | None:
     """The name of the block that this names, with parameters or without."""
     if isinstance(part, dict):
-        part = next(iter(part)) if len(part) == 1 else None
+        if len(part) != 1:
+            return None
+        (name, value), *_ = part.items()
+        # a stream's key, not the block that outlines by a network: what stands there is a block itself
+        if name == "network" and _block(value) is not None:
+            return None
+        part = name
     known = isinstance(part, str) and any(part in registry.names(family) for family in registry.FAMILIES)
     return part if known else None
 
@@ -300,12 +306,15 @@ def _at(content: Any, key: str) -> Any:
 
 
 def _sparing(part: Any, asked: Mapping[str, Any], key: str = "") -> Any:
-    """A condition's part without the blocks that would take the place of others that a method asks for."""
+    """A condition's part without the blocks that would take the place of others that a method asks for, or of nothing
+    where it asks for nothing."""
     if not isinstance(part, dict):
         return part
     kept = {}
     for name, value in part.items():
         at = f"{key}.{name}" if key else str(name)
+        if at in asked and asked[at] is None:
+            continue
         wanted, here = _block_at(at, asked.get(at)), _block_at(at, value)
         if wanted is None or here is None or wanted == here:
             spared = _sparing(value, asked, at)

@@ -19,6 +19,7 @@ from inference.evaluation.detection import components, mark_of
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
 from inference.recipes.pictures import Picture
+from inference.recipes.protocol import LEAKY, is_leaky
 from inference.recipes.provenance import Rows, held_out
 from inference.recipes.runfolder import RunError
 from inference.recipes.schema import Recipe
@@ -56,6 +57,7 @@ def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[
                 split="oof",
                 fold=fold,
                 facts=facts,
+                flags=("image_level_leaky",) if is_leaky(recipe) else (),
             )
         )
     return made
@@ -223,6 +225,7 @@ def summary(
         "reference": recipe.reference,
         "title": recipe.title,
         "hash": recipe.hash,
+        **({"leaky": LEAKY} if is_leaky(recipe) else {}),
         **facts,
         "measure": recipe.expect.measure,
         "review_number": recipe.expect.review,
@@ -245,7 +248,8 @@ def as_text(page: dict[str, Any]) -> str:
     ours = page["honest_number"]
     theirs = "not stated" if page["review_number"] is None else f"{page['review_number']:.3f}"
     mine = "not computable" if ours is None else f"{ours['value']:.3f} ({ours['low']:.3f}–{ours['high']:.3f})"
-    rows = [f"{page['measure']}: the review says {theirs}; held out, group-disjoint: {mine}"]
+    how = page.get("leaky", "group-disjoint")
+    rows = [f"{page['measure']}: the review says {theirs}; held out, {how}: {mine}"]
     if page["caveat_of_the_review"]:
         rows.append(f"  why they differ: {page['caveat_of_the_review']}")
     rows += [

@@ -11,6 +11,7 @@ works in a run's folder.
 | `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
 | `splits.json` | who learned and who was judged in each fold |
 | `fold-N/` | checkpoints, `pipeline.skops` (see `keeping`) with its stamps, `predictions.csv`, `clusters.json` |
+| `fold-N/seconds.json` | processor and wall time of a fold that was made in one go |
 | `metrics.jsonl`, `events.out.tfevents.*` | losses by epoch, as lines and for TensorBoard |
 | `summary.json` | figures with intervals, the review's number beside ours, every substitution |
 """
@@ -44,6 +45,8 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+#: Of a fold that was made in one go: its processor and wall time. The made-up tree that a run learned from.
+SECONDS, GENERATED = "seconds.json", "generated"
 #: Groups of a fold's features, where the recipe asks for them.
 CLUSTERS = "clusters.json"
 #: What a fold has learned, and the pickle that was kept in its place before.

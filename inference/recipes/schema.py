@@ -101,8 +101,9 @@ class Task(Part):
 class Data(Part):
     """Which images, how they are read and how they are divided.
 
-    `protocol`: the set's `official` splits (all, or those named in `splits`), or `folds` over groups. `where`
-    keeps samples by attribute.
+    `protocol`: the set's `official` splits (all, or those named in `splits`), or `folds` over groups. `image_level`
+    deals images one by one, whoever's they are: it leaks, it is there to show by how much, and only
+    `train --inflated` runs it. `where` keeps samples by attribute.
     `size` is (height, width), of a table there is none; `roi: mask` cuts the region of the truth's outline and is
     declared as such.
     `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
@@ -111,7 +112,7 @@ class Data(Part):
     """
 
     dataset: str
-    protocol: Literal["official", "folds"] = "folds"
+    protocol: Literal["official", "folds", "image_level"] = "folds"
     splits: tuple[str, ...] = ()
     folds: int = Field(5, ge=2)
     where: dict[str, str] = Field(default_factory=dict)

@@ -293,3 +293,18 @@ def test_the_registry_holds_the_blocks_that_the_review_is_made_of(family: str, n
 def test_a_network_that_answers_to_an_objective_is_none_for_a_plain_recipe(tmp_path: Path, name: str) -> None:
     sentence = refused(tmp_path, streams=[{"network": name}], head=None)
     assert f"streams.0.network: {name} answers to an objective alone" in sentence
+
+
+@pytest.mark.parametrize("condition", ["quick", "port"])
+def test_a_variant_keeps_a_block_within_a_block_and_what_it_takes_away(
+    tmp_path: Path, condition: str
+) -> None:
+    """`--variant vgg19 --quick` once ran VGG16 under VGG19's name: `network` is a key and a segmentation, too."""
+    assert "vgg19" in load("saber2021_vgg16", ("vgg19", condition)).canonical
+    assert "vgg16" not in load("saber2021_vgg16", ("vgg19", condition)).canonical.replace(
+        "saber2021_vgg16", ""
+    )
+    assert load("houssein2022_marine_predators", ("ablated", condition)).search is None
+    located = load("figure2_deep", (condition,)).streams[0]
+    assert located.segment is not None and located.segment.name == "network"
+    assert "depth" in located.segment.parameters or "side" in located.segment.parameters
