@@ -77,7 +77,7 @@ def add_commands(commands: Any, data_folder: Callable[[], Path]) -> None:
         "sets", nargs="*", default=["busi", "busbra"], metavar="SET", help="default busi busbra"
     )
     federate.add_argument("--sites", type=count, default=5, metavar="N")
-    federate.add_argument("--rounds", type=count, default=20, metavar="N")
+    federate.add_argument("--rounds", type=count, default=30, metavar="N")
     federate.add_argument("--epochs", type=count, default=2, metavar="N", help="of a site in a round")
     of_data(federate, folds=3)
 
@@ -295,7 +295,7 @@ def _federate(chosen: Namespace) -> Report:
         _told(asked, view) | {"plan": str(plan), "folds": chosen.folds},
         federation.tables(found, asked, sites), [federation.chart(found)],
         [
-            "Every way takes the same rounds and passes over its patients; sums and weights cross, no row.",
+            "Sites alone and pooled stand at the minimum of the loss; of a federation sums and weights cross, no row.",
             "Only the probe is learned together: the network is ImageNet's everywhere, and frozen.",
         ],
     )  # fmt: skip
