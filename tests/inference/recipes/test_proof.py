@@ -11,7 +11,8 @@ import pytest
 
 from inference.datasets.generated.taught import taught
 from inference.recipes import proof
-from inference.recipes.recipe_file import known, load, read_file
+from inference.recipes.pictures import read
+from inference.recipes.recipe_file import find, known, load, read_file
 from tests.inference.recipes.trees import CLASSIC, recipe_file
 
 
@@ -70,7 +71,7 @@ def test_a_deal_has_nothing_to_do_with_the_truth_and_all_deals_give_every_label(
         tmp_path, recipe.task.classes, "malignant", (20, 20), colour=False, dark=True, dataset="busi",
         groups=8, each=2, seed=0,
     )  # fmt: skip
-    rows = proof.read(samples, recipe.data)
+    rows = read(samples, recipe.data)
     deals = [[s.label for s in proof._dealt(rows, recipe, deal).samples] for deal in (0, 1)]
     assert all(one != other for one, other in zip(*deals, strict=True))
     truth = np.array([sample.label == "malignant" for sample in samples])
@@ -80,7 +81,14 @@ def test_a_deal_has_nothing_to_do_with_the_truth_and_all_deals_give_every_label(
 
 
 def test_a_made_up_picture_shows_its_class_and_comes_again(tmp_path: Path) -> None:
-    settings = {"colour": True, "dark": True, "dataset": "idc", "groups": 6, "each": 1, "seed": 3}
+    settings: dict[str, Any] = {
+        "colour": True,
+        "dark": True,
+        "dataset": "idc",
+        "groups": 6,
+        "each": 1,
+        "seed": 3,
+    }
     first = taught(tmp_path / "a", ("benign", "malignant"), "malignant", (32, 40), **settings)
     again = taught(tmp_path / "b", ("benign", "malignant"), "malignant", (32, 40), **settings)
     assert [s.path.read_bytes() for s in first] == [s.path.read_bytes() for s in again]
@@ -90,5 +98,5 @@ def test_a_made_up_picture_shows_its_class_and_comes_again(tmp_path: Path) -> No
 def test_every_ablation_says_in_its_title_what_stands_in_the_place() -> None:
     for name in known():
         if name not in proof.WITHOUT:
-            ablated = read_file(proof.find(name)).variants[proof.ABLATED]
+            ablated = read_file(find(name)).variants[proof.ABLATED]
             assert ablated["title"].startswith("Without its own block: "), name
