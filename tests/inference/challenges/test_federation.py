@@ -121,6 +121,9 @@ def test_learning_together_beats_each_alone_on_the_same_patients() -> None:
     assert not any(a & b for k, a in enumerate(owners) for b in owners[k + 1 :])
     found = {one.way: one for one in compare(asked, sites, EXACT, folds=2)}
     assert found["pooled"].against_pooled.value == 0.0
+    assert found["pooled"].within.value == pytest.approx(
+        found["pooled"].auc.value, abs=0.1
+    )  # no scanners here
     for name in METHODS:
         assert found[name].against_alone.value > 0.02
         assert abs(found[name].against_pooled.value) < 0.03
