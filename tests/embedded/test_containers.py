@@ -16,7 +16,7 @@ import pytest
 import yaml
 from django.core.management import load_command_class
 
-from cad_platform.core.queues import QUEUES
+from cad_platform.core.queues import QUEUES, TRAINING
 from cad_platform.modelserver import discovery
 from cad_platform.modelserver.models import ModelHost
 from embedded.model_host import PORTS
@@ -75,7 +75,15 @@ def test_every_setting_that_is_named_is_one(path: Path) -> None:
 
 def test_every_queue_has_a_worker_in_compose(compose: dict[str, Any]) -> None:
     started = [each.get("command", []) for each in compose["services"].values()]
-    assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+    served = {command[command.index("-Q") + 1] for command in started if "-Q" in command}
+    assert served == {*QUEUES, TRAINING}
+
+
+def test_what_learns_is_bounded_in_compose_and_starts_when_it_is_wanted(compose: dict[str, Any]) -> None:
+    service = compose["services"]["worker-training"]
+    command = service["command"]
+    assert service["profiles"] == ["training"] and service["build"]["target"] == "laboratory"
+    assert command[command.index("--concurrency") + 1] == "1" and service["cpus"] and service["mem_limit"]
 
 
 def test_no_default_of_compose_has_a_brace_of_its_own() -> None:
@@ -140,7 +148,27 @@ def test_backups_are_made_read_and_restored(overlay: list[Manifest], compose: di
 def test_every_queue_has_a_worker(overlay: list[Manifest]) -> None:
     pods = [pod_of(each) for each in _of_kind(overlay, "Deployment")]
     started = [container.get("command", []) for pod in pods if pod for container in pod["containers"]]
-    assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+    served = {command[command.index("-Q") + 1] for command in started if "-Q" in command}
+    assert served == {*QUEUES, TRAINING}
+
+
+def test_what_learns_is_one_pod_that_reaches_no_model_server(overlay: list[Manifest]) -> None:
+    """A second would not find the first one's folder; nothing scales it, and its network is its own."""
+    name = "cad-worker-training"
+    (found,) = (each for each in _of_kind(overlay, "Deployment") if each["metadata"]["name"] == name)
+    assert found["spec"]["replicas"] == 1 and found["spec"]["strategy"] == {"type": "Recreate"}
+    command = pod_of(found)["containers"][0]["command"]  # type: ignore[index]
+    assert command[command.index("--concurrency") + 1] == "1"
+    scaled = [
+        each["spec"]["scaleTargetRef"]["name"] for each in overlay if "scaleTargetRef" in each.get("spec", {})
+    ]
+    assert name not in scaled
+    policies = {each["metadata"]["name"]: each["spec"] for each in _of_kind(overlay, "NetworkPolicy")}
+    asked = policies["cad-platform"]["podSelector"]["matchExpressions"]
+    assert {"key": "app", "operator": "NotIn", "values": ["torchserve", name]} in asked
+    own = policies[name]
+    assert set(own["policyTypes"]) == {"Ingress", "Egress"} and "ingress" not in own
+    assert not any("to" in each for each in own["egress"]), "no model server"
 
 
 def test_images_are_those_of_the_dockerfile_and_of_one_release(overlay: list[Manifest]) -> None:
