@@ -32,7 +32,7 @@ SETS = {
 
 
 #: What the images install; PyTorch apart, whose builds and so hashes differ by machine.
-HASHED = ("requirements", "requirements-modelserver")
+HASHED = ("requirements", "requirements-modelserver", "requirements-laboratory")
 HASHES = REPOSITORY / "docker" / "hashes"
 _TORCH = re.compile(r"^torch==.*\n", re.MULTILINE)
 

@@ -362,6 +362,8 @@ _WORKERS = (
     _Worker("worker", "short", "CAD_WORKER_CONCURRENCY", "2"),
     _Worker("worker-slides", "slide", "CAD_SLIDE_CONCURRENCY", "2", niceness=5),
     _Worker("worker-maintenance", "maintenance", "CAD_MAINTENANCE_CONCURRENCY", "1"),
+    # Hours on end: one at a time, behind everything else.
+    _Worker("worker-training", "training", "CAD_TRAINING_CONCURRENCY", "1", niceness=15),
 )
 _WORKER = (
     *("--pool", "prefork"),

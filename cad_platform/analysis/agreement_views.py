@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from cad_platform.accounts.rules import allowed
-from cad_platform.analysis import comparing
+from cad_platform.analysis import comparing, known_studies
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import Invalid
 from cad_platform.core.punctuation import listed
@@ -30,7 +30,7 @@ def agreement(request: HttpRequest, version_id: int, against_id: int) -> HttpRes
         table = request.FILES.get("table")
         try:
             if table is not None:
-                known = comparing.record_truth(actor, table.read(2_000_000).decode("utf-8", "replace"))
+                known = known_studies.record_file(actor, table)
                 messages.success(request, _("Known studies: %(count)d.") % {"count": known})
             comparing.ask(actor, version, against)
         except Invalid as refused:

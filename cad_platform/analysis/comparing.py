@@ -1,29 +1,25 @@
 """Two versions on the same studies: how far they agree, and by known cases which is better.
 
-What a version said of a study is its job's score, or what it said in shadow. A comparison of each site is kept in the
-registry, which promotes by it (`registry.evidence`).
+What a version said of a study is its job's score, or what it said in shadow. The database pairs and counts them, a
+million studies as a hundred: here come figures of sites, a few studies, and the known cases of one site at a time. A
+comparison of each site is kept in the registry, which promotes by it (`registry.evidence`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from django.db import transaction
-from django.db.models import F
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import KNOWN_CASES_SITE, Site
 from cad_platform.accounts.rules import require
-from cad_platform.analysis.models import AnalysisJob, KnownTruth, ShadowResult
-from cad_platform.audit.services import record
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, FieldError, Invalid
-from cad_platform.registry import evidence
+from cad_platform.core.errors import Conflict
+from cad_platform.registry import evidence, thresholds
 from cad_platform.registry.history import record_of
 from cad_platform.registry.models import Comparison, ModelVersion
 from cad_platform.studies.models import Study
@@ -33,13 +29,9 @@ from cad_platform.studies.sorting import scored
 COMPARE_TOPIC = "model.compare"
 #: Of each kind; with fewer known cases of a site nothing is said.
 ENOUGH = 10
-#: Rows of one table of known cases.
-MOST_ROWS = 10_000
 _NORMAL_95 = 1.959963984540054
 #: The operating point at which two versions agree or not.
 _POINT = "balanced"
-_WORDS = {"yes": True, "1": True, "positive": True, "malignant": True, "no": False, "0": False, "negative": False,
-          "benign": False, "normal": False}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +40,6 @@ class Pair:
 
     study_id: object
     uid: str
-    site_id: int
     score: float
     against: float
 
@@ -67,8 +58,17 @@ class Pictured:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How far two versions agree at one place. `kappa` and `flips` are of the balanced operating point; None where it
-    cannot be said."""
+    """How far two versions agree at one place.
+
+    Attributes
+    ----------
+    flips, kappa
+        Studies on two sides of the balanced operating point, and Cohen's kappa of the sides; `kappa` is None where it
+        cannot be said.
+    level, level_against
+        Where that point lies for each version at a site: the site's own that is in force, else as shipped. None of all
+        sites together, where each site's count, and of a version without such a point.
+    """
 
     place: str
     studies: int
@@ -77,6 +77,8 @@ class Agreement:
     flips: int
     kappa: float | None
     comparison: Comparison | None
+    level: float | None = None
+    level_against: float | None = None
 
 
 def ask(actor: Actor, version: ModelVersion, against: ModelVersion) -> None:
@@ -99,52 +101,29 @@ def ask(actor: Actor, version: ModelVersion, against: ModelVersion) -> None:
 def compare(version_id: int, against_id: int) -> int:
     """Write a comparison of every concerned site that has enough known cases; returns how many."""
     version, against = ModelVersion.objects.get(pk=version_id), ModelVersion.objects.get(pk=against_id)
-    truth = _truth()
-    by_site: dict[int, list[Pair]] = defaultdict(list)
-    for pair in pairs(version, against):
-        if pair.study_id in truth:
-            by_site[pair.site_id].append(pair)
     made = [
         found
         for site in evidence.sites_concerned(version)
-        if (found := _compared(version, against, site, by_site[site.pk], truth)) is not None
+        if (found := _compared(version, against, site)) is not None
     ]
     Comparison.objects.bulk_create(made)
     return len(made)
 
 
-def pairs(version: ModelVersion, against: ModelVersion) -> list[Pair]:
-    """The studies that both gave a score of, on one content."""
-    ours, theirs = _scores(version), _scores(against)
-    return [
-        Pair(key[0], uid, site, score, theirs[key][0])
-        for key, (score, uid, site) in ours.items()
-        if key in theirs
-    ]
-
-
 def agreement(actor: Actor, version: ModelVersion, against: ModelVersion) -> list[Agreement]:
     """Of all sites together, then of each; an approver of one site sees that one alone. Raises `NotPermitted`."""
     require(actor, "model.view")
-    found = pairs(version, against)
-    if actor.site_id is not None:
-        found = [pair for pair in found if pair.site_id == actor.site_id]
-    sites = {
-        site.pk: site
-        for site in Site.objects.filter(pk__in={pair.site_id for pair in found}).order_by("code")
-    }
-    levels = tuple(_level(each) for each in (version, against))
-    told = (
-        [_agreement(_("All sites"), found, levels, evidence.latest(version, against, None))]
-        if len(sites) != 1
-        else []
-    )
-    return told + [
-        _agreement(
-            site.name, [p for p in found if p.site_id == key], levels, evidence.latest(version, against, key)
-        )
-        for key, site in sites.items()
-    ]
+    levels = _Levels(version), _Levels(against)
+    counts = _counts(version, against, levels, actor.site_id)
+    sites = list(Site.objects.filter(pk__in=counts).order_by("code"))
+    told = []
+    if len(sites) != 1:
+        whole = sum(counts.values(), start=_Counts())
+        told.append(_agreement(_("All sites"), whole, evidence.latest(version, against, None)))
+    for site in sites:
+        made = evidence.latest(version, against, site.pk)
+        told.append(_agreement(site.name, counts[site.pk], made, *(each.at(site.pk) for each in levels)))
+    return told
 
 
 def disagreements(actor: Actor, version: ModelVersion, against: ModelVersion, limit: int = 12) -> list[Pair]:
@@ -157,8 +136,10 @@ def disagreements(actor: Actor, version: ModelVersion, against: ModelVersion, li
     """
     require(actor, "model.view")
     require(actor, "image.view")
-    here = [pair for pair in pairs(version, against) if pair.site_id == actor.site_id]
-    return sorted(here, key=lambda pair: -pair.gap)[:limit]
+    if actor.site_id is None:
+        return []
+    rows = _asked(_FURTHEST_APART, version, against, site=actor.site_id, limit=limit)
+    return [Pair(*row) for row in rows]
 
 
 def pictured(version: ModelVersion, found: Iterable[Pair]) -> list[Pictured]:
@@ -173,103 +154,117 @@ def pictured(version: ModelVersion, found: Iterable[Pair]) -> list[Pictured]:
     return shown
 
 
-@transaction.atomic
-def record_truth(actor: Actor, table: str) -> int:
-    """Keep what is known of studies, from a table of two columns, `study` (its UID) and `positive` (yes or no); returns
-    of how many. All or nothing.
+# --- asked of the database ------------------------------------------------------------------------------
 
-    Raises
-    ------
-    NotPermitted
-    Invalid
-        No such columns, a study that is not here, or neither yes nor no: the first ten lines are named.
-    """
-    require(actor, "model.manage")
-    rows = _rows(table)
-    uids = [row.get("study", "").strip() for row in rows]
-    known: dict[str, list[Study]] = defaultdict(list)
-    for study in Study.objects.filter(study_instance_uid__in=uids, withdrawn_at=None).only(
-        "pk", "study_instance_uid"
-    ):
-        known[study.study_instance_uid].append(study)
-    entries, wrong = [], []
-    for line, (uid, row) in enumerate(zip(uids, rows, strict=True), start=2):
-        positive = _WORDS.get((row.get("positive") or "").strip().lower())
-        if positive is None or len(known[uid]) != 1:
-            wrong.append(_("line %(line)d: no such study, or neither yes nor no") % {"line": line})
-            continue
-        entries.append(KnownTruth(study=known[uid][0], positive=positive, source="table", by=actor.user))
-    if wrong:
-        raise Invalid(
-            _("The table was not taken."), errors=tuple(FieldError(each, "table") for each in wrong[:10])
-        )
-    return keep_truth(actor, entries, "table")
-
-
-def keep_truth(actor: Actor, entries: list[KnownTruth], source: str) -> int:
-    """What is known of studies, from `source`, which the audit log names; how many they are."""
-    KnownTruth.objects.bulk_create(entries)
-    record(
-        actor, "truth.record", object_type="known_truth", object_id="", studies=len(entries), source=source
-    )
-    return len(entries)
-
-
-def _rows(table: str) -> list[dict[str, str]]:
-    try:
-        reader = csv.DictReader(io.StringIO(table.lstrip("\ufeff")), strict=True)
-        rows = list(reader)
-    except csv.Error:
-        rows, reader = [], None
-    if (
-        reader is None
-        or not rows
-        or not {"study", "positive"} <= set(reader.fieldnames or ())
-        or len(rows) > MOST_ROWS
-    ):
-        raise Invalid(
-            _("The table was not taken."),
-            errors=(
-                FieldError(_("A CSV with the columns study and positive, of up to 10,000 lines"), "table"),
-            ),
-        )
-    return rows
+#: Present contents of studies that are not withdrawn; what was shown goes before what was said in shadow.
+_PAIRS = """
+WITH said AS (
+    SELECT study_id, content_hash, model_version_id, score, 1 AS place FROM analysis_analysisjob
+    WHERE model_version_id IN (%(version)s, %(against)s) AND state = 'succeeded' AND score IS NOT NULL
+    UNION ALL
+    SELECT study_id, content_hash, model_version_id, score, 2 AS place FROM analysis_shadowresult
+    WHERE model_version_id IN (%(version)s, %(against)s) AND state = 'succeeded' AND score IS NOT NULL
+), scores AS (
+    SELECT study_id, content_hash,
+        coalesce(max(score) FILTER (WHERE model_version_id = %(version)s AND place = 1),
+                 max(score) FILTER (WHERE model_version_id = %(version)s)) AS score,
+        coalesce(max(score) FILTER (WHERE model_version_id = %(against)s AND place = 1),
+                 max(score) FILTER (WHERE model_version_id = %(against)s)) AS against
+    FROM said GROUP BY study_id, content_hash
+), pairs AS (
+    SELECT study.id AS study_id, study.study_instance_uid AS uid, study.site_id, scores.score, scores.against
+    FROM scores
+    JOIN studies_study AS study ON study.id = scores.study_id AND study.content_hash = scores.content_hash
+    JOIN accounts_site AS site ON site.id = study.site_id
+    WHERE scores.score IS NOT NULL AND scores.against IS NOT NULL
+        AND study.withdrawn_at IS NULL AND site.code <> %(known_cases)s
+        AND (%(site)s::bigint IS NULL OR study.site_id = %(site)s)
+)
+"""
+_COUNTED = """, sides AS (
+    SELECT pairs.site_id, abs(score - against) AS gap,
+        score >= coalesce(own.level, %(level)s::float8) AS ours,
+        against >= coalesce(other.level, %(level_against)s::float8) AS theirs
+    FROM pairs
+    LEFT JOIN unnest(%(sites)s::bigint[], %(levels)s::float8[]) AS own(site_id, level)
+        ON own.site_id = pairs.site_id
+    LEFT JOIN unnest(%(sites_against)s::bigint[], %(levels_against)s::float8[]) AS other(site_id, level)
+        ON other.site_id = pairs.site_id
+)
+SELECT site_id, count(*), sum(gap), max(gap), count(*) FILTER (WHERE ours IS NOT NULL AND theirs IS NOT NULL),
+    count(*) FILTER (WHERE ours), count(*) FILTER (WHERE theirs), count(*) FILTER (WHERE ours AND theirs)
+FROM sides GROUP BY site_id
+"""
+_FURTHEST_APART = """
+SELECT study_id, uid, score, against FROM pairs ORDER BY abs(score - against) DESC, study_id LIMIT %(limit)s
+"""
+_KNOWN = """
+SELECT truth.positive, pairs.score, pairs.against FROM pairs
+JOIN LATERAL (
+    SELECT positive FROM analysis_knowntruth AS told WHERE told.study_id = pairs.study_id
+    ORDER BY told.at DESC, told.id DESC LIMIT 1
+) AS truth ON true
+"""
 
 
-def _truth() -> Mapping[object, bool]:
-    """Study → what is true of it: the latest entry."""
-    return dict(KnownTruth.objects.order_by("at", "pk").values_list("study", "positive"))
+@dataclass(frozen=True)
+class _Counts:
+    """Of the pairs of one place: `known` of those of which both sides are known."""
 
+    studies: int = 0
+    gaps: float = 0.0
+    largest: float = 0.0
+    known: int = 0
+    ours: int = 0
+    theirs: int = 0
+    both: int = 0
 
-def _scores(version: ModelVersion) -> dict[tuple[object, str], tuple[float, str, int]]:
-    """(study, content) → score, UID, site: of present contents of studies that are not withdrawn."""
-    found: dict[tuple[object, str], tuple[float, str, int]] = {}
-    for model in (ShadowResult, AnalysisJob):  # a shown result before a shadow's
-        rows = model.objects.exclude(study__site__code=KNOWN_CASES_SITE).filter(
-            model_version=version, state="succeeded", score__isnull=False, study__withdrawn_at=None,
-            content_hash=F("study__content_hash"),
+    def __add__(self, other: _Counts) -> _Counts:
+        return _Counts(
+            self.studies + other.studies, self.gaps + other.gaps, max(self.largest, other.largest),
+            self.known + other.known, self.ours + other.ours, self.theirs + other.theirs, self.both + other.both,
         )  # fmt: skip
-        for study, content, score, uid, site in rows.values_list(
-            "study", "content_hash", "score", "study__study_instance_uid", "study__site"
-        ):
-            if score is not None:
-                found[study, content] = score, uid, site
-    return found
 
 
-def _compared(
-    version: ModelVersion,
-    against: ModelVersion,
-    site: Site,
-    found: Iterable[Pair],
-    truth: Mapping[object, bool],
-) -> Comparison | None:
+class _Levels:
+    """Where a version's balanced point lies, by site: as readers there see its results, or would."""
+
+    def __init__(self, version: ModelVersion) -> None:
+        self.shipped, self.own = thresholds.by_site(version, _POINT)
+
+    def at(self, site_id: int) -> float | None:
+        return self.own.get(site_id, self.shipped)
+
+
+def _asked(sql: str, version: ModelVersion, against: ModelVersion, **values: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PAIRS + sql,
+            {"version": version.pk, "against": against.pk, "known_cases": KNOWN_CASES_SITE, **values},
+        )
+        return list(cursor.fetchall())
+
+
+def _counts(
+    version: ModelVersion, against: ModelVersion, levels: tuple[_Levels, _Levels], site_id: int | None
+) -> Mapping[int, _Counts]:
+    """Site → its counts; of one site where that is named."""
+    ours, theirs = levels
+    rows = _asked(
+        _COUNTED, version, against, site=site_id, level=ours.shipped, level_against=theirs.shipped,
+        sites=list(ours.own), levels=list(ours.own.values()),
+        sites_against=list(theirs.own), levels_against=list(theirs.own.values()),
+    )  # fmt: skip
+    return {site: _Counts(*counts) for site, *counts in rows}
+
+
+def _compared(version: ModelVersion, against: ModelVersion, site: Site) -> Comparison | None:
     import numpy as np
 
     from inference.evaluation.delong import delong
 
-    cases = [(truth[pair.study_id], pair.score, pair.against) for pair in found]
-    positives = sum(positive for positive, *_scores_of in cases)
+    cases = _asked(_KNOWN, version, against, site=site.pk)
+    positives = sum(positive for positive, *_scores in cases)
     if positives < ENOUGH or len(cases) - positives < ENOUGH:
         return None
     positive, ours, theirs = (np.array(column) for column in zip(*cases, strict=True))
@@ -281,34 +276,26 @@ def _compared(
     )  # fmt: skip
 
 
-def _level(version: ModelVersion) -> float | None:
-    level = version.manifest.get("thresholds", {}).get(_POINT)
-    return float(level) if level is not None else None
-
-
 def _agreement(
-    place: str, found: list[Pair], levels: tuple[float | None, ...], comparison: Comparison | None
+    place: str,
+    found: _Counts,
+    comparison: Comparison | None,
+    level: float | None = None,
+    level_against: float | None = None,
 ) -> Agreement:
-    ours, theirs = levels
-    gaps = [pair.gap for pair in found]
-    said = (
-        [(pair.score >= ours, pair.against >= theirs) for pair in found]
-        if ours is not None and theirs is not None
-        else []
-    )
     return Agreement(
-        place=place, studies=len(found), mean_gap=sum(gaps) / len(gaps) if gaps else 0.0,
-        largest_gap=max(gaps, default=0.0), flips=sum(a != b for a, b in said), kappa=_kappa(said),
-        comparison=comparison,
+        place=place, studies=found.studies, mean_gap=found.gaps / found.studies if found.studies else 0.0,
+        largest_gap=found.largest, flips=found.ours + found.theirs - 2 * found.both if found.known else 0,
+        kappa=_kappa(found), comparison=comparison, level=level, level_against=level_against,
     )  # fmt: skip
 
 
-def _kappa(said: list[tuple[bool, bool]]) -> float | None:
+def _kappa(found: _Counts) -> float | None:
     """Cohen's; None where chance alone explains everything."""
-    if not said:
+    n = found.known
+    if not n:
         return None
-    n = len(said)
-    same = sum(a == b for a, b in said) / n
-    first, second = sum(a for a, _b in said) / n, sum(b for _a, b in said) / n
+    same = (n - found.ours - found.theirs + 2 * found.both) / n
+    first, second = found.ours / n, found.theirs / n
     chance = first * second + (1 - first) * (1 - second)
     return (same - chance) / (1 - chance) if chance < 1 else None

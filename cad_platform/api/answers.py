@@ -18,6 +18,13 @@ PlainText = Annotated[str, AfterValidator(trimmed)]
 StudyState = Literal["receiving", "complete", "analysed", "quarantined"]
 
 
+class PageAnswer(Answer):
+    """One page of a list."""
+
+    page: int = Field(description="Its number, from 1")
+    pages: int = Field(description="How many there are")
+
+
 class PatientLink(Answer):
     """As FHIR's `Patient.link`: another record of the same person."""
 

@@ -17,6 +17,8 @@ from cad_platform.core.errors import FieldError, Invalid, NotFound
 from cad_platform.studies.post import ModalityCode
 
 _PAGING = {"cursor", "page_size", "format"}
+#: Of lists that are asked for by page.
+PAGE_SIZE = 50
 
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -58,6 +60,17 @@ def once_each(query: QueryDict) -> dict[str, str]:
             "A filter is given twice.", errors=tuple(FieldError("Once only.", n[:60]) for n in repeated)
         )
     return {name: str(query[name]) for name in query}
+
+
+class _Paging(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    page: int = Field(1, ge=1, le=10**9)
+
+
+def page_asked(request: Request) -> str:
+    """The number of the page that an address asks for. Raises `Invalid`, for an unknown parameter too."""
+    return str(parse_model(_Paging, once_each(request.query_params)).page)
 
 
 def parse_model(model: type[_Model], content: Any) -> _Model:

@@ -119,6 +119,11 @@ class AgreementAnswer(Answer):
     largest_gap: float
     flips: int = Field(description="Studies on two sides of the balanced operating point")
     kappa: float | None
+    level: float | None = Field(
+        description="Where that point lies for the version at this site: the site's own in force, else as shipped; "
+        "null of all sites together, where each site's counts"
+    )
+    level_against: float | None = Field(description="The same of the version it is compared with")
     comparison: ComparisonAnswer | None
 
 

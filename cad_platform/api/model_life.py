@@ -13,7 +13,7 @@ from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from cad_platform.analysis import comparing
+from cad_platform.analysis import comparing, known_studies
 from cad_platform.api import life_answers, schema
 from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.studies import ApiView
@@ -224,7 +224,7 @@ class KnownCases(ApiView):
     def post(self, request: Request) -> Response:
         """All or nothing; a later table's word counts."""
         wanted = parse_model(life_answers.TruthRequest, json_of(request))
-        kept = comparing.record_truth(actor_of(request), wanted.table)
+        kept = known_studies.record_truth(actor_of(request), wanted.table)
         return Response(life_answers.TruthAnswer(studies=kept).as_json())
 
 
@@ -362,7 +362,8 @@ def _agreement(actor: Actor, version: ModelVersion, against: ModelVersion, statu
         results.append(
             life_answers.AgreementAnswer(
                 place=each.place, studies=each.studies, mean_gap=each.mean_gap, largest_gap=each.largest_gap,
-                flips=each.flips, kappa=each.kappa, comparison=figures,
+                flips=each.flips, kappa=each.kappa, level=each.level, level_against=each.level_against,
+                comparison=figures,
             )
         )  # fmt: skip
     return Response(

@@ -152,6 +152,9 @@ MODEL_VERSION = [
     OpenApiParameter("model", str, OpenApiParameter.PATH, description="The model's name, such as ultrasound"),
     OpenApiParameter("version", str, OpenApiParameter.PATH, description="Such as 2.2.0"),
 ]
+PAGE = OpenApiParameter(
+    "page", int, description="1 if left out; for one beyond the last the last is answered"
+)
 LIST_PARAMETERS = [
     OpenApiParameter("modality", str, enum=modalities.codes()),
     OpenApiParameter("state", str, enum=["receiving", "complete", "analysed", "quarantined"]),

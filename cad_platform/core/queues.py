@@ -18,7 +18,7 @@ SLIDE = "slide"
 #: Sweeps, probes, deliveries, images made ready: nobody's analysis.
 MAINTENANCE = "maintenance"
 #: Retraining, hours on end, where the laboratory is installed. Nobody waits for it, so nobody has to serve it: no proof
-#: is asked for, and only a worker that names it (`-Q training`) takes from it.
+#: is asked for, and only a worker that names it (`-Q training`) takes from it, one at a time.
 TRAINING = "training"
 #: In the order in which a worker that serves several looks at them.
 QUEUES = (MAINTENANCE, SHORT, SLIDE)

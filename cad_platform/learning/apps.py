@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.utils.translation import gettext_lazy as _
 
-from cad_platform.core.declarations import MODELS, PATIENTS, NavigationEntry, PlatformApp
+from cad_platform.core.declarations import MODELS, PATIENTS, Loop, NavigationEntry, PlatformApp
 
 
 class LearningConfig(PlatformApp):
@@ -22,6 +24,11 @@ class LearningConfig(PlatformApp):
         "training.end": _("A training ended"),
         "training.go_on": _("Went on with a training"),
     }
+
+    def loops(self) -> Iterable[Loop]:
+        from cad_platform.learning import tidying
+
+        return (Loop("trainings' images", tidying.take_turn, every=30.0),)
 
     def ready(self) -> None:
         from cad_platform.core import outbox

@@ -10,10 +10,12 @@ from django.db import transaction
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext as _
 
+from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
+from cad_platform.core.punctuation import listed
 from cad_platform.learning.models import Consent
 from cad_platform.patients.models import Patient
 from cad_platform.patients.services import issuers_at
@@ -30,9 +32,10 @@ def say(actor: Actor, patient_id: str, issuer: str, *, state: str, source: str) 
     NotPermitted
         The role records no consent.
     Invalid
-        The state or the source is none of those that there are.
+        The state or the source is none of those that there are; or no issuer is said, and several patients of the
+        site go by this id.
     Conflict
-        The record was erased.
+        The record was erased; `two_records`: two of the site's own go by this id, and are to be merged first.
     """
     require(actor, "consent.record")
     assert actor.site_id is not None
@@ -43,19 +46,10 @@ def say(actor: Actor, patient_id: str, issuer: str, *, state: str, source: str) 
     ]
     if wrong:
         raise Invalid(_("The consent was not recorded."), errors=tuple(wrong))
-    found = (
-        Patient.objects.filter(
-            site_id=actor.site_id,
-            patient_id=patient_id.strip().replace("\0", ""),
-            issuer__in=issuers_at(actor.site_id, issuer.replace("\0", "")),
-        )
-        .order_by("issuer")
-        .first()
-    )
-    if found is None:
-        raise NotFound(_("There is no patient with this id at your site."))
     # Two who say something at once are one after the other: the later row is the later word.
-    patient = Patient.objects.select_for_update(no_key=True).get(pk=found.merged_into_id or found.pk)
+    patient = Patient.objects.select_for_update(no_key=True).get(
+        pk=_meant(actor.site_id, patient_id.strip().replace("\0", ""), issuer.replace("\0", "").strip())
+    )
     if patient.erased_at is not None:
         raise Conflict(_("This record was erased."))
     made = Consent.objects.create(
@@ -66,6 +60,28 @@ def say(actor: Actor, patient_id: str, issuer: str, *, state: str, source: str) 
         state=state, source=source,
     )  # fmt: skip
     return made
+
+
+def _meant(site_id: int, patient_id: str, issuer: str) -> uuid.UUID:
+    """The record that counts of the one person who is meant: the word of one is never kept as another's."""
+    same_id = Patient.objects.filter(site_id=site_id, patient_id=patient_id).order_by("issuer")
+    records = list(same_id.values_list("issuer", Coalesce("merged_into", "pk")))
+    own = Site.objects.get(pk=site_id)
+    # Where the site's own ids have no issuer's name, its code says that they are meant.
+    named = set(issuers_at(site_id, "" if issuer == own.code else issuer))
+    people = {person for given, person in records if given in named}
+    if not people:
+        raise NotFound(_("There is no patient with this id at your site."))
+    if len(people) > 1:
+        raise Conflict(
+            _("Two records of your site have this id: have them merged first (Merged records)."),
+            code="two_records",
+        )
+    if not issuer and {person for _given, person in records} != people:
+        names = dict.fromkeys(given or own.default_issuer or own.code for given, _person in records)
+        why = _("Several patients have this id: say whose it is (%(issuers)s).") % {"issuers": listed(names)}
+        raise Invalid(_("The consent was not recorded."), errors=(FieldError(why, "issuer"),))
+    return people.pop()
 
 
 @transaction.atomic

@@ -17,7 +17,10 @@ class ConsentForm(PlainForm):
 
     patient_id = forms.CharField(label=_("Patient ID"), max_length=256)
     issuer = forms.CharField(
-        label=_("Its issuer"), max_length=256, required=False, help_text=_("Blank: your own site.")
+        label=_("Its issuer"),
+        max_length=256,
+        required=False,
+        help_text=_("Blank: your own site, where nobody else has this id."),
     )
     state = forms.ChoiceField(label=_("What she says"), choices=Consent.State.choices)
     source = forms.ChoiceField(label=_("How it was said"), choices=Consent.Source.choices)

@@ -16,7 +16,6 @@ import subprocess
 import time
 import uuid
 import zipfile
-from datetime import timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -27,14 +26,12 @@ from django.utils import timezone
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.learning import exporting, versions
+from cad_platform.learning import exporting, tidying, versions
 from cad_platform.learning.models import Training
 from cad_platform.registry import importing
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.services import Refused
 
-#: Whoever has not been seen for so long is gone.
-LOST_AFTER = timedelta(seconds=60)
 _EVERY = 2.0
 #: How long the laboratory has to end once it is asked to.
 _ENDS_WITHIN = 20.0
@@ -77,6 +74,7 @@ def run_next() -> str:
         row = Training.objects.select_for_update(of=("self",)).select_related("dataset").get(pk=training.pk)
         if row.holder != training.holder:  # somebody else has gone on with it meanwhile
             return row.state
+        tidying.remove_images(folder_of(row.pk))  # however it ended: who goes on writes them anew
         row.state, row.said, row.candidate, row.ended_at = state, said[:2000], candidate, timezone.now()
         row.save(update_fields=["state", "said", "candidate", "ended_at"])
         record(
@@ -87,8 +85,8 @@ def run_next() -> str:
 
 
 def folder_of(training_id: uuid.UUID) -> Path:
-    """Where a training keeps its images, its run and its version. On several machines a shared state folder."""
-    return Path(settings.STATE_DIR) / "learning" / str(training_id)
+    """Where a training keeps its images, its run and its version."""
+    return tidying.folders() / str(training_id)
 
 
 def model_name(training: Training) -> str:
@@ -99,7 +97,7 @@ def model_name(training: Training) -> str:
 
 @transaction.atomic
 def _claim() -> Training | None:
-    lost = Q(state=State.RUNNING) & Q(seen_at__lt=timezone.now() - LOST_AFTER)
+    lost = Q(state=State.RUNNING) & Q(seen_at__lt=timezone.now() - tidying.LOST_AFTER)
     found = (
         Training.objects.select_for_update(of=("self",), skip_locked=True)
         .select_related("dataset__site")
@@ -129,6 +127,10 @@ class _Run:
         """Every step that is not done yet."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._needs_the_laboratory()
+        if not os.access(settings.MODEL_STORE, os.W_OK):  # known before hours are spent
+            raise Failed(
+                "The model store of this installation cannot be written: name one that can in CAD_MODEL_STORE."
+            )
         if not self.tree.exists():
             self._tell(Step.EXPORTING)
             exporting.export(
@@ -162,10 +164,7 @@ class _Run:
         # Whoever withdrew while it learned is in no version that the platform takes.
         if versions.withdrawn(self.training.dataset):
             raise Cancelled("A patient of this data set no longer consents: what was learned is not taken.")
-        made = importing.import_packed(Actor.system("training"), packed)
-        for each in (self.tree, self.store, packed):  # the images are not kept longer than they are needed
-            shutil.rmtree(each) if each.is_dir() else each.unlink()
-        return made
+        return importing.import_packed(Actor.system("training"), packed)
 
     def _needs_the_laboratory(self) -> None:
         try:

@@ -6,10 +6,8 @@ the images of the other are left out: nothing is known of them.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Site
 from cad_platform.analysis.models import KnownTruth
+from cad_platform.analysis.tables import TableRefused, read_rows
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.registry.models import ModelVersion
 from cad_platform.registry.selectors import manifest_of
@@ -49,7 +48,10 @@ def read_table(version: ModelVersion, site: Site, table: str) -> list[KnownCase]
     Invalid
         Anything that is not as it should be; the first ten lines are named.
     """
-    rows = _rows(table)
+    try:
+        rows = read_rows(table, _STUDY, _LABEL)
+    except TableRefused as error:
+        raise _refused(*_first(error.reasons)) from None
     labels = labels_known(version)
     named = _named(site, {row[_STUDY] for _line, row in rows})
     both = _with_both_sides(study.pk for found in named.values() for study in found)
@@ -66,8 +68,7 @@ def read_table(version: ModelVersion, site: Site, table: str) -> list[KnownCase]
         else:
             cases.append(case)
     if wrong:
-        more = [_("and %(count)d more") % {"count": len(wrong) - _NAMED}] if len(wrong) > _NAMED else []
-        raise _refused(*wrong[:_NAMED], *more)
+        raise _refused(*_first(wrong))
     _check_count(len({case.study_id for case in cases}))
     return cases
 
@@ -103,26 +104,6 @@ def labels_known(version: ModelVersion) -> Mapping[str, bool]:
     from inference.evaluation.cases import labels_of
 
     return labels_of(manifest_of(version))
-
-
-def _rows(table: str) -> list[tuple[int, dict[str, str]]]:
-    heading = table.lstrip("\ufeff").partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.reader(io.StringIO(table.lstrip("\ufeff"), newline=""), delimiter=delimiter, strict=True)
-    try:
-        names = [name.strip().lower() for name in next(reader, [])]
-        lines = [(reader.line_num, [value.strip() for value in row]) for row in reader]
-    except csv.Error as error:
-        raise _refused(_("line %(line)d: %(why)s") % {"line": reader.line_num, "why": error}) from None
-    missing = [name for name in (_STUDY, _LABEL) if names.count(name) != 1]
-    if missing:
-        raise _refused(_("line 1: a heading with the columns study and label is needed, each once"))
-    lines = [(line, row) for line, row in lines if any(row)]
-    if short := [line for line, row in lines if len(row) != len(names)]:
-        raise _refused(
-            _("line %(line)d: it has not as many values as the heading has columns") % {"line": short[0]}
-        )
-    return [(line, dict(zip(names, row, strict=True))) for line, row in lines]
 
 
 def _named(site: Site, names: set[str]) -> Mapping[str, list[Study]]:
@@ -175,6 +156,11 @@ def _check_count(studies: int) -> None:
             _("%(count)d known studies; a measurement takes from %(fewest)d to %(most)d")
             % {"count": studies, "fewest": FEWEST, "most": MOST}
         )
+
+
+def _first(reasons: Sequence[str]) -> list[str]:
+    left = len(reasons) - _NAMED
+    return [*reasons[:_NAMED], *([_("and %(count)d more") % {"count": left}] if left > 0 else [])]
 
 
 def _refused(*reasons: str) -> Invalid:

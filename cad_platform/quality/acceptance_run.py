@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,14 @@ _SECONDS = 3000.0
 _AT_WORK = timedelta(minutes=1)
 _PROGRESS = re.compile(r"(\d+) of (\d+) images")
 _OWN = "inference: "
+#: As Python, the C++ library and ONNX Runtime say it.
+_OUT_OF_MEMORY = (
+    "MemoryError",
+    "bad_alloc",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "blas_thread_init",
+)
 _MOST_SENTENCES = 20
 _COLUMNS = ("image", "label", "patient", "um_per_px", "side", "age", "density", "vendor", "device")
 
@@ -59,15 +68,20 @@ def measure(acceptance_id: uuid.UUID | str) -> str:
         return row.state
     with tempfile.TemporaryDirectory(prefix="cad-acceptance-") as folder, ExitStack() as files:
         place = Path(folder)
-        left_out = _lay_out(row, place, files)
+        left_out, images = _lay_out(row, place, files)
+        if not images:
+            return keep(
+                row, "\n".join(["none of the cases can be measured", *left_out[:_MOST_SENTENCES]]), None
+            )
         said, report = _measured(row, place)
     if report is not None:
         report["left_out"] = left_out
     return keep(row, said, report)
 
 
-def _lay_out(row: Acceptance, place: Path, files: ExitStack) -> list[str]:
-    """The table and the images as the laboratory reads them; a sentence about each image that it cannot get."""
+def _lay_out(row: Acceptance, place: Path, files: ExitStack) -> tuple[list[str], int]:
+    """The table and the images as the laboratory reads them: a sentence about each image that it cannot get, and how
+    many it gets."""
     (place / "images").mkdir()
     left_out: list[str] = []
     count = 0
@@ -81,7 +95,7 @@ def _lay_out(row: Acceptance, place: Path, files: ExitStack) -> list[str]:
                 writer.writerow(line)
                 count += 1
     Acceptance.objects.filter(pk=row.pk).update(whole=count, told_at=timezone.now())
-    return left_out
+    return left_out, count
 
 
 def _images_of(
@@ -126,10 +140,13 @@ def _measured(row: Acceptance, place: Path) -> tuple[str, dict[str, Any] | None]
     # In a folder that goes: what decoding leaves behind goes with it.
     environment |= {"PYTHONPATH": str(settings.BASE_DIR), "TMPDIR": str(place)}
     sentences: list[str] = []
+    out_of_memory = False
     with subprocess.Popen(
         command, cwd=settings.BASE_DIR, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
+        limit = settings.ACCEPTANCE_MEMORY_BYTES
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))
         clock = threading.Timer(_SECONDS, process.kill)
         clock.start()
         try:
@@ -140,6 +157,7 @@ def _measured(row: Acceptance, place: Path) -> tuple[str, dict[str, Any] | None]
                     )
                 elif line.startswith(_OWN):
                     sentences.append(line.removeprefix(_OWN).strip())
+                out_of_memory |= any(word in line for word in _OUT_OF_MEMORY)
         except BaseException:
             process.kill()  # this worker is told to stop: the message comes again
             raise
@@ -149,6 +167,8 @@ def _measured(row: Acceptance, place: Path) -> tuple[str, dict[str, Any] | None]
         return "", dict(json.loads((out / "acceptance.json").read_text(encoding="utf-8")))
     except (OSError, ValueError):
         ended = f"the measurement did not end (exit status {process.returncode})"
+        if out_of_memory:
+            ended = f"the measurement needs more memory than the {limit // 1_000_000} MB that it may use"
         return "\n".join(sentences[:_MOST_SENTENCES]) or ended, None
 
 

@@ -85,6 +85,13 @@ _TABLE = Sentences(
         "%(image)s: \u00b5m per pixel missing": gettext_noop(
             "%(image)s: the image does not say how large its pixels are."
         ),
+        "%(image)s: it needs more memory than the measurement may use": gettext_noop(
+            "%(image)s: it needs more memory than the measurement may use."
+        ),
+        "none of the cases can be measured": gettext_noop("None of the cases can be measured."),
+        "the measurement needs more memory than the %(size)s MB that it may use": gettext_noop(
+            "The measurement needs more memory than the %(size)s MB that it may use."
+        ),
         "the measurement did not end (exit status %(status)s)": gettext_noop(
             "The measurement did not end (exit status %(status)s)."
         ),

@@ -16,7 +16,7 @@ from cad_platform import modalities
 from cad_platform.accounts.models import KNOWN_CASES_SITE
 from cad_platform.analysis.models import AnalysisJob, Finding
 from cad_platform.analysis.reasons import reason_kind
-from cad_platform.analysis.verdict import least_score, verdict_of
+from cad_platform.analysis.verdict import least_score, thresholds_of, verdict_of
 from cad_platform.quality import truth
 from cad_platform.quality.models import AnalysisFact
 from cad_platform.reading.models import FindingDecision
@@ -63,8 +63,7 @@ def fact_of(job_id: uuid.UUID | str) -> AnalysisFact | None:
     study, manifest = job.study, job.model_version.manifest
     verdict = verdict_of(job)
     score = verdict.score if verdict else None
-    # The result's own, which the site may have set.
-    point = {**manifest.get("thresholds", {}), **(job.result or {}).get("thresholds", {})}.get(POINT)
+    point = thresholds_of(job).get(POINT)
     positive_class = manifest.get("positive_class", "")
     images = list(Instance.objects.filter(series__study=study, active=True).order_by("number", "pk"))
     vendor, device = device_of(images)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from cad_platform.accounts.forms import PlainForm
 from cad_platform.accounts.models import Site, User
+from cad_platform.analysis.tables import TableRefused, decoded
 from cad_platform.quality.acceptance_cases import LONGEST_TABLE
 from cad_platform.quality.models import Acceptance
 from cad_platform.quality.services import NOTE_LENGTH
@@ -78,12 +79,9 @@ class AcceptanceForm(PlainForm):
         if file.size > LONGEST_TABLE:
             raise forms.ValidationError(_("The table is larger than 1 MB."))
         try:
-            return str(file.read().decode("utf-8-sig"))
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise forms.ValidationError(
-                _("line %(line)d: not UTF-8; save the table as CSV UTF-8") % {"line": line}
-            ) from None
+            return decoded(file.read())
+        except TableRefused as error:
+            raise forms.ValidationError(list(error.reasons)) from None
 
 
 class SignatureForm(PlainForm):

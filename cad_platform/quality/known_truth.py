@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 
 from cad_platform.accounts.rules import require
-from cad_platform.analysis.comparing import keep_truth
+from cad_platform.analysis.known_studies import keep_truth
 from cad_platform.analysis.models import KnownTruth
 from cad_platform.core.actor import Actor
 from cad_platform.quality.models import AnalysisFact

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.reasons import reason_words
-from cad_platform.analysis.verdict import Verdict, verdict_of
+from cad_platform.analysis.verdict import Verdict, thresholds_of, verdict_of
 from cad_platform.core.punctuation import clauses
 from cad_platform.reading import wording
 from cad_platform.reading.presenters import AiCell, ai_cell, job_words, without_job
@@ -135,7 +135,7 @@ def _analysis(job: AnalysisJob, case: CaseRecord, names: Mapping[str, str]) -> A
     modality = job.model_version.modality
     manifest = job.model_version.manifest
     result = job.result or {}
-    thresholds = result.get("thresholds") or manifest.get("thresholds", {})
+    thresholds = thresholds_of(job)
     positive = manifest.get("positive_class", "")
     cell = ai_cell(job, modality)
     verdict = verdict_of(job) or Verdict(is_given=False)

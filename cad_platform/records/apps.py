@@ -23,7 +23,10 @@ class RecordsConfig(PlatformApp):
         "erasure.decide": _("Decided on a patient's erasure"),
         "erasure.files_removed": _("Removed an erased patient's files"),
         "erasure.refuse": _("Refused a patient's erasure"),
+        "erasure.list": _("Looked at requests for erasure"),
+        "erasure.view": _("Looked at a request for erasure"),
         "hold.lift": _("Lifted a hold on a patient's record"),
+        "hold.list": _("Looked at holds"),
         "hold.place": _("Placed a hold on a patient's record"),
         "retention.change_policy": _("Changed how long records are kept"),
         "retention.list": _("Looked at what falls due"),
@@ -31,6 +34,7 @@ class RecordsConfig(PlatformApp):
         "patient.list_merges": _("Looked at merged records"),
         "patient.merge": _("Merged two records of a patient"),
         "patient.unmerge": _("Took a merge of records back"),
+        "patient.view_merge": _("Looked at a merge of two records"),
     }
 
     def loops(self) -> Iterable[Loop]:

@@ -16,6 +16,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.paginator import Page, Paginator
 from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -56,6 +57,22 @@ def request_by_id(actor: Actor, request_id: uuid.UUID) -> ErasureRequest:
     found = requests(actor).filter(pk=request_id).first()
     if found is None:
         raise NotFound(_("There is no such request at your site."))
+    return found
+
+
+@transaction.atomic
+def open_requests(actor: Actor, *, page: str | None, size: int) -> Page[ErasureRequest]:
+    """A page of the site's requests, with the fact that it was looked at. Raises `NotPermitted`."""
+    shown = Paginator(requests(actor), size).get_page(page)
+    record(actor, "erasure.list", object_type="patient", shown=len(shown.object_list))
+    return shown
+
+
+@transaction.atomic
+def open_request(actor: Actor, request_id: uuid.UUID) -> ErasureRequest:
+    """One of them, with the fact that it was looked at. Raises `NotFound` or `NotPermitted`."""
+    found = request_by_id(actor, request_id)
+    _record(actor, "erasure.view", found)
     return found
 
 

@@ -95,6 +95,17 @@ def open_merges(actor: Actor, *, page: str | None, size: int) -> Page[PatientMer
 
 
 @transaction.atomic
+def open_merge(actor: Actor, merge_id: uuid.UUID) -> PatientMerge:
+    """One merge, with the fact that it was looked at. Raises `NotFound` or `NotPermitted`."""
+    found = selectors.merge(actor, merge_id)
+    record(
+        actor, "patient.view_merge", object_type="patient", object_id=found.kept_id, site_id=found.site_id,
+        merge=str(found.pk),
+    )  # fmt: skip
+    return found
+
+
+@transaction.atomic
 def compare(actor: Actor, kept: Patient, gone: Patient) -> Comparison:
     """What a person looks at before two records become one; that it was looked at is recorded.
 

@@ -120,6 +120,14 @@ def holds(actor: Actor) -> QuerySet[Hold]:
 
 
 @transaction.atomic
+def open_holds(actor: Actor, *, page: str | None, size: int) -> Page[Hold]:
+    """A page of the site's holds, with the fact that it was looked at. Raises `NotPermitted`."""
+    shown = Paginator(holds(actor), size).get_page(page)
+    record(actor, "hold.list", object_type="patient", shown=len(shown.object_list))
+    return shown
+
+
+@transaction.atomic
 def place_hold(actor: Actor, patient: Patient, reason: str) -> Hold:
     """Keep a record, whatever the policy says and whoever asks.
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -84,7 +83,7 @@ def holds(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("The record is held."))
             return redirect("holds")
-    page = Paginator(retention.holds(actor), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = retention.open_holds(actor, page=request.GET.get("page"), size=PAGE_SIZE)
     context = {"nav": "retention", "page": page, "form": form, "query": ""}
     return render(request, "records/holds.html", context, status=_status(form))
 
@@ -116,7 +115,7 @@ def erasures(request: HttpRequest) -> HttpResponse:
         else:
             messages.success(request, _("Asked for. A second person decides."))
             return redirect("erasures")
-    page = Paginator(erasing.requests(actor), PAGE_SIZE).get_page(request.GET.get("page"))
+    page = erasing.open_requests(actor, page=request.GET.get("page"), size=PAGE_SIZE)
     context = {"nav": "retention", "page": page, "form": form, "query": ""}
     return render(request, "records/erasures.html", context, status=_status(form))
 
@@ -128,7 +127,7 @@ def erasures(request: HttpRequest) -> HttpResponse:
 def erasure(request: HttpRequest, request_id: uuid.UUID) -> HttpResponse:
     """One request: decided by a second person, or refused with a reason; later the proof."""
     actor = actor_of(request)
-    found = erasing.request_by_id(actor, request_id)
+    found = erasing.open_request(actor, request_id)
     form = ReasonForm(request.POST if request.POST.get("decision") == "refuse" else None)
     if request.method == "POST":
         try:

@@ -80,7 +80,7 @@ def _comparison(compared: merging.Comparison, form: MergeForm) -> dict[str, Any]
 def merge(request: HttpRequest, merge_id: uuid.UUID) -> HttpResponse:
     """One merge, and a form to take it back."""
     actor = actor_of(request)
-    found = selectors.merge(actor, merge_id)
+    found = merging.open_merge(actor, merge_id)
     form = ReasonForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

@@ -38,6 +38,14 @@ def in_force(version: ModelVersion, site_id: int) -> SiteThresholds | None:
     return _signed(version, site_id).filter(ended_at__isnull=True).first()
 
 
+def by_site(version: ModelVersion, point: str) -> tuple[float | None, dict[int, float]]:
+    """Where an operating point of a version lies: as shipped (None: it has none), and site → where its own lies."""
+    found = SiteThresholds.objects.filter(version=version, signed_at__isnull=False, ended_at__isnull=True)
+    own = {row.site_id: float(row.thresholds[point]) for row in found if point in row.thresholds}
+    level = version.manifest.get("thresholds", {}).get(point)
+    return None if level is None else float(level), own
+
+
 def behind(version: ModelVersion, site_id: int, thresholds: Mapping[str, float]) -> SiteThresholds | None:
     """Whose operating points a result was made with; None: as shipped."""
     shipped = version.manifest.get("thresholds", {})

@@ -56,6 +56,10 @@ export interface components {
             /** @description Studies on two sides of the balanced operating point */
             flips: number;
             kappa: number | null;
+            /** @description Where that point lies for the version at this site: the site's own in force, else as shipped; null of all sites together, where each site's counts */
+            level: number | null;
+            /** @description The same of the version it is compared with */
+            level_against: number | null;
             comparison: components["schemas"]["ComparisonAnswer"] | null;
         };
         AgreementList: {
@@ -235,6 +239,12 @@ export interface components {
             /** @description A version of the same model */
             against: string;
         };
+        /** @description Two records beside each other, before they become one. */
+        ComparedAnswer: {
+            kept: components["schemas"]["SideAnswer"];
+            gone: components["schemas"]["SideAnswer"];
+            differing: ("birth_date" | "name" | "sex")[];
+        };
         /**
          * @description AUC of the version and of the other on the same known cases; `low` is the lower bound of the 95 % interval of
          *     their difference, which may not lie below -0.01.
@@ -377,6 +387,82 @@ export interface components {
             sites: components["schemas"]["SiteDriftAnswer"][];
             devices: components["schemas"]["DeviceAnswer"][];
         };
+        DueAnswer: {
+            patient: components["schemas"]["RecordAnswer"];
+            /** Format: date */
+            last_visit: string;
+        };
+        /** @description Those that waited the longest first. */
+        DuePage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            /** @description How long the site keeps records; null: for ever, nothing is due */
+            years: number | null;
+            results: components["schemas"]["DueAnswer"][];
+        };
+        /** @description That all of a patient is to go: asked by one person, decided by another, then carried out. */
+        ErasureAnswer: {
+            /** Format: uuid */
+            id: string;
+            patient: components["schemas"]["RecordAnswer"];
+            /** @enum {string} */
+            on_behalf: "patient" | "representative" | "retention" | "authority";
+            reason: string;
+            /** @enum {string} */
+            state: "asked" | "refused" | "decided" | "files" | "done";
+            /** Format: date-time */
+            asked_at: string;
+            asked_by: string;
+            decided_at: string | null;
+            decided_by: string | null;
+            refused_reason: string;
+            done_at: string | null;
+        };
+        ErasureAsked: {
+            patient_id: string;
+            /**
+             * @description Who gave the id; empty for the site itself
+             * @default
+             */
+            issuer?: string;
+            /**
+             * @description Who wants it
+             * @enum {string}
+             */
+            on_behalf: "patient" | "representative" | "retention" | "authority";
+            /** @description It is kept: name nobody in it */
+            reason: string;
+        };
+        ErasureDetail: {
+            /** Format: uuid */
+            id: string;
+            patient: components["schemas"]["RecordAnswer"];
+            /** @enum {string} */
+            on_behalf: "patient" | "representative" | "retention" | "authority";
+            reason: string;
+            /** @enum {string} */
+            state: "asked" | "refused" | "decided" | "files" | "done";
+            /** Format: date-time */
+            asked_at: string;
+            asked_by: string;
+            decided_at: string | null;
+            decided_by: string | null;
+            refused_reason: string;
+            done_at: string | null;
+            /** @description How many of each would go, or went: records, studies, images, files */
+            extent: {
+                [key: string]: number;
+            };
+        };
+        ErasurePage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["ErasureAnswer"][];
+        };
         /** @description What ended and was signed in the period. */
         FiguresAnswer: {
             choice: components["schemas"]["ChoiceAnswer"];
@@ -486,6 +572,35 @@ export interface components {
          * @enum {string}
          */
         Flag: "out_of_distribution" | "uncertain" | "low_quality" | "not_read";
+        /** @description While it stands nothing of the patient is erased. */
+        HoldAnswer: {
+            /** Format: uuid */
+            id: string;
+            patient: components["schemas"]["RecordAnswer"];
+            reason: string;
+            /** Format: date-time */
+            placed_at: string;
+            placed_by: string;
+            lifted_at: string | null;
+            lifted_by: string | null;
+            lifted_reason: string;
+        };
+        HoldPage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["HoldAnswer"][];
+        };
+        HoldRequest: {
+            patient_id: string;
+            /**
+             * @description Who gave the id; empty for the site itself
+             * @default
+             */
+            issuer?: string;
+            reason: string;
+        };
         /** @description A model server. */
         HostAnswer: {
             id: number;
@@ -808,6 +923,54 @@ export interface components {
             /** @default 1 */
             workers?: number;
         };
+        /** @description Two records that became one, and perhaps two again. */
+        MergeAnswer: {
+            /** Format: uuid */
+            id: string;
+            kept: components["schemas"]["RecordAnswer"];
+            gone: components["schemas"]["RecordAnswer"];
+            reason: string;
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /** @description How many studies went over */
+            moved: number;
+            undone_at: string | null;
+            undone_by: string | null;
+            undone_reason: string;
+        };
+        /** @description With the studies, by their Study Instance UIDs. */
+        MergeDetail: {
+            /** Format: uuid */
+            id: string;
+            kept: components["schemas"]["RecordAnswer"];
+            gone: components["schemas"]["RecordAnswer"];
+            reason: string;
+            /** Format: date-time */
+            at: string;
+            by: string;
+            /** @description How many studies went over */
+            moved: number;
+            undone_at: string | null;
+            undone_by: string | null;
+            undone_reason: string;
+            /** @description Those that it moved */
+            studies: string[];
+            /** @description Those that the record that stays got after it: taking the merge back leaves them there */
+            came_since: string[];
+        };
+        MergePage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["MergeAnswer"][];
+        };
+        MergeRequest: {
+            kept: components["schemas"]["PatientNamed"];
+            gone: components["schemas"]["PatientNamed"];
+            reason: string;
+        };
         /** @description One version of a model. */
         ModelAnswer: {
             /** @example ultrasound */
@@ -888,6 +1051,15 @@ export interface components {
              */
             type: "replaces";
         };
+        /** @description Whose record is meant. */
+        PatientNamed: {
+            patient_id: string;
+            /**
+             * @description Who gave the id; empty for the site itself
+             * @default
+             */
+            issuer?: string;
+        };
         PeriodAnswer: {
             /**
              * Format: date-time
@@ -897,6 +1069,18 @@ export interface components {
             ended: number;
             verdicts: number;
             signed: number;
+        };
+        PolicyAnswer: {
+            /** @description Its code */
+            site: string;
+            years: number | null;
+        };
+        PolicyList: {
+            results: components["schemas"]["PolicyAnswer"][];
+        };
+        PolicyRequest: {
+            /** @description Years after the last visit; null: nothing falls due */
+            years: number | null;
         };
         /** @description Problem details (RFC 9457). */
         Problem: {
@@ -1062,6 +1246,22 @@ export interface components {
             sop_instance_uid: string;
             url: string;
         };
+        /** @description A patient's record. Of an erased one nothing says any more who it was. */
+        RecordAnswer: {
+            /**
+             * Format: uuid
+             * @description The record's own id, the same for ever
+             */
+            record: string;
+            /** @description The hospital's patient id */
+            id: string;
+            issuer: string;
+            /** @description DICOM person name, all groups */
+            name: string;
+            birth_date: string | null;
+            sex: string;
+            erased: boolean;
+        };
         /** @description A part of an image with a calibration of its own (DICOM PS3.3 C.8.5.5). */
         RegionAnswer: {
             /** @description [x0, y0, x1, y1] in stored pixels, far edges exclusive */
@@ -1117,6 +1317,64 @@ export interface components {
             /** @example mark_in_negative_breast */
             rule: string;
             sentence: string;
+            reason: string;
+        };
+        /** @description Who has which role where. */
+        RoleAnswer: {
+            id: number;
+            username: string;
+            /** @description As it is printed under a signature */
+            name: string;
+            /** @enum {string} */
+            role: "radiologist" | "pathologist" | "sonographer" | "integrator" | "clinical_lead" | "administrator";
+            /** @description Its code; null for an administrator */
+            site: string | null;
+            /** @description False: the role was taken, or the access closed */
+            active: boolean;
+        };
+        /** @description A role that was given or, where it is null, taken. */
+        RoleChangeAnswer: {
+            /** @description null: the account was made with the role */
+            role_before: ("radiologist" | "pathologist" | "sonographer" | "integrator" | "clinical_lead" | "administrator") | null;
+            site_before: string | null;
+            role: ("radiologist" | "pathologist" | "sonographer" | "integrator" | "clinical_lead" | "administrator") | null;
+            site: string | null;
+            reason: string;
+            /** Format: date-time */
+            at: string;
+            /** @description null: a command of the platform */
+            by: string | null;
+        };
+        RoleDetail: {
+            id: number;
+            username: string;
+            /** @description As it is printed under a signature */
+            name: string;
+            /** @enum {string} */
+            role: "radiologist" | "pathologist" | "sonographer" | "integrator" | "clinical_lead" | "administrator";
+            /** @description Its code; null for an administrator */
+            site: string | null;
+            /** @description False: the role was taken, or the access closed */
+            active: boolean;
+            /** @description The latest first */
+            changes: components["schemas"]["RoleChangeAnswer"][];
+        };
+        RolePage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["RoleAnswer"][];
+        };
+        /** @description Everyone but an administrator belongs to exactly one site. */
+        RoleRequest: {
+            /** @enum {string} */
+            role: "radiologist" | "pathologist" | "sonographer" | "integrator" | "clinical_lead" | "administrator";
+            /**
+             * @description The site's code
+             * @default null
+             */
+            site?: string | null;
             reason: string;
         };
         RouteAnswer: {
@@ -1181,6 +1439,14 @@ export interface components {
             /** @description Why it does not answer; begins `not served here` where no server has it */
             reason: string;
             latency_ms: number | null;
+        };
+        /** @description One of two records, with what hangs on it. */
+        SideAnswer: {
+            patient: components["schemas"]["RecordAnswer"];
+            studies: number;
+            signed_reports: number;
+            /** @description Ids of records that were merged into it before */
+            also: string[];
         };
         SideRequest: {
             /** @enum {string} */
@@ -1378,6 +1644,11 @@ export interface components {
         TruthRequest: {
             /** @description CSV: columns `study` (UID) and `positive` (yes or no) */
             table: string;
+        };
+        /** @description Two records of one patient: `gone` is read as `kept` once they are merged. */
+        TwoRecords: {
+            kept: components["schemas"]["PatientNamed"];
+            gone: components["schemas"]["PatientNamed"];
         };
         UploadAnswer: {
             /** Format: uuid */
@@ -1999,6 +2270,7 @@ export type ChangeAnswer = components['schemas']['ChangeAnswer'];
 export type CheckAnswer = components['schemas']['CheckAnswer'];
 export type ChoiceAnswer = components['schemas']['ChoiceAnswer'];
 export type CompareRequest = components['schemas']['CompareRequest'];
+export type ComparedAnswer = components['schemas']['ComparedAnswer'];
 export type ComparisonAnswer = components['schemas']['ComparisonAnswer'];
 export type ConsentAnswer = components['schemas']['ConsentAnswer'];
 export type ConsentRequest = components['schemas']['ConsentRequest'];
@@ -2013,10 +2285,19 @@ export type DeviceAnswer = components['schemas']['DeviceAnswer'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];
 export type DrainedAnswer = components['schemas']['DrainedAnswer'];
 export type DriftAnswer = components['schemas']['DriftAnswer'];
+export type DueAnswer = components['schemas']['DueAnswer'];
+export type DuePage = components['schemas']['DuePage'];
+export type ErasureAnswer = components['schemas']['ErasureAnswer'];
+export type ErasureAsked = components['schemas']['ErasureAsked'];
+export type ErasureDetail = components['schemas']['ErasureDetail'];
+export type ErasurePage = components['schemas']['ErasurePage'];
 export type FiguresAnswer = components['schemas']['FiguresAnswer'];
 export type Finding = components['schemas']['Finding'];
 export type FindingAnswer = components['schemas']['FindingAnswer'];
 export type Flag = components['schemas']['Flag'];
+export type HoldAnswer = components['schemas']['HoldAnswer'];
+export type HoldPage = components['schemas']['HoldPage'];
+export type HoldRequest = components['schemas']['HoldRequest'];
 export type HostAnswer = components['schemas']['HostAnswer'];
 export type HostList = components['schemas']['HostList'];
 export type HostRequest = components['schemas']['HostRequest'];
@@ -2030,6 +2311,10 @@ export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
 export type LatencyAnswer = components['schemas']['LatencyAnswer'];
 export type LifeAnswer = components['schemas']['LifeAnswer'];
 export type LoadRequest = components['schemas']['LoadRequest'];
+export type MergeAnswer = components['schemas']['MergeAnswer'];
+export type MergeDetail = components['schemas']['MergeDetail'];
+export type MergePage = components['schemas']['MergePage'];
+export type MergeRequest = components['schemas']['MergeRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
@@ -2038,7 +2323,11 @@ export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type OwnThresholdsAnswer = components['schemas']['OwnThresholdsAnswer'];
 export type PatientAnswer = components['schemas']['PatientAnswer'];
 export type PatientLink = components['schemas']['PatientLink'];
+export type PatientNamed = components['schemas']['PatientNamed'];
 export type PeriodAnswer = components['schemas']['PeriodAnswer'];
+export type PolicyAnswer = components['schemas']['PolicyAnswer'];
+export type PolicyList = components['schemas']['PolicyList'];
+export type PolicyRequest = components['schemas']['PolicyRequest'];
 export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
 export type ProblemFile = components['schemas']['ProblemFile'];
@@ -2050,16 +2339,23 @@ export type ReasonRequest = components['schemas']['ReasonRequest'];
 export type ReceiptAnswer = components['schemas']['ReceiptAnswer'];
 export type ReceiptFile = components['schemas']['ReceiptFile'];
 export type ReceiptImage = components['schemas']['ReceiptImage'];
+export type RecordAnswer = components['schemas']['RecordAnswer'];
 export type RegionAnswer = components['schemas']['RegionAnswer'];
 export type RegistrationAnswer = components['schemas']['RegistrationAnswer'];
 export type ReportAnswer = components['schemas']['ReportAnswer'];
 export type ReportOverride = components['schemas']['ReportOverride'];
+export type RoleAnswer = components['schemas']['RoleAnswer'];
+export type RoleChangeAnswer = components['schemas']['RoleChangeAnswer'];
+export type RoleDetail = components['schemas']['RoleDetail'];
+export type RolePage = components['schemas']['RolePage'];
+export type RoleRequest = components['schemas']['RoleRequest'];
 export type RouteAnswer = components['schemas']['RouteAnswer'];
 export type RouteList = components['schemas']['RouteList'];
 export type RouteRequest = components['schemas']['RouteRequest'];
 export type ScaleRequest = components['schemas']['ScaleRequest'];
 export type SearchRequest = components['schemas']['SearchRequest'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
+export type SideAnswer = components['schemas']['SideAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
 export type SignatureAnswer = components['schemas']['SignatureAnswer'];
 export type SiteDriftAnswer = components['schemas']['SiteDriftAnswer'];
@@ -2079,6 +2375,7 @@ export type TrainingList = components['schemas']['TrainingList'];
 export type TrainingRequest = components['schemas']['TrainingRequest'];
 export type TruthAnswer = components['schemas']['TruthAnswer'];
 export type TruthRequest = components['schemas']['TruthRequest'];
+export type TwoRecords = components['schemas']['TwoRecords'];
 export type UploadAnswer = components['schemas']['UploadAnswer'];
 export type UploadRequest = components['schemas']['UploadRequest'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];

@@ -60,9 +60,9 @@ FAMILIES = (
 #: How a block is registered, at the start of a line; read from the source, so that nothing is imported for a name.
 _REGISTERED = re.compile(r'^@block\("(\w+)", "(\w+)"(?:, [a-z]+="\w+")*\)$', re.MULTILINE)
 
-Truth = Literal["labels", "outlines"]
+Truth = Literal["labels", "outlines", "boxes"]
 #: A network may answer to an objective alone, which knows what it is asked.
-Answer = Literal["labels", "outlines", "objective"]
+Answer = Literal["labels", "outlines", "boxes", "objective"]
 Colour = Literal["gray", "rgb"]
 
 _BLOCKS: dict[tuple[str, str], Callable[..., Any]] = {}

@@ -1,5 +1,6 @@
-"""The laboratory's commands: recipes, blocks, schema, generate; audit, train, export, evaluate, predict, explain;
-acceptance, shift and matrix; seal, variants; keys, sign, shipped and archive."""
+"""The laboratory's commands: recipes, prove, reproductions, blocks, schema, generate; audit, train, export, evaluate,
+predict, explain; acceptance, shift and matrix; kshot and the other challenges; seal, variants; keys, sign, shipped and
+archive."""
 
 from __future__ import annotations
 
@@ -10,7 +11,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference.cli import blocks, export, generate, outside, recipes, schema, verify, vouching
+from inference.cli import (
+    blocks,
+    challenges,
+    export,
+    generate,
+    outside,
+    prove,
+    recipes,
+    reproductions,
+    schema,
+    verify,
+    vouching,
+)
 from inference.cli.numbers import count, length, seed
 from inference.cli.train import add_arguments as add_recipe_arguments
 from inference.evaluation.records import SPLITS
@@ -24,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the process's exit status."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
+    chosen.written = list(sys.argv[1:] if arguments is None else arguments)
     try:
         status: int = chosen.command(chosen)
         sys.stdout.flush()
@@ -138,6 +152,8 @@ def _parser() -> argparse.ArgumentParser:
 
     for name, module, words in (
         ("recipes", recipes, "the methods that can be run, and what their runs have come to"),
+        ("prove", prove, "does a method learn, do shuffled labels destroy that, does its own block matter?"),
+        ("reproductions", reproductions, "docs/reproductions/ anew, from stored runs"),
         ("blocks", blocks, "what recipes are made of, with parameters"),
         ("schema", schema, "the JSON Schema of recipes, for editors"),
         ("generate", generate, "write a tiny made-up tree of a data set"),
@@ -147,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         listing.set_defaults(command=module.run)
 
     outside.add_commands(commands, MODEL, _data_folder, _add_store)
+    challenges.add_commands(commands, _data_folder)
     vouching.add_commands(commands, _add_store)
     verify.add_command(commands, _add_store)
 

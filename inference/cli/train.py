@@ -45,6 +45,11 @@ def add_arguments(train: ArgumentParser, data: Path) -> None:
     )
     recipes.add_argument("--folds", type=int, help="instead of the recipe's own number")
     recipes.add_argument("--shuffle-labels", action="store_true", help="a control: the AUC must be chance")
+    recipes.add_argument(
+        "--inflated",
+        action="store_true",
+        help="deal images instead of patients: leaky, to show inflation only; nothing of it can be exported",
+    )
     recipes.add_argument("--mlflow", type=Path, metavar="DIR", help="write to an MLflow file store too")
     recipes.add_argument("--json", action="store_true", help="print the summary as it stands in the run")
     champions = train.add_argument_group("served models")
@@ -103,6 +108,7 @@ def _recipe(
     from inference.champions.whole_image.refusals import why_not_here
     from inference.datasets.generated import tree_below
     from inference.recipes.rehearsal import rehearse
+    from inference.recipes.runfolder import GENERATED
     from inference.recipes.runner import RunOptions
     from inference.recipes.runner import run as run_recipe
 
@@ -110,7 +116,7 @@ def _recipe(
     recipe = _validated(written, point, chosen, variants)
     rehearse(recipe)  # before it is asked whether its networks could be exported, which lays them out too
     folder = _folder(written, chosen, variants)
-    data = tree_below(folder / "generated", recipe.data.dataset) if chosen.generated else chosen.data
+    data = tree_below(folder / GENERATED, recipe.data.dataset) if chosen.generated else chosen.data
     if reason := why_not_here(recipe, data, chosen.seed):
         print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     order = RunOptions(
@@ -121,6 +127,7 @@ def _recipe(
         variants=variants,
         seed=chosen.seed,
         shuffle_labels=chosen.shuffle_labels,
+        inflated=chosen.inflated,
         mlflow=chosen.mlflow,
     )
     return run_recipe(recipe, order, rehearsed=True)
@@ -129,8 +136,8 @@ def _recipe(
 def _folder(written: Written, chosen: Namespace, variants: tuple[str, ...]) -> Path:
     from inference.recipes.runfolder import folder_of
 
-    made_up = ("generated",) if chosen.generated else ()
-    return folder_of("-".join((str(written.content.get("id")), *variants, *made_up)), chosen.run)
+    how = [name for name in ("generated", "inflated") if getattr(chosen, name)]
+    return folder_of("-".join((str(written.content.get("id")), *variants, *how)), chosen.run)
 
 
 def _validated(written: Written, point: Point | None, chosen: Namespace, variants: tuple[str, ...]) -> Recipe:
@@ -139,6 +146,8 @@ def _validated(written: Written, point: Point | None, chosen: Namespace, variant
     recipe = parse(written.laid(variants, point), written.name)
     if chosen.folds is not None:
         recipe = changed(recipe, {"data.folds": chosen.folds, "data.protocol": "folds"})
+    if chosen.inflated:
+        recipe = changed(recipe, {"data.protocol": "image_level"})
     return recipe
 
 

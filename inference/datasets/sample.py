@@ -45,7 +45,8 @@ class Sample:
 
     `group_id` is the unit of every split: a patient, or near-duplicates where no patients are known.
     `label_binary` is True for the positive class of the set's own task, None where the set does not say.
-    Boxes are `(x0, y0, x1, y1)` in stored pixels, origin top left.
+    Boxes are `(x0, y0, x1, y1)` in stored pixels, origin top left. Of a set that is a table `numbers` are the row
+    and `path` its name inside the file; there is no picture then.
     """
 
     id: str
@@ -67,6 +68,7 @@ class Sample:
     boxes: tuple[Box, ...] = ()
     outlines: tuple[Outline, ...] = ()
     centre: str | None = None
+    numbers: tuple[float, ...] = ()
     extra: dict[str, str] = field(default_factory=dict)
 
 
@@ -90,6 +92,11 @@ class Manifest:
         """Every file that the importer could not read, in whole or in part."""
         named = [d.files for d in self.defects if d.trouble is Trouble.UNREADABLE]
         return tuple(dict.fromkeys(path for files in named for path in files))
+
+    @property
+    def of_table(self) -> bool:
+        """Whether its samples are rows of numbers."""
+        return any(sample.numbers for sample in self.samples)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """WDBC (Wolberg, CC BY 4.0): 30 features of nuclei in 569 fine-needle aspirates, as scikit-learn ships them.
 
-Not images: `features` gives the table, and the samples carry its labels in the same order.
+Not images: each sample carries its row of the table, and `features` gives all of it in the same order.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ def read(root: Path | None = None) -> Manifest:
             id=f"wdbc-{row}",
             dataset=NAME,
             discipline=HISTOPATHOLOGY,
-            path=table,
+            path=table / f"row-{row}",
             group_id=f"wdbc-{row}",
             patient_id=f"wdbc-{row}",
             label=str(bunch.target_names[target]),
             label_binary=bunch.target_names[target] == "malignant",
+            numbers=tuple(float(value) for value in bunch.data[row]),
             extra={"row": str(row)},
         )
         for row, target in enumerate(bunch.target)

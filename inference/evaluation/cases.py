@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from inference.contract import ModelManifest
 from inference.evaluation.protocol import PROTOCOLS
+from inference.evaluation.table import TableError, decoded, rows_of
 from inference.runtime.pipelines import WHOLE_IMAGE
 
 IMAGE, LABEL, PATIENT, SPACING = "image", "label", "patient", "um_per_px"
@@ -74,59 +73,31 @@ def read_cases(table: Path, images: Path, manifest: ModelManifest) -> list[Case]
     CasesError
         Anything that is not as it should be, all of it at once.
     """
-    text = _text(table)
-    heading = text.partition("\n")[0]
-    delimiter = max(",;\t", key=heading.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     name = table.name
     try:
-        names = [column.strip().lower() for column in next(reader, [])]
-        rows = [(reader.line_num, [value.strip() for value in row]) for row in reader]
-    except csv.Error as error:
-        raise CasesError([f"{name}, line {reader.line_num}: {error}"]) from None
-    _check_heading(name, names)
-    rows = [(line, row) for line, row in rows if any(row)]
+        rows = rows_of(decoded(table.read_bytes()), IMAGE, LABEL)
+    except OSError as error:
+        raise CasesError([f"{name} cannot be read: {error.strerror}"]) from None
+    except TableError as error:
+        raise CasesError([f"{name}, {mistake}" for mistake in error.mistakes]) from None
     if not rows:
         raise CasesError([f"{name} has a heading and no case"])
     if len(rows) > _MOST_ROWS:
         raise CasesError([f"{name} has {len(rows)} cases; at most {_MOST_ROWS} are measured at once"])
-    return _Rows(name, names, images, labels_of(manifest), manifest.input.needs_pixel_spacing).cases(rows)
-
-
-def _text(table: Path) -> str:
-    try:
-        content = table.read_bytes()
-    except OSError as error:
-        raise CasesError([f"{table.name} cannot be read: {error.strerror}"]) from None
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise CasesError([f"{table.name}, line {line}: not UTF-8; save the table as CSV UTF-8"]) from None
-
-
-def _check_heading(name: str, names: Sequence[str]) -> None:
-    mistakes = [f"{name}, line 1: no column {wanted}" for wanted in (IMAGE, LABEL) if wanted not in names]
-    mistakes += [f"{name}, line 1: column {i} has no name" for i, column in enumerate(names, 1) if not column]
-    twice = sorted({column for column in names if column and names.count(column) > 1})
-    mistakes += [f"{name}, line 1: column {column} stands there twice" for column in twice]
-    if mistakes:
-        raise CasesError(mistakes)
+    return _Rows(name, images, labels_of(manifest), manifest.input.needs_pixel_spacing).cases(rows)
 
 
 class _Rows:
     """Reads rows and collects what is wrong with them."""
 
-    def __init__(
-        self, table: str, names: Sequence[str], images: Path, labels: Mapping[str, bool], needs_spacing: bool
-    ) -> None:
-        self._table, self._names, self._labels = table, names, labels
+    def __init__(self, table: str, images: Path, labels: Mapping[str, bool], needs_spacing: bool) -> None:
+        self._table, self._labels = table, labels
         self._images = images
         self._needs_spacing = needs_spacing
         self._mistakes: list[str] = []
         self._first: dict[Path, int] = {}
 
-    def cases(self, rows: Sequence[tuple[int, list[str]]]) -> list[Case]:
+    def cases(self, rows: Sequence[tuple[int, Mapping[str, str]]]) -> list[Case]:
         found = [self._case(line, row) for line, row in rows]
         if self._mistakes:
             raise CasesError(self._mistakes)
@@ -135,18 +106,13 @@ class _Rows:
     def _wrong(self, line: int, column: str, sentence: str) -> None:
         self._mistakes.append(f"{self._table}, line {line}, column {column}: {sentence}")
 
-    def _case(self, line: int, row: Sequence[str]) -> Case | None:
-        if len(row) != len(self._names):
-            sentence = f"{len(row)} values under {len(self._names)} columns"
-            self._mistakes.append(f"{self._table}, line {line}: {sentence}")
-            return None
-        values = dict(zip(self._names, row, strict=True))
+    def _case(self, line: int, values: Mapping[str, str]) -> Case | None:
         path = self._path(line, values[IMAGE])
         label = values[LABEL].lower()
         if label not in self._labels:
             known = ", ".join(self._labels)
             self._wrong(line, LABEL, f"{values[LABEL]!r} is none of {known}" if label else "is empty")
-        spacing = self._spacing(line, values.get(SPACING, ""))
+        spacing = self._spacing(line, values)
         patient = values.get(PATIENT, values[IMAGE])
         if not patient:
             self._wrong(line, PATIENT, "is empty: images of one patient are no independent cases")
@@ -176,9 +142,10 @@ class _Rows:
             return path
         return None
 
-    def _spacing(self, line: int, stated: str) -> float | None:
+    def _spacing(self, line: int, values: Mapping[str, str]) -> float | None:
+        stated = values.get(SPACING, "")
         if not stated:
-            if self._needs_spacing and SPACING in self._names:
+            if self._needs_spacing and SPACING in values:
                 self._wrong(line, SPACING, "is empty, and the model needs it")
             return None
         try:

@@ -128,6 +128,10 @@ def measure_samples(
                 measured.features.append(features_of(result, manifest))
             except AnalysisError as error:
                 measured.failed.append(f"{sample.dataset} {sample.id}: {error}")
+            except MemoryError:  # of this image; what it took is free again for the next
+                measured.failed.append(
+                    f"{sample.dataset} {sample.id}: it needs more memory than the measurement may use"
+                )
             if progress is not None:
                 progress(done, len(chosen))
     return measured

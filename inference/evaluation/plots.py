@@ -85,6 +85,12 @@ def write_plots(folder: Path, drawn: Sequence[Plot]) -> list[Path]:
     return [into / plot.file for plot in drawn]
 
 
+def roc(truth: NDArray[np.bool_], scores: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """1 − specificity and sensitivity at every level, from (0, 0) to (1, 1); both classes must be there."""
+    false, sensitivity, _ = _curves(truth, scores)
+    return list(zip(false, sensitivity, strict=True))
+
+
 def _curves(
     truth: NDArray[np.bool_], scores: NDArray[np.float64]
 ) -> tuple[list[float], list[float], list[float]]:

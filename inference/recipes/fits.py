@@ -15,7 +15,10 @@ from inference.recipes.schema import Block, Recipe, Stream
 
 #: Which figures are those of outlines, and which need `evaluate.recognition_rates`.
 _OUTLINES = ("dice", "iou")
+_BOXES = ("lesions_found",)
 _RATES = ("image_recognition_rate", "patient_recognition_rate")
+#: A task as a sentence ends with it.
+_TASKS = {"classify": "classify", "segment": "outline", "detect": "find lesions"}
 
 
 class Misfit(Exception):
@@ -32,7 +35,7 @@ def refuse_misfits(recipe: Recipe) -> None:
     Misfit
         The first part that would not work with the others.
     """
-    rules = (_segment, _outlines_only) if recipe.task.kind == "segment" else (_classify, _weights, _streams)
+    rules = (_classify, _weights, _streams) if recipe.task.kind == "classify" else (_located, _places_only)
     for rule in (_answers, _measure, _clusters, _colours, *rules, _parameters):
         for misfit in rule(recipe):
             raise misfit
@@ -53,8 +56,8 @@ def _answers(recipe: Recipe) -> Iterator[Misfit]:
 
 
 def _measure(recipe: Recipe) -> Iterator[Misfit]:
-    measure, outlines = recipe.expect.measure, recipe.task.kind == "segment"
-    if (measure in _OUTLINES) != outlines:
+    measure, kind = recipe.expect.measure, recipe.task.kind
+    if (measure in _OUTLINES) != (kind == "segment") or (measure in _BOXES and kind != "detect"):
         yield Misfit(
             "expect.measure", f"{measure} cannot be measured where the task is to {recipe.task.kind}"
         )
@@ -79,25 +82,31 @@ def _colours(recipe: Recipe) -> Iterator[Misfit]:
             )
 
 
-def _segment(recipe: Recipe) -> Iterator[Misfit]:
-    """Blocks that work on labels, where there are none."""
-    stream, train = recipe.streams[0], recipe.train
+def _located(recipe: Recipe) -> Iterator[Misfit]:
+    """Blocks that work on labels, where there are none; of losses and networks those of another task."""
+    stream, train, truth = recipe.streams[0], recipe.train, recipe.task.truth
+    task = _TASKS[recipe.task.kind]
     blocks = [("train.loss", "loss", train.loss), ("train.sampler", "sampler", train.sampler)]
     blocks += [(f"train.augment.{n}", "augment", block) for n, block in enumerate(train.augment)]
     for key, family, block in blocks:
-        if traits(family, block.name).takes == "labels":
-            fitting = ", ".join(_others(family, "outlines"))
+        takes = traits(family, block.name).takes
+        if takes == "labels" or (family == "loss" and takes not in (None, truth)):
+            fitting = ", ".join(_others(family, truth))
             yield Misfit(
-                key, f"{block.name} works on labels, and the task is to outline; there are {fitting}"
+                key, f"{block.name} works on {takes}, and the task is to {task}; there are {fitting}"
             )
-    if stream.network is not None and traits("network", stream.network.name).gives == "labels":
+    if stream.network is None:
+        return
+    gives = traits("network", stream.network.name).gives
+    if gives == "labels" or ("boxes" in (gives, truth) and gives != truth):
+        answers = "classes" if gives == "labels" else gives or "what it was made for"
         yield Misfit(
-            "streams.0.network", f"{stream.network.name} answers with classes, and the task is to outline"
+            "streams.0.network", f"{stream.network.name} answers with {answers}, and the task is to {task}"
         )
 
 
-def _outlines_only(recipe: Recipe) -> Iterator[Misfit]:
-    """What counts classes, or is never asked, where outlines are judged."""
+def _places_only(recipe: Recipe) -> Iterator[Misfit]:
+    """What counts classes, or is never asked, where outlines or boxes are judged."""
     stream = recipe.streams[0]
     for number, block in enumerate(recipe.preprocess):
         if hasattr(_made(f"preprocess.{number}", "preprocess", block, recipe), "with_mask"):
@@ -121,13 +130,16 @@ def _classify(recipe: Recipe) -> Iterator[Misfit]:
     loss = recipe.train.loss
     for number, stream in enumerate(recipe.streams):
         network = stream.network
-        if network is not None and traits("network", network.name).gives == "outlines":
-            yield Misfit(f"streams.{number}.network", f"{network.name} outlines, and the task is to classify")
-        if learns(stream) and traits("loss", loss.name).takes == "outlines":
+        gives = None if network is None else traits("network", network.name).gives
+        if network is not None and gives in ("outlines", "boxes"):
+            does = "outlines" if gives == "outlines" else "draws boxes"
+            yield Misfit(f"streams.{number}.network", f"{network.name} {does}, and the task is to classify")
+        takes = traits("loss", loss.name).takes
+        if learns(stream) and takes in ("outlines", "boxes"):
             fitting = ", ".join(_others("loss", "labels"))
             yield Misfit(
                 "train.loss",
-                f"{loss.name} works on outlines, and the task is to classify; there are {fitting}",
+                f"{loss.name} works on {takes}, and the task is to classify; there are {fitting}",
             )
 
 
@@ -188,9 +200,8 @@ def _parameters(recipe: Recipe) -> Iterator[Misfit]:
 
 
 def _made(key: str, family: str, block: Block, recipe: Recipe) -> Any:
-    classes = 1 if recipe.task.kind == "segment" else len(recipe.task.classes)
     try:
-        return make(family, block.name, block.parameters, classes=classes, seed=0)
+        return make(family, block.name, block.parameters, classes=recipe.task.numbers, seed=0)
     except BlockError as error:
         raise Misfit(key, str(error)) from None
 

@@ -57,8 +57,7 @@ class FoldError(DatasetError):
 
 def made(recipe: Recipe, seed: int, family: str, block: Block) -> Any:
     """A block of the recipe as it is before it learns."""
-    classes = 1 if recipe.task.kind == "segment" else len(recipe.task.classes)
-    return make(family, block.name, block.parameters, classes=classes, seed=seed)
+    return make(family, block.name, block.parameters, classes=recipe.task.numbers, seed=seed)
 
 
 def keep(path: Path, recipe: Recipe, seed: int, learned: Mapping[str, Fitted[Any]]) -> None:

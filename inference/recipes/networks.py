@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inference.blocks.losses import class_weights
+from inference.blocks.networks.retina import found
 from inference.blocks.parameters import make
 from inference.recipes import stages
 from inference.recipes.examples import CHUNK, Examples
@@ -122,6 +123,13 @@ def outlines(network: nn.Module, images: Tensor) -> NDArray[np.bool_]:
     raw = _first(_said(network, images))[:, -1:].float()
     full = nn.functional.interpolate(raw, size=images.shape[2:], mode="bilinear")
     return (full[:, 0] > 0).cpu().numpy()
+
+
+@torch.no_grad()
+def boxes(network: nn.Module, images: Tensor) -> NDArray[np.float64]:
+    """N×20×5: boxes as shares of width and height, and their probability, the surest first; what is missing is 0."""
+    rows = found(_said(network, images), images.shape[2], images.shape[3])
+    return np.asarray(rows.double().cpu().numpy(), np.float64)
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from PIL import UnidentifiedImageError
 from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
 from inference.recipes.provenance import Rows, Streamed
-from inference.recipes.schema import Data, Patches, Size
+from inference.recipes.schema import NO_SIZE, Data, Patches, Size
 from inference.runtime.whole_image.bags import Grid
 from inference.runtime.whole_image.preprocessing import stretched
 
@@ -28,13 +28,16 @@ class Picture:
 
 
 def read(samples: tuple[Sample, ...], data: Data) -> Rows:
-    """Rows of `Picture` at the recipe's size; streamed where they would fill more than `data.memory_mb`.
+    """Rows of `Picture` at the recipe's size; streamed where they would fill more than `data.memory_mb`. Of a table's
+    samples their numbers, float64.
 
     Raises
     ------
     DatasetError
         A file that cannot be decoded, or a region to cut where no outline is; of streamed rows when they are looked at.
     """
+    if data.size == NO_SIZE:
+        return Rows(samples, tuple(np.array(sample.numbers) for sample in samples))
     height, width = data.size
     # three channels even of grey ones, and an outline: what a network's examples are
     streamed = Streamed(samples, lambda sample: _read(sample, data))
@@ -49,8 +52,10 @@ def read_file(path: Path, data: Data) -> Picture:
     Raises
     ------
     DatasetError
-        It cannot be decoded; or the recipe cuts its regions from the truth.
+        It cannot be decoded; the recipe cuts its regions from the truth, or reads a table.
     """
+    if data.size == NO_SIZE:
+        raise DatasetError(f"{path.name}: this recipe reads rows of numbers, and no images")
     if data.roi == "mask":
         raise DatasetError(
             f"{path.name}: this recipe cuts regions out by the truth's outline, a file has none"

@@ -32,6 +32,7 @@ from inference.recipes.steps import (
     Values,
     anonymous_sample,
     group_names,
+    lesions_to_find,
     logs,
     on_picture,
     outlined,
@@ -131,7 +132,8 @@ class Pipeline:
     # --- predicting --------------------------------------------------------------------------------------
 
     def predict(self, rows: Rows) -> Rows:
-        """Rows of probabilities (K, float64) in the order of the task's classes, or of outlines (bool H×W).
+        """Rows of probabilities (K, float64) in the order of the task's classes, of outlines (bool H×W), or of boxes
+        (`networks.boxes`).
 
         They carry the stamps of all steps: `held_out` says whether they may be judged. A search's stamp is
         added too, because it shaped every step."""
@@ -185,10 +187,9 @@ class Pipeline:
 
     def _through(self, rows: Rows) -> Rows:
         rows = self.preprocessed(rows)
-        if self.recipe.task.kind == "segment":
-            return self._network(
-                "streams.0.network", self.recipe.streams[0], rows, networks.outlines, last=True
-            )
+        if self.recipe.task.kind != "classify":
+            use = networks.outlines if self.recipe.task.kind == "segment" else networks.boxes
+            return self._network("streams.0.network", self.recipe.streams[0], rows, use, last=True)
         streams = [self._stream(f"streams.{n}", stream, rows) for n, stream in enumerate(self.recipe.streams)]
         if self.recipe.head is None:
             return streams[0]
@@ -216,6 +217,8 @@ class Pipeline:
 
     def _stream(self, step: str, stream: Stream, rows: Rows) -> Rows:
         """A vector an image; or, where the recipe has no head, its probabilities."""
+        if stream.columns:
+            return rows
         bags = self.cut(step, stream, rows)
         block = None if stream.aggregate is None else self._make("aggregate", stream.aggregate)
         pools_scores = block is not None and block.kind == "scores"
@@ -310,7 +313,7 @@ class Pipeline:
 
         def through(network: Any, values: Values) -> list[Any]:
             parts = asked(lambda images: use(network, images), values)
-            return [part[0] for part in parts] if use is networks.outlines else parts
+            return [part[0] for part in parts] if use in (networks.outlines, networks.boxes) else parts
 
         return fitted.apply(rows, through)
 
@@ -320,17 +323,19 @@ class Pipeline:
         self._learning = False
         try:
             rows = self.preprocessed(self._validation)
-            if self.recipe.task.kind == "segment":
+            if self.recipe.task.kind != "classify":
                 return rows
             return self.cut(step.removesuffix(".network"), stream, rows)
         finally:
             self._learning = True
 
     def _examples(self, rows: Rows, step: str) -> Examples:
-        outlined = self.recipe.task.kind == "segment"
-        labels = [0] * len(rows) if outlined else self._labels(rows.samples).tolist()
+        task = self.recipe.task
+        labels = [0] * len(rows) if task.kind == "segment" else self._labels(rows.samples).tolist()
+        if task.kind == "detect":
+            rows = lesions_to_find(rows, task.positive)
         shards = self._place.folder / f"{step}.shards"
-        return examples_of(rows, labels, len(self.recipe.task.classes), outlined, shards)
+        return examples_of(rows, labels, len(task.classes), task.kind != "classify", shards)
 
     def _table_step(
         self, step: str, family: str, block: Block, table: Rows,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +13,21 @@ from inference.datasets.catalogue import DATASETS, official_splits
 from inference.datasets.sample import DatasetError, Manifest, Sample, assert_disjoint, grouped_folds
 from inference.recipes.provenance import keys
 from inference.recipes.schema import Data, Recipe, RecipeError
+
+#: Said wherever a figure of the protocol `image_level` stands.
+LEAKY = "leaky: image-level split, for showing inflation only"
+
+
+def is_leaky(recipe: Recipe) -> bool:
+    """Whether its figures are inflated by design."""
+    return recipe.data.protocol == "image_level"
+
+
+def images_apart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples each as a group of its own, nobody's: what the protocol `image_level` takes them for."""
+    return tuple(
+        replace(sample, group_id=f"image {number}", patient_id=None) for number, sample in enumerate(samples)
+    )
 
 
 @dataclass(frozen=True)
@@ -51,13 +66,23 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     if not root.is_dir():
         raise DatasetError(f"{folder} is no folder")
     manifest = DATASETS[data.dataset].read(root)
+    if manifest.of_table != recipe.of_table:
+        kind = "a table: its recipe has streams: [{columns: true}]" if manifest.of_table else "no table"
+        raise RecipeError(f"{recipe.id}: data.dataset: {data.dataset} is {kind}")
     kept = [sample for sample in manifest.samples if _wanted(sample, data, recipe.id)]
     declared = [f"{len(kept)} of {len(manifest.samples)} images are {data.where}"] if data.where else []
     named = [found for sample in kept if (found := labelled(sample, recipe)) is not None]
     if len(named) < len(kept):
         declared.append(f"{len(kept) - len(named)} images of other classes were left out")
-    if recipe.task.kind == "segment" or data.roi == "mask":
-        outlined = [sample for sample in named if sample.masks or sample.outlines or sample.boxes]
+    if recipe.task.kind != "classify" or data.roi == "mask":
+        # of a detector an image without a lesion has nothing to outline
+        spared = recipe.task.classes if recipe.task.kind == "detect" else ()
+        outlined = [
+            sample
+            for sample in named
+            if sample.masks or sample.outlines or sample.boxes
+            or (sample.label in spared and sample.label != recipe.task.positive)
+        ]  # fmt: skip
         if len(outlined) < len(named):
             declared.append(f"{len(named) - len(outlined)} images without an outline were left out")
         named = outlined
@@ -67,7 +92,7 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     if len(limited) < len(named):
         declared.append(f"{len(limited)} of {len(named)} images were drawn, by groups")
     for label in recipe.task.classes:
-        if recipe.task.kind == "classify" and not any(sample.label == label for sample in limited):
+        if recipe.task.kind != "segment" and not any(sample.label == label for sample in limited):
             raise DatasetError(f"{root.name} has no image of class {label}")
     return Chosen(root, manifest, tuple(limited), tuple(declared))
 
@@ -150,6 +175,14 @@ def divide(chosen: Chosen, data: Data, seed: int) -> tuple[list[Fold], list[str]
         if not folds:
             raise DatasetError(f"{chosen.root.name} has no official split; use protocol: folds")
     else:
+        if data.protocol == "image_level":
+            patients = Counter(sample.group_id for sample in samples)
+            several = sum(count for count in patients.values() if count > 1)
+            declared += [
+                LEAKY,
+                f"{several} of {len(samples)} images are of groups with several images, which stand on both sides",
+            ]
+            samples = images_apart(samples)
         try:
             pairs = grouped_folds(samples, data.folds, seed)
         except ValueError as error:

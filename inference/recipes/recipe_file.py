@@ -6,6 +6,7 @@ the YAML that are laid over the rest before validation, so that a hash always na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ FOLDER = Path(__file__).parent
 DEPTH = 5
 #: Variants that say on what, and for how long; all others are methods, and keep the blocks that they name.
 CONDITIONS = ("port", "quick")
+#: What is asked of which images. A condition that says otherwise than a method would run something else in its name.
+_QUESTION = re.compile(r"task\..+|data\.(dataset|where\..+)")
+_STREAM = re.compile(r"streams\.\d+")
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,15 @@ class Written:
         Raises
         ------
         RecipeError
-            A variant that the recipe does not have, two methods of which one would undo the other, or a part that does
-            not fit.
+            A variant that the recipe does not have, two methods of which one would undo the other, a condition that
+            would undo what a method or the point asks, or a part that does not fit.
         """
         content = self.content
+        questions: dict[str, tuple[str, Any]] = {}
         if point is not None:
             content = in_point(content, point, self.name, overlay)
+            for _, part in point.parts:
+                questions |= _questions(f"the point {point.name}", part)
         for variant in variants:
             if variant not in self.variants:
                 listed = ", ".join(self.variants) or "none"
@@ -63,7 +70,21 @@ class Written:
             part = self.variants[variant]
             part = _sparing(part, asked) if variant in CONDITIONS else part
             content = overlay(content, part, f"{self.name}: variants.{variant}")
+            if variant in CONDITIONS:
+                self._refuse_undone(questions, content, variant)
+            else:
+                questions |= _questions(variant, part)
         return content
+
+    def _refuse_undone(
+        self, questions: Mapping[str, tuple[str, Any]], content: dict[str, Any], condition: str
+    ) -> None:
+        for key, (asks, value) in questions.items():
+            if _at(content, key) != value:
+                raise RecipeError(
+                    f"{self.name}: variants: {condition} asks its own data something else, and {key} of {asks} would "
+                    "be lost; leave one of them out"
+                )
 
     def _asked_of(self, methods: Sequence[str]) -> dict[str, Any]:
         """What these variants set, by dotted key. Of two that say otherwise of one key the second alone would be run,
@@ -241,29 +262,60 @@ def _other_block(base: dict[Any, Any], over: dict[Any, Any]) -> bool:
 def _block(part: Any) -> str | None:
     """The name of the block that this names, with parameters or without."""
     if isinstance(part, dict):
-        part = next(iter(part)) if len(part) == 1 else None
+        if len(part) != 1:
+            return None
+        (name, value), *_ = part.items()
+        # a stream's key, not the block that outlines by a network: what stands there is a block itself
+        if name == "network" and _block(value) is not None:
+            return None
+        part = name
     known = isinstance(part, str) and any(part in registry.names(family) for family in registry.FAMILIES)
     return part if known else None
 
 
 def _leaves(part: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """What a variant sets: dotted keys with their values, a block as one of them, and no sentences about it."""
-    if not isinstance(part, dict) or not part or _block(part) is not None:
+    """What a variant sets: dotted keys with their values, a block's name as one of them and its parameters below it,
+    and no sentences about it."""
+    if not isinstance(part, dict) or not part:
         yield key, part
         return
+    if (name := _block_at(key, part)) is not None:
+        yield key, name
+        if not part[name]:
+            return
     for name, value in part.items():
         if key or name not in ("substitutions", "title"):
             yield from _leaves(value, f"{key}.{name}" if key else str(name))
 
 
+def _block_at(key: str, part: Any) -> str | None:
+    """`_block`, but for a stream, whose `{network: …}` is no block, though a segmentation has that name."""
+    return None if _STREAM.fullmatch(key) else _block(part)
+
+
+def _questions(asks: str, part: Any) -> dict[str, tuple[str, Any]]:
+    """What of a variant or a point says which images are asked what, by dotted key."""
+    return {key: (asks, value) for key, value in _leaves(part) if _QUESTION.fullmatch(key)}
+
+
+def _at(content: Any, key: str) -> Any:
+    """What stands at a dotted key; None where nothing does."""
+    for step in key.split("."):
+        content = content.get(step) if isinstance(content, dict) else None
+    return content
+
+
 def _sparing(part: Any, asked: Mapping[str, Any], key: str = "") -> Any:
-    """A condition's part without the blocks that would take the place of others that a method asks for."""
+    """A condition's part without the blocks that would take the place of others that a method asks for, or of nothing
+    where it asks for nothing."""
     if not isinstance(part, dict):
         return part
     kept = {}
     for name, value in part.items():
         at = f"{key}.{name}" if key else str(name)
-        wanted, here = _block(asked.get(at)), _block(value)
+        if at in asked and asked[at] is None:
+            continue
+        wanted, here = _block_at(at, asked.get(at)), _block_at(at, value)
         if wanted is None or here is None or wanted == here:
             spared = _sparing(value, asked, at)
             if spared or not value:  # an empty mapping would put nothing in the place of what is there

@@ -38,6 +38,14 @@ def rehearse(recipe: Recipe) -> None:
     RecipeError
         A block cannot work with what stands before it. The sentence names its key.
     """
+    if not recipe.of_table:
+        _streams(recipe)
+    if recipe.head is not None:
+        with _told(recipe, "head", recipe.head):
+            _head(recipe)
+
+
+def _streams(recipe: Recipe) -> None:
     picture = _preprocessed(recipe)
     for number, stream in enumerate(recipe.streams):
         at = f"streams.{number}"
@@ -49,9 +57,6 @@ def rehearse(recipe: Recipe) -> None:
                 _network(recipe, stream, *parts[0].image.shape[:2])
         else:
             _described(recipe, at, stream, parts[0])
-    if recipe.head is not None:
-        with _told(recipe, "head", recipe.head):
-            _head(recipe)
 
 
 @contextmanager
@@ -101,9 +106,10 @@ def _outlined(block: Block, part: Picture, recipe: Recipe, at: str) -> NDArray[n
 def _network(recipe: Recipe, stream: Stream, height: int, width: int) -> None:
     """Laid out, asked, and its answer judged by the loss."""
     assert stream.network is not None
-    outlines, trained = recipe.task.kind == "segment", learns(stream)
-    classes = 1 if outlines else len(recipe.task.classes)
-    place = torch.device("meta")
+    located, trained = recipe.task.kind != "classify", learns(stream)
+    classes = recipe.task.numbers
+    # boxes are looked for in numbers, not in shapes
+    place = torch.device("cpu" if recipe.task.kind == "detect" else "meta")
     with place, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that weights from a file do nothing there
         network = make("network", stream.network.name, stream.network.parameters, classes=classes, seed=0)
@@ -113,15 +119,15 @@ def _network(recipe: Recipe, stream: Stream, height: int, width: int) -> None:
             if not hasattr(getattr(network, "backbone", None), "freeze"):
                 raise ValueError("train.stages: it has no backbone to freeze")
             network.backbone.freeze(stage.freeze)
-    count = recipe.train.batch if trained else 1
-    answer = network.train(trained)(torch.empty((count, 3, height, width), device=place))
+    count = (2 if place.type == "cpu" else recipe.train.batch) if trained else 1
+    answer = network.train(trained)(torch.zeros((count, 3, height, width), device=place))
     logits = answer if isinstance(answer, torch.Tensor) else answer[0]
     numbers = logits.shape[1:].numel()
-    if not outlines and numbers != classes and (numbers, classes) != (1, 2):
+    if not located and numbers != classes and (numbers, classes) != (1, 2):
         raise ValueError(f"it answers with {numbers} numbers, and there are {classes} classes")
     if trained:
         loss = make("loss", recipe.train.loss.name, recipe.train.loss.parameters)
-        shape, kind = ((count, 1, height, width), torch.float32) if outlines else ((count,), torch.int64)
+        shape, kind = ((count, 1, height, width), torch.float32) if located else ((count,), torch.int64)
         loss(answer, torch.zeros(shape, dtype=kind, device=place))
     pooled = recipe.head is not None or (stream.aggregate is not None and _kind(stream.aggregate) != "scores")
     if pooled and (getattr(network, "backbone", None) is None or getattr(network, "pool", None) is None):

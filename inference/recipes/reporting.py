@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,11 @@ from numpy.typing import NDArray
 from inference.blocks.overlap import dice
 from inference.evaluation import metrics
 from inference.evaluation.calibration import Perfect, perfect_calibration
+from inference.evaluation.detection import components, mark_of
 from inference.evaluation.figures import Figure, Measure, NotComputable, figure
 from inference.evaluation.records import Record
+from inference.recipes.pictures import Picture
+from inference.recipes.protocol import LEAKY, is_leaky
 from inference.recipes.provenance import Rows, held_out
 from inference.recipes.runfolder import RunError
 from inference.recipes.schema import Recipe
@@ -37,7 +41,8 @@ def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[
     ):
         if not np.isfinite(np.asarray(value, np.float64)).all():
             raise RunError(f"{recipe.id}: what is predicted of {sample.id} is no number")
-        outlined = recipe.task.kind == "segment"
+        outlined, detects = recipe.task.kind == "segment", recipe.task.kind == "detect"
+        lesions, marks = located(recipe, sample.label, value, picture) if detects else (0, ())
         facts = {"patient": sample.extra.get("slide") or sample.patient_id or sample.group_id}
         made.append(
             Record(
@@ -45,16 +50,44 @@ def records(recipe: Recipe, predicted: Rows, pictures: Rows, fold: int) -> list[
                 image=sample.id,
                 group=sample.group_id,
                 label=sample.label,
-                probabilities={}
-                if outlined
-                else {name: float(p) for name, p in zip(recipe.task.classes, value, strict=True)},
+                probabilities=probabilities_of(recipe, value),
                 dice=dice(value, picture.mask) if outlined and picture.mask is not None else None,
+                lesions=lesions,
+                marks=marks,
                 split="oof",
                 fold=fold,
                 facts=facts,
+                flags=("image_level_leaky",) if is_leaky(recipe) else (),
             )
         )
     return made
+
+
+def probabilities_of(recipe: Recipe, value: Any) -> dict[str, float]:
+    """Of what a recipe predicts of an image: none of an outline; of boxes that of the surest."""
+    task = recipe.task
+    if task.kind == "segment":
+        return {}
+    if task.kind == "detect":
+        surest = float(value[:, 4].max())
+        return {name: surest if name == task.positive else 1 - surest for name in task.classes}
+    return {name: float(p) for name, p in zip(task.classes, value, strict=True)}
+
+
+def located(
+    recipe: Recipe, label: str, boxes: Any, picture: Picture
+) -> tuple[int, tuple[tuple[float, int], ...]]:
+    """How many lesions are to be found in an image, and each box's score with the lesion that its middle lies in, 0 for
+    none."""
+    height, width = recipe.data.size
+    lesions = np.zeros((height, width), np.int32)
+    if label == recipe.task.positive and picture.mask is not None:
+        lesions = components(picture.mask)
+    made = []
+    for x0, y0, x1, y1, score in boxes[boxes[:, 4] > 0]:
+        mark = mark_of(0, score, (x0 * width, y0 * height, x1 * width, y1 * height), lesions)
+        made.append((float(score), next(iter(mark.hits), 0)))
+    return int(lesions.max()), tuple(made)
 
 
 def by_patient(recipe: Recipe, made: Sequence[Record]) -> list[Record]:
@@ -116,7 +149,9 @@ def _lines(recipe: Recipe) -> list[Measure]:
     def chance(rs: Sequence[Record]) -> NDArray[np.float64]:
         return np.array([r.probabilities[positive] for r in rs])
 
+    marked = _marks() if recipe.task.kind == "detect" else []
     return [
+        *marked,
         Measure("auc", f"{positive} against the rest", _every, lambda rs: metrics.auc(truth(rs), chance(rs))),
         Measure(
             "average_precision", f"of {positive}", _every,
@@ -135,6 +170,19 @@ def _lines(recipe: Recipe) -> list[Measure]:
         Measure(
             "ece", "ten bins", _every, lambda rs: metrics.calibration_error(truth(rs), chance(rs)),
             perfect=lambda rs: perfect_calibration(truth(rs), chance(rs)),
+        ),
+    ]  # fmt: skip
+
+
+def _marks() -> list[Measure]:
+    def found(false_marks: Sequence[float], rs: Sequence[Record]) -> Any:
+        return metrics.found_at([r.marks for r in rs], [r.lesions for r in rs], false_marks)
+
+    return [
+        Measure("lesions_found", "at one false mark an image", _every, partial(found, (1.0,))),
+        Measure(
+            "froc", "lesions found, mean over ¼, ½, 1, 2, 4 and 8 false marks an image", _every,
+            partial(found, metrics.FROC_POINTS),
         ),
     ]  # fmt: skip
 
@@ -177,6 +225,7 @@ def summary(
         "reference": recipe.reference,
         "title": recipe.title,
         "hash": recipe.hash,
+        **({"leaky": LEAKY} if is_leaky(recipe) else {}),
         **facts,
         "measure": recipe.expect.measure,
         "review_number": recipe.expect.review,
@@ -199,7 +248,8 @@ def as_text(page: dict[str, Any]) -> str:
     ours = page["honest_number"]
     theirs = "not stated" if page["review_number"] is None else f"{page['review_number']:.3f}"
     mine = "not computable" if ours is None else f"{ours['value']:.3f} ({ours['low']:.3f}–{ours['high']:.3f})"
-    rows = [f"{page['measure']}: the review says {theirs}; held out, group-disjoint: {mine}"]
+    how = page.get("leaky", "group-disjoint")
+    rows = [f"{page['measure']}: the review says {theirs}; held out, {how}: {mine}"]
     if page["caveat_of_the_review"]:
         rows.append(f"  why they differ: {page['caveat_of_the_review']}")
     rows += [

@@ -11,6 +11,7 @@ works in a run's folder.
 | `data.json` | every file with its sha256, group and label; the importer's warnings; what was left out |
 | `splits.json` | who learned and who was judged in each fold |
 | `fold-N/` | checkpoints, `pipeline.skops` (see `keeping`) with its stamps, `predictions.csv`, `clusters.json` |
+| `fold-N/seconds.json` | processor and wall time of a fold that was made in one go |
 | `metrics.jsonl`, `events.out.tfevents.*` | losses by epoch, as lines and for TensorBoard |
 | `summary.json` | figures with intervals, the review's number beside ours, every substitution |
 """
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging.digest import sha256_of
+from inference.datasets.sample import Sample
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.protocol import Chosen, Fold
 from inference.recipes.schema import Recipe
@@ -43,6 +45,8 @@ _PACKAGES = (
 )  # fmt: skip
 
 
+#: Of a fold that was made in one go: its processor and wall time. The made-up tree that a run learned from.
+SECONDS, GENERATED = "seconds.json", "generated"
 #: Groups of a fold's features, where the recipe asks for them.
 CLUSTERS = "clusters.json"
 #: What a fold has learned, and the pickle that was kept in its place before.
@@ -134,7 +138,7 @@ class RunFolder:
             The folder holds a run with another recipe, seed, data or split, or one of an earlier version.
         """
         digests = {
-            path: sha256_of(path) for sample in chosen.samples for path in (sample.path, *sample.masks)
+            path: _digest(sample, path) for sample in chosen.samples for path in (sample.path, *sample.masks)
         }
         data = {
             "dataset": chosen.manifest.dataset,
@@ -212,6 +216,13 @@ class RunFolder:
         for name, value in values.items():
             self._events.add_scalar(f"{tag}/{name}", value, step)
         self._events.flush()  # what a killed run has learned stays seen
+
+
+def _digest(sample: Sample, path: Path) -> str:
+    """Of the file; of a table's row the digest of its numbers, by which a row that stands there twice is found."""
+    if sample.numbers:
+        return hashlib.sha256(repr(sample.numbers).encode()).hexdigest()
+    return sha256_of(path)
 
 
 def _below(path: Path, root: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,12 +21,12 @@ from inference.recipes.clusters import cluster_report
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.pictures import read, read_file
 from inference.recipes.pipeline import Pipeline, Place
-from inference.recipes.protocol import Chosen, Fold, choose, divide
+from inference.recipes.protocol import Chosen, Fold, choose, divide, is_leaky
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
-from inference.recipes.reporting import records, summary
-from inference.recipes.runfolder import CLUSTERS, FOLD, RunFolder, refuse_pickled, working_in
-from inference.recipes.schema import Recipe
+from inference.recipes.reporting import probabilities_of, records, summary
+from inference.recipes.runfolder import CLUSTERS, FOLD, SECONDS, RunFolder, refuse_pickled, working_in
+from inference.recipes.schema import Recipe, RecipeError
 from inference.training.device import device
 from inference.training.world import join_world, world
 
@@ -36,7 +37,8 @@ SHUFFLED = "labels were shuffled over groups: a control, not a result"
 @dataclass(frozen=True)
 class RunOptions:
     """What the command line may ask beyond the recipe. `shuffle_labels` is a control: the AUC must be chance.
-    `source` is the recipe's file, `extended` those that it extends; `mlflow` a file store to write to as well."""
+    `inflated` allows the protocol `image_level`, which leaks by design. `source` is the recipe's file, `extended` those
+    that it extends; `mlflow` a file store to write to as well."""
 
     data: Path
     run: Path
@@ -44,6 +46,7 @@ class RunOptions:
     variants: tuple[str, ...] = ()
     seed: int = 0
     shuffle_labels: bool = False
+    inflated: bool = False
     extended: tuple[Path, ...] = ()
     quiet: bool = False
     mlflow: Path | None = None
@@ -55,7 +58,7 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
     Raises
     ------
     RecipeError
-        A block refuses what the recipe would give it.
+        A block refuses what the recipe would give it, or it leaks by design and nobody asked for that.
     LeakError
         Something crosses the border of a fold, or a step has seen whom it is judged on.
     DatasetError
@@ -63,6 +66,11 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
     RunError
         The folder belongs to another run, or another process works in it.
     """
+    if is_leaky(recipe) and not order.inflated:
+        raise RecipeError(
+            f"{recipe.id}: data.protocol: image_level puts images of one patient on both sides; it is run to show "
+            "inflation only, with --inflated"
+        )
     if torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
     if not rehearsed:
@@ -90,7 +98,7 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
             place.mlflow = MlflowFiles(order.mlflow, recipe.id, order.run.name, identity, params)
         made: list[Record] = []
         for number, fold in enumerate(folds):
-            guard(fold.train, fold.held_out, digests, twins)
+            guard(fold.train, fold.held_out, digests, twins, leaky=is_leaky(recipe))
             title = f"{recipe.id} fold {number + 1}/{len(folds)}"
             # Away from a terminal every epoch leaves its line.
             with ProgressLine(title, patience=0, elsewhere=0, quiet=order.quiet or rank > 0) as line:
@@ -135,8 +143,8 @@ def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
     chosen = choose(recipe, order.data, order.seed)
     declared = list(chosen.declared)
     pictures = read(chosen.samples, recipe.data)
-    twins = look_alikes(chosen.samples)
-    if recipe.data.near_duplicates == "join" and twins:
+    twins = [] if is_leaky(recipe) else look_alikes(chosen.samples)
+    if recipe.data.near_duplicates == "join" and twins and not is_leaky(recipe):
         chosen = replace(chosen, samples=joined(chosen.samples, twins))
         declared.append(f"{len(twins)} pairs of look-alikes were joined into one group")
     if order.shuffle_labels:
@@ -169,6 +177,7 @@ def _fold(
         say(f"{step} [{'#' * filled}{'-' * (20 - filled)}] {epoch}/{of}{numbers}")
 
     train, held = (rows_of(samples, pictures) for samples in (fold.train, fold.held_out))
+    resumed, began = any(folder.glob("*.pt")), (time.process_time(), time.perf_counter())
     pipeline = Pipeline(recipe, seed)
     pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
     predicted = pipeline.predict(held)
@@ -178,6 +187,11 @@ def _fold(
         pipeline.save(folder / FOLD)
         if recipe.evaluate.clusters is not None:
             place.write(f"fold-{number}/{CLUSTERS}", cluster_report(pipeline, train, held))
+        if not resumed:  # else nobody knows what the killed run had taken
+            processor, wall = time.process_time() - began[0], time.perf_counter() - began[1]
+            place.write(
+                f"fold-{number}/{SECONDS}", {"processor": round(processor, 1), "wall": round(wall, 1)}
+            )
         write_records(done, made)
     if world()[1] > 1:
         dist.barrier()
@@ -224,6 +238,5 @@ def predict_files(folder: Path, paths: Sequence[Path]) -> list[dict[str, float]]
     if not (folder / FOLD).is_file():
         raise DatasetError(f"{folder} holds no finished fold")
     pipeline = Pipeline.load(folder / FOLD)
-    classes = pipeline.recipe.task.classes
     predicted = [pipeline.predict_alone(read_file(path, pipeline.recipe.data)) for path in paths]
-    return [{name: float(p) for name, p in zip(classes, value, strict=True)} for value in predicted]
+    return [probabilities_of(pipeline.recipe, value) for value in predicted]

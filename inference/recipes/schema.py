@@ -57,14 +57,17 @@ def _fits(size: tuple[int, int]) -> tuple[int, int]:
     return size
 
 
+#: Of what is no image.
+NO_SIZE = (0, 0)
 Size = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], AfterValidator(_fits)]
 
 
 class Task(Part):
     """What is asked of an image. `labels` renames the set's own labels; a label that is then no class leaves
-    its image out. `read: binary` takes `label_binary` (classes: negative, positive)."""
+    its image out. `read: binary` takes `label_binary` (classes: negative, positive). To `detect` is to put boxes around
+    the outlined lesions of positive images; the surest box is the image's answer."""
 
-    kind: Literal["classify", "segment"] = "classify"
+    kind: Literal["classify", "segment", "detect"] = "classify"
     classes: tuple[str, ...] = Field(min_length=2)
     positive: str
     level: Literal["image", "patient"] = "image"
@@ -77,22 +80,39 @@ class Task(Part):
             raise ValueError(f"positive: {self.positive!r} is none of the classes")
         if self.read == "binary" and len(self.classes) != 2:
             raise ValueError("read: binary needs two classes")
+        if self.kind == "detect" and len(self.classes) != 2:
+            raise ValueError("detect: two classes, with lesions to find and without")
         return self
+
+    @property
+    def truth(self) -> Literal["labels", "outlines", "boxes"]:
+        """What its network learns from and answers with."""
+        answers: dict[str, Literal["labels", "outlines", "boxes"]] = {
+            "classify": "labels", "segment": "outlines", "detect": "boxes",
+        }  # fmt: skip
+        return answers[self.kind]
+
+    @property
+    def numbers(self) -> int:
+        """How many a network gives: one a class, or one a place."""
+        return len(self.classes) if self.kind == "classify" else 1
 
 
 class Data(Part):
     """Which images, how they are read and how they are divided.
 
-    `protocol`: the set's `official` splits (all, or those named in `splits`), or `folds` over groups. `where`
-    keeps samples by attribute.
-    `size` is (height, width); `roi: mask` cuts the region of the truth's outline and is declared as such.
+    `protocol`: the set's `official` splits (all, or those named in `splits`), or `folds` over groups. `image_level`
+    deals images one by one, whoever's they are: it leaks, it is there to show by how much, and only
+    `train --inflated` runs it. `where` keeps samples by attribute.
+    `size` is (height, width), of a table there is none; `roi: mask` cuts the region of the truth's outline and is
+    declared as such.
     `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
     Pictures of more than `memory_mb` are never held together: each is read when it is looked at, and networks learn
     from shards that lie in the run folder while they do.
     """
 
     dataset: str
-    protocol: Literal["official", "folds"] = "folds"
+    protocol: Literal["official", "folds", "image_level"] = "folds"
     splits: tuple[str, ...] = ()
     folds: int = Field(5, ge=2)
     where: dict[str, str] = Field(default_factory=dict)
@@ -100,14 +120,15 @@ class Data(Part):
     limit_images_per_group: int | None = Field(None, ge=1)
     near_duplicates: Literal["refuse", "join"] = "refuse"
     colour: Literal["gray", "rgb"] = "gray"
-    size: Size
+    size: Size = NO_SIZE
     roi: Literal["none", "mask"] = "none"
     margin: float = Field(0.2, ge=0)
     memory_mb: int = Field(4096, ge=0)
 
     @model_serializer(mode="wrap")
     def _as_before_shards(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), memory_mb=4096)
+        content = _older(written(self), memory_mb=4096)
+        return content if self.size != NO_SIZE else {key: content[key] for key in content if key != "size"}
 
 
 def _older(content: dict[str, Any], **since: Any) -> dict[str, Any]:
@@ -125,7 +146,8 @@ class Patches(Part):
 
 
 class Stream(Part):
-    """One description of an image: its instances, what each becomes, and how they become one.
+    """One description of an image: its instances, what each becomes, and how they become one. Of a table `columns` is
+    all that there is: the numbers of its row as they stand.
 
     `segment` before features: they describe what is inside the outline. Before a network: the square around the
     outline, `region_margin` of its side wider, is what is cut into `patches`, brought to `resize` and shown to it.
@@ -140,13 +162,20 @@ class Stream(Part):
     trained: bool = True
     aggregate: BlockName | None = None
     region_margin: float = Field(0.2, ge=0)
+    columns: bool = False
 
     @model_serializer(mode="wrap")
     def _as_before_regions(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), region_margin=0.2)
+        return _older(written(self), region_margin=0.2, columns=False)
 
     @model_validator(mode="after")
     def _one_representation(self) -> Stream:
+        if self.columns:
+            if self != Stream.model_construct(columns=True):
+                raise ValueError(
+                    "columns: the row of a table is taken as it stands; nothing else is done to it"
+                )
+            return self
         if bool(self.features) == (self.network is not None):
             raise ValueError("a stream has either features or a network")
         if self.segment and self.network and self.resize is None:
@@ -258,6 +287,7 @@ class Expect(Part):
         "patient_recognition_rate",
         "dice",
         "iou",
+        "lesions_found",
     ]
     review: float | None = None
     honest_goal: float | None = None
@@ -283,17 +313,27 @@ class Recipe(Part):
     expect: Expect
     substitutions: tuple[str, ...] = ()
 
+    @property
+    def of_table(self) -> bool:
+        """Whether it reads rows of numbers and no images."""
+        return self.streams[0].columns
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Recipe:
         first = self.streams[0]
+        if self.of_table != (self.data.size == NO_SIZE):
+            raise ValueError("data.size: images have one, height and width; the rows of a table have none")
+        if self.of_table and (len(self.streams) > 1 or self.preprocess or self.data.roi != "none"):
+            raise ValueError("columns: of a table there is one stream, and no image to prepare")
         learns = first.network is not None and first.trained
-        if self.task.kind == "segment":
+        kind = self.task.kind
+        if kind != "classify":
             if len(self.streams) > 1 or self.head or not learns or first.patches:
-                raise ValueError("segment: one stream with a trained network over whole images, and no head")
+                raise ValueError(f"{kind}: one stream with a trained network over whole images, and no head")
         elif self.head is None and (len(self.streams) > 1 or not (learns or first.aggregate)):
             raise ValueError("head: only one trained network, or one bag classifier, can do without a head")
-        if self.task.kind == "segment" and (self.search or self.calibrate):
-            raise ValueError("segment: search and calibrate work on classes")
+        if kind != "classify" and (self.search or self.calibrate):
+            raise ValueError(f"{kind}: search and calibrate work on classes")
         if self.select and self.head is None:
             raise ValueError("select: there is no head to select for")
         return self

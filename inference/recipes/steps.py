@@ -17,7 +17,7 @@ from inference.blocks.features.row import outline_of
 from inference.datasets.sample import Sample
 from inference.recipes import networks
 from inference.recipes.pictures import Picture
-from inference.recipes.provenance import Rows, fit, keys
+from inference.recipes.provenance import Rows, Streamed, fit, keys
 from inference.recipes.schema import Recipe
 from inference.runtime.calibration import softmax
 
@@ -83,6 +83,21 @@ def taught_outlines(block: Any, given: Rows) -> Any:
     groups = [group for group, bag in zip(group_names(given), given.values, strict=True) for _ in bag]
     outlines = [np.zeros(p.image.shape[:2], bool) if p.mask is None else p.mask for p in pictures]
     return block.fit([luma(picture.image) for picture in pictures], outlines, groups=groups)
+
+
+def lesions_to_find(rows: Rows, positive: str) -> Rows:
+    """Pictures of which only those with the `positive` label have an outline: what is outlined in others is not looked
+    for."""
+    wanted = [sample.label == positive for sample in rows.samples]
+    if isinstance(rows.values, Streamed):
+        make = rows.values.make
+        pairs = tuple(zip(rows.values.names, wanted, strict=True))
+        return replace(rows, values=Streamed(pairs, lambda pair: _found_or_not(make(pair[0]), pair[1])))
+    return replace(rows, values=tuple(map(_found_or_not, rows.values, wanted)))
+
+
+def _found_or_not(picture: Picture, wanted: bool) -> Picture:
+    return picture if wanted else Picture(picture.image)
 
 
 def transformed(block: Any, values: Values) -> list[NDArray[np.float64]]:

@@ -14,6 +14,20 @@ from inference.recipes.schema import Block, Recipe, RecipeError, Search, first_e
 SEARCHED = ("preprocess", "streams", "select", "head", "train")
 
 
+def shaped(content: dict[str, Any], source: str) -> Recipe:
+    """Keys and types alone: no block is looked at, so that a list of recipes is read in a second.
+
+    Raises
+    ------
+    RecipeError
+        Naming `source`, the key and what is wrong with it.
+    """
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise RecipeError(f"{source}: {first_error(error)}") from None
+
+
 def parse(content: dict[str, Any], source: str) -> Recipe:
     """Validate a recipe's content, blocks and their parameters too.
 
@@ -22,10 +36,7 @@ def parse(content: dict[str, Any], source: str) -> Recipe:
     RecipeError
         Naming `source`, the key and what is wrong with it.
     """
-    try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as error:
-        raise RecipeError(f"{source}: {first_error(error)}") from None
+    recipe = shaped(content, source)
     for key, family, block in blocks(recipe):
         try:
             check(family, block.name, block.parameters)

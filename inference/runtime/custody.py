@@ -91,6 +91,7 @@ def verify(folder: Path) -> Custody:
     manifest = manifest_in(folder)
     which = f"{manifest.name} {manifest.version}"
     custody = _read(folder, which)
+    _refuse_leaky(folder, which)
     if (custody.model, custody.version) != (manifest.name, manifest.version):
         raise CustodyError(f"{CUSTODY} of {which} is that of {custody.model} {custody.version}")
     _check_weights(folder, manifest, custody, which)
@@ -110,6 +111,21 @@ def verify(folder: Path) -> Custody:
     if gone := sorted(set(custody.networks) - {SERVED, *_parts(folder)}):
         raise CustodyError(f"{CUSTODY} of {which} names a network of {gone[0]}, which has no predictions")
     return custody
+
+
+def _refuse_leaky(folder: Path, which: str) -> None:
+    """A recipe of the protocol `image_level` puts images of one patient on both sides: it shows by how much that
+    inflates a figure, and nothing that came of it may be served."""
+    if not (folder / RECIPE).is_file():
+        return
+    try:
+        data = json.loads((folder / RECIPE).read_text(encoding="utf-8")).get("data")
+    except (ValueError, AttributeError):
+        return  # no recipe of the review: what else it may be is for its digest to say
+    if isinstance(data, dict) and data.get("protocol") == "image_level":
+        raise CustodyError(
+            f"{which} is leaky: its recipe deals images, not patients (data.protocol: image_level)"
+        )
 
 
 def refuse_unsealed_figures(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -10,13 +11,14 @@ from django.test import Client
 from django.urls import reverse
 
 from cad_platform.accounts.models import Role
-from cad_platform.analysis import comparing, runner, shadow
+from cad_platform.analysis import comparing, known_studies, runner, shadow
 from cad_platform.analysis.models import AnalysisJob, Artefact, Finding, KnownTruth, ShadowResult
 from cad_platform.analysis.sweeper import sweep
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
 from cad_platform.core.queues import SHORT
 from cad_platform.reading import case_state
+from cad_platform.registry import thresholds
 from cad_platform.registry.models import Comparison, ModelRoute, ModelVersion
 from cad_platform.reporting.revision import revision_of
 from cad_platform.studies.services import withdraw
@@ -197,11 +199,35 @@ def test_agreement_is_told_by_site_and_disagreements_only_to_who_sees_images(
             comparing.agreement(factories.actor(role), challenger, champion)
 
 
+def test_sides_are_told_by_the_thresholds_of_each_site(
+    client: Client, champion: ModelVersion, challenger: ModelVersion
+) -> None:
+    """A site's own, once two people signed them, take the place of those that a version ships, for that version there
+    and nowhere else."""
+    own, shipped = factories.site(), champion.manifest["thresholds"]["balanced"]
+    for site in (own, factories.site()):
+        told(champion, challenger, site, [(True, 0.95, 0.95), (True, 0.9, 0.9), (False, 0.01, 0.01)])
+    administrator, lead = factories.actor(Role.ADMINISTRATOR), factories.actor(Role.CLINICAL_LEAD, own)
+    row = thresholds.propose(administrator, champion, own, {"balanced": 0.93}, uuid.uuid4())
+
+    def flips() -> dict[str, tuple[int, float | None, float | None]]:
+        rows = comparing.agreement(administrator, challenger, champion)
+        return {each.place: (each.flips, each.level, each.level_against) for each in rows}
+
+    assert {flips for flips, *_levels in flips().values()} == {0}, "a proposal does nothing"
+    thresholds.sign(lead, row.pk)
+    assert flips()["All sites"] == (1, None, None) and flips()[own.name] == (1, shipped, 0.93)
+    assert sum(count for count, *_levels in flips().values()) == 2, "the other site's stay as shipped"
+    client.force_login(lead.user)
+    page = client.get(reverse("model-agreement", args=[challenger.pk, champion.pk])).content.decode()
+    assert f"{shipped:.4f} / 0.9300" in page or f"{round(shipped, 4):g} / 0.93" in page
+
+
 def test_a_table_of_known_cases_is_taken_whole_or_not(champion: ModelVersion) -> None:
     administrator = factories.actor(Role.ADMINISTRATOR)
     one, other = factories.study(factories.site(), "US"), factories.study(factories.site(), "US")
     rows = [f"{one.study_instance_uid},yes", f"{other.study_instance_uid},Benign"]
-    assert comparing.record_truth(administrator, "\n".join(["study,positive", *rows])) == 2
+    assert known_studies.record_truth(administrator, "\n".join(["study,positive", *rows])) == 2
     assert dict(KnownTruth.objects.values_list("study", "positive")) == {one.pk: True, other.pk: False}
     for wrong in (
         "",
@@ -210,7 +236,7 @@ def test_a_table_of_known_cases_is_taken_whole_or_not(champion: ModelVersion) ->
         "study,positive\n1.2.3,yes",
     ):
         with pytest.raises(Invalid):
-            comparing.record_truth(administrator, wrong)
+            known_studies.record_truth(administrator, wrong)
     assert KnownTruth.objects.count() == 2
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +13,11 @@ from django.db import IntegrityError, transaction
 from cad_platform.accounts.models import Role
 from cad_platform.analysis import tasks
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.analysis.verdict import thresholds_of
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted
+from cad_platform.quality.facts import fact_of
 from cad_platform.reading import selectors
 from cad_platform.reading.case_presenter import case_page
 from cad_platform.registry import thresholds
@@ -22,6 +26,7 @@ from tests import factories
 from tests.analysis.conftest import MakeStudy
 
 pytestmark = pytest.mark.django_db
+PLATFORM = Path(__file__).resolve().parents[2] / "cad_platform"
 OWN = {"high_sensitivity": 0.05, "balanced": 0.31, "high_specificity": 0.77}
 
 
@@ -82,6 +87,26 @@ def test_results_from_then_on_are_made_with_them_and_say_so(
     assert sorted(told) == [
         "thresholds.propose", "thresholds.propose", "thresholds.sign", "thresholds.sign", "thresholds.withdraw",
     ]  # fmt: skip
+
+
+def test_everybody_asks_one_owner_for_a_results_thresholds(version: ModelVersion, site: Any) -> None:
+    """A result that says some of its operating points has the shipped ones for the rest: on the case page, in the
+    worklist, in the watched figures."""
+    study = factories.study(site, "US")
+    job = factories.succeeded_job(study, 0.5, by=version)
+    job.result = {**(job.result or {}), "thresholds": {"high_sensitivity": 0.05}}
+    job.save(update_fields=["result"])
+    expected = {**version.manifest["thresholds"], "high_sensitivity": 0.05}
+    assert thresholds_of(job) == expected
+    assert sorted(level for _point, level in provenance(study).thresholds) == sorted(expected.values())
+    fact = fact_of(job.pk)
+    assert fact is not None and fact.is_positive == (expected["balanced"] <= 0.5)
+    asked = {
+        str(path.relative_to(PLATFORM))
+        for path in PLATFORM.rglob("*.py")
+        if re.search(r"""manifest(_of\(.*\))?(\.get\("thresholds"|\["thresholds"\])""", path.read_text())
+    }
+    assert asked == {"analysis/verdict.py", "registry/thresholds.py"}
 
 
 def test_two_people(version: ModelVersion, site: Any) -> None:

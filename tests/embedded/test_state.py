@@ -202,6 +202,7 @@ def test_nothing_embedded_starts_for_an_address_that_is_given(
         "worker",
         "worker-slides",
         "worker-maintenance",
+        "worker-training",
         "beat",
         "housekeeping",
         "migrate",

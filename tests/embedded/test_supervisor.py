@@ -202,6 +202,7 @@ def test_a_killed_supervisor_leaves_no_process_and_the_next_start_recovers(
                 "worker",
                 "worker-slides",
                 "worker-maintenance",
+                "worker-training",
                 "beat",
                 "housekeeping",
                 "valkey",

@@ -18,7 +18,7 @@ from PIL import Image
 from cad_platform.accounts.models import Role, Site
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.errors import Conflict, Invalid, NotFound
 from cad_platform.learning import consent, exporting, versions
 from cad_platform.learning.models import Consent, DatasetItem, DatasetVersion
 from cad_platform.patients.models import Patient
@@ -310,3 +310,58 @@ def test_unknown_ids_and_other_sites_are_not_found(radiologist: Actor) -> None:
     for name in (elsewhere.patient_id, uuid.uuid4().hex):
         with pytest.raises(NotFound):
             consent.say(radiologist, name, "", state="yes", source="form")
+
+
+def test_of_two_people_with_one_id_the_issuer_is_asked_for(
+    client: Client, site: Site, radiologist: Actor
+) -> None:
+    """The word of one patient is never kept as another's: service, page, API and command ask whose id it is."""
+    ours, theirs = (
+        factories.patient(site, patient_id="P-7"),
+        factories.patient(site, patient_id="P-7", issuer="ELSEWHERE"),
+    )
+    with pytest.raises(Invalid) as refused:
+        consent.say(radiologist, "P-7", "", state="yes", source="form")
+    (error,) = refused.value.errors
+    assert error.field == "issuer" and f"ELSEWHERE, {site.code}" in error.reason.replace(
+        f"{site.code}, ELSEWHERE", f"ELSEWHERE, {site.code}"
+    )
+    said = {"patient_id": "P-7", "issuer": "", "state": "yes", "source": "form"}
+    client.force_login(radiologist.user)
+    page = client.post(reverse("consents"), said)
+    assert page.status_code == 422 and "say whose it is" in page.content.decode()
+    answer = client.post(reverse("api-consents"), said, content_type="application/json")
+    assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == "issuer"
+    assert not Consent.objects.exists()
+    for issuer, who in (("ELSEWHERE", theirs), (site.code, ours)):
+        assert consent.say(radiologist, "P-7", issuer, state="yes", source="form").patient == who
+
+
+def test_two_records_of_ones_own_are_merged_first(site: Site, radiologist: Actor) -> None:
+    site.default_issuer = "HERE"
+    site.save()
+    one, other = (
+        factories.patient(site, patient_id="P-8"),
+        factories.patient(site, patient_id="P-8", issuer="HERE"),
+    )
+    for issuer in ("", "HERE", site.code):
+        with pytest.raises(Conflict) as refused:
+            consent.say(radiologist, "P-8", issuer, state="yes", source="form")
+        assert refused.value.code == "two_records"
+    Patient.objects.filter(pk=one.pk).update(merged_into=other)
+    assert consent.say(radiologist, "P-8", "", state="yes", source="form").patient == other
+
+
+def test_a_command_records_consent_in_a_persons_name(
+    site: Site, radiologist: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = factories.patient(site, patient_id="P-9", issuer="ELSEWHERE")
+    factories.patient(site, patient_id="P-9")
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: factories.PASSWORD)
+    command = ["dataset", "consent", site.code, "yes", "form", "--user", radiologist.user.username]
+    monkeypatch.setattr("sys.stdin", io.StringIO("P-9\n"))
+    with pytest.raises(CommandError, match="issuer"):
+        call_command(*command)
+    monkeypatch.setattr("sys.stdin", io.StringIO("P-9\tELSEWHERE\n"))
+    call_command(*command)
+    assert Consent.objects.get().patient == patient

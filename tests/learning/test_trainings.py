@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ from django.db import connection
 from django.utils import timezone
 
 from cad_platform.accounts.models import Role
+from cad_platform.audit.models import AuditEvent
 from cad_platform.core import outbox, queues
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
-from cad_platform.learning import consent, exporting, running, trainings
+from cad_platform.learning import consent, exporting, running, tidying, trainings
 from cad_platform.learning.models import DatasetVersion, Training
+from cad_platform.records import erasing
 from cad_platform.registry.models import ModelVersion
 from inference.datasets.generated import write
 from tests import factories
@@ -117,7 +120,7 @@ def test_nobody_takes_what_is_alive_and_somebody_what_is_lost(
     asked = trainings.ask(hospital.admin, version, RECIPE)
     first = running._claim()
     assert first is not None and first.pk == asked.pk and running._claim() is None
-    Training.objects.update(seen_at=timezone.now() - running.LOST_AFTER - timedelta(seconds=1))
+    Training.objects.update(seen_at=timezone.now() - tidying.LOST_AFTER - timedelta(seconds=1))
     second = running._claim()
     assert second is not None and second.holder != first.holder
     with pytest.raises(running.Cancelled):
@@ -147,8 +150,76 @@ def test_a_person_ends_a_running_one_with_everything_it_started(laboratory: Path
     trainings.cancel(hospital.admin, asked.pk)
     worker.join(30)
     assert ended == ["cancelled"] and Training.objects.get(pk=asked.pk).step == "learning"
-    assert (running.folder_of(asked.pk) / "tree").exists(), "it goes on from what is there"
+    left = {path.name for path in running.folder_of(asked.pk).iterdir()}
+    assert "recipe.yaml" in left and "tree" not in left, "it goes on from what was learned; the images go"
     assert not _still_sleeps(running.folder_of(asked.pk))
+
+
+def written(training: Training) -> Path:
+    """What a worker leaves in a training's folder when it is killed."""
+    folder = running.folder_of(training.pk)
+    for name in ("tree/images", ".tree-1a2b", "run"):
+        (folder / name).mkdir(parents=True)
+    (folder / "version.zip").write_bytes(b"")
+    return folder
+
+
+def kept(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_images_of_what_has_ended_go_and_what_was_learned_stays(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    folder, others = written(asked), tidying.folders() / "notes"
+    others.mkdir()
+    tidying.take_turn()
+    assert "tree" in kept(folder), "it waits"
+    trainings.cancel(hospital.admin, asked.pk)
+    tidying.take_turn()
+    assert kept(folder) == {"run"} and others.is_dir()
+    unknown = tidying.folders() / str(uuid.uuid4()) / "tree"
+    unknown.mkdir(parents=True)
+    tidying.take_turn()
+    assert not unknown.exists(), "of a database that is no more"
+
+
+def test_a_worker_that_never_came_back_keeps_no_images_for_ever(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    assert running._claim() is not None
+    folder = written(asked)
+    for seen, there in ((tidying.KEPT_FOR - timedelta(hours=1), True), (tidying.KEPT_FOR, False)):
+        Training.objects.update(seen_at=timezone.now() - seen)
+        tidying.take_turn()
+        assert ("tree" in kept(folder)) == there
+    assert running._claim() is not None, "somebody goes on with it"
+
+
+@pytest.mark.parametrize("state", ["waiting", "running", "lost"])
+def test_an_erased_patients_images_go_from_what_learns(
+    hospital: Hospital, version: DatasetVersion, state: str
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    if state != "waiting":
+        assert running._claim() is not None
+    if state == "lost":
+        Training.objects.update(seen_at=timezone.now() - tidying.LOST_AFTER - timedelta(seconds=1))
+    folder, patient = written(asked), hospital.study.patient
+    assert patient is not None
+    request = erasing.ask(Actor.of_user(hospital.reader), patient, on_behalf="patient", reason="she asks")
+    erasing.decide(hospital.colleague(), request.pk)
+    erasing.take_turn()
+    tidying.take_turn()
+    asked.refresh_from_db()
+    if state == "running":  # its worker sees it within seconds, ends the laboratory and removes the images
+        with pytest.raises(running.Cancelled):
+            running._Run(asked)._alive("")
+    else:
+        assert asked.state == "cancelled" and kept(folder) == {"run"}
+    assert AuditEvent.objects.filter(action="training.cancel", object_id=str(asked.pk)).count() == 1
 
 
 def _still_sleeps(folder: Path) -> bool:

@@ -3,6 +3,7 @@ function, signed by a second person. Measuring itself, on real pixels, is `test_
 
 from __future__ import annotations
 
+import io
 import uuid
 from functools import cache
 from typing import Any
@@ -14,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone, translation
+from PIL import Image
 
 from cad_platform.accounts.models import Role, Site
 from cad_platform.analysis.models import AnalysisJob, KnownTruth
@@ -21,10 +23,11 @@ from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotFound, NotPermitted
 from cad_platform.core.models import OutboxEvent
-from cad_platform.quality import acceptance, acceptance_run, acceptance_words
+from cad_platform.quality import acceptance, acceptance_cases, acceptance_run, acceptance_words
 from cad_platform.quality.models import Acceptance
 from cad_platform.registry import thresholds
 from cad_platform.registry.models import ModelVersion
+from cad_platform.studies import storage
 from cad_platform.studies.models import Study
 from cad_platform.studies.services import withdraw
 from inference.evaluation.acceptance import Acceptance as Measured
@@ -33,6 +36,8 @@ from inference.evaluation.figures import Figure
 from inference.evaluation.records import Record
 from inference.runtime.store import read_manifest
 from tests import factories
+from tests.posted_files import Hospital
+from tests.whole_slides import WholeSlide, section
 
 pytestmark = pytest.mark.django_db
 MANIFEST = read_manifest("ultrasound")
@@ -130,12 +135,16 @@ def test_cases_of_a_table_are_measured_once_at_a_time(
     [
         (lambda text, of: text.replace(of[1].accession_number, "NONE", 1), "line 3: the site has no study"),
         (lambda text, of: text.replace("malignant", "blue", 1), "line 3: the label is none of"),
-        (lambda text, of: text.replace("study,label", "study,truth"), "line 1: a heading"),
+        (lambda text, of: text.replace("study,label", "study,truth"), "line 1: there is no column label"),
         (lambda text, of: text + "\n" + text.splitlines()[1], "line 52: the study stands in line 2 already"),
         (lambda text, of: "\n".join(text.splitlines()[:9]), "8 known studies; a measurement takes from 50"),
-        (lambda text, of: text.replace(",benign", "", 1), "line 2: it has not as many values"),
+        (lambda text, of: text.replace(",benign", "", 1), "line 2: 1 values under 2 columns"),
+        (
+            lambda text, of: text.replace(",", ";").replace("malignant", "blue", 1),
+            "line 3: the label is none of",
+        ),
         (lambda text, of: text + '\n"open', "line 52"),
-        (lambda text, of: "", "line 1: a heading"),
+        (lambda text, of: "", "line 1: there is no column study"),
     ],
 )
 def test_what_is_wrong_of_a_table_is_named_by_its_line(
@@ -357,3 +366,47 @@ def test_the_sites_own_thresholds_from_proposal_to_withdrawal(
     assert (
         "Ended" in step("withdraw", reason="a new scanner") and thresholds.in_force(version, site.pk) is None
     )
+
+
+def test_a_slide_of_several_files_is_refused_by_name_and_nothing_is_measured(administrator: Actor) -> None:
+    """The laboratory's command reads single files: the page says which cases it leaves out, and that none is left."""
+    version = factories.model_version("histopathology", "SM")
+    version.manifest = read_manifest("histopathology").model_dump(mode="json")
+    version.save()
+    made = WholeSlide(patient_id="SEVERAL")
+    hospital = Hospital()
+    parts = made.concatenation(section(), 2, 0.5)
+    assert hospital.post(None, {f"{n}.dcm": part for n, part in enumerate(parts)}).status_code == 201
+    study = Study.objects.get(study_instance_uid=made.study)
+    asked = acceptance.begin(
+        administrator, version, study.site, "table", [acceptance_cases.KnownCase(study.pk, "malignant")]
+    )
+    assert acceptance_run.measure(asked.pk) == "failed"
+    asked.refresh_from_db()
+    assert acceptance_words.in_words(asked.said.splitlines()) == [
+        "None of the cases can be measured.",
+        "case-0001-1: a slide of several files is not measured.",
+    ]
+
+
+def test_a_measurement_has_a_limit_of_memory(
+    administrator: Actor, version: ModelVersion, site: Site, settings: Any
+) -> None:
+    """The laboratory's own process, with less than it needs: the page says so, and the worker is well."""
+    settings.ACCEPTANCE_MEMORY_BYTES = 200_000_000
+    study = factories.study(site, "US")
+    png = io.BytesIO()
+    Image.new("L", (320, 240), 90).save(png, "PNG")
+    with transaction.atomic():
+        file = storage.store_bytes(png.getvalue(), "image/png")
+    factories.instance(
+        study, "L", view="", kind="image", file=file, rows=240, columns=320, pixel_spacing_um=80.0
+    )
+    asked = acceptance.begin(
+        administrator, version, site, "table", [acceptance_cases.KnownCase(study.pk, "malignant")]
+    )
+    assert acceptance_run.measure(asked.pk) == "failed"
+    asked.refresh_from_db()
+    assert acceptance_words.in_words(asked.said.splitlines()) == [
+        "The measurement needs more memory than the 200 MB that it may use."
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -18,6 +19,8 @@ from embedded.state import REPOSITORY
 from tests.dockerfile import Image
 
 NAME, PROXY, CLIENT = "cad.example", "127.0.0.2", "127.0.0.3"
+_COMPOSE = REPOSITORY / "docker" / "compose.yaml"
+_FILLED_IN = re.compile(r"\$\{(\w+):([-?])([^}]*)\}")
 
 
 def free_port(address: str = "127.0.0.1") -> int:
@@ -27,18 +30,16 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 class Deployment:
-    """Containers of one release, without containers."""
+    """Containers of one release, without containers: compose's environment, but for what lies elsewhere here."""
 
-    def __init__(self, image: Image, state: Path) -> None:
+    def __init__(self, image: Image, state: Path, environment: dict[str, str] | None = None) -> None:
         self.image, self.state = image, state
         self.port, self.tls_port = free_port(), free_port(PROXY)
         self.python = str(image.path(".venv/bin/python"))
-        self.settings = {
+        self.settings = (compose_environment("web") if environment is None else environment) | {
             "CAD_SECRET_KEY": os.environ["CAD_SECRET_KEY"],
             "DATABASE_URL": os.environ["DATABASE_URL"],
             "CAD_BROKER_URL": os.environ["CAD_BROKER_URL"],
-            "CAD_ALLOWED_HOSTS": NAME,
-            "CAD_TRUSTED_PROXIES": PROXY,
             "CAD_MODEL_SERVER": "inprocess",
             "CAD_STATE_DIR": str(state),
             "PATH": f"{image.path('.venv/bin')}:{os.defpath}",
@@ -104,16 +105,34 @@ def until(what: Any, seconds: float = 180) -> Any:
         time.sleep(0.3)
 
 
+def compose_service(name: str) -> dict[str, Any]:
+    """A service of `docker/compose.yaml`."""
+    service: dict[str, Any] = yaml.safe_load(_COMPOSE.read_text())["services"][name]
+    return service
+
+
 def command_of(service: str) -> list[str]:
-    compose = yaml.safe_load((REPOSITORY / "docker" / "compose.yaml").read_text())
-    return [str(part) for part in compose["services"][service]["command"]]
+    """What compose starts, as it hands it over."""
+    return [str(part).replace("$$", "$") for part in compose_service(service)["command"]]
+
+
+def compose_environment(service: str) -> dict[str, str]:
+    """What compose gives a service, filled in from an `.env` that says what must be said and the names of here."""
+    said = {"CAD_ALLOWED_HOSTS": NAME, "CAD_TRUSTED_PROXIES": PROXY}
+
+    def value(found: re.Match[str]) -> str:
+        name, kind, default = found.groups()
+        return said.get(name, default if kind == "-" else f"the {name} of .env")
+
+    given = compose_service(service)["environment"]
+    return {name: _FILLED_IN.sub(value, str(text)) for name, text in given.items()}
 
 
 def start_web(deployment: Deployment, name: str = "web") -> subprocess.Popen[bytes]:
     """The web server by its image's own command, ready by its own probe."""
     command = [str(deployment.port) if part == "8000" else part for part in deployment.image.command]
     process = deployment.start(name, command)
-    probe = [deployment.python, "-m", "cad_platform.operations.probe", "/readyz/web"]
+    _cmd, *probe = compose_service("web")["healthcheck"]["test"]
     with_port = deployment.settings | {"CAD_PORT": str(deployment.port)}
     until(lambda: deployment.image.run(*probe, check=False, **with_port).returncode == 0)
     return process

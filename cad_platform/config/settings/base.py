@@ -223,6 +223,8 @@ FILE_UPLOAD_TEMP_DIR = str(UPLOAD_DIR)
 DERIVED_CACHE_DIR = STATE_DIR / "cache" / "derived"
 DERIVED_CACHE_BYTES = whole("CAD_DERIVED_CACHE_BYTES")
 MAX_UPLOAD_BYTES = whole("CAD_MAX_UPLOAD_BYTES")
+#: Address space of the process that measures an acceptance.
+ACCEPTANCE_MEMORY_BYTES = whole("CAD_ACCEPTANCE_MEMORY_BYTES")
 #: Kept free on the disk of UPLOAD_DIR; a body that would eat into it is refused before it is read.
 DISK_RESERVE_BYTES = whole("CAD_DISK_RESERVE_BYTES")
 #: A sender that is silent for so long, or slower than the rate after that time, is answered 408.

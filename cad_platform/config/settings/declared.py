@@ -132,6 +132,11 @@ DECLARED = (
     ),
     Declared("CAD_SLIDE_CONCURRENCY", "2", "those of the worker for whole slides"),
     Declared("CAD_MAINTENANCE_CONCURRENCY", "1", "those of the worker for maintenance"),
+    Declared(
+        "CAD_TRAINING_CONCURRENCY",
+        "1",
+        "those of the worker for [trainings](administrators.md#learning): how many learn at a time",
+    ),
     Declared("CAD_JOB_LEASE_SECONDS", "15", "a worker holds a job for so long at a time, and renews it"),
     Declared("CAD_JOB_MAX_ATTEMPTS", "8", "attempts that a job itself may spoil"),
     Declared("CAD_JOB_DEADLINE_SECONDS", "3000", "how long one attempt may take"),
@@ -162,6 +167,13 @@ DECLARED = (
         "the Python of the laboratory's environment, for workers of the queue `training` "
         "([learning](administrators.md#learning))",
         "the worker's own",
+    ),
+    Declared(
+        "CAD_ACCEPTANCE_MEMORY_BYTES",
+        str(6 * GIB),
+        "address space of the process that measures an acceptance "
+        "([acceptance](administrators.md#local-acceptance)); decoders have their own, smaller limit within it",
+        "6 GiB",
     ),
     Declared(
         "CAD_MODEL_TRUST",

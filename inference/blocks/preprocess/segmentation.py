@@ -7,6 +7,7 @@ those of the whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import cv2
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.blocks.registry import block
+from inference.blocks.swarm import Method, maximise
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -77,18 +79,43 @@ class MultiOtsu:
 @dataclass(frozen=True)
 class Kapur:
     """The brightest (or darkest) of the levels between `thresholds` thresholds of maximal entropy (Kapur
-    1985)."""
+    1985), found exactly; or by a swarm of `agents` in so many `iterations`, as [53] does by shell game optimisation,
+    which comes near it."""
 
     thresholds: int = 2
     side: Side = "bright"
     keep: Keep = "all"
+    method: Method | Literal["exact"] = "exact"
+    agents: int = 12
+    iterations: int = 15
 
     def __call__(self, image: Pixels) -> Mask:
-        levels = kapur_thresholds(image, self.thresholds)
+        if self.method == "exact":
+            levels = kapur_thresholds(image, self.thresholds)
+        else:
+            levels = self._searched(image, self.method)
         if not levels:
             return np.ones(image.shape, bool)
         bright = self.side == "bright"
         return kept_region(image > levels[-1] if bright else image <= levels[0], self.keep)
+
+    def _searched(self, image: Pixels, method: Method) -> tuple[int, ...]:
+        entropy = _entropies(image)
+        if np.count_nonzero(np.bincount(image.ravel())) <= self.thresholds:
+            return ()
+
+        def at(point: NDArray[np.float64]) -> tuple[int, ...]:
+            return tuple(sorted(int(value) for value in np.clip(point * 255, 0, 254)))
+
+        def worth(point: NDArray[np.float64]) -> float:
+            edges = [0, *(level + 1 for level in at(point)), 256]
+            # an empty class has no entropy: such thresholds are worse than any others
+            return max(float(sum(entropy[a, b] for a, b in pairwise(edges))), -1e6)
+
+        # the same image gives the same thresholds, alone and among others
+        best, _ = maximise(method, worth, self.thresholds, agents=self.agents, iterations=self.iterations,
+                           rng=np.random.default_rng(0))  # fmt: skip
+        return at(best)
 
 
 def kapur_thresholds(image: Pixels, number: int) -> tuple[int, ...]:
@@ -98,16 +125,9 @@ def kapur_thresholds(image: Pixels, number: int) -> tuple[int, ...]:
     The sum is over classes, so dynamic programming finds the optimum that metaheuristics ([53]'s shell game
     optimiser) search for. Empty where the image has too few grey values.
     """
-    counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
-    if np.count_nonzero(counts) <= number:
+    if np.count_nonzero(np.bincount(image.ravel())) <= number:
         return ()
-    share = counts / counts.sum()
-    mass = np.concatenate([[0.0], np.cumsum(share)])
-    surprise = np.concatenate([[0.0], np.cumsum(share * np.log(np.where(share > 0, share, 1)))])
-    weight = mass[None, :] - mass[:, None]  # of the grey values a ≤ grey < b
-    safe = np.where(weight > 1e-12, weight, 1)
-    entropy = np.log(safe) - (surprise[None, :] - surprise[:, None]) / safe
-    entropy = np.where(weight > 1e-12, entropy, -np.inf)
+    entropy = _entropies(image)
     best, cuts = entropy[0], []
     for _ in range(number):
         joined = best[:, None] + entropy
@@ -118,6 +138,18 @@ def kapur_thresholds(image: Pixels, number: int) -> tuple[int, ...]:
         end = int(cut[end])
         levels.append(end - 1)
     return tuple(reversed(levels))
+
+
+def _entropies(image: Pixels) -> NDArray[np.float64]:
+    """257×257: the entropy of the grey values a ≤ grey < b, minus infinity where there are none."""
+    counts = np.bincount(image.ravel(), minlength=256).astype(np.float64)
+    share = counts / counts.sum()
+    mass = np.concatenate([[0.0], np.cumsum(share)])
+    surprise = np.concatenate([[0.0], np.cumsum(share * np.log(np.where(share > 0, share, 1)))])
+    weight = mass[None, :] - mass[:, None]  # of the grey values a ≤ grey < b
+    safe = np.where(weight > 1e-12, weight, 1)
+    entropy = np.log(safe) - (surprise[None, :] - surprise[:, None]) / safe
+    return np.where(weight > 1e-12, entropy, -np.inf)
 
 
 @block("segment", "region_growing")

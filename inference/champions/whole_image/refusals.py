@@ -18,7 +18,7 @@ from inference.champions.whole_image.stated import (
     size_changer,
 )
 from inference.recipes.networks import pooled
-from inference.recipes.protocol import choose, divide
+from inference.recipes.protocol import LEAKY, choose, divide, is_leaky
 from inference.recipes.schema import Recipe, Stream
 from inference.runtime.wire import MOST_ASKED_BYTES
 from inference.training.export import MAX_WEIGHTS_BYTES
@@ -41,6 +41,12 @@ def why_not(recipe: Recipe, images: int = 0) -> str:
     images
         That it learns from, where they are known: heads and aggregates may keep a row of each.
     """
+    if recipe.of_table:
+        return "it reads rows of a table, and a version is asked about images; a recipe of images would be needed"
+    if recipe.task.kind == "detect":
+        return "it answers with boxes, and a version's graph gives classes or outlines; such a recipe would be needed"
+    if is_leaky(recipe):
+        return f"its figures are inflated by design ({LEAKY}); folds over groups would be needed"
     for stream in recipe.streams:
         if stream.segment is not None and (stream.network is not None or stream.segment.name == "network"):
             return (

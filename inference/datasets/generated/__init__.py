@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from inference.datasets import wdbc
 from inference.datasets.generated import histopathology, mammography, ultrasound
 from inference.datasets.sample import DatasetError
 
@@ -47,13 +48,17 @@ def write(name: str, root: Path) -> Path:
 def tree_below(folder: Path, name: str) -> Path:
     """The tree of data set `name` in `folder/name`, written there unless it is there already; return `folder`.
 
-    It appears whole or not at all, so that a killed run finds the very files that it began with.
+    It appears whole or not at all, so that a killed run finds the very files that it began with. WDBC, which ships in
+    a package, needs none.
 
     Raises
     ------
     DatasetError
         No tree is made of that set.
     """
+    if name == wdbc.NAME:
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
     if name not in TREES:
         raise DatasetError(f"no tree is made of {name}; of {', '.join(sorted(TREES))}")
     if not (folder / name).is_dir():

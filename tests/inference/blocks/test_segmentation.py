@@ -99,6 +99,18 @@ def test_kapurs_thresholds_are_the_best_of_all_pairs() -> None:
     )
 
 
+def test_a_swarm_comes_near_kapurs_optimum_and_finds_the_same_again() -> None:
+    rng = np.random.default_rng(1)
+    image = np.clip(rng.normal(60, 20, (40, 40)), 0, 255).astype(np.uint8)
+    image[10:25, 10:25] = np.clip(rng.normal(190, 15, (15, 15)), 0, 255)
+    found = make("kapur", thresholds=1, method="shell_game")(image)
+    exact = make("kapur", thresholds=1)(image)
+    assert (found == exact).mean() > 0.9
+    assert (found == make("kapur", thresholds=1, method="shell_game")(image)).all()
+    flat = np.full((9, 9), 3, np.uint8)
+    assert make("kapur", method="shell_game")(flat).all()
+
+
 def test_kapur_finds_no_thresholds_where_there_are_too_few_greys() -> None:
     assert kapur_thresholds(np.full((9, 9), 3, np.uint8), 2) == ()
 

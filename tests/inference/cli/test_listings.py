@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,11 @@ from inference.champions import registry as champions
 from inference.cli.main import main
 from inference.datasets.catalogue import DATASETS
 from inference.datasets.generated import TREES
-from inference.recipes.recipe_file import known
+from inference.recipes.recipe_file import known, load
 from inference.recipes.review import DATASETS as SETS
 from inference.recipes.review import METHODS
 
 
-@pytest.mark.long
 def test_every_recipe_is_listed_with_its_sets_and_state(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -32,6 +33,7 @@ def test_every_recipe_is_listed_with_its_sets_and_state(
     assert set(found) == {*known(), *champions.names()}
     sha = found["sha2020_grasshopper"]
     assert (sha["reference"], sha["datasets"], sha["state"]) == (51, ["mini_mias"], "runs")
+    assert sha["hash"] == load("sha2020_grasshopper").hash and "exports" not in sha
     assert [(run["run"], run["state"]) for run in sha["runs"]] == [
         ("sha2020_grasshopper-quick", "0 of 3 folds")
     ]
@@ -40,7 +42,10 @@ def test_every_recipe_is_listed_with_its_sets_and_state(
     bhcnet = found["jiang2019_bhcnet"]
     assert bhcnet["review_number"] == 0.9887 and bhcnet["ours"]["low"] < bhcnet["ours"]["value"] < 0.9
     assert found["ultrasound"]["kind"] == "served"
-    assert {one["reference"] for one in listed if one["kind"] == "review"} == set(METHODS)
+    methods = [
+        one for one in listed if one["kind"] == "review" and not str(one["name"]).startswith("figure2")
+    ]
+    assert {one["reference"] for one in methods} == set(METHODS)
     assert [one["name"] for one in listed if one["kind"] == "dataset" and one["state"] == "runs"] == list(
         SETS
     )
@@ -49,11 +54,34 @@ def test_every_recipe_is_listed_with_its_sets_and_state(
     missing = [one for one in listed if one["state"] == "missing"]
     assert all(one["name"] is None and one["ours"] is None for one in missing)
     assert not {one["reference"] for one in missing} & {one["reference"] for one in found.values()}
-    masses = found["baccouche2021_connected_unets"]
-    assert "cut out by the truth's outline" in masses["why_not"] and masses["why_not_variants"]["whole"] == ""
     assert main(["recipes"]) == 0
+    assert "[51]      sha2020_grasshopper  Segmentation and feature" in capsys.readouterr().out
+
+
+def test_the_list_of_recipes_imports_no_block() -> None:
+    """It is asked for all the time; torch alone takes seconds."""
+    said = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "inference", "recipes"],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    imported = {line.rpartition("|")[2].strip() for line in said.splitlines()}
+    assert "inference.recipes.recipe_file" in imported
+    assert not imported & {"torch", "sklearn", "scipy", "inference.recipes.rehearsal"}
+    assert not [
+        name for name in imported if name.startswith(("inference.blocks.networks", "inference.training"))
+    ]
+
+
+@pytest.mark.long
+def test_a_check_says_of_every_recipe_whether_it_can_be_exported(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "--check", "--json"]) == 0
+    listed = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert all(listed[name]["state"] == "runs" and "exports" in listed[name] for name in known())
+    assert listed["ultrasound"]["exports"] and listed["ultrasound"]["hash"]
+    masses = listed["baccouche2021_connected_unets"]
+    assert "cut out by the truth's outline" in masses["why_not"] and masses["why_not_variants"]["whole"] == ""
+    assert main(["recipes", "--check"]) == 0
     printed = capsys.readouterr().out
-    assert "[51]      sha2020_grasshopper  Segmentation and feature" in printed
     assert "not exported: its regions are cut out" in printed and "(the variants whole can be)" in printed
 
 

@@ -312,6 +312,10 @@ def test_wdbc_comes_from_the_package() -> None:
     table, names = wdbc.features()
     assert manifest.counts == {"benign": 357, "malignant": 212} and manifest.warnings == ()
     assert table.shape == (569, 30) and len(names) == 30
+    assert manifest.of_table and [sample.numbers for sample in manifest.samples] == [
+        tuple(row) for row in table
+    ]
+    assert len({sample.path for sample in manifest.samples}) == 569
 
 
 def test_the_real_description_tables_have_the_published_rows(shared_data: Path) -> None:

@@ -34,10 +34,12 @@ OWN = {
     "jabeen2022_darknet_fusion": {"darknet53", "fused", "differential_evolution", "grey_wolf"},
     "jiang2019_bhcnet": {"bhcnet", "gauss_error"},
     "kasani2019_multi_level_xception": {"xception", "levels"},
+    "kavitha2022_capsules": {"capsnet", "margin", "shell_game", "fuzzy_median", "mlp"},
     "kausar2019_hwdcnn": {"haar", "vgg_mini"},
     "li2019_discriminative_patches": {"p_norm", "kmeans_discriminative"},
     "li2021_alexnet_levels": {"alexnet", "svm"},
     "lin2020_uniform_design": {"uniform_design", "first_kernel"},
+    "lotter2021_detection": {"retina", "strongest_box", "detect"},
     "murtaza2020_bmic_net": {"hierarchical", "information_gain", "knn"},
     "pradeepa2025_efficientnetv2_gru": {"efficientnetv2_s", "recurrent", "gru"},
     "saber2021_vgg16": {"vgg16"},
@@ -78,8 +80,7 @@ def test_a_step_of_learning_reaches_its_networks(name: str) -> None:
     rehearse(recipe)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    outlines = recipe.task.kind == "segment"
-    classes = 1 if outlines else len(recipe.task.classes)
+    located, classes = recipe.task.kind != "classify", recipe.task.numbers
     for stream in recipe.streams:
         if not learns(stream):
             continue
@@ -87,7 +88,7 @@ def test_a_step_of_learning_reaches_its_networks(name: str) -> None:
         network = make("network", stream.network.name, stream.network.parameters, classes=classes, seed=0)
         size = stream.resize or (2 * (stream.patches.size,) if stream.patches else recipe.data.size)
         images = torch.randn(4, 3, *size)
-        truth = (images[:, :1] > 1).float() if outlines else torch.arange(4) % classes
+        truth = (images[:, :1] > 1).float() if located else torch.arange(4) % classes
         loss = make("loss", recipe.train.loss.name, recipe.train.loss.parameters)
         said = loss(network.train()(images), truth)
         said.backward()

@@ -56,6 +56,11 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
         **neural, "task": {**classic["task"], "kind": "segment"}, "expect": {"measure": "dice"},
         "streams": [{"network": {"unet": {"width": 4, "depth": 2}}}], "train": {**TRAIN, "loss": "dice_bce"},
     }  # fmt: skip
+    detect = {
+        **segment, "task": {**classic["task"], "kind": "detect"}, "expect": classic["expect"],
+        "streams": [{"network": {"retina": {"width": 16, "depth": 0, "smallest": 8}}}],
+        "train": {**TRAIN, "loss": "retina"},
+    }  # fmt: skip
     rgb = {"data": {**classic["data"], "colour": "rgb"}}
     patches = {"size": 16, "stride": 8, "limit": 3}
     if family == "preprocess":
@@ -93,6 +98,7 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
             {**neural, "streams": [stream]},
             {**segment, "streams": [stream]},
             {**neural, "streams": [{**stream, "trained": False}], "head": "knn"},
+            {**detect, "streams": [stream]},
         ]
     if family == "aggregate":
         stream = {"patches": patches, "aggregate": block}
@@ -106,7 +112,7 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
     if family == "head":
         return [{**classic, "head": block}]
     if family in ("schedule", "loss", "sampler"):
-        return [{**base, "train": {**base["train"], family: block}} for base in (neural, segment)] + [
+        return [{**base, "train": {**base["train"], family: block}} for base in (neural, segment, detect)] + [
             {**neural, "train": {**neural["train"], family: block, "balance": "weights"}}
         ]
     if family == "augment":

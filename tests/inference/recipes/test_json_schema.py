@@ -53,7 +53,7 @@ def test_every_recipe_follows_it_and_says_so_in_its_first_line(name: str) -> Non
         {"variants": {"quick": {"head": "svn"}}},
         {"variants": {"quick": {"streams": {"0": {"features": ["gclm"]}}}}},
         {"sweep": {"head": 3}},
-        {"data": {"dataset": "busi"}},
+        {"data": {"size": [8, 8]}},
     ],
 )
 def test_a_mistake_is_underlined(changes: dict[str, Any]) -> None:

@@ -81,7 +81,7 @@ def test_each_recipe_of_the_review_runs_on_its_generated_tree(
 ) -> None:
     recipe = load(name, ("quick",))
     assert isinstance(recipe, Recipe)
-    data = write(recipe.data.dataset, tmp_path / "tree")
+    data = tree_below(tmp_path / "tree", recipe.data.dataset)
     arguments = [
         "train",
         name,
@@ -114,8 +114,8 @@ def test_a_made_up_tree_in_the_run_folder_is_made_once_and_served_models_take_no
     assert json.loads(capsys.readouterr().out) == first
     assert main(["train", "ultrasound", "--generated"]) == 1
     assert "none learns from made-up images" in capsys.readouterr().err
-    with pytest.raises(DatasetError, match="no tree is made of wdbc"):
-        tree_below(tmp_path, "wdbc")
+    with pytest.raises(DatasetError, match="no tree is made of nobody"):
+        tree_below(tmp_path, "nobody")
     with pytest.raises(SystemExit):
         main(["train", *arguments, "--data", str(tmp_path)])
 

@@ -205,6 +205,52 @@ def test_two_methods_that_undo_each_other_are_not_run_under_both_names(
         load(recipe, asked)
 
 
+@pytest.mark.parametrize(
+    ("recipe", "asked", "backbone"),
+    [
+        ("saber2021_vgg16", ("vgg19", "port"), {"vgg19": {}}),
+        ("xie2019_inception_resnet", ("inception_v3", "quick"), {"inception_v3": {}}),
+        ("salama2020_features_svm", ("vgg16", "port"), {"vgg16": {}}),
+    ],
+)
+def test_no_condition_undoes_a_backbone_inside_a_network(
+    recipe: str, asked: tuple[str, ...], backbone: dict[str, Any]
+) -> None:
+    network = read(find(recipe), asked)["streams"][0]["network"]
+    assert network["classifier"]["backbone"] == backbone
+
+
+@pytest.mark.parametrize(
+    ("recipe", "asked", "lost"),
+    [
+        ("jiang2019_bhcnet", ("x100", "port"), r"data\.where\.magnification of x100"),
+        ("maleki2023_frozen_xgboost", ("port", "quick", "x400"), r"data\.where\.magnification of x400"),
+        ("jiang2019_bhcnet", ("eight", "port"), r"task\.classes of eight"),
+        ("kausar2019_hwdcnn", ("breakhis", "port"), r"task\.classes of breakhis"),
+    ],
+)
+def test_a_question_that_the_data_at_hand_cannot_answer_is_refused(
+    recipe: str, asked: tuple[str, ...], lost: str
+) -> None:
+    with pytest.raises(
+        RecipeError, match=rf"port asks its own data something else, and {lost} would be lost"
+    ):
+        load(recipe, asked)
+    assert load(recipe, tuple(name for name in asked if name != "port"))
+
+
+def test_a_point_that_the_data_at_hand_do_not_have_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "swept.yaml"
+    file.write_text(
+        "extends: jiang2019_bhcnet\nid: swept\nsweep:\n  magnification:\n"
+        '    x40: {data.where.magnification: "40"}\n    x100: {data.where.magnification: "100"}\n'
+        "variants:\n  port: {data: {dataset: idc, where: {}}}\n"
+    )
+    assert load(str(file), point="x100").data.where == {"magnification": "100"}
+    with pytest.raises(RecipeError, match=r"data\.where\.magnification of the point x100 would be lost"):
+        load(str(file), ("port",), point="x100")
+
+
 def test_a_variant_named_twice_is_laid_once() -> None:
     twice = load("sudarshan2019_mil", ("mi_svm", "quick", "mi_svm", "quick"))
     assert twice == load("sudarshan2019_mil", ("quick", "mi_svm"))
@@ -247,3 +293,18 @@ def test_the_registry_holds_the_blocks_that_the_review_is_made_of(family: str, n
 def test_a_network_that_answers_to_an_objective_is_none_for_a_plain_recipe(tmp_path: Path, name: str) -> None:
     sentence = refused(tmp_path, streams=[{"network": name}], head=None)
     assert f"streams.0.network: {name} answers to an objective alone" in sentence
+
+
+@pytest.mark.parametrize("condition", ["quick", "port"])
+def test_a_variant_keeps_a_block_within_a_block_and_what_it_takes_away(
+    tmp_path: Path, condition: str
+) -> None:
+    """`--variant vgg19 --quick` once ran VGG16 under VGG19's name: `network` is a key and a segmentation, too."""
+    assert "vgg19" in load("saber2021_vgg16", ("vgg19", condition)).canonical
+    assert "vgg16" not in load("saber2021_vgg16", ("vgg19", condition)).canonical.replace(
+        "saber2021_vgg16", ""
+    )
+    assert load("houssein2022_marine_predators", ("ablated", condition)).search is None
+    located = load("figure2_deep", (condition,)).streams[0]
+    assert located.segment is not None and located.segment.name == "network"
+    assert "depth" in located.segment.parameters or "side" in located.segment.parameters

@@ -3,6 +3,7 @@ learns from them."""
 
 from __future__ import annotations
 
+import sys
 import uuid
 from argparse import ArgumentParser
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from cad_platform.accounts.at_the_shell import person
 from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.learning import exporting, running, trainings, versions
-from cad_platform.learning.models import DatasetVersion
+from cad_platform.learning import consent, exporting, running, trainings, versions
+from cad_platform.learning.models import Consent, DatasetVersion
 
 
 class Command(BaseCommand):
@@ -31,6 +33,10 @@ class Command(BaseCommand):
             ("cancel", "end a training"),
             ("go-on", "go on with one that was cancelled or failed"),
             ("work", "run the trainings that wait, here and now"),
+            (
+                "consent",
+                "record what a patient said; reads her id from standard input, and after a tab its issuer",
+            ),
         ):
             own = steps.add_parser(step, help=words)
             own.add_argument("site", help="a site's code")
@@ -43,6 +49,10 @@ class Command(BaseCommand):
             if step == "train":
                 own.add_argument("recipe", help="a name in inference/recipes")
                 own.add_argument("--variant", default="", help="of the recipe, such as quick")
+            if step == "consent":
+                own.add_argument("state", choices=Consent.State.values)
+                own.add_argument("source", choices=Consent.Source.values)
+                own.add_argument("--user", required=True, help="who records it; asks for the password")
             if step in {"cancel", "go-on"}:
                 own.add_argument("training", type=uuid.UUID)
 
@@ -100,6 +110,15 @@ class Command(BaseCommand):
     def _work(self, actor: Actor, site: Site, options: Any) -> str:
         states = list(iter(running.run_next, ""))
         return f"{len(states)} trainings were run: {', '.join(states) or 'none waits'}"
+
+    def _consent(self, actor: Actor, site: Site, options: Any) -> str:
+        by = person(options["user"])
+        if by.site_id != site.pk:
+            raise CommandError(f"{options['user']} does not belong to {site.code}.")
+        # Not an argument: those stand in lists of processes and in the shell's history.
+        patient_id, _tab, issuer = sys.stdin.readline().strip("\r\n").partition("\t")
+        made = consent.say(by, patient_id, issuer, state=options["state"], source=options["source"])
+        return f"recorded: {made.state}"
 
     def _version(self, actor: Actor, site: Site, options: Any) -> DatasetVersion:
         found = (

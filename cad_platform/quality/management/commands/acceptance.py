@@ -11,6 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from cad_platform.accounts.at_the_shell import person
+from cad_platform.analysis.tables import TableRefused, decoded
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
 from cad_platform.quality import acceptance, acceptance_run
@@ -63,8 +64,8 @@ class Command(BaseCommand):
         actor, table = person(options["user"]), None
         if options["table"] is not None:
             try:
-                table = options["table"].read_text(encoding="utf-8-sig")
-            except (OSError, UnicodeDecodeError) as error:
+                table = decoded(options["table"].read_bytes())
+            except (OSError, TableRefused) as error:
                 raise CommandError(f"{options['table']} cannot be read: {error}") from error
         version = selectors.version_named(actor, options["name"], options["model_version"])
         asked = acceptance.ask(actor, version, acceptance.site_called(options["site"]), table)

@@ -1,0 +1,43 @@
+"""`python -m inference reproductions`: the pages of `docs/reproductions/` from stored runs, by themselves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+
+def add_arguments(reproductions: ArgumentParser) -> None:
+    reproductions.add_argument(
+        "--runs",
+        type=Path,
+        metavar="DIR",
+        help="a folder of runs: what is finished in it is taken over first",
+    )
+    reproductions.add_argument("--out", type=Path, metavar="DIR", help="default docs/reproductions")
+
+
+def run(chosen: Namespace) -> int:
+    """Exit status: 0, or 1 with a sentence on stderr."""
+    from inference.recipes.reproduction import collected, name_of
+    from inference.recipes.reproduction_pages import write
+    from inference.recipes.review import REPRODUCTIONS
+    from inference.recipes.runfolder import RunError
+
+    out: Path = chosen.out or REPRODUCTIONS
+    if chosen.runs is not None and not chosen.runs.is_dir():
+        print(f"inference: {chosen.runs} is no folder", file=sys.stderr)
+        return 1
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(chosen.runs.glob("*/run.json")) if chosen.runs else ():
+        try:
+            page = collected(file.parent)
+        except RunError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
+        (out / name_of(page)).write_text(text, encoding="utf-8")
+        print(f"{file.parent.name}: {name_of(page)}")
+    print(f"{len(write(out))} files in {out}")
+    return 0

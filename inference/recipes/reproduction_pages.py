@@ -1,0 +1,254 @@
+"""`docs/reproductions/`: a table of what the review says and what was read here, with and without inflation, and a page
+a method. All of it is written from the JSON files beside it; the same files give the same bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from inference.evaluation.plots import PLOTS, Plot, svg
+from inference.recipes.protocol import LEAKY
+from inference.recipes.reproduction import INDEX, INFLATED, either, stored
+
+Pair = tuple[dict[str, Any] | None, dict[str, Any] | None]
+_MADE = "Made by `python -m inference reproductions` from the JSON files in this folder; not to be edited by hand."
+_WIDTH, _ROW, _LEFT, _RIGHT = 860, 22, 330, 30
+
+
+def write(folder: Path) -> list[Path]:
+    """Write all pages and plots anew, and remove those of what is gone.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    made = rendered(folder)
+    (folder / PLOTS).mkdir(parents=True, exist_ok=True)
+    for old in (*folder.glob("*.md"), *(folder / PLOTS).glob("*.svg")):
+        if old.relative_to(folder).as_posix() not in made:
+            old.unlink()
+    for name, text in made.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in made]
+
+
+def rendered(folder: Path) -> dict[str, str]:
+    """Every file's text by its name in the folder."""
+    pairs = stored(folder)
+    made = {"README.md": _index(pairs), f"{INDEX}.json": _table_json(pairs)}
+    made[f"{PLOTS}/inflation.svg"] = _inflation(pairs)
+    for pair in pairs:
+        name = either(pair)["id"]
+        made[f"{name}.md"] = _page(pair)
+        for run, ending in zip(pair, ("", INFLATED), strict=True):
+            if run is not None and "roc" in run:
+                made[f"{PLOTS}/{name}{ending}.svg"] = svg(_roc(run))
+    return made
+
+
+def row(pair: Pair) -> dict[str, Any]:
+    """A method's line of the table."""
+    patients, images = pair
+    page = either(pair)
+    ours, inflated = (None if run is None else run["honest_number"] for run in pair)
+    same = patients is not None and images is not None and patients["measure"] == images["measure"]
+    difference = round(inflated["value"] - ours["value"], 4) if same and ours and inflated else None
+    return {
+        "reference": page["reference"],
+        "id": page["id"],
+        "measure": page["measure"],
+        "review_number": page["review_number"],
+        "image_level_leaky": inflated,
+        "patient_level": ours,
+        "difference": difference,
+        "dataset": page["dataset"],
+        "images": page["images"],
+        "groups": None if patients is None else patients["groups"],
+        "substitutions": page["substitutions"],
+        "hash": page["hash"],
+        "hash_inflated": None if images is None else images["hash"],
+        "seconds": None if patients is None else patients.get("seconds"),
+    }
+
+
+def _table_json(pairs: Sequence[Pair]) -> str:
+    content = {"image_level": LEAKY, "methods": [row(pair) for pair in pairs]}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _index(pairs: Sequence[Pair]) -> str:
+    both = [line for pair in pairs if (line := row(pair))["difference"] is not None]
+    lines = [
+        "# Methods of the review on the data at hand",
+        "",
+        _MADE,
+        "",
+        "Every number is of the data named in its line, mostly a part of a public set and minutes of one core: it "
+        "shows that a method runs and what a protocol does to its figure, not what the method can do. The review's "
+        "number was measured on other data, mostly with patients on both sides, so that it is no contest.",
+        "",
+        f"*Image level* is **{LEAKY}**: the same recipe on the same images, dealt one by one instead of patient by "
+        "patient (`--inflated`). *Patient level*: groups whole, look-alikes joined, all that is fitted inside the "
+        "training fold; 95 % intervals over groups. The difference is what the split alone adds; where a set knows no "
+        "patients, or shows most of them once, there is little to add.",
+        "",
+        _what_it_adds(both),
+        "",
+        f"![The review's number, image level ({LEAKY}) and patient level of each method]({PLOTS}/inflation.svg)",
+        "",
+        "| ref. | method | measure | the review | image level (leaky) | patient level | difference | on | "
+        "substituted | recipe | processor |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for pair in pairs:
+        line = row(pair)
+        difference = "–" if line["difference"] is None else f"{line['difference']:+.3f}"
+        groups = "" if line["groups"] is None else f" of {line['groups']} groups"
+        lines.append(
+            f"| [{line['reference']}] | [`{line['id']}`]({line['id']}.md) | {line['measure']} | "
+            f"{_number(line['review_number'])} | {_interval(line['image_level_leaky'])} | "
+            f"{_interval(line['patient_level'])} | {difference} | {line['dataset']}, {line['images']} images{groups} | "
+            f"{len(line['substitutions'])} | `{line['hash'][:12]}` | {_time(line['seconds'])} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _what_it_adds(both: Sequence[dict[str, Any]]) -> str:
+    if not both:
+        return "No method was run both ways yet."
+    ups = sum(line["difference"] > 0 for line in both)
+    mean = sum(line["difference"] for line in both) / len(both)
+    return (
+        f"Of {len(both)} methods that were run both ways {ups} read higher where images are dealt one by one; the mean "
+        f"difference is {mean:+.3f}, from {min(line['difference'] for line in both):+.3f} to "
+        f"{max(line['difference'] for line in both):+.3f}."
+    )
+
+
+def _page(pair: Pair) -> str:
+    page, line = either(pair), row(pair)
+    lines = [
+        f"# [{page['reference']}] {page['title']}",
+        "",
+        _MADE,
+        "",
+        f"The review says {_number(page['review_number'])} ({page['measure']}).",
+    ]
+    if page["caveat_of_the_review"]:
+        lines.append(f"Of that number: {page['caveat_of_the_review']}.")
+    for run, title in zip(pair, ("Patient level", f"Image level ({LEAKY})"), strict=True):
+        if run is not None:
+            lines += ["", f"## {title}", "", *_run(run)]
+    if line["difference"] is not None:
+        lines += ["", f"The image-level split alone adds {line['difference']:+.3f} to {line['measure']}."]
+    if page["substitutions"]:
+        lines += ["", "## Substitutions", "", *(f"- {text}" for text in page["substitutions"])]
+    return "\n".join(lines) + "\n"
+
+
+def _run(run: dict[str, Any]) -> list[str]:
+    leaky = run.get("leaky") == LEAKY
+    variants = "".join(f" --variant {name}" for name in run["variants"] if name != "port")
+    port = " --port" if "port" in run["variants"] else ""
+    flag = " --inflated" if leaky else ""
+    took = "" if run.get("seconds") is None else f"; {_time(run['seconds'])} of one processor"
+    lines = [
+        f"`python -m inference train {run['id']}{variants}{port}{flag} --data ../shared/data --seed {run['seed']}`",
+        "",
+        f"{run['dataset']}, {run['images']} images of {run['groups']} "
+        f"{'images, each a group of its own' if leaky else 'groups'}, {run['folds']} folds{took}. Recipe "
+        f"`{run['hash']}`.",
+        "",
+    ]
+    lines += [f"- {text}" for text in run["declared"]]
+    lines += [
+        "",
+        "| figure | value | 95 % interval |",
+        "|---|---|---|",
+        *(f"| {f['name']} | {f['value']:.3f} | {f['low']:.3f}–{f['high']:.3f} |" for f in run["figures"]),
+    ]
+    if "roc" in run:
+        picture = f"{PLOTS}/{run['id']}{INFLATED if leaky else ''}.svg"
+        lines += ["", f"![ROC{', ' + LEAKY if leaky else ''}]({picture})", "", *_confusion(run["confusion"])]
+    elif "dice_of_tenths" in run:
+        counts = ", ".join(str(count) for count in run["dice_of_tenths"])
+        lines += ["", f"Images by Dice, in tenths from 0 to 1: {counts}."]
+    else:
+        lines += ["", "Of this run no curve and no table of confusions were kept."]
+    return lines
+
+
+def _confusion(table: dict[str, Any]) -> list[str]:
+    classes = table["classes"]
+    return [
+        "Images by what is true (lines) and the likeliest class (columns):",
+        "",
+        f"| true | {' | '.join(classes)} |",
+        f"|---|{'---|' * len(classes)}",
+        *(f"| {name} | {' | '.join(map(str, counts))} |" for name, counts in zip(classes, table["rows"], strict=True)),
+    ]  # fmt: skip
+
+
+def _roc(run: dict[str, Any]) -> Plot:
+    leaky = run.get("leaky") == LEAKY
+    return Plot(
+        run["id"], LEAKY if leaky else f"ROC of {run['positive']}, patient level", "1 − specificity", "sensitivity",
+        tuple((x, y) for x, y in run["roc"]), ((0.0, 0.0), (1.0, 1.0)),
+    )  # fmt: skip
+
+
+def _inflation(pairs: Sequence[Pair]) -> str:
+    """A line a method: the review's number, and ours both ways."""
+    rows = [row(pair) for pair in pairs]
+    height = 92 + _ROW * len(rows)
+
+    def across(value: float) -> float:
+        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value
+
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+        f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="11" fill="#222">',
+        f"<title>What a split adds. Image level is {LEAKY}</title>",
+        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
+        f'<text x="12" y="20" font-size="13">● patient level, 95 % interval   ○ image level ({LEAKY})   '
+        "◇ the review</text>",
+    ]
+    for tick in range(6):
+        x = across(tick / 5)
+        drawn.append(f'<path d="M{x:.1f} 34V{height - 36}" stroke="#ddd"/>')
+        drawn.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{tick / 5:g}</text>')
+    for number, line in enumerate(rows):
+        y = 52 + _ROW * number
+        drawn.append(
+            f'<text x="12" y="{y + 4}">[{line["reference"]}] {line["id"]} ({line["measure"]})</text>'
+        )
+        if (theirs := line["review_number"]) is not None:
+            x = across(theirs)
+            drawn.append(f'<path d="M{x:.1f} {y - 5}l5 5l-5 5l-5 -5z" fill="none" stroke="#888"/>')
+        if (ours := line["patient_level"]) is not None:
+            drawn.append(
+                f'<path d="M{across(ours["low"]):.1f} {y}H{across(ours["high"]):.1f}" stroke="#1f5f8b" '
+                'stroke-width="2"/>'
+            )
+            drawn.append(f'<circle cx="{across(ours["value"]):.1f}" cy="{y}" r="4" fill="#1f5f8b"/>')
+        if (leaky := line["image_level_leaky"]) is not None:
+            drawn.append(
+                f'<circle cx="{across(leaky["value"]):.1f}" cy="{y}" r="4.5" fill="none" stroke="#b3541e" '
+                'stroke-width="1.8"/>'
+            )
+    return "\n".join((*drawn, "</svg>")) + "\n"
+
+
+def _number(value: float | None) -> str:
+    return "not stated" if value is None else f"{value:.3f}"
+
+
+def _interval(figure: dict[str, float] | None) -> str:
+    return "–" if figure is None else f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+
+
+def _time(seconds: float | None) -> str:
+    return "not kept" if seconds is None else f"{seconds / 60:.1f} min"

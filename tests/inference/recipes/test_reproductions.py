@@ -1,0 +1,95 @@
+"""`docs/reproductions/` is what `python -m inference reproductions` writes of the files beside it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inference.cli.main import main
+from inference.recipes.protocol import LEAKY
+from inference.recipes.recipe_file import load
+from inference.recipes.reproduction import INDEX, collected, stored
+from inference.recipes.reproduction_pages import rendered, write
+from inference.recipes.review import REPRODUCTIONS, committed
+from inference.recipes.runfolder import RunError
+from inference.recipes.runner import RunOptions, run
+from inference.recipes.validation import changed
+from tests.inference.recipes.trees import CLASSIC, busi_tree, recipe_file
+
+
+def test_the_committed_pages_are_those_of_the_committed_files() -> None:
+    made = rendered(REPRODUCTIONS)
+    for name, text in made.items():
+        assert (REPRODUCTIONS / name).read_text(encoding="utf-8") == text, (
+            f"{name} was edited, or a file beside it has changed; run: python -m inference reproductions"
+        )
+    there = {f.relative_to(REPRODUCTIONS).as_posix() for f in REPRODUCTIONS.rglob("*") if f.is_file()}
+    runs = {f.name for f in REPRODUCTIONS.glob("*.json")} - {f"{INDEX}.json"}
+    assert there == {*made, *runs}
+
+
+def test_whatever_is_inflated_says_so_on_its_page_and_its_plot() -> None:
+    for _, images in stored(REPRODUCTIONS):
+        if images is not None:
+            page = (REPRODUCTIONS / f"{images['id']}.md").read_text(encoding="utf-8")
+            assert images["leaky"] == LEAKY and f"## Image level ({LEAKY})" in page
+            if "roc" in images:
+                plot = REPRODUCTIONS / "plots" / f"{images['id']}.inflated.svg"
+                assert f"<title>{LEAKY}</title>" in plot.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs: groups whole, dealt by images, a control and one that is not finished."""
+    folder = tmp_path_factory.mktemp("runs")
+    tree = busi_tree(folder / "tree", groups=24)
+    path = recipe_file(folder, CLASSIC)
+    recipe = load(str(path))
+    out = folder / "runs"
+    run(recipe, RunOptions(tree, out / "whole", path, quiet=True))
+    run(recipe, RunOptions(tree, out / "control", path, quiet=True, shuffle_labels=True))
+    leaky = changed(recipe, {"data.protocol": "image_level"})
+    run(leaky, RunOptions(tree, out / "images", path, quiet=True, inflated=True))
+    (out / "begun").mkdir()
+    (out / "begun" / "run.json").write_text("{}")
+    return out
+
+
+def test_pages_come_of_stored_runs_and_come_again(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["reproductions", "--runs", str(runs), "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "begun holds no finished run" in said.err and "a control, not a result" in said.err
+    line = json.loads((tmp_path / f"{INDEX}.json").read_text())["methods"][0]
+    whole: dict[str, Any] = json.loads((runs / "whole" / "summary.json").read_text())
+    leaky: dict[str, Any] = json.loads((runs / "images" / "summary.json").read_text())
+    assert line["patient_level"] == whole["honest_number"]
+    assert line["image_level_leaky"] == leaky["honest_number"]
+    expected = round(leaky["honest_number"]["value"] - whole["honest_number"]["value"], 4)
+    assert line["difference"] == expected and line["hash"] == whole["hash"]
+    page = (tmp_path / "toy_classic.md").read_text()
+    assert LEAKY in page and f"{expected:+.3f}" in page and "- a toy" in page
+    kept = json.loads((tmp_path / "toy_classic.json").read_text())
+    assert sum(map(sum, kept["confusion"]["rows"])) == kept["images"] == 24
+    assert kept["roc"][0] == [0, 0] and kept["roc"][-1] == [1, 1] and kept["seconds"] >= 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    (tmp_path / "gone.md").write_text("a page of a method that is no more")
+    assert main(arguments) == 0
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert committed("toy_classic", tmp_path) is not None
+
+
+def test_what_is_no_result_is_no_reproduction(runs: Path) -> None:
+    for name, why in (("begun", "no finished run"), ("control", "a control")):
+        with pytest.raises(RunError, match=why):
+            collected(runs / name)
+
+
+def test_a_page_without_runs_says_that_there_is_none(tmp_path: Path) -> None:
+    write(tmp_path)
+    assert "No method was run both ways yet." in (tmp_path / "README.md").read_text()
