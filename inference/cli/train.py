@@ -117,6 +117,8 @@ def _recipe(
     rehearse(recipe)  # before it is asked whether its networks could be exported, which lays them out too
     folder = _folder(written, chosen, variants)
     data = tree_below(folder / GENERATED, recipe.data.dataset) if chosen.generated else chosen.data
+    if chosen.generated and recipe.tissue is not None:
+        tree_below(data, recipe.tissue.dataset)
     if reason := why_not_here(recipe, data, chosen.seed):
         print(f"note: a run of {recipe.id} cannot be exported: {reason}", file=sys.stderr)
     order = RunOptions(

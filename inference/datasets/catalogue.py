@@ -16,6 +16,7 @@ from inference.datasets import (
     camelyon17,
     cbis_ddsm,
     cbis_mass_256,
+    crc8,
     ddsm,
     hospital,
     idc,
@@ -68,6 +69,7 @@ DATASETS = {
         Dataset(hospital.NAME, hospital.read),
         Dataset(idc.NAME, idc.read, _split_column),
         Dataset(cbis_mass_256.NAME, cbis_mass_256.read, _split_column),
+        Dataset(crc8.NAME, crc8.read),
     )
 }
 #: sets whose names say little: they give way to one that knows its own

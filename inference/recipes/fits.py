@@ -36,7 +36,7 @@ def refuse_misfits(recipe: Recipe) -> None:
         The first part that would not work with the others.
     """
     rules = (_classify, _weights, _streams) if recipe.task.kind == "classify" else (_located, _places_only)
-    for rule in (_answers, _measure, _clusters, _colours, *rules, _parameters):
+    for rule in (_answers, _measure, _clusters, _colours, _tissue, *rules, _parameters):
         for misfit in rule(recipe):
             raise misfit
 
@@ -171,6 +171,23 @@ def _streams(recipe: Recipe) -> Iterator[Misfit]:
             yield Misfit(key, f"{name} pools the probabilities of a trained network; no head may follow")
         if kind == "rows" and recipe.head is None:
             yield Misfit(key, f"{name} gives a row an image, and there is no head that decides by it")
+
+
+def _tissue(recipe: Recipe) -> Iterator[Misfit]:
+    """What a second set teaches needs somebody who learns it."""
+    if recipe.tissue is None:
+        return
+    for number, stream in enumerate(recipe.streams):
+        key = f"streams.{number}.aggregate"
+        if stream.aggregate is not None:
+            made = _made(key, "aggregate", stream.aggregate, recipe)
+            if hasattr(made, "fit_reference"):
+                if stream.network is not None and stream.trained:
+                    yield Misfit(
+                        f"streams.{number}.trained", "tissue is described by a network that is not trained"
+                    )
+                return
+    yield Misfit("tissue", "no aggregate learns from it; relevance_filter does")
 
 
 def _parameters(recipe: Recipe) -> Iterator[Misfit]:

@@ -67,11 +67,13 @@ class Place:
 
 @dataclass
 class Pipeline:
-    """`learned`: every fitted step by its dotted name. `recipe` is the one that a search ended with."""
+    """`learned`: every fitted step by its dotted name. `recipe` is the one that a search ended with. `tissue`: pictures
+    of the recipe's second set, which only learning needs."""
 
     recipe: Recipe
     seed: int
     learned: dict[str, Fitted[Any]] = field(default_factory=dict)
+    tissue: Rows | None = field(default=None, repr=False)
     _learning: bool = field(default=False, repr=False)
     _validation: Rows | None = field(default=None, repr=False)
     _place: Place = field(default_factory=lambda: Place(Path()), repr=False)
@@ -107,7 +109,7 @@ class Pipeline:
             right = []
             for number in range(search.folds):
                 inside, outside = inner(train.samples, search.folds, self.seed + number)
-                one = Pipeline(candidate, self.seed)
+                one = Pipeline(candidate, self.seed, tissue=self.tissue)
                 one.fit(
                     train.take(inside), Place(place.folder / f"search-{name}-{number}", place.identity + name)
                 )
@@ -238,10 +240,24 @@ class Pipeline:
 
         def learn(given: Rows) -> Any:
             made = self._make("aggregate", stream.aggregate)
+            if self.recipe.tissue is not None and hasattr(made, "fit_reference"):
+                self._taught_tissue(made, step, stream)
             return made.fit(list(given.values), self._names(given.samples), groups=group_names(given))
 
         fitted = self._fitted(f"{step}.aggregate", learn, given)
         return fitted.apply(given, self._classified if block.kind == "bags" else transformed_bags)
+
+    def _taught_tissue(self, made: Any, step: str, stream: Stream) -> None:
+        """The aggregate learns what patches show from the second set, described as the patches are."""
+        assert self.tissue is not None and self.recipe.tissue is not None
+        whole = stream.model_copy(update={"patches": None})
+        bags = self.cut(step, whole, self.preprocessed(self.tissue))
+        if stream.network is None:
+            rows = self._described(step, whole, bags)
+        else:
+            rows = self._network(f"{step}.network", whole, bags, networks.vectors, last=False)
+        table, irrelevant = np.concatenate(list(rows.values)), self.recipe.tissue.irrelevant
+        made.fit_reference(table, self._names(rows.samples), irrelevant, group_names(rows))
 
     def cut(self, step: str, stream: Stream, rows: Rows) -> Rows:
         """Bags of pictures; a network's are cut from the region that a segmentation finds."""

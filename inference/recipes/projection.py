@@ -57,7 +57,7 @@ def projected(slices: NDArray[np.uint8], boxes: NDArray[Any]) -> NDArray[np.uint
     scale = torch.tensor([width, height, width, height], dtype=every.dtype)
     there = torch.nonzero(every[:, 4] > 0)[:, 0]
     kept = there[suppressed(every[there, :4] * scale, every[there, 4], _SAME, len(there))]
-    made = slices[count // 2].copy()
+    made: NDArray[np.uint8] = slices[count // 2].copy()
     for row in reversed(kept.tolist()):  # the most suspicious last, so that nothing covers it
         x0, y0, x1, y1 = (every[row, :4] * scale).tolist()
         left, top, right, bottom = int(x0), int(y0), int(np.ceil(x1)), int(np.ceil(y1))

@@ -97,6 +97,37 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     return Chosen(root, manifest, tuple(limited), tuple(declared))
 
 
+def tissue_of(recipe: Recipe, folder: Path, seed: int) -> tuple[Sample, ...]:
+    """Images of the recipe's second set in `folder/NAME`, at most so many a label, drawn by chance; none where it has
+    no second set.
+
+    Raises
+    ------
+    DatasetError
+        No such data there, or it has none of the labels that are to be dropped.
+    RecipeError
+        An unknown data set.
+    """
+    plan = recipe.tissue
+    if plan is None:
+        return ()
+    if plan.dataset not in DATASETS:
+        raise RecipeError(f"{recipe.id}: tissue.dataset: {plan.dataset!r} is none of {', '.join(DATASETS)}")
+    root = folder / plan.dataset
+    if not root.is_dir():
+        raise DatasetError(f"{folder} has no folder {plan.dataset}, the recipe's second set (tissue)")
+    samples = DATASETS[plan.dataset].read(root).samples
+    labels = sorted({sample.label for sample in samples})
+    if unknown := sorted(set(plan.irrelevant) - set(labels)):
+        raise DatasetError(f"{plan.dataset} has no image of {unknown[0]}; it has {', '.join(labels)}")
+    generator = np.random.default_rng(seed)
+    chosen: list[Sample] = []
+    for label in labels:
+        own = [sample for sample in samples if sample.label == label]
+        chosen += [own[int(i)] for i in sorted(generator.permutation(len(own))[: plan.limit])]
+    return tuple(chosen)
+
+
 def _wanted(sample: Sample, data: Data, recipe: str) -> bool:
     for name, value in data.where.items():
         if not hasattr(sample, name) and name not in sample.extra:

@@ -128,7 +128,7 @@ class RunFolder:
 
     def open(
         self, recipe: Recipe, sources: Sequence[Path], facts: dict[str, Any], chosen: Chosen, folds: Sequence[Fold],
-        declared: Sequence[str],
+        declared: Sequence[str], tissue: Sequence[Sample] = (),
     ) -> tuple[str, dict[Path, str]]:  # fmt: skip
         """Write, or compare with, all that the run depends on: its identity and the files' digests.
 
@@ -158,6 +158,11 @@ class RunFolder:
                 for sample in chosen.samples
             ],
         }
+        if tissue:
+            data["tissue"] = [
+                {"image": sample.id, "sha256": sha256_of(sample.path), "label": sample.label}
+                for sample in tissue
+            ]
         splits = [
             {"fold": f.name, "train": [s.id for s in f.train], "held_out": [s.id for s in f.held_out]}
             for f in folds

@@ -21,7 +21,7 @@ from inference.recipes.clusters import cluster_report
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.pictures import read, read_file
 from inference.recipes.pipeline import Pipeline, Place
-from inference.recipes.protocol import Chosen, Fold, choose, divide, is_leaky
+from inference.recipes.protocol import Chosen, Fold, choose, divide, is_leaky, tissue_of
 from inference.recipes.provenance import Rows
 from inference.recipes.rehearsal import rehearse
 from inference.recipes.reporting import probabilities_of, records, summary
@@ -80,7 +80,7 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
         if rank == 0:
             held.enter_context(working_in(order.run))
         ready = prepared(recipe, order)
-        chosen, folds, twins, pictures = ready.chosen, ready.folds, ready.twins, ready.pictures
+        chosen, folds, twins = ready.chosen, ready.folds, ready.twins
         declared = ready.declared
         place = RunFolder(order.run, writes=rank == 0)
         facts = {
@@ -91,8 +91,9 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
             "threads": torch.get_num_threads(),
         }
         identity, digests = place.open(
-            recipe, (order.source, *order.extended), facts, chosen, folds, declared
-        )
+            recipe, (order.source, *order.extended), facts, chosen, folds, declared,
+            () if ready.tissue is None else ready.tissue.samples,
+        )  # fmt: skip
         if order.mlflow is not None and rank == 0:
             params = {"recipe": recipe.hash, "dataset": recipe.data.dataset, **facts}
             place.mlflow = MlflowFiles(order.mlflow, recipe.id, order.run.name, identity, params)
@@ -102,7 +103,7 @@ def run(recipe: Recipe, order: RunOptions, *, rehearsed: bool = False) -> dict[s
             title = f"{recipe.id} fold {number + 1}/{len(folds)}"
             # Away from a terminal every epoch leaves its line.
             with ProgressLine(title, patience=0, elsewhere=0, quiet=order.quiet or rank > 0) as line:
-                made += _fold(recipe, fold, number, pictures, place, identity, order.seed, line)
+                made += _fold(recipe, fold, number, ready, place, identity, order.seed, line)
         counted = {
             "dataset": recipe.data.dataset,
             "protocol": recipe.data.protocol,
@@ -130,6 +131,7 @@ class Prepared:
     twins: list[NearDuplicates]
     folds: list[Fold]
     declared: list[str]
+    tissue: Rows | None = None
 
 
 def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
@@ -151,11 +153,16 @@ def prepared(recipe: Recipe, order: RunOptions) -> Prepared:
         chosen = replace(chosen, samples=shuffled(chosen.samples, order.seed))
         declared.append(SHUFFLED)
     folds, remarks = divide(chosen, recipe.data, order.seed)
-    return Prepared(chosen, pictures, twins, folds, [*declared, *remarks, *_repeated(folds)])
+    tissue = None
+    if recipe.tissue is not None:
+        second = tissue_of(recipe, order.data, order.seed)
+        tissue = read(second, recipe.data.model_copy(update={"size": recipe.tissue.size, "roi": "none"}))
+        declared.append(f"{len(second)} images of {recipe.tissue.dataset} say which patches are relevant")
+    return Prepared(chosen, pictures, twins, folds, [*declared, *remarks, *_repeated(folds)], tissue)
 
 
 def _fold(
-    recipe: Recipe, fold: Fold, number: int, pictures: Rows, place: RunFolder, identity: str,
+    recipe: Recipe, fold: Fold, number: int, ready: Prepared, place: RunFolder, identity: str,
     seed: int, line: ProgressLine,
 ) -> list[Record]:  # fmt: skip
     """The fold's records: read where they are already, otherwise made."""
@@ -176,9 +183,9 @@ def _fold(
         say = line.keep if epoch == of else line.show
         say(f"{step} [{'#' * filled}{'-' * (20 - filled)}] {epoch}/{of}{numbers}")
 
-    train, held = (rows_of(samples, pictures) for samples in (fold.train, fold.held_out))
+    train, held = (rows_of(samples, ready.pictures) for samples in (fold.train, fold.held_out))
     resumed, began = any(folder.glob("*.pt")), (time.process_time(), time.perf_counter())
-    pipeline = Pipeline(recipe, seed)
+    pipeline = Pipeline(recipe, seed, tissue=ready.tissue)
     pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
     predicted = pipeline.predict(held)
     made = records(recipe, predicted, held, number)

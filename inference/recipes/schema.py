@@ -137,6 +137,16 @@ def _older(content: dict[str, Any], **since: Any) -> dict[str, Any]:
     return {key: value for key, value in content.items() if key not in silent}
 
 
+class Tissue(Part):
+    """A second set whose labels say what a patch shows: what a `relevance_filter` learns from ([30]). Patches that look
+    like its `irrelevant` labels are dropped. `size` as in `Data`; at most `limit` images a label."""
+
+    dataset: str
+    irrelevant: tuple[str, ...] = Field(min_length=1)
+    size: Size
+    limit: int = Field(200, ge=1)
+
+
 class Patches(Part):
     """A grid of square instances of an image; `limit` of them, evenly spread over those with content."""
 
@@ -303,6 +313,7 @@ class Recipe(Part):
     task: Task
     data: Data
     preprocess: tuple[BlockName, ...] = ()
+    tissue: Tissue | None = None
     streams: tuple[Stream, ...] = Field(min_length=1)
     select: tuple[BlockName, ...] = ()
     head: BlockName | None = None
@@ -312,6 +323,10 @@ class Recipe(Part):
     evaluate: Evaluate = Evaluate()
     expect: Expect
     substitutions: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before_tissue(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _older(written(self), tissue=None)
 
     @property
     def of_table(self) -> bool:

@@ -1,5 +1,6 @@
-"""A version's life at the browser: uploaded over a way that breaks off, examined, approved by two people, begun beside
-the default, looked at beside it; by axe, at 320 px, in Chinese. The web server and PostgreSQL are the real ones."""
+"""A version's life at the browser, by keyboard alone: uploaded over a way that breaks off, examined, approved by two
+people, begun beside the default, looked at beside it; by axe, at 320 px, in Chinese. The web server and PostgreSQL are
+the real ones."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import KnownTruth, ShadowResult
@@ -46,6 +47,24 @@ def at(server: WebServer, chromium: Browser, user: Any, **context: Any) -> Page:
     page = made.new_page()
     sign_in(page, user.username, factories.PASSWORD)
     return page
+
+
+def walk_to(page: Page, place: Locator) -> None:
+    """By the tabulator key, as whoever has no mouse; from where the focus is, once around the page at most."""
+    for _ in range(250):
+        if place.evaluate("here => here === document.activeElement"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"the tabulator key does not lead to {place}")
+
+
+def walk_and(page: Page, place: Locator, keys: str) -> None:
+    """Walk to a field and type, or to a button or link and press Enter (empty `keys`)."""
+    walk_to(page, place)
+    if keys:
+        page.keyboard.type(keys)
+    else:
+        page.keyboard.press("Enter")
 
 
 def is_wider_than_its_window(page: Page) -> bool:
@@ -100,7 +119,8 @@ def test_from_the_upload_to_the_comparison(
     # Uploaded, over a way that breaks off once.
     page = at(server, chromium, administrator)
     page.goto("/models/")
-    page.get_by_role("link", name="Upload a version").click()
+    walk_and(page, page.get_by_role("link", name="Upload a version"), "")
+    expect(page.get_by_label("File", exact=True)).to_be_visible()
     assert violations(page, axe_source) == ""
     broken: list[str] = []
 
@@ -112,8 +132,10 @@ def test_from_the_upload_to_the_comparison(
             route.continue_()
 
     page.route("**/piece", break_off)
+    walk_to(page, page.get_by_label("File", exact=True))
+    # The dialog that the key opens is the machine's own.
     page.get_by_label("File", exact=True).set_input_files(archive)
-    page.get_by_role("button", name="Upload", exact=True).click()
+    walk_and(page, page.get_by_role("button", name="Upload", exact=True), "")
     expect(page.locator("#upload-said")).to_contain_text("it goes on by itself")
     assert violations(page, axe_source) == ""
     picture(page, "model-upload-en")
@@ -121,33 +143,43 @@ def test_from_the_upload_to_the_comparison(
     new = ModelVersion.objects.get(version=NEW)
 
     # Examined: the worker's part is done here.
-    page.get_by_role("button", name="Examine it").click()
+    walk_and(page, page.get_by_role("button", name="Examine it"), "")
     expect(page.get_by_text("is being examined")).to_be_visible()
     assert verification.run(Verification.objects.get().pk) == Verification.State.PASSED
     page.reload()
     assert violations(page, axe_source) == ""
 
     # Approved by two people.
-    page.get_by_label("Kind of change").select_option("retrained")
-    page.get_by_label("What was changed").fill("300 more cases of two hospitals")
-    page.get_by_label("How it was verified and validated").fill("AUC on the reference set, limit -0.01")
-    page.get_by_label("Benefits and risks").fill("fewer false marks; none is expected")
-    page.get_by_role("region", name="Life cycle").get_by_label("Reason").first.fill("better on dense breasts")
-    page.get_by_role("button", name="Approve this version").click()
+    kind = page.get_by_label("Kind of change")
+    walk_to(page, kind)
+    retrained = kind.evaluate("field => [...field.options].findIndex((each) => each.value === 'retrained')")
+    for _ in range(retrained - kind.evaluate("field => field.selectedIndex")):
+        page.keyboard.press("ArrowDown")
+    expect(kind).to_have_value("retrained")
+    walk_and(page, page.get_by_label("What was changed"), "300 more cases of two hospitals")
+    walk_and(
+        page, page.get_by_label("How it was verified and validated"), "AUC on the reference set, limit -0.01"
+    )
+    walk_and(page, page.get_by_label("Benefits and risks"), "fewer false marks; none is expected")
+    walk_and(page, page.locator("#approve-reason"), "better on dense breasts")
+    walk_and(page, page.get_by_role("button", name="Approve this version"), "")
     expect(page.get_by_text("Another person has to as well").first).to_be_visible()
     second = at(server, chromium, lead)
     second.goto(f"/models/{new.pk}/")
     assert violations(second, axe_source) == ""
-    second.locator("#approve-reason").fill("agreed")
-    second.get_by_role("button", name="Approve this version").click()
+    walk_and(second, second.locator("#approve-reason"), "agreed")
+    walk_and(second, second.get_by_role("button", name="Approve this version"), "")
     expect(second.get_by_text("It analyses nothing yet")).to_be_visible()
 
     # Beside the default: a canary of a tenth of the patients.
     page.reload()
     form = page.locator("form[action$='/routes']")
-    form.get_by_label("Kind").select_option("canary")
-    form.get_by_label("Percent of the patients").fill("10")
-    form.get_by_role("button", name="Begin").click()
+    walk_and(page, form.get_by_label("Kind"), "Canary")
+    expect(form.get_by_label("Kind")).to_have_value("canary")
+    walk_to(page, form.get_by_label("Percent of the patients"))
+    page.keyboard.press("Control+A")
+    page.keyboard.type("10")
+    walk_and(page, form.get_by_role("button", name="Begin"), "")
     expect(page.get_by_role("row").filter(has_text="10 %")).to_be_visible()
     assert violations(page, axe_source) == ""
     picture(page.locator("section[aria-labelledby=life]"), "model-life-en")

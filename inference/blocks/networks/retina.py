@@ -47,7 +47,8 @@ class RetinaNet(nn.Module):
     def forward(self, x: Tensor) -> BoxOutput:
         """`x`: N×3×H×W, normalised by mean = std = 0.5; H and W multiples of 32."""
         pyramid = self.backbone.pyramid(x)
-        maps, above = [], None
+        maps: list[Tensor] = []
+        above: Tensor | None = None
         for level in (2, 1, 0):
             here = self.lateral[level](pyramid[level + 1])
             if above is not None:

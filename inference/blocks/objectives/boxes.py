@@ -28,7 +28,8 @@ def retina(alpha: float = 0.25, gamma: float = 2.0, near: float = 0.5, far: floa
         raise ValueError("retina: 0 ≤ far ≤ near ≤ 1, 0 < alpha < 1 and gamma of at least 0")
 
     def loss(outputs: Any, truth: Tensor) -> Tensor:
-        judged, placed, count = outputs.logits.new_zeros(()), outputs.logits.new_zeros(()), 0
+        judged: Tensor = outputs.logits.new_zeros(())
+        placed, count = judged, 0
         for logits, deltas, mask in zip(outputs.logits, outputs.deltas, truth[:, 0], strict=True):
             target = torch.zeros_like(logits)
             counts = torch.ones_like(logits, dtype=torch.bool)
@@ -63,7 +64,7 @@ def strongest_box(share: float = 0.0) -> Loss:
 
     def loss(outputs: Any, truth: Tensor) -> Tensor:
         label = (truth.flatten(1).amax(dim=1) > 0.5).to(outputs.logits.dtype)
-        said = F.binary_cross_entropy_with_logits(outputs.logits.amax(dim=1), label)
+        said: Tensor = F.binary_cross_entropy_with_logits(outputs.logits.amax(dim=1), label)
         return said + share * located(outputs, truth) if share else said
 
     return loss

@@ -23,6 +23,8 @@ from inference.recipes.schema import Block
 
 #: Of |a|² + |b|²: what is nearer than rounding may say is no distance.
 _ALIKE = 1e-5
+#: Where a side of a rectangle stands that shuts nothing out.
+_FAR = 1e30
 
 
 def aggregate_of(block: Block, made: Any, classes: Sequence[str], instances: int) -> nn.Module:
@@ -231,6 +233,39 @@ class _Cited(Arrays):
         return share
 
 
+class _Rectangle(Arrays):
+    """Minus the distance of the nearest instance to a rectangle; sides that are not asked are far away."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        self.keep(low=np.maximum(block._low, -_FAR), high=np.minimum(block._high, _FAR))
+
+    def forward(self, bags: Tensor) -> Tensor:
+        away = torch.relu(self.low - bags) + torch.relu(bags - self.high)
+        nearest: Tensor = (away * away).sum(dim=2).amin(dim=1)
+        return -nearest.sqrt()
+
+
+class _Concept(Arrays):
+    """Minus the squared scaled distance of the nearest instance to a point (`DiverseDensity`)."""
+
+    point: Tensor
+    scale: Tensor
+
+    def __init__(self, block: Any) -> None:
+        super().__init__()
+        point, scale = np.split(block._concept, 2)
+        self.keep(point=point, scale=scale)
+
+    def forward(self, bags: Tensor) -> Tensor:
+        apart = (bags - self.point) * self.scale
+        nearest: Tensor = (apart * apart).sum(dim=2).amin(dim=1)
+        return -nearest
+
+
 class _Read(nn.Module):
     """A trained bag network over scaled instances."""
 
@@ -314,6 +349,8 @@ _NAMES: dict[str, Callable[[Any, int], nn.Module]] = {
     "mi_svm_bag": _scaled(lambda block, n: _Highest(block._machine)),
     "citation_knn": _scaled(_Cited),
     "non_parametric": _scaled(_Neighbourhood),
+    "axis_parallel_rectangle": _scaled(lambda block, n: _Rectangle(block)),
+    "em_diverse_density": _scaled(lambda block, n: _Concept(block)),
     "gated_attention": _network,
     "recurrent": _network,
 }

@@ -249,7 +249,7 @@ def _final(order: Export, ready: Prepared, identity: str, seed: int) -> Pipeline
     if (place / FOLD).is_file():
         return Pipeline.load(place / FOLD)
     place.mkdir(exist_ok=True)
-    pipeline = Pipeline(order.recipe, seed)
+    pipeline = Pipeline(order.recipe, seed, tissue=ready.tissue)
     rows = rows_of(ready.chosen.samples, ready.pictures)
     pipeline.fit(
         rows,

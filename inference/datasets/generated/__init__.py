@@ -21,6 +21,7 @@ TREES: dict[str, Callable[[Path], None]] = {
     "camelyon16": histopathology.camelyon16,
     "tmi2015": histopathology.tmi2015,
     "idc": histopathology.idc,
+    "crc8": histopathology.crc8,
     "mini_mias": mammography.mini_mias,
     "ddsm": mammography.ddsm,
     "cbis_ddsm": mammography.cbis_ddsm,

@@ -192,3 +192,16 @@ def idc(root: Path) -> None:
     pictures.colour(root / "10253" / "0" / "10253_idx5_x901_y751_class1.png", 50, 50)
     pictures.colour(root / "10253" / "0" / "10254_idx5_x901_y751_class0.png", 50, 50)
     pictures.text(root / "10253" / "0" / "notes.txt", "not a patch")
+
+
+def crc8(root: Path) -> None:
+    """Eight tissues, two fields of view each; a folder whose number and name contradict, a stray file."""
+    base = root / "Kather_texture_2016_image_tiles_5000"
+    tissues = ("TUMOR", "STROMA", "COMPLEX", "LYMPHO", "DEBRIS", "MUCOSA", "ADIPOSE", "EMPTY")
+    for number, tissue in enumerate(tissues, start=1):
+        for field in ("10009_CRC-Prim-HE-03_009", "1001A_CRC-Prim-HE-08_024"):
+            for column in (1, 151):
+                name = f"{column}{field}.tif_Row_301_Col_{column}.tif"
+                pictures.colour(base / f"0{number}_{tissue}" / name, 48, 48)
+    pictures.colour(base / "02_TUMOR" / "1_CRC-Prim-HE-01_001.tif_Row_1_Col_1.tif", 48, 48)
+    pictures.colour(base / "08_EMPTY" / "overview.tif", 48, 48)

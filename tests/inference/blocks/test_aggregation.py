@@ -219,3 +219,23 @@ def test_multiple_instance_learning_needs_two_classes() -> None:
 
     with pytest.raises(ValueError, match="two classes"):
         make("mi_svm").fit(bags, ["benign"] * len(labels))
+
+
+@pytest.mark.parametrize("name", ["axis_parallel_rectangle", "em_diverse_density"])
+def test_one_concept_that_every_positive_bag_reaches_is_found(name: str) -> None:
+    """One instance of a positive bag lies near a point in two of four columns; all others are noise."""
+
+    def drawn(number: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
+        rng = np.random.default_rng(seed)
+        bags = [rng.uniform(-4, 4, (5, 4)) for _ in range(number)]
+        for bag in bags[::2]:
+            bag[2, :2] = rng.normal((2.0, -1.5), 0.15)
+        for bag in bags[1::2]:  # no negative instance is near it
+            bag[(np.abs(bag[:, :2] - (2.0, -1.5)) < 1).all(axis=1), 0] -= 3
+        return bags, np.array(["cancer", "none"])[np.arange(number) % 2]
+
+    block = build("aggregate", name, positive="cancer", starts=10 if name.startswith("axis") else 2, seed=0)
+    bags, labels = drawn(40, 1)
+    block.fit(bags, labels, groups=[str(n) for n in range(40)])
+    held, truth = drawn(60, 2)
+    assert (block.predict(held) == truth).mean() > 0.85

@@ -28,6 +28,8 @@ AGGREGATES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("mi_svm_bag", {"kernel": "poly"}), ("citation_knn", {}), ("citation_knn", {"positive": "a", "references": 99}),
     ("citation_knn", {"rank": 0.5, "references": 2, "citers": 4}), ("non_parametric", {}),
     ("non_parametric", {"neighbours": 3, "share": 0.2, "positive": "a"}),
+    ("axis_parallel_rectangle", {}), ("axis_parallel_rectangle", {"positive": "a", "room": 0.0}),
+    ("em_diverse_density", {}), ("em_diverse_density", {"positive": "a", "starts": 1}),
     ("gated_attention", {"hidden": 6, "epochs": 3}), ("recurrent", {"hidden": 6, "epochs": 3}),
     ("recurrent", {"hidden": 5, "epochs": 3, "cell": "gru", "both_ways": False}),
     ("recurrent", {"hidden": 5, "epochs": 3, "read": "last"}),

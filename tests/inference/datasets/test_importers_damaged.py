@@ -40,6 +40,7 @@ MALFORMED = {
     "busi": set(),
     "busbra": set(),
     "idc": set(),
+    "crc8": set(),
     "cbis_mass_256": set(),
     "hospital": set(),
 }

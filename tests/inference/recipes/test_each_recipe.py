@@ -45,6 +45,7 @@ OWN = {
     "saber2021_vgg16": {"vgg16"},
     "salama2020_features_svm": {"resnet50", "svm"},
     "sanyal2021_hybrid_ensemble": {"inception_v3", "xception", "soft_vote", "gradient_boosting"},
+    "sudarshan2019_mi_cnn": {"alexnet_mini", "ggp"},
     "shu2020_group_max_pooling": {"rgp"},
     "togacar2020_breastnet": {"breastnet", "fine"},
     "xie2019_inception_resnet": {"inception_resnet_v2", "class_balanced", "clusters"},
