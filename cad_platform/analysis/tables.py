@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from django.utils.translation import gettext_noop
 
 from cad_platform.core.sentences import Sentences
-from inference.evaluation import table as spreadsheet
 
 _TABLE = Sentences(
     {
@@ -45,6 +44,8 @@ class TableRefused(ValueError):
 
 def decoded(content: bytes) -> str:
     """The text of a table's file. Raises `TableRefused` where it is not UTF-8."""
+    from inference.evaluation import table as spreadsheet
+
     try:
         return spreadsheet.decoded(content)
     except spreadsheet.TableError as error:
@@ -53,6 +54,8 @@ def decoded(content: bytes) -> str:
 
 def read_rows(text: str, *needed: str) -> list[tuple[int, Mapping[str, str]]]:
     """Rows with their lines, values by column (`inference.evaluation.table.rows_of`). Raises `TableRefused`."""
+    from inference.evaluation import table as spreadsheet
+
     try:
         return spreadsheet.rows_of(text, *needed)
     except spreadsheet.TableError as error:

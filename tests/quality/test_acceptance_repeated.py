@@ -78,7 +78,8 @@ def test_the_command_asks_signs_proposes_and_puts_in_force(
 ) -> None:
     one, other = factories.user(Role.ADMINISTRATOR), factories.user(Role.CLINICAL_LEAD, site)
     monkeypatch.setattr("getpass.getpass", lambda _prompt: factories.PASSWORD)
-    # What the laboratory's process does is test_acceptance_measured.py's.
+    # What is laid out for the laboratory's process, and what that does, is test_acceptance_measured.py's.
+    monkeypatch.setattr(acceptance_run, "_lay_out", lambda row, place, files: ([], 50))
     report = reported(2.5, 100).as_json() | {"curves": [], "left_out": []}
     monkeypatch.setattr(acceptance_run, "_measured", lambda row, place: ("", dict(report)))
 
