@@ -124,8 +124,8 @@ def fold_network(plan: Plan, samples: Sequence[Sample], fold: int) -> Fitted[Les
 
 
 def _exported(learned: Fitted[LesionNetwork], weights: Path) -> tuple[Path, Stamp]:
-    if not weights.is_file():
-        export_onnx(learned.thing, _EXAMPLES, learned.thing.answers, weights, compared=True)
+    """Written anew each time: what lies there may be of the same training before a stage was added."""
+    export_onnx(learned.thing, _EXAMPLES, learned.thing.answers, weights, compared=True)
     return weights, learned.stamp
 
 
