@@ -69,9 +69,9 @@ def guard(
 
 def look_alikes(samples: Sequence[Sample]) -> list[NearDuplicates]:
     """Pairs of samples of different groups that the audit takes for near-duplicates; tissue, which has no
-    upright, in quarter turns too."""
+    upright, in quarter turns too. Rows of a table and fields of slides are not compared."""
     found = []
-    pictures = [sample for sample in samples if not sample.numbers]
+    pictures = [sample for sample in samples if not sample.numbers and sample.place is None]
     for discipline in sorted({sample.discipline for sample in pictures}):
         own = [sample for sample in pictures if sample.discipline == discipline]
         turns = (0, 1) if discipline == HISTOPATHOLOGY else (0,)

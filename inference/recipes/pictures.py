@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import UnidentifiedImageError
 
+from inference.contract import Point
 from inference.datasets.pixels import read_gray, read_joined_masks, read_rgb
 from inference.datasets.sample import DatasetError, Sample
+from inference.recipes import slides
 from inference.recipes.provenance import Rows, Streamed
 from inference.recipes.schema import NO_SIZE, Data, Patches, Size
 from inference.runtime.whole_image.bags import Grid
@@ -60,7 +62,29 @@ def read_file(path: Path, data: Data) -> Picture:
         raise DatasetError(
             f"{path.name}: this recipe cuts regions out by the truth's outline, a file has none"
         )
+    if data.pyramid is not None:
+        return Picture(_levels(path, data, None))
     return Picture(stretched(_pixels(path, data), data.size))
+
+
+def _levels(path: Path, data: Data, place: Point | None) -> NDArray[np.uint8]:
+    """The squares of a place of a slide, or of an image's middle, one under another."""
+    assert data.pyramid is not None
+    if place is not None:
+        return slides.levels(path, place, data.pyramid, data.size[1], data.colour)
+    if data.pyramid.um_per_px is not None:
+        raise DatasetError(f"{path.name}: this recipe reads fields of slides, and no images")
+    image = _pixels(path, data)
+    middle = np.array(image.shape[:2]) / 2
+    nearest = min(image.shape[:2]) / data.pyramid.levels[0] / 2
+    squares = []
+    for width in data.pyramid.levels:
+        low, high = (
+            np.round(middle - nearest * width).astype(int),
+            np.round(middle + nearest * width).astype(int),
+        )
+        squares.append(stretched(image[low[0] : high[0], low[1] : high[1]], (data.size[1], data.size[1])))
+    return np.concatenate(squares)
 
 
 def _pixels(path: Path, data: Data) -> NDArray[np.uint8]:
@@ -71,6 +95,8 @@ def _pixels(path: Path, data: Data) -> NDArray[np.uint8]:
 
 
 def _read(sample: Sample, data: Data) -> Picture:
+    if data.pyramid is not None:
+        return Picture(_levels(sample.path, data, sample.place))
     image = _pixels(sample.path, data)
     mask = _truth(sample, image.shape[0], image.shape[1])
     if data.roi == "mask":

@@ -143,6 +143,8 @@ def _longer(content: dict[str, Any], epochs: int) -> dict[str, Any]:
     ]
     outlines = content["task"].get("kind") == "segment"
     data = {**content["data"], **({"roi": "none"} if outlines else {})}
+    if data.get("pyramid"):  # of images, whose middle is the place: the made-up ones are no slides
+        data["pyramid"] = {**data["pyramid"], "um_per_px": None}
     return {**content, "data": data, "train": train, "streams": streams}
 
 
@@ -273,8 +275,11 @@ def _parts(recipe: Recipe, folder: Path, seed: int) -> tuple[tuple[Sample, ...],
         return tuple(rows[i] for i in order[: learners * _EACH]), tuple(
             rows[i] for i in order[learners * _EACH :]
         )
+    pyramid, size = recipe.data.pyramid, recipe.data.size
+    if pyramid is not None:
+        size = (size[1] * pyramid.levels[0],) * 2
     samples = taught(
-        folder / "pictures", recipe.task.classes, recipe.task.positive, recipe.data.size,
+        folder / "pictures", recipe.task.classes, recipe.task.positive, size,
         colour=recipe.data.colour == "rgb", dark=recipe.data.dataset in _DARK_LESIONS,
         dataset=recipe.data.dataset, groups=learners + judged, each=_EACH, seed=seed,
     )  # fmt: skip

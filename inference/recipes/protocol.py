@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.datasets.catalogue import DATASETS, official_splits
 from inference.datasets.sample import DatasetError, Manifest, Sample, assert_disjoint, grouped_folds
+from inference.recipes import slides
 from inference.recipes.provenance import keys
 from inference.recipes.schema import Data, Recipe, RecipeError
 
@@ -69,8 +70,12 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
     if manifest.of_table != recipe.of_table:
         kind = "a table: its recipe has streams: [{columns: true}]" if manifest.of_table else "no table"
         raise RecipeError(f"{recipe.id}: data.dataset: {data.dataset} is {kind}")
+    declared: list[str] = []
+    if data.pyramid is not None and data.pyramid.um_per_px is not None:
+        manifest, declared = slides.fields_of(manifest, data.pyramid, recipe.task, data.size[1], seed)
     kept = [sample for sample in manifest.samples if _wanted(sample, data, recipe.id)]
-    declared = [f"{len(kept)} of {len(manifest.samples)} images are {data.where}"] if data.where else []
+    if data.where:
+        declared.append(f"{len(kept)} of {len(manifest.samples)} images are {data.where}")
     named = [found for sample in kept if (found := labelled(sample, recipe)) is not None]
     if len(named) < len(kept):
         declared.append(f"{len(kept) - len(named)} images of other classes were left out")

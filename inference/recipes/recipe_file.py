@@ -306,14 +306,14 @@ def _at(content: Any, key: str) -> Any:
 
 
 def _sparing(part: Any, asked: Mapping[str, Any], key: str = "") -> Any:
-    """A condition's part without the blocks that would take the place of others that a method asks for, or of nothing
-    where it asks for nothing."""
+    """A condition's part without the blocks that would take the place of others that a method asks for, and without
+    what would switch on again what a method switches off (null, 0 or false)."""
     if not isinstance(part, dict):
         return part
     kept = {}
     for name, value in part.items():
         at = f"{key}.{name}" if key else str(name)
-        if at in asked and asked[at] is None:
+        if at in asked and asked[at] in (None, 0, False):
             continue
         wanted, here = _block_at(at, asked.get(at)), _block_at(at, value)
         if wanted is None or here is None or wanted == here:

@@ -208,8 +208,10 @@ def _fold(
 
 def rows_of(samples: Sequence[Sample], pictures: Rows) -> Rows:
     """The samples with their pictures, some of `pictures`."""
-    places = {sample.path: number for number, sample in enumerate(pictures.samples)}
-    return replace(pictures.take([places[sample.path] for sample in samples]), samples=tuple(samples))
+    places = {(sample.path, sample.place): number for number, sample in enumerate(pictures.samples)}
+    return replace(
+        pictures.take([places[sample.path, sample.place] for sample in samples]), samples=tuple(samples)
+    )
 
 
 def shuffled(samples: tuple[Sample, ...], seed: int) -> tuple[Sample, ...]:
@@ -222,7 +224,7 @@ def shuffled(samples: tuple[Sample, ...], seed: int) -> tuple[Sample, ...]:
 
 
 def _repeated(folds: Sequence[Fold]) -> list[str]:
-    held = [sample.path for fold in folds for sample in fold.held_out]
+    held = [(sample.path, sample.place) for fold in folds for sample in fold.held_out]
     again = len(held) - len(set(held))
     return (
         [f"{again} predictions are of images that stand in the held-out part of several folds"]

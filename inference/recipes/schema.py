@@ -98,6 +98,28 @@ class Task(Part):
         return len(self.classes) if self.kind == "classify" else 1
 
 
+class Pyramid(Part):
+    """A picture is a place seen from afar and from near ([42]): concentric squares, `levels` times as wide as the
+    nearest one (from afar to near), all brought to one size and put one under another.
+
+    Of slides (`um_per_px`: the resolution of the nearest square) the places are `fields` fields a slide, drawn by
+    chance from its tissue: the positive class lies inside the outlines by half of its nearest square and more, the
+    other one outside of them, and what is between is left out. Of images the place is the middle, and the widest square
+    is as wide as the image's shorter side."""
+
+    levels: tuple[Annotated[int, Field(ge=1)], ...] = Field((16, 4, 1), min_length=2)
+    um_per_px: float | None = Field(None, gt=0)
+    fields: int = Field(40, ge=2)
+
+    @model_validator(mode="after")
+    def _from_afar_to_near(self) -> Pyramid:
+        if list(self.levels) != sorted(set(self.levels), reverse=True) or self.levels[-1] != 1:
+            raise ValueError(
+                "levels: widths from afar to near, each less than the one before, the last one 1"
+            )
+        return self
+
+
 class Data(Part):
     """Which images, how they are read and how they are divided.
 
@@ -108,7 +130,7 @@ class Data(Part):
     declared as such.
     `near_duplicates: join` makes look-alikes one group before the folds are dealt, `refuse` stops the run.
     Pictures of more than `memory_mb` are never held together: each is read when it is looked at, and networks learn
-    from shards that lie in the run folder while they do.
+    from shards that lie in the run folder while they do. Of a `pyramid` the size is that of all levels under another.
     """
 
     dataset: str
@@ -124,10 +146,21 @@ class Data(Part):
     roi: Literal["none", "mask"] = "none"
     margin: float = Field(0.2, ge=0)
     memory_mb: int = Field(4096, ge=0)
+    pyramid: Pyramid | None = None
+
+    @model_validator(mode="after")
+    def _levels_fit(self) -> Data:
+        if self.pyramid is not None:
+            count = len(self.pyramid.levels)
+            if self.size[0] != count * self.size[1]:
+                raise ValueError(f"size: {count} squares under another are {count} times as high as wide")
+            if self.roi != "none":
+                raise ValueError("roi: a pyramid has its own squares")
+        return self
 
     @model_serializer(mode="wrap")
     def _as_before_shards(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content = _older(written(self), memory_mb=4096)
+        content = _older(written(self), memory_mb=4096, pyramid=None)
         return content if self.size != NO_SIZE else {key: content[key] for key in content if key != "size"}
 
 
@@ -342,6 +375,8 @@ class Recipe(Part):
             raise ValueError("columns: of a table there is one stream, and no image to prepare")
         learns = first.network is not None and first.trained
         kind = self.task.kind
+        if self.data.pyramid is not None and kind != "classify":
+            raise ValueError(f"data.pyramid: a place has a class; it is nothing to {kind}")
         if kind != "classify":
             if len(self.streams) > 1 or self.head or not learns or first.patches:
                 raise ValueError(f"{kind}: one stream with a trained network over whole images, and no head")

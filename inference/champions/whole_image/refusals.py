@@ -43,6 +43,8 @@ def why_not(recipe: Recipe, images: int = 0) -> str:
     """
     if recipe.of_table:
         return "it reads rows of a table, and a version is asked about images; a recipe of images would be needed"
+    if recipe.data.pyramid is not None:
+        return "it reads several levels of a place, and a version's graph one image; a recipe of that would be needed"
     if recipe.task.kind == "detect":
         return "it answers with boxes, and a version's graph gives classes or outlines; such a recipe would be needed"
     if is_leaky(recipe):

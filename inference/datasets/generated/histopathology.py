@@ -82,8 +82,10 @@ def breakhis(root: Path) -> None:
 
 def camelyon17(root: Path) -> None:
     """Both kinds of rows of the stage table, a stage that does not follow from its nodes, a hole, a negative
-    slide with outlines, a broken annotation, a label without a slide, a row that is cut off."""
+    slide with outlines, a broken annotation, a label without a slide, a row that is cut off. Slides are pyramids; in two
+    of them a tumour is drawn and outlined."""
     rows = ["patient,stage"]
+    tumours = {"patient_004_node_1": (170.0, 96.0, 60.0), "patient_099_node_1": (80.0, 96.0, 60.0)}
     for patient, stages in (
         (4, ("negative", "itc")),
         (20, ("micro", "negative", "negative", "itc", "negative")),
@@ -92,7 +94,7 @@ def camelyon17(root: Path) -> None:
         rows.append(f"patient_{patient:03d}.zip,pN0")
         for node, stage in enumerate(stages):
             name = f"patient_{patient:03d}_node_{node}"
-            pictures.slide(root / "training" / f"{name}.tif")
+            pictures.pyramid(root / "training" / f"{name}.tif", tumours.get(name))
             rows.append(f"{name}.tif,{stage}")
     rows += ["patient_050_node_0.tif,micro", "patient_051_node_0.tif"]
     pictures.text(root / "stage_labels.csv", "\n".join(rows) + "\n")
@@ -109,6 +111,17 @@ def camelyon17(root: Path) -> None:
         root / "lesion_annotations" / "patient_020_node_1.xml",
         f"<ASAP_Annotations><Annotations>{shape.format('metastases', square)}</Annotations></ASAP_Annotations>",
     )
+
+    for name, (x, y, radius) in tumours.items():
+        angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+        corners = "".join(
+            corner.format(i, round(x + radius * np.cos(angle), 1), round(y + radius * np.sin(angle), 1))
+            for i, angle in enumerate(angles)
+        )
+        pictures.text(
+            root / "lesion_annotations" / f"{name}.xml",
+            f"<ASAP_Annotations><Annotations>{shape.format('metastases', corners)}</Annotations></ASAP_Annotations>",
+        )
 
 
 def camelyon17_mirror(root: Path) -> None:

@@ -53,6 +53,32 @@ def slide(path: Path) -> None:
     Image.fromarray(values.astype(np.uint8)).save(path, format="TIFF")
 
 
+def pyramid(path: Path, disc: Disc | None = None) -> None:
+    """A slide of 256×192 px at 1 µm, halved twice: tissue all over, darker and coarser inside the disc."""
+    import tifffile
+
+    width, height = 256, 192
+    noise = np.random.default_rng(zlib.crc32(path.name.encode()))
+    grain = noise.normal(0, 12, (height, width))
+    if disc:
+        tumour = inside(width, height, disc)
+        grain[tumour] = 2.5 * grain[tumour] - 50
+    grey = 150 + grain
+    level = np.clip(np.stack([grey, grey * 0.55, grey * 0.9], axis=-1), 1, 254).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tifffile.TiffWriter(path) as writer:
+        for number in range(3):
+            writer.write(
+                level, photometric="rgb", tile=(64, 64), compression="zlib", subfiletype=min(number, 1),
+                resolution=(10_000 / 2**number,) * 2, resolutionunit="CENTIMETER", metadata=None, software=None,
+            )  # fmt: skip
+            level = (
+                level.reshape(level.shape[0] // 2, 2, level.shape[1] // 2, 2, 3)
+                .mean(axis=(1, 3))
+                .astype(np.uint8)
+            )
+
+
 def dicom(path: Path, width: int, height: int, *, series: str, mask: Disc | None = None) -> None:
     """A grey DICOM file of that series: noise, or a mask (0 and 255) where a disc is given."""
     from pydicom.dataset import Dataset, FileMetaDataset

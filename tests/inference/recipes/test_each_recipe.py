@@ -47,6 +47,7 @@ OWN = {
     "sanyal2021_hybrid_ensemble": {"inception_v3", "xception", "soft_vote", "gradient_boosting"},
     "sudarshan2019_mi_cnn": {"alexnet_mini", "ggp"},
     "shu2020_group_max_pooling": {"rgp"},
+    "su2021_pyramid_lstm": {"level_reader", "pyramid"},
     "togacar2020_breastnet": {"breastnet", "fine"},
     "xie2019_inception_resnet": {"inception_resnet_v2", "class_balanced", "clusters"},
     "zeiser2021_deepbatch": {"taught_by", "vote"},

@@ -186,6 +186,14 @@ def test_a_condition_still_sets_the_numbers_of_a_methods_block() -> None:
     assert content["data"]["roi"] == "none" and content["data"]["size"] == [32, 32]
 
 
+def test_no_condition_switches_on_what_a_method_switches_off() -> None:
+    for asked in (("untaught", "quick"), ("untaught", "port"), ("quick", "untaught")):
+        head = read(find("hirra2021_deep_belief"), asked)["head"]["deep_belief"]
+        assert head["pretraining"] == 0, asked
+    quick = read(find("hirra2021_deep_belief"), ("quick",))["head"]["deep_belief"]
+    assert quick == {"hidden": [16, 8], "pretraining": 5, "epochs": 20}
+
+
 @pytest.mark.parametrize(
     ("recipe", "asked", "key"),
     [
