@@ -30,8 +30,13 @@ def chest_wall_of(pixels: Pixels) -> Border | None:
     and a mammogram has millions of pixels. None for colour."""
     if pixels.values.ndim != 2:
         return None
-    step = max(1, min(pixels.values.shape) // _SAMPLED_SIDE)
+    step = sampled_every(*pixels.values.shape)
     return chest_wall(replace(pixels, values=pixels.values[::step, ::step]).display(), bright_is_dense=True)
+
+
+def sampled_every(rows: int, columns: int) -> int:
+    """Which rows and columns an outline is looked for in: the first, and every so many further on."""
+    return max(1, min(rows, columns) // _SAMPLED_SIDE)
 
 
 def chest_wall(values: NDArray[np.generic], *, bright_is_dense: bool) -> Border | None:

@@ -7,14 +7,13 @@ from pathlib import Path
 from imaging import (
     dicom_facts,
     dicom_frames,
-    dicom_grayscale,
     dicom_header,
     dicom_pixels,
+    dicom_proof,
     dicom_slides,
     dicom_spacing,
     slides,
 )
-from imaging.chest_wall import chest_wall_of
 from imaging.description import Description
 from imaging.dicom_file import open_dicom
 from imaging.dicom_tiles import DicomLevels, open_tiles
@@ -55,14 +54,9 @@ def describe(path: Path, *, prove: bool, charset: str | None = None) -> Descript
         facts = said.facts.model_copy(update={"slide_part": part})
         photometric = dicom_pixels.photometric_after_reading(file, form)
         if prove:
-            first = dicom_pixels.decode(file, form, 0)
-            if first.shown is not None:
-                dicom_grayscale.check_frames(file.header, form)
-                remarks += [first.shown.remark] if first.shown.remark else []
-            # Who sorts a study uses it for images of a breast only.
-            if form.frames == 1 and photometric != "RGB" and header.presentation_intent != "FOR PROCESSING":
-                border = chest_wall_of(first)
-                facts = facts.model_copy(update={"chest_wall": border})
+            look = dicom_proof.prove(file, form, header)
+            remarks += [look.remark] if look.remark else []
+            facts = facts.model_copy(update={"chest_wall": look.chest_wall})
         return Description(
             kind="dicom",
             media_type=MEDIA_TYPES["dicom"],
