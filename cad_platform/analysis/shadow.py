@@ -36,6 +36,8 @@ from inference.contract import AnalysisError, AnalysisResult, GaveWay, NotApplic
 logger = logging.getLogger(__name__)
 
 State = ShadowResult.State
+#: Why what was waiting when the version left the shadow was not looked at: the version has said nothing of it.
+LEFT = "no longer in shadow for this study"
 #: What fails so often is left: the report says how many.
 MOST_ATTEMPTS = 5
 #: After a failure, or when somebody came before it.
@@ -111,7 +113,7 @@ def _attempt(claim: _Claim, queue: str) -> bool:
     row = ShadowResult.objects.select_related("study", "model_version").get(pk=claim.row.pk)
     study, manifest = row.study, manifest_of(row.model_version)
     if not _still_wanted(row):
-        return _end(claim, State.NOT_APPLICABLE, "no longer in shadow for this study")
+        return _end(claim, State.NOT_APPLICABLE, LEFT)
     images = sorted_images(study)
     read = scored(images, row.model_version.modality)
     if reason := _why_not(images, read, row):

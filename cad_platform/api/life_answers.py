@@ -112,9 +112,29 @@ class ComparisonAnswer(Answer):
     made_at: datetime
 
 
+class WithoutScoreAnswer(Answer):
+    """Studies that one version gave no score of."""
+
+    studies: int
+    no_verdict: int = Field(description="Of images that are unlike what the version knows")
+    not_analysed: int = Field(description="Something that it needs is missing, or they are not for it")
+    failed: int
+
+
+class UnscoredAnswer(Answer):
+    """Studies that both have looked at and that at least one gave no score of; they are in no other figure."""
+
+    studies: int
+    by_version: WithoutScoreAnswer
+    by_against: WithoutScoreAnswer
+    by_both: int
+
+
 class AgreementAnswer(Answer):
     place: str
-    studies: int
+    looked_at: int = Field(description="Studies that both have ended with: `studies` and `unscored`")
+    studies: int = Field(description="Those that both gave a score of, which the figures are of")
+    unscored: UnscoredAnswer
     mean_gap: float
     largest_gap: float
     flips: int = Field(description="Studies on two sides of the balanced operating point")

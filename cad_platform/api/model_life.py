@@ -208,7 +208,8 @@ class ModelAgreement(ApiView):
         responses={200: life_answers.AgreementList, **schema.problems(401, 403, 404, 429, 503)},
     )
     def get(self, request: Request, model: str, version: str, against: str) -> Response:
-        """On the studies that both have looked at, what was said in shadow included; all sites, then each."""
+        """On the studies that both gave a score of, what was said in shadow included; all sites, then each. How many
+        have none of one or of both is told beside."""
         actor = actor_of(request)
         one, other = (selectors.version_named(actor, model, each) for each in (version, against))
         return _agreement(actor, one, other)
@@ -361,13 +362,26 @@ def _agreement(actor: Actor, version: ModelVersion, against: ModelVersion, statu
             )  # fmt: skip
         results.append(
             life_answers.AgreementAnswer(
-                place=each.place, studies=each.studies, mean_gap=each.mean_gap, largest_gap=each.largest_gap,
+                place=each.place, looked_at=each.looked_at, studies=each.studies, unscored=_unscored(each.unscored),
+                mean_gap=each.mean_gap, largest_gap=each.largest_gap,
                 flips=each.flips, kappa=each.kappa, level=each.level, level_against=each.level_against,
                 comparison=figures,
             )
         )  # fmt: skip
     return Response(
         life_answers.AgreementList(against=against.version, results=results).as_json(), status=status
+    )
+
+
+def _unscored(found: comparing.Unscored) -> life_answers.UnscoredAnswer:
+    ours, theirs = (
+        life_answers.WithoutScoreAnswer(
+            studies=each.studies, no_verdict=each.no_verdict, not_analysed=each.not_analysed, failed=each.failed
+        )
+        for each in (found.by_version, found.by_against)
+    )  # fmt: skip
+    return life_answers.UnscoredAnswer(
+        studies=found.studies, by_version=ours, by_against=theirs, by_both=found.by_both
     )
 
 

@@ -23,12 +23,16 @@ class LearningConfig(PlatformApp):
         "training.cancel": _("Cancelled a training"),
         "training.end": _("A training ended"),
         "training.go_on": _("Went on with a training"),
+        "training.lost": _("Nobody was heard of from a training: it waits again"),
     }
 
     def loops(self) -> Iterable[Loop]:
-        from cad_platform.learning import tidying
+        from cad_platform.learning import calling, tidying
 
-        return (Loop("trainings' images", tidying.take_turn, every=30.0),)
+        return (
+            Loop("trainings' images", tidying.take_turn, every=30.0),
+            Loop("lost trainings", calling.take_turn, every=30.0),
+        )
 
     def ready(self) -> None:
         from cad_platform.core import outbox

@@ -2,8 +2,8 @@
 and that is imported as every version from outside is: uploaded, to be verified and approved.
 
 The laboratory runs as a child process (`python -m inference`), in the environment that has its libraries. The row says
-every few seconds that the training is alive; one that has not been seen for a minute is taken over by whoever comes
-next, and goes on from the run's own checkpoints.
+every few seconds that the training is alive; one that has not been seen for a minute waits again (`calling`), is taken
+over by whoever comes next, and goes on from the run's own checkpoints.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from django.utils import timezone
 
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
+from cad_platform.core.child_processes import end_with_parent
 from cad_platform.core.errors import PlatformError
 from cad_platform.learning import exporting, tidying, versions
+from cad_platform.learning.calling import lost
 from cad_platform.learning.models import Training
 from cad_platform.registry import importing
 from cad_platform.registry.models import ModelVersion
@@ -97,11 +99,10 @@ def model_name(training: Training) -> str:
 
 @transaction.atomic
 def _claim() -> Training | None:
-    lost = Q(state=State.RUNNING) & Q(seen_at__lt=timezone.now() - tidying.LOST_AFTER)
     found = (
         Training.objects.select_for_update(of=("self",), skip_locked=True)
         .select_related("dataset__site")
-        .filter(Q(state=State.WAITING) | lost)
+        .filter(Q(state=State.WAITING) | lost())
         .order_by("asked_at", "pk")
         .first()
     )
@@ -188,7 +189,7 @@ class _Run:
         with log.open("wb") as words:
             child = subprocess.Popen(
                 command, cwd=settings.BASE_DIR, env=_environment(), stdin=subprocess.DEVNULL, stdout=words,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=end_with_parent(os.getpid()),
             )  # fmt: skip
         try:
             while child.poll() is None:

@@ -50,7 +50,11 @@ export interface components {
         };
         AgreementAnswer: {
             place: string;
+            /** @description Studies that both have ended with: `studies` and `unscored` */
+            looked_at: number;
+            /** @description Those that both gave a score of, which the figures are of */
             studies: number;
+            unscored: components["schemas"]["UnscoredAnswer"];
             mean_gap: number;
             largest_gap: number;
             /** @description Studies on two sides of the balanced operating point */
@@ -1650,6 +1654,13 @@ export interface components {
             kept: components["schemas"]["PatientNamed"];
             gone: components["schemas"]["PatientNamed"];
         };
+        /** @description Studies that both have looked at and that at least one gave no score of; they are in no other figure. */
+        UnscoredAnswer: {
+            studies: number;
+            by_version: components["schemas"]["WithoutScoreAnswer"];
+            by_against: components["schemas"]["WithoutScoreAnswer"];
+            by_both: number;
+        };
         UploadAnswer: {
             /** Format: uuid */
             id: string;
@@ -1713,6 +1724,15 @@ export interface components {
             at: string;
             by: string | null;
             reason: string;
+        };
+        /** @description Studies that one version gave no score of. */
+        WithoutScoreAnswer: {
+            studies: number;
+            /** @description Of images that are unlike what the version knows */
+            no_verdict: number;
+            /** @description Something that it needs is missing, or they are not for it */
+            not_analysed: number;
+            failed: number;
         };
         /** @description One worker process, as its host says. */
         WorkerAnswer: {
@@ -2376,6 +2396,7 @@ export type TrainingRequest = components['schemas']['TrainingRequest'];
 export type TruthAnswer = components['schemas']['TruthAnswer'];
 export type TruthRequest = components['schemas']['TruthRequest'];
 export type TwoRecords = components['schemas']['TwoRecords'];
+export type UnscoredAnswer = components['schemas']['UnscoredAnswer'];
 export type UploadAnswer = components['schemas']['UploadAnswer'];
 export type UploadRequest = components['schemas']['UploadRequest'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];
@@ -2383,6 +2404,7 @@ export type VerificationAnswer = components['schemas']['VerificationAnswer'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];
+export type WithoutScoreAnswer = components['schemas']['WithoutScoreAnswer'];
 export type WorkerAnswer = components['schemas']['WorkerAnswer'];
 export type AnnotationDrawn = components['schemas']['AnnotationDrawn'];
 export type CaseAddresses = components['schemas']['CaseAddresses'];

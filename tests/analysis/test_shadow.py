@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
@@ -197,6 +199,75 @@ def test_agreement_is_told_by_site_and_disagreements_only_to_who_sees_images(
     for role in (Role.RADIOLOGIST, Role.INTEGRATOR):
         with pytest.raises(NotPermitted):
             comparing.agreement(factories.actor(role), challenger, champion)
+
+
+def looked(
+    version: ModelVersion, study: Any, state: str, score: float | None = None, reason: str = ""
+) -> None:
+    """A version in shadow has ended with a study: with a score, without a verdict, or without a result."""
+    ShadowResult.objects.create(
+        study=study, content_hash=study.content_hash, model_version=version, state=state, reason=reason,
+        result={} if state == State.SUCCEEDED else None, score=score,
+    )  # fmt: skip
+
+
+def ended(version: ModelVersion, study: Any, state: str) -> None:
+    """The same of a version whose results are shown."""
+    AnalysisJob.objects.create(
+        study=study, content_hash=study.content_hash, model_version=version, state=state,
+        reason="" if state == AnalysisJob.State.CANCELLED else "why",
+    )  # fmt: skip
+
+
+def test_what_has_no_score_is_neither_agreement_nor_silence(
+    client: Client, champion: ModelVersion, challenger: ModelVersion
+) -> None:
+    here, there = factories.site(), factories.site()
+    told(champion, challenger, here, EQUAL[:3])
+    one, two, three, four, five, six, seven = (factories.study(here, "US") for _ in range(7))
+    factories.succeeded_job(one, 0.4, by=champion)
+    looked(challenger, one, State.SUCCEEDED)  # unlike what it knows: no verdict
+    factories.succeeded_job(two, 0.4, by=champion)
+    looked(challenger, two, State.FAILED, reason="five attempts")
+    ended(champion, three, AnalysisJob.State.NOT_APPLICABLE)
+    looked(challenger, three, State.NOT_APPLICABLE, reason="no pixel spacing")
+    ended(champion, four, AnalysisJob.State.FAILED)
+    looked(challenger, four, State.SUCCEEDED, 0.3)
+    # Neither of these was looked at by both: no word, a person's word, one that left the shadow before its turn.
+    factories.succeeded_job(five, 0.4, by=champion)
+    looked(challenger, five, State.WAITING)
+    ended(champion, six, AnalysisJob.State.CANCELLED)
+    looked(challenger, six, State.SUCCEEDED, 0.3)
+    factories.succeeded_job(seven, 0.4, by=champion)
+    looked(challenger, seven, State.NOT_APPLICABLE, reason=shadow.LEFT)
+    told(champion, challenger, there, EQUAL[:2])
+
+    administrator = factories.actor(Role.ADMINISTRATOR)
+    whole, mine, other = comparing.agreement(administrator, challenger, champion)
+    for row in (whole, mine):
+        assert (row.unscored.by_version, row.unscored.by_against) == (
+            comparing.WithoutScore(no_verdict=1, not_analysed=1, failed=1),
+            comparing.WithoutScore(no_verdict=0, not_analysed=1, failed=1),
+        )
+        assert (row.unscored.by_both, row.unscored.studies) == (1, 4)
+        assert row.looked_at == row.studies + 4
+    assert (mine.studies, mine.looked_at, other.unscored.studies, other.looked_at) == (3, 7, 0, 2)
+    client.force_login(administrator.user)
+    page = client.get(reverse("model-agreement", args=[challenger.pk, champion.pk])).content.decode()
+    assert "Without a score" in page and "3 (1 without a verdict, 1 not analysed, 1 failed)" in page
+    out = io.StringIO()
+    call_command("agreement", "ultrasound", "99.0.0", champion.version, stdout=out)
+    assert "5 compared, 4 without a score (3 of 99.0.0, 2 of " in out.getvalue()
+
+
+def test_a_site_of_which_nothing_has_a_score_is_still_told(
+    champion: ModelVersion, challenger: ModelVersion
+) -> None:
+    study = factories.study(factories.site(), "US")
+    factories.succeeded_job(study, 0.4, by=champion)
+    looked(challenger, study, State.SUCCEEDED)
+    (row,) = comparing.agreement(factories.actor(Role.ADMINISTRATOR), challenger, champion)
+    assert (row.studies, row.looked_at, row.kappa) == (0, 1, None)
 
 
 def test_sides_are_told_by_the_thresholds_of_each_site(

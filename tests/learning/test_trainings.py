@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,12 @@ from cad_platform.core import outbox, queues
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
-from cad_platform.learning import consent, exporting, running, tidying, trainings
+from cad_platform.learning import calling, consent, exporting, running, tidying, trainings
 from cad_platform.learning.models import DatasetVersion, Training
+from cad_platform.operations.housekeeping import registered_loops
 from cad_platform.records import erasing
 from cad_platform.registry.models import ModelVersion
+from embedded.state import REPOSITORY
 from inference.datasets.generated import write
 from tests import factories
 from tests.web.hospital import Hospital
@@ -127,6 +133,99 @@ def test_nobody_takes_what_is_alive_and_somebody_what_is_lost(
         running._Run(first)._alive("still here")
     running._Run(second)._alive("fold 2 of 5")
     assert Training.objects.get().progress == "fold 2 of 5"
+
+
+def test_what_was_lost_waits_again_and_a_worker_is_called(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    first = running._claim()
+    assert first is not None and calling.take_turn() == 0, "somebody works on it"
+    Training.objects.update(seen_at=timezone.now() - tidying.LOST_AFTER - timedelta(seconds=1))
+    assert calling.take_turn() == 1 and calling.take_turn() == 0
+    asked.refresh_from_db()
+    assert (asked.state, asked.holder) == (Training.State.WAITING, None)
+    assert OutboxEvent.objects.filter(topic=trainings.TRAIN_TOPIC).count() == 2
+    assert AuditEvent.objects.filter(action="training.lost", object_id=str(asked.pk)).count() == 1
+    with pytest.raises(running.Cancelled):
+        running._Run(first)._alive("still here")
+    assert "lost trainings" in registered_loops()
+
+
+def test_what_a_person_wants_to_end_is_not_called_for(hospital: Hospital, version: DatasetVersion) -> None:
+    asked = trainings.ask(hospital.admin, version, RECIPE)
+    assert running._claim() is not None
+    trainings.cancel(hospital.admin, asked.pk)
+    Training.objects.update(seen_at=timezone.now() - tidying.LOST_AFTER - timedelta(seconds=1))
+    assert calling.take_turn() == 0
+    tidying.take_turn()
+    assert Training.objects.get().state == Training.State.CANCELLED
+
+
+def test_what_waits_while_nothing_learns_is_called_for_once_an_hour(
+    hospital: Hospital, version: DatasetVersion
+) -> None:
+    trainings.ask(hospital.admin, version, RECIPE)
+    assert calling.take_turn() == 0, "its message is new"
+    OutboxEvent.objects.update(created_at=timezone.now() - calling.CALLED_EVERY)
+    assert [calling.take_turn() for _turn in range(2)] == [1, 0], "the message went with a broker's memory"
+
+
+@pytest.mark.long
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_worker_leaves_nothing_that_learns_and_another_goes_on(
+    laboratory: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker of its own, as the command line runs it, ended by SIGKILL in the middle of a training."""
+    hospital = Hospital()
+    asked = trainings.ask(hospital.admin, hospital.dataset(), RECIPE)
+    folder = running.folder_of(asked.pk)
+    (folder / "tree").mkdir(parents=True)  # its images are written already
+    environment = os.environ | {
+        "CAD_STATE_DIR": str(settings.STATE_DIR), "CAD_MODEL_STORE": str(settings.MODEL_STORE),
+        "CAD_LABORATORY_PYTHON": str(laboratory),
+    }  # fmt: skip
+    command = [sys.executable, "manage.py", "dataset", "work", hospital.site.code]
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment) as worker:
+        told(asked, "fold 1 of 5")
+        assert _still_sleeps(folder)
+        worker.kill()
+    until(lambda: not _still_sleeps(folder), "what it had started ends with it", seconds=15)
+    first = Training.objects.get(pk=asked.pk).holder
+    assert first is not None and calling.take_turn() == 0, "it may only be slow"
+
+    monkeypatch.setattr(tidying, "LOST_AFTER", timedelta(seconds=1))
+    until(lambda: calling.take_turn() == 1, "it is seen to be lost")
+    ended: list[str] = []
+
+    def work() -> None:
+        try:
+            ended.append(running.run_next())
+        finally:
+            connection.close()
+
+    another = threading.Thread(target=work)
+    another.start()
+    told(asked, "fold 1 of 5")
+    assert Training.objects.get(pk=asked.pk).holder not in (None, first)
+    trainings.cancel(hospital.admin, asked.pk)
+    another.join(30)
+    assert ended == ["cancelled"]
+
+
+def told(training: Training, words: str) -> None:
+    """Wait for what whoever works on it says."""
+    until(
+        lambda: Training.objects.filter(pk=training.pk, state="running", progress=words).exists(),
+        "it is told",
+    )
+
+
+def until(true: Callable[[], bool], what: str, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"not after {seconds} s: {what}"
+        time.sleep(0.1)
 
 
 @pytest.mark.django_db(transaction=True)
