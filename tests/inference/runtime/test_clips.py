@@ -131,7 +131,8 @@ def test_pixels_that_are_not_square_are_read_as_the_tissue_is(
     subject = served(model)
     square = subject.analyse(image(tmp_path / "square.png", spacing_um=(80.0, 80.0))).images[0]
     half = subject.analyse(image(tmp_path / "flat.png", spacing_um=(80.0, 160.0))).images[0]
-    # half of the rows are gone: a film's steep logistic of three answers moves by up to a tenth and a half
+    # half of the rows are gone and with them the finest specks: the clusters' logit falls by 0.3 to 1.6 on phantoms of
+    # 900 to 2,700 rows, the film's and the mass's hardly move
     assert half.probabilities == pytest.approx(square.probabilities, abs=0.15)
     ours, theirs = square.findings[0], half.findings[0]
     assert theirs.box == pytest.approx((ours.box[0], ours.box[1] / 2, ours.box[2], ours.box[3] / 2), abs=12)
