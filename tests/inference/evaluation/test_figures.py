@@ -371,7 +371,7 @@ def test_the_card_says_what_the_predictions_of_record_say(model: str) -> None:
     assert metrics == json.loads(json.dumps(found.as_json()))
     drawn = plots(found.manifest, found.records)
     assert drawn and all((folder / PLOTS / plot.file).read_text() == svg(plot) for plot in drawn)
-    notes = (measured_elsewhere(folder / "explanation.json"), measured_elsewhere(folder / "latency.json"))
+    notes = [measured_elsewhere(folder / f"{each}.json") for each in ("explanation", "latency", "robustness")]
     assert (folder / CARD).read_text() == card_text(found, read_account(folder), drawn, *notes)
 
 
