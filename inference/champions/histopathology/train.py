@@ -3,6 +3,8 @@ attention over bags of fields of one patient."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,8 +27,12 @@ from inference.datasets import idc
 from inference.datasets.pixels import read_rgb
 from inference.datasets.sample import Manifest, Sample
 from inference.recipes.provenance import Fitted, Stamp
+from inference.recipes.schema import digest_of
 from inference.training.batches import InMemory
 from inference.training.device import device
+
+#: What the recipe calls the network that softens labels.
+TEACHER = "teacher"
 
 
 def read(root: Path) -> Manifest:
@@ -76,7 +82,7 @@ def soften(plan: Plan, samples: Sequence[Sample], fields: Tensor, folder: Path) 
         taught = replace(plan, seed=plan.seed + number)
         own = [samples[i] for i in inside]
         teacher = fit_reader(
-            taught, "teacher", own, fields[inside], labels[inside], folder / f"teacher-{number}"
+            taught, TEACHER, own, fields[inside], labels[inside], folder / f"teacher-{number}"
         )
         said[outside] = torch.from_numpy(chances(teacher.thing, fields[outside], device()))
     return labels + softening * (said - labels)
@@ -88,9 +94,21 @@ def fit_reader(
     """One reader of `fields` (N×50×50×3 uint8, `labels` float N in 0–1), the recipe's network `name`."""
     nothing = torch.zeros(len(labels), 0)
     source = InMemory((fields.permute(0, 3, 1, 2), nothing, nothing, labels), labels).to(device())
-    learned = fitted(plan, name, samples, source, folder, classes=2)
+    learned = fitted(
+        plan, name, samples, source, folder, classes=2, decided_by=_decided_by(plan.recipe, name)
+    )
     assert isinstance(learned.thing, FieldReader)
     return Fitted(learned.thing, learned.stamp)
+
+
+def _decided_by(recipe: ChampionRecipe, name: str) -> str:
+    """The digest of what decides the training of network `name` besides its stages, each of which says for itself what
+    it is: of a reader the teachers, too, who soften its labels."""
+    said: list[object] = [digest_of(recipe.network(name), without={"train"})]
+    if name != TEACHER:
+        softened = [recipe.setting(key) for key in ("softening", "teachers")]
+        said += [digest_of(recipe.network(TEACHER)), *softened]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
 
 @torch.no_grad()

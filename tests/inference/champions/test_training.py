@@ -135,6 +135,24 @@ def test_labels_are_softened_by_who_never_saw_the_patient(
     torch.testing.assert_close(labels[::2], torch.full((count // 2,), 0.1))
 
 
+def test_a_reader_depends_on_its_network_and_on_who_softens_its_labels_and_not_on_later_stages() -> None:
+    recipe = registry.recipe_of("histopathology")
+
+    def changed(**changes: object) -> str:
+        content = recipe.model_dump()
+        for key, value in changes.items():
+            network, _, what = key.partition("__")
+            if what:
+                content["networks"][network]["train"][0][what] = value
+            else:
+                content["settings"][key] = value
+        return histopathology._decided_by(ChampionRecipe.model_validate(content), "reader_0")
+
+    now = changed()
+    assert changed(reader_0__epochs=99) == changed(reader_1__epochs=99) == changed(bag_steps=7.0) == now
+    assert len({now, changed(teacher__epochs=99), changed(softening=0.1), changed(teachers=2.0)}) == 4
+
+
 @pytest.mark.long
 def test_the_ultrasound_recipe_runs_and_its_network_is_not_judged_on_whom_it_saw(tmp_path: Path) -> None:
     for collection in ("busi", "busbra"):
