@@ -37,8 +37,9 @@ def sites(actor: Actor) -> QuerySet[Site]:
 
 def site_of(actor: Actor) -> Site:
     """The actor's own site; only for those who have one."""
-    assert actor.site_id is not None
-    return Site.objects.get(pk=actor.site_id)
+    site = actor.user.site
+    assert isinstance(site, Site)
+    return site
 
 
 def site_by_id(actor: Actor, site_id: int) -> Site:

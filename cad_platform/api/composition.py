@@ -32,7 +32,7 @@ from cad_platform.reporting.models import Report
 from cad_platform.reporting.revision import Revision, revision_of
 from cad_platform.studies import identity
 from cad_platform.studies import selectors as studies
-from cad_platform.studies.addresses import image_urls
+from cad_platform.studies.addresses import image_urls, metadata_path
 from cad_platform.studies.models import Instance, QuarantinedFile, Study, StudyCorrection
 from cad_platform.studies.services import Receipt
 from cad_platform.studies.slides import slide_of
@@ -154,8 +154,8 @@ def compose(
 def receipt(request: Request, actor: Actor, receipt: Receipt) -> answers.ReceiptAnswer:
     """What the sender of a study is told. It names no patient, because it is kept for repeated requests."""
     study = receipt.study
-    images = {image.pk: image for image in studies.received_images(actor, study)}
-    urls = {key: image_urls(image, request.build_absolute_uri).metadata for key, image in images.items()}
+    images = {image.pk: image for image in studies.received_images(actor, study, receipt.made)}
+    urls = {key: request.build_absolute_uri(metadata_path(image)) for key, image in images.items()}
     # What was made just now has no jobs yet.
     done = not receipt.created and study.pk in analysed([study])
     return answers.ReceiptAnswer(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cad_platform.audit.models import AuditEvent
+from cad_platform.core import rows
 from cad_platform.core.actor import Actor
 
 
@@ -22,7 +23,7 @@ def record(
 
     `action` is `<object>.<verb>`; `detail` holds ids, codes and counts, never a patient's name or number.
     """
-    return AuditEvent.objects.create(
+    event = AuditEvent(
         actor=actor.user,
         actor_label=actor.label,
         token_id=actor.token_id,
@@ -35,3 +36,5 @@ def record(
         address=actor.address,
         detail=detail,
     )
+    rows.insert(event)
+    return event

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import transaction
 
+from cad_platform.core import rows
 from cad_platform.core.models import OutboxEvent
 
 #: topic → name of the Celery task that receives the payload as keyword arguments
@@ -33,4 +34,6 @@ def publish(topic: str, **payload: Any) -> OutboxEvent:
         raise RuntimeError(
             f"outbox.publish({topic!r}) outside a transaction could announce what never happened"
         )
-    return OutboxEvent.objects.create(topic=topic, payload=payload)
+    event = OutboxEvent(topic=topic, payload=payload)
+    rows.insert(event)
+    return event

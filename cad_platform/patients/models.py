@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
 from typing import Any
 
 import pghistory
@@ -27,6 +26,20 @@ class Sex(models.TextChoices):
     UNKNOWN = "", _("Unknown")
 
 
+class SearchText(models.TextField):
+    """What the row says of itself (`searchable`) whenever it is written."""
+
+    def pre_save(self, model_instance: Any, add: bool) -> str:
+        found = str(model_instance.searchable())
+        setattr(model_instance, self.attname, found)
+        return found
+
+    def deconstruct(self) -> Any:
+        """To the database it is a text."""
+        name, _path, args, kwargs = super().deconstruct()
+        return name, "django.db.models.TextField", args, kwargs
+
+
 @pghistory.track()
 class Patient(models.Model):
     database_rights = DatabaseRights.UPDATABLE
@@ -47,7 +60,7 @@ class Patient(models.Model):
     )
     name_ideographic = models.CharField(max_length=324, blank=True)
     name_phonetic = models.CharField(max_length=324, blank=True)
-    search_name = models.TextField(blank=True, help_text="what a search by name looks through")
+    search_name = SearchText(blank=True, help_text="what a search by name looks through")
     birth_date = models.DateField(null=True, blank=True)
     birth_date_sent = models.CharField(
         max_length=64, blank=True, help_text="what was sent in place of a date of birth"
@@ -75,13 +88,6 @@ class Patient(models.Model):
             models.UniqueConstraint(fields=["site", "issuer", "patient_id"], name="patient_unique_in_site"),
         ]
         indexes = [parts_index("search_name", "patient_name_parts")]
-
-    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
-        """With the text that a search looks through, which always fits the name."""
-        self.search_name = self.searchable()
-        if update_fields is not None:
-            update_fields = {*update_fields, "search_name"}
-        super().save(*args, update_fields=update_fields, **kwargs)
 
     def searchable(self) -> str:
         """What a search by name looks through."""

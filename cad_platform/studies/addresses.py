@@ -22,6 +22,11 @@ class ImageUrls(Answer):
     tiles: str | None = Field(description="Deep Zoom descriptor; slides only")
 
 
+def metadata_path(image: Instance) -> str:
+    """Where what is known of an image stands."""
+    return reverse("image-metadata", args=[image.pk])
+
+
 def image_urls(image: Instance, absolute: Callable[[str], str] = str) -> ImageUrls:
     """The addresses of an image's forms.
 
@@ -38,7 +43,7 @@ def image_urls(image: Instance, absolute: Callable[[str], str] = str) -> ImageUr
         return absolute(reverse(name, args=[image.pk]))
 
     return ImageUrls(
-        metadata=url("image-metadata"),
+        metadata=absolute(metadata_path(image)),
         pixels=None if is_slide else url("image-pixels"),
         thumbnail=url("image-thumbnail"),
         rendered=None if is_slide else url("image-rendered"),

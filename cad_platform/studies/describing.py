@@ -57,8 +57,11 @@ def describe_each(files: Sequence[PostedFile], charset: str = "") -> list[Found]
     Unavailable
         The decoders are busy or away: nothing can be said of any file now.
     """
+    describe = partial(_describe, charset=charset or None)
+    if len(files) == 1:
+        return [describe(files[0])]
     with ThreadPoolExecutor(max_workers=min(len(files), _DECODERS)) as decoders:
-        return list(decoders.map(partial(_describe, charset=charset or None), files))
+        return list(decoders.map(describe, files))
 
 
 def refusal(outcomes: Sequence[FileOutcome], why: Sequence[tuple[PostedFile, ImagingError]]) -> PlatformError:

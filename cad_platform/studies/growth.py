@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from cad_platform import modalities
 from cad_platform.audit.services import record
-from cad_platform.core import outbox
+from cad_platform.core import outbox, rows
 from cad_platform.core.actor import Actor
 from cad_platform.patients.models import Patient
 from cad_platform.studies import identity, slides
@@ -49,7 +49,10 @@ def create(
         _mark_complete(study)
     else:
         study.quiet_at = _quiet_at()
-    study.save()
+    if taking_over is None:
+        rows.insert(study)
+    else:
+        study.save()
     _add_rows(actor, study, new, is_new=True)
     record(
         actor,
@@ -197,7 +200,7 @@ def _add_rows(actor: Actor, study: Study, new: Sequence[Verdict], *, is_new: boo
 def _keep_aside(actor: Actor, study: Study, verdict: Verdict) -> None:
     assert verdict.object is not None
     header = verdict.object.header
-    KeptAside.objects.create(
+    kept = KeptAside(
         study=study,
         sop_instance_uid=header.sop_instance_uid or "",
         sop_class_uid=(header.sop_class_uid or "")[:64],
@@ -208,11 +211,13 @@ def _keep_aside(actor: Actor, study: Study, verdict: Verdict) -> None:
         file_name=verdict.name,
         received_from=actor.token,
     )
+    rows.insert(kept)
 
 
 def _create_series(study: Study, image: ReceivedImage) -> Series:
     header = image.header
-    return Series.objects.create(
+    series = Series(
+        pk=rows.next_key(Series),
         study=study,
         series_instance_uid=image.series_instance_uid,
         modality=image.modality,
@@ -220,11 +225,13 @@ def _create_series(study: Study, image: ReceivedImage) -> Series:
         body_part=(header.body_part or "")[:32],
         description=(header.series_description or "")[:200],
     )
+    rows.insert(series)
+    return series
 
 
 def _create_instance(study: Study, series: Series, image: ReceivedImage, position: int) -> Instance:
     header, description = image.header, image.description
-    instance = Instance.objects.create(
+    instance = Instance(
         site_id=study.site_id,
         series=series,
         sop_instance_uid=image.sop_instance_uid,
@@ -250,6 +257,7 @@ def _create_instance(study: Study, series: Series, image: ReceivedImage, positio
         facts=image.facts.model_dump(mode="json", exclude_defaults=True),
         described_by=RULES,
     )
+    rows.insert(instance)
     if description.slide is not None:
         slides.keep_geometry(instance, description.slide)
     return instance

@@ -116,6 +116,12 @@ class Study(models.Model):
         indexes = [
             models.Index(fields=["site", "-received_at"], name="study_site_received"),
             models.Index(fields=["site", "accession_number"], name="study_accession"),
+            # Each post asks whether it brings one back.
+            models.Index(
+                fields=["site", "study_instance_uid"],
+                condition=models.Q(withdrawn_at__isnull=False),
+                name="study_withdrawn_uid",
+            ),
             models.Index(
                 fields=["quiet_at"], condition=models.Q(state="receiving"), name="study_still_arriving"
             ),
@@ -202,6 +208,13 @@ class Instance(models.Model):
                 fields=["site", "sop_instance_uid"],
                 condition=models.Q(active=True),
                 name="sop_uid_unique_in_site",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["site", "sop_instance_uid"],
+                condition=models.Q(active=False),
+                name="instance_withdrawn_uid",
             ),
         ]
         triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -208,10 +208,13 @@ def corrections_of(actor: Actor, study: Study) -> list[StudyCorrection]:
     return list(study.corrections.select_related("by"))
 
 
-def received_images(actor: Actor, study: Study) -> list[Instance]:
-    """The images of a study as its sender may know them: also with a token that may post but not read."""
+def received_images(actor: Actor, study: Study, made: Sequence[Instance] = ()) -> list[Instance]:
+    """The images of a study as its sender may know them: also with a token that may post but not read. `made`: all of
+    them, where they were stored just now."""
     require(actor, "study.receive", study)
-    images = Instance.objects.filter(series__study=study).order_by("file_name", "id")
+    images: Iterable[Instance] = sorted(made, key=lambda each: (each.file_name, each.pk))
+    if not made:
+        images = Instance.objects.filter(series__study=study).order_by("file_name", "id")
     return [each for each in images if not slides.is_kept_back(each)]
 
 

@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from cad_platform.accounts.rules import require
 from cad_platform.accounts.selectors import site_of
 from cad_platform.audit.services import record
+from cad_platform.core import rows
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import (
     Conflict,
@@ -36,7 +37,7 @@ from cad_platform.patients.services import receive_patient
 from cad_platform.studies import answering, corrections, growth, matching, quarantine, storage, turns
 from cad_platform.studies.describing import PostedFile
 from cad_platform.studies.matching import Verdict
-from cad_platform.studies.models import Instance, KeptAside, StoredFile, Study
+from cad_platform.studies.models import Instance, KeptAside, Study
 from cad_platform.studies.post import StudyPost
 from cad_platform.studies.received import ReceivedStudy
 from cad_platform.studies.receiving import assemble
@@ -61,6 +62,8 @@ class Receipt:
     study: Study
     created: bool
     files: tuple[FileOutcome, ...]
+    made: tuple[Instance, ...] = ()
+    """All images of a study that is new, as they were stored."""
 
     @property
     def stored_something(self) -> bool:
@@ -126,7 +129,7 @@ def _deposit(received: ReceivedStudy) -> dict[str, Deposit]:
     hashes = [file.sha256 for file, _ in arrived]
     # Neither an image nor what is kept aside is ever deleted, so its bytes stay; a study that comes again sends none of
     # them anywhere, unless the storage has lost them.
-    stored = set(StoredFile.objects.filter(pk__in=hashes).values_list("pk", flat=True))
+    stored = storage.named(hashes)
     named: set[str] = set()
     if stored:  # mostly nothing is
         named |= set(Instance.objects.filter(file__in=stored).values_list("file_id", flat=True))
@@ -148,9 +151,12 @@ def _receive(
     """In the transaction. A refusal is returned, not raised, because a quarantine has to be committed."""
     assert actor.site_id is not None  # `study.receive` admits nobody without a site
     _queue_behind_others(actor.site_id, received)
-    known = matching.known_images(actor.site_id, received)
-    study = matching.study_of(actor.site_id, received, known)
-    study = lock_study(study.pk) if study is not None else None
+    known: matching.Known = {}
+    study = None
+    if not matching.is_unknown(actor.site_id, received):
+        known = matching.known_images(actor.site_id, received)
+        study = matching.study_of(actor.site_id, received, known)
+        study = lock_study(study.pk) if study is not None else None
     # As it is under the lock: somebody may have withdrawn it or brought it back meanwhile.
     was_withdrawn = study is not None and study.withdrawn_at is not None
     is_known = study is not None and study.state != Study.State.QUARANTINED
@@ -205,10 +211,11 @@ def _carry_out(
         corrections.refuse_each(changes, verdicts)
     created = not is_known
     if study is None or not is_known:
-        patient = receive_patient(
-            actor, actor.site_id, received.patient_id, received.demographics, received.study_instance_uid
-        )
-        study = growth.create(actor, received, new, patient, taking_over=study)
+        with rows.together():
+            patient = receive_patient(
+                actor, actor.site_id, received.patient_id, received.demographics, received.study_instance_uid
+            )
+            study = growth.create(actor, received, new, patient, taking_over=study)
     else:
         if was_withdrawn:
             _return(actor, study, "posted again")
@@ -233,7 +240,10 @@ def _carry_out(
             growth.complete(study)
     if clashing:
         quarantine.keep(actor, received, clashing, study)
-    return Receipt(study, created, answering.outcomes(received, verdicts))
+    made = tuple(
+        each.existing for each in new if created and each.image is not None and each.existing is not None
+    )
+    return Receipt(study, created, answering.outcomes(received, verdicts), made)
 
 
 def _patient_of(actor: Actor, study: Study, received: ReceivedStudy) -> Patient:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -95,6 +95,13 @@ def write_back(path: Path) -> None:
     objects().write_back(path)
 
 
+def named(hashes: Sequence[str]) -> set[str]:
+    """Those of the hashes that a row names. Mostly none: asked without composing a query."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sha256 FROM studies_storedfile WHERE sha256 = ANY (%s)", [list(hashes)])
+        return {row[0] for row in cursor.fetchall()}
+
+
 def deposit_bytes(data: bytes, media_type: str) -> Deposit:
     """As `deposit`, for something made in memory: a mask, a heat map, a PDF."""
     with disk_errors():
@@ -108,7 +115,7 @@ def deposit_bytes(data: bytes, media_type: str) -> Deposit:
             path.unlink(missing_ok=True)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def name(deposits: Iterable[Deposit]) -> None:
     """Name deposited bytes by rows (their key is the hash), in the transaction that refers to them.
 

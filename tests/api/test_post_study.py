@@ -56,6 +56,15 @@ class TestCreated:
         with storage.open(image.file_id) as path:
             assert path.read_bytes() == data
 
+    def test_few_statements_take_in_what_is_new(
+        self, hospital: Hospital, django_assert_max_num_queries: Any
+    ) -> None:
+        hospital.post(None, {"a.dcm": dicom()})
+        with django_assert_max_num_queries(14) as asked:
+            answer = hospital.post(None, {"b.dcm": dicom(StudyInstanceUID=uid(), PatientID="P-NEW")})
+        assert answer.status_code == 201, answer.content
+        assert sum("INSERT INTO" in each["sql"] for each in asked.captured_queries) == 2
+
     def test_dicom_needs_no_study_part(self, hospital: Hospital) -> None:
         sop = uid()
         answer = hospital.post(None, {"cc.dcm": dicom(SOPInstanceUID=sop)})
