@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from django.test import Client
 
 FEW = 1000
+#: Studies made at once: a chunk's links are held in memory until they are written.
+CHUNK = 50_000
 LIMIT_MS, LIMIT_GROWTH, LIMIT_CORE = 150.0, 1.3, 0.10
 BROWSERS, POLL_SECONDS = 10, 4.0
 #: What the limits are about.
@@ -57,6 +59,7 @@ class Round:
 
     studies: int
     fill_s: float
+    bytes: int
     costs: dict[str, Cost]
 
     @property
@@ -84,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
         sizes.append(_in_use())
         costs = _measured(options.repeat, sizes, callers)
     rounds = [
-        Round(studies, took, {name: pair[which] for name, pair in costs.items()})
-        for which, (studies, took) in enumerate(zip((FEW, most), made, strict=True))
+        Round(studies, took, held, {name: pair[which] for name, pair in costs.items()})
+        for which, (studies, (took, held)) in enumerate(zip((FEW, most), made, strict=True))
     ]
     _print(rounds)
     missed = shortcomings(*rounds)
@@ -118,6 +121,9 @@ def _print(rounds: list[Round]) -> None:
     for each in rounds:
         print(
             f"\n{each.studies} studies (made in {each.fill_s:.0f} s){'p50 ms':>26}{'p95 ms':>10}{'cpu ms':>10}"
+        )
+        print(
+            f"  the database holds {each.bytes / 1e9:.2f} GB, {each.bytes / each.studies / 1000:.1f} kB a study"
         )
         for name, cost in each.costs.items():
             print(f"  {name:<46}{cost.p50_ms:>10.1f}{cost.p95_ms:>10.1f}{cost.cpu_ms:>10.1f}")
@@ -186,13 +192,22 @@ def _people() -> Place:
     return Place(site.pk, reader.pk, versions)
 
 
-def _made(postgres: Postgres, place: Place, begin: int, end: int, events: int) -> float:
-    """Seconds that the studies from `begin` to `end` took to make."""
+def _made(postgres: Postgres, place: Place, begin: int, end: int, events: int) -> tuple[float, int]:
+    """Seconds that the studies from `begin` to `end` took to make, and the bytes of the database then."""
     begun = time.perf_counter()
-    fill(postgres.url(SUPERUSER), place, begin, end, events)
+    for first in range(begin, end, CHUNK):
+        fill(postgres.url(SUPERUSER), place, first, min(first + CHUNK, end), events)
     settle(postgres.url(SUPERUSER))
     _catch_up()
-    return time.perf_counter() - begun
+    return time.perf_counter() - begun, _bytes()
+
+
+def _bytes() -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_database_size(current_database())")
+        return int(cursor.fetchone()[0])
 
 
 def _in_use() -> BaseDatabaseWrapper:
@@ -298,9 +313,12 @@ def _measured(repeat: int, sizes: Sequence[BaseDatabaseWrapper], by: Callers) ->
         "API search by name": (repeat, searched),
         "jobs page": (repeat, opened(by.administrator, reverse("jobs"))),
         "audit page": (repeat, opened(by.administrator, reverse("audit"))),
+        "audit page, one day a year ago": (repeat, opened(by.administrator, f"{reverse('audit')}?{_day()}")),
         "sweeper, a round": (few, _sweep),
         "audit: events without a seal": (few, _unsealed),
-        "verify_audit": (1, _verify),
+        "verify_audit --full": (1, _verify),
+        "closing the months that are over": (1, _close),
+        "verify_audit, months closed": (few, _verify_open),
     }
     return {name: _costs(times, sizes, action) for name, (times, action) in measured.items()}
 
@@ -355,6 +373,28 @@ def _verify() -> None:
     from cad_platform.audit.chain import verify
 
     found = verify()
+    if not found.intact:
+        raise RuntimeError(f"the made-up log is not intact: {found.problems[:3]}")
+
+
+def _day() -> str:
+    """A day in the middle of what the large database holds."""
+    from django.utils import timezone
+
+    day = (timezone.now() - timedelta(days=365)).date()
+    return f"since={day}&until={day}"
+
+
+def _close() -> None:
+    from cad_platform.audit.roots import close_months
+
+    close_months()
+
+
+def _verify_open() -> None:
+    from cad_platform.audit.roots import verify_open
+
+    found = verify_open()
     if not found.intact:
         raise RuntimeError(f"the made-up log is not intact: {found.problems[:3]}")
 
