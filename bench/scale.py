@@ -81,9 +81,9 @@ def run(options: argparse.Namespace) -> int:
     with _database() as postgres:
         place = _people()
         callers = _callers()
-        made = [_made(postgres, place, 0, FEW, options.events)]
+        made = [_made(postgres, place, range(FEW), options.events, most)]
         sizes = [_copied(postgres)]
-        made.append(_made(postgres, place, FEW, most, options.events))
+        made.append(_made(postgres, place, range(FEW, most), options.events, most))
         sizes.append(_in_use())
         costs = _measured(options.repeat, sizes, callers)
     rounds = [
@@ -192,11 +192,11 @@ def _people() -> Place:
     return Place(site.pk, reader.pk, versions)
 
 
-def _made(postgres: Postgres, place: Place, begin: int, end: int, events: int) -> tuple[float, int]:
-    """Seconds that the studies from `begin` to `end` took to make, and the bytes of the database then."""
+def _made(postgres: Postgres, place: Place, studies: range, events: int, of: int) -> tuple[float, int]:
+    """Seconds that some of all studies took to make, and the bytes of the database then."""
     begun = time.perf_counter()
-    for first in range(begin, end, CHUNK):
-        fill(postgres.url(SUPERUSER), place, first, min(first + CHUNK, end), events)
+    for first in studies[::CHUNK]:
+        fill(postgres.url(SUPERUSER), place, first, min(first + CHUNK, studies.stop), events, of)
     settle(postgres.url(SUPERUSER))
     _catch_up()
     return time.perf_counter() - begun, _bytes()

@@ -7,6 +7,7 @@ sealed audit log, as set-based inserts by the superuser with the triggers off. N
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 import uuid
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
+
+from embedded.postgres import OWNER
 
 OPEN_SHARE, LEAST_OPEN = 0.015, 40
 IMAGES = 3
@@ -78,9 +81,9 @@ class Place:
     versions: Mapping[str, int]
 
 
-def fill(url: str, place: Place, begin: int, end: int, events: int) -> None:
+def fill(url: str, place: Place, begin: int, end: int, events: int, of: int) -> None:
     """Studies `begin` to `end`, of which the last ones of all stay open; an earlier call's open ones are signed.
-    `events`: in the audit log, a study."""
+    `events`: in the audit log, a study, one every twenty minutes up to the last one of all, number `of`."""
     from cad_platform.studies.models import Instance, Series, StoredFile, Study
 
     open_from = end - max(LEAST_OPEN, int(end * OPEN_SHARE))
@@ -147,7 +150,7 @@ def fill(url: str, place: Place, begin: int, end: int, events: int) -> None:
         )
         _results(insert, numbers, place, open_from)
         _standings(insert, connection, begin, end, open_from)
-        _audit(connection, place, begin, end, events)
+        _audit(connection, place, range(begin, end), events, of)
 
 
 def settle(url: str) -> None:
@@ -294,33 +297,40 @@ def _standings(
     )
 
 
-def _audit(connection: psycopg.Connection[Any], place: Place, begin: int, end: int, events: int) -> None:
-    """Sealed: the chain is a real one."""
+def _audit(connection: psycopg.Connection[Any], place: Place, studies: range, events: int, of: int) -> None:
+    """Sealed: the chain is a real one, and each event in its month."""
     from cad_platform.audit.chain import GENESIS, link
     from cad_platform.audit.models import AuditEvent, AuditSeal
+    from cad_platform.audit.months import first_id
 
     row = connection.execute(
         "SELECT sequence, hash FROM audit_auditseal ORDER BY sequence DESC LIMIT 1"
     ).fetchone()
     sequence, previous = row or (0, GENESIS)
-    newest = connection.execute("SELECT coalesce(max(id), 0) FROM audit_auditevent").fetchone()
-    assert newest is not None
+    made = _events(place, studies, events, of)
+    first = next(made)
+    # A month belongs to whom the others do.
+    connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(OWNER)))
+    connection.execute(
+        "SELECT audit_make_month(month::date) FROM generate_series(date_trunc('month', %s), now(), '1 month') month",
+        [first.at],
+    )
+    connection.execute("RESET ROLE")
     seals: list[tuple[Any, ...]] = []
     fields = AuditEvent._meta.concrete_fields
     with connection.cursor().copy(_copy(AuditEvent)) as copy:
-        for key, event in enumerate(_events(place, begin, end, events), int(newest[0]) + 1):
-            event.pk, sequence = key, sequence + 1
+        for event in itertools.chain([first], made):
+            sequence += 1
+            event.pk = first_id(event.at) + sequence
             digest = link(sequence, previous, event)
-            seals.append((sequence, key, previous, digest, event.at))
+            seals.append((sequence, event.pk, previous, digest, event.at))
             previous = digest
             values = [getattr(event, field.attname) for field in fields]
             copy.write_row([Jsonb(value) if isinstance(value, dict) else value for value in values])
     with connection.cursor().copy(_copy(AuditSeal)) as copy:
         for seal in seals:
             copy.write_row(seal)
-    connection.execute(
-        "SELECT setval(pg_get_serial_sequence('audit_auditevent', 'id'), max(id)) FROM audit_auditevent"
-    )
+    connection.execute("SELECT setval('audit_auditevent_number', %s)", [sequence])
 
 
 def _copy(model: Any) -> sql.Composed:
@@ -330,7 +340,7 @@ def _copy(model: Any) -> sql.Composed:
     )
 
 
-def _events(place: Place, begin: int, end: int, each: int) -> Iterator[Any]:
+def _events(place: Place, studies: range, each: int, of: int) -> Iterator[Any]:
     from cad_platform.audit.models import AuditEvent
 
     actions = (
@@ -338,9 +348,9 @@ def _events(place: Place, begin: int, end: int, each: int) -> Iterator[Any]:
         *("finding.decide", "report.draft", "report.sign", "study.view"),
     )
     now = datetime.now(UTC)
-    for number in range(begin, end):
+    for number in studies:
         study = str(uuid.UUID(_md5(f"study{number}")))
-        at = now - timedelta(minutes=(end - number) * 20)
+        at = now - timedelta(minutes=(of - number) * 20)
         for order in range(each):
             yield AuditEvent(
                 at=at + timedelta(seconds=order),

@@ -157,5 +157,9 @@ def _remember(administrator: str) -> None:
 
 
 def _tables(connection: psycopg.Connection[Any], schema: str) -> list[str]:
-    rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema]).fetchall()
-    return [row[0] for row in rows]
+    """Those of a schema; a table's parts are not named beside it."""
+    query = (
+        "SELECT relname FROM pg_class WHERE relnamespace = %s::regnamespace "
+        "AND relkind IN ('r', 'p') AND NOT relispartition"
+    )
+    return [row[0] for row in connection.execute(query, [schema]).fetchall()]

@@ -7,7 +7,7 @@ from bench.scale import PAGE, POLL, Cost, Round, shortcomings
 
 def measured(studies: int, page_ms: float, poll_ms: float, poll_cpu_ms: float) -> Round:
     costs = {PAGE: Cost(page_ms, page_ms, page_ms), POLL: Cost(poll_ms, poll_ms, poll_cpu_ms)}
-    return Round(studies, 1.0, costs)
+    return Round(studies, 1.0, 1_000_000, costs)
 
 
 def test_what_keeps_to_the_limits_is_not_named() -> None:

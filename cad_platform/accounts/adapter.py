@@ -37,6 +37,12 @@ class AccountAdapter(DefaultAccountAdapter):
         """The one that `ClientAddressMiddleware` found."""
         return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104 (no address, as over a local socket)
 
+    def pre_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse | None:
+        """Whoever belongs to a site that was deactivated is told what an account that was is told."""
+        if user.site is not None and not user.site.is_active:
+            return self.respond_user_inactive(request, user)
+        return super().pre_login(request, user, **details)
+
     def post_login(self, request: HttpRequest, user: Any, **details: Any) -> HttpResponse:
         """Lead on, in the language of the account unless this browser has chosen one."""
         response = super().post_login(request, user, **details)

@@ -17,6 +17,8 @@ class AccountsConfig(PlatformApp):
     audit_actions = {
         "site.create": _("Created a site"),
         "site.update": _("Changed a site"),
+        "site.activate": _("Activated a site"),
+        "site.deactivate": _("Deactivated a site"),
         "token.issue": _("Issued a token"),
         "token.revoke": _("Revoked a token"),
         "user.change_password": _("Changed their password"),

@@ -97,6 +97,11 @@ class Site(models.Model):
         default=15,
         help_text="a workplace where nobody has moved for so long is locked (`accounts.idle_lock`); 0 for never",
     )
+    is_active = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="false: nobody of it is let in, person or system; its studies and reports stay",
+    )
 
     class Meta:
         constraints = [

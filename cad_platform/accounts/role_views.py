@@ -43,7 +43,7 @@ def person(request: HttpRequest, user_id: int) -> HttpResponse:
     found = selectors.user_by_id(actor, user_id)
     form = RoleForm(
         request.POST or None,
-        sites=selectors.sites(actor),
+        sites=selectors.open_sites(actor, found),
         initial={"role": found.role, "site": found.site_id},
     )
     if request.method == "POST":

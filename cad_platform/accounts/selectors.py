@@ -35,6 +35,11 @@ def sites(actor: Actor) -> QuerySet[Site]:
     return Site.objects.order_by("name")
 
 
+def open_sites(actor: Actor, person: User | None = None) -> QuerySet[Site]:
+    """Those that somebody can be given a role at: the active ones, and where the person is already."""
+    return sites(actor).filter(Q(is_active=True) | Q(pk=person.site_id if person else None))
+
+
 def site_of(actor: Actor) -> Site:
     """The actor's own site; only for those who have one."""
     site = actor.user.site

@@ -98,10 +98,7 @@ def update_site(
     Invalid
         There is no such character set, rate or time zone.
     """
-    _require_administrator(actor)
-    site = Site.objects.select_for_update().filter(pk=site_id).first()
-    if site is None:
-        raise NotFound(_("There is no such site."))
+    site = _locked_site(actor, site_id)
     term = default_character_set.strip()
     if term and term not in CHARACTER_SETS:
         raise Invalid(
@@ -145,6 +142,37 @@ def update_site(
             changed=changed, character_set=term, false_marks_per_exam=rate,
             time_zone=zone,
         )  # fmt: skip
+    return site
+
+
+@transaction.atomic
+def deactivate_site(actor: Actor, site_id: int) -> Site:
+    """Let nobody of a site in any more, from their next request on: neither people nor systems. Everything of it stays.
+    Raises `NotPermitted`, `NotFound`."""
+    site = _locked_site(actor, site_id)
+    if site.is_active:
+        site.is_active = False
+        site.save(update_fields=["is_active"])
+        record(actor, "site.deactivate", object_type="site", object_id=site.pk)
+    return site
+
+
+@transaction.atomic
+def activate_site(actor: Actor, site_id: int) -> Site:
+    """Let the people and systems of a site in again. Raises `NotPermitted`, `NotFound`."""
+    site = _locked_site(actor, site_id)
+    if not site.is_active:
+        site.is_active = True
+        site.save(update_fields=["is_active"])
+        record(actor, "site.activate", object_type="site", object_id=site.pk)
+    return site
+
+
+def _locked_site(actor: Actor, site_id: int) -> Site:
+    _require_administrator(actor)
+    site = Site.objects.select_for_update().filter(pk=site_id).first()
+    if site is None:
+        raise NotFound(_("There is no such site."))
     return site
 
 

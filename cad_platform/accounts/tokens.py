@@ -102,11 +102,11 @@ def issue(
 
 
 def find(plaintext: str) -> ApiToken | None:
-    """The token with its user, if it may be used now: neither expired nor revoked, its user active."""
+    """The token with its user, if it may be used now: neither expired nor revoked, its user and their site active."""
     token = ApiToken.objects.select_related("user", "user__site").filter(token_hash=_hash(plaintext)).first()
     if token is None or not token.is_active or not token.user.is_active:
         return None
-    return token
+    return token if token.user.site is None or token.user.site.is_active else None
 
 
 def note_use(token: ApiToken) -> None:

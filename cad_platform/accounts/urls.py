@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern] = [
     path("sites/", views.sites, name="sites"),
     path("sites/new/", views.new_site, name="new-site"),
     path("sites/<int:site_id>/", views.site, name="site"),
+    path("sites/<int:site_id>/access", views.site_access, name="site-access"),
     path("tokens/", views.tokens, name="tokens"),
     path("tokens/<uuid:token_id>/revoke", views.revoke_token, name="revoke-token"),
     path("keyboard/", preferences.keyboard, name="keyboard"),

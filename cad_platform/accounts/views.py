@@ -42,7 +42,7 @@ def users(request: HttpRequest) -> HttpResponse:
 @done_once
 def new_user(request: HttpRequest) -> HttpResponse:
     actor = actor_of(request)
-    form = NewUserForm(request.POST or None, sites=selectors.sites(actor))
+    form = NewUserForm(request.POST or None, sites=selectors.open_sites(actor))
     if request.method == "POST" and form.is_valid():
         password = form.cleaned_data["password"] or one_time.made_up()
         try:
@@ -66,7 +66,7 @@ def user(request: HttpRequest, user_id: int) -> HttpResponse:
     actor = actor_of(request)
     person = selectors.user_by_id(actor, user_id)
     initial = {name: getattr(person, name, "") for name in UserForm.base_fields}
-    form = UserForm(request.POST or None, sites=selectors.sites(actor), initial=initial)
+    form = UserForm(request.POST or None, sites=selectors.open_sites(actor, person), initial=initial)
     if request.method == "POST" and form.is_valid():
         try:
             services.update_user(actor, person, **form.cleaned_data)
@@ -86,7 +86,7 @@ def _user_page(
     context = {
         "nav": "users",
         "person": person,
-        "form": form or UserForm(sites=selectors.sites(actor), initial=initial),
+        "form": form or UserForm(sites=selectors.open_sites(actor, person), initial=initial),
         "password_form": PasswordForm(),
         "is_self": person.pk == request.user.pk,
         "signing_locked": signing_is_locked(person),
@@ -191,6 +191,21 @@ def site(request: HttpRequest, site_id: int) -> HttpResponse:
             return redirect("sites")
     context = {"nav": "sites", "site": hospital, "form": form, "zones": sorted(available_timezones())}
     return render(request, "accounts/site.html", context, status=_status(form))
+
+
+@login_required
+@require_POST
+@done_once
+def site_access(request: HttpRequest, site_id: int) -> HttpResponse:
+    """Deactivate or activate."""
+    actor = actor_of(request)
+    if request.POST.get("access") == "activate":
+        services.activate_site(actor, site_id)
+        messages.success(request, _("Activated."))
+    else:
+        services.deactivate_site(actor, site_id)
+        messages.success(request, _("Deactivated: nobody of the site is let in, and its tokens are refused."))
+    return redirect("site", site_id)
 
 
 @login_required

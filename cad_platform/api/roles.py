@@ -117,7 +117,7 @@ class PersonRole(ApiView):
         wanted = parse_model(RoleRequest, json_of(request))
         site = None
         if wanted.site is not None:
-            site = selectors.sites(actor).filter(code=wanted.site).first()
+            site = selectors.open_sites(actor, found).filter(code=wanted.site).first()
             if site is None:
                 raise NotFound("There is no such site.")
         roles.give(actor, found, role=wanted.role, site=site, reason=wanted.reason)

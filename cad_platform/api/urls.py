@@ -16,6 +16,7 @@ from cad_platform.api import (
     retention,
     roles,
     sides,
+    sites,
     studies,
     watching,
 )
@@ -166,6 +167,10 @@ urlpatterns = [
     path("v1/roles", roles.Roles.as_view(), name="api-roles"),
     path("v1/roles/<int:user>", roles.PersonRole.as_view(), name="api-role"),
     path("v1/roles/<int:user>/take", roles.RoleTaken.as_view(), name="api-role-take"),
+    path("v1/sites", sites.Sites.as_view(), name="api-sites"),
+    path("v1/sites/<str:site>", sites.SiteDetail.as_view(), name="api-site"),
+    path("v1/sites/<str:site>/deactivate", sites.SiteDeactivation.as_view(), name="api-site-deactivate"),
+    path("v1/sites/<str:site>/activate", sites.SiteActivation.as_view(), name="api-site-activate"),
     path("v1/hosts", hosts.Hosts.as_view(), name="api-hosts"),
     path("v1/hosts/<int:host>", hosts.HostDetail.as_view(), name="api-host"),
     path("v1/hosts/<int:host>/drain", hosts.HostDrain.as_view(), name="api-host-drain"),

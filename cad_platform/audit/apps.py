@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from cad_platform.core.declarations import Loop, PlatformApp
+from cad_platform.core.declarations import Check, Loop, PlatformApp
 
 
 class AuditConfig(PlatformApp):
@@ -10,6 +10,14 @@ class AuditConfig(PlatformApp):
     label = "audit"
 
     def loops(self) -> Iterable[Loop]:
-        from cad_platform.audit import chain
+        from cad_platform.audit import chain, months
 
-        return (Loop("audit sealer", chain.take_turn),)
+        return (
+            Loop("audit sealer", chain.take_turn),
+            Loop("audit months", months.make_ahead, every=60.0),
+        )
+
+    def redundant_probes(self) -> Mapping[str, Check]:
+        from cad_platform.audit import months
+
+        return {"audit months": months.check_ahead}

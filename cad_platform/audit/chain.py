@@ -18,6 +18,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from cad_platform.audit import months
 from cad_platform.audit.models import AuditEvent, AuditSeal
 
 GENESIS = "0" * 64
@@ -103,7 +104,9 @@ def _settled() -> int:
 
 def _pending(since: datetime | None) -> QuerySet[AuditEvent]:
     pending = AuditEvent.objects.filter(seal__isnull=True)
-    return pending.filter(pk__gt=_sealed_up_to) if since is None else pending.filter(at__gte=since)
+    if since is None:
+        return pending.filter(pk__gt=_sealed_up_to)
+    return pending.filter(months.lately(since), at__gte=since)
 
 
 @transaction.atomic

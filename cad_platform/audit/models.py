@@ -15,7 +15,9 @@ _APPEND_ONLY = pgtrigger.Update | pgtrigger.Delete
 
 
 class AuditEvent(models.Model):
-    """One action. Committed with what it records; names objects by their ids, never a patient by name."""
+    """One action. Committed with what it records; names objects by their ids, never a patient by name.
+
+    The table is one of months: the database gives the ids, which begin with the month (`audit.months`)."""
 
     database_rights = DatabaseRights.APPEND_ONLY
 

@@ -1,8 +1,8 @@
 """Closed months of the audit log: where the chain stood when a month was over and every link of it had been recomputed.
 
 A root names the last link of its month. Since each link hashes the one before, no event of a closed month can be
-altered, and all later links recomputed, without another hash at its end; so each day only what came after the last root
-is walked, and everything on demand (`manage.py verify_audit`). Roots are written once.
+altered, and all later links recomputed, without another hash at its end; so each day, and by `manage.py verify_audit`,
+only what came after the last root is walked, and everything with `--full`. Roots are written once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from cad_platform.audit import chain
 from cad_platform.audit.chain import GENESIS, Problem, Verification
-from cad_platform.audit.models import AuditRoot, AuditSeal
+from cad_platform.audit.models import AuditEvent, AuditRoot, AuditSeal
+from cad_platform.audit.months import first_id
 
 #: A month is closed when nothing can still be sealed in it, whatever the clocks of two machines say.
 _SETTLED_AFTER = timedelta(days=1)
@@ -58,6 +60,16 @@ def check_roots(found: Verification) -> None:
                 message = f"{missing} links of the closed month {root.month:%Y-%m} are missing"
                 found.add(Problem("missing", message, root.first_sequence))
         sequence = root.last_sequence
+    _look_for_lost(found, sequence)
+
+
+def _look_for_lost(found: Verification, until: int) -> None:
+    """Events of closed months that are no longer there; those after are looked for in the walk."""
+    events = AuditEvent.objects.filter(pk=OuterRef("event_id"))
+    lost = AuditSeal.objects.filter(~Exists(events), sequence__lte=until).order_by("sequence")
+    for seal in lost.iterator(chunk_size=1000):
+        message = f"event {seal.event_id} is missing (link {seal.sequence})"
+        found.add(Problem("missing", message, seal.sequence, seal.event_id))
 
 
 def _next_month() -> date | None:
@@ -82,6 +94,9 @@ def _close(month: date) -> AuditRoot | None:
         return None  # another process has, meanwhile; the next day goes on
     last = AuditRoot.objects.order_by("-month").first()
     sequence, digest = (last.last_sequence, last.hash) if last else (0, GENESIS)
+    written = AuditEvent.objects.filter(pk__lt=first_id(_beginning(_following(month))))
+    if written.filter(seal__isnull=True).exists():
+        return None  # the sealer stands still; `verify_open` says so
     of_month = AuditSeal.objects.filter(sequence__gt=sequence, sealed_at__lt=_beginning(_following(month)))
     end = of_month.order_by("-sequence").values_list("sequence", flat=True).first()
     if end is None:

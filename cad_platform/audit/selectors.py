@@ -8,9 +8,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.db.models.fields.json import KeyTextTransform
 
+from cad_platform.audit import months
 from cad_platform.audit.models import AuditEvent
 from cad_platform.core.actor import Actor
 
@@ -41,6 +43,7 @@ def events(wanted: AuditFilter) -> QuerySet[AuditEvent]:
         found = found.filter(object_id=wanted.object_id)
     if wanted.outcome:
         found = found.filter(outcome=wanted.outcome)
+    found = found.filter(months.of_days(wanted.since, wanted.until))
     if wanted.since:
         found = found.filter(at__gte=datetime.combine(wanted.since, time.min, UTC))
     if wanted.until:
@@ -49,14 +52,14 @@ def events(wanted: AuditFilter) -> QuerySet[AuditEvent]:
 
 
 def actions() -> list[str]:
-    """The actions that occur in the log, for the filter: one look into the index for each, however many events."""
-    found: list[str] = []
-    ordered = AuditEvent.objects.order_by("action").values_list("action", flat=True)
-    following = ordered.first()
-    while following is not None:
-        found.append(following)
-        following = ordered.filter(action__gt=following).first()
-    return found
+    """The actions that occur in the log, for the filter: one look into each month's index for each of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE found (action) AS (SELECT min(action) FROM audit_auditevent UNION ALL "
+            "SELECT (SELECT min(action) FROM audit_auditevent WHERE action > found.action) "
+            "FROM found WHERE action IS NOT NULL) SELECT action FROM found WHERE action IS NOT NULL"
+        )
+        return [action for (action,) in cursor.fetchall()]
 
 
 @dataclass

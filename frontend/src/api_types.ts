@@ -1003,6 +1003,16 @@ export interface components {
         ModelList: {
             results: components["schemas"]["ModelAnswer"][];
         };
+        NewSite: {
+            /** @description It is never changed */
+            code: string;
+            name: string;
+            /**
+             * @description A name of the IANA database; empty for the installation's
+             * @default
+             */
+            time_zone?: string;
+        };
         NoteRequest: {
             note: string;
         };
@@ -1465,6 +1475,36 @@ export interface components {
             signed_at: string;
             content_hash: string;
         };
+        /** @description A hospital or department. */
+        SiteAnswer: {
+            code: string;
+            name: string;
+            /** @description False: nobody of it is let in, and its tokens are refused */
+            active: boolean;
+            default_issuer: string;
+            default_character_set: string;
+            false_marks_per_exam: number;
+            /** @description Empty: the installation's */
+            time_zone: string;
+            idle_lock_minutes: number;
+        };
+        /**
+         * @description How a site's files are read where they do not say so themselves, how many marks its readers see, and when its
+         *     workplaces are locked.
+         */
+        SiteChange: {
+            name: string;
+            /** @description What its files call the issuer of its patient ids (0010,0021) */
+            default_issuer: string;
+            /** @description A DICOM defined term, for names that are not ASCII; empty: they are not read */
+            default_character_set: string;
+            /** @description One of the rates that models are measured at */
+            false_marks_per_exam: number;
+            /** @description A name of the IANA database; empty for the installation's */
+            time_zone: string;
+            /** @description 0: never */
+            idle_lock_minutes: number;
+        };
         /** @description The latest scores against the site's first: none of the three where there are too few. */
         SiteDriftAnswer: {
             site: string;
@@ -1472,6 +1512,13 @@ export interface components {
             population_stability_index: number | null;
             kolmogorov_smirnov: number | null;
             cases: number | null;
+        };
+        SitePage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["SiteAnswer"][];
         };
         SlideAnswer: {
             width: number;
@@ -2338,6 +2385,7 @@ export type MergeRequest = components['schemas']['MergeRequest'];
 export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
+export type NewSite = components['schemas']['NewSite'];
 export type NoteRequest = components['schemas']['NoteRequest'];
 export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type OwnThresholdsAnswer = components['schemas']['OwnThresholdsAnswer'];
@@ -2378,7 +2426,10 @@ export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideAnswer = components['schemas']['SideAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
 export type SignatureAnswer = components['schemas']['SignatureAnswer'];
+export type SiteAnswer = components['schemas']['SiteAnswer'];
+export type SiteChange = components['schemas']['SiteChange'];
 export type SiteDriftAnswer = components['schemas']['SiteDriftAnswer'];
+export type SitePage = components['schemas']['SitePage'];
 export type SlideAnswer = components['schemas']['SlideAnswer'];
 export type SlideLevelAnswer = components['schemas']['SlideLevelAnswer'];
 export type StudyAnswer = components['schemas']['StudyAnswer'];

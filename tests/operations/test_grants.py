@@ -65,14 +65,15 @@ APPEND_ONLY = {
 }
 
 
-def granted() -> dict[str, tuple[str, ...]]:
-    """Table → what the role may do with it, as PostgreSQL answers."""
+def granted(*, parts: bool = False) -> dict[str, tuple[str, ...]]:
+    """Table → what the role may do with it, as PostgreSQL answers; or the same of the parts of tables."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT tablename, array(SELECT right_ FROM unnest(%s::text[]) AS right_"
-            " WHERE has_table_privilege(%s, format('%%I.%%I', schemaname, tablename), right_))"
-            " FROM pg_tables WHERE schemaname = 'public'",
-            [list(ALL), settings.DATABASE_APP_ROLE],
+            "SELECT relname, array(SELECT right_ FROM unnest(%s::text[]) AS right_"
+            " WHERE has_table_privilege(%s, oid, right_))"
+            " FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+            " AND relispartition = %s",
+            [list(ALL), settings.DATABASE_APP_ROLE, parts],
         )
         return {table: tuple(rights) for table, rights in cursor.fetchall()}
 
@@ -80,6 +81,12 @@ def granted() -> dict[str, tuple[str, ...]]:
 @pytest.mark.django_db
 def test_the_database_grants_what_is_declared_and_nothing_else() -> None:
     assert granted() == {table: rights.value for table, rights in rights_by_table().items()}
+
+
+@pytest.mark.django_db
+def test_a_part_of_a_table_is_only_read_by_its_own_name() -> None:
+    found = granted(parts=True)
+    assert len(found) >= 5 and set(found.values()) == {("SELECT",)}, found
 
 
 def test_few_tables_lose_rows_and_what_was_said_once_stays() -> None:

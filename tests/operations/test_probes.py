@@ -163,7 +163,7 @@ def test_what_stands_by_never_makes_the_platform_unready(
     )
     status, body = readyz(client)
     assert (status, body["failed"]) == (200, [])
-    assert set(body["components"]) == {"database", "broker", *WORKERS, ULTRASOUND, *QUEUES}
+    assert set(body["components"]) == {"database", "broker", "audit months", *WORKERS, ULTRASOUND, *QUEUES}
 
 
 def test_what_stands_by_is_proven_in_rounds_of_its_own(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """Every pod of the cluster without a cluster: the overlay's own commands and environment, each with a state folder of
 its own and one storage for all. They wait for the schema, become ready and stay alive by their own probes; what one
-took in another has, and the nightly jobs keep it and try it."""
+took in another has and the model server has looked at, and the nightly jobs keep it and try it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import httpx
 import pytest
 
 from cad_platform.accounts.models import Site
-from embedded.state import REPOSITORY
+from embedded.model_host import PORTS
+from embedded.state import REPOSITORY, port_is_free
 from tests.dockerfile import Image, lay_out
 from tests.kustomization import Manifest, pod_of, render
 from tests.operations.test_backup import empty_place, here, key_file  # noqa: F401 (fixtures)
-from tests.posted_files import STUDY, Hospital, png
+from tests.posted_files import STUDY, Hospital
 from tests.resilience.deployment import PROXY, Deployment, until
+from tests.resilience.hospital import pictures
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200), pytest.mark.django_db(transaction=True)]
 OVERLAY = REPOSITORY / "docker" / "kubernetes" / "overlays" / "one-host"
@@ -37,10 +39,16 @@ class Cluster:
         # What lies elsewhere here: the storage, and who the ingress controller is.
         said = {"CAD_STORAGE_URL": f"s3://{bucket}/objects", "CAD_TRUSTED_PROXIES": PROXY}
         assert set(said) <= set(settings)
+        self.places = {
+            "/backups": str(folder / "backups"),
+            "/run/keys": str(folder / "keys"),
+            "/run/torchserve": str(folder / "tokens"),
+            "//torchserve:": "//localhost:",  # the headless service's name leads to its one pod
+        }
+        settings = {name: self.here(text) for name, text in settings.items()}
         self.settings = settings | said | {name: secrets[name] for name in _names_of(SECRETS)}
         self.settings["AWS_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]
         self.settings["AWS_DEFAULT_REGION"] = os.environ["AWS_DEFAULT_REGION"]
-        self.places = {"/backups": str(folder / "backups"), "/run/keys": str(folder / "keys")}
         self.host = self.settings["CAD_ALLOWED_HOSTS"]
         self.stack = ExitStack()
 
@@ -52,15 +60,41 @@ class Cluster:
         state = self.folder / name
         state.mkdir(exist_ok=True)
         pod = Deployment(self.image, state, dict(self.settings))
+        pod.settings["CAD_MODEL_SERVER"] = "torchserve"  # the default, which the overlay leaves
         self.stack.enter_context(pod.stack)
+        return pod
+
+    def model_server(self, container: dict[str, Any]) -> Deployment:
+        """The StatefulSet's one pod: the inference image's own command, with the archive of one model of three."""
+        taken = [port for port in PORTS.values() if not port_is_free(port)]
+        assert not taken, f"the image's server wants the ports {taken}, which something else has"
+        state, archives = self.folder / "torchserve", self.folder / "archives"
+        for path in (state, archives, Path(self.places["/run/torchserve"])):
+            path.mkdir()
+        pod = Deployment(lay_out("inference-cpu", self.folder / "inference"), state, {})
+        for archive in pod.image.path(".local-setup/archives").glob("ultrasound-*"):
+            (archives / archive.name).symlink_to(archive)
+        pod.settings = self.environment_of(container) | {
+            "CAD_STATE_DIR": str(state),
+            "CAD_MODEL_ARCHIVES": str(archives),
+            "PATH": pod.settings["PATH"],
+        }
+        self.stack.enter_context(pod.stack)
+        pod.start("torchserve", pod.image.command)
         return pod
 
     def environment_of(self, container: dict[str, Any]) -> dict[str, str]:
         """What the container has beside the settings of all."""
         found = {}
         for each in container.get("env", []):
-            key = each.get("valueFrom", {}).get("secretKeyRef", {}).get("key")
-            found[each["name"]] = self.secrets[key] if key else self.here(each["value"])
+            source = each.get("valueFrom", {})
+            if "fieldRef" in source:
+                assert source["fieldRef"]["fieldPath"] == "status.podIP", source
+                found[each["name"]] = "127.0.0.1"
+            elif key := source.get("secretKeyRef", {}).get("key"):
+                found[each["name"]] = self.secrets[key]
+            else:
+                found[each["name"]] = self.here(each["value"])
         return found
 
     def here(self, text: str, state: Path | None = None) -> str:
@@ -91,6 +125,9 @@ def cluster(tmp_path: Path, broker: str, bucket: str, empty_place: Any) -> Itera
 
 
 def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> None:
+    (hosts,) = cluster.of_kind("StatefulSet")
+    (inference,) = pod_of(hosts)["containers"]  # type: ignore[index]
+    model_server = cluster.model_server(inference)
     pods = {}
     for manifest in cluster.of_kind("Deployment"):
         name, spec = manifest["metadata"]["name"], pod_of(manifest)
@@ -109,12 +146,23 @@ def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> 
         for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
             if kind in container:
                 until(lambda: _answers(cluster, pod, container[kind]))  # noqa: B023 (called at once)
+    for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
+        probe = inference[kind]["exec"]["command"]
+        until(
+            lambda: model_server.image.run(*probe, check=False, **model_server.settings).returncode == 0,  # noqa: B023
+            300,
+        )
 
     web = pods["cad-web"]
     web.manage(
         *("install", "--site-code", "riverside", "--site-name", "Riverside", "--administrator", "root.admin"),
         *("--password-file", str(web.state / "password"), "--keys", cluster.places["/run/keys"]),
     )
+    # The host has one model of three: the command names the others, and ends with 1.
+    chosen = web.image.run(
+        web.python, "manage.py", "choose_defaults", "--wait", "5", check=False, **web.settings
+    )
+    assert "ultrasound" in chosen.stdout and "is the default now" in chosen.stdout, chosen.stderr
     hospital = Hospital(Site.objects.get(code="riverside"))
     told = {
         "Authorization": f"Bearer {hospital.token}",
@@ -128,11 +176,19 @@ def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> 
         posted = caller.post(
             "/api/v1/studies",
             data={"study": json.dumps(STUDY)},
-            files={"files": ("a.png", png(), "image/png")},
+            files={"files": ("a.png", pictures(1)[0], "image/png")},
         )
         assert posted.status_code == 201, posted.text
         (image,) = posted.json()["images"]
-        assert caller.get(f"/api/v1/images/{image['id']}/file").content == png()
+        assert caller.get(f"/api/v1/images/{image['id']}/file").content == pictures(1)[0]
+        study = f"/api/v1/studies/{posted.json()['study_instance_uid']}"
+
+        def result() -> Any:
+            jobs = caller.get(study).json()["jobs"]
+            assert not any(job["state"] == "failed" for job in jobs), jobs
+            return jobs and jobs[0]["state"] == "succeeded" and jobs[0]["result"]
+
+        assert len(until(result, 300)["images"]) == 1
     assert not list((web.state).rglob("objects/*")), "it went to the pod's own disk"
 
     for manifest in sorted(cluster.of_kind("CronJob"), key=lambda each: str(each["metadata"]["name"])):
@@ -140,6 +196,7 @@ def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> 
         command = [cluster.here(part) for part in container["command"]]
         done = cluster.image.run(*command, check=False, **(pod.settings | cluster.environment_of(container)))
         assert done.returncode == 0, (command, done.stdout + done.stderr)
+    pods["torchserve"] = model_server
     assert not [name for name, pod in pods.items() if pod.processes[name].poll() is not None]
 
 

@@ -100,10 +100,13 @@ def _write(place: Place, name: str, folder: Path) -> Manifest:
 
 
 def _rows() -> dict[str, int]:
-    """Table → its rows in the snapshot."""
+    """Table → its rows in the snapshot; a table's parts are counted with it."""
     found = {}
     with connection.cursor() as cursor:
-        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1")
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace "
+            "AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1"
+        )
         for (table,) in cursor.fetchall():
             cursor.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("public", table)))
             found[table] = int(cursor.fetchone()[0])

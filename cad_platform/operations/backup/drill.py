@@ -126,7 +126,7 @@ def _run_release(manifest: Manifest) -> None:
         _manage(state, "migrate", "--verbosity", "0")
         anchor = ("--anchor", manifest.audit_anchor) if manifest.audit_anchor else ()
         limit = str(int((age + UNSEALED_LIMIT).total_seconds()))
-        said = _manage(state, "verify_audit", "--json", "--unsealed-limit", limit, *anchor)
+        said = _manage(state, "verify_audit", "--full", "--json", "--unsealed-limit", limit, *anchor)
     if not json.loads(said)["intact"]:
         raise BackupError("The audit log of the restored copy does not hold.")
 

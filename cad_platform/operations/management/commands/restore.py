@@ -36,5 +36,5 @@ class Command(BaseCommand):
         anchor = f" --anchor {manifest.audit_anchor}" if manifest.audit_anchor else ""
         self.stdout.write(
             f"Restored {manifest.name}, the backup of {manifest.made_at}: the database and {manifest.objects} files.\n"
-            f"Check the audit log with: manage.py verify_audit{anchor}"
+            f"Check the audit log with: manage.py verify_audit --full{anchor}"
         )
