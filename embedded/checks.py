@@ -32,7 +32,7 @@ from embedded.package_managers import NODE, PYTHON, VENV
 from embedded.state import REPOSITORY, StateError
 
 _BIN = VENV / "bin"
-_TYPED = ("cad_platform", "embedded", "imaging", "inference", "tests/imaging/sandbox_types.py")
+_TYPED = ("cad_platform", "edge", "embedded", "imaging", "inference", "tests/imaging/sandbox_types.py")
 _STOP_SECONDS = 60
 #: For tools that read the settings and connect to nothing.
 _SETTINGS_ONLY = {

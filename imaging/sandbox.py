@@ -75,6 +75,12 @@ class Sandbox:
         self._control: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
+    def bound(self, limits: Limits, *, concurrency: int) -> None:
+        """Other limits than those it was made with, before its first file: a small machine has less to give."""
+        assert self._process is None, "it is at work"
+        self.limits, self.concurrency = limits, concurrency
+        self._reset()
+
     def call(self, operation: Operation[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the operation in a child process.
 

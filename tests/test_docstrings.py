@@ -10,7 +10,7 @@ import pytest
 
 from embedded.state import REPOSITORY
 
-ROOTS = ("bench", "cad_platform", "embedded", "imaging", "inference")
+ROOTS = ("bench", "cad_platform", "edge", "embedded", "imaging", "inference")
 SECTION = re.compile(r"^\s*(Args|Arguments|Parameters|Returns|Yields|Raises):?\s*$", re.MULTILINE)
 UNDERLINED = re.compile(r"^( *)(Parameters|Returns|Yields|Raises)\n\1(-+)$", re.MULTILINE)
 

@@ -20,6 +20,7 @@ _ROOTS = (
     "cad_platform",
     "docker",
     "docs",
+    "edge",
     "embedded",
     "frontend",
     "imaging",

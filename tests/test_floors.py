@@ -14,7 +14,7 @@ import pytest
 
 from embedded.state import REPOSITORY
 
-PACKAGES = ("bench", "cad_platform", "embedded", "imaging", "inference")
+PACKAGES = ("bench", "cad_platform", "edge", "embedded", "imaging", "inference")
 #: A file and what is planted into it → the module that it must not import.
 PLANTS = {
     ("cad_platform/core/errors.py", "import cad_platform.operations.relay"): "cad_platform.operations.relay",

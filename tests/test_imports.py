@@ -11,7 +11,7 @@ import pytest
 
 from embedded.state import REPOSITORY
 
-PACKAGES = ("bench", "cad_platform", "embedded", "imaging", "inference")
+PACKAGES = ("bench", "cad_platform", "edge", "embedded", "imaging", "inference")
 
 
 def passed_on(path: Path) -> Iterator[str]:
