@@ -120,7 +120,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(tmp_path: Path) -> None:
     assert health["delivered"] == len(wanted) and health["declined"] == 0
     assert len(status["studies"]) == Study.objects.count() == PATIENTS
     assert all(study["images_read"] == IMAGES and not study["result"]["error"] for study in status["studies"])
-    stored = Counter(Instance.objects.values_list("study__accession_number", flat=True))
+    stored = Counter(Instance.objects.values_list("series__study__accession_number", flat=True))
     assert stored == {f"A-P-{patient}": IMAGES for patient in range(PATIENTS)}
     assert not QuarantinedFile.objects.exists()
     assert "Secret" not in log and "P-1" not in log

@@ -13,7 +13,11 @@ from edge.inbox import ASIDE, Inbox
 from edge.keeping import Box
 from edge.settings import Settings, SettingsError, read
 from edge.taking import Intake, Later, NotTaken
-from tests.edge.boxes import image
+from tests.posted_files import dicom, uid
+
+
+def image(patient: str) -> bytes:
+    return dicom(Modality="US", PatientID=patient, StudyInstanceUID=uid())
 
 
 @pytest.fixture
@@ -26,8 +30,8 @@ def box(settings: Settings) -> Box:
     return Box(settings.state)
 
 
-def test_the_same_bytes_are_kept_once(box: Box, settings: Settings, tmp_path: Path) -> None:
-    intake, data = Intake(box, settings), image(tmp_path, "P-1")
+def test_the_same_bytes_are_kept_once(box: Box, settings: Settings) -> None:
+    intake, data = Intake(box, settings), image("P-1")
     first, second = intake.take([data[:100], data[100:]]), intake.take([data])
     assert (first.is_new, second.is_new) == (True, False)
     assert box.path(first.file.sha256).read_bytes() == data
@@ -38,7 +42,7 @@ def test_the_same_bytes_are_kept_once(box: Box, settings: Settings, tmp_path: Pa
 
 
 def test_killed_between_file_and_row_it_is_kept_at_the_next_start(
-    box: Box, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    box: Box, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class PowerCut(BaseException):
         pass
@@ -46,7 +50,7 @@ def test_killed_between_file_and_row_it_is_kept_at_the_next_start(
     def cut(*_: object) -> None:
         raise PowerCut
 
-    data = image(tmp_path, "P-1")
+    data = image("P-1")
     with monkeypatch.context() as cutting:
         cutting.setattr(Box, "_connected", _after(Box._connected, 2, cut))
         with pytest.raises(PowerCut):
@@ -71,22 +75,21 @@ def _after(real: object, calls: int, then: object) -> object:
     return call
 
 
-def test_what_the_hospital_has_goes_and_is_known_when_it_comes_again(
-    box: Box, settings: Settings, tmp_path: Path
-) -> None:
+def test_what_the_hospital_has_goes_and_is_known_when_it_comes_again(box: Box, settings: Settings) -> None:
     intake = Intake(box, settings)
-    kept, waiting = (intake.take([image(tmp_path, name)]).file for name in ("P-1", "P-2"))
+    sent = image("P-1")
+    kept, waiting = (intake.take([data]).file for data in (sent, image("P-2")))
     box.settle([(kept.sha256, "stored", "")])
     assert box.remove_delivered(time.time() + 1) == 1
     assert not box.path(kept.sha256).exists() and box.path(waiting.sha256).exists()
-    assert not intake.take([(tmp_path / "P-1-1.dcm").read_bytes()]).is_new
+    assert not intake.take([sent]).is_new
     assert [file.sha256 for file in box.waiting()] == [waiting.sha256]
 
 
 def test_what_the_hospital_declined_stays_until_a_person_offers_it_again(
-    box: Box, settings: Settings, tmp_path: Path
+    box: Box, settings: Settings
 ) -> None:
-    file = Intake(box, settings).take([image(tmp_path, "P-1")]).file
+    file = Intake(box, settings).take([image("P-1")]).file
     box.settle([(file.sha256, "quarantined", "stored with other bytes")])
     assert box.waiting() == [] and box.remove_delivered(time.time() + 1) == 0
     assert box.offer_again() == 1
@@ -94,12 +97,10 @@ def test_what_the_hospital_declined_stays_until_a_person_offers_it_again(
 
 
 class TestRefusals:
-    def test_a_full_disk_is_said_and_leaves_nothing(
-        self, box: Box, settings: Settings, tmp_path: Path
-    ) -> None:
+    def test_a_full_disk_is_said_and_leaves_nothing(self, box: Box, settings: Settings) -> None:
         intake = Intake(box, replace(settings, reserve_bytes=1 << 62))
         with pytest.raises(Later, match="disk of this box is full"):
-            intake.take([image(tmp_path, "P-1")])
+            intake.take([image("P-1")])
         assert not list((settings.state / "arriving").iterdir()) and box.waiting() == []
 
     @pytest.mark.parametrize("data", [b"", b"no picture at all\n" * 99])
@@ -117,10 +118,8 @@ class TestRefusals:
 
 
 class TestInbox:
-    def test_a_file_is_taken_when_it_is_complete_and_goes(
-        self, box: Box, settings: Settings, tmp_path: Path
-    ) -> None:
-        inbox, data = Inbox(settings.inbox, Intake(box, settings)), image(tmp_path, "P-1")
+    def test_a_file_is_taken_when_it_is_complete_and_goes(self, box: Box, settings: Settings) -> None:
+        inbox, data = Inbox(settings.inbox, Intake(box, settings)), image("P-1")
         growing = settings.inbox / "exam" / "1.dcm"
         growing.parent.mkdir()
         growing.write_bytes(data[:200])
@@ -141,9 +140,9 @@ class TestInbox:
         assert aside == ["1-notes.txt", "1-notes.txt.txt", "notes.txt", "notes.txt.txt"]
         assert (settings.inbox / ASIDE / "notes.txt.txt").read_text().strip()
 
-    def test_on_a_full_disk_it_stays_where_it_is(self, box: Box, settings: Settings, tmp_path: Path) -> None:
+    def test_on_a_full_disk_it_stays_where_it_is(self, box: Box, settings: Settings) -> None:
         inbox = Inbox(settings.inbox, Intake(box, replace(settings, reserve_bytes=1 << 62)))
-        (settings.inbox / "1.dcm").write_bytes(image(tmp_path, "P-1"))
+        (settings.inbox / "1.dcm").write_bytes(image("P-1"))
         assert inbox.look() == inbox.look() == 0
         assert (settings.inbox / "1.dcm").exists()
 
