@@ -139,8 +139,8 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "user.manage": _administers,
     "token.manage": _administers,
     "webhook.manage": _administers,
-    "quality.view": _administers,
-    "quality.manage": _administers,
+    "quality.view": _manages_models,
+    "quality.manage": _manages_models,
     "audit.view": _administers,
     "audit.view_object": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),
 }

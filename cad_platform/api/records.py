@@ -5,15 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import Literal, cast
 
+from django.core.paginator import Page
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cad_platform.accounts.rules import require
 from cad_platform.api import record_answers as answers
 from cad_platform.api import schema
-from cad_platform.api.filters import PAGE_SIZE, json_of, page_asked, parse_model
+from cad_platform.api.filters import json_of, parse_model
+from cad_platform.api.record_lists import RecordList
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.patients.models import Patient
@@ -28,24 +30,23 @@ _STATE = {
 }
 
 
-class Merges(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_merges",
         summary="List the merges of patients' records",
+        description="Those of the site, the latest first.",
         parameters=[schema.PAGE],
         responses={200: answers.MergePage, **schema.problems(401, 403, 422, 429, 503)},
     )
-    def get(self, request: Request) -> Response:
-        """Those of the site, the latest first."""
-        actor = actor_of(request)
-        require(actor, "patient.merge")
-        shown = merging.open_merges(actor, page=page_asked(request), size=PAGE_SIZE)
-        body = answers.MergePage(
-            page=shown.number,
-            pages=shown.paginator.num_pages,
-            results=[answers.MergeAnswer(**_merge(each)) for each in shown],
-        )
-        return Response(body.as_json())
+)
+class Merges(RecordList):
+    permission, answer = "patient.merge", answers.MergePage
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[PatientMerge]:
+        return merging.open_merges(actor, page=page, size=size)
+
+    def row(self, each: PatientMerge) -> answers.MergeAnswer:
+        return answers.MergeAnswer(**_merge(each))
 
     @extend_schema(
         operation_id="merge_records",

@@ -4,20 +4,24 @@ site; how long is said by administrators."""
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
+from django.core.paginator import Page
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from cad_platform.accounts.rules import require
 from cad_platform.api import record_answers as answers
 from cad_platform.api import schema
-from cad_platform.api.filters import PAGE_SIZE, json_of, page_asked, parse_model
+from cad_platform.api.filters import json_of, parse_model
+from cad_platform.api.record_lists import RecordList
 from cad_platform.api.records import record_answer
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import NotFound
+from cad_platform.patients.models import Patient
 from cad_platform.records import erasing, merging, retention
 from cad_platform.records.models import ErasureRequest, Hold
 
@@ -36,29 +40,27 @@ _NOT_NOW = {
 _ANOTHER = {**_NOT_NOW, 403: "The role does not permit it, or it is the person who asked."}
 
 
-class Due(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_due_records",
         summary="List the records that the site keeps for no reason any more",
+        description="Nothing goes by itself: ask for an erasure on behalf of `retention`.",
         parameters=[schema.PAGE],
         responses={200: answers.DuePage, **schema.problems(*_LISTED)},
     )
-    def get(self, request: Request) -> Response:
-        """Nothing goes by itself: ask for an erasure on behalf of `retention`."""
-        actor = actor_of(request)
-        require(actor, "patient.erase")
+)
+class Due(RecordList):
+    permission, answer = "patient.erase", answers.DuePage
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Patient]:
+        return retention.open_due(actor, page=page, size=size)
+
+    def row(self, each: Patient) -> answers.DueAnswer:
+        return answers.DueAnswer(patient=record_answer(each), last_visit=each.last_visit)  # type: ignore[attr-defined]
+
+    def beside(self, actor: Actor) -> dict[str, Any]:
         assert actor.site_id is not None  # the permission admits nobody without a site
-        shown = retention.open_due(actor, page=page_asked(request), size=PAGE_SIZE)
-        body = answers.DuePage(
-            page=shown.number,
-            pages=shown.paginator.num_pages,
-            years=retention.years_at(actor.site_id),
-            results=[
-                answers.DueAnswer(patient=record_answer(each), last_visit=each.last_visit)  # type: ignore[attr-defined]
-                for each in shown
-            ],
-        )
-        return Response(body.as_json())
+        return {"years": retention.years_at(actor.site_id)}
 
 
 class Policies(ApiView):
@@ -97,22 +99,23 @@ class Policy(ApiView):
         return Response(answers.PolicyAnswer(site=site, years=made.years).as_json())
 
 
-class Holds(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_holds",
         summary="List the holds on patients' records",
+        description="Those of the site, the standing ones first.",
         parameters=[schema.PAGE],
         responses={200: answers.HoldPage, **schema.problems(*_LISTED)},
     )
-    def get(self, request: Request) -> Response:
-        """Those of the site, the standing ones first."""
-        actor = actor_of(request)
-        require(actor, "patient.hold")
-        shown = retention.open_holds(actor, page=page_asked(request), size=PAGE_SIZE)
-        body = answers.HoldPage(
-            page=shown.number, pages=shown.paginator.num_pages, results=[_hold(each) for each in shown]
-        )
-        return Response(body.as_json())
+)
+class Holds(RecordList):
+    permission, answer = "patient.hold", answers.HoldPage
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Hold]:
+        return retention.open_holds(actor, page=page, size=size)
+
+    def row(self, each: Hold) -> answers.HoldAnswer:
+        return _hold(each)
 
     @extend_schema(
         operation_id="place_hold",
@@ -144,24 +147,23 @@ class HoldLift(ApiView):
         return Response(_hold(retention.lift_hold(actor, hold, wanted.reason)).as_json())
 
 
-class Erasures(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_erasures",
         summary="List the requests that all of a patient goes",
+        description="Those of the site, the latest first.",
         parameters=[schema.PAGE],
         responses={200: answers.ErasurePage, **schema.problems(*_LISTED)},
     )
-    def get(self, request: Request) -> Response:
-        """Those of the site, the latest first."""
-        actor = actor_of(request)
-        require(actor, "patient.erase")
-        shown = erasing.open_requests(actor, page=page_asked(request), size=PAGE_SIZE)
-        body = answers.ErasurePage(
-            page=shown.number,
-            pages=shown.paginator.num_pages,
-            results=[answers.ErasureAnswer(**_erasure(each)) for each in shown],
-        )
-        return Response(body.as_json())
+)
+class Erasures(RecordList):
+    permission, answer = "patient.erase", answers.ErasurePage
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[ErasureRequest]:
+        return erasing.open_requests(actor, page=page, size=size)
+
+    def row(self, each: ErasureRequest) -> answers.ErasureAnswer:
+        return answers.ErasureAnswer(**_erasure(each))
 
     @extend_schema(
         operation_id="ask_for_erasure",

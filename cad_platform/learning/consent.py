@@ -15,10 +15,9 @@ from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
-from cad_platform.core.punctuation import listed
 from cad_platform.learning.models import Consent
 from cad_platform.patients.models import Patient
-from cad_platform.patients.services import issuers_at
+from cad_platform.patients.services import issuers_at, whose_it_is
 
 
 @transaction.atomic
@@ -78,9 +77,8 @@ def _meant(site_id: int, patient_id: str, issuer: str) -> uuid.UUID:
             code="two_records",
         )
     if not issuer and {person for _given, person in records} != people:
-        names = dict.fromkeys(given or own.default_issuer or own.code for given, _person in records)
-        why = _("Several patients have this id: say whose it is (%(issuers)s).") % {"issuers": listed(names)}
-        raise Invalid(_("The consent was not recorded."), errors=(FieldError(why, "issuer"),))
+        asked = whose_it_is(site_id, (given for given, _person in records))
+        raise Invalid(_("The consent was not recorded."), errors=(asked,))
     return people.pop()
 
 

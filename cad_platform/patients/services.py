@@ -18,7 +18,8 @@ from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core import rows
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.errors import Conflict, FieldError, NotFound
+from cad_platform.core.punctuation import listed
 from cad_platform.patients import selectors
 from cad_platform.patients.models import DemographicsReview, Patient
 from cad_platform.patients.person_name import groups_of
@@ -51,6 +52,17 @@ def _issuers(own: str, sent: str) -> tuple[str, ...]:
     if sent.strip().casefold() in {"", own.casefold()}:
         return ("", own) if own else ("",)
     return (sent.strip(),)
+
+
+def whose_it_is(site_id: int, issuers: Iterable[str]) -> FieldError:
+    """What a person is asked where several records of a site go by one id: which of their issuers is meant. Records
+    without one are named by the site's code where the site has a name of its own for others."""
+    site = Site.objects.get(pk=site_id)
+    given = set(issuers)
+    own = site.code if site.default_issuer in given else site.default_issuer or site.code
+    names = sorted(each or own for each in given)
+    why = _("Several patients have this id: say whose it is (%(issuers)s).") % {"issuers": listed(names)}
+    return FieldError(why, "issuer")
 
 
 def lock_patient(patient_id: uuid.UUID | None) -> Patient | None:

@@ -90,18 +90,29 @@ def _lay_out(row: Acceptance, place: Path, files: ExitStack) -> tuple[list[str],
         writer.writeheader()
         cases = row.cases.select_related("study__patient", "study__site")
         for number, case in enumerate(cases.iterator(chunk_size=50), 1):
-            for line, path in _images_of(row, case, number, files, left_out):
-                (place / "images" / line["image"]).symlink_to(path)
+            for line, paths in _images_of(row, case, number, files, left_out):
+                _place_image(place / "images" / line["image"], paths)
                 writer.writerow(line)
                 count += 1
     Acceptance.objects.filter(pk=row.pk).update(whole=count, told_at=timezone.now())
     return left_out, count
 
 
+def _place_image(image: Path, paths: list[Path]) -> None:
+    """An image's file where the laboratory looks for it; of a slide of several a folder of them."""
+    if len(paths) == 1:
+        image.symlink_to(paths[0])
+        return
+    image.mkdir()
+    for number, path in enumerate(paths, 1):
+        (image / f"{number:05d}").symlink_to(path)
+
+
 def _images_of(
     row: Acceptance, case: AcceptanceCase, number: int, files: ExitStack, left_out: list[str]
-) -> Iterator[tuple[dict[str, Any], Path]]:
-    """A row of the laboratory's table for each image that the model reads, and where its bytes lie."""
+) -> Iterator[tuple[dict[str, Any], list[Path]]]:
+    """A row of the laboratory's table for each image that the model reads, and where its bytes lie: of a slide that may
+    be several files."""
     manifest, study = manifest_of(row.model_version), case.study
     own: dict[str, Any] = {
         "label": case.label,
@@ -117,15 +128,13 @@ def _images_of(
         if case.side and side != case.side:
             continue
         name, spacing = f"case-{number:04d}-{place}", spacing_um(image.instance)
-        first, *others = files.enter_context(slide_of(image.instance).opened())
-        if others:
-            left_out.append(f"{name}: a slide of several files is not measured")
-        elif manifest.input.needs_pixel_spacing and spacing is None:
+        if manifest.input.needs_pixel_spacing and spacing is None:
             left_out.append(f"{name}: \u00b5m per pixel missing")
         else:
+            paths = files.enter_context(slide_of(image.instance).opened())
             vendor, device = facts.device_of([image.instance])
             told = {"image": name, "side": side, "vendor": vendor, "device": device}
-            yield own | told | {"um_per_px": spacing[0] if spacing else ""}, first
+            yield own | told | {"um_per_px": spacing[0] if spacing else ""}, paths
 
 
 def _measured(row: Acceptance, place: Path) -> tuple[str, dict[str, Any] | None]:

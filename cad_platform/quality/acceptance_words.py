@@ -79,9 +79,6 @@ _TABLE = Sentences(
         "%(image)s: it has no image that this model reads": gettext_noop(
             "%(image)s: it has no image that this model reads."
         ),
-        "%(image)s: a slide of several files is not measured": gettext_noop(
-            "%(image)s: a slide of several files is not measured."
-        ),
         "%(image)s: \u00b5m per pixel missing": gettext_noop(
             "%(image)s: the image does not say how large its pixels are."
         ),

@@ -18,12 +18,13 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
-from cad_platform.core.errors import Conflict, NotFound
+from cad_platform.core.errors import Conflict, Invalid, NotFound
 from cad_platform.patients.models import DemographicsReview, Patient
-from cad_platform.patients.services import issuers_at
+from cad_platform.patients.services import issuers_at, whose_it_is
 from cad_platform.records import selectors
 from cad_platform.records.models import ErasureRequest, PatientMerge
 from cad_platform.records.reasons import reason_given
@@ -61,20 +62,29 @@ def find(actor: Actor, patient_id: str, issuer: str = "") -> Patient:
     ------
     NotFound
         There is none at the site.
+    Invalid
+        Several go by this id, and nothing says which is meant: none is taken for another.
     NotPermitted
         The role may not merge.
     """
     require(actor, "patient.merge")
     assert actor.site_id is not None
-    found = Patient.objects.filter(
-        site_id=actor.site_id,
-        patient_id=patient_id.strip().replace("\0", ""),
-        issuer__in=issuers_at(actor.site_id, issuer.replace("\0", "")),
+    said, site = issuer.replace("\0", "").strip(), Site.objects.get(pk=actor.site_id)
+    known = Patient.objects.select_related("site").filter(
+        site=site, patient_id=patient_id.strip().replace("\0", "")
     )
-    patient = found.select_related("site").order_by("issuer").first()
-    if patient is None:
+    # The site's code says that an id is the site's own, given by no issuer.
+    own = said.casefold() == site.code.casefold()
+    exact = "" if own else said
+    found = list(known.filter(issuer__in=issuers_at(site.pk, exact)) if said else known)
+    if len(found) > 1 and said:
+        found = [each for each in found if each.issuer.casefold() == exact.casefold()]
+    if len(found) > 1:
+        asked = whose_it_is(site.pk, (each.issuer for each in found))
+        raise Invalid(_("This id alone does not say which patient is meant."), errors=(asked,))
+    if not found:
         raise NotFound(_("There is no patient with this id at your site."))
-    return patient
+    return found[0]
 
 
 def record_by_id(actor: Actor, patient: uuid.UUID) -> Patient:

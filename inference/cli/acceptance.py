@@ -94,6 +94,7 @@ def _sample(case: Case, manifest: ModelManifest) -> Sample:
         dataset=SET,
         discipline=discipline_of(manifest),
         path=case.path,
+        parts=case.parts,
         group_id=case.patient,
         label=case.label,
         label_binary=case.positive,

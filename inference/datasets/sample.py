@@ -45,6 +45,7 @@ class Sample:
 
     `group_id` is the unit of every split: a patient, or near-duplicates where no patients are known.
     `label_binary` is True for the positive class of the set's own task, None where the set does not say.
+    `parts` are the other files of a slide that has several.
     `place` is the middle of a field of a slide, in pixels of its level 0; such a sample is that field.
     Boxes are `(x0, y0, x1, y1)` in stored pixels, origin top left. Of a set that is a table `numbers` are the row
     and `path` its name inside the file; there is no picture then.
@@ -71,6 +72,7 @@ class Sample:
     centre: str | None = None
     numbers: tuple[float, ...] = ()
     place: Point | None = None
+    parts: tuple[Path, ...] = ()
     extra: dict[str, str] = field(default_factory=dict)
 
 

@@ -1,4 +1,5 @@
-"""A hospital's own known cases as a table, one image a row, read strictly: every mistake by its line and column."""
+"""A hospital's own known cases as a table, one image a row, read strictly: every mistake by its line and column. An
+image is a file, or a folder with the files of one slide, as scanners write them."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ class CasesError(ValueError):
 @dataclass(frozen=True)
 class Case:
     """One image of which the truth is known. `patient` is the image itself where the table does not name patients;
-    `facts` are the other columns, which subgroups are made of."""
+    `facts` are the other columns, which subgroups are made of; `parts` the other files of a slide that has several."""
 
     line: int
     image: str
@@ -42,6 +43,7 @@ class Case:
     positive: bool
     um_per_px: float | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[Path, ...] = ()
 
 
 def labels_of(manifest: ModelManifest) -> dict[str, bool]:
@@ -65,8 +67,9 @@ def labels_of(manifest: ModelManifest) -> dict[str, bool]:
 
 
 def read_cases(table: Path, images: Path, manifest: ModelManifest) -> list[Case]:
-    """The rows of `table`: columns `image` (a path below `images`) and `label`, and where they are there `patient`,
-    `um_per_px` and any others, by which figures are told apart. Commas, semicolons or tabs.
+    """The rows of `table`: columns `image` (a file below `images`, or a folder with a slide's files) and `label`, and
+    where they are there `patient`, `um_per_px` and any others, by which figures are told apart. Commas, semicolons or
+    tabs.
 
     Raises
     ------
@@ -107,7 +110,7 @@ class _Rows:
         self._mistakes.append(f"{self._table}, line {line}, column {column}: {sentence}")
 
     def _case(self, line: int, values: Mapping[str, str]) -> Case | None:
-        path = self._path(line, values[IMAGE])
+        files = self._files(line, values[IMAGE])
         label = values[LABEL].lower()
         if label not in self._labels:
             known = ", ".join(self._labels)
@@ -116,31 +119,34 @@ class _Rows:
         patient = values.get(PATIENT, values[IMAGE])
         if not patient:
             self._wrong(line, PATIENT, "is empty: images of one patient are no independent cases")
-        if path is None or label not in self._labels:
+        if not files or label not in self._labels:
             return None
         others = {n: v for n, v in values.items() if n not in (IMAGE, LABEL, PATIENT, SPACING) and v}
-        return Case(line, values[IMAGE], path, patient, label, self._labels[label], spacing, others)
+        return Case(
+            line, values[IMAGE], files[0], patient, label, self._labels[label], spacing, others, tuple(files[1:])
+        )  # fmt: skip
 
-    def _path(self, line: int, stated: str) -> Path | None:
+    def _files(self, line: int, stated: str) -> list[Path]:
+        """The image's file, or those of a slide's folder; none where something is wrong."""
         if not stated:
             self._wrong(line, IMAGE, "is empty")
-            return None
+            return []
         path = self._images / stated
         try:
-            real, is_file = path.resolve(), path.is_file()
+            real, files = path.resolve(), _files_at(path)
         except (OSError, ValueError, RuntimeError):  # too long, a NUL in it, a link to itself
             self._wrong(line, IMAGE, f"{stated[:80]!r} is no name of a file")
-            return None
+            return []
         if Path(stated).is_absolute() or ".." in Path(stated).parts:
             self._wrong(line, IMAGE, f"{stated} lies outside {self._images.name}")
-        elif not is_file:
+        elif not files or real == self._images.resolve():
             self._wrong(line, IMAGE, f"no file {stated} in {self._images.name}")
         elif real in self._first:
             self._wrong(line, IMAGE, f"{stated} stands in line {self._first[real]} already")
         else:
             self._first[real] = line
-            return path
-        return None
+            return files
+        return []
 
     def _spacing(self, line: int, values: Mapping[str, str]) -> float | None:
         stated = values.get(SPACING, "")
@@ -156,3 +162,12 @@ class _Rows:
             self._wrong(line, SPACING, f"{stated!r} is no number of µm above 0")
             return None
         return value
+
+
+def _files_at(path: Path) -> list[Path]:
+    """The file itself, or the files of a folder by name: of a slide they come in any order."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        return []
+    return sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))

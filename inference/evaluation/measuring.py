@@ -120,7 +120,9 @@ def measure_samples(
     with tempfile.TemporaryDirectory(prefix="cad-evaluate-") as folder:
         for done, sample in enumerate(chosen, 1):
             try:
-                result = analyse_alone(manifest, forward, sample.path, sample.spacing_um, Path(folder))
+                result = analyse_alone(
+                    manifest, forward, sample.path, sample.spacing_um, Path(folder), sample.parts
+                )
                 record = record_of(sample, result, split=split, fold=fold, network=network_of(forward))
                 if split == "oof" or split in LEFT_OUT:
                     record.facts.update(points)
@@ -192,9 +194,11 @@ def facts_of(sample: Sample) -> dict[str, str]:
 
 
 def analyse_alone(
-    manifest: ModelManifest, forward: Forward, path: Path, spacing_um: float | None, folder: Path
-) -> ImageResult:
-    """One image as a study of its own; its mask and heat map go to `folder`, and what `readable` makes of it.
+    manifest: ModelManifest, forward: Forward, path: Path, spacing_um: float | None, folder: Path,
+    parts: Sequence[Path] = (),
+) -> ImageResult:  # fmt: skip
+    """One image as a study of its own, of a slide of several files with the others; its mask and heat map go to
+    `folder`, and what `readable` makes of it.
 
     Raises
     ------
@@ -209,6 +213,7 @@ def analyse_alone(
     image = ImageReference(
         image_id=path.name,
         path=str(readable(path, folder)),
+        parts=tuple(map(str, parts)),
         spacing_um=None if spacing_um is None else (spacing_um, spacing_um),
     )
     request = manifest.request("evaluate", image)

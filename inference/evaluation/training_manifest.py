@@ -89,7 +89,7 @@ def trained_samples(samples: Sequence[Sample], folder: Path, tree: Sequence[Samp
             return "patient"
         if (sample.dataset, sample.group_id) in groups:
             return "group"
-        if _digest_of(sample.path) in digests:
+        if any(_digest_of(path) in digests for path in (sample.path, *sample.parts)):
             return "bytes"
         return "look" if _seen_before(sample, looks.get(sample.dataset)) else None
 

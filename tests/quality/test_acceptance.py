@@ -3,9 +3,12 @@ function, signed by a second person. Measuring itself, on real pixels, is `test_
 
 from __future__ import annotations
 
+import csv
 import io
 import uuid
+from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -368,25 +371,23 @@ def test_the_sites_own_thresholds_from_proposal_to_withdrawal(
     )
 
 
-def test_a_slide_of_several_files_is_refused_by_name_and_nothing_is_measured(administrator: Actor) -> None:
-    """The laboratory's command reads single files: the page says which cases it leaves out, and that none is left."""
+def test_a_slide_of_several_files_is_one_case(administrator: Actor, tmp_path: Path) -> None:
+    """Laid out as the laboratory reads it: a folder with all its files, and without its label."""
     version = factories.model_version("histopathology", "SM")
     version.manifest = read_manifest("histopathology").model_dump(mode="json")
     version.save()
     made = WholeSlide(patient_id="SEVERAL")
-    hospital = Hospital()
-    parts = made.concatenation(section(), 2, 0.5)
-    assert hospital.post(None, {f"{n}.dcm": part for n, part in enumerate(parts)}).status_code == 201
+    parts = [*made.concatenation(section(), 2, 0.5), made.file(section(64, 64), None, "LABEL")]
+    assert Hospital().post(None, {f"{n}.dcm": part for n, part in enumerate(parts)}).status_code == 201
     study = Study.objects.get(study_instance_uid=made.study)
     asked = acceptance.begin(
         administrator, version, study.site, "table", [acceptance_cases.KnownCase(study.pk, "malignant")]
     )
-    assert acceptance_run.measure(asked.pk) == "failed"
-    asked.refresh_from_db()
-    assert acceptance_words.in_words(asked.said.splitlines()) == [
-        "None of the cases can be measured.",
-        "case-0001-1: a slide of several files is not measured.",
-    ]
+    with ExitStack() as files:
+        assert acceptance_run._lay_out(asked, tmp_path, files) == ([], 1)
+        (line,) = csv.DictReader((tmp_path / "cases.csv").open())
+        laid = [path.read_bytes() for path in sorted((tmp_path / "images" / line["image"]).iterdir())]
+    assert sorted(map(len, laid)) == sorted(map(len, parts[:2])) and float(line["um_per_px"]) == 0.5
 
 
 def test_a_measurement_has_a_limit_of_memory(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 
 from cad_platform.accounts.models import Role, Site
@@ -232,3 +234,48 @@ def test_two_that_watch_at_once_raise_one() -> None:
     for thread in threads:
         thread.join(60)
     assert sorted(made) == [False, False, False, True] and Alert.objects.count() == 1
+
+
+def test_alerts_and_rules_by_command(
+    site: Site, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the pages and the API do; what is done in a person's name asks for that person's password."""
+
+    def told(*arguments: str) -> str:
+        out = io.StringIO()
+        call_command("alerts", *arguments, stdout=out)
+        return out.getvalue()
+
+    administrator = factories.user(Role.ADMINISTRATOR)
+    assert told("list") == "There is none.\n"
+    rule = AlertRule.objects.get(measure="latency")
+    watching.settle(rule, site.pk, version.pk, Measured(900.0, True, {}), BEGIN)
+    alert = Alert.objects.get()
+    assert f"latency  {version} at {site.code}  900 (from 300)" in told("list") and told(
+        "list", "--ended"
+    ) == ("There is none.\n")
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: factories.PASSWORD)
+    taken = told(
+        "acknowledge", str(alert.pk), "--user", administrator.username, "--note", "The disk was full."
+    )
+    assert taken.rstrip().endswith(f"taken on by {administrator.printed_name}: The disk was full.")
+    alert.refresh_from_db()
+    assert (alert.acknowledged_by, alert.note) == (administrator, "The disk was full.")
+    for role in (Role.RADIOLOGIST, Role.CLINICAL_LEAD):
+        with pytest.raises(CommandError):
+            told("acknowledge", str(alert.pk), "--user", factories.user(role, site).username)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "another")
+    with pytest.raises(CommandError, match="password"):
+        told("acknowledge", str(alert.pk), "--user", administrator.username)
+
+    assert "latency  from 300  everybody  watched" in told("rules") and len(told("rules").splitlines()) == 11
+    changed = told("set", "latency", "--threshold", "120.5", "--owner", administrator.username)
+    assert changed == f"latency  from 120.5  {administrator.username}  watched\n"
+    assert told("set", "latency", "--watched", "no", "--owner", "everybody") == (
+        "latency  from 120.5  everybody  not watched\n"
+    )
+    event = AuditEvent.objects.filter(action="alert.change_rule").latest("pk")
+    assert event.actor_label == "system:alerts"
+    for wrong in (("--threshold", "0"), ("--threshold", "nan"), ("--owner", "nobody")):
+        with pytest.raises(CommandError):
+            told("set", "latency", *wrong)

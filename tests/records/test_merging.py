@@ -250,3 +250,22 @@ class TestPages:
         administrator = Client()
         administrator.force_login(factories.user(Role.ADMINISTRATOR))
         assert administrator.get(reverse("patient-merges")).status_code == 403
+
+
+def test_an_id_of_several_issuers_is_asked_about(site: Site, reader: Actor) -> None:
+    """Nobody's record is merged, held or erased for another's."""
+    own = factories.patient(site, patient_id="P-1")
+    other = factories.patient(site, patient_id="P-1", issuer="ELSEWHERE")
+    for named, found in (("ELSEWHERE", other), (site.code, own)):
+        assert merging.find(reader, "P-1", named) == found
+    with pytest.raises(Invalid) as refusal:
+        merging.find(reader, "P-1")
+    assert f"ELSEWHERE, {site.code}" in refusal.value.errors[0].reason
+    Site.objects.filter(pk=site.pk).update(default_issuer="OURS")
+    ours = factories.patient(site, patient_id="P-1", issuer="OURS")
+    for named, found in (("OURS", ours), ("ours", ours), (site.code, own)):
+        assert merging.find(reader, "P-1", named) == found
+    with pytest.raises(Invalid) as refusal:
+        merging.find(reader, "P-1")
+    (error,) = refusal.value.errors
+    assert error.field == "issuer" and site.code in error.reason and "OURS" in error.reason

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference.cli.acceptance import _sample
 from inference.cli.main import main
 from inference.contract import Flag
 from inference.datasets import busbra
@@ -21,9 +22,12 @@ from inference.evaluation import acceptance_report
 from inference.evaluation.acceptance import Acceptance, Verdict, accept
 from inference.evaluation.cases import CasesError, labels_of, read_cases
 from inference.evaluation.figures import Figure
+from inference.evaluation.measuring import measure_samples
 from inference.evaluation.records import Record
 from inference.evaluation.shift import Seen
-from inference.runtime.store import read_manifest
+from inference.runtime.onnx_session import OnnxForward
+from inference.runtime.store import read_manifest, verified_weights
+from tests.whole_slides import WholeSlide, section
 
 MANIFEST = read_manifest("ultrasound", version="2.2.0")
 DATA = Path(os.environ.get("CAD_DATA_DIR", "../shared/data"))
@@ -417,3 +421,30 @@ def test_2_2_0_is_not_switched_on_for_busbra(tmp_path: Path, capsys: pytest.Capt
     content = json.loads((out / "acceptance.json").read_text())
     assert content["verdict"] == "do_not_switch_on" and content["shift"]["shifted"]
     assert {one["column"] for one in content["subgroups"]} == {"device", "birads"}
+
+
+def test_a_folder_is_one_slide_and_reads_as_its_files_in_one(tmp_path: Path) -> None:
+    """A scanner's series: two files of one level and the label, which no case is."""
+    images, made = tmp_path / "images", WholeSlide()
+    tissue = section()
+    files = {
+        "case/2.dcm": made.concatenation(tissue, 2)[1], "alone.dcm": WholeSlide().file(tissue),
+        "case/label.dcm": made.file(section(64, 64), None, "LABEL"),
+    }  # fmt: skip
+    files |= dict(zip(("case/1.dcm", "case/2.dcm"), made.concatenation(tissue, 2), strict=True))
+    for name, content in files.items():
+        (images / name).parent.mkdir(parents=True, exist_ok=True)
+        (images / name).write_bytes(content)
+    (images / "empty").mkdir()
+    manifest = read_manifest("histopathology")
+    found = read_cases(table(images, "image,label\ncase,idc\nalone.dcm,not_idc\n"), images, manifest)
+    assert [(each.path.name, [part.name for part in each.parts]) for each in found] == [
+        ("1.dcm", ["2.dcm", "label.dcm"]), ("alone.dcm", []),
+    ]  # fmt: skip
+    with pytest.raises(CasesError, match="no file empty in images"):
+        read_cases(table(images, "image,label\nempty,idc\n"), images, manifest)
+    forward = OnnxForward(verified_weights(manifest))
+    measured = measure_samples(manifest, forward, [_sample(each, manifest) for each in found])
+    assert measured.failed == []
+    several, alone = (record.probabilities for record in measured.records)
+    assert several == pytest.approx(alone)

@@ -1,0 +1,45 @@
+"""A page of a list about patients' records: who may not is told so first, and that somebody looked is recorded by what
+opens it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.core.paginator import Page
+from pydantic import BaseModel
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cad_platform.accounts.rules import require
+from cad_platform.api.filters import PAGE_SIZE, page_asked
+from cad_platform.api.studies import ApiView
+from cad_platform.core.actor import Actor, actor_of
+from cad_platform.core.answers import Answer
+
+
+class RecordList(ApiView):
+    """`get` answers the page that is asked for."""
+
+    permission: ClassVar[str]
+    #: With `page`, `pages` and `results`.
+    answer: ClassVar[type[Answer]]
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Any]:
+        """A page of rows, with the fact that it was looked at."""
+        raise NotImplementedError
+
+    def row(self, each: Any) -> BaseModel:
+        """One of them as the answer has it."""
+        raise NotImplementedError
+
+    def beside(self, actor: Actor) -> dict[str, Any]:
+        """What the answer has beside its rows."""
+        return {}
+
+    def get(self, request: Request) -> Response:
+        actor = actor_of(request)
+        require(actor, self.permission)
+        shown = self.opened(actor, page=page_asked(request), size=PAGE_SIZE)
+        rows = [self.row(each) for each in shown]
+        told = {"page": shown.number, "pages": shown.paginator.num_pages, "results": rows}
+        return Response(self.answer.model_validate(told | self.beside(actor)).as_json())
