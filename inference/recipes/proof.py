@@ -81,10 +81,11 @@ WITHOUT: dict[str, str] = dict.fromkeys(
 _TAUGHT, _JUDGED, _EACH = 16, 24, 2
 #: A network from nothing learns so many pictures in so many epochs; inner networks and recurrent aggregates, too.
 _EPOCHS = 10
-#: … and where it has learned nothing in those, as a deep one may, in so many.
+#: … and where it has learned nothing in those, as a deep one may, in so many, by smaller steps: without batch norm
+#: thirteen convolutions in a row (VGG-16, [50]) fall silent at the larger ones.
 _MORE_EPOCHS = 40
 _INNER_EPOCHS = 12
-_LEAST_RATE = 3e-3
+_LEAST_RATE, _GENTLER_RATE = 3e-3, 1e-3
 #: Where the first deal of the labels is better than chance, so many are asked, and the interval is that of their mean.
 _DEALS = 6
 _DARK_LESIONS = ("busi", "busbra", "hospital")
@@ -133,7 +134,8 @@ def _longer(content: dict[str, Any], epochs: int) -> dict[str, Any]:
     """The keys with epochs enough."""
     train = dict(content.get("train") or {})
     stages = [{**stage, "epochs": epochs // 2} for stage in train.get("stages") or ()]
-    rate = max(float(train.get("learning_rate", 0)), _LEAST_RATE)
+    least = _LEAST_RATE if epochs <= _EPOCHS else _GENTLER_RATE
+    rate = max(float(train.get("learning_rate", 0)), least)
     train |= {"epochs": epochs, "learning_rate": rate, "backbone_rate": 1.0} | (
         {"stages": stages} if stages else {}
     )
