@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.champions.recipe import ChampionRecipe
-from inference.recipes.schema import Block
+from inference.recipes.part import Block
 from inference.recipes.stages import NetworkRecipe, StageRecipe
 
 _TIMES = ("once", "twice", "three times", "four times", "five times", "six times")

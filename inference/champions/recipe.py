@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError
 
 from inference.contract import ModalityCode, Sha256
-from inference.recipes.schema import Expect, Part, RecipeError, canonical, digest_of, first_error
+from inference.recipes.part import Part, canonical, digest_of, first_error
+from inference.recipes.schema import Expect, RecipeError
 from inference.recipes.stages import NetworkRecipe
 
 _Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]

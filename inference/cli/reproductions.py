@@ -15,12 +15,20 @@ def add_arguments(reproductions: ArgumentParser) -> None:
         metavar="DIR",
         help="a folder of runs: what is finished in it is taken over first",
     )
+    reproductions.add_argument(
+        "--quick",
+        nargs="*",
+        metavar="NAME",
+        help="run these recipes (default all) on made-up images first, seconds each, and keep time and figure",
+    )
     reproductions.add_argument("--out", type=Path, metavar="DIR", help="default docs/reproductions")
 
 
 def run(chosen: Namespace) -> int:
     """Exit status: 0, or 1 with a sentence on stderr."""
-    from inference.recipes.reproduction import collected, name_of
+    from inference.recipes.quick_runs import keep, tried
+    from inference.recipes.recipe_file import known
+    from inference.recipes.reproduction import QUICK, collected, name_of
     from inference.recipes.reproduction_pages import write
     from inference.recipes.review import REPRODUCTIONS
     from inference.recipes.runfolder import RunError
@@ -29,7 +37,15 @@ def run(chosen: Namespace) -> int:
     if chosen.runs is not None and not chosen.runs.is_dir():
         print(f"inference: {chosen.runs} is no folder", file=sys.stderr)
         return 1
+    unknown = sorted(set(chosen.quick or ()) - set(known()))
+    if unknown:
+        print(f"inference: {', '.join(unknown)}: no recipe of {', '.join(known())}", file=sys.stderr)
+        return 1
     out.mkdir(parents=True, exist_ok=True)
+    for name in () if chosen.quick is None else chosen.quick or known():
+        page = tried(name)
+        keep(out / f"{QUICK}.json", page)
+        print(f"{name}: {page['seconds']:.1f} s", flush=True)
     for file in sorted(chosen.runs.glob("*/run.json")) if chosen.runs else ():
         try:
             page = collected(file.parent)

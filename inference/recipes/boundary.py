@@ -1,9 +1,10 @@
 """The border between training and held-out images of a fold: no group, no patient, no file and no look-alike
-crosses it. What looks alike is the audit's to say (`inference.datasets.audit`), on the files' own pixels."""
+crosses it, and no prediction depends on who is predicted with it. What looks alike is the audit's to say
+(`inference.datasets.audit`), on the files' own pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,10 @@ from inference.datasets.audit.alignment import Gray
 from inference.datasets.audit.near_duplicates import RULES
 from inference.datasets.pixels import read_gray
 from inference.datasets.sample import HISTOPATHOLOGY, LeakError, Sample, assert_disjoint
+from inference.recipes.provenance import Rows
+
+#: Predictions of an image alone and among others may differ by rounding, not by more.
+_ALONE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -117,3 +122,23 @@ def joined(samples: Sequence[Sample], twins: Sequence[NearDuplicates]) -> tuple[
         one, other = root(group_of[pair.first]), root(group_of[pair.second])
         parent[max(one, other)] = min(one, other)
     return tuple(replace(sample, group_id=root(sample.group_id)) for sample in samples)
+
+
+def refuse_neighbourly(
+    predict: Callable[[Rows], Rows], rows: Rows, predicted: Rows, checked: int = 3
+) -> None:
+    """
+    Raises
+    ------
+    LeakError
+        A prediction changes when its image is predicted alone: a step looks at the others.
+    """
+    for index in np.linspace(0, len(rows) - 1, min(checked, len(rows))).round().astype(int):
+        alone = predict(rows.take([int(index)])).values[0]
+        among = predicted.values[int(index)]
+        apart = np.abs(np.asarray(alone, np.float64) - np.asarray(among, np.float64))
+        if apart.mean() > _ALONE:
+            raise LeakError(
+                f"the prediction of {predicted.samples[int(index)].id} depends on the images predicted with it "
+                f"(by {apart.mean():.4f}): some step learns from held-out images"
+            )

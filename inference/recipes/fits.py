@@ -11,7 +11,8 @@ from typing import Any
 
 from inference.blocks.parameters import BlockError, make
 from inference.blocks.registry import traits
-from inference.recipes.schema import Block, Recipe, Stream
+from inference.recipes.part import Block
+from inference.recipes.schema import Recipe, Stream
 
 #: Which figures are those of outlines, and which need `evaluate.recognition_rates`.
 _OUTLINES = ("dice", "iou")

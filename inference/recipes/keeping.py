@@ -25,8 +25,9 @@ from torch import nn
 from inference.blocks.networks.arrays import arrays_of, with_arrays
 from inference.blocks.parameters import make
 from inference.datasets.sample import DatasetError
+from inference.recipes.part import Block
 from inference.recipes.provenance import Fitted, Stamp
-from inference.recipes.schema import Block, Recipe
+from inference.recipes.schema import Recipe
 from inference.recipes.validation import blocks, parse
 
 #: Before the digest, in the file's first line.

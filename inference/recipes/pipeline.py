@@ -6,7 +6,6 @@ that arrive at it and stamped (`provenance`); afterwards it is only used.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,18 +18,21 @@ from numpy.typing import NDArray
 
 from inference.blocks.features.row import row_of
 from inference.blocks.learned import NotFitted
-from inference.blocks.parameters import BlockError, make
-from inference.datasets.sample import DatasetError, LeakError, Sample
+from inference.blocks.parameters import BlockError
+from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.calibration import fit_temperature
 from inference.recipes import keeping, networks
 from inference.recipes.examples import Examples, asked, clear, examples_of
+from inference.recipes.part import Block
 from inference.recipes.pictures import Picture, instances, region_of
 from inference.recipes.protocol import inner
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
-from inference.recipes.schema import Block, Recipe, Stream
+from inference.recipes.schema import Recipe, Stream
+from inference.recipes.searching import searched
 from inference.recipes.steps import (
     Values,
     anonymous_sample,
+    classified,
     group_names,
     lesions_to_find,
     logs,
@@ -52,8 +54,6 @@ from inference.training import loop
 _FAILURES = (
     ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError, NotFitted,
 )  # fmt: skip
-#: Predictions of an image alone and among others may differ by rounding, not by more.
-_ALONE = 1e-3
 
 
 @dataclass
@@ -98,27 +98,16 @@ class Pipeline:
             self._calibrate(validation)
 
     def _search(self, train: Rows, place: Place) -> None:
-        """Settings chosen by grouped folds inside `train`; the choice is stamped like everything learned."""
-        search = self.recipe.search
-        assert search is not None
+        """From here on the recipe is the one with the settings that were found."""
+        assert self.recipe.search is not None
         plain = self.recipe.model_copy(update={"search": None})
 
-        def score(settings: dict[str, Any]) -> float:
-            candidate = changed(plain, settings)
-            name = hashlib.sha256(repr(sorted(settings.items())).encode()).hexdigest()[:8]
-            right = []
-            for number in range(search.folds):
-                inside, outside = inner(train.samples, search.folds, self.seed + number)
-                one = Pipeline(candidate, self.seed, tissue=self.tissue)
-                one.fit(
-                    train.take(inside), Place(place.folder / f"search-{name}-{number}", place.identity + name)
-                )
-                predicted = held_out(one.predict(train.take(outside)))
-                right.append(recall_of(predicted, self.recipe))
-            return float(np.mean(right))
+        def judged(settings: dict[str, Any], inside: Rows, outside: Rows, name: str, number: int) -> float:
+            one = Pipeline(changed(plain, settings), self.seed, tissue=self.tissue)
+            one.fit(inside, Place(place.folder / f"search-{name}-{number}", place.identity + name))
+            return recall_of(held_out(one.predict(outside)), self.recipe)
 
-        method = make("search", search.method.name, search.method.parameters)
-        found = fit("search", lambda _: method(dict(search.over), score, self.seed), train)
+        found = searched(self.recipe.search, train, self.seed, judged)
         self.learned["search"] = found
         self.recipe = changed(plain, found.thing)
 
@@ -150,23 +139,6 @@ class Pipeline:
     def predict_alone(self, picture: Picture) -> Any:
         """What `predict` says of one picture of nobody known, as of a file from outside."""
         return self.predict(Rows((anonymous_sample(),), (picture,))).values[0]
-
-    def refuse_neighbourly(self, rows: Rows, predicted: Rows, checked: int = 3) -> None:
-        """
-        Raises
-        ------
-        LeakError
-            A prediction changes when its image is predicted alone: a step looks at the others.
-        """
-        for index in np.linspace(0, len(rows) - 1, min(checked, len(rows))).round().astype(int):
-            alone = self.predict(rows.take([int(index)])).values[0]
-            among = predicted.values[int(index)]
-            apart = np.abs(np.asarray(alone, np.float64) - np.asarray(among, np.float64))
-            if apart.mean() > _ALONE:
-                raise LeakError(
-                    f"the prediction of {predicted.samples[int(index)].id} depends on the images predicted with it "
-                    f"(by {apart.mean():.4f}): some step learns from held-out images"
-                )
 
     @staticmethod
     def _warmer(temperature: float, values: Values) -> list[NDArray[np.float64]]:
@@ -393,14 +365,7 @@ class Pipeline:
         return np.array([self.recipe.task.classes.index(sample.label) for sample in samples], np.int64)
 
     def _classified(self, head: Any, values: Values) -> list[NDArray[np.float64]]:
-        """Probabilities in the order of the task's classes; a class that training lacked gets 0."""
-        given = head.predict_proba(
-            list(values) if hasattr(head, "kind") and head.kind == "bags" else np.stack(values)
-        )
-        rows = np.zeros((len(values), len(self.recipe.task.classes)))
-        for column, name in enumerate(head.classes_):
-            rows[:, self.recipe.task.classes.index(str(name))] = given[:, column]
-        return list(rows)
+        return classified(head, values, self.recipe.task.classes)
 
     # --- keeping -----------------------------------------------------------------------------------------
 

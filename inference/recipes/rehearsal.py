@@ -20,8 +20,9 @@ from inference.blocks.parameters import BlockError, make
 from inference.datasets.sample import DatasetError
 from inference.recipes.fits import learns
 from inference.recipes.keeping import refuse_unkept
+from inference.recipes.part import Block
 from inference.recipes.pictures import Picture, instances
-from inference.recipes.schema import Block, Recipe, RecipeError, Stream
+from inference.recipes.schema import Recipe, RecipeError, Stream
 from inference.recipes.steps import on_picture
 
 _REFUSALS = (

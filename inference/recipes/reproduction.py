@@ -97,7 +97,9 @@ def name_of(page: dict[str, Any]) -> str:
 
 def stored(folder: Path) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
     """Every method's pair of runs, with groups whole and inflated, by the review's number."""
-    names = sorted({file.name.split(".")[0] for file in folder.glob("*.json") if file.stem != INDEX})
+    names = sorted(
+        {file.name.split(".")[0] for file in folder.glob("*.json") if file.stem not in (INDEX, QUICK)}
+    )
     pairs = [(_read(folder / f"{name}.json"), _read(folder / f"{name}{INFLATED}.json")) for name in names]
     return sorted(pairs, key=lambda pair: (either(pair)["reference"], either(pair)["id"]))
 
@@ -113,5 +115,11 @@ def _read(file: Path) -> dict[str, Any] | None:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
-#: The file that holds the table.
-INDEX = "reproductions"
+def in_seconds(folder: Path) -> list[dict[str, Any]]:
+    """What every recipe came to on made-up images (`quick_runs`), by the review's number."""
+    found = _read(folder / f"{QUICK}.json") or {}
+    return sorted(found.values(), key=lambda page: (page["reference"], page["id"]))
+
+
+#: The file that holds the table, and that of the runs in seconds.
+INDEX, QUICK = "reproductions", "quick"

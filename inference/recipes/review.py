@@ -60,7 +60,8 @@ DATASETS = {
     "bioimaging2015": 15, "bach": 16, "breakhis": 17, "camelyon17": 18, "tmi2015": 19, "mini_mias": 46,
     "ddsm": 47, "cbis_ddsm": 48, "inbreast": 49, "busi": 59, "wdbc": None,
 }  # fmt: skip
-#: Where what was run is committed.
+#: Where the records of `python -m inference prove` are committed, and what was run.
+PROOFS = Path(__file__).parent / "proofs"
 REPRODUCTIONS = Path(__file__).parents[2] / "docs" / "reproductions"
 
 

@@ -16,7 +16,7 @@ from torch import distributed as dist
 from inference.datasets.sample import DatasetError, Sample
 from inference.evaluation.records import PREDICTIONS, Record, read_records, write_records
 from inference.progress import ProgressLine
-from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes
+from inference.recipes.boundary import NearDuplicates, guard, joined, look_alikes, refuse_neighbourly
 from inference.recipes.clusters import cluster_report
 from inference.recipes.mlflow_files import MlflowFiles
 from inference.recipes.pictures import read, read_file
@@ -189,7 +189,7 @@ def _fold(
     pipeline.fit(train, Place(folder, f"{identity} {number} ", report))
     predicted = pipeline.predict(held)
     made = records(recipe, predicted, held, number)
-    pipeline.refuse_neighbourly(held, predicted)
+    refuse_neighbourly(pipeline.predict, held, predicted)
     if place.writes:
         pipeline.save(folder / FOLD)
         if recipe.evaluate.clusters is not None:

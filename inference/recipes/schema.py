@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)  # fmt: skip
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from inference.recipes.part import Block, BlockName, Part, canonical, digest_of, older
 
 
 class RecipeError(Exception):
     """A recipe that cannot be run. The sentence names the file and the key."""
 
 
-class Part(BaseModel):
-    """Immutable; an unknown key is an error, so that a misspelt one cannot pass unnoticed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Block(Part):
-    """A registered block with its parameters: `name`, or `{name: {parameter: value}}`."""
-
-    name: str
-    parameters: dict[str, Any] = Field(default_factory=dict)
-
-
-def _block(value: object) -> object:
-    if isinstance(value, str):
-        return {"name": value}
-    if isinstance(value, dict) and len(value) == 1 and "name" not in value:
-        name, parameters = next(iter(value.items()))
-        return {"name": name, "parameters": parameters or {}}
-    return value
-
-
-BlockName = Annotated[Block, BeforeValidator(_block)]
 #: A film of 50 µm per pixel has 35 million; a made-up picture of this size, through a recipe's steps, fits into memory.
 MOST_PIXELS = 64_000_000
 
@@ -160,14 +126,8 @@ class Data(Part):
 
     @model_serializer(mode="wrap")
     def _as_before_shards(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        content = _older(written(self), memory_mb=4096, pyramid=None)
+        content = older(written(self), memory_mb=4096, pyramid=None)
         return content if self.size != NO_SIZE else {key: content[key] for key in content if key != "size"}
-
-
-def _older(content: dict[str, Any], **since: Any) -> dict[str, Any]:
-    """The content without keys that came later and say nothing, so that the digests of older recipes hold."""
-    silent = {key for key, nothing in since.items() if key in content and content[key] in (nothing, ())}
-    return {key: value for key, value in content.items() if key not in silent}
 
 
 class Tissue(Part):
@@ -209,7 +169,7 @@ class Stream(Part):
 
     @model_serializer(mode="wrap")
     def _as_before_regions(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), region_margin=0.2, columns=False)
+        return older(written(self), region_margin=0.2, columns=False)
 
     @model_validator(mode="after")
     def _one_representation(self) -> Stream:
@@ -275,7 +235,7 @@ class Train(Part):
 
     @model_serializer(mode="wrap")
     def _as_before_stages(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), stages=[], workers=0)
+        return older(written(self), stages=[], workers=0)
 
     def staged(self) -> tuple[tuple[Train, TrainStage], ...]:
         """Each stage: `train` as it holds in it, and what only stages say."""
@@ -316,7 +276,7 @@ class Evaluate(Part):
 
     @model_serializer(mode="wrap")
     def _as_before_clusters(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), clusters=None)
+        return older(written(self), clusters=None)
 
 
 class Expect(Part):
@@ -359,7 +319,7 @@ class Recipe(Part):
 
     @model_serializer(mode="wrap")
     def _as_before_tissue(self, written: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _older(written(self), tissue=None)
+        return older(written(self), tissue=None)
 
     @property
     def of_table(self) -> bool:
@@ -397,21 +357,3 @@ class Recipe(Part):
     def canonical(self) -> str:
         """The text that `hash` is the digest of; it is kept beside the weights."""
         return canonical(self)
-
-
-def digest_of(recipe: Part, without: Collection[str] = ()) -> str:
-    """SHA-256 of the canonical JSON (sorted keys, no spaces, defaults filled in), keys `without` left out."""
-    return hashlib.sha256(canonical(recipe, without).encode()).hexdigest()
-
-
-def canonical(recipe: Part, without: Collection[str] = ()) -> str:
-    """The text that `digest_of` takes the digest of."""
-    content = recipe.model_dump(mode="json", exclude=set(without))
-    return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-
-def first_error(error: ValidationError) -> str:
-    """The first key that is wrong, and what is wrong with it."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the whole"
-    return f"{key}: {first['msg'].removeprefix('Value error, ')}"

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from inference.blocks.networks.efficientnet import MEAN, STD
 from inference.blocks.parameters import BlockError, check, make
-from inference.recipes.schema import Block, BlockName, Part
+from inference.recipes.part import Block, BlockName, Part
 from inference.training.batches import Batches, Parts, Source
 from inference.training.device import Loss
 from inference.training.loop import Lesson, Place, fit_stages

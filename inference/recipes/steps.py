@@ -115,6 +115,15 @@ def probabilities(network: Any, images: torch.Tensor) -> NDArray[np.float64]:
     return softmax(networks.logits(network, images))
 
 
+def classified(head: Any, values: Values, classes: Sequence[str]) -> list[NDArray[np.float64]]:
+    """A head's probabilities in the order of `classes`; a class that training lacked gets 0."""
+    given = head.predict_proba(list(values) if getattr(head, "kind", "") == "bags" else np.stack(values))
+    rows = np.zeros((len(values), len(classes)))
+    for column, name in enumerate(head.classes_):
+        rows[:, list(classes).index(str(name))] = given[:, column]
+    return list(rows)
+
+
 def recall_of(predicted: Rows, recipe: Recipe) -> float:
     """Balanced accuracy: what a search climbs."""
     names = np.array([recipe.task.classes[int(np.argmax(value))] for value in predicted.values])

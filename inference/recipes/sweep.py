@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from inference.recipes.schema import Recipe, RecipeError, digest_of
+from inference.recipes.part import digest_of
+from inference.recipes.schema import Recipe, RecipeError
 
 #: More are a search (`search`), which looks inside the training part.
 MOST = 64

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from inference.blocks.parameters import BlockError, check
 from inference.recipes.fits import Misfit, refuse_misfits
-from inference.recipes.schema import Block, Recipe, RecipeError, Search, first_error
+from inference.recipes.part import Block, first_error
+from inference.recipes.schema import Recipe, RecipeError, Search
 
 #: What a search may set: the parts of a recipe that are made inside a fold.
 SEARCHED = ("preprocess", "streams", "select", "head", "train")

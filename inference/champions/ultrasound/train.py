@@ -18,8 +18,8 @@ from inference.champions.recipe import ChampionRecipe
 from inference.datasets import busbra, busi
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample
+from inference.recipes.part import digest_of
 from inference.recipes.provenance import Fitted
-from inference.recipes.schema import digest_of
 from inference.runtime.geometry import lay_out
 from inference.runtime.ultrasound.pipeline import CATEGORIES, CLASSES, NORMAL
 from inference.runtime.ultrasound.preprocessing import SIDE, working_canvas

@@ -19,7 +19,7 @@ from inference.blocks.networks.bags import RecurrentAttention
 from inference.champions.whole_image.arrays import Arrays, Machine, Scaled, in_order, shares
 from inference.champions.whole_image.heads import as_module
 from inference.champions.whole_image.refusals import ExportError
-from inference.recipes.schema import Block
+from inference.recipes.part import Block
 
 #: Of |a|² + |b|²: what is nearer than rounding may say is no distance.
 _ALIKE = 1e-5

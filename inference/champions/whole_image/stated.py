@@ -11,9 +11,10 @@ import numpy as np
 
 from inference.blocks.parameters import make
 from inference.champions.method import block_in_words
+from inference.recipes.part import Block
 from inference.recipes.pictures import grid_of
 from inference.recipes.pipeline import Pipeline
-from inference.recipes.schema import Block, Recipe, Stream
+from inference.recipes.schema import Recipe, Stream
 from inference.runtime.whole_image import preprocessing, steps
 from inference.runtime.whole_image.preprocessing import Size
 

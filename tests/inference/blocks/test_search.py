@@ -43,14 +43,28 @@ def test_a_swarm_comes_near_the_peak_and_asks_for_a_setting_once(name: str) -> N
     assert len({tuple(one.items()) for one in hill.asked}) == len(hill.asked) < 5 * 4 * 2 + 1
 
 
-@pytest.mark.parametrize("name", (*SWARMS, "uniform_design"))
+@pytest.mark.parametrize("name", (*SWARMS, "uniform_design", "tpe"))
 def test_a_search_is_deterministic_by_seed(name: str) -> None:
     first, second = Hill(), Hill()
-    settings = {"runs": 5} if name == "uniform_design" else {"agents": 3, "iterations": 2}
+    settings = {"uniform_design": {"runs": 5}, "tpe": {"budget": 9}}.get(name, {"agents": 3, "iterations": 2})
     for hill in (first, second):
         build("search", name, **settings)(AXES, hill, 4)
 
     assert first.asked == second.asked
+
+
+def test_a_tree_of_parzen_estimators_climbs_better_than_chance_and_keeps_to_its_budget() -> None:
+    reached: dict[str, list[float]] = {"tpe": [], "random": []}
+    for seed in range(30):
+        for name, heights in reached.items():
+            hill = Hill()
+            found = build("search", name, budget=14)(AXES, hill, seed)
+            assert len({tuple(one.items()) for one in hill.asked}) == len(hill.asked) == 14
+            heights.append(Hill()(found))
+    assert np.mean(reached["tpe"]) > np.mean(reached["random"])
+    hill = Hill()  # a budget above all that there is asks for all, and ends
+    best = build("search", "tpe", budget=99)(AXES, hill, 0)
+    assert len(hill.asked) == 40 and best == {"rate": 0.4, "width": 8, "optimiser": "sgd"}
 
 
 def test_a_uniform_design_confirms_the_maximum_of_the_fitted_surface() -> None:
@@ -81,6 +95,7 @@ def test_a_uniform_table_has_every_level_once_and_is_more_even_than_chance() -> 
     [
         ("uniform_design", {"runs": 1}, "a surface is not fitted to 1 runs"),
         ("genetic", {"agents": 0}, "search nothing"),
+        ("tpe", {"budget": 3}, "a budget of 3 after a start of 4 searches nothing"),
     ],
 )
 def test_a_search_that_searches_nothing_is_refused(

@@ -14,7 +14,7 @@ from inference.blocks.parameters import make
 from inference.champions.whole_image.aggregates import _NAMES, aggregate_of
 from inference.champions.whole_image.refusals import ExportError
 from inference.champions.whole_image.streams import Numbers
-from inference.recipes.schema import Block
+from inference.recipes.part import Block
 from inference.runtime.onnx_session import OnnxForward
 from inference.runtime.onnx_to_torch.convert import network_of
 from inference.runtime.whole_image.steps import bytes_of

@@ -1,6 +1,6 @@
 """Each recipe of the review: its own block is named, is laid out, and learns from one step.
 
-Whole runs are those of `test_run.py`; of most recipes by `bin/test --long` alone.
+What it learns from a tree is in `test_tiny.py`; whole runs are those of `test_run.py`.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "parallel": {
         "backbones": [{"vgg_mini": {"width": 4, "stages": 2}}, {"vgg_mini": {"width": 2, "stages": 2}}]
     },
+    "level_reader": {key: {"vgg_mini": {"width": 4, "stages": 2}} for key in ("backbone", "cells")},
     "resize": {"size": 24},
     "hierarchical": {"branches": {"b": ["benign"], "m": ["malignant"]}},
 }
@@ -93,7 +94,9 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
         ]
     if family == "network":
         asked = {"backbone": "vgg_mini"} if name == "classifier" else NEEDED.get(name, {})
-        stream = {"network": {name: asked}}
+        stream: dict[str, Any] = {"network": {name: asked}}
+        if name == "level_reader":  # two squares one under another
+            stream["resize"] = [32, 16]
         return [
             {**neural, "streams": [stream]},
             {**segment, "streams": [stream]},

@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from imaging.digest import sha256_of
 from inference.blocks.registry import block
 from inference.datasets.sample import HISTOPATHOLOGY, ULTRASOUND, LeakError, Sample, grouped_folds
-from inference.recipes.boundary import guard, joined, look_alikes
+from inference.recipes.boundary import guard, joined, look_alikes, refuse_neighbourly
 from inference.recipes.pictures import Picture
 from inference.recipes.pipeline import Pipeline, Place
 from inference.recipes.provenance import Fitted, Rows, fit, held_out
@@ -90,7 +90,7 @@ class Flow:
         pipeline.fit(self.train, self.place)
         said = pipeline.predict(self.held)
         made = records(recipe, said, self.held, 0)
-        pipeline.refuse_neighbourly(self.held, said)
+        refuse_neighbourly(pipeline.predict, self.held, said)
         return len(made)
 
     def learned_from(self, rows: Rows, recipe: Recipe) -> dict[str, Fitted[Any]]:

@@ -10,10 +10,10 @@ import pytest
 
 from inference.cli.main import main
 from inference.recipes.protocol import LEAKY
-from inference.recipes.recipe_file import load
-from inference.recipes.reproduction import INDEX, collected, stored
+from inference.recipes.recipe_file import known, load
+from inference.recipes.reproduction import INDEX, collected, in_seconds, stored
 from inference.recipes.reproduction_pages import rendered, write
-from inference.recipes.review import REPRODUCTIONS, committed
+from inference.recipes.review import METHODS, REPRODUCTIONS, committed
 from inference.recipes.runfolder import RunError
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.validation import changed
@@ -29,6 +29,31 @@ def test_the_committed_pages_are_those_of_the_committed_files() -> None:
     there = {f.relative_to(REPRODUCTIONS).as_posix() for f in REPRODUCTIONS.rglob("*") if f.is_file()}
     runs = {f.name for f in REPRODUCTIONS.glob("*.json")} - {f"{INDEX}.json"}
     assert there == {*made, *runs}
+
+
+def test_every_recipe_of_today_has_its_time_and_figure_in_seconds() -> None:
+    pages = {page["id"]: page for page in in_seconds(REPRODUCTIONS)}
+    assert set(pages) == set(known()), "run: python -m inference reproductions --quick NAME"
+    for name, page in pages.items():
+        assert page["hash"] == load(name, ("quick",)).hash, (
+            f"run: python -m inference reproductions --quick {name}"
+        )
+        assert 0 < page["seconds"] < 60
+    text = (REPRODUCTIONS / "README.md").read_text(encoding="utf-8")
+    assert all(f"[{number}] `" in text for number in METHODS)
+
+
+def test_a_run_in_seconds_is_kept_beside_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "quick.json").write_text((REPRODUCTIONS / "quick.json").read_text())
+    name = "hirra2021_deep_belief"
+    assert main(["reproductions", "--quick", name, "--out", str(tmp_path)]) == 0
+    before, after = ({p["id"]: p for p in in_seconds(each)} for each in (REPRODUCTIONS, tmp_path))
+    assert after.pop(name)["honest_number"] == pytest.approx(before.pop(name)["honest_number"], abs=0.05)
+    assert after == before
+    assert main(["reproductions", "--quick", "nobody", "--out", str(tmp_path)]) == 1
+    assert "nobody: no recipe of" in capsys.readouterr().err
 
 
 def test_whatever_is_inflated_says_so_on_its_page_and_its_plot() -> None:

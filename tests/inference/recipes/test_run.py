@@ -38,11 +38,8 @@ from tests.inference import plain_network  # noqa: F401 - registers `plain`
 from tests.inference.recipes.trees import CLASSIC, NEURAL, busi_tree, predictions, recipe_file
 
 ROOT = Path(__file__).parents[3]
-REVIEW = (
-    "li2019_discriminative_patches", "jiang2019_bhcnet", "sudarshan2019_mil", "maleki2023_frozen_xgboost",
-    "sha2020_grasshopper", "baccouche2021_connected_unets", "shu2020_group_max_pooling",
-    "byra2021_deep_representation_scaling",
-)  # fmt: skip
+#: A network, bags and outlines; of all others whole runs are those of `bin/test --long`, and `test_tiny.py` has a fold.
+WHOLE = ("jiang2019_bhcnet", "sudarshan2019_mil", "baccouche2021_connected_unets")
 
 
 @pytest.fixture(autouse=True)
@@ -60,10 +57,6 @@ def made(
     return run(recipe, RunOptions(tree, folder / name, path, quiet=True, **order))
 
 
-#: Of all others, and of these, `bin/test --long` alone.
-SLOW = {"sha2020_grasshopper"}
-
-
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return busi_tree(tmp_path_factory.mktemp("busi"))
@@ -71,10 +64,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(each, marks=[] if each in REVIEW and each not in SLOW else [pytest.mark.long])
-        for each in known()
-    ],
+    [pytest.param(each, marks=[] if each in WHOLE else [pytest.mark.long]) for each in known()],
 )
 def test_each_recipe_of_the_review_runs_on_its_generated_tree(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
