@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.scale import PAGE, POLL, Cost, Round, shortcomings
+from bench.scale import PAGE, POLL, Cost, Round, no_room, shortcomings
 
 
 def measured(studies: int, page_ms: float, poll_ms: float, poll_cpu_ms: float) -> Round:
@@ -24,3 +24,9 @@ def test_ten_browsers_ask_every_four_seconds() -> None:
     assert round(many.core, 3) == 0.11
     (missed,) = shortcomings(measured(1000, 70, 11, 44), many)
     assert "11% of one core" in missed
+
+
+def test_where_there_is_no_room_the_reason_is_a_sentence_with_numbers() -> None:
+    assert no_room(1_000_000, 10, 60e9) == ""
+    reason = no_room(1_000_000, 10, 15e9)
+    assert reason.startswith("NOT MEASURED: 1,000,000 studies") and "15 GB are free" in reason

@@ -44,15 +44,16 @@ def migrate(name: str) -> None:
 
 
 class Writers:
-    """The application's connections: two write events, a third changes a person after the event, in another order than
-    most do."""
+    """The application's connections: they write events, some after looking at people and sites or before it, one
+    changes a person after the event, in another order than most do."""
 
     def __init__(self, person: int) -> None:
         self.written: list[int] = []
         self.broken: list[str] = []
         self._stop = threading.Event()
         change = f"UPDATE accounts_user SET first_name = first_name WHERE id = {person}"
-        works = ([_WRITE], [_WRITE], [_WRITE, change])
+        read = "SELECT count(*) FROM accounts_user LEFT JOIN accounts_site ON true"
+        works = ([_WRITE], [read, _WRITE], [_WRITE, change], [_WRITE, read])
         self._threads = [threading.Thread(target=self._repeat, args=(statements,)) for statements in works]
 
     def _repeat(self, statements: list[str]) -> None:
@@ -60,9 +61,8 @@ class Writers:
             with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as session:
                 while not self._stop.is_set():
                     with session.transaction():
-                        row = session.execute(statements[0]).fetchone()
-                        for statement in statements[1:]:
-                            session.execute(statement)
+                        done = {statement: session.execute(statement) for statement in statements}
+                    row = done[_WRITE].fetchone()
                     assert row is not None
                     self.written.append(int(row[0]))
                     self._stop.wait(0.01)

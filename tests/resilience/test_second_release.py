@@ -1,5 +1,6 @@
-"""A second release under load: its migration runs while the first release serves, then its web server takes over.
-Nothing that was acknowledged is lost, and no answer says that something broke."""
+"""A second release under load: its migrations run while the first release serves, then its web server takes over. One
+puts the audit log, which every request writes, into months; one locks the studies. Nothing that was acknowledged is
+lost, and no answer says that something broke."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ import psycopg
 import pytest
 
 from cad_platform.accounts.models import Site
+from cad_platform.audit import chain
+from cad_platform.audit.models import AuditEvent
 from cad_platform.studies.models import Instance, Study
 from embedded.state import REPOSITORY
 from tests.dockerfile import lay_out
@@ -160,7 +163,8 @@ class Load:
 
 @pytest.fixture
 def releases(tmp_path: Path, broker: str) -> Iterator[tuple[Deployment, Deployment]]:
-    """The release of this checkout, and one with a migration more; both on one database and storage."""
+    """The release of this checkout without the log's months, and one with them and a migration more; both on one
+    database and storage."""
     states = tmp_path / "state", tmp_path / "second-state"
     for state in states:
         state.mkdir()
@@ -170,12 +174,16 @@ def releases(tmp_path: Path, broker: str) -> Iterator[tuple[Deployment, Deployme
     folder = second.image.path("cad_platform/studies/migrations")
     latest = max(path.stem for path in folder.glob("[0-9]*.py"))
     (folder / "9999_second_release.py").write_text(MIGRATION.format(latest=latest))
+    for later in first.image.path("cad_platform/audit/migrations").glob("000[456]_*.py"):
+        later.unlink()
+    owner = {"CAD_DATABASE_OWNER_URL": os.environ["CAD_DATABASE_OWNER_URL"]}
+    second.manage("migrate", "audit", "0003_closed_months", **owner)
     try:
         with first.stack, second.stack:
             yield first, second
     finally:
         # The other tests' database has the schema of this checkout.
-        owner = {"CAD_DATABASE_OWNER_URL": os.environ["CAD_DATABASE_OWNER_URL"]}
+        second.manage("migrate", "audit", **owner)
         second.manage("migrate", "studies", latest, **owner)
 
 
@@ -221,7 +229,16 @@ def test_nothing_acknowledged_is_lost_and_nothing_breaks(
     assert {number: kept[number].study_instance_uid for number in load.acknowledged} == load.acknowledged
     with psycopg.connect(owner_url) as owner:
         rows = owner.execute("SELECT count(*), min(of_the_second_release) FROM studies_study").fetchone()
+        parts = owner.execute(
+            "SELECT tableoid::regclass::text, count(*) FROM audit_auditevent GROUP BY 1"
+        ).fetchall()
     assert rows == (len(kept), 7)
+    # Written before and after the log was put into months, and nothing beside.
+    assert len(parts) == 2 and "audit_auditevent_before" in dict(parts), parts
+    received = AuditEvent.objects.filter(action="study.receive").values_list("object_id", flat=True)
+    assert {str(kept[number].pk) for number in load.acknowledged} <= set(received)
+    chain.seal_pending()
+    second.manage("verify_audit", "--full")
     stored = {path.name for path in (first.state / "objects").rglob("*") if path.is_file()}
     images = Instance.objects.filter(series__study__in=kept.values())
     named = set(images.values_list("file_id", flat=True))

@@ -13,8 +13,8 @@ DO $$
 BEGIN
     FOR attempt IN 1..240 LOOP
         BEGIN
-            LOCK TABLE accounts_user, accounts_site IN SHARE ROW EXCLUSIVE MODE;
-            LOCK TABLE audit_auditevent, audit_auditseal IN ACCESS EXCLUSIVE MODE;
+            -- People and sites, too: the foreign keys to them change hands, and with them triggers on both.
+            LOCK TABLE accounts_user, accounts_site, audit_auditevent, audit_auditseal IN ACCESS EXCLUSIVE MODE;
             RETURN;
         EXCEPTION WHEN lock_not_available THEN
             PERFORM pg_sleep(0.2 + random() / 4);
