@@ -13,11 +13,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from cad_platform.accounts.models import ApiToken, Role, Scope, User
+from cad_platform.accounts.models import ApiToken, Role, Scope, Site, User
 from cad_platform.accounts.rules import require
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid, NotFound
+from cad_platform.core.joined import Joined
 
 #: Lets a person, and a scanner for leaked secrets, see what kind of string it is.
 MARK = "cad_"
@@ -27,6 +28,12 @@ DEFAULT_LIFETIME = timedelta(days=365)
 MAX_LIFETIME = timedelta(days=731)
 #: `last_used_at` is written at most so often: a hospital posts many studies a minute.
 _USE_RESOLUTION = timedelta(minutes=1)
+
+_FOUND = Joined(
+    (ApiToken, User, Site),
+    "accounts_apitoken JOIN accounts_user ON accounts_user.id = accounts_apitoken.user_id"
+    " LEFT JOIN accounts_site ON accounts_site.id = accounts_user.site_id WHERE accounts_apitoken.token_hash = %s",
+)
 
 
 def _hash(plaintext: str) -> str:
@@ -103,8 +110,12 @@ def issue(
 
 def find(plaintext: str) -> ApiToken | None:
     """The token with its user, if it may be used now: neither expired nor revoked, its user and their site active."""
-    token = ApiToken.objects.select_related("user", "user__site").filter(token_hash=_hash(plaintext)).first()
-    if token is None or not token.is_active or not token.user.is_active:
+    found = _FOUND.first([_hash(plaintext)])
+    if found is None:
+        return None
+    token: ApiToken
+    token, token.user, token.user.site = found
+    if not token.is_active or not token.user.is_active:
         return None
     return token if token.user.site is None or token.user.site.is_active else None
 

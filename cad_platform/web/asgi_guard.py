@@ -88,7 +88,9 @@ class GuardedBody:
     async def _next(self) -> Message:
         began, self.unsent = time.monotonic(), False
         try:
-            message = await asyncio.wait_for(self._receive(), settings.BODY_IDLE_SECONDS)
+            # Not `wait_for`, which makes a task for each piece.
+            async with asyncio.timeout(settings.BODY_IDLE_SECONDS):
+                message = await self._receive()
         except TimeoutError:
             raise RequestTimeout(
                 f"The body stopped arriving for {settings.BODY_IDLE_SECONDS:g} seconds. Nothing was stored."
