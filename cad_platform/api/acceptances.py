@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from drf_spectacular.types import OpenApiTypes
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cad_platform.accounts.rules import require
 from cad_platform.api import schema
 from cad_platform.api.answers import PlainText
 from cad_platform.api.filters import json_of, parse_model
@@ -19,8 +20,8 @@ from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import actor_of
 from cad_platform.core.answers import Answer
 from cad_platform.core.errors import NotFound
-from cad_platform.quality import acceptance
-from cad_platform.quality.acceptance_cases import LONGEST_TABLE
+from cad_platform.quality import acceptance, picking
+from cad_platform.quality.acceptance_cases import LONGEST_TABLE, MOST
 from cad_platform.quality.models import Acceptance
 from cad_platform.registry import selectors, thresholds
 
@@ -36,9 +37,48 @@ class AskRequest(BaseModel):
     table: str | None = Field(
         None,
         max_length=LONGEST_TABLE,
-        description="CSV: columns `study` (accession number or UID), `label`, and `side` where it is needed; left out: "
-        "what the platform knows",
+        description="CSV: columns `study` (accession number or UID), `label`, and `side` where it is needed",
     )
+    studies: list[PlainText] | None = Field(
+        None,
+        max_length=MOST,
+        description="Known studies of the site, by accession number or UID (`list_known_studies`); without a table and "
+        "these: all that the platform knows",
+    )
+
+
+class KnownStudiesRequest(BaseModel):
+    """Which known studies of a site; what is left out does not matter."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    site: PlainText = Field(max_length=40, description="The site's code")
+    since: PlainText = Field("", max_length=10, description="The first day of the studies, as in 2026-01-31")
+    until: PlainText = Field("", max_length=10, description="The last")
+    device: PlainText = Field("", max_length=128, description="A part of its name")
+    label: Literal["", "positive", "negative"] = ""
+    source: Literal["", "table", "pathology"] = Field("", description="What it is known from")
+    search: PlainText = Field("", max_length=64, description="The beginning of an accession number, or a UID")
+
+
+class KnownStudyAnswer(Answer):
+    study_instance_uid: str
+    accession_number: str
+    day: date
+    device: str
+    label: Literal["positive", "negative"]
+    side: Literal["", "L", "R"] = Field(
+        description="The breast that a positive one tells of; empty: all it shows"
+    )
+    source: Literal["table", "pathology"]
+    usable: bool = Field(
+        description="False where it shows both breasts and nothing says which has the disease"
+    )
+
+
+class KnownStudyList(Answer):
+    count: int = Field(description="How many fit; the latest 500 are answered")
+    results: list[KnownStudyAnswer]
 
 
 class NoteRequest(BaseModel):
@@ -122,8 +162,37 @@ class ModelAcceptances(ApiView):
         actor = actor_of(request)
         found = selectors.version_named(actor, model, version)
         wanted = parse_model(AskRequest, json_of(request))
-        made = acceptance.ask(actor, found, acceptance.site_called(wanted.site), wanted.table)
+        site = acceptance.site_called(wanted.site)
+        made = acceptance.ask(actor, found, site, wanted.table, wanted.studies)
         return Response(_answer(made).as_json(), status=202)
+
+
+class KnownStudies(ApiView):
+    @extend_schema(
+        operation_id="list_known_studies",
+        summary="List the known studies of a site that a version can be measured on",
+        parameters=schema.MODEL_VERSION,
+        request=KnownStudiesRequest,
+        responses={200: KnownStudyList, **schema.problems(400, 401, 403, 404, 415, 422, 429, 503)},
+    )
+    def post(self, request: Request, model: str, version: str) -> Response:
+        """It changes nothing; that it was looked at is recorded. A POST, so that no accession number stands in an
+        address."""
+        actor = actor_of(request)
+        require(actor, "model.manage")
+        found = selectors.version_named(actor, model, version)
+        wanted = parse_model(KnownStudiesRequest, json_of(request))
+        site, choice = acceptance.site_called(wanted.site), picking.choice_from(wanted.model_dump())
+        told = picking.open_known(actor, found, site, choice)
+        rows = [
+            {
+                "study_instance_uid": each.study.study_instance_uid, "accession_number": each.study.accession_number,
+                "day": each.day, "device": each.device, "label": each.label, "side": each.side,
+                "source": each.source, "usable": each.is_usable,
+            }
+            for each in told.studies
+        ]  # fmt: skip
+        return Response(KnownStudyList.model_validate({"count": told.count, "results": rows}).as_json())
 
 
 class AcceptanceDetail(ApiView):

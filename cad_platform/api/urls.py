@@ -129,6 +129,11 @@ urlpatterns = [
         acceptances.ModelAcceptances.as_view(),
         name="api-model-acceptances",
     ),
+    path(
+        "v1/models/<str:model>/<str:version>/known-studies",
+        acceptances.KnownStudies.as_view(),
+        name="api-known-studies",
+    ),
     path("v1/acceptances", acceptances.Acceptances.as_view(), name="api-acceptances"),
     path(
         "v1/acceptances/<uuid:acceptance_id>", acceptances.AcceptanceDetail.as_view(), name="api-acceptance"

@@ -4,6 +4,7 @@ answers for the cases, another person signs what came of them."""
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,12 +19,13 @@ from cad_platform.audit.services import record
 from cad_platform.core import outbox
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, FieldError, Invalid, NotFound
-from cad_platform.quality import acceptance_cases
+from cad_platform.quality import acceptance_cases, picking
 from cad_platform.quality.models import Acceptance, AcceptanceCase
 from cad_platform.registry import lifecycle, thresholds
 from cad_platform.registry.models import ModelVersion, SiteThresholds
 from cad_platform.studies.typed_text import reason_of
 
+Source = Acceptance.Source
 #: Somebody has asked for a measurement. Payload: `acceptance_id`.
 ASKED_TOPIC = "acceptance.asked"
 LONGEST_NOTE = 2000
@@ -34,14 +36,23 @@ _MEASURABLE = frozenset({ModelVersion.State.VERIFIED, ModelVersion.State.APPROVE
 
 
 @transaction.atomic
-def ask(actor: Actor, version: ModelVersion, site: Site, table: str | None = None) -> Acceptance:
+def ask(
+    actor: Actor,
+    version: ModelVersion,
+    site: Site,
+    table: str | None = None,
+    studies: Sequence[str] | None = None,
+) -> Acceptance:
     """Have a version measured on known cases of a site; a worker does it. Asked again while it is measured, the
     measurement under way is answered and nothing new begun.
 
     Parameters
     ----------
     table
-        CSV of the cases (`acceptance_cases.read_table`); None: what the platform knows.
+        CSV of the cases (`acceptance_cases.read_table`).
+    studies
+        Known studies that a person picked, by accession number or UID (`picking.picked`). Without both: all that the
+        platform knows.
 
     Raises
     ------
@@ -63,13 +74,16 @@ def ask(actor: Actor, version: ModelVersion, site: Site, table: str | None = Non
         if (open_one.told_at or open_one.asked_at) < timezone.now() - _LOST_AFTER:
             outbox.publish(ASKED_TOPIC, acceptance_id=str(open_one.pk))
         return open_one
-    source = Acceptance.Source.PLATFORM if table is None else Acceptance.Source.TABLE
-    cases = (
-        acceptance_cases.of_platform(row, site)
-        if table is None
-        else acceptance_cases.read_table(row, site, table)
-    )
-    return begin(actor, row, site, source, cases)
+    if table is not None and studies is not None:
+        raise Invalid(
+            _("The known cases were not taken."),
+            errors=(FieldError(_("Either a table or picked studies."), "table"),),
+        )
+    if table is not None:
+        return begin(actor, row, site, Source.TABLE, acceptance_cases.read_table(row, site, table))
+    if studies is not None:
+        return begin(actor, row, site, Source.PICKED, picking.picked(row, site, studies))
+    return begin(actor, row, site, Source.PLATFORM, acceptance_cases.of_platform(row, site))
 
 
 def begin(

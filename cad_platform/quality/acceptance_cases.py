@@ -51,10 +51,10 @@ def read_table(version: ModelVersion, site: Site, table: str) -> list[KnownCase]
     try:
         rows = read_rows(table, _STUDY, _LABEL)
     except TableRefused as error:
-        raise _refused(*_first(error.reasons)) from None
+        raise refused(*_first(error.reasons)) from None
     labels = labels_known(version)
-    named = _named(site, {row[_STUDY] for _line, row in rows})
-    both = _with_both_sides(study.pk for found in named.values() for study in found)
+    named = named_studies(site, {row[_STUDY] for _line, row in rows})
+    both = with_both_sides(study.pk for found in named.values() for study in found)
     cases: list[KnownCase] = []
     wrong: list[str] = []
     seen: dict[tuple[Any, str], int] = {}
@@ -68,8 +68,8 @@ def read_table(version: ModelVersion, site: Site, table: str) -> list[KnownCase]
         else:
             cases.append(case)
     if wrong:
-        raise _refused(*_first(wrong))
-    _check_count(len({case.study_id for case in cases}))
+        raise refused(*_first(wrong))
+    check_count(len({case.study_id for case in cases}))
     return cases
 
 
@@ -89,13 +89,13 @@ def of_platform(version: ModelVersion, site: Site) -> list[KnownCase]:
         ).order_by("at", "pk").values_list("study", "positive")
     )  # fmt: skip
     newest = Study.objects.filter(pk__in=latest).order_by("-received_at", "pk").values_list("pk", flat=True)
-    both = _with_both_sides(latest)
+    both = with_both_sides(latest)
     found = [
         KnownCase(study, "positive" if latest[study] else "negative")
         for study in newest
         if not (latest[study] and study in both)
     ][:MOST]
-    _check_count(len(found))
+    check_count(len(found))
     return found
 
 
@@ -106,7 +106,7 @@ def labels_known(version: ModelVersion) -> Mapping[str, bool]:
     return labels_of(manifest_of(version))
 
 
-def _named(site: Site, names: set[str]) -> Mapping[str, list[Study]]:
+def named_studies(site: Site, names: set[str]) -> Mapping[str, list[Study]]:
     """Studies by what a table may call them, their UID or their accession number, of one site."""
     found: dict[str, list[Study]] = defaultdict(list)
     here = Study.objects.filter(site=site, withdrawn_at=None).only(
@@ -142,7 +142,7 @@ def _case(
     return KnownCase(study.pk, label, side)
 
 
-def _with_both_sides(studies: Iterable[Any]) -> set[Any]:
+def with_both_sides(studies: Iterable[Any]) -> set[Any]:
     sides: dict[Any, set[str]] = defaultdict(set)
     pairs = Instance.objects.filter(series__study__in=list(studies), active=True).order_by()
     for study, side in pairs.values_list("series__study", "laterality").distinct():
@@ -150,9 +150,9 @@ def _with_both_sides(studies: Iterable[Any]) -> set[Any]:
     return {study for study, seen in sides.items() if {"L", "R"} <= seen}
 
 
-def _check_count(studies: int) -> None:
+def check_count(studies: int) -> None:
     if not FEWEST <= studies <= MOST:
-        raise _refused(
+        raise refused(
             _("%(count)d known studies; a measurement takes from %(fewest)d to %(most)d")
             % {"count": studies, "fewest": FEWEST, "most": MOST}
         )
@@ -163,7 +163,7 @@ def _first(reasons: Sequence[str]) -> list[str]:
     return [*reasons[:_NAMED], *([_("and %(count)d more") % {"count": left}] if left > 0 else [])]
 
 
-def _refused(*reasons: str) -> Invalid:
+def refused(*reasons: str) -> Invalid:
     return Invalid(
         _("The known cases were not taken."), errors=tuple(FieldError(reason, "table") for reason in reasons)
     )

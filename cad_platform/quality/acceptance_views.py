@@ -14,13 +14,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import allowed
-from cad_platform.core.actor import actor_of
+from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.errors import Conflict, Invalid, NotFound, PlatformError
 from cad_platform.core.request_keys import done_once
-from cad_platform.quality import acceptance, acceptance_pages
-from cad_platform.quality.forms import AcceptanceForm, SignatureForm
+from cad_platform.quality import acceptance, acceptance_pages, picking
+from cad_platform.quality.acceptance_cases import FEWEST, MOST
+from cad_platform.quality.forms import AcceptanceForm, PickForm, SignatureForm
+from cad_platform.quality.models import Acceptance
 from cad_platform.registry import thresholds
+from cad_platform.registry.models import ModelVersion
 
 PAGE_SIZE = 50
 
@@ -55,6 +59,52 @@ def acceptances(request: HttpRequest) -> HttpResponse:
     return render(
         request, "quality/acceptances.html", context, status=422 if form is not None and form.errors else 200
     )
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def pick(request: HttpRequest) -> HttpResponse:
+    """The known studies of a site, to tick the cases of a measurement. The choice comes in the body: an accession
+    number stands in no address. What is asked for twice is begun once (`acceptance.ask`)."""
+    actor = actor_of(request)
+    asked = request.POST if request.method == "POST" else request.GET
+    form = PickForm(
+        asked if asked.get("site") else None,
+        versions=acceptance.measurable(actor),
+        sites=acceptance.sites(actor),
+        initial={"version": asked.get("version", "")},
+    )
+    found, ticked = None, set(request.POST.getlist("study"))
+    if form.is_valid():
+        version, site = form.cleaned_data["version"], form.cleaned_data["site"]
+        try:
+            found = picking.open_known(actor, version, site, picking.choice_from(form.cleaned_data))
+            if made := _asked_for(actor, request.POST.get("step", ""), version, site, found, ticked):
+                return redirect("acceptance", made.pk)
+        except PlatformError as problem:
+            form.refuse(problem)
+    context = {
+        "nav": "acceptances", "form": form, "found": found, "ticked": ticked,
+        "fewest": FEWEST, "most": MOST,
+    }  # fmt: skip
+    return render(request, "quality/pick.html", context, status=422 if form.errors else 200)
+
+
+def _asked_for(
+    actor: Actor, step: str, version: ModelVersion, site: Site, found: picking.Found, ticked: set[str]
+) -> Acceptance | None:
+    """The measurement, where one is asked for: of what is ticked, or of all that was found."""
+    if step == "ticked":
+        return acceptance.ask(actor, version, site, studies=sorted(ticked))
+    if step != "all":
+        return None
+    if found.count > len(found.studies):
+        raise Invalid(
+            _("%(count)d studies fit, and a measurement takes at most %(most)d: narrow the choice.")
+            % {"count": found.count, "most": MOST}
+        )
+    return acceptance.ask(actor, version, site, studies=found.usable)
 
 
 @login_required

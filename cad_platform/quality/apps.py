@@ -17,6 +17,7 @@ class QualityConfig(PlatformApp):
     audit_actions = {
         "acceptance.ask": _("Asked for a version to be measured on known cases"),
         "acceptance.end": _("A measurement on known cases ended"),
+        "acceptance.list_known": _("Looked at a site's known studies"),
         "acceptance.sign": _("Signed the verdict of a measurement"),
         "alert.acknowledge": _("Acknowledged an alert"),
         "alert.change_rule": _("Changed an alert's rule"),

@@ -51,7 +51,10 @@ class AcceptanceForm(PlainForm):
 
     version = forms.ModelChoiceField(label=_("Model version"), queryset=ModelVersion.objects.none())
     site = forms.ModelChoiceField(label=_("Site"), queryset=Site.objects.none())
-    source = forms.ChoiceField(label=_("Known cases"), choices=Acceptance.Source.choices)
+    source = forms.ChoiceField(
+        label=_("Known cases"),
+        choices=[choice for choice in Acceptance.Source.choices if choice[0] != Acceptance.Source.PICKED],
+    )
     table = forms.FileField(
         label=_("Table (CSV)"),
         required=False,
@@ -82,6 +85,33 @@ class AcceptanceForm(PlainForm):
             return decoded(file.read())
         except TableRefused as error:
             raise forms.ValidationError(list(error.reasons)) from None
+
+
+class PickForm(PlainForm):
+    """Of which version and site, and which of its known studies are shown."""
+
+    version = forms.ModelChoiceField(label=_("Model version"), queryset=ModelVersion.objects.none())
+    site = forms.ModelChoiceField(label=_("Site"), queryset=Site.objects.none())
+    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=_("Until"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    device = forms.CharField(label=_("Device contains"), required=False, max_length=128)
+    label = forms.ChoiceField(
+        label=_("Label"),
+        required=False,
+        choices=[("", _("All")), ("positive", _("with the disease")), ("negative", _("without"))],
+    )
+    source = forms.ChoiceField(
+        label=_("Known from"),
+        required=False,
+        choices=[("", _("All")), ("pathology", _("Signed pathology")), ("table", _("Table"))],
+    )
+    search = forms.CharField(label=_("Accession number or UID"), required=False, max_length=64)
+
+    def __init__(self, *args: Any, versions: Any, sites: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["version"].queryset = versions  # type: ignore[attr-defined]
+        self.fields["site"].queryset = sites  # type: ignore[attr-defined]
+        self.fields["site"].label_from_instance = lambda site: site.name  # type: ignore[attr-defined]
 
 
 class SignatureForm(PlainForm):

@@ -235,6 +235,7 @@ class Acceptance(models.Model):
     class Source(models.TextChoices):
         TABLE = "table", _("A table of known cases")
         PLATFORM = "platform", _("What the platform knows: tables taken up before, and signed pathology")
+        PICKED = "picked", _("Studies that a person picked")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     model_version = models.ForeignKey("registry.ModelVersion", on_delete=models.PROTECT, related_name="+")

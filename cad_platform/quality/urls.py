@@ -5,6 +5,7 @@ from cad_platform.quality import acceptance_views, views
 urlpatterns = [
     path("", views.figures, name="quality"),
     path("acceptance/", acceptance_views.acceptances, name="acceptances"),
+    path("acceptance/pick/", acceptance_views.pick, name="acceptance-pick"),
     path("acceptance/<uuid:acceptance_id>/", acceptance_views.one, name="acceptance"),
     path("acceptance/<uuid:acceptance_id>/progress", acceptance_views.progress, name="acceptance-progress"),
     path(

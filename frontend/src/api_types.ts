@@ -199,10 +199,15 @@ export interface components {
             /** @description The site's code */
             site: string;
             /**
-             * @description CSV: columns `study` (accession number or UID), `label`, and `side` where it is needed; left out: what the platform knows
+             * @description CSV: columns `study` (accession number or UID), `label`, and `side` where it is needed
              * @default null
              */
             table?: string | null;
+            /**
+             * @description Known studies of the site, by accession number or UID (`list_known_studies`); without a table and these: all that the platform knows
+             * @default null
+             */
+            studies?: string[] | null;
         };
         AucAnswer: {
             value: number;
@@ -899,6 +904,65 @@ export interface components {
             sha256: string;
             /** Format: date-time */
             received_at: string;
+        };
+        /** @description Which known studies of a site; what is left out does not matter. */
+        KnownStudiesRequest: {
+            /** @description The site's code */
+            site: string;
+            /**
+             * @description The first day of the studies, as in 2026-01-31
+             * @default
+             */
+            since?: string;
+            /**
+             * @description The last
+             * @default
+             */
+            until?: string;
+            /**
+             * @description A part of its name
+             * @default
+             */
+            device?: string;
+            /**
+             * @default
+             * @enum {string}
+             */
+            label?: "" | "positive" | "negative";
+            /**
+             * @description What it is known from
+             * @default
+             * @enum {string}
+             */
+            source?: "" | "table" | "pathology";
+            /**
+             * @description The beginning of an accession number, or a UID
+             * @default
+             */
+            search?: string;
+        };
+        KnownStudyAnswer: {
+            study_instance_uid: string;
+            accession_number: string;
+            /** Format: date */
+            day: string;
+            device: string;
+            /** @enum {string} */
+            label: "positive" | "negative";
+            /**
+             * @description The breast that a positive one tells of; empty: all it shows
+             * @enum {string}
+             */
+            side: "" | "L" | "R";
+            /** @enum {string} */
+            source: "table" | "pathology";
+            /** @description False where it shows both breasts and nothing says which has the disease */
+            usable: boolean;
+        };
+        KnownStudyList: {
+            /** @description How many fit; the latest 500 are answered */
+            count: number;
+            results: components["schemas"]["KnownStudyAnswer"][];
         };
         /** @description Upper edges of the bar of the histogram that a quantile lies in; none above the last edge, 1800 s. */
         LatencyAnswer: {
@@ -2375,6 +2439,9 @@ export type ImageResult = components['schemas']['ImageResult'];
 export type ImageUrls = components['schemas']['ImageUrls'];
 export type JobAnswer = components['schemas']['JobAnswer'];
 export type KeptAsideAnswer = components['schemas']['KeptAsideAnswer'];
+export type KnownStudiesRequest = components['schemas']['KnownStudiesRequest'];
+export type KnownStudyAnswer = components['schemas']['KnownStudyAnswer'];
+export type KnownStudyList = components['schemas']['KnownStudyList'];
 export type LatencyAnswer = components['schemas']['LatencyAnswer'];
 export type LifeAnswer = components['schemas']['LifeAnswer'];
 export type LoadRequest = components['schemas']['LoadRequest'];

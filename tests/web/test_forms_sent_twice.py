@@ -261,6 +261,11 @@ NATURAL: dict[str, Callable[[Hospital], Form]] = {
         {"in_report": "1"},
         "annotation.report",
     ),
+    "acceptance-pick": lambda h: (
+        reverse("acceptance-pick"),
+        {"version": h.job.model_version_id, "site": h.site.pk, "step": "all"} if h.known_cases() else {},
+        "acceptance.ask",
+    ),
     "session-lock": lambda h: (reverse("session-lock"), {}, "user.lock"),
     "keyboard": lambda h: (reverse("keyboard"), {}, "user.keyboard"),
 }
