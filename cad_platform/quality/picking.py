@@ -146,7 +146,7 @@ def picked(version: ModelVersion, site: Site, names: Sequence[str]) -> list[Know
     return list(cases.values())
 
 
-def _known(version: ModelVersion, site: Site) -> QuerySet[Study]:
+def _known(version: ModelVersion, site: Site) -> QuerySet[Any]:
     """Studies of the site that the model reads and of which something is known, annotated with what."""
     facts = AnalysisFact.objects.filter(study=OuterRef("pk"), model_version__name=version.name)
     proven = AnalysisFact.objects.filter(
@@ -180,7 +180,7 @@ def _known(version: ModelVersion, site: Site) -> QuerySet[Study]:
     )  # fmt: skip
 
 
-def _fitting(version: ModelVersion, site: Site, choice: Choice) -> QuerySet[Study]:
+def _fitting(version: ModelVersion, site: Site, choice: Choice) -> QuerySet[Any]:
     found = _known(version, site)
     if (since := asked_day(vars(choice), "since")) is not None:
         found = found.filter(day__gte=since)
@@ -199,7 +199,7 @@ def _fitting(version: ModelVersion, site: Site, choice: Choice) -> QuerySet[Stud
     return found
 
 
-def _told(version: ModelVersion, found: QuerySet[Study]) -> list[KnownStudy]:
+def _told(version: ModelVersion, found: QuerySet[Any]) -> list[KnownStudy]:
     studies: list[Any] = list(found.select_related("patient"))
     both = with_both_sides(study.pk for study in studies if study.positive)
     sides = _sides(version, [study for study in studies if study.pk in both])

@@ -83,6 +83,7 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         {"site": h.site.pk, "url": "https://pacs.example/hook", "events": [Event.STUDY_ANALYSED]},
         "webhook.create",
     ),
+    "site-access": lambda h: (reverse("site-access", args=[h.site.pk]), {}, "site.deactivate"),
     "webhook-access": lambda h: (
         reverse("webhook-access", args=[h.webhook().pk]),
         {"access": "pause"},
