@@ -39,7 +39,7 @@ LIMIT_MS, LIMIT_GROWTH, LIMIT_CORE = 150.0, 1.3, 0.10
 BROWSERS, POLL_SECONDS = 10, 4.0
 #: Bytes of the database, indexes included: of a study without its audit log, and of one event with its link; and what
 #: PostgreSQL needs beside (its log, sorting for indexes, the copy with a thousand studies). Measured here.
-STUDY_BYTES, EVENT_BYTES, BESIDE_BYTES = 9_000, 920, 4e9
+STUDY_BYTES, EVENT_BYTES, BESIDE_BYTES = 6_400, 920, 4e9
 
 
 @dataclass(frozen=True)

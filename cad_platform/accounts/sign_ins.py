@@ -17,6 +17,7 @@ from django.utils.translation import ngettext
 from cad_platform.accounts import idle_lock, services
 from cad_platform.accounts.models import User
 from cad_platform.audit.models import AuditEvent
+from cad_platform.audit.selectors import newest
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 
@@ -49,7 +50,7 @@ def _last_sign_in(user: User) -> str:
     """When and from where this person signed in last, and what was tried in vain since: whoever reads it notices
     what they have not done themselves."""
     tried = AuditEvent.objects.filter(action="user.sign_in", object_type="user", object_id=str(user.pk))
-    last = tried.filter(outcome="success").order_by("-pk").first()
+    last = newest(tried.filter(outcome="success"))
     if last is None:
         return ""
     when = date_format(localtime(last.at, user.site.zone if user.site else None), "Y-m-d H:i")

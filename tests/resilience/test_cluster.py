@@ -128,6 +128,11 @@ def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> 
     (hosts,) = cluster.of_kind("StatefulSet")
     (inference,) = pod_of(hosts)["containers"]  # type: ignore[index]
     model_server = cluster.model_server(inference)
+    (job,) = cluster.of_kind("Job")
+    (migration,) = pod_of(job)["containers"]  # type: ignore[index]
+    told = cluster.pod("migration").settings | cluster.environment_of(migration)
+    migrated = cluster.image.run(*migration["command"], check=False, **told)
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
     pods = {}
     for manifest in cluster.of_kind("Deployment"):
         name, spec = manifest["metadata"]["name"], pod_of(manifest)
@@ -160,7 +165,7 @@ def test_every_pod_starts_and_what_one_took_in_another_has(cluster: Cluster) -> 
     )
     # The host has one model of three: the command names the others, and ends with 1.
     chosen = web.image.run(
-        web.python, "manage.py", "choose_defaults", "--wait", "5", check=False, **web.settings
+        web.python, "manage.py", "choose_defaults", "--wait", "60", check=False, **web.settings
     )
     assert "ultrasound" in chosen.stdout and "is the default now" in chosen.stdout, chosen.stderr
     hospital = Hospital(Site.objects.get(code="riverside"))
