@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.auth import logout
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -41,6 +42,7 @@ class SessionGuardMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         try:
+            _end_of_a_closed_site(request)
             state = state_of(request, _page_user(request, view))
         except (OperationalError, InterfaceError) as error:
             # Nothing is let through because the question could not be asked.
@@ -57,6 +59,13 @@ class SessionGuardMiddleware:
             if isinstance(state, PasswordDue):
                 return redirect("own-password")
         return _told(request, state)
+
+
+def _end_of_a_closed_site(request: HttpRequest) -> None:
+    """A session that is open when its site is deactivated ends with the next thing that it asks."""
+    site = getattr(request.user, "site", None)
+    if site is not None and not site.is_active:
+        logout(request)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

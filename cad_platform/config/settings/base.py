@@ -127,7 +127,7 @@ DATABASE_APP_ROLE = str(database(DATABASE_URL)["USER"])
 
 # --- accounts -----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["cad_platform.accounts.backends.OfAnActiveSite"]
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
