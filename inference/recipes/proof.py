@@ -64,7 +64,6 @@ WITHOUT: dict[str, str] = dict.fromkeys(
         "sanyal2021_hybrid_ensemble",
         "shu2020_group_max_pooling",
         "xie2019_inception_resnet",
-        "yan2020_cnn_bilstm",
         "yari2020_finetuned",
     ),
     _NOT_YET,
