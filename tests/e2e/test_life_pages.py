@@ -1,6 +1,6 @@
 """A version's life at the browser, by keyboard alone: uploaded over a way that breaks off, examined, approved by two
-people, begun beside the default, looked at beside it; by axe, at 320 px, in Chinese. The web server and PostgreSQL are
-the real ones."""
+people, begun beside the default, looked at beside it, made the default, rolled back, retired; by axe, at 320 px, in
+Chinese. The web server and PostgreSQL are the real ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from cad_platform.accounts.models import Role
+from cad_platform.analysis import comparing
 from cad_platform.analysis.models import KnownTruth, ShadowResult
 from cad_platform.core.actor import Actor
 from cad_platform.registry import services, switching, verification
@@ -190,7 +191,8 @@ def test_from_the_upload_to_the_comparison(
     expect(page.get_by_role("heading", name="Agreement")).to_be_visible()
     assert page.locator(".gallery").count() == 0
     assert violations(page, axe_source) == ""
-    second.goto(page.url.removeprefix(server.url))
+    agreement = page.url.removeprefix(server.url)
+    second.goto(agreement)
     expect(second.locator(".gallery__item")).to_have_count(12)
     second.locator(".gallery__image").first.scroll_into_view_if_needed()
     shown = (
@@ -203,9 +205,36 @@ def test_from_the_upload_to_the_comparison(
     assert violations(second, axe_source) == ""
     picture(second, "model-agreement-en")
 
+    # The default, back again, and retired. The worker's part of the comparison is done here.
+    assert comparing.compare(new.pk, old.pk) == 1
+    own = f"/models/{new.pk}/"
+    page.goto(own)
+    walk_and(page, page.locator("#reason"), "no worse at the site")
+    walk_and(page, page.get_by_role("button", name="Make it the default"), "")
+    back = page.get_by_role("button", name=f"Roll back to {old.version}")
+    expect(back).to_be_visible()
+    assert ModelVersion.objects.get(is_default=True) == new
+    assert violations(page, axe_source) == ""
+    walk_and(page, back, "")
+    expect(back).to_have_count(0)
+    assert ModelVersion.objects.get(is_default=True) == old
+    page.goto(own)
+    ends = page.get_by_role("button", name="End it")
+    while ends.count():
+        left = ends.count() - 1
+        walk_and(page, ends.first, "")
+        expect(ends).to_have_count(left)
+    page.goto(own)  # whatever was on its way is over: what is typed into a page that goes is lost
+    walk_and(page, page.locator("#retire-reason"), "a drill")
+    expect(page.locator("#retire-reason")).to_have_value("a drill")
+    walk_and(page, page.get_by_role("button", name="Retire it for good"), "")
+    expect(page.get_by_text(f"ultrasound {NEW} is retired")).to_be_visible()
+    assert ModelVersion.objects.get(pk=new.pk).state == ModelVersion.State.RETIRED
+    assert violations(page, axe_source) == ""
+
     # Narrow, and in Chinese.
     narrow = at(server, chromium, administrator, viewport={"width": 320, "height": 800}, locale="zh-CN")
-    for address in (f"/models/{new.pk}/", "/models/upload", page.url.removeprefix(server.url)):
+    for address in (f"/models/{new.pk}/", "/models/upload", agreement):
         narrow.goto(address)
         assert not is_wider_than_its_window(narrow), address
         assert violations(narrow, axe_source) == "", address
