@@ -141,6 +141,7 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "webhook.manage": _administers,
     "quality.view": _manages_models,
     "quality.manage": _manages_models,
+    "reader_study.manage": _administers,
     "audit.view": _administers,
     "audit.view_object": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),
 }

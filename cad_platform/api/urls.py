@@ -10,6 +10,7 @@ from cad_platform.api import (
     learning,
     model_life,
     model_versions,
+    reader_studies,
     reanalyses,
     records,
     reports,
@@ -133,6 +134,12 @@ urlpatterns = [
         "v1/models/<str:model>/<str:version>/known-studies",
         acceptances.KnownStudies.as_view(),
         name="api-known-studies",
+    ),
+    path("v1/reader-studies", reader_studies.ReaderStudies.as_view(), name="api-reader-studies"),
+    path(
+        "v1/reader-studies/<uuid:study_id>",
+        reader_studies.ReaderStudyDetail.as_view(),
+        name="api-reader-study",
     ),
     path("v1/acceptances", acceptances.Acceptances.as_view(), name="api-acceptances"),
     path(

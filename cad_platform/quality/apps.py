@@ -12,6 +12,9 @@ class QualityConfig(PlatformApp):
     label = "quality"
     navigation = (
         NavigationEntry("acceptances", _("Acceptance"), "model.view", position=46, group=MODELS),
+        NavigationEntry(
+            "reader-studies", _("Reader studies"), "reader_study.manage", position=50, group=MODELS
+        ),
         NavigationEntry("quality", _("Watching"), "quality.view", position=47, group=MODELS),
     )
     audit_actions = {
@@ -22,6 +25,8 @@ class QualityConfig(PlatformApp):
         "alert.acknowledge": _("Acknowledged an alert"),
         "alert.change_rule": _("Changed an alert's rule"),
         "alert.raise": _("An alert was raised"),
+        "reader_study.make": _("Analysed a reader study"),
+        "reader_study.download": _("Downloaded the report of a reader study"),
     }
 
     def metrics(self) -> Iterable[Metric]:

@@ -10,8 +10,9 @@ from django.utils.translation import gettext_lazy as _
 from cad_platform.accounts.forms import PlainForm
 from cad_platform.accounts.models import Site, User
 from cad_platform.analysis.tables import TableRefused, decoded
-from cad_platform.quality.acceptance_cases import LONGEST_TABLE
+from cad_platform.quality import acceptance_cases
 from cad_platform.quality.models import Acceptance
+from cad_platform.quality.reader_studies import LONGEST_NAME, LONGEST_TABLE
 from cad_platform.quality.services import NOTE_LENGTH
 from cad_platform.registry.models import ModelVersion
 
@@ -79,7 +80,7 @@ class AcceptanceForm(PlainForm):
         file = self.cleaned_data["table"]
         if file is None:
             raise forms.ValidationError(_("Choose the table of known cases."))
-        if file.size > LONGEST_TABLE:
+        if file.size > acceptance_cases.LONGEST_TABLE:
             raise forms.ValidationError(_("The table is larger than 1 MB."))
         try:
             return decoded(file.read())
@@ -121,3 +122,25 @@ class SignatureForm(PlainForm):
         widget=forms.Textarea(attrs={"class": "textarea", "rows": 3}),
         help_text=_("Name no patient."),
     )
+
+
+class ReaderStudyForm(PlainForm):
+    name = forms.CharField(label=_("Name of the study"), max_length=LONGEST_NAME)
+    table = forms.FileField(
+        label=_("Table (CSV)"),
+        widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
+        help_text=_(
+            "Columns reader, modality, case, truth (1 or 0) and score, one row a reading; every reader reads every "
+            "case with every modality. At most 20,000 readings and 2 MB. Name no patient."
+        ),
+    )
+
+    def text(self) -> str:
+        """The table. Raises `ValidationError` with what is wrong with it."""
+        file = self.cleaned_data["table"]
+        if file.size > LONGEST_TABLE:
+            raise forms.ValidationError(_("The table is larger than 2 MB."))
+        try:
+            return decoded(file.read())
+        except TableRefused as error:
+            raise forms.ValidationError(list(error.reasons)) from None

@@ -304,3 +304,23 @@ class AcceptanceCase(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["acceptance", "study", "side"], name="acceptance_case_once")
         ]
+
+
+class ReaderStudy(models.Model):
+    """Several readers' scores of several cases with several modalities, and what the laboratory's analysis of them came
+    to (`inference.challenges.mrmc`). Cases are called as the table calls them; no image and no patient is kept."""
+
+    database_rights = DatabaseRights.APPEND_ONLY
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.CharField(max_length=120)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(default=timezone.now)
+    table_sha256 = models.CharField(max_length=64, help_text="of the table, which is not kept")
+    readings = models.PositiveIntegerField()
+    report = models.JSONField(help_text="inference.challenges.report.Report")
+    text = models.TextField(help_text="the same for people, as the command writes it")
+    curves = models.JSONField(help_text="reader → modality → corners of the ROC curve")
+
+    class Meta:
+        ordering = ["-made_at", "id"]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from cad_platform.quality import acceptance_views, views
+from cad_platform.quality import acceptance_views, reader_study_views, views
 
 urlpatterns = [
     path("", views.figures, name="quality"),
@@ -16,6 +16,13 @@ urlpatterns = [
     path("alerts/", views.alerts, name="alerts"),
     path("alerts/<uuid:alert_id>/", views.alert, name="alert"),
     path("known-cases/<int:version_id>/", views.known_from_pathology, name="known-from-pathology"),
+    path("reader-studies/", reader_study_views.studies, name="reader-studies"),
+    path("reader-studies/<uuid:study_id>/", reader_study_views.one, name="reader-study"),
+    path(
+        "reader-studies/<uuid:study_id>/report.<slug:kind>",
+        reader_study_views.report,
+        name="reader-study-report",
+    ),
     path("rules/", views.rules, name="alert-rules"),
     path("rules/<slug:measure>/", views.rule, name="alert-rule"),
 ]

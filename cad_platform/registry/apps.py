@@ -10,7 +10,10 @@ from cad_platform.core.declarations import MODELS, Check, Loop, NavigationEntry,
 class RegistryConfig(PlatformApp):
     name = "cad_platform.registry"
     label = "registry"
-    navigation = (NavigationEntry("models", _("Models"), "model.view", position=40, group=MODELS),)
+    navigation = (
+        NavigationEntry("models", _("Models"), "model.view", position=40, group=MODELS),
+        NavigationEntry("leaderboard", _("Leaderboard"), "model.view", position=49, group=MODELS),
+    )
     audit_actions = {
         "model.approve": _("Approved a model version"),
         "model.describe": _("Corrected a model's card or figures"),

@@ -1,10 +1,11 @@
 from django.urls import path
 
-from cad_platform.registry import life_views, upload_views, views
+from cad_platform.registry import leaderboard_views, life_views, upload_views, views
 
 urlpatterns = [
     path("", views.models, name="models"),
     path("register", views.register, name="models-register"),
+    path("leaderboard/", leaderboard_views.figures, name="leaderboard"),
     path("<int:version_id>/", views.model, name="model"),
     path("<int:version_id>/plots/<slug:name>.svg", views.plot, name="model-plot"),
     path("upload", upload_views.upload, name="model-upload"),

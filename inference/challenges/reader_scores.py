@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.challenges.report import ChallengeError
-from inference.datasets.notes import Notes
-from inference.datasets.tables import table_rows
+from inference.evaluation.table import TableError, decoded, rows_of
 
 COLUMNS = ("reader", "modality", "case", "truth", "score")
 _TRUE, _FALSE = {"1", "true", "positive", "malignant"}, {"0", "false", "negative", "benign", "normal"}
@@ -27,46 +27,63 @@ class Study:
 
 
 def read(table: Path) -> Study:
-    """A study from a CSV with the columns `reader, modality, case, truth, score`, one row a reading.
+    """A study from a CSV file with the columns `reader, modality, case, truth, score`, one row a reading.
 
     Raises
     ------
     ChallengeError
-        A column or a reading is missing, a reading is there twice, a case has two truths, a number is none, or there
+        The file cannot be read, or see `study_of`.
+    """
+    try:
+        return study_of(rows_of(decoded(table.read_bytes()), *COLUMNS))
+    except OSError as error:
+        raise ChallengeError(f"{table}: {error.strerror or error}") from error
+    except TableError as error:
+        raise ChallengeError(f"{table.name}: {error.mistakes[0]}") from error
+    except ChallengeError as error:
+        raise ChallengeError(f"{table.name}: {error}") from error
+
+
+def study_of(rows: Sequence[tuple[int, Mapping[str, str]]]) -> Study:
+    """A study from the rows of its table, each with its line.
+
+    Raises
+    ------
+    ChallengeError
+        A value or a reading is missing, a reading is there twice, a case has two truths, a number is none, or there
         are fewer than two cases of a class.
     """
-    notes = Notes()
-    rows = table_rows(table, COLUMNS, notes)
-    if notes.defects:
-        raise ChallengeError(notes.defects[0].sentence)
     truths: dict[str, bool] = {}
     readings: dict[tuple[str, str, str], float] = {}
     for line, row in rows:
+        for name in COLUMNS:
+            if not row[name]:
+                raise ChallengeError(f"line {line}: no {name}")
         case, word = row["case"], row["truth"].lower()
         if word not in _TRUE | _FALSE:
-            raise ChallengeError(f"{table.name}, line {line}: the truth {row['truth']!r} is neither 1 nor 0")
+            raise ChallengeError(f"line {line}: the truth {row['truth']!r} is neither 1 nor 0")
         if truths.setdefault(case, word in _TRUE) != (word in _TRUE):
-            raise ChallengeError(f"{table.name}, line {line}: case {case} has another truth than before")
+            raise ChallengeError(f"line {line}: case {case} has another truth than before")
         key = (row["modality"], row["reader"], case)
         if key in readings:
             raise ChallengeError(
-                f"{table.name}, line {line}: reader {key[1]} reads case {case} with {key[0]} a second time"
+                f"line {line}: reader {key[1]} reads case {case} with {key[0]} a second time"
             )
-        readings[key] = _score(row["score"], table, line)
-    return _complete(table, truths, readings)
+        readings[key] = _score(row["score"], line)
+    return _complete(truths, readings)
 
 
-def _score(text: str, table: Path, line: int) -> float:
+def _score(text: str, line: int) -> float:
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
     if not np.isfinite(value):
-        raise ChallengeError(f"{table.name}, line {line}: the score {text!r} is no number")
+        raise ChallengeError(f"line {line}: the score {text!r} is no number")
     return value
 
 
-def _complete(table: Path, truths: dict[str, bool], readings: dict[tuple[str, str, str], float]) -> Study:
+def _complete(truths: dict[str, bool], readings: dict[tuple[str, str, str], float]) -> Study:
     modalities = tuple(dict.fromkeys(modality for modality, _, _ in readings))
     readers = tuple(dict.fromkeys(reader for _, reader, _ in readings))
     for modality in modalities:
@@ -74,11 +91,11 @@ def _complete(table: Path, truths: dict[str, bool], readings: dict[tuple[str, st
             for case in truths:
                 if (modality, reader, case) not in readings:
                     raise ChallengeError(
-                        f"{table.name}: reader {reader} has not read case {case} with {modality}; every reader must "
-                        "read every case with every modality"
+                        f"reader {reader} has not read case {case} with {modality}; every reader must read every case "
+                        "with every modality"
                     )
     truth = np.array(list(truths.values()), bool)
-    if min(truth.sum(), (~truth).sum()) < 2:
-        raise ChallengeError(f"{table.name}: fewer than two cases of a class")
+    if not truths or min(truth.sum(), (~truth).sum()) < 2:
+        raise ChallengeError("fewer than two cases of a class")
     scores = np.array([[[readings[m, r, c] for c in truths] for r in readers] for m in modalities])
     return Study(modalities, readers, truth, scores)

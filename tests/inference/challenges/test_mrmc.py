@@ -141,7 +141,7 @@ def test_the_command_reports_each_reader(table: Path, tmp_path: Path) -> None:
         (("reader 6", "SE MRI", 0, 0, 3), "reader reader 6 has not read case 1 with SE MRI"),
         (("reader 6", "SE MRI", 0, 0, "high"), "the score 'high' is no number"),
         (("reader 6", "SE MRI", 0, "perhaps", 1), "the truth 'perhaps' is neither 1 nor 0"),
-        (("reader 6", "", 0, 0, 1), "line 1142 has no modality"),
+        (("reader 6", "", 0, 0, 1), "line 1142: no modality"),
     ],
 )
 def test_a_table_that_is_not_complete_is_refused_in_a_sentence(

@@ -1,0 +1,109 @@
+"""`/api/v1/reader-studies`: several readers, several cases, analysed by the laboratory. Administrators only."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from pydantic import BaseModel, ConfigDict, Field
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from cad_platform.api import schema
+from cad_platform.api.answers import PlainText
+from cad_platform.api.filters import json_of, parse_model
+from cad_platform.api.studies import ApiView
+from cad_platform.core.actor import actor_of
+from cad_platform.core.answers import Answer
+from cad_platform.quality import reader_studies
+from cad_platform.quality.models import ReaderStudy
+
+_ONE = OpenApiParameter("study_id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+_REFUSALS = (400, 401, 403, 415, 422, 429, 503)
+
+
+class AnalyseRequest(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: PlainText = Field(min_length=1, max_length=reader_studies.LONGEST_NAME)
+    table: str = Field(
+        max_length=reader_studies.LONGEST_TABLE,
+        description="CSV: columns `reader`, `modality`, `case`, `truth` (1 or 0) and `score`, one row a reading; at "
+        "most 20,000 readings, and none missing",
+    )
+
+
+class ReaderStudyAnswer(Answer):
+    id: uuid.UUID
+    name: str
+    made_by: str
+    made_at: datetime
+    readings: int
+    table_sha256: str = Field(description="Of the table, which is not kept")
+
+
+class ReaderStudyList(Answer):
+    results: list[ReaderStudyAnswer]
+
+
+class ReaderStudyReport(Answer):
+    """All of it, as `python -m inference mrmc` writes it."""
+
+    study: ReaderStudyAnswer
+    report: dict[str, object]
+    curves: dict[str, dict[str, list[tuple[float, float]]]] = Field(
+        description="Reader, modality, corners of the ROC curve: 1 − specificity, sensitivity"
+    )
+
+
+class ReaderStudies(ApiView):
+    @extend_schema(
+        operation_id="list_reader_studies",
+        summary="List the latest reader studies",
+        responses={200: ReaderStudyList, **schema.problems(401, 403, 429, 503)},
+    )
+    def get(self, request: Request) -> Response:
+        """The latest hundred."""
+        found = reader_studies.studies(actor_of(request))[:100]
+        return Response(ReaderStudyList(results=[_answer(each) for each in found]).as_json())
+
+    @extend_schema(
+        operation_id="analyse_reader_study",
+        summary="Analyse a table of readings",
+        request=AnalyseRequest,
+        responses={201: ReaderStudyReport, **schema.problems(*_REFUSALS)},
+    )
+    def post(self, request: Request) -> Response:
+        """Obuchowski and Rockette's analysis with Hillis' degrees of freedom; answered when it is done."""
+        wanted = parse_model(AnalyseRequest, json_of(request))
+        made = reader_studies.analyse(actor_of(request), wanted.name, wanted.table)
+        return Response(_report(made).as_json(), status=201)
+
+
+class ReaderStudyDetail(ApiView):
+    @extend_schema(
+        operation_id="get_reader_study",
+        summary="Get the report of a reader study",
+        parameters=[_ONE],
+        responses={200: ReaderStudyReport, **schema.problems(401, 403, 404, 429, 503)},
+    )
+    def get(self, request: Request, study_id: uuid.UUID) -> Response:
+        found = reader_studies.downloaded(actor_of(request), study_id, "json")
+        return Response(_report(found).as_json())
+
+
+def _answer(found: ReaderStudy) -> ReaderStudyAnswer:
+    return ReaderStudyAnswer(
+        id=found.pk,
+        name=found.name,
+        made_by=found.made_by.printed_name,
+        made_at=found.made_at,
+        readings=found.readings,
+        table_sha256=found.table_sha256,
+    )
+
+
+def _report(found: ReaderStudy) -> ReaderStudyReport:
+    return ReaderStudyReport(study=_answer(found), report=found.report, curves=found.curves)

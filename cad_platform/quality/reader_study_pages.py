@@ -1,0 +1,177 @@
+"""What the page of a reader study shows, put together from the laboratory's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from cad_platform.quality.models import ReaderStudy
+
+#: Side of a drawn plot, in its own units.
+SIDE = 200
+#: Lines that are told apart without colour, in the order of the modalities.
+DASHES = ("none", "7 4", "2 3", "10 3 2 3", "1 4", "12 4", "6 2 1 2", "3 6")
+_ROWS = 12
+_POPULATIONS = {
+    "readers and cases": gettext_lazy("readers and cases like these"),
+    "cases, these readers": gettext_lazy("cases like these, and these readers"),
+    "readers, these cases": gettext_lazy("readers like these, and these cases"),
+}
+
+
+@dataclass(frozen=True)
+class TestRow:
+    """Whether all modalities are equal, for a population."""
+
+    population: str
+    f: str
+    freedom: str
+    p: str
+
+
+@dataclass(frozen=True)
+class DifferenceRow:
+    population: str
+    which: str
+    difference: str
+    p: str
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """One modality's curve: corners in the plot's units, and some of its numbers."""
+
+    modality: str
+    dash: str
+    path: str
+    rows: list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class ReaderPlot:
+    """One reader's curves, with the areas under them as the plot's text."""
+
+    name: str
+    reader: str
+    told: str
+    lines: list[CurveLine]
+
+    side: int = SIDE
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything on it."""
+
+    study: ReaderStudy
+    modalities: tuple[str, ...]
+    facts: list[tuple[str, str]]
+    conclusion: list[str]
+    tests: list[TestRow]
+    differences: list[DifferenceRow]
+    means: list[tuple[str, str]]
+    readers: list[tuple[str, list[str]]]
+    plots: list[ReaderPlot]
+
+
+def page_of(study: ReaderStudy) -> Page:
+    """Everything on the page of a study."""
+    report: Mapping[str, Any] = study.report
+    modalities = tuple(row["modality"] for row in report["modalities"])
+    differences = [_difference(row) for row in report["differences"]]
+    main = [row for row in report["differences"] if row["speaks of"] == "readers and cases"]
+    readers = [
+        (row["reader"], [_interval(row[modality]) for modality in modalities]) for row in report["readers"]
+    ]
+    return Page(
+        study=study,
+        modalities=modalities,
+        facts=_facts(report),
+        conclusion=[_sentence(row) for row in main],
+        tests=[
+            TestRow(
+                _population(row["speaks of"]),
+                f"{row['F']:.3f}",
+                f"{row['df']}, {'∞' if row['df of the error'] is None else format(row['df of the error'], '.1f')}",
+                _p(row["p"]),
+            )
+            for row in report["tests"]
+        ],
+        differences=differences,
+        means=[(row["modality"], _interval(row["AUC"])) for row in report["modalities"]],
+        readers=readers,
+        plots=[
+            _plot(number, reader, areas, study.curves[reader], modalities)
+            for number, (reader, areas) in enumerate(readers, 1)
+        ],
+    )
+
+
+def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    told = report["settings"]
+    return [
+        (_("Readers"), str(told["readers"])),
+        (_("Modalities"), str(told["modalities"])),
+        (_("Cases"), str(told["cases"])),
+        (_("Positive cases"), str(told["positive cases"])),
+    ]
+
+
+def _sentence(row: Mapping[str, Any]) -> str:
+    values = {
+        "first": row["first"], "second": row["second"], "difference": _interval(row["difference"]), "p": _p(row["p"])
+    }  # fmt: skip
+    if row["p"] < 0.05:
+        return _("%(first)s and %(second)s differ: difference of the AUC %(difference)s, p = %(p)s.") % values
+    return (
+        _("%(first)s and %(second)s are not told apart: difference of the AUC %(difference)s, p = %(p)s.")
+        % values
+    )
+
+
+def _difference(row: Mapping[str, Any]) -> DifferenceRow:
+    which = _("%(first)s minus %(second)s") % {"first": row["first"], "second": row["second"]}
+    return DifferenceRow(_population(row["speaks of"]), which, _interval(row["difference"]), _p(row["p"]))
+
+
+def _population(name: str) -> str:
+    return str(_POPULATIONS[name])
+
+
+def _plot(
+    number: int,
+    reader: str,
+    areas: list[str],
+    curves: Mapping[str, list[tuple[float, float]]],
+    modalities: tuple[str, ...],
+) -> ReaderPlot:
+    lines = []
+    for modality, dash in zip(modalities, DASHES, strict=False):
+        points = curves[modality]
+        step = max(1, len(points) // _ROWS)
+        shown = points[::step] if points[-1] in points[::step] else [*points[::step], points[-1]]
+        lines.append(
+            CurveLine(
+                modality,
+                dash,
+                " ".join(f"{SIDE * x:.1f},{SIDE * (1 - y):.1f}" for x, y in points),
+                [(f"{x:.3f}", f"{y:.3f}") for x, y in shown],
+            )
+        )
+    told = "; ".join(f"{modality}: AUC {area}" for modality, area in zip(modalities, areas, strict=True))
+    return ReaderPlot(f"reader-{number}", reader, told, lines)
+
+
+def _interval(figure: Mapping[str, float | None]) -> str:
+    value, low, high = (
+        "—" if figure[name] is None else f"{figure[name]:.3f}" for name in ("value", "low", "high")
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"

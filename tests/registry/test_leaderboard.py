@@ -1,0 +1,115 @@
+"""The page of methods and models: order, filters, leaky runs, plot and table, languages, who may."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from django.urls import reverse
+
+from cad_platform.accounts.models import Role
+from cad_platform.core.errors import NotPermitted
+from cad_platform.registry import leaderboard
+from cad_platform.registry.leaderboard import Choice, Entry
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+SHIPPED = json.loads((settings.BASE_DIR / leaderboard.REPRODUCTIONS).read_text())["methods"]
+
+
+def figure(name: str, split: str, value: float) -> dict[str, Any]:
+    return {
+        "name": name, "split": split, "value": value, "low": value - 0.05, "high": value + 0.04, "images": 90,
+        "groups": 60, "dataset": "busi", "meaning": "AUC, malignant against benign",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def version() -> Any:
+    made = factories.model_version("ultrasound", "US", "9.1.0")
+    figures = [
+        figure("auc_malignant_benign", "oof", 0.95),
+        figure("auc_malignant_benign", "left_out_scanner", 0.85),
+    ]
+    made.metrics = {"figures": [*figures, figure("reader_auc", "oof", 0.99), figure("dice", "oof", 0.7)]}
+    made.save()
+    return made
+
+
+@pytest.fixture
+def browser() -> Client:
+    client = Client()
+    client.force_login(factories.user(Role.ADMINISTRATOR))
+    return client
+
+
+def page(browser: Client, language: str = "en", **asked: str) -> str:
+    answer = browser.get(reverse("leaderboard"), asked, headers={"accept-language": language})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_figures_from_elsewhere_come_first_and_the_table_says_what_the_plot_draws(
+    browser: Client, version: Any
+) -> None:
+    entries = leaderboard.page_of(factories.actor(Role.ADMINISTRATOR), Choice()).entries
+    assert [(entry.name, entry.place) for entry in entries[:2]] == [
+        ("ultrasound 9.1.0", "left_out_scanner"), ("ultrasound 9.1.0", "oof"),
+    ]  # fmt: skip
+    drawn = page(browser)
+    assert drawn.count("chart__whisker") == len(entries) == drawn.count(' r="4"></circle>')
+    assert "0.850 [0.800, 0.890]" in drawn and 'role="img"' in drawn and "0.990 [" not in drawn
+    assert drawn.index("0.850 [") < drawn.index("0.950 [")
+
+
+def test_every_shipped_row_with_an_interval_is_there_and_leaky_ones_are_marked_and_last(
+    browser: Client,
+) -> None:
+    for measure in leaderboard.MEASURES:
+        rows = [row for row in SHIPPED if row["measure"] == measure]
+        wanted = sum(
+            row[field] is not None and row[field]["low"] is not None
+            for row in rows
+            for field in ("patient_level", "image_level_leaky")
+        )
+        entries = leaderboard.page_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure)).entries
+        assert len(entries) == wanted > 0
+        last = [entry.place in ("leaky", "generated") for entry in entries]
+        assert last == sorted(last)
+    leaky = page(browser, measure="accuracy")
+    assert "leaky: images divided, not patients" in leaky and "chart__leaky" in leaky
+    assert "chart__leaky" not in page(browser, measure="accuracy", leaky="no")
+
+
+def test_what_is_chosen_is_shown_and_what_is_none_is_not_chosen(browser: Client, version: Any) -> None:
+    models = page(browser, kind="model")
+    assert "ultrasound 9.1.0" in models and "shu2020" not in models
+    assert "ultrasound 9.1.0" not in page(browser, kind="method")
+    assert "No figure fits" in page(browser, dataset="nowhere")
+    assert Choice.of({"measure": "x", "kind": "x", "sort": "x", "leaky": "x"}) == Choice()
+    by_value = leaderboard.page_of(
+        factories.actor(Role.ADMINISTRATOR), Choice(sort="value", leaky=False)
+    ).entries
+    values = [entry.value for entry in by_value if entry.place != "generated"]
+    assert values == sorted(values, reverse=True)
+
+
+def test_made_up_images_are_no_figure_and_come_last() -> None:
+    one = Entry("method", "[1] a", "", "auc", "busi", "patients", 0.6, 0.5, 0.7, 9, 9)
+    made_up = replace(one, place="generated", value=0.99)
+    assert leaderboard._ordered([made_up, one], "value") == [one, made_up]
+
+
+def test_in_chinese_nothing_but_the_laboratorys_words_is_english(browser: Client, version: Any) -> None:
+    drawn = page(browser, "zh-hans", measure="accuracy")
+    assert "有泄漏：按图像而非患者划分" in drawn and "准确率" in drawn and "Leaderboard" not in drawn
+
+
+def test_who_does_not_see_models_sees_no_leaderboard() -> None:
+    for role in (Role.RADIOLOGIST, Role.INTEGRATOR):
+        with pytest.raises(NotPermitted):
+            leaderboard.page_of(factories.actor(role), Choice())
