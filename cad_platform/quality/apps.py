@@ -13,7 +13,7 @@ class QualityConfig(PlatformApp):
     navigation = (
         NavigationEntry("acceptances", _("Acceptance"), "model.view", position=46, group=MODELS),
         NavigationEntry(
-            "reader-studies", _("Reader studies"), "reader_study.manage", position=50, group=MODELS
+            "reader-studies", _("Reader studies"), "reader_study.manage", position=49, group=MODELS
         ),
         NavigationEntry("quality", _("Watching"), "quality.view", position=47, group=MODELS),
     )

@@ -12,7 +12,7 @@ class RegistryConfig(PlatformApp):
     label = "registry"
     navigation = (
         NavigationEntry("models", _("Models"), "model.view", position=40, group=MODELS),
-        NavigationEntry("leaderboard", _("Leaderboard"), "model.view", position=49, group=MODELS),
+        NavigationEntry("leaderboard", _("Leaderboard"), "model.view", position=41, group=MODELS),
     )
     audit_actions = {
         "model.approve": _("Approved a model version"),

@@ -29,7 +29,6 @@ PLACES = {
     "test": gettext_lazy("held-out patients"),
     "val": gettext_lazy("held-out patients (validation part)"),
     "patients": gettext_lazy("held-out patients (folds)"),
-    "generated": gettext_lazy("generated images: no figure of a method"),
     "leaky": gettext_lazy("leaky: images divided, not patients"),
 }
 _ELSEWHERE = ("external", "left_out_collection", "left_out_scanner")
@@ -172,11 +171,11 @@ def page_of(actor: Actor, choice: Choice) -> Page:
 
 
 def _ordered(entries: Sequence[Entry], sort: str) -> list[Entry]:
-    """By what was chosen; leaky figures and those of made-up images come last, however high they are."""
+    """By what was chosen; leaky figures come last, however high they are."""
     ranks = {place: rank for rank, place in enumerate(PLACES)}
 
     def key(entry: Entry) -> tuple[Any, ...]:
-        last = entry.place in ("leaky", "generated")
+        last = entry.is_leaky
         rank = ranks.get(entry.place, len(ranks))
         if sort == "name":
             return last, entry.name, rank, entry.dataset, -entry.value
@@ -225,10 +224,7 @@ def _methods() -> tuple[Entry, ...]:
         return ()
     found = []
     for row in told["methods"]:
-        ways = (
-            ("patient_level", "generated" if row.get("generated") else "patients"),
-            ("image_level_leaky", "leaky"),
-        )
+        ways = (("patient_level", "patients"), ("image_level_leaky", "leaky"))
         for field, place in ways:
             figure = row.get(field)
             if figure is None or row["measure"] not in MEASURES or figure.get("low") is None:

@@ -114,6 +114,11 @@ export interface components {
             reason: string;
             changes: components["schemas"]["AmendedField"][];
         };
+        AnalyseRequest: {
+            name: string;
+            /** @description CSV: columns `reader`, `modality`, `case`, `truth` (1 or 0) and `score`, one row a reading; at most 20,000 readings, and none missing */
+            table: string;
+        };
         /** @description What looks at a study now. It says nothing of the patient. */
         AnalysesAnswer: {
             study_instance_uid: string;
@@ -1211,6 +1216,36 @@ export interface components {
             reason: string;
             /** Format: date-time */
             received_at: string;
+        };
+        ReaderStudyAnswer: {
+            /** Format: uuid */
+            id: string;
+            name: string;
+            made_by: string;
+            /** Format: date-time */
+            made_at: string;
+            readings: number;
+            /** @description Of the table, which is not kept */
+            table_sha256: string;
+        };
+        ReaderStudyList: {
+            results: components["schemas"]["ReaderStudyAnswer"][];
+        };
+        /** @description All of it, as `python -m inference mrmc` writes it. */
+        ReaderStudyReport: {
+            study: components["schemas"]["ReaderStudyAnswer"];
+            report: {
+                [key: string]: unknown;
+            };
+            /** @description Reader, modality, corners of the ROC curve: 1 − specificity, sensitivity */
+            curves: {
+                [key: string]: {
+                    [key: string]: [
+                        number,
+                        number
+                    ][];
+                };
+            };
         };
         /** @description How far a set is: each study in exactly one of the counts. */
         ReanalysisAnswer: {
@@ -2389,6 +2424,7 @@ export type AlertAnswer = components['schemas']['AlertAnswer'];
 export type AlertList = components['schemas']['AlertList'];
 export type AmendedField = components['schemas']['AmendedField'];
 export type AmendmentAnswer = components['schemas']['AmendmentAnswer'];
+export type AnalyseRequest = components['schemas']['AnalyseRequest'];
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
 export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
@@ -2467,6 +2503,9 @@ export type Problem = components['schemas']['Problem'];
 export type ProblemField = components['schemas']['ProblemField'];
 export type ProblemFile = components['schemas']['ProblemFile'];
 export type QuarantinedFileAnswer = components['schemas']['QuarantinedFileAnswer'];
+export type ReaderStudyAnswer = components['schemas']['ReaderStudyAnswer'];
+export type ReaderStudyList = components['schemas']['ReaderStudyList'];
+export type ReaderStudyReport = components['schemas']['ReaderStudyReport'];
 export type ReanalysisAnswer = components['schemas']['ReanalysisAnswer'];
 export type ReanalysisList = components['schemas']['ReanalysisList'];
 export type ReanalysisRequest = components['schemas']['ReanalysisRequest'];

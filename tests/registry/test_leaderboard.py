@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from django.urls import reverse
 from cad_platform.accounts.models import Role
 from cad_platform.core.errors import NotPermitted
 from cad_platform.registry import leaderboard
-from cad_platform.registry.leaderboard import Choice, Entry
+from cad_platform.registry.leaderboard import Choice
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -78,7 +77,7 @@ def test_every_shipped_row_with_an_interval_is_there_and_leaky_ones_are_marked_a
         )
         entries = leaderboard.page_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure)).entries
         assert len(entries) == wanted > 0
-        last = [entry.place in ("leaky", "generated") for entry in entries]
+        last = [entry.is_leaky for entry in entries]
         assert last == sorted(last)
     leaky = page(browser, measure="accuracy")
     assert "leaky: images divided, not patients" in leaky and "chart__leaky" in leaky
@@ -94,14 +93,8 @@ def test_what_is_chosen_is_shown_and_what_is_none_is_not_chosen(browser: Client,
     by_value = leaderboard.page_of(
         factories.actor(Role.ADMINISTRATOR), Choice(sort="value", leaky=False)
     ).entries
-    values = [entry.value for entry in by_value if entry.place != "generated"]
+    values = [entry.value for entry in by_value]
     assert values == sorted(values, reverse=True)
-
-
-def test_made_up_images_are_no_figure_and_come_last() -> None:
-    one = Entry("method", "[1] a", "", "auc", "busi", "patients", 0.6, 0.5, 0.7, 9, 9)
-    made_up = replace(one, place="generated", value=0.99)
-    assert leaderboard._ordered([made_up, one], "value") == [one, made_up]
 
 
 def test_in_chinese_nothing_but_the_laboratorys_words_is_english(browser: Client, version: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, resolve, reverse
 from django.utils import timezone
@@ -22,6 +23,7 @@ from cad_platform.delivery.models import Event, Webhook
 from cad_platform.records import erasing, merging, retention
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
+from tests.quality.test_reader_studies import van_dyke
 from tests.reporting.test_services import signed_report
 from tests.web.hospital import Hospital, clients
 
@@ -118,6 +120,11 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         if h.known_cases()
         else {},
         "acceptance.ask",
+    ),
+    "reader-studies": lambda h: (
+        reverse("reader-studies"),
+        {"name": "Cine MRI", "table": SimpleUploadedFile("readings.csv", van_dyke().encode())},
+        "reader_study.make",
     ),
     "acceptance": lambda h: (
         reverse("acceptance", args=[h.measured().pk]),

@@ -28,6 +28,7 @@ SEEN = {
         "consents",
         "retention",
         "models",
+        "leaderboard",
         "acceptances",
         "datasets",
         "reanalyses",
@@ -35,10 +36,12 @@ SEEN = {
     Role.ADMINISTRATOR: [
         "jobs",
         "models",
+        "leaderboard",
         "fleet",
         "acceptances",
         "quality",
         "datasets",
+        "reader-studies",
         "reanalyses",
         "users",
         "roles",
@@ -86,7 +89,10 @@ def test_a_role_sees_its_pages_and_starts_at_the_first(role: str) -> None:
 @pytest.mark.parametrize(
     ("group", "pages"),
     [
-        ("Models", ["models", "fleet", "acceptances", "quality", "datasets"]),
+        (
+            "Models",
+            ["models", "leaderboard", "fleet", "acceptances", "quality", "datasets", "reader-studies"],
+        ),
         ("Administration", ["users", "roles", "sites", "retention-policies", "webhooks", "tokens"]),
     ],
 )
