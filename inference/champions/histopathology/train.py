@@ -26,8 +26,8 @@ from inference.champions.recipe import ChampionRecipe
 from inference.datasets import idc
 from inference.datasets.pixels import read_rgb
 from inference.datasets.sample import Manifest, Sample
+from inference.recipes.part import digest_of
 from inference.recipes.provenance import Fitted, Stamp
-from inference.recipes.schema import digest_of
 from inference.training.batches import InMemory
 from inference.training.device import device
 
