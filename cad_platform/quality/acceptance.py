@@ -83,7 +83,7 @@ def ask(
         return begin(actor, row, site, Source.TABLE, acceptance_cases.read_table(row, site, table))
     if studies is not None:
         return begin(actor, row, site, Source.PICKED, picking.picked(row, site, studies))
-    return begin(actor, row, site, Source.PLATFORM, acceptance_cases.of_platform(row, site))
+    return begin(actor, row, site, Source.PLATFORM, picking.of_platform(row, site))
 
 
 def begin(

@@ -1,4 +1,4 @@
-"""The known cases that a version is measured on: read from a person's table, or from what the platform knows.
+"""The known cases that a version is measured on, as a person's table tells them; `picking` has what the platform knows.
 
 A case is a study with a label; where the study shows both breasts, a positive one says which breast it tells of, and
 the images of the other are left out: nothing is known of them.
@@ -14,7 +14,6 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Site
-from cad_platform.analysis.models import KnownTruth
 from cad_platform.analysis.tables import TableRefused, read_rows
 from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.registry.models import ModelVersion
@@ -71,32 +70,6 @@ def read_table(version: ModelVersion, site: Site, table: str) -> list[KnownCase]
         raise refused(*_first(wrong))
     check_count(len({case.study_id for case in cases}))
     return cases
-
-
-def of_platform(version: ModelVersion, site: Site) -> list[KnownCase]:
-    """What is known of studies of the site that the model reads, the latest studies first: tables that were taken up
-    and signed pathology. A positive study of both breasts is left out, since nothing says which breast it is.
-
-    Raises
-    ------
-    Invalid
-        Of fewer studies than a measurement takes.
-    """
-    latest = dict(
-        KnownTruth.objects.filter(
-            study__site=site, study__modality=version.modality, study__withdrawn_at=None,
-            study__state=Study.State.COMPLETE,
-        ).order_by("at", "pk").values_list("study", "positive")
-    )  # fmt: skip
-    newest = Study.objects.filter(pk__in=latest).order_by("-received_at", "pk").values_list("pk", flat=True)
-    both = with_both_sides(latest)
-    found = [
-        KnownCase(study, "positive" if latest[study] else "negative")
-        for study in newest
-        if not (latest[study] and study in both)
-    ][:MOST]
-    check_count(len(found))
-    return found
 
 
 def labels_known(version: ModelVersion) -> Mapping[str, bool]:

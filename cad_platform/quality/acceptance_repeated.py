@@ -11,7 +11,7 @@ from django.utils import timezone
 from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Invalid
-from cad_platform.quality import acceptance, acceptance_cases
+from cad_platform.quality import acceptance, picking
 from cad_platform.quality.acceptance_cases import KnownCase
 from cad_platform.quality.measures import Measured
 from cad_platform.quality.models import Acceptance, AlertRule, Measure
@@ -51,7 +51,7 @@ def _repeat(version_id: int, site_id: int, at: datetime) -> bool:
     ]
     if last.source == Acceptance.Source.PLATFORM:
         try:
-            cases = acceptance_cases.of_platform(version, site)
+            cases = picking.of_platform(version, site)
         except Invalid:
             return False  # studies went, and too few are left to say anything
     acceptance.begin(Actor.system("quality"), version, site, last.source, cases)

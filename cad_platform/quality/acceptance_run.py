@@ -26,6 +26,7 @@ from django.utils import timezone
 from cad_platform.analysis.models import AnalysisJob
 from cad_platform.analysis.suitability import spacing_um
 from cad_platform.core.actor import Actor
+from cad_platform.core.child_processes import end_with_parent
 from cad_platform.core.queues import SLIDE
 from cad_platform.quality import acceptance, acceptance_repeated, facts
 from cad_platform.quality.models import Acceptance, AcceptanceCase
@@ -153,6 +154,7 @@ def _measured(row: Acceptance, place: Path) -> tuple[str, dict[str, Any] | None]
     with subprocess.Popen(
         command, cwd=settings.BASE_DIR, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        preexec_fn=end_with_parent(os.getpid()),
     ) as process:  # fmt: skip
         limit = settings.ACCEPTANCE_MEMORY_BYTES
         resource.prlimit(process.pid, resource.RLIMIT_AS, (limit, limit))

@@ -1,5 +1,6 @@
-"""The known studies of a site that the cases of an acceptance are picked from, found by period, device, what is known
-and from where. What is known of a study has the order that comparisons have: a person's table, else signed pathology.
+"""The known studies of a site: all of them, or those of a period, device, label and source, from which a person picks
+the cases of an acceptance. What is known of a study has the order that comparisons have: a person's table, else
+signed pathology.
 
 A study shows no patient here: its accession number, its day and its device.
 """
@@ -144,6 +145,24 @@ def picked(version: ModelVersion, site: Site, names: Sequence[str]) -> list[Know
         raise refused(*wrong[:10])
     check_count(len(cases))
     return list(cases.values())
+
+
+def of_platform(version: ModelVersion, site: Site) -> list[KnownCase]:
+    """Every known study of the site that can be a case, the latest first, as many as a measurement takes.
+
+    Raises
+    ------
+    Invalid
+        Of fewer studies than a measurement takes.
+    """
+    known = _known(version, site)
+    cases: list[KnownCase] = []
+    start = 0
+    while len(cases) < MOST and (told := _told(version, known[start : start + MOST])):
+        cases += [KnownCase(each.study.pk, each.label, each.side) for each in told if each.is_usable]
+        start += MOST
+    check_count(len(cases[:MOST]))
+    return cases[:MOST]
 
 
 def _known(version: ModelVersion, site: Site) -> QuerySet[Any]:

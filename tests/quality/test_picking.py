@@ -133,6 +133,9 @@ def test_a_study_of_both_breasts_is_a_case_of_the_one_that_pathology_names(
     assert {each.study.pk: (each.side, each.is_usable) for each in told.studies} == {
         named.pk: ("L", True), silent.pk: ("", False),
     }  # fmt: skip
+    known(site, version, studies(site, 50))
+    taken = {case.study_id: case.side for case in picking.of_platform(version, site)}
+    assert taken[named.pk] == "L" and silent.pk not in taken, "nor by all that is known"
 
 
 def test_the_page_that_studies_are_picked_on(
