@@ -53,9 +53,11 @@ def idle_limit(user: User) -> timedelta | None:
 def state_of_lock(actor: Actor, session_key: str) -> Lock:
     """Whether the session is locked; it is from now on where its time is over."""
     rows = SessionActivity.objects.filter(session_key=session_key, user=actor.user)
-    # With the site's time in one query: this is asked before every request.
+    # With the person's site, whose time it is, in one query: this is asked before every request.
     row = rows.select_related("user__site").first()
-    limit, now = idle_limit(actor.user if row is None else row.user), timezone.now()
+    if row is not None:
+        actor.user.site = row.user.site
+    limit, now = idle_limit(actor.user), timezone.now()
     if row is None:
         # The first request after signing in.
         SessionActivity.objects.get_or_create(session_key=session_key, defaults={"user": actor.user})

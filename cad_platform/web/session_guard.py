@@ -42,8 +42,9 @@ class SessionGuardMiddleware:
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
         try:
-            _end_of_a_closed_site(request)
             state = state_of(request, _page_user(request, view))
+            if _ended_with_its_site(request):
+                state = state_of(request, _page_user(request, view))
         except (OperationalError, InterfaceError) as error:
             # Nothing is let through because the question could not be asked.
             return problem_answer(request, error)
@@ -61,11 +62,14 @@ class SessionGuardMiddleware:
         return _told(request, state)
 
 
-def _end_of_a_closed_site(request: HttpRequest) -> None:
-    """A session that is open when its site is deactivated ends with the next thing that it asks."""
+def _ended_with_its_site(request: HttpRequest) -> bool:
+    """A session that is open when its site is deactivated ends with the next thing that it asks. Asked after the lock,
+    which has read the site."""
     site = getattr(request.user, "site", None)
-    if site is not None and not site.is_active:
-        logout(request)
+    if site is None or site.is_active:
+        return False
+    logout(request)
+    return True
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -69,9 +69,7 @@ def test_who_belongs_to_a_closed_site_is_not_let_in(site: Site) -> None:
         401,
     )
     person = factories.user(Role.RADIOLOGIST, site, username="of.the.closed")
-    person.set_password("a long enough one")
-    person.save()
-    form = {"login": "of.the.closed", "password": "a long enough one"}
+    form = {"login": "of.the.closed", "password": factories.PASSWORD}
     browser = Client()
     assert browser.post(reverse("account_login"), form).url == reverse("account_inactive")  # type: ignore[attr-defined]
     assert not browser.session.get("_auth_user_id")

@@ -17,7 +17,7 @@ _WORD = re.compile(r"[A-Za-z\u00b5][A-Za-z\u00b5_]*(?:-[A-Za-z0-9]+)*\d*")
 #: A key, behind the name of what it does.
 _KEY = re.compile(r"（[^（）]{1,12}）$")
 _QUIET = re.compile(
-    r"\{\w+\}|\b(?:Ki-67|[A-Z]+(?:_[A-Z]+)+|[0-9a-f]{8,}|[A-Z]{2,}[a-z]?\d*|[A-Za-z]*\d[\w.-]*|[a-z]+_[\w]+|[\w-]+\.[a-z_]{2,})\b"
+    r"\{\w+\}|\b(?:Ki-67|[A-Z]+(?:_[A-Z]+)+|[0-9a-f]{8,}|[A-Z]{2,}[a-z]?\d*|[A-Za-z]*\d[\w.-]*|[\w-]+\.[a-z_]{2,}|[a-z]+_[\w]+)\b"
 )
 
 

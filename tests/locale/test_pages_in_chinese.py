@@ -64,7 +64,8 @@ TYPED = (
     "Unicode", "Europe", "London", "Asia", "Shanghai", "Page", "Up", "Down", "Alt", "Tab", "Enter", "Esc", "Space",
     "Ctrl", "a", "b", "c", "d", "mammography", "ultrasound", "histopathology", "https", "example", "gpu",
     "TorchServe", "KServe", "logits", "mailto", "PSI", "KS", "AUC", "Kolmogorov-Smirnov", "p", "s", "system", "quality",
-    "study", "positive",  # columns of a table
+    "study", "positive", "reader", "modality", "case", "truth", "score",  # columns of a table
+    "Obuchowski", "Rockette", "Hillis",
 )  # fmt: skip
 
 

@@ -57,6 +57,7 @@ APPEND_ONLY = {
     "quality_acceptancecase",
     "quality_devicetest",
     "quality_knowncaseanswer",
+    "quality_readerstudy",
     "reading_findingdecision",
     "reading_worklistrouting",
     "reporting_signature",

@@ -12,6 +12,7 @@ from django.http.request import UnreadablePostError
 from cad_platform.core.errors import PayloadTooLarge
 from cad_platform.web.asgi_guard import Message
 from cad_platform.web.asgi_streaming import MOST_AHEAD, _BodyStream, _Inbound
+from tests.apart import run_apart
 
 PIECE = 256 * 1024
 
@@ -49,7 +50,7 @@ def test_all_of_it_comes_in_its_order() -> None:
         _, body = await opened(Sender(20))
         return await asyncio.to_thread(whole, body)
 
-    assert asyncio.run(run()) == b"".join(bytes([65 + number]) * PIECE for number in range(20))
+    assert run_apart(run()) == b"".join(bytes([65 + number]) * PIECE for number in range(20))
 
 
 def test_no_more_is_fetched_than_the_bound_while_the_thread_is_busy() -> None:
@@ -62,7 +63,7 @@ def test_no_more_is_fetched_than_the_bound_while_the_thread_is_busy() -> None:
         await asyncio.sleep(0.2)
         return sender.fetched, bytes(first) + await asyncio.to_thread(whole, body)
 
-    fetched, rest = asyncio.run(run())
+    fetched, rest = run_apart(run())
     assert fetched <= 2 + MOST_AHEAD // PIECE + 1
     assert len(rest) == PIECE + 18 * PIECE
 
@@ -78,7 +79,7 @@ def test_sender_who_goes_away_is_told_to_the_thread(slow: bool) -> None:
         with pytest.raises(UnreadablePostError):
             await asyncio.to_thread(whole, body)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_limit_of_the_guard_is_told_to_the_thread() -> None:
@@ -90,7 +91,7 @@ def test_limit_of_the_guard_is_told_to_the_thread() -> None:
         with pytest.raises(PayloadTooLarge):
             await asyncio.to_thread(whole, body)
 
-    asyncio.run(run())
+    run_apart(run())
 
 
 def test_answer_ends_the_fetching() -> None:
@@ -108,4 +109,4 @@ def test_answer_ends_the_fetching() -> None:
             await reading
         return time.monotonic() - begun
 
-    assert asyncio.run(run()) < 5
+    assert run_apart(run()) < 5

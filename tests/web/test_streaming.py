@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.test import AsyncRequestFactory, RequestFactory
 
 from cad_platform.api.streaming import send, unchanged
+from tests.apart import run_apart
 
 CONTENT = bytes(range(100))
 
@@ -97,9 +96,7 @@ def test_under_asgi_the_file_is_streamed_in_pieces_and_closed(tmp_path: Path) ->
         response.close()
         return sizes
 
-    # in a thread of its own: a browser that ran before in this process leaves its loop in this one
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(asyncio.run, read()).result() == [1024 * 1024] * 3 + [7]
+    assert run_apart(read()) == [1024 * 1024] * 3 + [7]
     assert handle.closed
 
 
