@@ -57,7 +57,6 @@ WITHOUT: dict[str, str] = dict.fromkeys(
         "hou2020_augmented_transfer",
         "kavitha2022_capsules",
         "lotter2021_detection",
-        "salama2020_features_svm",
         "sanyal2021_hybrid_ensemble",
         "shu2020_group_max_pooling",
         "xie2019_inception_resnet",

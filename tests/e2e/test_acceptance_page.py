@@ -21,6 +21,7 @@ from tests.e2e.pictures import picture
 from tests.e2e.test_life_pages import at, is_wider_than_its_window
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.quality.test_acceptance import MANIFEST, reported, studies, table
+from tests.quality.test_picking import known
 from tests.registry.conftest import Store, store  # noqa: F401  (a fixture)
 from tests.web_server import WebServer, web_server
 
@@ -104,3 +105,43 @@ def test_from_a_table_to_thresholds_in_force(
         assert violations(narrow, axe_source) == "", address
     expect(narrow.get_by_text("生效中", exact=True)).to_be_visible()
     picture(narrow, "acceptance-320-zh")
+
+
+def test_studies_are_picked_by_keyboard(server: WebServer, chromium: Browser, axe_source: str) -> None:
+    version = factories.model_version("ultrasound", "US", MANIFEST.version)
+    version.manifest = MANIFEST.model_dump(mode="json")
+    version.save()
+    site = factories.site()
+    administrator = factories.user(Role.ADMINISTRATOR)
+    known(site, version, studies(site, 52))
+    page = at(server, chromium, administrator)
+    page.goto("/quality/acceptance/")
+    page.get_by_role("link", name="Pick known studies").press("Enter")
+    page.wait_for_url("**/acceptance/pick/")
+    page.get_by_label("Model version").select_option(str(version))
+    page.get_by_label("Site").select_option(site.name)
+    assert violations(page, axe_source) == ""
+    page.get_by_role("button", name="Show").press("Enter")
+    expect(page.get_by_text("52 studies fit the choice.")).to_be_visible()
+    expect(page.get_by_text("0 picked")).to_be_visible()
+    rows = page.locator("input[name=study]")
+    rows.first.press("Space")
+    expect(page.get_by_text("1 picked")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    page.get_by_role("button", name="Measure with the picked ones").press("Enter")
+    expect(page.get_by_text("1 known studies; a measurement takes from 50 to 500")).to_be_visible()
+    assert rows.first.is_checked(), "what was ticked is kept"
+    assert violations(page, axe_source) == ""
+    page.locator("[data-pick-all]").press("Space")
+    expect(page.get_by_text("52 picked")).to_be_visible()
+    rows.nth(3).press("Space")
+    expect(page.get_by_text("51 picked")).to_be_visible()
+    picture(page, "acceptance-pick-en")
+    page.get_by_role("button", name="Measure with the picked ones").press("Enter")
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    assert Acceptance.objects.get().cases.count() == 51
+
+    narrow = at(server, chromium, administrator, viewport={"width": 320, "height": 800}, locale="zh-CN")
+    narrow.goto("/quality/acceptance/pick/")
+    assert not is_wider_than_its_window(narrow)
+    assert violations(narrow, axe_source) == ""
