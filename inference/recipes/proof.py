@@ -60,7 +60,6 @@ WITHOUT: dict[str, str] = dict.fromkeys(
         "sanyal2021_hybrid_ensemble",
         "shu2020_group_max_pooling",
         "xie2019_inception_resnet",
-        "yari2020_finetuned",
     ),
     _NOT_YET,
 )
