@@ -180,7 +180,7 @@ def test_the_way_through_the_proxy_to_a_restored_copy(
     assert not [name for name, process in deployment.processes.items() if process.poll() is not None]
 
     until(lambda: not AuditEvent.objects.filter(seal=None).exists())
-    assert (deployment.state / "housekeeping.alive").exists()
+    until((deployment.state / "housekeeping.alive").exists)
     backups, keys = tmp_path / "backups", tmp_path / "keys"
     deployment.manage("install", "--keys", str(keys))
     places = {"/backups": str(backups), "/run/keys": str(keys)}
