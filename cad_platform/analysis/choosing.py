@@ -8,14 +8,13 @@ from datetime import date, datetime, time, timedelta
 
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext as _
 
 from cad_platform.accounts.models import Site
 from cad_platform.analysis import selectors
 from cad_platform.analysis.models import AnalysisJob
+from cad_platform.core import choices
 from cad_platform.core.actor import Actor
 from cad_platform.core.days import asked_day
-from cad_platform.core.errors import Invalid
 from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.models import Study
 
@@ -50,17 +49,12 @@ def choice_from(asked: Mapping[str, str]) -> JobChoice:
     NotATime
         A day that there is not.
     """
-    choice = JobChoice(**{each.name: str(asked.get(each.name, "")).strip() for each in fields(JobChoice)})
-    wrong = {
-        "state": choice.state not in {"", "open", *AnalysisJob.State.values},
-        "queue": choice.queue not in {"", *AnalysisJob.Queue.values},
-    }
-    if any(wrong.values()):
-        names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
-        raise Invalid(_("There is no such filter: %(names)s.") % {"names": names})
-    for name in ("requested_from", "requested_until"):
-        asked_day(vars(choice), name)
-    return choice
+    return choices.choice_from(
+        asked,
+        JobChoice,
+        known={"state": ("open", *AnalysisJob.State.values), "queue": AnalysisJob.Queue.values},
+        days=("requested_from", "requested_until"),
+    )
 
 
 def chosen(actor: Actor, choice: JobChoice) -> QuerySet[AnalysisJob]:

@@ -1,11 +1,11 @@
-"""A page of a list about patients' records: who may not is told so first, and that somebody looked is recorded by what
-opens it."""
+"""A page of a list that is asked for by its number: who may not is told so before what was misspelt."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.core.paginator import Page
+from django.core.paginator import Page, Paginator
+from django.db.models import QuerySet
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,16 +17,21 @@ from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.answers import Answer
 
 
-class RecordList(ApiView):
-    """`get` answers the page that is asked for."""
+class PagedList(ApiView):
+    """`get` answers the page that is asked for, of what `found` selects. A list about patients' records gives `opened`
+    instead, which records that somebody looked."""
 
     permission: ClassVar[str]
     #: With `page`, `pages` and `results`.
     answer: ClassVar[type[Answer]]
 
-    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Any]:
-        """A page of rows, with the fact that it was looked at."""
+    def found(self, actor: Actor) -> QuerySet[Any]:
+        """All of its rows, in their order."""
         raise NotImplementedError
+
+    def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Any]:
+        """One page of them."""
+        return Paginator(self.found(actor), size).get_page(page)
 
     def row(self, each: Any) -> BaseModel:
         """One of them as the answer has it."""

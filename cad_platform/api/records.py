@@ -15,7 +15,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.api import record_answers as answers
 from cad_platform.api import schema
 from cad_platform.api.filters import json_of, parse_model
-from cad_platform.api.record_lists import RecordList
+from cad_platform.api.record_lists import PagedList
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.patients.models import Patient
@@ -39,7 +39,7 @@ _STATE = {
         responses={200: answers.MergePage, **schema.problems(401, 403, 422, 429, 503)},
     )
 )
-class Merges(RecordList):
+class Merges(PagedList):
     permission, answer = "patient.merge", answers.MergePage
 
     def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[PatientMerge]:

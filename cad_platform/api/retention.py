@@ -16,7 +16,7 @@ from cad_platform.accounts.rules import require
 from cad_platform.api import record_answers as answers
 from cad_platform.api import schema
 from cad_platform.api.filters import json_of, parse_model
-from cad_platform.api.record_lists import RecordList
+from cad_platform.api.record_lists import PagedList
 from cad_platform.api.records import record_answer
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
@@ -49,7 +49,7 @@ _ANOTHER = {**_NOT_NOW, 403: "The role does not permit it, or it is the person w
         responses={200: answers.DuePage, **schema.problems(*_LISTED)},
     )
 )
-class Due(RecordList):
+class Due(PagedList):
     permission, answer = "patient.erase", answers.DuePage
 
     def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Patient]:
@@ -108,7 +108,7 @@ class Policy(ApiView):
         responses={200: answers.HoldPage, **schema.problems(*_LISTED)},
     )
 )
-class Holds(RecordList):
+class Holds(PagedList):
     permission, answer = "patient.hold", answers.HoldPage
 
     def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[Hold]:
@@ -156,7 +156,7 @@ class HoldLift(ApiView):
         responses={200: answers.ErasurePage, **schema.problems(*_LISTED)},
     )
 )
-class Erasures(RecordList):
+class Erasures(PagedList):
     permission, answer = "patient.erase", answers.ErasurePage
 
     def opened(self, actor: Actor, *, page: str | None, size: int) -> Page[ErasureRequest]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal, cast
 
-from django.core.paginator import Paginator
+from django.db.models import QuerySet
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,8 +16,9 @@ from cad_platform.accounts import roles, selectors
 from cad_platform.accounts.models import RoleChange, User
 from cad_platform.api import schema
 from cad_platform.api.answers import PageAnswer, PlainText
-from cad_platform.api.filters import PAGE_SIZE, json_of, page_asked, parse_model
+from cad_platform.api.filters import json_of, parse_model
 from cad_platform.api.record_answers import Reason, ReasonRequest
+from cad_platform.api.record_lists import PagedList
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.answers import Answer
@@ -74,23 +75,23 @@ class RolePage(PageAnswer):
     results: list[RoleAnswer]
 
 
-class Roles(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_roles",
         summary="List who has which role at which site",
+        description="By site and role.",
         parameters=[schema.PAGE],
         responses={200: RolePage, **schema.problems(401, 403, 422, 429, 503)},
     )
-    def get(self, request: Request) -> Response:
-        """By site and role."""
-        found = roles.people(actor_of(request))
-        shown = Paginator(found, PAGE_SIZE).get_page(page_asked(request))
-        body = RolePage(
-            page=shown.number,
-            pages=shown.paginator.num_pages,
-            results=[RoleAnswer(**_person(each)) for each in shown],
-        )
-        return Response(body.as_json())
+)
+class Roles(PagedList):
+    permission, answer = "user.manage", RolePage
+
+    def found(self, actor: Actor) -> QuerySet[User]:
+        return roles.people(actor)
+
+    def row(self, each: User) -> RoleAnswer:
+        return RoleAnswer(**_person(each))
 
 
 class PersonRole(ApiView):

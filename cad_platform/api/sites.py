@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from django.core.paginator import Paginator
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.db.models import QuerySet
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +15,8 @@ from cad_platform.accounts.models import Site
 from cad_platform.accounts.services import MAX_IDLE_LOCK_MINUTES
 from cad_platform.api import schema
 from cad_platform.api.answers import PageAnswer, PlainText
-from cad_platform.api.filters import PAGE_SIZE, json_of, page_asked, parse_model
+from cad_platform.api.filters import json_of, parse_model
+from cad_platform.api.record_lists import PagedList
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
 from cad_platform.core.answers import Answer
@@ -75,21 +76,23 @@ class SitePage(PageAnswer):
     results: list[SiteAnswer]
 
 
-class Sites(ApiView):
-    @extend_schema(
+@extend_schema_view(
+    get=extend_schema(
         operation_id="list_sites",
         summary="List the hospitals and departments",
+        description="By name.",
         parameters=[schema.PAGE],
         responses={200: SitePage, **schema.problems(401, 403, 422, 429, 503)},
     )
-    def get(self, request: Request) -> Response:
-        """By name."""
-        found = selectors.sites(actor_of(request))
-        shown = Paginator(found, PAGE_SIZE).get_page(page_asked(request))
-        body = SitePage(
-            page=shown.number, pages=shown.paginator.num_pages, results=[_answer(each) for each in shown]
-        )
-        return Response(body.as_json())
+)
+class Sites(PagedList):
+    permission, answer = "user.manage", SitePage
+
+    def found(self, actor: Actor) -> QuerySet[Site]:
+        return selectors.sites(actor)
+
+    def row(self, each: Site) -> SiteAnswer:
+        return _answer(each)
 
     @extend_schema(
         operation_id="create_site",

@@ -8,7 +8,7 @@ A study shows no patient here: its accession number, its day and its device.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -20,9 +20,9 @@ from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.models import KnownTruth
 from cad_platform.audit.services import record
+from cad_platform.core import choices
 from cad_platform.core.actor import Actor
 from cad_platform.core.days import asked_day
-from cad_platform.core.errors import FieldError, Invalid
 from cad_platform.quality.acceptance_cases import (
     MOST,
     KnownCase,
@@ -90,16 +90,12 @@ def choice_from(asked: Mapping[str, Any]) -> Choice:
         A label or source that there is not: a misspelt filter must not mean "all".
     NotATime
     """
-    choice = Choice(**{each.name: str(asked.get(each.name) or "").strip() for each in fields(Choice)})
-    known = {"label": ("", POSITIVE, NEGATIVE), "source": ("", TABLE, PATHOLOGY)}
-    if wrong := [name for name, values in known.items() if getattr(choice, name) not in values]:
-        raise Invalid(
-            _("There is no such filter: %(names)s.") % {"names": ", ".join(wrong)},
-            errors=tuple(FieldError(_("Choose one of the list."), name) for name in wrong),
-        )
-    for name in ("since", "until"):
-        asked_day(vars(choice), name)
-    return choice
+    return choices.choice_from(
+        asked,
+        Choice,
+        known={"label": (POSITIVE, NEGATIVE), "source": (TABLE, PATHOLOGY)},
+        days=("since", "until"),
+    )
 
 
 @transaction.atomic
@@ -126,13 +122,18 @@ def picked(version: ModelVersion, site: Site, names: Sequence[str]) -> list[Know
     wanted = list(dict.fromkeys(name.strip() for name in names))
     check_count(len(wanted))
     by_name = named_studies(site, set(wanted))
-    keys = {found[0].pk for found in by_name.values() if len(found) == 1}
-    known = {each.study.pk: each for each in _told(version, _known(version, site).filter(pk__in=keys))}
+    meant = {name: found[0].pk for name, found in by_name.items() if len(found) == 1}
+    among = _known(version, site).filter(pk__in=meant.values())
+    known = {each.study.pk: each for each in _told(version, among)}
     wrong, cases = [], {}
     for name in wanted:
-        found = by_name.get(name, [])
-        each = known.get(found[0].pk) if len(found) == 1 else None
-        if each is None:
+        each = known.get(meant[name]) if name in meant else None
+        if len(by_name.get(name, ())) > 1:
+            wrong.append(
+                _("%(study)s: several studies have this accession number; name the study by its UID")
+                % {"study": name}
+            )
+        elif each is None:
             wrong.append(_("%(study)s: nothing is known of such a study at this site") % {"study": name})
         elif not each.is_usable:
             wrong.append(

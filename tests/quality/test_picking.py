@@ -103,10 +103,12 @@ def test_picked_studies_are_measured_with_what_is_known_of_them(
         study.pk: ("negative", "positive")[number % 2] for number, study in enumerate(of[:51])
     }
     stranger, unknown = studies(factories.site(), 1), studies(site, 1)
+    twin = factories.study(site, "US", accession_number=of[50].accession_number)
     for wrong, words in (
         (names[:49], "49 known studies"),
         ([*names[:49], stranger[0].study_instance_uid], stranger[0].study_instance_uid),
         ([*names[:49], unknown[0].accession_number], "nothing is known"),
+        ([*names[:49], twin.accession_number], "name the study by its UID"),
     ):
         Acceptance.objects.update(state="failed")
         with pytest.raises(Invalid) as refusal:
