@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -145,15 +145,21 @@ class Plot:
 
 
 @dataclass(frozen=True)
-class Page:
+class Board:
+    """What was chosen, in its order, by page and API; `datasets`: what the measure was measured on; `ships`: whether
+    the methods' figures are there."""
+
     entries: list[Entry]
-    plot: Plot | None
     datasets: list[str]
     ships: bool
 
+    @cached_property
+    def plot(self) -> Plot | None:
+        return _plot(self.entries) if self.entries else None
 
-def page_of(actor: Actor, choice: Choice) -> Page:
-    """What was chosen, in its order. Raises `NotPermitted`."""
+
+def board_of(actor: Actor, choice: Choice) -> Board:
+    """Raises `NotPermitted`."""
     versions = list(selectors.versions(actor).defer("card"))
     methods = _methods()
     everything = [entry for version in versions for entry in _of_version(version)] + list(methods)
@@ -165,9 +171,8 @@ def page_of(actor: Actor, choice: Choice) -> Page:
         and choice.dataset in ("", entry.dataset)
         and (choice.leaky or not entry.is_leaky)
     ]
-    ordered = _ordered(shown, choice.sort)
     datasets = sorted({entry.dataset for entry in measured})
-    return Page(ordered, _plot(ordered) if ordered else None, datasets, bool(methods))
+    return Board(_ordered(shown, choice.sort), datasets, bool(methods))
 
 
 def _ordered(entries: Sequence[Entry], sort: str) -> list[Entry]:
@@ -264,10 +269,10 @@ def measure_words(measure: str) -> str:
     return str(MEASURES[measure])
 
 
-def nothing_words(page: Page) -> str:
-    """Why a page is empty."""
+def nothing_words(board: Board) -> str:
+    """Why there is none."""
     return (
         _("No figure fits what was chosen.")
-        if page.ships
+        if board.ships
         else _("No figures of methods ship with this platform.")
     )

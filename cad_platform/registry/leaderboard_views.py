@@ -18,13 +18,13 @@ from cad_platform.registry import leaderboard
 def figures(request: HttpRequest) -> HttpResponse:
     """One measure: a plot with whiskers, and its numbers as a table."""
     choice = leaderboard.Choice.of(request.GET)
-    page = leaderboard.page_of(actor_of(request), choice)
+    board = leaderboard.board_of(actor_of(request), choice)
     context = {
         "nav": "leaderboard",
-        "page": page,
+        "board": board,
         "choice": choice,
         "measure": leaderboard.measure_words(choice.measure),
-        "nothing": leaderboard.nothing_words(page),
+        "nothing": leaderboard.nothing_words(board),
         "measures": leaderboard.MEASURES.items(),
         "kinds": leaderboard.KINDS.items(),
         "sorts": leaderboard.SORTS.items(),

@@ -975,6 +975,41 @@ export interface components {
             median_seconds: number | null;
             p95_seconds: number | null;
         };
+        /** @description In the order asked for. Figures on different sets do not rank methods. */
+        LeaderboardAnswer: {
+            /** @description All that the measure was measured on */
+            datasets: string[];
+            results: components["schemas"]["LeaderboardFigure"][];
+        };
+        /** @description One figure of a method or of a version, with its 95 % interval. */
+        LeaderboardFigure: {
+            /** @enum {string} */
+            kind: "model" | "method";
+            /**
+             * @description A version, or a method with its number in the review
+             * @example ultrasound 3.0.0
+             */
+            name: string;
+            /** @description What was measured, or what differs from the paper; English */
+            detail: string;
+            /** @enum {string} */
+            measure: "auc" | "accuracy" | "dice";
+            dataset: string;
+            /** @description How it came about: `external`, `left_out_collection`, `left_out_scanner`, `oof`, `test`, `val`, `patients` (all held-out patients), `leaky` */
+            place: string;
+            /** @description On a collection or scanner that took no part in training */
+            elsewhere: boolean;
+            /** @description Images were divided, not patients: too high, and last whatever the order */
+            leaky: boolean;
+            value: number;
+            low: number;
+            high: number;
+            images: number;
+            /** @description Patients, where the set tells them */
+            groups: number;
+            /** @description What the paper says, where it says a number */
+            paper: number | null;
+        };
         /** @description Where a version stands in its life. */
         LifeAnswer: {
             name: string;
@@ -2479,6 +2514,8 @@ export type KnownStudiesRequest = components['schemas']['KnownStudiesRequest'];
 export type KnownStudyAnswer = components['schemas']['KnownStudyAnswer'];
 export type KnownStudyList = components['schemas']['KnownStudyList'];
 export type LatencyAnswer = components['schemas']['LatencyAnswer'];
+export type LeaderboardAnswer = components['schemas']['LeaderboardAnswer'];
+export type LeaderboardFigure = components['schemas']['LeaderboardFigure'];
 export type LifeAnswer = components['schemas']['LifeAnswer'];
 export type LoadRequest = components['schemas']['LoadRequest'];
 export type MergeAnswer = components['schemas']['MergeAnswer'];

@@ -1,4 +1,4 @@
-"""The page of methods and models: order, filters, leaky runs, plot and table, languages, who may."""
+"""The page and API of methods and models: order, filters, leaky runs, plot and table, languages, who may."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def page(browser: Client, language: str = "en", **asked: str) -> str:
 def test_figures_from_elsewhere_come_first_and_the_table_says_what_the_plot_draws(
     browser: Client, version: Any
 ) -> None:
-    entries = leaderboard.page_of(factories.actor(Role.ADMINISTRATOR), Choice()).entries
+    entries = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice()).entries
     assert [(entry.name, entry.place) for entry in entries[:2]] == [
         ("ultrasound 9.1.0", "left_out_scanner"), ("ultrasound 9.1.0", "oof"),
     ]  # fmt: skip
@@ -75,7 +75,7 @@ def test_every_shipped_row_with_an_interval_is_there_and_leaky_ones_are_marked_a
             for row in rows
             for field in ("patient_level", "image_level_leaky")
         )
-        entries = leaderboard.page_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure)).entries
+        entries = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure)).entries
         assert len(entries) == wanted > 0
         last = [entry.is_leaky for entry in entries]
         assert last == sorted(last)
@@ -90,7 +90,7 @@ def test_what_is_chosen_is_shown_and_what_is_none_is_not_chosen(browser: Client,
     assert "ultrasound 9.1.0" not in page(browser, kind="method")
     assert "No figure fits" in page(browser, dataset="nowhere")
     assert Choice.of({"measure": "x", "kind": "x", "sort": "x", "leaky": "x"}) == Choice()
-    by_value = leaderboard.page_of(
+    by_value = leaderboard.board_of(
         factories.actor(Role.ADMINISTRATOR), Choice(sort="value", leaky=False)
     ).entries
     values = [entry.value for entry in by_value]
@@ -105,4 +105,32 @@ def test_in_chinese_nothing_but_the_laboratorys_words_is_english(browser: Client
 def test_who_does_not_see_models_sees_no_leaderboard() -> None:
     for role in (Role.RADIOLOGIST, Role.INTEGRATOR):
         with pytest.raises(NotPermitted):
-            leaderboard.page_of(factories.actor(role), Choice())
+            leaderboard.board_of(factories.actor(role), Choice())
+
+
+def test_the_api_tells_what_the_page_shows(browser: Client, version: Any) -> None:
+    address = "/api/v1/leaderboard"
+    for asked in ({}, {"measure": "accuracy", "kind": "method"}, {"sort": "value", "leaky": "no"}):
+        told = browser.get(address, asked).json()
+        board = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice.of(asked))
+        assert [(each["name"], each["value"], each["leaky"]) for each in told["results"]] == [
+            (entry.name, entry.value, entry.is_leaky) for entry in board.entries
+        ]
+        assert told["datasets"] == board.datasets and told["results"]
+    first = browser.get(address).json()["results"][0]
+    assert (first["name"], first["place"], first["elsewhere"], first["paper"]) == (
+        "ultrasound 9.1.0", "left_out_scanner", True, None,
+    )  # fmt: skip
+    assert browser.get(address, {"dataset": "nowhere"}).json()["results"] == []
+    for wrong in ({"measure": "auk"}, {"kind": "x"}, {"leaky": "perhaps"}, {"page": "2"}):
+        assert browser.get(address, wrong).status_code == 422
+    assert browser.post(address).status_code == 405
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_api_asks_the_right_of_the_page(role: Role) -> None:
+    client = Client()
+    client.force_login(factories.user(role))
+    answer = client.get("/api/v1/leaderboard")
+    assert answer.status_code == client.get(reverse("leaderboard")).status_code
+    assert answer.status_code == (200 if role in (Role.ADMINISTRATOR, Role.CLINICAL_LEAD) else 403)
