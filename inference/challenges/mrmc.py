@@ -5,6 +5,9 @@ because all look at the same cases, with Hillis' degrees of freedom (Hillis 2007
 same question asked of pseudovalues (Dorfman, Berbaum and Metz 1992) gives the same F (Hillis, Berbaum and Metz 2008):
 `of_pseudovalues` computes it by another way, as a check.
 
+Where every reader has read cases of their own (nested in readers) no two readers' errors hang together: Cov2 and Cov3
+are 0, and the same tests come to F = MS(T) / MS(TR) with (I − 1)(J − 1) degrees of freedom.
+
 Reference: Hillis 2014, Statistics in Medicine 33:330, whose notation (Var, Cov1, Cov2, Cov3) is kept.
 """
 
@@ -19,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from inference.challenges.reader_scores import Study
+from inference.challenges.reader_scores import NestedStudy, Study
 from inference.challenges.report import ChallengeError, Figure
 from inference.evaluation.delong import auc_covariance, placements
 
@@ -93,16 +96,35 @@ class Test:
     differences: tuple[Difference, ...]
 
 
-def components(study: Study, *, jackknife: bool = True) -> Components:
+def components(study: Study | NestedStudy, *, jackknife: bool = True) -> Components:
     """AUCs by ranks and their covariances, by leaving out each case in turn, or as of DeLong (1988)."""
-    modalities, readers = len(study.modalities), len(study.readers)
-    scores = study.scores.reshape(modalities * readers, -1)
-    auc, covariance = auc_covariance(study.truth, list(scores))
+    return Components.of(*_areas(study, range(len(study.modalities)), jackknife=jackknife))
+
+
+def _areas(
+    study: Study | NestedStudy, places: Sequence[int], *, jackknife: bool = True
+) -> tuple[Floats, Floats]:
+    """AUCs of some modalities, I × J, and their IJ×IJ covariance, modality after modality."""
+    readers = len(study.readers)
+    if isinstance(study, Study):
+        auc, covariance = _of_cases(
+            study.truth, study.scores[list(places)].reshape(-1, len(study.truth)), jackknife
+        )
+        return auc.reshape(len(places), readers), covariance
+    auc, covariance = np.empty((len(places), readers)), np.zeros((len(places), readers) * 2)
+    for number in range(readers):
+        truth, scores = study.of_reader(number)
+        auc[:, number], covariance[:, number, :, number] = _of_cases(truth, scores[list(places)], jackknife)
+    return auc, covariance.reshape(auc.size, auc.size)
+
+
+def _of_cases(truth: NDArray[np.bool_], scores: Floats, jackknife: bool) -> tuple[Floats, Floats]:
+    """AUCs of k scores of the same cases, and their k×k covariance."""
+    auc, covariance = auc_covariance(truth, list(scores))
     if jackknife:
-        left_out = np.stack([_without_each(study.truth, own) for own in scores])
-        cases = len(study.truth)
-        covariance = np.atleast_2d(np.cov(left_out)) * (cases - 1) ** 2 / cases
-    return Components.of(auc.reshape(modalities, readers), covariance)
+        left_out = np.stack([_without_each(truth, own) for own in scores])
+        covariance = np.atleast_2d(np.cov(left_out)) * (len(truth) - 1) ** 2 / len(truth)
+    return auc, covariance
 
 
 def _without_each(truth: NDArray[np.bool_], scores: Floats) -> Floats:
@@ -166,9 +188,9 @@ def _test(population: str, own: Components, denominator: float, freedom: float) 
     return Test(population, f, freedom, float(p), differences)
 
 
-def alone(study: Study, modality: int) -> Figure:
+def alone(study: Study | NestedStudy, modality: int) -> Figure:
     """A modality's mean AUC, for readers and cases like these, from its own data alone (Hillis 2014, section 5)."""
-    own = Components.of(*_of_one(study, modality))
+    own = Components.of(*_areas(study, [modality]))
     readers = own.auc.shape[1]
     spread = float(own.auc.var(ddof=1))
     denominator = spread + readers * max(own.cov2, 0.0)
@@ -178,13 +200,6 @@ def alone(study: Study, modality: int) -> Figure:
     )
     middle = float(own.auc.mean())
     return Figure(middle, middle - half, middle + half)
-
-
-def _of_one(study: Study, modality: int) -> tuple[Floats, Floats]:
-    left = np.stack([_without_each(study.truth, own) for own in study.scores[modality]])
-    cases = len(study.truth)
-    auc, _ = auc_covariance(study.truth, list(study.scores[modality]))
-    return auc[None], np.atleast_2d(np.cov(left)) * (cases - 1) ** 2 / cases
 
 
 def of_pseudovalues(study: Study) -> tuple[float, float]:
@@ -223,11 +238,12 @@ def _mean_squares(values: Floats) -> dict[str, float]:
     return {name: float(value) for name, value in parts.items()}
 
 
-def readers_of(study: Study) -> Sequence[tuple[str, list[Figure]]]:
+def readers_of(study: Study | NestedStudy) -> Sequence[tuple[str, list[Figure]]]:
     """Each reader's AUC with every modality, the interval over cases (DeLong), cut off at 0 and 1."""
     found = []
     for number, reader in enumerate(study.readers):
-        auc, covariance = auc_covariance(study.truth, [own[number] for own in study.scores])
+        truth, scores = study.of_reader(number)
+        auc, covariance = auc_covariance(truth, list(scores))
         half = 1.959964 * np.sqrt(np.maximum(np.diag(covariance), 0.0))
         found.append(
             (reader, [Figure(float(a), max(0.0, float(a - h)), min(1.0, float(a + h)))

@@ -49,6 +49,9 @@ def add_commands(commands: Any, data_folder: Callable[[], Path]) -> None:
         metavar="CSV",
         help="columns reader, modality, case, truth, score",
     )
+    mrmc.add_argument(
+        "--nested", action="store_true", help="every reader has read cases of their own, with every modality"
+    )
 
     shift = add(
         "shiftmatrix", "learned there, asked here, for collections and scanners, harmonised or not", _shifts
@@ -142,7 +145,8 @@ def _told(asked: Any, view: Any) -> dict[str, object]:
 def _mrmc(chosen: Namespace) -> Report:
     from inference.challenges import mrmc_report, reader_scores
 
-    return mrmc_report.report_of(reader_scores.read(chosen.scores))
+    read = reader_scores.read_nested if chosen.nested else reader_scores.read
+    return mrmc_report.report_of(read(chosen.scores))
 
 
 def _shifts(chosen: Namespace) -> Report:
