@@ -18,6 +18,15 @@ from tests.live_platform import LivePlatform
 
 pytestmark = pytest.mark.timeout(600)
 SEED = 415
+#: Of the report's lines the answer comes late, as from a busy server.
+LATE_LINES = """() => {
+    const asked = window.fetch;
+    window.fetch = async (address, ...rest) => {
+        const answer = await asked(address, ...rest);
+        if (String(address).endsWith('/editor')) await new Promise((go) => setTimeout(go, 1500));
+        return answer;
+    };
+}"""
 REPORT = {
     "indication": "Palpable lump.",
     "impression": "Benign mass.",
@@ -262,3 +271,36 @@ def test_measurements_are_undone_deleted_and_reported(
     page.get_by_role("tab", name="Findings").click()
     expect(lines(page).first.get_by_role("button", name="Delete")).to_have_count(0, timeout=15_000)
     assert room.complaints == []
+
+
+def test_a_signature_waits_for_lines_that_are_on_their_way(
+    live_platform: LivePlatform, page: Page, tmp_path: Path
+) -> None:
+    """Lines of findings that are renewed late come into the report before it is signed, or are refused with it; no save
+    follows a signature."""
+    uid = post_ultrasound(live_platform, tmp_path, SEED + 1)
+    room = ReadingRoom(page, live_platform.user("radiologist"))
+    room.sign_in()
+    opened(page, uid, 1)
+    pane = page.locator(".pane")
+    pane.click(position={"x": 30, "y": 200})
+    page.keyboard.press("m")
+    with saved(page):
+        drag(page, pane, (0.3, 0.4), (0.6, 0.4))
+    room.decide()
+    room.start_report(REPORT)
+    expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
+
+    page.get_by_role("tab", name="Findings").click()
+    page.evaluate(LATE_LINES)
+    with saved(page):
+        lines(page).nth(0).get_by_role("button", name="In the report").click()
+    expect(lines(page).nth(0).locator('[data-do="report"][aria-pressed="true"]')).to_have_count(
+        1, timeout=15_000
+    )
+    page.get_by_role("tab", name="Report").click()
+    room.sign(live_platform.user("radiologist")["password"])
+    assert "length" in room.signed_report()
+    page.wait_for_timeout(2_500)
+    assert room.complaints == []
+    expect(page.locator("[data-stray]")).to_have_count(0)

@@ -25,6 +25,8 @@ const PRESENCE_MS = 8000;
 export class Draft {
   private dirty = false;
   private saving: Promise<void> | null = null;
+  /** The lines of findings that are being renewed: what is shown after that is not yet saved. */
+  private renewing: Promise<void> = Promise.resolve();
   private conflicting = false;
   /** The server said no to what stands there: only other words are sent. */
   private refused = false;
@@ -80,10 +82,9 @@ export class Draft {
   }
 
   /** Readers decided on findings: show the lines that follow. */
-  async findingsChanged(): Promise<void> {
-    await this.flush();
-    await this.reloadLines();
-    this.markUnsaved();
+  findingsChanged(): Promise<void> {
+    this.renewing = this.renewing.then(() => this.renewLines());
+    return this.renewing;
   }
 
   /** A button of the form or of its dialogs. */
@@ -142,9 +143,23 @@ export class Draft {
     }, delay);
   }
 
-  /** Save until nothing is unsaved, or until saving is refused. */
+  private async renewLines(): Promise<void> {
+    await this.saveAll();
+    if (this.stopped) return;
+    await this.reloadLines();
+    if (!this.stopped) this.markUnsaved();
+  }
+
+  /** As `saveAll`, with the lines that follow from findings decided until now. */
   private async flush(): Promise<boolean> {
+    await this.renewing;
+    return this.saveAll();
+  }
+
+  /** Save until nothing is unsaved, or until saving is refused. */
+  private async saveAll(): Promise<boolean> {
     window.clearTimeout(this.saveTimer);
+    this.saveTimer = 0;
     if (this.saving) await this.saving;
     // Lines of findings may be renewed, and text typed, while a save is under way.
     for (let isFirst = true; this.dirty; isFirst = false) {
@@ -164,6 +179,8 @@ export class Draft {
 
   /** One save at a time: the revision of the next follows from the answer to the last. */
   private async save(keepBoth = false): Promise<void> {
+    // Not while a signature is asked for: of a signed draft nothing is kept.
+    await this.signing.answered;
     if (this.saving) {
       await this.saving;
       if (!keepBoth) return;

@@ -19,6 +19,8 @@ interface Signed {
   readonly words: ReportWords;
   readonly reasons: KeptReasons;
   formData(): FormData;
+  /** Save what is unsaved; false where that was refused. */
+  flush(): Promise<boolean>;
   readiness(): Promise<SigningReadiness | null>;
   /** Whether the server has it signed; null where it does not say. */
   isSigned(): Promise<boolean | null>;
@@ -32,6 +34,8 @@ export class SignDialog {
   private readonly password: HTMLInputElement;
   private readonly error: HTMLElement;
   private digest = '';
+  /** Until the server has answered to the signature that is asked for. */
+  answered: Promise<void> = Promise.resolve();
   /** Names the signature: asked for again, because its answer got lost, it is not given twice. */
   private readonly key = newKey();
   /** The server was asked to sign and did not answer. */
@@ -118,27 +122,36 @@ export class SignDialog {
   private async submit(): Promise<void> {
     const button = this.form.querySelector<HTMLButtonElement>('.button--primary');
     const label = button?.textContent ?? '';
-    const body = this.draft.formData();
-    body.set('request_key', this.key);
-    body.set('password', this.password.value);
-    body.set('shown', this.digest);
-    for (const area of this.form.querySelectorAll<HTMLTextAreaElement>('[data-overridden] textarea'))
-      body.set(area.name, area.value);
     if (button) {
       button.disabled = true;
       button.textContent = this.draft.words.signing;
     }
     this.showError('');
     try {
-      const signed = await postJson<ReportSigned>(this.draft.url, body, { timeout: SIGN_TIMEOUT_MS });
-      await this.signed(signed.before ? this.draft.words.signed_before : '');
-    } catch (problem) {
-      await this.refused(problem);
+      // Findings may have been decided, and their lines renewed, since the dialog was opened.
+      if (await this.draft.flush()) await (this.answered = this.ask());
+      else this.showError(this.draft.words.not_signed_yet);
     } finally {
       if (button) {
         button.disabled = false;
         button.textContent = label;
       }
+    }
+  }
+
+  /** Ask the server to sign; what is signed, or why it is not, is shown by then. */
+  private async ask(): Promise<void> {
+    const body = this.draft.formData();
+    body.set('request_key', this.key);
+    body.set('password', this.password.value);
+    body.set('shown', this.digest);
+    for (const area of this.form.querySelectorAll<HTMLTextAreaElement>('[data-overridden] textarea'))
+      body.set(area.name, area.value);
+    try {
+      const signed = await postJson<ReportSigned>(this.draft.url, body, { timeout: SIGN_TIMEOUT_MS });
+      await this.signed(signed.before ? this.draft.words.signed_before : '');
+    } catch (problem) {
+      await this.refused(problem);
     }
   }
 

@@ -39,6 +39,7 @@ export class Signing {
           url: form.dataset['sign'] ?? '',
           words,
           formData: () => draft.formData(),
+          flush: () => draft.flush(),
           reasons: this.reasons,
           readiness: () => this.readiness(),
           isSigned: () => this.isSigned(),
@@ -54,6 +55,11 @@ export class Signing {
   /** When the page was last looked at with everything of the case that stood then. */
   get lookedAt(): string {
     return this.section.dataset['lookedAt'] ?? '';
+  }
+
+  /** Until the server has answered to a signature that is asked for; at once where none is. */
+  get answered(): Promise<void> {
+    return this.dialog?.answered ?? Promise.resolve();
   }
 
   /** Tell what a save found. */
