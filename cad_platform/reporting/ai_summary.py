@@ -11,7 +11,7 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from cad_platform.analysis.models import AnalysisJob, Finding
-from cad_platform.analysis.verdict import Verdict, mark_class, verdict_of
+from cad_platform.analysis.verdict import Verdict, mark_class, thresholds_of, verdict_of
 from cad_platform.reading.annotation_presenter import extent_of
 from cad_platform.reading.annotations import reported
 from cad_platform.reading.case_state import current_findings, current_jobs, decision_of, is_faint
@@ -208,7 +208,7 @@ def _job(job: AnalysisJob, images: Mapping[str, tuple[str, int]]) -> dict[str, A
             }
             for image in result.get("images", [])
         ],
-        "thresholds": _rounded(result.get("thresholds", {})),
+        "thresholds": _rounded(thresholds_of(job)) if result else {},
         "weights_sha256": model.get("weights_sha256", job.model_version.weights_sha256),
         "preprocessing_sha256": model.get("preprocessing_sha256", ""),
         "finished_at": job.finished_at.isoformat() if job.finished_at else None,

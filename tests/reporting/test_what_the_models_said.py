@@ -10,8 +10,9 @@ from django.utils import translation
 
 from cad_platform.accounts.models import Role
 from cad_platform.analysis.models import AnalysisJob
-from cad_platform.analysis.verdict import score_of
+from cad_platform.analysis.verdict import score_of, thresholds_of
 from cad_platform.core.actor import Actor
+from cad_platform.reporting.ai_summary import summary_of
 from cad_platform.reporting.models import Report
 from cad_platform.reporting.selectors import readiness
 from cad_platform.studies.models import Instance, Study
@@ -63,6 +64,16 @@ def analysed(study: Study, images: dict[Instance, list[str]]) -> AnalysisJob:
     job.model_version.manifest = MANIFEST
     job.model_version.save()
     return job
+
+
+def test_a_result_without_points_is_told_by_those_of_its_version(study: Study) -> None:
+    """As the pages tell it: a result that was kept before results had points of their own."""
+    job = analysed(study, {make.instance(study, "L", "CC"): []})
+    assert job.result is not None
+    del job.result["thresholds"]
+    job.save()
+    (said,) = summary_of(study)["jobs"]
+    assert said["thresholds"] == MANIFEST["thresholds"] == dict(thresholds_of(job))
 
 
 def text_of(report: Report) -> str:
