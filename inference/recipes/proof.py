@@ -51,7 +51,6 @@ _NOT_YET = "its runs have not been made yet: python -m inference prove NAME"
 WITHOUT: dict[str, str] = dict.fromkeys(
     (
         "alkasasbeh_transfer",
-        "alqatrane_three_models",
         "balaha2022_genetic_transfer",
         "kavitha2022_capsules",
         "lotter2021_detection",
