@@ -50,9 +50,7 @@ ABLATED = "ablated"
 _NOT_YET = "its runs have not been made yet: python -m inference prove NAME"
 WITHOUT: dict[str, str] = dict.fromkeys(
     (
-        "alkasasbeh_transfer",
         "balaha2022_genetic_transfer",
-        "kavitha2022_capsules",
         "lotter2021_detection",
         "sanyal2021_hybrid_ensemble",
         "shu2020_group_max_pooling",
