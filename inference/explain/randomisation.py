@@ -23,8 +23,8 @@ from inference.runtime.geometry import Map
 STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
 #: Random networks that a stop is averaged over.
 NETWORKS = 2
-#: … and the last one, by which a map is judged: what one random network makes of a breast's shape is like or unlike any map
-#: by chance alone (mammography 3.0.0: ±0.2 a network, 0.01 over ten).
+#: … and the last one, by which a map is judged: what one random network makes of a breast's shape is like or unlike any
+#: map by chance alone (mammography 3.0.0: ±0.2 a network, 0.01 over ten).
 JUDGED_BY = 10
 #: Two maps are compared with at most so many pixels along the longer side: below that lies noise.
 _COMPARED_PX = 64
