@@ -139,6 +139,11 @@ urlpatterns = [
     ),
     path("v1/reader-studies", reader_studies.ReaderStudies.as_view(), name="api-reader-studies"),
     path(
+        "v1/reader-studies/signed-reports",
+        reader_studies.SignedReaderStudies.as_view(),
+        name="api-reader-studies-signed",
+    ),
+    path(
         "v1/reader-studies/<uuid:study_id>",
         reader_studies.ReaderStudyDetail.as_view(),
         name="api-reader-study",

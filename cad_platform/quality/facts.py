@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -133,6 +133,23 @@ def diagnosis_of(study: Study, side: str = "") -> str:
         if (signed := signed_of(specimen)) is not None and signed.conclusion
     }
     return next((each for each in _GRAVEST_FIRST if each in found), "")
+
+
+def specimens_signed(patients: Collection[Any]) -> dict[Any, list[tuple[date, datetime]]]:
+    """Patient → the day of each specimen, and when its report was signed: from then on readers may know."""
+    found: dict[Any, list[tuple[date, datetime]]] = {}
+    reports = Report.objects.filter(
+        kind=Report.Kind.REPORT,
+        state=Report.State.SIGNED,
+        study__patient__in=patients,
+        study__withdrawn_at=None,
+        study__modality__in=[
+            code for code in modalities.codes() if not modalities.get(code).report.has_assessment
+        ],
+    )
+    for report in reports.select_related("study", "signature").defer("content", "ai_summary", "particulars"):
+        found.setdefault(report.study.patient_id, []).append((_day(report.study), report.signature.signed_at))
+    return found
 
 
 def told_by(study: Study) -> Iterator[Study]:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from cad_platform.accounts.forms import PlainForm
 from cad_platform.accounts.models import Site, User
 from cad_platform.analysis.tables import TableRefused, decoded
-from cad_platform.quality import acceptance_cases
+from cad_platform.quality import acceptance_cases, signed_readings
 from cad_platform.quality.models import Acceptance
 from cad_platform.quality.reader_studies import LONGEST_NAME, LONGEST_TABLE
 from cad_platform.quality.services import NOTE_LENGTH
@@ -113,6 +113,17 @@ class PickForm(PlainForm):
         self.fields["version"].queryset = versions  # type: ignore[attr-defined]
         self.fields["site"].queryset = sites  # type: ignore[attr-defined]
         self.fields["site"].label_from_instance = lambda site: site.name  # type: ignore[attr-defined]
+
+
+class SignedReadingsForm(PickForm):
+    """Of which version, site and days the signed reports are compared with the scores."""
+
+    name = forms.CharField(label=_("Name of the study"), max_length=LONGEST_NAME)
+    answer = forms.ChoiceField(
+        label=_("What readers had in view"), choices=list(signed_readings.ANSWERS.items())
+    )
+    device = label = search = None  # type: ignore[assignment]
+    field_order = ("name", "version", "site", "answer", "since", "until", "source")
 
 
 class SignatureForm(PlainForm):

@@ -308,7 +308,8 @@ class AcceptanceCase(models.Model):
 
 class ReaderStudy(models.Model):
     """Several readers' scores of several cases with several modalities, and what the laboratory's analysis of them came
-    to (`inference.challenges.mrmc`). Cases are called as the table calls them; no image and no patient is kept."""
+    to (`inference.challenges.mrmc`). Cases are called as the table calls them; no image and no patient is kept. A table
+    that the platform made of signed reports (`quality.signed_readings`) is kept: nobody else has it."""
 
     database_rights = DatabaseRights.APPEND_ONLY
 
@@ -316,7 +317,11 @@ class ReaderStudy(models.Model):
     name = models.CharField(max_length=120)
     made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField(default=timezone.now)
-    table_sha256 = models.CharField(max_length=64, help_text="of the table, which is not kept")
+    table_sha256 = models.CharField(max_length=64, help_text="of the table")
+    table = models.TextField(
+        blank=True, db_default="", help_text="made of signed reports; a person's is not kept"
+    )
+    source = models.JSONField(null=True, help_text="what such a table was made of")
     readings = models.PositiveIntegerField()
     report = models.JSONField(help_text="inference.challenges.report.Report")
     text = models.TextField(help_text="the same for people, as the command writes it")

@@ -102,8 +102,8 @@ def choice_from(asked: Mapping[str, Any]) -> Choice:
 def open_known(actor: Actor, version: ModelVersion, site: Site, choice: Choice, most: int = MOST) -> Found:
     """What a choice finds, with the fact that it was looked at. Raises `NotPermitted`."""
     require(actor, "model.manage")
-    fitting = _fitting(version, site, choice)
-    found = Found(_told(version, fitting[:most]), fitting.count())
+    fit = fitting(version, site, choice)
+    found = Found(_told(version, fit[:most]), fit.count())
     record(
         actor, "acceptance.list_known", object_type="known_truth", object_id="", site_id=site.pk,
         name=version.name, version=version.version, shown=len(found.studies),
@@ -200,7 +200,8 @@ def _known(version: ModelVersion, site: Site) -> QuerySet[Any]:
     )  # fmt: skip
 
 
-def _fitting(version: ModelVersion, site: Site, choice: Choice) -> QuerySet[Any]:
+def fitting(version: ModelVersion, site: Site, choice: Choice) -> QuerySet[Any]:
+    """The known studies of a site that fit a choice, the latest first, each with `positive`, `source` and `day`."""
     found = _known(version, site)
     if (since := asked_day(vars(choice), "since")) is not None:
         found = found.filter(day__gte=since)

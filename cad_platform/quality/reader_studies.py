@@ -1,24 +1,32 @@
 """Reader studies: several readers, several cases, several modalities; do they see more with one of them? By the
-laboratory's analysis, of tables so small that a request waits for it."""
+laboratory's analysis, of tables so small that a request waits for it: a person's, or one of what readers signed
+(`signed_readings`)."""
 
 from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from cad_platform import modalities
+from cad_platform.accounts.models import Site
 from cad_platform.accounts.rules import require
 from cad_platform.analysis.tables import TableRefused, read_rows
 from cad_platform.audit.services import record
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import FieldError, Invalid, NotFound
 from cad_platform.core.sentences import Sentences, as_it_came
+from cad_platform.quality import signed_readings
 from cad_platform.quality.models import ReaderStudy
+from cad_platform.quality.picking import Choice
+from cad_platform.registry.models import ModelVersion
 from cad_platform.studies.typed_text import has_controls
 
 LONGEST_NAME = 120
@@ -26,8 +34,9 @@ LONGEST_TABLE = 2_000_000
 #: A request waits for the analysis: below two seconds of a processor at the most.
 MOST_READINGS, MOST_READERS, MOST_MODALITIES = 20_000, 30, 8
 
-#: What gives the same numbers in the laboratory.
+#: What gives the same numbers in the laboratory, without and with cases nested in readers.
 _COMMAND = "python -m inference mrmc --scores TABLE.csv --out DIR"
+_NESTED = "python -m inference mrmc --nested --scores TABLE.csv --out DIR"
 _REFUSALS = Sentences(
     {
         "%(modalities)s modality(ies) and %(readers)s reader(s): a comparison needs two of each at least": gettext_noop(
@@ -65,15 +74,83 @@ def analyse(actor: Actor, name: str, table: str) -> ReaderStudy:
         The table is not complete, or too large to wait for; the sentence says which line and why.
     """
     require(actor, "reader_study.manage")
-    assert actor.user is not None
+    return _kept(actor, _checked(name), table)
+
+
+def analyse_signed(
+    actor: Actor, name: str, version: ModelVersion, site: Site, choice: Choice, answer: str
+) -> ReaderStudy:
+    """Analyse what readers of a site signed of known studies beside a version's scores, and keep what came of it with
+    the table.
+
+    Raises
+    ------
+    NotPermitted
+    Invalid
+        See `signed_readings.readings`.
+    """
+    require(actor, "reader_study.manage")
+    name = _checked(name)
+    found = signed_readings.readings(version, site, choice, answer)
+    return _kept(actor, name, found.table, source=found.source, site=site)
+
+
+def versions(actor: Actor) -> QuerySet[ModelVersion]:
+    """Those whose scores can be compared with readers' categories. Raises `NotPermitted`."""
+    require(actor, "reader_study.manage")
+    read = [code for code in modalities.codes() if signed_readings.are_assessed(code)]
+    return ModelVersion.objects.filter(modality__in=read).order_by("name", "-registered_at")
+
+
+def _checked(name: str) -> str:
     name = name.strip()
     if not name or len(name) > LONGEST_NAME or has_controls(name):
         raise _refused(_("A name of at most 120 characters is wanted."), field="name")
-    if len(table.encode()) > LONGEST_TABLE:
-        raise _refused(_("The table is larger than 2 MB."))
+    return name
+
+
+def _kept(
+    actor: Actor, name: str, table: str, source: dict[str, Any] | None = None, site: Site | None = None
+) -> ReaderStudy:
+    """What came of a table; one of the platform's own making is kept with it, and where it is from."""
+    assert actor.user is not None
+    rows = _rows(table)
     from inference.challenges import mrmc_report, reader_scores
     from inference.challenges.report import ChallengeError
 
+    try:
+        study: reader_scores.Study | reader_scores.NestedStudy
+        study = reader_scores.study_of(rows) if source is None else reader_scores.nested_study_of(rows)
+        report = replace(mrmc_report.report_of(study), command=_COMMAND if source is None else _NESTED)
+    except ChallengeError as error:
+        raise _refused(_REFUSALS.words(str(error)) or as_it_came(str(error))) from None
+    digest = hashlib.sha256(table.encode()).hexdigest()
+    of_reports = {} if source is None else {"name": source["name"], "version": source["version"]}
+    with transaction.atomic():
+        made = ReaderStudy.objects.create(
+            name=name,
+            made_by=actor.user,
+            table_sha256=digest,
+            table="" if source is None else table,
+            source=source,
+            readings=len(rows),
+            report=report.as_json(),
+            text=report.as_text(),
+            curves=mrmc_report.curves_of(study),
+        )
+        record(
+            actor, "reader_study.make", object_type="reader_study", object_id=made.pk,
+            site_id=site.pk if site else None, readings=len(rows), table_sha256=digest, **of_reports,
+        )  # fmt: skip
+    return made
+
+
+def _rows(table: str) -> Sequence[tuple[int, Mapping[str, str]]]:
+    """Raises `Invalid` for a table that is none, or is too large to wait for."""
+    from inference.challenges import reader_scores
+
+    if len(table.encode()) > LONGEST_TABLE:
+        raise _refused(_("The table is larger than 2 MB."))
     try:
         rows = read_rows(table, *reader_scores.COLUMNS)
     except TableRefused as error:
@@ -89,33 +166,13 @@ def analyse(actor: Actor, name: str, table: str) -> ReaderStudy:
                 "More than 20,000 readings: analyse them with python -m inference mrmc on a machine of the laboratory."
             )
         )
-    try:
-        study = reader_scores.study_of(rows)
-        report = replace(mrmc_report.report_of(study), command=_COMMAND)
-    except ChallengeError as error:
-        raise _refused(_REFUSALS.words(str(error)) or as_it_came(str(error))) from None
-    digest = hashlib.sha256(table.encode()).hexdigest()
-    with transaction.atomic():
-        made = ReaderStudy.objects.create(
-            name=name,
-            made_by=actor.user,
-            table_sha256=digest,
-            readings=len(rows),
-            report=report.as_json(),
-            text=report.as_text(),
-            curves=mrmc_report.curves_of(study),
-        )
-        record(
-            actor, "reader_study.make", object_type="reader_study", object_id=made.pk, readings=len(rows),
-            table_sha256=digest,
-        )  # fmt: skip
-    return made
+    return rows
 
 
 def studies(actor: Actor) -> QuerySet[ReaderStudy]:
     """The latest first. Raises `NotPermitted`."""
     require(actor, "reader_study.manage")
-    return ReaderStudy.objects.select_related("made_by").defer("report", "text", "curves")
+    return ReaderStudy.objects.select_related("made_by").defer("report", "text", "curves", "table")
 
 
 def study(actor: Actor, study_id: uuid.UUID) -> ReaderStudy:
@@ -131,6 +188,8 @@ def study(actor: Actor, study_id: uuid.UUID) -> ReaderStudy:
 def downloaded(actor: Actor, study_id: uuid.UUID, kind: str) -> ReaderStudy:
     """One that leaves the platform as a file. Raises `NotFound` or `NotPermitted`."""
     found = study(actor, study_id)
+    if kind == "csv" and not found.table:
+        raise NotFound(_("The table of this study is not kept."))
     record(actor, "reader_study.download", object_type="reader_study", object_id=found.pk, kind=kind)
     return found
 

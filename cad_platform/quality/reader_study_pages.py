@@ -9,6 +9,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from cad_platform.quality import signed_readings
 from cad_platform.quality.models import ReaderStudy
 
 #: Side of a drawn plot, in its own units.
@@ -64,10 +65,20 @@ class ReaderPlot:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Of a study of signed reports: what was compared, how many known studies were no cases and why, how to read it."""
+
+    facts: list[tuple[str, str]]
+    left_out: list[tuple[str, int]]
+    cautions: list[str]
+
+
+@dataclass(frozen=True)
 class Page:
     """Everything on it."""
 
     study: ReaderStudy
+    origin: Origin | None
     modalities: tuple[str, ...]
     facts: list[tuple[str, str]]
     conclusion: list[str]
@@ -84,11 +95,15 @@ def page_of(study: ReaderStudy) -> Page:
     modalities = tuple(row["modality"] for row in report["modalities"])
     differences = [_difference(row) for row in report["differences"]]
     main = [row for row in report["differences"] if row["speaks of"] == "readers and cases"]
+    # Readers of signed reports are numbers.
+    named = _("Reader %(number)s") if study.source else "%(number)s"
     readers = [
-        (row["reader"], [_interval(row[modality]) for modality in modalities]) for row in report["readers"]
+        (named % {"number": row["reader"]}, [_interval(row[modality]) for modality in modalities])
+        for row in report["readers"]
     ]
     return Page(
         study=study,
+        origin=_origin(study.source) if study.source else None,
         modalities=modalities,
         facts=_facts(report),
         conclusion=[_sentence(row) for row in main],
@@ -105,8 +120,8 @@ def page_of(study: ReaderStudy) -> Page:
         means=[(row["modality"], _interval(row["AUC"])) for row in report["modalities"]],
         readers=readers,
         plots=[
-            _plot(number, reader, areas, study.curves[reader], modalities)
-            for number, (reader, areas) in enumerate(readers, 1)
+            _plot(number, reader, areas, study.curves[row["reader"]], modalities)
+            for number, ((reader, areas), row) in enumerate(zip(readers, report["readers"], strict=True), 1)
         ],
     )
 
@@ -119,6 +134,42 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         (_("Cases"), str(told["cases"])),
         (_("Positive cases"), str(told["positive cases"])),
     ]
+
+
+def _origin(source: Mapping[str, Any]) -> Origin:
+    days = " – ".join(source[name] or "…" for name in ("since", "until"))
+    counts = {"known": source["known"], "signed": source["signed"]}
+    in_view = (
+        _("Readers had this version's answer in view: their categories are of reader and model together.")
+        if source["answer"] == signed_readings.SHOWN
+        else _("Readers had no model's answer in view; the version scored the same images at some time.")
+    )
+    return Origin(
+        facts=[
+            (_("Compared with"), f"{source['name']} {source['version']}"),
+            (_("Site"), source["site"]),
+            (_("Days"), days if source["since"] or source["until"] else _("all")),
+            (_("Signed reports"), str(source["signed"])),
+            (_("Known studies"), str(source["known"])),
+            (_("Cases by signed pathology"), str(source["by_source"].get("pathology", 0))),
+            (_("Cases by a table"), str(source["by_source"].get("table", 0))),
+        ],
+        left_out=signed_readings.left_out_words(source["left_out"]),
+        cautions=[
+            _(
+                "Each examination has one report, so each reader has cases of their own: readers are compared with the "
+                "model, not with each other, and not with themselves without it."
+            ),
+            in_view,
+            _(
+                "What is true is known of %(known)d studies, and %(signed)d reports are signed. Who is biopsied is who "
+                "was suspected: where mostly such cases are known, readers' categories differ less among them, and "
+                "their areas come out too low (verification bias)."
+            )
+            % counts,
+            _("A category has seven steps, a score many: few steps cost a little area."),
+        ],
+    )
 
 
 def _sentence(row: Mapping[str, Any]) -> str:

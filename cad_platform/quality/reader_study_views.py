@@ -1,4 +1,5 @@
-"""The administrators' pages of reader studies: a table is analysed, looked at, and taken along as a report."""
+"""The administrators' pages of reader studies: a table, or what readers signed, is analysed, looked at, and taken along
+as a report."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from django.views.decorators.http import require_GET, require_http_methods
 from cad_platform.core.actor import actor_of
 from cad_platform.core.errors import NotFound, PlatformError
 from cad_platform.core.request_keys import done_once
-from cad_platform.quality import reader_studies, reader_study_pages
-from cad_platform.quality.forms import ReaderStudyForm
+from cad_platform.quality import acceptance, picking, reader_studies, reader_study_pages
+from cad_platform.quality.forms import ReaderStudyForm, SignedReadingsForm
 
 PAGE_SIZE = 50
 
@@ -47,6 +48,30 @@ def studies(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @never_cache
+@require_http_methods(["GET", "POST"])
+@done_once
+def of_signed_reports(request: HttpRequest) -> HttpResponse:
+    """A form: what readers signed of known studies is compared with a version's scores."""
+    actor = actor_of(request)
+    form = SignedReadingsForm(
+        request.POST or None, versions=reader_studies.versions(actor), sites=acceptance.sites(actor)
+    )
+    if request.method == "POST" and form.is_valid():
+        told = form.cleaned_data
+        try:
+            made = reader_studies.analyse_signed(
+                actor, told["name"], told["version"], told["site"], picking.choice_from(told), told["answer"]
+            )
+        except PlatformError as problem:
+            form.refuse(problem)
+        else:
+            return redirect("reader-study", made.pk)
+    context = {"nav": "reader-studies", "form": form}
+    return render(request, "quality/reader_study_signed.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@never_cache
 @require_GET
 def one(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
     """One study: differences, every reader's areas and curves."""
@@ -59,11 +84,13 @@ def one(request: HttpRequest, study_id: uuid.UUID) -> HttpResponse:
 @never_cache
 @require_GET
 def report(request: HttpRequest, study_id: uuid.UUID, kind: str) -> HttpResponse:
-    """The report as a file: `md` for people, `json` for machines."""
-    if kind not in ("md", "json"):
+    """The report as a file: `md` for people, `json` for machines; `csv` is the table, where the platform made it."""
+    if kind not in ("md", "json", "csv"):
         raise NotFound(_("There is no such report."))
     found = reader_studies.downloaded(actor_of(request), study_id, kind)
-    if kind == "json":
+    if kind == "csv":
+        answer = HttpResponse(found.table, content_type="text/csv; charset=utf-8")
+    elif kind == "json":
         content = json.dumps(found.report, ensure_ascii=False, indent=1) + "\n"
         answer = HttpResponse(content, content_type="application/json")
     else:

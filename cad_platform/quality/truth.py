@@ -23,6 +23,16 @@ _UNSUSPICIOUS = frozenset(
 )
 _MALIGNANT = frozenset({Diagnosis.IN_SITU.value, Diagnosis.INVASIVE.value})
 _NOT_MALIGNANT = frozenset({Diagnosis.NORMAL.value, Diagnosis.BENIGN.value, Diagnosis.ATYPIA.value})
+#: BI-RADS assessments from the least to the most suspicious. 0 leaves the question open, 6 knows the answer.
+SUSPICION = (
+    Assessment.NEGATIVE.value,
+    Assessment.BENIGN.value,
+    Assessment.PROBABLY_BENIGN.value,
+    Assessment.SUSPICIOUS_LOW.value,
+    Assessment.SUSPICIOUS_MODERATE.value,
+    Assessment.SUSPICIOUS_HIGH.value,
+    Assessment.HIGHLY_SUGGESTIVE.value,
+)
 _ABNORMAL = "abnormal"
 #: Positive classes that mean invasive carcinoma alone.
 _INVASIVE_ONLY = frozenset({"idc", "invasive", "invasive_carcinoma"})

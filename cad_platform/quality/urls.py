@@ -17,6 +17,7 @@ urlpatterns = [
     path("alerts/<uuid:alert_id>/", views.alert, name="alert"),
     path("known-cases/<int:version_id>/", views.known_from_pathology, name="known-from-pathology"),
     path("reader-studies/", reader_study_views.studies, name="reader-studies"),
+    path("reader-studies/signed/", reader_study_views.of_signed_reports, name="reader-study-signed"),
     path("reader-studies/<uuid:study_id>/", reader_study_views.one, name="reader-study"),
     path(
         "reader-studies/<uuid:study_id>/report.<slug:kind>",

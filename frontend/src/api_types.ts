@@ -119,6 +119,34 @@ export interface components {
             /** @description CSV: columns `reader`, `modality`, `case`, `truth` (1 or 0) and `score`, one row a reading; at most 20,000 readings, and none missing */
             table: string;
         };
+        /** @description Which signed reports are compared with which version's scores. */
+        AnalyseSignedRequest: {
+            name: string;
+            /** @example ultrasound */
+            model: string;
+            /** @example 3.0.0 */
+            version: string;
+            /** @description Its code */
+            site: string;
+            /**
+             * @description What readers had in view when they signed: this version's answer, or no model's
+             * @enum {string}
+             */
+            answer: "shown" | "none";
+            /**
+             * @description Day of the study, as in 2026-01-31
+             * @default
+             */
+            since?: string;
+            /** @default  */
+            until?: string;
+            /**
+             * @description What the truth is known from
+             * @default
+             * @enum {string}
+             */
+            source?: "" | "table" | "pathology";
+        };
         /** @description What looks at a study now. It says nothing of the patient. */
         AnalysesAnswer: {
             study_instance_uid: string;
@@ -1260,8 +1288,10 @@ export interface components {
             /** Format: date-time */
             made_at: string;
             readings: number;
-            /** @description Of the table, which is not kept */
+            /** @description Of the table; one that was sent is not kept */
             table_sha256: string;
+            /** @description null: a table was sent */
+            made_of: components["schemas"]["SignedReportsAnswer"] | null;
         };
         ReaderStudyList: {
             results: components["schemas"]["ReaderStudyAnswer"][];
@@ -1272,6 +1302,8 @@ export interface components {
             report: {
                 [key: string]: unknown;
             };
+            /** @description CSV, where it was made of signed reports; empty otherwise */
+            table: string;
             /** @description Reader, modality, corners of the ROC curve: 1 − specificity, sensitivity */
             curves: {
                 [key: string]: {
@@ -1608,6 +1640,34 @@ export interface components {
             /** Format: date-time */
             signed_at: string;
             content_hash: string;
+        };
+        /**
+         * @description What a study of signed reports was made of. Each reader has cases of their own; readers and cases are
+         *     numbered.
+         */
+        SignedReportsAnswer: {
+            /** @description The model */
+            name: string;
+            version: string;
+            site: string;
+            since: string;
+            until: string;
+            /** @enum {string} */
+            known_from: "" | "table" | "pathology";
+            /** @enum {string} */
+            answer: "shown" | "none";
+            /** @description Signed reports of these days, whether it is known what is true or not */
+            signed: number;
+            /** @description Known studies that fitted */
+            known: number;
+            /** @description Cases by what the truth is known from */
+            by_source: {
+                [key: string]: number;
+            };
+            /** @description Known studies that are no cases: `unsigned`, `open` (BI-RADS 0), `knew` (BI-RADS 6, or a specimen's report was signed before), `in_view` (another answer than asked for), `no_score`, `again` (of the same patient), `few` (of readers with fewer than 5 cases with the disease, or without) */
+            left_out: {
+                [key: string]: number;
+            };
         };
         /** @description A hospital or department. */
         SiteAnswer: {
@@ -2460,6 +2520,7 @@ export type AlertList = components['schemas']['AlertList'];
 export type AmendedField = components['schemas']['AmendedField'];
 export type AmendmentAnswer = components['schemas']['AmendmentAnswer'];
 export type AnalyseRequest = components['schemas']['AnalyseRequest'];
+export type AnalyseSignedRequest = components['schemas']['AnalyseSignedRequest'];
 export type AnalysesAnswer = components['schemas']['AnalysesAnswer'];
 export type AnalysisResult = components['schemas']['AnalysisResult'];
 export type AnalysisUnderWay = components['schemas']['AnalysisUnderWay'];
@@ -2569,6 +2630,7 @@ export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideAnswer = components['schemas']['SideAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
 export type SignatureAnswer = components['schemas']['SignatureAnswer'];
+export type SignedReportsAnswer = components['schemas']['SignedReportsAnswer'];
 export type SiteAnswer = components['schemas']['SiteAnswer'];
 export type SiteChange = components['schemas']['SiteChange'];
 export type SiteDriftAnswer = components['schemas']['SiteDriftAnswer'];

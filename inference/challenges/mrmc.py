@@ -179,7 +179,7 @@ def _test(population: str, own: Components, denominator: float, freedom: float) 
     means, half = own.auc.mean(axis=1), float(t.ppf(0.975)) * error
     differences = tuple(
         Difference(
-            a, b, Figure(float(gap), float(gap) - half, float(gap) + half), error,
+            a, b, Figure(float(gap), max(-1.0, float(gap) - half), min(1.0, float(gap) + half)), error,
             float(2 * t.sf(abs(gap) / error)),
         )
         for a, b in combinations(range(modalities), 2)
@@ -189,17 +189,18 @@ def _test(population: str, own: Components, denominator: float, freedom: float) 
 
 
 def alone(study: Study | NestedStudy, modality: int) -> Figure:
-    """A modality's mean AUC, for readers and cases like these, from its own data alone (Hillis 2014, section 5)."""
+    """A modality's mean AUC, for readers and cases like these, from its own data alone (Hillis 2014, section 5).
+    Readers who come out alike by luck are taken to differ as much as their cases alone make them."""
     own = Components.of(*_areas(study, [modality]))
     readers = own.auc.shape[1]
-    spread = float(own.auc.var(ddof=1))
+    spread = max(float(own.auc.var(ddof=1)), own.variance - own.cov2)
     denominator = spread + readers * max(own.cov2, 0.0)
     freedom = denominator**2 / (spread**2 / (readers - 1)) if spread else math.inf
     half = float((stats.norm if math.isinf(freedom) else stats.t(freedom)).ppf(0.975)) * math.sqrt(
         denominator / readers
     )
     middle = float(own.auc.mean())
-    return Figure(middle, middle - half, middle + half)
+    return Figure(middle, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def of_pseudovalues(study: Study) -> tuple[float, float]:

@@ -28,10 +28,9 @@ def run(chosen: Namespace) -> int:
     """Exit status: 0, or 1 with a sentence on stderr."""
     from inference.recipes.quick_runs import keep, tried
     from inference.recipes.recipe_file import known
-    from inference.recipes.reproduction import QUICK, collected, name_of
+    from inference.recipes.reproduction import QUICK
     from inference.recipes.reproduction_pages import write
     from inference.recipes.review import REPRODUCTIONS
-    from inference.recipes.runfolder import RunError
 
     out: Path = chosen.out or REPRODUCTIONS
     if chosen.runs is not None and not chosen.runs.is_dir():
@@ -46,14 +45,29 @@ def run(chosen: Namespace) -> int:
         page = tried(name)
         keep(out / f"{QUICK}.json", page)
         print(f"{name}: {page['seconds']:.1f} s", flush=True)
-    for file in sorted(chosen.runs.glob("*/run.json")) if chosen.runs else ():
-        try:
-            page = collected(file.parent)
-        except RunError as error:
-            print(f"left out: {error}", file=sys.stderr)
-            continue
-        text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
-        (out / name_of(page)).write_text(text, encoding="utf-8")
-        print(f"{file.parent.name}: {name_of(page)}")
+    if chosen.runs:
+        _take_over(chosen.runs, out)
     print(f"{len(write(out))} files in {out}")
     return 0
+
+
+def _take_over(runs: Path, out: Path) -> None:
+    """Each finished run's file; where a method was run both ways, with what the split adds."""
+    from inference.recipes.protocol import LEAKY
+    from inference.recipes.reproduction import added_by_the_split, collected, name_of, title_of
+    from inference.recipes.runfolder import RunError
+
+    pages = {}
+    for file in sorted(runs.glob("*/run.json")):
+        try:
+            pages[file.parent] = collected(file.parent)
+        except RunError as error:
+            print(f"left out: {error}", file=sys.stderr)
+    whole = {(title_of(page), page["seed"]): run for run, page in pages.items() if page.get("leaky") != LEAKY}
+    for run, page in pages.items():
+        other = whole.get((title_of(page), page["seed"]))
+        if page.get("leaky") == LEAKY and other is not None and "roc" in page:
+            page = {**page, "added_by_the_split": added_by_the_split(run, other, page["positive"])}
+        text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
+        (out / name_of(page)).write_text(text, encoding="utf-8")
+        print(f"{run.name}: {name_of(page)}")

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from inference.evaluation import bootstrap, metrics
+from inference.evaluation.comparison import common
 from inference.evaluation.plots import roc
 from inference.evaluation.records import PREDICTIONS, Record, read_records
 from inference.recipes.protocol import LEAKY
@@ -23,6 +25,8 @@ from inference.recipes.runner import SHUFFLED
 
 #: Corners of a curve that are kept, and bins of Dice.
 _CORNERS, _BINS = 60, 10
+#: The variant for the data at hand.
+PORT = "port"
 #: What ends the name of a file of the protocol `image_level`.
 INFLATED = ".inflated"
 
@@ -44,8 +48,7 @@ def collected(run: Path) -> dict[str, Any]:
         raise RunError(f"{run}: a run of seconds, or of made-up pictures, says nothing of a method")
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     task = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["task"]
-    folds = sorted(run.glob("fold-*"), key=lambda fold: int(fold.name.removeprefix("fold-")))
-    made = [record for fold in folds for record in read_records(fold / PREDICTIONS)]
+    folds, made = _folds(run), predicted(run)
     return {
         **page,
         **_seconds(folds),
@@ -55,6 +58,52 @@ def collected(run: Path) -> dict[str, Any]:
             if task["kind"] == "segment"
             else _classes(made, task["classes"], task["positive"])
         ),
+    }
+
+
+def _folds(run: Path) -> list[Path]:
+    return sorted(run.glob("fold-*"), key=lambda fold: int(fold.name.removeprefix("fold-")))
+
+
+def predicted(run: Path) -> list[Record]:
+    """What the folds of a run say of the images that each was judged on."""
+    return [record for fold in _folds(run) for record in read_records(fold / PREDICTIONS)]
+
+
+def added_by_the_split(leaky: Path, whole: Path, positive: str) -> dict[str, float] | None:
+    """By how much the AUC of a class against the rest is higher where images are dealt one by one.
+
+    Both runs' answers to the same images; the 95 % interval of the difference by drawing the groups that the other run
+    kept whole.
+
+    Returns
+    -------
+    dict or None
+        `value`, `low`, `high`, `images` and `groups`; None where all images are of one truth.
+
+    Raises
+    ------
+    RecordsError
+        The runs have no image in common, or say another truth of one.
+    """
+    apart, together = common(predicted(whole), predicted(leaky))
+    truth = np.array([record.label == positive for record in apart])
+    if truth.all() or not truth.any():
+        return None
+    groups = [f"{record.dataset} {record.group}" for record in apart]
+    counts = bootstrap.draw_counts(groups, [record.label for record in apart])
+    aucs = [
+        metrics.auc(truth, np.array([record.probabilities[positive] for record in made]))
+        for made in (together, apart)
+    ]
+    low, high = bootstrap.interval(bootstrap.evaluate(aucs[0], counts) - bootstrap.evaluate(aucs[1], counts))
+    inflated, honest = (bootstrap.of_all(auc, len(truth)) for auc in aucs)
+    return {
+        "value": round(inflated - honest, 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "images": len(truth),
+        "groups": len(set(groups)),
     }
 
 
@@ -90,9 +139,14 @@ def _outlines(made: Sequence[Record]) -> dict[str, Any]:
     return {"dice_of_tenths": counts.tolist()}
 
 
+def title_of(page: dict[str, Any]) -> str:
+    """What a run is of: the recipe, and its variants beside that for the data at hand."""
+    return "-".join((page["id"], *(name for name in page["variants"] if name != PORT)))
+
+
 def name_of(page: dict[str, Any]) -> str:
     """The file's name."""
-    return f"{page['id']}{INFLATED if page.get('leaky') == LEAKY else ''}.json"
+    return f"{title_of(page)}{INFLATED if page.get('leaky') == LEAKY else ''}.json"
 
 
 def stored(folder: Path) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
@@ -101,7 +155,7 @@ def stored(folder: Path) -> list[tuple[dict[str, Any] | None, dict[str, Any] | N
         {file.name.split(".")[0] for file in folder.glob("*.json") if file.stem not in (INDEX, QUICK)}
     )
     pairs = [(_read(folder / f"{name}.json"), _read(folder / f"{name}{INFLATED}.json")) for name in names]
-    return sorted(pairs, key=lambda pair: (either(pair)["reference"], either(pair)["id"]))
+    return sorted(pairs, key=lambda pair: (either(pair)["reference"], title_of(either(pair))))
 
 
 def either(pair: tuple[dict[str, Any] | None, dict[str, Any] | None]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from inference.evaluation.plots import PLOTS, Plot, svg
 from inference.recipes.protocol import LEAKY
-from inference.recipes.reproduction import INDEX, INFLATED, either, in_seconds, stored
+from inference.recipes.reproduction import INDEX, INFLATED, PORT, either, in_seconds, stored, title_of
 from inference.recipes.review import PROOFS
 
 Pair = tuple[dict[str, Any] | None, dict[str, Any] | None]
@@ -42,7 +42,7 @@ def rendered(folder: Path) -> dict[str, str]:
     made = {"README.md": _index(pairs, quick), f"{INDEX}.json": _table_json(pairs)}
     made[f"{PLOTS}/inflation.svg"] = _inflation(pairs)
     for pair in pairs:
-        name = either(pair)["id"]
+        name = title_of(either(pair))
         made[f"{name}.md"] = _page(pair)
         for run, ending in zip(pair, ("", INFLATED), strict=True):
             if run is not None and "roc" in run:
@@ -60,11 +60,13 @@ def row(pair: Pair) -> dict[str, Any]:
     return {
         "reference": page["reference"],
         "id": page["id"],
+        "variants": page["variants"],
         "measure": page["measure"],
         "review_number": page["review_number"],
         "image_level_leaky": inflated,
         "patient_level": ours,
         "difference": difference,
+        "auc_added_by_the_split": None if images is None else images.get("added_by_the_split"),
         "dataset": page["dataset"],
         "images": page["images"],
         "groups": None if patients is None else patients["groups"],
@@ -94,24 +96,27 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
         f"*Image level* is **{LEAKY}**: the same recipe on the same images, dealt one by one instead of patient by "
         "patient (`--inflated`). *Patient level*: groups whole, look-alikes joined, all that is fitted inside the "
         "training fold; 95 % intervals over groups. The difference is what the split alone adds; where a set knows no "
-        "patients, or shows most of them once, there is little to add.",
+        "patients, or shows most of them once, there is little to add. *AUC, paired*: the same in AUC, both runs' "
+        "answers to the same images, with the interval of the difference over the groups.",
         "",
         _what_it_adds(both),
         "",
         f"![The review's number, image level ({LEAKY}) and patient level of each method]({PLOTS}/inflation.svg)",
         "",
-        "| ref. | method | measure | the review | image level (leaky) | patient level | difference | on | "
-        "substituted | recipe | processor |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| ref. | method | measure | the review | image level (leaky) | patient level | difference | AUC, paired | on "
+        "| substituted | recipe | processor |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for pair in pairs:
         line = row(pair)
         difference = "–" if line["difference"] is None else f"{line['difference']:+.3f}"
         groups = "" if line["groups"] is None else f" of {line['groups']} groups"
+        title = title_of(either(pair))
         lines.append(
-            f"| [{line['reference']}] | [`{line['id']}`]({line['id']}.md) | {line['measure']} | "
+            f"| [{line['reference']}] | [`{title}`]({title}.md) | {line['measure']} | "
             f"{_number(line['review_number'])} | {_interval(line['image_level_leaky'])} | "
-            f"{_interval(line['patient_level'])} | {difference} | {line['dataset']}, {line['images']} images{groups} | "
+            f"{_interval(line['patient_level'])} | {difference} | {_signed(line['auc_added_by_the_split'])} | "
+            f"{line['dataset']}, {line['images']} images{groups} | "
             f"{len(line['substitutions'])} | `{line['hash'][:12]}` | {_time(line['seconds'])} |"
         )
     return "\n".join((*lines, *_every_method(pairs, quick))) + "\n"
@@ -121,7 +126,7 @@ def _every_method(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> lis
     """A line a recipe: what it came to in seconds, and on real images where it was run on some."""
     if not quick:
         return []
-    real = {page["id"]: page for pair in pairs if (page := either(pair)).get("leaky") != LEAKY}
+    real = {title_of(page): page for pair in pairs if (page := either(pair)).get("leaky") != LEAKY}
     lines = [
         "",
         "## Every method: time and figure",
@@ -175,7 +180,18 @@ def _what_it_adds(both: Sequence[dict[str, Any]]) -> str:
     return (
         f"Of {len(both)} methods that were run both ways {ups} read higher where images are dealt one by one; the mean "
         f"difference is {mean:+.3f}, from {min(line['difference'] for line in both):+.3f} to "
-        f"{max(line['difference'] for line in both):+.3f}."
+        f"{max(line['difference'] for line in both):+.3f}. {_what_is_shown(both)}"
+    )
+
+
+def _what_is_shown(both: Sequence[dict[str, Any]]) -> str:
+    """Whose difference is told from chance, on the same images."""
+    paired = {line["id"]: added for line in both if (added := line["auc_added_by_the_split"])}
+    shown = [f"`{name}` {_signed(added)}" for name, added in paired.items() if added["low"] > 0]
+    if not paired:
+        return "Of none both runs' predictions were kept."
+    return f"On the same images the AUC is higher beyond chance in {len(shown)} of {len(paired)}: " + (
+        f"{'; '.join(shown)}." if shown else "in none."
     )
 
 
@@ -195,6 +211,8 @@ def _page(pair: Pair) -> str:
             lines += ["", f"## {title}", "", *_run(run)]
     if line["difference"] is not None:
         lines += ["", f"The image-level split alone adds {line['difference']:+.3f} to {line['measure']}."]
+    if line["auc_added_by_the_split"] is not None:
+        lines.append(f"On the same images it adds {_signed(line['auc_added_by_the_split'])} to the AUC.")
     if page["substitutions"]:
         lines += ["", "## Substitutions", "", *(f"- {text}" for text in page["substitutions"])]
     return "\n".join(lines) + "\n"
@@ -202,8 +220,8 @@ def _page(pair: Pair) -> str:
 
 def _run(run: dict[str, Any]) -> list[str]:
     leaky = run.get("leaky") == LEAKY
-    variants = "".join(f" --variant {name}" for name in run["variants"] if name != "port")
-    port = " --port" if "port" in run["variants"] else ""
+    variants = "".join(f" --variant {name}" for name in run["variants"] if name != PORT)
+    port = " --port" if PORT in run["variants"] else ""
     flag = " --inflated" if leaky else ""
     took = "" if run.get("seconds") is None else f"; {_time(run['seconds'])} of one processor"
     lines = [
@@ -222,7 +240,7 @@ def _run(run: dict[str, Any]) -> list[str]:
         *(f"| {f['name']} | {f['value']:.3f} | {f['low']:.3f}–{f['high']:.3f} |" for f in run["figures"]),
     ]
     if "roc" in run:
-        picture = f"{PLOTS}/{run['id']}{INFLATED if leaky else ''}.svg"
+        picture = f"{PLOTS}/{title_of(run)}{INFLATED if leaky else ''}.svg"
         lines += ["", f"![ROC{', ' + LEAKY if leaky else ''}]({picture})", "", *_confusion(run["confusion"])]
     elif "dice_of_tenths" in run:
         counts = ", ".join(str(count) for count in run["dice_of_tenths"])
@@ -246,7 +264,7 @@ def _confusion(table: dict[str, Any]) -> list[str]:
 def _roc(run: dict[str, Any]) -> Plot:
     leaky = run.get("leaky") == LEAKY
     return Plot(
-        run["id"], LEAKY if leaky else f"ROC of {run['positive']}, patient level", "1 − specificity", "sensitivity",
+        title_of(run), LEAKY if leaky else f"ROC of {run['positive']}, patient level", "1 − specificity", "sensitivity",
         tuple((x, y) for x, y in run["roc"]), ((0.0, 0.0), (1.0, 1.0)),
     )  # fmt: skip
 
@@ -299,6 +317,12 @@ def _number(value: float | None) -> str:
 
 def _interval(figure: dict[str, float] | None) -> str:
     return "–" if figure is None else f"{figure['value']:.3f} ({figure['low']:.3f}–{figure['high']:.3f})"
+
+
+def _signed(figure: dict[str, float] | None) -> str:
+    if figure is None:
+        return "–"
+    return f"{figure['value']:+.3f} ({figure['low']:+.3f} to {figure['high']:+.3f})"
 
 
 def _time(seconds: float | None) -> str:

@@ -17,6 +17,7 @@ from tests.e2e.pictures import picture
 from tests.e2e.test_life_pages import at, is_wider_than_its_window
 from tests.e2e.test_reading_by_keyboard import violations
 from tests.quality.test_reader_studies import van_dyke
+from tests.quality.test_signed_readings import practice
 from tests.web_server import WebServer, web_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(1500)]
@@ -80,3 +81,39 @@ def test_leaderboard_and_a_reader_study(
     page.goto("/models/leaderboard/?measure=accuracy")
     assert violations(page, axe_source) == ""
     picture(page.locator("main"), "leaderboard-zh")
+
+
+def test_a_reader_study_of_signed_reports(server: WebServer, chromium: Browser, axe_source: str) -> None:
+    site = factories.site()
+    for _ in range(2):  # four readers
+        practice(site, factories.model_version("ultrasound", "US", "3.0.0"))
+    administrator = factories.user(Role.ADMINISTRATOR)
+    page = at(server, chromium, administrator)
+    page.goto("/quality/reader-studies/")
+    page.get_by_role("link", name="From signed reports…").press("Enter")
+    expect(page.get_by_role("heading", name="Reader study of signed reports")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    page.get_by_label("Name of the study").fill("Practice")
+    page.get_by_label("Model version").select_option("ultrasound 3.0.0")
+    page.get_by_label("Site").select_option(site.name)
+    page.get_by_label("What readers had in view").select_option("with no model's answer in view")
+    page.get_by_role("button", name="Analyse them").press("Enter")
+    expect(page.get_by_text("Two readers at least are wanted")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    page.get_by_label("What readers had in view").select_option("with this version's answer in view")
+    page.get_by_role("button", name="Analyse them").press("Enter")
+    expect(page.get_by_text("BI-RADS and ultrasound 3.0.0 are not told apart")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    picture(page.locator("main"), "reader-study-signed-en")
+    with page.expect_download() as told:
+        page.get_by_role("link", name="The table as CSV").press("Enter")
+    assert told.value.path().read_text().startswith("reader,modality,case")
+    page.set_viewport_size({"width": 320, "height": 900})
+    assert not is_wider_than_its_window(page)
+    study = page.url
+    page.context.close()
+    page = at(server, chromium, administrator, locale="zh-CN")
+    page.goto(study)
+    expect(page.get_by_text("由已签署的报告得出")).to_be_visible()
+    picture(page.locator("main"), "reader-study-signed-zh")
+    assert violations(page, axe_source) == ""

@@ -365,6 +365,7 @@ def test_the_pages_of_every_role(site: Site) -> None:
         for name in (
             "worklist", "jobs", "models", "users", "new-user", "sites", "tokens", "webhooks", "keyboard", "reanalyses",
             "quality", "alerts", "alert-rules", "patient-merges", "model-upload", "reader-studies",
+            "reader-study-signed",
             "retention", "holds", "erasures", "retention-policies", "roles",
             "demographics-reviews", "account_change_password", "account_logout", "account_reauthenticate",
         )

@@ -23,7 +23,9 @@ from cad_platform.delivery.models import Event, Webhook
 from cad_platform.records import erasing, merging, retention
 from cad_platform.reporting import services as reports
 from cad_platform.studies.models import SideConfirmation, Study, StudyCorrection
+from tests import factories
 from tests.quality.test_reader_studies import van_dyke
+from tests.quality.test_signed_readings import practice
 from tests.reporting.test_services import signed_report
 from tests.web.hospital import Hospital, clients
 
@@ -43,6 +45,12 @@ def _replay(h: Hospital) -> Form:
     return reverse("webhook-replay", args=[webhook.pk]), {
         "delivery": str(h.taken_delivery(webhook).pk)
     }, "webhook.replay"  # fmt: skip
+
+
+def _practice(h: Hospital) -> int:
+    version = factories.model_version("ultrasound", "US", "3.0.0")
+    practice(h.site, version)
+    return version.pk
 
 
 def _dataset(h: Hospital) -> Form:
@@ -124,6 +132,11 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
     "reader-studies": lambda h: (
         reverse("reader-studies"),
         {"name": "Cine MRI", "table": SimpleUploadedFile("readings.csv", van_dyke().encode())},
+        "reader_study.make",
+    ),
+    "reader-study-signed": lambda h: (
+        reverse("reader-study-signed"),
+        {"name": "Practice", "version": _practice(h), "site": h.site.pk, "answer": "shown"},
         "reader_study.make",
     ),
     "acceptance": lambda h: (

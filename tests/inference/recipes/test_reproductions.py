@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from inference.cli.main import main
+from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.recipes.protocol import LEAKY
 from inference.recipes.recipe_file import known, load
-from inference.recipes.reproduction import INDEX, collected, in_seconds, stored
+from inference.recipes.reproduction import INDEX, added_by_the_split, collected, in_seconds, stored, title_of
 from inference.recipes.reproduction_pages import rendered, write
 from inference.recipes.review import METHODS, REPRODUCTIONS, committed
 from inference.recipes.runfolder import RunError
@@ -59,10 +61,10 @@ def test_a_run_in_seconds_is_kept_beside_the_others(
 def test_whatever_is_inflated_says_so_on_its_page_and_its_plot() -> None:
     for _, images in stored(REPRODUCTIONS):
         if images is not None:
-            page = (REPRODUCTIONS / f"{images['id']}.md").read_text(encoding="utf-8")
+            page = (REPRODUCTIONS / f"{title_of(images)}.md").read_text(encoding="utf-8")
             assert images["leaky"] == LEAKY and f"## Image level ({LEAKY})" in page
             if "roc" in images:
-                plot = REPRODUCTIONS / "plots" / f"{images['id']}.inflated.svg"
+                plot = REPRODUCTIONS / "plots" / f"{title_of(images)}.inflated.svg"
                 assert f"<title>{LEAKY}</title>" in plot.read_text(encoding="utf-8")
 
 
@@ -97,6 +99,11 @@ def test_pages_come_of_stored_runs_and_come_again(
     assert line["image_level_leaky"] == leaky["honest_number"]
     expected = round(leaky["honest_number"]["value"] - whole["honest_number"]["value"], 4)
     assert line["difference"] == expected and line["hash"] == whole["hash"]
+    aucs = [next(f["value"] for f in each["figures"] if f["name"] == "auc") for each in (leaky, whole)]
+    added = line["auc_added_by_the_split"]
+    assert added["value"] == pytest.approx(aucs[0] - aucs[1], abs=1e-3)
+    assert added["low"] <= added["value"] <= added["high"]
+    assert (added["images"], added["groups"]) == (whole["images"], whole["groups"])
     page = (tmp_path / "toy_classic.md").read_text()
     assert LEAKY in page and f"{expected:+.3f}" in page and "- a toy" in page
     kept = json.loads((tmp_path / "toy_classic.json").read_text())
@@ -107,6 +114,29 @@ def test_pages_come_of_stored_runs_and_come_again(
     assert main(arguments) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert committed("toy_classic", tmp_path) is not None
+
+
+def test_what_the_split_adds_is_drawn_by_the_groups_that_were_whole(tmp_path: Path) -> None:
+    """Both views of a woman are remembered, or both are guessed: her two images are one draw, not two."""
+    answers = np.random.default_rng(0).random(60)
+    for run_, remembers in (("whole", False), ("images", True)):
+        made = []
+        for image in range(60):
+            woman = image // 2
+            label, own = ("malignant" if woman % 2 else "benign"), float(answers[woman])
+            said = 0.9 * (woman % 2) if remembers and woman % 3 else own
+            group = f"w{woman}" if run_ == "whole" else f"i{image}"
+            told = {"benign": 1 - said, "malignant": said}
+            made.append(Record("busi", f"{image}.png", group, label, told, split="oof", fold=0))
+        (tmp_path / run_ / "fold-0").mkdir(parents=True)
+        write_records(tmp_path / run_ / "fold-0" / PREDICTIONS, made)
+    added = added_by_the_split(tmp_path / "images", tmp_path / "whole", "malignant")
+    assert added is not None and (added["images"], added["groups"]) == (60, 30)
+    assert added["value"] > 0.1 and 0 < added["low"] < added["value"] < added["high"]
+    assert added_by_the_split(tmp_path / "whole", tmp_path / "whole", "malignant") == {
+        "value": 0, "low": 0, "high": 0, "images": 60, "groups": 30,
+    }  # fmt: skip
+    assert added_by_the_split(tmp_path / "images", tmp_path / "whole", "normal") is None
 
 
 def test_what_is_no_result_is_no_reproduction(runs: Path) -> None:
