@@ -186,8 +186,8 @@ def _what_it_adds(both: Sequence[dict[str, Any]]) -> str:
 
 def _what_is_shown(both: Sequence[dict[str, Any]]) -> str:
     """Whose difference is told from chance, on the same images."""
-    paired = {line["id"]: added for line in both if (added := line["auc_added_by_the_split"])}
-    shown = [f"`{name}` {_signed(added)}" for name, added in paired.items() if added["low"] > 0]
+    paired = [(title_of(line), added) for line in both if (added := line["auc_added_by_the_split"])]
+    shown = [f"`{title}` {_signed(added)}" for title, added in paired if added["low"] > 0]
     if not paired:
         return "Of none both runs' predictions were kept."
     return f"On the same images the AUC is higher beyond chance in {len(shown)} of {len(paired)}: " + (
