@@ -31,6 +31,7 @@ def run(chosen: Namespace) -> int:
     from inference.recipes.reproduction import QUICK
     from inference.recipes.reproduction_pages import write
     from inference.recipes.review import REPRODUCTIONS
+    from inference.recipes.runfolder import RunError
 
     out: Path = chosen.out or REPRODUCTIONS
     if chosen.runs is not None and not chosen.runs.is_dir():
@@ -46,16 +47,27 @@ def run(chosen: Namespace) -> int:
         keep(out / f"{QUICK}.json", page)
         print(f"{name}: {page['seconds']:.1f} s", flush=True)
     if chosen.runs:
-        _take_over(chosen.runs, out)
+        try:
+            _take_over(chosen.runs, out)
+        except RunError as error:
+            print(f"inference: {error}", file=sys.stderr)
+            return 1
     print(f"{len(write(out))} files in {out}")
     return 0
 
 
 def _take_over(runs: Path, out: Path) -> None:
-    """Each finished run's file; where a method was run both ways, with what the split adds."""
+    """Each finished run's file; where a method was run both ways, with what the split adds.
+
+    Raises
+    ------
+    RunError
+        Two runs are of one page, and nothing says which of them is meant.
+    """
     from inference.recipes.protocol import LEAKY
     from inference.recipes.reproduction import added_by_the_split, collected, name_of, title_of
     from inference.recipes.runfolder import RunError
+    from inference.recipes.taking_over import one_a_page, todays_hash
 
     pages = {}
     for file in sorted(runs.glob("*/run.json")):
@@ -63,6 +75,9 @@ def _take_over(runs: Path, out: Path) -> None:
             pages[file.parent] = collected(file.parent)
         except RunError as error:
             print(f"left out: {error}", file=sys.stderr)
+    pages, left = one_a_page(pages, out)
+    for sentence in left:
+        print(f"left out: {sentence}", file=sys.stderr)
     whole = {(title_of(page), page["seed"]): run for run, page in pages.items() if page.get("leaky") != LEAKY}
     for run, page in pages.items():
         other = whole.get((title_of(page), page["seed"]))
@@ -70,4 +85,5 @@ def _take_over(runs: Path, out: Path) -> None:
             page = {**page, "added_by_the_split": added_by_the_split(run, other, page["positive"])}
         text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
         (out / name_of(page)).write_text(text, encoding="utf-8")
-        print(f"{run.name}: {name_of(page)}")
+        changed = todays_hash(page) not in (None, page["hash"])
+        print(f"{run.name}: {name_of(page)}{'; its recipe has changed since' if changed else ''}")

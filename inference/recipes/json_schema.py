@@ -13,6 +13,7 @@ from typing import Any
 
 from inference.blocks import registry
 from inference.blocks.description import Description, describe
+from inference.recipes.recipe_file import CONDITIONS, TOLD
 from inference.recipes.schema import Recipe
 
 FILE = Path(__file__).parent / "recipe.schema.json"
@@ -41,7 +42,6 @@ def recipe_schema() -> Schema:
     _add_families(definitions, families)
     parts = {_PART + name: _as_part(part) for name, part in definitions.items()}
     definitions |= parts
-    part = {"$ref": f"#/$defs/{_PART}Recipe"}
     values = {"type": "array", "minItems": 1}
     more: Schema = {
         "extends": {
@@ -51,7 +51,7 @@ def recipe_schema() -> Schema:
         "variants": {
             "type": "object",
             "description": "parts by name, laid over the rest",
-            "additionalProperties": part,
+            "additionalProperties": {"$ref": "#/$defs/Variant"},
         },
         "sweep": {
             "type": "object",
@@ -61,6 +61,14 @@ def recipe_schema() -> Schema:
             },
         },
     }
+    variant = deepcopy(definitions[_PART + "Recipe"])
+    variant["properties"][TOLD] = {
+        "type": "object",
+        "description": "what a condition substitutes where this method leaves only a part of it",
+        "properties": {condition: {"type": "array", "items": {"type": "string"}} for condition in CONDITIONS},
+        "additionalProperties": False,
+    }
+    definitions["Variant"] = variant
     laid_over = deepcopy(definitions[_PART + "Recipe"])
     laid_over["required"] = ["id", "extends"]
     for schema in (definitions["Recipe"], laid_over):

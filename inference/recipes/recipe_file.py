@@ -25,6 +25,8 @@ FOLDER = Path(__file__).parent
 DEPTH = 5
 #: Variants that say on what, and for how long; all others are methods, and keep the blocks that they name.
 CONDITIONS = ("port", "quick")
+#: In a method: by condition, what that substitutes where the method leaves only a part of it, in its own words' place.
+TOLD = "substitutions_in"
 #: What is asked of which images. A condition that says otherwise than a method would run something else in its name.
 _QUESTION = re.compile(r"task\..+|data\.(dataset|where\..+)")
 _STREAM = re.compile(r"streams\.\d+")
@@ -67,8 +69,11 @@ class Written:
         methods = [variant for variant in dict.fromkeys(variants) if variant not in CONDITIONS]
         asked = self._asked_of(methods)
         for variant in (*methods, *(name for name in dict.fromkeys(variants) if name in CONDITIONS)):
-            part = self.variants[variant]
-            part = _sparing(part, asked) if variant in CONDITIONS else part
+            part = {key: value for key, value in self.variants[variant].items() if key != TOLD}
+            if variant in CONDITIONS:
+                part = _sparing(part, asked)
+                if (told := asked.get(f"{TOLD}.{variant}")) is not None:
+                    part["substitutions"] = told
             content = overlay(content, part, f"{self.name}: variants.{variant}")
             if variant in CONDITIONS:
                 self._refuse_undone(questions, content, variant)
@@ -194,7 +199,18 @@ def read_file(path: Path) -> Written:
     for name, part in variants.items():
         if not isinstance(part, dict):
             raise RecipeError(f"{path.name}: variants.{name} is no mapping of keys")
+        _refuse_told(part.get(TOLD), name, f"{path.name}: variants.{name}.{TOLD}")
     return Written(content, tuple(files), variants, points_of(sweep, path.name))
+
+
+def _refuse_told(told: Any, variant: str, source: str) -> None:
+    if told is None:
+        return
+    fits = isinstance(told, dict) and variant not in CONDITIONS and set(told) <= set(CONDITIONS)
+    if not fits or not all(isinstance(words, list) and words for words in told.values()):
+        raise RecipeError(
+            f"{source}: what {' or '.join(CONDITIONS)} substitutes beside a method: a list of sentences for each"
+        )
 
 
 def _mapping(path: Path) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from typing import Any
 from inference.evaluation.plots import PLOTS, Plot, svg
 from inference.recipes.protocol import LEAKY
 from inference.recipes.reproduction import INDEX, INFLATED, PORT, either, in_seconds, stored, title_of
+from inference.recipes.reproduction_plot import inflation
 from inference.recipes.review import PROOFS
+from inference.recipes.taking_over import review_measure, todays_hash
 
 Pair = tuple[dict[str, Any] | None, dict[str, Any] | None]
 _MADE = "Made by `python -m inference reproductions` from the JSON files in this folder; not to be edited by hand."
-_WIDTH, _ROW, _LEFT, _RIGHT = 860, 22, 330, 30
 
 
 def write(folder: Path) -> list[Path]:
@@ -40,7 +41,7 @@ def rendered(folder: Path) -> dict[str, str]:
     """Every file's text by its name in the folder."""
     pairs, quick = stored(folder), in_seconds(folder)
     made = {"README.md": _index(pairs, quick), f"{INDEX}.json": _table_json(pairs)}
-    made[f"{PLOTS}/inflation.svg"] = _inflation(pairs)
+    made[f"{PLOTS}/inflation.svg"] = inflation([row(pair) for pair in pairs])
     for pair in pairs:
         name = title_of(either(pair))
         made[f"{name}.md"] = _page(pair)
@@ -63,6 +64,7 @@ def row(pair: Pair) -> dict[str, Any]:
         "variants": page["variants"],
         "measure": page["measure"],
         "review_number": page["review_number"],
+        "review_measure": review_measure(page),
         "image_level_leaky": inflated,
         "patient_level": ours,
         "difference": difference,
@@ -91,7 +93,8 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
         "",
         "Every number is of the data named in its line, mostly a part of a public set and minutes of one core: it "
         "shows that a method runs and what a protocol does to its figure, not what the method can do. The review's "
-        "number was measured on other data, mostly with patients on both sides, so that it is no contest.",
+        "number was measured on other data, mostly with patients on both sides, so that it is no contest; of another "
+        "measure than ours, it is named with that.",
         "",
         f"*Image level* is **{LEAKY}**: the same recipe on the same images, dealt one by one instead of patient by "
         "patient (`--inflated`). *Patient level*: groups whole, look-alikes joined, all that is fitted inside the "
@@ -99,7 +102,7 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
         "patients, or shows most of them once, there is little to add. *AUC, paired*: the same in AUC, both runs' "
         "answers to the same images, with the interval of the difference over the groups.",
         "",
-        _what_it_adds(both),
+        _what_it_adds(both, len(pairs)),
         "",
         f"![The review's number, image level ({LEAKY}) and patient level of each method]({PLOTS}/inflation.svg)",
         "",
@@ -114,7 +117,7 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
         title = title_of(either(pair))
         lines.append(
             f"| [{line['reference']}] | [`{title}`]({title}.md) | {line['measure']} | "
-            f"{_number(line['review_number'])} | {_interval(line['image_level_leaky'])} | "
+            f"{_theirs(line)} | {_interval(line['image_level_leaky'])} | "
             f"{_interval(line['patient_level'])} | {difference} | {_signed(line['auc_added_by_the_split'])} | "
             f"{line['dataset']}, {line['images']} images{groups} | "
             f"{len(line['substitutions'])} | `{line['hash'][:12]}` | {_time(line['seconds'])} |"
@@ -172,15 +175,15 @@ def _value(figure: dict[str, float] | None) -> str:
     return "not computable" if figure is None else f"{figure['value']:.3f}"
 
 
-def _what_it_adds(both: Sequence[dict[str, Any]]) -> str:
+def _what_it_adds(both: Sequence[dict[str, Any]], lines: int) -> str:
     if not both:
         return "No method was run both ways yet."
-    ups = sum(line["difference"] > 0 for line in both)
-    mean = sum(line["difference"] for line in both) / len(both)
+    differences = [line["difference"] for line in both]
+    ups, mean = sum(value > 0 for value in differences), sum(differences) / len(both)
     return (
-        f"Of {len(both)} methods that were run both ways {ups} read higher where images are dealt one by one; the mean "
-        f"difference is {mean:+.3f}, from {min(line['difference'] for line in both):+.3f} to "
-        f"{max(line['difference'] for line in both):+.3f}. {_what_is_shown(both)}"
+        f"Of the {lines} lines below {len(both)} were run both ways, and {ups} of these read higher where images are "
+        f"dealt one by one; the mean difference, whatever the measure, is {mean:+.3f}, from {min(differences):+.3f} to "
+        f"{max(differences):+.3f}. {_what_is_shown(both)}"
     )
 
 
@@ -202,10 +205,11 @@ def _page(pair: Pair) -> str:
         "",
         _MADE,
         "",
-        f"The review says {_number(page['review_number'])} ({page['measure']}).",
+        _the_review_says(line),
     ]
     if page["caveat_of_the_review"]:
-        lines.append(f"Of that number: {page['caveat_of_the_review']}.")
+        of = "Of that number" if page["review_number"] is not None else "To know"
+        lines.append(f"{of}: {page['caveat_of_the_review']}.")
     for run, title in zip(pair, ("Patient level", f"Image level ({LEAKY})"), strict=True):
         if run is not None:
             lines += ["", f"## {title}", "", *_run(run)]
@@ -229,11 +233,8 @@ def _run(run: dict[str, Any]) -> list[str]:
         "",
         f"{run['dataset']}, {run['images']} images of {run['groups']} "
         f"{'images, each a group of its own' if leaky else 'groups'}, {run['folds']} folds{took}. Recipe "
-        f"`{run['hash']}`.",
-        "",
-    ]
-    lines += [f"- {text}" for text in run["declared"]]
-    lines += [
+        f"`{run['hash']}`{'' if todays_hash(run) in (None, run['hash']) else ', which has changed since'}.",
+        *(["", *(f"- {text}" for text in run["declared"])] if run["declared"] else ()),
         "",
         "| figure | value | 95 % interval |",
         "|---|---|---|",
@@ -269,50 +270,19 @@ def _roc(run: dict[str, Any]) -> Plot:
     )  # fmt: skip
 
 
-def _inflation(pairs: Sequence[Pair]) -> str:
-    """A line a method: the review's number, and ours both ways."""
-    rows = [row(pair) for pair in pairs]
-    height = 92 + _ROW * len(rows)
-
-    def across(value: float) -> float:
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * value
-
-    drawn = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
-        f'viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="11" fill="#222">',
-        f"<title>What a split adds. Image level is {LEAKY}</title>",
-        f'<rect width="{_WIDTH}" height="{height}" fill="#fff"/>',
-        f'<text x="12" y="20" font-size="13">● patient level, 95 % interval   ○ image level ({LEAKY})   '
-        "◇ the review</text>",
-    ]
-    for tick in range(6):
-        x = across(tick / 5)
-        drawn.append(f'<path d="M{x:.1f} 34V{height - 36}" stroke="#ddd"/>')
-        drawn.append(f'<text x="{x:.1f}" y="{height - 20}" text-anchor="middle">{tick / 5:g}</text>')
-    for number, line in enumerate(rows):
-        y = 52 + _ROW * number
-        drawn.append(
-            f'<text x="12" y="{y + 4}">[{line["reference"]}] {line["id"]} ({line["measure"]})</text>'
-        )
-        if (theirs := line["review_number"]) is not None:
-            x = across(theirs)
-            drawn.append(f'<path d="M{x:.1f} {y - 5}l5 5l-5 5l-5 -5z" fill="none" stroke="#888"/>')
-        if (ours := line["patient_level"]) is not None:
-            drawn.append(
-                f'<path d="M{across(ours["low"]):.1f} {y}H{across(ours["high"]):.1f}" stroke="#1f5f8b" '
-                'stroke-width="2"/>'
-            )
-            drawn.append(f'<circle cx="{across(ours["value"]):.1f}" cy="{y}" r="4" fill="#1f5f8b"/>')
-        if (leaky := line["image_level_leaky"]) is not None:
-            drawn.append(
-                f'<circle cx="{across(leaky["value"]):.1f}" cy="{y}" r="4.5" fill="none" stroke="#b3541e" '
-                'stroke-width="1.8"/>'
-            )
-    return "\n".join((*drawn, "</svg>")) + "\n"
+def _theirs(line: dict[str, Any]) -> str:
+    """The review's number, with its measure where ours is another."""
+    if line["review_number"] is None:
+        return "not stated"
+    other = "" if line["review_measure"] == line["measure"] else f" ({line['review_measure']})"
+    return f"{line['review_number']:.3f}{other}"
 
 
-def _number(value: float | None) -> str:
-    return "not stated" if value is None else f"{value:.3f}"
+def _the_review_says(line: dict[str, Any]) -> str:
+    if line["review_number"] is None:
+        return "The review gives no number."
+    ours = "" if line["review_measure"] == line["measure"] else f" Ours below is in {line['measure']}."
+    return f"The review says {line['review_number']:.3f} ({line['review_measure']}).{ours}"
 
 
 def _interval(figure: dict[str, float] | None) -> str:
@@ -326,4 +296,6 @@ def _signed(figure: dict[str, float] | None) -> str:
 
 
 def _time(seconds: float | None) -> str:
-    return "not kept" if seconds is None else f"{seconds / 60:.1f} min"
+    if seconds is None:
+        return "not kept"
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"

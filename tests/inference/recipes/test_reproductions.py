@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,12 @@ from inference.evaluation.records import PREDICTIONS, Record, write_records
 from inference.recipes.protocol import LEAKY
 from inference.recipes.recipe_file import known, load
 from inference.recipes.reproduction import INDEX, added_by_the_split, collected, in_seconds, stored, title_of
-from inference.recipes.reproduction_pages import rendered, write
+from inference.recipes.reproduction_pages import rendered, row, write
+from inference.recipes.reproduction_plot import inflation
 from inference.recipes.review import METHODS, REPRODUCTIONS, committed
 from inference.recipes.runfolder import RunError
 from inference.recipes.runner import RunOptions, run
+from inference.recipes.taking_over import review_measure
 from inference.recipes.validation import changed
 from tests.inference.recipes.trees import CLASSIC, busi_tree, recipe_file
 
@@ -68,6 +73,28 @@ def test_whatever_is_inflated_says_so_on_its_page_and_its_plot() -> None:
                 assert f"<title>{LEAKY}</title>" in plot.read_text(encoding="utf-8")
 
 
+def test_the_plot_has_a_line_of_its_own_for_every_row_however_many_there_are() -> None:
+    rows = [row(pair) for pair in stored(REPRODUCTIONS)]
+    for many in (rows, [{**rows[n % len(rows)], "variants": [f"variant_{n}"]} for n in range(50)], []):
+        drawn = inflation(many)
+        names = re.findall(r'<text x="12" y="(\d+)">(.+?)</text>', drawn)
+        assert len({name for _, name in names}) == len(names) == len(many)
+        heights = [int(y) for y, _ in names]
+        assert all(below - above == 22 for above, below in pairwise(heights))
+        assert float(re.findall(r'height="(\d+)"', drawn)[0]) > max(heights, default=0) + 22
+        across = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', drawn)]
+        assert all(360 <= x <= 870 for x in across)
+
+
+def test_the_reviews_number_stands_with_its_own_measure() -> None:
+    page = json.loads((REPRODUCTIONS / "maleki2023_frozen_xgboost-busbra.json").read_text())
+    assert page["measure"] == "auc" and review_measure(page) == "image_recognition_rate"
+    assert review_measure({**page, "review_number": 0.91}) == "auc", "a variant's own number"
+    assert review_measure({**page, "id": "a_recipe_of_ones_own"}) == "auc"
+    text = (REPRODUCTIONS / "maleki2023_frozen_xgboost-busbra.md").read_text()
+    assert "The review says 0.936 (image_recognition_rate). Ours below is in auc." in text
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs: groups whole, dealt by images, a control and one that is not finished."""
@@ -114,6 +141,30 @@ def test_pages_come_of_stored_runs_and_come_again(
     assert main(arguments) == 0
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert committed("toy_classic", tmp_path) is not None
+
+
+def test_the_command_names_both_runs_of_a_page(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored_, out = tmp_path / "runs", tmp_path / "out"
+    for name in ("first", "second"):
+        shutil.copytree(runs / "whole", stored_ / name)
+    arguments = ["reproductions", "--runs", str(stored_), "--out", str(out)]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    why = f"{stored_ / 'second'}: its page is made of {stored_ / 'first'}, which says the same"
+    assert f"left out: {why}" in said.err
+    assert "first: toy_classic.json" in said.out and "second:" not in said.out
+    summary = stored_ / "second" / "summary.json"
+    other = json.loads(summary.read_text())
+    other["figures"][0]["value"] /= 2
+    summary.write_text(json.dumps(other))
+    before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
+    assert main(arguments) == 1
+    said = capsys.readouterr()
+    assert all(str(stored_ / name) in said.err for name in ("first", "second"))
+    assert "figures differ" in said.err
+    assert before == {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
 
 
 def test_what_the_split_adds_is_drawn_by_the_groups_that_were_whole(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from inference.blocks import registry
-from inference.recipes.recipe_file import find, known, load, overlay, read, read_file
+from inference.recipes.recipe_file import CONDITIONS, TOLD, find, known, load, overlay, read, read_file
 from inference.recipes.schema import Recipe, RecipeError
 
 REVIEW = known()
@@ -211,6 +211,46 @@ def test_two_methods_that_undo_each_other_are_not_run_under_both_names(
 ) -> None:
     with pytest.raises(RecipeError, match=key):
         load(recipe, asked)
+
+
+#: Of these methods the words of `port` hold as they are: they say nothing of what the method sets instead.
+_UNTOUCHED = {
+    ("matos2019_double_transfer", "own_labels"),
+    *(("sudarshan2019_mil", name) for name in ("mi_svm", "mi_svm_bag", "citation_knn", "apr", "em_dd")),
+}
+
+
+@pytest.mark.parametrize("recipe", known())
+def test_a_method_that_leaves_a_part_of_the_port_says_what_the_port_is_then(recipe: str) -> None:
+    written = read_file(find(recipe))
+    port = written.variants["port"]
+    for method, part in written.variants.items():
+        if method in (*CONDITIONS, "ablated"):
+            continue
+        try:
+            laid = written.laid((method, "port"))
+        except RecipeError:
+            continue  # the port asks its own data something else
+        whole = overlay(overlay(written.content, part, recipe), port, recipe)
+        same = all(laid.get(key) == whole.get(key) for key in whole if key not in ("substitutions", TOLD))
+        told = part.get(TOLD, {}).get("port")
+        assert same or told or (recipe, method) in _UNTOUCHED, (recipe, method)
+        if told:
+            assert laid["substitutions"][-len(told) :] == told
+            assert not set(port["substitutions"]) - set(told) & set(laid["substitutions"])
+
+
+def test_what_a_run_substitutes_is_what_holds_for_it() -> None:
+    busbra = load("figure2_classic_random_forest", ("busbra", "port"))
+    assert busbra.data.limit_groups is None
+    assert not any("240" in words for words in busbra.substitutions)
+    assert any("240" in words for words in load("figure2_classic_random_forest", ("port",)).substitutions)
+
+
+@pytest.mark.parametrize("told", ["all", {"port": "all"}, {"port": []}, {"elsewhere": ["all"]}])
+def test_what_a_condition_substitutes_beside_a_method_is_a_list(tmp_path: Path, told: object) -> None:
+    sentence = refused(tmp_path, variants={"method": {"substitutions_in": told}})
+    assert "variants.method.substitutions_in: what port or quick substitutes" in sentence
 
 
 @pytest.mark.parametrize(
