@@ -77,8 +77,8 @@ def _administers(actor: Actor, _: Any) -> bool:
     return actor.role == Role.ADMINISTRATOR and actor.token is None
 
 
-def _manages_models(actor: Actor, _: Any) -> bool:
-    """The platform's own commands do too: at the first start there is nobody else."""
+def _administers_or_commands(actor: Actor, _: Any) -> bool:
+    """The platform's own commands do too: whoever has the shell, and at the first start there is nobody else."""
     return _administers(actor, _) or (actor.user is None and actor.label.startswith("system:"))
 
 
@@ -88,7 +88,7 @@ def _approves_models(actor: Actor, _: Any) -> bool:
 
 
 def _views_models(actor: Actor, _: Any) -> bool:
-    return _manages_models(actor, _) or _approves_models(actor, _)
+    return _administers_or_commands(actor, _) or _approves_models(actor, _)
 
 
 def _records_consent(actor: Actor, _: Any) -> bool:
@@ -134,13 +134,13 @@ PERMISSIONS: dict[str, Callable[[Actor, Any], bool]] = {
     "job.retry": _administers,
     "job.view_all": _administers,
     "model.approve": _approves_models,
-    "model.manage": _manages_models,
+    "model.manage": _administers_or_commands,
     "model.view": _views_models,
     "user.manage": _administers,
     "token.manage": _administers,
-    "webhook.manage": _administers,
-    "quality.view": _manages_models,
-    "quality.manage": _manages_models,
+    "webhook.manage": _administers_or_commands,
+    "quality.view": _administers_or_commands,
+    "quality.manage": _administers_or_commands,
     "reader_study.manage": _administers,
     "audit.view": _administers,
     "audit.view_object": lambda actor, _: _is_clinician(actor, _) or _administers(actor, _),

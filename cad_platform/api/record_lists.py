@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django.core.paginator import Page, Paginator
@@ -45,6 +46,14 @@ class PagedList(ApiView):
         actor = actor_of(request)
         require(actor, self.permission)
         shown = self.opened(actor, page=page_asked(request), size=PAGE_SIZE)
-        rows = [self.row(each) for each in shown]
-        told = {"page": shown.number, "pages": shown.paginator.num_pages, "results": rows}
-        return Response(self.answer.model_validate(told | self.beside(actor)).as_json())
+        told = told_of(shown, self.row) | self.beside(actor)
+        return Response(self.answer.model_validate(told).as_json())
+
+
+def told_of(shown: Page[Any], row: Callable[[Any], BaseModel]) -> dict[str, Any]:
+    """What every answer of a page has, each of its rows as `row` makes it."""
+    return {
+        "page": shown.number,
+        "pages": shown.paginator.num_pages,
+        "results": [row(each) for each in shown],
+    }

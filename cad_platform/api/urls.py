@@ -21,6 +21,7 @@ from cad_platform.api import (
     sites,
     studies,
     watching,
+    webhooks,
 )
 
 urlpatterns = [
@@ -107,6 +108,20 @@ urlpatterns = [
         "v1/watching/alerts/<uuid:alert>/acknowledge",
         watching.AlertAcknowledge.as_view(),
         name="api-alert-acknowledge",
+    ),
+    path("v1/watching/rules", watching.Rules.as_view(), name="api-alert-rules"),
+    path("v1/watching/rules/<slug:measure>", watching.RuleDetail.as_view(), name="api-alert-rule"),
+    path("v1/webhooks", webhooks.Webhooks.as_view(), name="api-webhooks"),
+    path("v1/webhooks/<uuid:webhook>", webhooks.WebhookDetail.as_view(), name="api-webhook"),
+    path(
+        "v1/webhooks/<uuid:webhook>/deliveries", webhooks.Deliveries.as_view(), name="api-webhook-deliveries"
+    ),
+    path("v1/webhooks/<uuid:webhook>/pause", webhooks.WebhookPause.as_view(), name="api-webhook-pause"),
+    path("v1/webhooks/<uuid:webhook>/resume", webhooks.WebhookResume.as_view(), name="api-webhook-resume"),
+    path(
+        "v1/webhooks/<uuid:webhook>/send-again",
+        webhooks.WebhookSendAgain.as_view(),
+        name="api-webhook-send-again",
     ),
     path("v1/learning/consents", learning.Consents.as_view(), name="api-consents"),
     path("v1/learning/datasets", learning.Datasets.as_view(), name="api-datasets"),

@@ -12,15 +12,16 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from cad_platform.accounts.rules import require
 from cad_platform.api import schema
 from cad_platform.api import watching_answers as answers
 from cad_platform.api.filters import json_of, once_each, parse_model
 from cad_platform.api.studies import ApiView
 from cad_platform.core.actor import Actor, actor_of
-from cad_platform.quality import charts, selectors, services
+from cad_platform.quality import charts, pages, selectors, services
 from cad_platform.quality.counting import PHASES
 from cad_platform.quality.measures import auc_of
-from cad_platform.quality.models import Alert
+from cad_platform.quality.models import Alert, AlertRule, Measure
 
 _CHOICE = [
     OpenApiParameter("model", str, required=True, description="The model's name, such as ultrasound"),
@@ -198,6 +199,37 @@ class AlertAcknowledge(ApiView):
         return Response(_alert(selectors.alert(actor, alert)).as_json())
 
 
+class Rules(ApiView):
+    @extend_schema(
+        operation_id="list_alert_rules",
+        summary="List the rules that raise alerts",
+        responses={200: answers.RuleList, **schema.problems(401, 403, 429, 503)},
+    )
+    def get(self, request: Request) -> Response:
+        found = selectors.rules(actor_of(request))
+        return Response(answers.RuleList(results=[_rule(each) for each in found]).as_json())
+
+
+class RuleDetail(ApiView):
+    @extend_schema(
+        operation_id="change_alert_rule",
+        summary="Say from which value on whom a rule tells",
+        parameters=[OpenApiParameter("measure", str, OpenApiParameter.PATH, enum=Measure.values)],
+        request=answers.RuleRequest,
+        responses={200: answers.RuleAnswer, **schema.problems(400, 401, 403, 404, 415, 422, 429, 503)},
+    )
+    def put(self, request: Request, measure: str) -> Response:
+        """Safe to repeat."""
+        actor = actor_of(request)
+        require(actor, "quality.manage")  # who may not is told so before what was misspelt
+        wanted = parse_model(answers.RuleRequest, json_of(request))
+        made = services.change_rule(
+            actor, measure, threshold=wanted.threshold, owner=selectors.owner_named(actor, wanted.owner),
+            is_on=wanted.watched,
+        )  # fmt: skip
+        return Response(_rule(made).as_json())
+
+
 def _query(request: Request) -> QueryDict:
     return request.query_params
 
@@ -234,4 +266,11 @@ def _alert(alert: Alert) -> answers.AlertAnswer:
         threshold=alert.threshold, evidence=alert.evidence, raised_at=alert.raised_at, seen_at=alert.seen_at,
         ended_at=alert.ended_at, acknowledged_at=alert.acknowledged_at,
         acknowledged_by=alert.acknowledged_by.printed_name if alert.acknowledged_by else None, note=alert.note,
+    )  # fmt: skip
+
+
+def _rule(rule: AlertRule) -> answers.RuleAnswer:
+    return answers.RuleAnswer(
+        measure=rule.measure, threshold=rule.threshold, unit=str(pages.UNITS[Measure(rule.measure)]),
+        owner=rule.owner.username if rule.owner else None, watched=rule.is_on,
     )  # fmt: skip

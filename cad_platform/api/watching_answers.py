@@ -167,3 +167,27 @@ class AlertAnswer(Answer):
 
 class AlertList(Answer):
     results: list[AlertAnswer]
+
+
+class RuleRequest(BaseModel):
+    """From which value on whom a rule tells."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    threshold: float = Field(gt=0, allow_inf_nan=False)
+    owner: PlainText | None = Field(
+        None, max_length=150, description="An administrator's user name; every administrator if left out"
+    )
+    watched: bool = True
+
+
+class RuleAnswer(Answer):
+    measure: str
+    threshold: float
+    unit: str = Field(description="What the threshold is a number of")
+    owner: str | None = Field(description="null: every administrator")
+    watched: bool
+
+
+class RuleList(Answer):
+    results: list[RuleAnswer]

@@ -214,6 +214,17 @@ def owners(actor: Actor) -> QuerySet[User]:
     return User.objects.filter(role=Role.ADMINISTRATOR, is_active=True).order_by("last_name", "pk")
 
 
+def owner_named(actor: Actor, username: str | None) -> User | None:
+    """An administrator by name; None, which is every administrator, for none. Raises `Invalid` or `NotPermitted`."""
+    if username is None:
+        return None
+    found = owners(actor).filter(username=username).first()
+    if found is None:
+        reason = _("There is no administrator of that name whose account is active.")
+        raise Invalid(_("The rule was not changed."), errors=(FieldError(reason, "owner"),))
+    return found
+
+
 def _hour(at: datetime) -> datetime:
     return at.replace(minute=0, second=0, microsecond=0)
 

@@ -392,6 +392,34 @@ export interface components {
              */
             reason?: string;
         };
+        DeliveryAnswer: {
+            /**
+             * Format: uuid
+             * @description As `webhook-id` in the message, however often it is sent
+             */
+            id: string;
+            /** @enum {string} */
+            event: "study.analysed" | "report.signed" | "study.corrected" | "quality.alert";
+            /** Format: date-time */
+            occurred_at: string;
+            /**
+             * @description `dead`: given up
+             * @enum {string}
+             */
+            state: "waiting" | "delivered" | "dead";
+            /** @description When it is sent next, where it waits */
+            due_at: string | null;
+            delivered_at: string | null;
+            /** @description The latest first */
+            tries: components["schemas"]["TryAnswer"][];
+        };
+        DeliveryPage: {
+            /** @description Its number, from 1 */
+            page: number;
+            /** @description How many there are */
+            pages: number;
+            results: components["schemas"]["DeliveryAnswer"][];
+        };
         /** @description The latest shift test of a device's images. */
         DeviceAnswer: {
             site: string;
@@ -1145,6 +1173,22 @@ export interface components {
              */
             time_zone?: string;
         };
+        NewWebhookAnswer: {
+            /** Format: uuid */
+            id: string;
+            site: string;
+            url: string;
+            events: ("study.analysed" | "report.signed" | "study.corrected" | "quality.alert")[];
+            /** Format: date-time */
+            created_at: string;
+            /** @description Since then what happens waits */
+            paused_at: string | null;
+            waiting: number;
+            given_up: number;
+            last_delivered_at: string | null;
+            /** @description What messages are signed with; in this answer and never again */
+            secret: string;
+        };
         NoteRequest: {
             note: string;
         };
@@ -1590,6 +1634,29 @@ export interface components {
              */
             reason?: string;
         };
+        RuleAnswer: {
+            measure: string;
+            threshold: number;
+            /** @description What the threshold is a number of */
+            unit: string;
+            /** @description null: every administrator */
+            owner: string | null;
+            watched: boolean;
+        };
+        RuleList: {
+            results: components["schemas"]["RuleAnswer"][];
+        };
+        /** @description From which value on whom a rule tells. */
+        RuleRequest: {
+            threshold: number;
+            /**
+             * @description An administrator's user name; every administrator if left out
+             * @default null
+             */
+            owner?: string | null;
+            /** @default true */
+            watched?: boolean;
+        };
         ScaleRequest: {
             minimum: number;
             maximum: number;
@@ -1610,6 +1677,18 @@ export interface components {
             name?: string | null;
             /** @default null */
             birth_date?: string | null;
+        };
+        /** @description The body may be left out: all that were given up. */
+        SendAgainRequest: {
+            /**
+             * @description Only this one, whatever became of it
+             * @default null
+             */
+            delivery?: string | null;
+        };
+        SentAgainAnswer: {
+            /** @description So many events are sent again */
+            count: number;
         };
         /** @description How a model server has lately answered real predictions with a version. */
         ServingAnswer: {
@@ -1890,6 +1969,15 @@ export interface components {
             /** @description CSV: columns `study` (UID) and `positive` (yes or no) */
             table: string;
         };
+        TryAnswer: {
+            /** Format: date-time */
+            at: string;
+            /** @description HTTP status; null without an answer */
+            status: number | null;
+            /** @description Empty: it was taken */
+            error: string;
+            seconds: number;
+        };
         /** @description Two records of one patient: `gone` is read as `kept` once they are merged. */
         TwoRecords: {
             kept: components["schemas"]["PatientNamed"];
@@ -1951,6 +2039,31 @@ export interface components {
             requested_at: string;
             ended_at: string | null;
             checks: components["schemas"]["CheckAnswer"][];
+        };
+        WebhookAnswer: {
+            /** Format: uuid */
+            id: string;
+            site: string;
+            url: string;
+            events: ("study.analysed" | "report.signed" | "study.corrected" | "quality.alert")[];
+            /** Format: date-time */
+            created_at: string;
+            /** @description Since then what happens waits */
+            paused_at: string | null;
+            waiting: number;
+            given_up: number;
+            last_delivered_at: string | null;
+        };
+        WebhookList: {
+            results: components["schemas"]["WebhookAnswer"][];
+        };
+        /** @description Where a site wants to be told of what. */
+        WebhookRequest: {
+            /** @description The site's code */
+            site: string;
+            /** @description https, at a host that the operator allows; for alerts also `mailto:person@hospital.example` */
+            url: string;
+            events: ("study.analysed" | "report.signed" | "study.corrected" | "quality.alert")[];
         };
         /** @description In the units of the modality transform (PS3.3 C.11.1): after `slope` and `intercept`, or `modality_table`. */
         WindowAnswer: {
@@ -2544,6 +2657,8 @@ export type DatasetList = components['schemas']['DatasetList'];
 export type DatasetRequest = components['schemas']['DatasetRequest'];
 export type DefaultAnswer = components['schemas']['DefaultAnswer'];
 export type DefaultRequest = components['schemas']['DefaultRequest'];
+export type DeliveryAnswer = components['schemas']['DeliveryAnswer'];
+export type DeliveryPage = components['schemas']['DeliveryPage'];
 export type DeviceAnswer = components['schemas']['DeviceAnswer'];
 export type DifferenceAnswer = components['schemas']['DifferenceAnswer'];
 export type DrainedAnswer = components['schemas']['DrainedAnswer'];
@@ -2587,6 +2702,7 @@ export type ModelAnswer = components['schemas']['ModelAnswer'];
 export type ModelIdentity = components['schemas']['ModelIdentity'];
 export type ModelList = components['schemas']['ModelList'];
 export type NewSite = components['schemas']['NewSite'];
+export type NewWebhookAnswer = components['schemas']['NewWebhookAnswer'];
 export type NoteRequest = components['schemas']['NoteRequest'];
 export type OfferedWindowAnswer = components['schemas']['OfferedWindowAnswer'];
 export type OwnThresholdsAnswer = components['schemas']['OwnThresholdsAnswer'];
@@ -2624,8 +2740,13 @@ export type RoleRequest = components['schemas']['RoleRequest'];
 export type RouteAnswer = components['schemas']['RouteAnswer'];
 export type RouteList = components['schemas']['RouteList'];
 export type RouteRequest = components['schemas']['RouteRequest'];
+export type RuleAnswer = components['schemas']['RuleAnswer'];
+export type RuleList = components['schemas']['RuleList'];
+export type RuleRequest = components['schemas']['RuleRequest'];
 export type ScaleRequest = components['schemas']['ScaleRequest'];
 export type SearchRequest = components['schemas']['SearchRequest'];
+export type SendAgainRequest = components['schemas']['SendAgainRequest'];
+export type SentAgainAnswer = components['schemas']['SentAgainAnswer'];
 export type ServingAnswer = components['schemas']['ServingAnswer'];
 export type SideAnswer = components['schemas']['SideAnswer'];
 export type SideRequest = components['schemas']['SideRequest'];
@@ -2651,12 +2772,16 @@ export type TrainingList = components['schemas']['TrainingList'];
 export type TrainingRequest = components['schemas']['TrainingRequest'];
 export type TruthAnswer = components['schemas']['TruthAnswer'];
 export type TruthRequest = components['schemas']['TruthRequest'];
+export type TryAnswer = components['schemas']['TryAnswer'];
 export type TwoRecords = components['schemas']['TwoRecords'];
 export type UnscoredAnswer = components['schemas']['UnscoredAnswer'];
 export type UploadAnswer = components['schemas']['UploadAnswer'];
 export type UploadRequest = components['schemas']['UploadRequest'];
 export type VerdictAnswer = components['schemas']['VerdictAnswer'];
 export type VerificationAnswer = components['schemas']['VerificationAnswer'];
+export type WebhookAnswer = components['schemas']['WebhookAnswer'];
+export type WebhookList = components['schemas']['WebhookList'];
+export type WebhookRequest = components['schemas']['WebhookRequest'];
 export type WindowAnswer = components['schemas']['WindowAnswer'];
 export type WithdrawRequest = components['schemas']['WithdrawRequest'];
 export type WithdrawnAnswer = components['schemas']['WithdrawnAnswer'];

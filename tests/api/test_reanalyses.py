@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -247,3 +249,39 @@ def test_every_operation_names_its_refusals_and_answers_as_documented(here: Site
     for shape, answer in answers.items():
         documented = {"$ref": f"#/components/schemas/{shape}", "components": schema["components"]}
         jsonschema.validate(answer, documented)
+
+
+def test_a_set_by_command(
+    here: Site,
+    study: Study,
+    models: dict[str, ModelVersion],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What is offered after a switch of versions, by `bin/manage reanalyses`."""
+
+    def told(*arguments: object) -> str:
+        out = io.StringIO()
+        call_command("reanalyses", *map(str, arguments), stdout=out)
+        return out.getvalue()
+
+    post(session(Role.RADIOLOGIST, here), address(study))
+    finish(study)
+    ModelVersion.objects.filter(name="ultrasound").update(is_default=False)
+    newer = factories.model_version("ultrasound", "US", "9.0.0")
+    administrator = factories.user(Role.ADMINISTRATOR)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: factories.PASSWORD)
+    of, by = (newer.name, newer.version), ("--user", administrator.username)
+    assert told("list", *by) == "There is none.\n"
+    assert told("offer", *of, *by) == "1 studies show another version's result; 1 would be analysed\n"
+    assert "goes on: 1 studies, 1 waiting" in told("start", *of, *by)
+    made = Reanalysis.objects.get()
+    assert made.requested_by == administrator
+    assert "stopped" in told("stop", made.pk, *by) and str(made.pk) in told("list", *by)
+    for wrong in (("offer", "ultrasound", "0.0.1"), ("stop", "0" * 8 + "-0000-0000-0000-" + "0" * 12)):
+        with pytest.raises(CommandError):
+            told(*wrong, *by)
+    with pytest.raises(CommandError):
+        told("list", "--user", factories.user(Role.INTEGRATOR, here).username)
+    monkeypatch.setattr("getpass.getpass", lambda _prompt: "another")
+    with pytest.raises(CommandError, match="password"):
+        told("start", *of, *by)

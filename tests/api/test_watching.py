@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -140,3 +142,59 @@ def test_nobody_else_looks_or_takes_on(client: Client, site: Site, alert: Alert)
             )
         assert client.post(f"{BASE}/alerts/{alert.pk}/acknowledge").status_code == 403, role
     assert Client().get(f"{BASE}/alerts").status_code == 401
+
+
+def test_the_numbers_by_command(month: None, site: Site, version: ModelVersion) -> None:
+    """`bin/manage watching`: the page's own numbers as text."""
+
+    def told(*arguments: str) -> str:
+        out = io.StringIO()
+        call_command("watching", *arguments, stdout=out)
+        return out.getvalue()
+
+    page = told("ultrasound", "2.2.0")
+    assert page.startswith(f"{version} at every site, the last 7 days\n")
+    for line in (
+        "\n  90  20  ████",
+        "\n  Failed  Another reason  1\n",
+        "AUC 1.000 [1.000, 1.000] of the latest 40 cases",
+        "\n  Vendor  Acme  40  50.0 %  40  1.000",
+        "\n  Hospital north  —  —  too few yet\n",
+    ):
+        assert line in page, (line, page)
+    assert "at north, the last 1 days" in told("ultrasound", "2.2.0", "--site", "north", "--days", "1")
+    for wrong in (("ultrasound", "9.9.9"), ("ultrasound", "2.2.0", "--site", "nowhere")):
+        with pytest.raises(CommandError, match="There is no such"):
+            told(*wrong)
+
+
+def test_a_rule_is_changed(administrator: Client) -> None:
+    listed = administrator.get(f"{BASE}/rules").json()["results"]
+    latency = next(each for each in listed if each["measure"] == "latency")
+    assert len(listed) == AlertRule.objects.count()
+    assert (latency["threshold"], latency["owner"], latency["watched"]) == (300.0, None, True)
+    owner = factories.user(Role.ADMINISTRATOR)
+
+    def put(measure: str, body: Any) -> Any:
+        return administrator.put(f"{BASE}/rules/{measure}", body, content_type="application/json")
+
+    wanted = {"threshold": 120.5, "owner": owner.username, "watched": False}
+    for _ in range(2):
+        assert put("latency", wanted).json() == latency | wanted
+    assert AuditEvent.objects.filter(action="alert.change_rule").count() == 1
+    assert put("latency", {"threshold": 300}).json() == latency
+    for measure, body, status in (
+        ("patience", {"threshold": 1}, 404),
+        ("latency", {"threshold": 0}, 422),
+        ("latency", {"threshold": 1, "owner": "nobody"}, 422),
+        ("latency", {"threshold": 1, "owner": factories.user(Role.RADIOLOGIST).username}, 422),
+        ("latency", {}, 422),
+    ):
+        assert put(measure, body).status_code == status, (measure, body)
+
+
+def test_nobody_else_reads_or_changes_rules(client: Client, site: Site) -> None:
+    for role in set(Role.values) - {Role.ADMINISTRATOR}:
+        client.force_login(factories.user(role, site))
+        assert client.get(f"{BASE}/rules").status_code == 403
+        assert client.put(f"{BASE}/rules/latency", {}, content_type="application/json").status_code == 403

@@ -67,18 +67,14 @@ class Command(BaseCommand):
         made = services.change_rule(
             _ACTOR, rule.measure,
             threshold=rule.threshold if threshold is None else threshold,
-            owner=rule.owner if options["owner"] is None else self._owner(options["owner"]),
+            owner=rule.owner if options["owner"] is None else _owner(options["owner"]),
             is_on=rule.is_on if watched is None else watched == "yes",
         )  # fmt: skip
         return _rule(made)
 
-    def _owner(self, name: str) -> User | None:
-        if name == _EVERYBODY:
-            return None
-        found = selectors.owners(_ACTOR).filter(username=name).first()
-        if found is None:
-            raise CommandError(f"There is no administrator {name} whose account is active.")
-        return found
+
+def _owner(name: str) -> User | None:
+    return selectors.owner_named(_ACTOR, None if name == _EVERYBODY else name)
 
 
 def _alert(alert: Alert) -> str:
