@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations, product
 from math import gcd, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.blocks.registry import block
 from inference.blocks.swarm import Method, maximise
+
+if TYPE_CHECKING:
+    import optuna
 
 Settings = dict[str, Any]
 Axes = dict[str, tuple[Any, ...]]
@@ -130,58 +133,41 @@ def shell_game(agents: int = 6, iterations: int = 4) -> Search:
 
 
 @block("search", "tpe")
-def tpe(budget: int = 12, start: int = 4, best: float = 0.25, candidates: int = 24) -> Search:
-    """A tree-structured Parzen estimator (Bergstra 2011): after `start` settings drawn by chance, each next one is that
-    of `candidates` whose values stand oftenest among the `best` share of those asked and most seldom among the rest,
-    until `budget` settings were asked. Axes are taken one by one; a value that was never asked counts as asked once."""
-    if not 1 < start <= budget or not 0 < best < 1 or candidates < 1:
+def tpe(budget: int = 12, start: int = 4) -> Search:
+    """A tree-structured Parzen estimator (Bergstra 2011, multivariate as in Falkner 2018), that of `optuna`.
+
+    After `start` settings drawn by chance it asks for what the good ones speak for, until `budget` settings were asked.
+    Axes of numbers are taken in their order, all others as categories.
+    """
+    if not 1 < start <= budget:
         raise ValueError(f"a budget of {budget} after a start of {start} searches nothing")
 
     def search(axes: Axes, score: Score, seed: int) -> Settings:
+        import optuna
+
+        # Else each study and each trial writes a line.
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
         asked = _Asked(axes, score)
-        sizes = [len(values) for values in axes.values()]
         rng = np.random.default_rng(seed)
-        budget_here = min(budget, prod(sizes))
-        while len(asked.known) < min(start, budget_here):
-            asked(tuple(int(rng.integers(size)) for size in sizes))
-        while len(asked.known) < budget_here:
-            good, other = _halves(asked.known, best)
-            ratios = [
-                _frequencies([places[axis] for places in good], size)
-                / _frequencies([places[axis] for places in other], size)
-                for axis, size in enumerate(sizes)
-            ]
-            drawn = [
-                rng.choice(size, candidates, p=_frequencies([places[axis] for places in good], size))
-                for axis, size in enumerate(sizes)
-            ]
-            fresh = {tuple(map(int, places)) for places in zip(*drawn, strict=True)} - set(asked.known)
-            if fresh:
-                asked(max(sorted(fresh), key=lambda places: _product(ratios, places)))
-            else:  # all that looks good is known: chance goes elsewhere
-                asked(tuple(int(rng.integers(size)) for size in sizes))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=start)
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        while len(asked.known) < min(budget, prod(len(values) for values in axes.values())):
+            trial = study.ask()
+            places = tuple(_suggested(trial, name, values) for name, values in axes.items())
+            if places in asked.known:  # all that looks good is known: chance goes elsewhere
+                study.enqueue_trial({name: int(rng.integers(len(values))) for name, values in axes.items()})
+            study.tell(trial, asked(places))
         return asked.best()
 
     return search
 
 
-Places = tuple[int, ...]
-
-
-def _halves(known: dict[Places, float], best: float) -> tuple[list[Places], list[Places]]:
-    """The `best` share of what was asked (one at least), and the rest."""
-    order = sorted(known, key=lambda places: -known[places])
-    count = max(1, round(best * len(order)))
-    return order[:count], order[count:]
-
-
-def _frequencies(places: list[int], size: int) -> NDArray[np.float64]:
-    counts = np.bincount(np.array(places, np.int64), minlength=size) + 1.0
-    return np.asarray(counts / counts.sum(), np.float64)
-
-
-def _product(ratios: list[NDArray[np.float64]], places: Places) -> float:
-    return float(np.prod([ratio[place] for ratio, place in zip(ratios, places, strict=True)]))
+def _suggested(trial: optuna.Trial, name: str, values: tuple[Any, ...]) -> int:
+    """The place on an axis that the trial is to take."""
+    ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+    if ordered:
+        return trial.suggest_int(name, 0, len(values) - 1)
+    return trial.suggest_categorical(name, range(len(values)))
 
 
 # --- uniform design --------------------------------------------------------------------------------------

@@ -44,7 +44,8 @@ def test_a_typo_imports_no_block_and_a_name_only_its_own() -> None:
         "from inference.blocks import registry\n"
         "try:\n    registry.factory('schedule', 'cosin')\nexcept registry.UnknownBlock as error:\n    print(error)\n"
         "registry.factory('schedule', 'cosine')\n"
-        "print(*sorted({'torch', 'sklearn', 'skimage', 'xgboost'} & set(sys.modules)))"
+        "registry.factory('search', 'tpe')\n"
+        "print(*sorted({'torch', 'sklearn', 'skimage', 'xgboost', 'optuna'} & set(sys.modules)))"
     )
     ran = subprocess.run(
         (sys.executable, "-c", program), cwd=ROOT, capture_output=True, text=True, check=True
