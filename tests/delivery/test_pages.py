@@ -116,7 +116,7 @@ def test_what_the_api_refuses(browser: Client) -> None:
         ({"site": "nowhere"}, 404),
         ({"events": []}, 422),
         ({"events": ["study.lost"]}, 422),
-        ({"secret": "mine"}, 422),
+        ({"colour": "red"}, 422),
     ):
         assert post(browser, API, wanted | wrong).status_code == status, wrong
     assert not Webhook.objects.exists()
