@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
 from cad_platform.accounts.models import KNOWN_CASES_SITE, Role
@@ -14,7 +16,7 @@ from cad_platform.core.actor import Actor
 from cad_platform.core.errors import Conflict, Invalid, NotPermitted
 from cad_platform.core.models import OutboxEvent
 from cad_platform.registry import lifecycle, routes, routing, switching
-from cad_platform.registry.models import Approval, Comparison, ModelRoute, ModelVersion
+from cad_platform.registry.models import Approval, Comparison, ModelRoute, ModelVersion, Verification
 from cad_platform.registry.routing import ROUTED_TOPIC, bucket_of, is_in_use, is_routed_job, route, shadows
 from cad_platform.studies.models import Study
 from tests import factories
@@ -380,3 +382,28 @@ def test_who_composes_a_page_reads_the_routes_once(django_assert_num_queries: An
             routing.shares()
     with django_assert_num_queries(1):
         routing.shares()
+
+
+def test_where_a_version_stands_by_command(new: ModelVersion) -> None:
+    """What the page of a version shows of its life: `bin/manage model show`."""
+
+    def shown() -> str:
+        out = io.StringIO()
+        call_command("model", "show", "ultrasound", "2.2.1", stdout=out)
+        return out.getvalue()
+
+    assert shown().startswith("ultrasound 2.2.1  verified\nbefore it may replace ultrasound 2.2.0: ")
+    first, second = people()
+    lifecycle.approve(first, new, reason="better", **PLAN)
+    new = lifecycle.approve(second, new, reason="agreed")
+    routes.set_route(SYSTEM, new, Kind.CANARY, site=None, percent=10, reason="")
+    said = shown()
+    assert "\ncanary 10 % at every site since " in said and ": agreed; " in said, said
+    assert f"approved by {first.user.printed_name} (administrator) " in said  # type: ignore[union-attr]
+    assert "retrained: better; modification: 300 more cases; " in said
+    Verification.objects.create(
+        version=new, state="failed", checks=[{"check": "signature", "passed": False, "said": "of nobody"}]
+    )
+    assert ": failed\nNOT signature: of nobody\n" in shown()
+    with pytest.raises(CommandError):
+        call_command("model", "show", "ultrasound", "9.9.9")

@@ -13,8 +13,8 @@ from cad_platform.accounts.at_the_shell import person
 from cad_platform.accounts.models import Site
 from cad_platform.core.actor import Actor
 from cad_platform.core.errors import PlatformError
-from cad_platform.registry import importing, lifecycle, routes, selectors, switching, verification
-from cad_platform.registry.models import Approval, ModelRoute, ModelVersion
+from cad_platform.registry import evidence, importing, lifecycle, routes, selectors, switching, verification
+from cad_platform.registry.models import Approval, ModelRoute, ModelVersion, Verification
 from cad_platform.registry.services import Refused
 
 _ACTOR = Actor.system("model")
@@ -26,6 +26,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True)
         steps.add_parser("list", help="every version, its state and what it analyses")
+        self._of_version(
+            steps, "show", "where a version stands: examination, approvals, routes, what is missing"
+        )
         steps.add_parser("import", help="a packed version (ZIP)").add_argument("file", type=Path)
         self._of_version(steps, "verify", "examine it now")
         approve = self._of_version(steps, "approve", "one person's yes, with that person's password")
@@ -65,14 +68,35 @@ class Command(BaseCommand):
         found = selectors.newest_first(selectors.versions(_ACTOR))
         by_version: dict[int, list[str]] = {}
         for each in routes.routes(_ACTOR):
-            share = f" {each.percent} %" if each.percent else ""
-            by_version.setdefault(each.version_id, []).append(
-                f"{each.kind}{share} at {each.site.code if each.site else 'every site'}"
-            )
+            by_version.setdefault(each.version_id, []).append(f"{each.kind} {_extent(each)}")
         lines = []
         for version in found:
             use = [*(["default"] if version.is_default else []), *by_version.get(version.pk, [])]
             lines.append(f"{version}  {version.state}  {', '.join(use) or '-'}")
+        return "\n".join(lines)
+
+    def _show(self, options: Any) -> str:
+        version = self._version(options)
+        default = selectors.other_default(version)
+        lines = [f"{version}  {version.state}{'  default' if version.is_default else ''}"]
+        if version.came_with_installation:
+            lines.append("came with the installation")
+        seen = verification.latest(version)
+        if seen is not None:
+            lines += [f"examined {seen.requested_at:%Y-%m-%d %H:%M}: {seen.state}", *_checks(seen)]
+        for yes in version.approvals.select_related("by"):
+            plan = "; ".join(f"{field}: {getattr(yes, field)}" for field in lifecycle.PLAN_FIELDS)
+            lines.append(
+                f"approved by {yes.by.printed_name} ({yes.role}) {yes.at:%Y-%m-%d %H:%M}, {yes.change_class}: "
+                f"{yes.reason}; {plan}"
+            )
+        for each in routes.routes(_ACTOR, version.name):
+            if each.version_id == version.pk:
+                lines.append(f"{each.kind} {_extent(each)} since {each.since:%Y-%m-%d %H:%M}")
+        if default is not None and not version.came_with_installation:
+            lines += [
+                f"before it may replace {default}: {each}" for each in evidence.missing(version, default)
+            ]
         return "\n".join(lines)
 
     def _import(self, options: Any) -> str:
@@ -83,7 +107,7 @@ class Command(BaseCommand):
         asked = verification.request(_ACTOR, version)
         state = verification.run(asked.pk)
         asked.refresh_from_db()
-        said = "\n".join(f"{'ok ' if c['passed'] else 'NOT'} {c['check']}: {c['said']}" for c in asked.checks)
+        said = "\n".join(_checks(asked))
         if state != "passed":
             raise CommandError(f"{said}\n{version} is not verified")
         return f"{said}\n{version} is verified"
@@ -144,3 +168,12 @@ class Command(BaseCommand):
         if site is None:
             raise CommandError(f"There is no site {code}.")
         return site
+
+
+def _checks(seen: Verification) -> list[str]:
+    return [f"{'ok ' if each['passed'] else 'NOT'} {each['check']}: {each['said']}" for each in seen.checks]
+
+
+def _extent(route: ModelRoute) -> str:
+    share = f"{route.percent} % " if route.percent else ""
+    return f"{share}at {route.site.code if route.site else 'every site'}"
