@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -30,7 +30,8 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Description:
-    """`source` is the module that registers the block, `summary` the first sentence of its docstring."""
+    """`source` is the module that registers the block, `summary` the first sentence of its docstring; of a docstring of
+    several blocks the line that begins with the name."""
 
     family: str
     name: str
@@ -70,7 +71,7 @@ def describe(family: str, name: str) -> Description:
         default = written[key].default if key in written and key not in needed else None
         parameters.append(Parameter(key, _words(hint), _schema(hint), key in needed, _plain(default)))
     return Description(
-        family, name, tuple(parameters), _first_sentence(inspect.getdoc(factory) or ""),
+        family, name, tuple(parameters), _summary(name, inspect.getdoc(factory) or ""),
         registry.source(family, name), registry.traits(family, name),
     )  # fmt: skip
 
@@ -88,6 +89,13 @@ def _schema(hint: Any) -> dict[str, Any]:
 
 
 def _words(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        schema = _schema(hint)
+        bounds = {"≥": schema.get("minimum"), "≤": schema.get("maximum")}
+        inner = _words(get_args(hint)[0])
+        return f"{inner} " + " and ".join(
+            f"{sign} {bound}" for sign, bound in bounds.items() if bound is not None
+        )
     text = hint.__name__ if isinstance(hint, type) and not getattr(hint, "__args__", None) else str(hint)
     return re.sub(r"\b(?:typing|collections\.abc|inference(?:\.\w+)*)\.", "", text)
 
@@ -101,7 +109,9 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
-def _first_sentence(text: str) -> str:
+def _summary(name: str, text: str) -> str:
+    if own := re.search(rf"^`{name}`: (.+)$", text, re.MULTILINE):
+        return own[1]
     paragraph = " ".join(text.split("\n\n")[0].split())
     end = re.search(r"(?<=[.:;])(?<!e\.g\.)\s+(?=[A-Z`])", paragraph)
     return paragraph[: end.start()] if end else paragraph

@@ -14,8 +14,8 @@ from pydantic.errors import PydanticUserError
 from inference.blocks import registry
 
 #: What the runner hands to every factory that takes it: channels of the maps before it, number of classes,
-#: the run's seed, the steps of a training.
-SUPPLIED = ("channels", "classes", "seed", "steps")
+#: the run's seed, the steps of a training; and what the registry does, the block's own name.
+SUPPLIED = ("channels", "classes", "seed", "steps", "name")
 
 
 #: Any hint's schema, classes without one of their own too.

@@ -36,11 +36,13 @@ A block that learns does so in `fit` only, and its `fitted_on` then names the gr
 (`inference.blocks.learned`).
 
 Of its arguments a factory gets `channels`, `classes` (their number) and `seed` from the runner where it takes
-them; all others stand in the recipe and are checked against the factory's annotations.
+them, and `name` from here, where one factory stands behind several names; all others stand in the recipe and are
+checked against the factory's annotations.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -183,7 +185,7 @@ def source(family: str, name: str) -> str:
 
 
 def build(family: str, name: str, **parameters: Any) -> Any:
-    """Call the block's factory.
+    """Call the block's factory, with the block's `name` where it takes that.
 
     Raises
     ------
@@ -192,4 +194,7 @@ def build(family: str, name: str, **parameters: Any) -> Any:
     TypeError
         Parameters that the factory does not take.
     """
-    return factory(family, name)(**parameters)
+    made_by = factory(family, name)
+    if "name" in inspect.signature(made_by).parameters:
+        return made_by(name=name, **parameters)
+    return made_by(**parameters)

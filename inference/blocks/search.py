@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.blocks.registry import block
-from inference.blocks.swarm import Method, maximise
+from inference.blocks.swarm import Agents, Iterations, Method, maximise
 
 if TYPE_CHECKING:
     import optuna
@@ -70,13 +70,22 @@ def random(budget: int = 8) -> Search:
     return search
 
 
-# --- swarms ----------------------------------------------------------------------------------------------
+@block("search", "genetic")
+@block("search", "differential_evolution")
+@block("search", "grasshopper")
+@block("search", "grey_wolf")
+@block("search", "marine_predators")
+@block("search", "shell_game")
+def swarm(name: Method, agents: Agents = 6, iterations: Iterations = 4) -> Search:
+    """The metaheuristic of this name, in a unit cube whose coordinates are places on the axes.
 
-
-def _swarm(method: Method, agents: int, iterations: int) -> Search:
-    """Points of the unit cube, each coordinate a place on its axis."""
-    if agents < 1 or iterations < 0:
-        raise ValueError(f"{agents} agents that move {iterations} times search nothing")
+    `genetic`: A genetic algorithm with tournaments, crossover, mutation and an elite, as in [62] (Balaha 2022).
+    `differential_evolution`: Differential evolution (Storn and Price 1997).
+    `grasshopper`: Grasshopper optimisation (Saremi 2017), as in [51] (Sha 2020).
+    `grey_wolf`: Grey wolf optimisation (Mirjalili 2014).
+    `marine_predators`: Marine predators (Faramarzi 2020) with opposition-based learning, as in [52] (Houssein 2022).
+    `shell_game`: Shell game optimisation (Dehghani 2020), as in [53] (Kavitha 2022).
+    """
 
     def search(axes: Axes, score: Score, seed: int) -> Settings:
         asked = _Asked(axes, score)
@@ -87,49 +96,10 @@ def _swarm(method: Method, agents: int, iterations: int) -> Search:
             return asked(tuple(int(place) for place in places))
 
         rng = np.random.default_rng(seed)
-        maximise(method, height, len(axes), agents=agents, iterations=iterations, rng=rng)
+        maximise(name, height, len(axes), agents=agents, iterations=iterations, rng=rng)
         return asked.best()
 
     return search
-
-
-@block("search", "genetic")
-def genetic(agents: int = 6, iterations: int = 4) -> Search:
-    """A genetic algorithm with tournaments, crossover, mutation and an elite, as in [62] (Balaha 2022)."""
-    return _swarm("genetic", agents, iterations)
-
-
-@block("search", "differential_evolution")
-def differential_evolution(agents: int = 6, iterations: int = 4) -> Search:
-    """Differential evolution (Storn and Price 1997)."""
-    return _swarm("differential_evolution", agents, iterations)
-
-
-@block("search", "grasshopper")
-def grasshopper(agents: int = 6, iterations: int = 4) -> Search:
-    """Grasshopper optimisation (Saremi 2017), as in [51] (Sha 2020)."""
-    return _swarm("grasshopper", agents, iterations)
-
-
-@block("search", "grey_wolf")
-def grey_wolf(agents: int = 6, iterations: int = 4) -> Search:
-    """Grey wolf optimisation (Mirjalili 2014)."""
-    return _swarm("grey_wolf", agents, iterations)
-
-
-@block("search", "marine_predators")
-def marine_predators(agents: int = 6, iterations: int = 4) -> Search:
-    """Marine predators (Faramarzi 2020) with opposition-based learning, as in [52] (Houssein 2022)."""
-    return _swarm("marine_predators", agents, iterations)
-
-
-@block("search", "shell_game")
-def shell_game(agents: int = 6, iterations: int = 4) -> Search:
-    """Shell game optimisation (Dehghani 2020), as in [53] (Kavitha 2022)."""
-    return _swarm("shell_game", agents, iterations)
-
-
-# --- a tree of Parzen estimators -------------------------------------------------------------------------
 
 
 @block("search", "tpe")

@@ -7,16 +7,20 @@ Deterministic by their generator.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 Point = NDArray[np.float64]
 Score = Callable[[Point], float]
 Method = Literal[
     "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game"
 ]
+#: How many points move, and how often, as recipes write it.
+Agents = Annotated[int, Field(ge=1)]
+Iterations = Annotated[int, Field(ge=0)]
 
 
 def maximise(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from inference.blocks.registry import block
-from inference.blocks.swarm import Method, maximise
+from inference.blocks.swarm import Agents, Iterations, Method, maximise
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -86,8 +86,8 @@ class Kapur:
     side: Side = "bright"
     keep: Keep = "all"
     method: Method | Literal["exact"] = "exact"
-    agents: int = 12
-    iterations: int = 15
+    agents: Agents = 12
+    iterations: Iterations = 15
 
     def __call__(self, image: Pixels) -> Mask:
         if self.method == "exact":

@@ -19,7 +19,7 @@ from inference.blocks.learned import NotFitted, groups_seen
 from inference.blocks.overlap import dice
 from inference.blocks.preprocess.segmentation import Keep, Side, kept_region
 from inference.blocks.registry import block
-from inference.blocks.swarm import Method, maximise
+from inference.blocks.swarm import Agents, Iterations, Method, maximise
 
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -73,8 +73,8 @@ class TunedSegmentation:
     method: Method = "grasshopper"
     side: Side = "bright"
     keep: Keep = "central"
-    agents: int = 12
-    iterations: int = 15
+    agents: Agents = 12
+    iterations: Iterations = 15
     images: int = 60
     working_px: int = 96
     seed: int = 0

@@ -19,28 +19,41 @@ from inference.blocks.learned import Rows, inner_folds
 from inference.blocks.parameters import BlockError, make
 from inference.blocks.registry import UnknownBlock, block, build
 from inference.blocks.selection.selector import Numbers, Selector
-from inference.blocks.swarm import Method, maximise
+from inference.blocks.swarm import Agents, Iterations, Method, maximise
 
 
+@block("select", "genetic")
+@block("select", "differential_evolution")
+@block("select", "grasshopper")
+@block("select", "grey_wolf")
+@block("select", "marine_predators")
+@block("select", "shell_game")
 class Wrapper(Selector):
-    """`price` is what keeping all columns costs in balanced accuracy; one of d columns costs `price` / d.
+    """The columns with which a classifier does best, as the metaheuristic of this name finds them.
 
-    Swarms move in the unit cube; a position becomes a subset by the usual sigmoid transfer, a chromosome by
-    its bits. `head` names the classifier, with its settings in `head_settings`.
+    `genetic`: Bit-mask chromosomes and tournaments, as in [38] (Reshma 2022).
+    `differential_evolution`: Binary differential evolution; [63]'s "reformed" variant (Jabeen 2022) is not public.
+    `grasshopper`: Binary grasshopper optimisation, as in [51] (Sha 2020).
+    `grey_wolf`: Binary grey wolf optimisation; [63]'s "reformed" variant (Jabeen 2022) is not public.
+    `marine_predators`: Binary marine predators with opposition, the optimiser of [52] (Houssein 2022).
+    `shell_game`: Binary shell game optimisation, the optimiser of [53] (Kavitha 2022).
+
+    `price` is what keeping all columns costs in balanced accuracy; one of d columns costs `price` / d. `head` names the
+    classifier, with its settings in `head_settings`.
     """
-
-    method: Method
 
     def __init__(
         self,
+        name: Method,
         head: str = "knn",
         head_settings: dict[str, Any] | None = None,
         price: float = 0.05,
-        agents: int = 12,
-        iterations: int = 15,
+        agents: Agents = 12,
+        iterations: Iterations = 15,
         folds: int = 3,
         seed: int = 0,
     ) -> None:
+        self.name = name
         self.head = head
         self.head_settings = head_settings
         self.price = price
@@ -54,13 +67,13 @@ class Wrapper(Selector):
         try:
             build("head", self.head, **(self.head_settings or {}))
         except (UnknownBlock, TypeError) as error:
-            raise ValueError(f"{self.method}: {error}") from None
+            raise ValueError(f"{self.name}: {error}") from None
 
     def _pick(self, rows: Rows, numbers: Numbers, groups: Sequence[Any] | None) -> Numbers:
         pairs = inner_folds(numbers, groups, self.folds, self.seed)
         if not pairs:
             raise ValueError(
-                f"{self.method}: a class has a single group, so there are no inner folds to judge by"
+                f"{self.name}: a class has a single group, so there are no inner folds to judge by"
             )
         rng = np.random.default_rng(self.seed)
         known: dict[bytes, float] = {}
@@ -73,11 +86,12 @@ class Wrapper(Selector):
             return known[key]
 
         def score(point: NDArray[np.float64]) -> float:
-            if self.method == "genetic":
+            # A chromosome's genes are its bits; a swarm's place becomes bits by the usual transfer.
+            if self.name == "genetic":
                 return worth(point > 0.5)
             return worth(rng.random(point.size) < expit(10 * (point - 0.5)))
 
-        maximise(self.method, score, rows.shape[1], agents=self.agents, iterations=self.iterations, rng=rng)
+        maximise(self.name, score, rows.shape[1], agents=self.agents, iterations=self.iterations, rng=rng)
         best = max(known, key=lambda key: known[key])
         self.worth_ = known[best]
         self.asked_ = len(known)
@@ -96,48 +110,6 @@ class Wrapper(Selector):
             head.fit(rows[inside], numbers[inside], None if groups is None else [groups[i] for i in inside])
             scores.append(balanced_accuracy_score(numbers[outside], head.predict(rows[outside])))
         return float(np.mean(scores))
-
-
-@block("select", "genetic")
-class Genetic(Wrapper):
-    """Bit-mask chromosomes and tournaments, as in [38] (Reshma 2022)."""
-
-    method: Method = "genetic"
-
-
-@block("select", "grasshopper")
-class Grasshopper(Wrapper):
-    """Binary grasshopper optimisation, as in [51] (Sha 2020)."""
-
-    method: Method = "grasshopper"
-
-
-@block("select", "grey_wolf")
-class GreyWolf(Wrapper):
-    """Binary grey wolf optimisation; [63]'s "reformed" variant (Jabeen 2022) is not public."""
-
-    method: Method = "grey_wolf"
-
-
-@block("select", "differential_evolution")
-class DifferentialEvolution(Wrapper):
-    """Binary differential evolution; [63]'s "reformed" variant (Jabeen 2022) is not public."""
-
-    method: Method = "differential_evolution"
-
-
-@block("select", "marine_predators")
-class MarinePredators(Wrapper):
-    """Binary marine predators with opposition, the optimiser of [52] (Houssein 2022)."""
-
-    method: Method = "marine_predators"
-
-
-@block("select", "shell_game")
-class ShellGame(Wrapper):
-    """Binary shell game optimisation, the optimiser of [53] (Kavitha 2022)."""
-
-    method: Method = "shell_game"
 
 
 @block("select", "fused")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from inference.blocks import registry
-from inference.blocks.parameters import BlockError, check
+from inference.blocks.description import describe
+from inference.blocks.parameters import BlockError, check, make
 
 ROOT = Path(registry.__file__).parents[2]
 EVERY = [(family, name) for family in registry.FAMILIES for name in registry.names(family)]
@@ -52,6 +53,19 @@ def test_a_typo_imports_no_block_and_a_name_only_its_own() -> None:
     )
     told, imported = ran.stdout.splitlines()
     assert told.startswith("no schedule block 'cosin'; did you mean cosine?") and imported == ""
+
+
+def test_a_factory_with_several_names_is_told_which_and_each_name_has_its_own_line() -> None:
+    wolves, genes = describe("select", "grey_wolf"), describe("select", "genetic")
+
+    assert make("select", "grey_wolf", {}).name == "grey_wolf"
+    assert wolves.summary.startswith("Binary grey wolf") and genes.summary.startswith("Bit-mask chromosomes")
+    assert [one.name for one in wolves.parameters] == [
+        "head", "head_settings", "price", "agents", "iterations", "folds",
+    ]  # fmt: skip
+    assert next(one.type for one in wolves.parameters if one.name == "agents") == "int ≥ 1"
+    with pytest.raises(BlockError, match="grey_wolf takes no 'name'"):
+        check("select", "grey_wolf", {"name": "genetic"})
 
 
 def test_a_name_is_taken_once_and_a_family_must_be_one() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,10 +11,9 @@ import pytest
 from inference.blocks.parameters import BlockError, make
 from inference.blocks.registry import build
 from inference.blocks.search import Settings, uniform_table
+from inference.blocks.swarm import Method
 
-SWARMS = (
-    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
-)  # fmt: skip
+SWARMS = get_args(Method)
 AXES: dict[str, tuple[Any, ...]] = {
     "rate": (0.1, 0.2, 0.3, 0.4, 0.5), "width": (4, 8, 16, 32), "optimiser": ("adamw", "sgd"),
 }  # fmt: skip
@@ -105,7 +104,7 @@ def test_a_uniform_table_has_every_level_once_and_is_more_even_than_chance() -> 
     ("name", "settings", "sentence"),
     [
         ("uniform_design", {"runs": 1}, "a surface is not fitted to 1 runs"),
-        ("genetic", {"agents": 0}, "search nothing"),
+        ("genetic", {"agents": 0}, "genetic: agents: Input should be greater than or equal to 1, not 0"),
         ("tpe", {"budget": 3}, "a budget of 3 after a start of 4 searches nothing"),
     ],
 )

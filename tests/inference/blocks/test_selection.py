@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -11,12 +11,10 @@ from sklearn.metrics import balanced_accuracy_score
 
 from inference.blocks.learned import NotFitted, inner_folds
 from inference.blocks.registry import build
-from inference.blocks.swarm import maximise
+from inference.blocks.swarm import Method, maximise
 
 FILTERS = ("information_gain", "mrmr", "relieff")
-WRAPPERS = (
-    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
-)  # fmt: skip
+WRAPPERS = get_args(Method)
 
 
 def table(informative: int = 3, noise: int = 12, number: int = 90, seed: int = 0) -> tuple[Any, Any, Any]:

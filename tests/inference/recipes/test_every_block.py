@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
 
 from inference.blocks import registry
 from inference.blocks.parameters import BlockError
+from inference.blocks.swarm import Method
 from inference.datasets.sample import DatasetError, LeakError
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import RecipeError
@@ -26,9 +27,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "resize": {"size": 24},
     "hierarchical": {"branches": {"b": ["benign"], "m": ["malignant"]}},
 }
-SWARMS = (
-    "genetic", "differential_evolution", "grasshopper", "grey_wolf", "marine_predators", "shell_game",
-)  # fmt: skip
+SWARMS = get_args(Method)
 SMALL: dict[str, dict[str, Any]] = {
     **{name: {"agents": 3, "iterations": 1} for name in SWARMS}, "uniform_design": {"runs": 3},
     "network": {"width": 4, "depth": 2, "side": 16, "epochs": 1},
@@ -69,7 +68,7 @@ def places(family: str, name: str) -> list[dict[str, Any]]:
             {**kind, **colour, "preprocess": [block]} for kind in (classic, segment) for colour in ({}, rgb)
         ]
     if family == "features":
-        parts = ({}, {"segment": "otsu"}, {"patches": patches})
+        parts: tuple[dict[str, Any], ...] = ({}, {"segment": "otsu"}, {"patches": patches})
         return [
             {**classic, **colour, "streams": [{"features": [block], **part}]}
             for part in parts
