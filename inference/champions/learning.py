@@ -15,6 +15,7 @@ from torch import nn
 from imaging.digest import sha256_of
 from inference.datasets.sample import Sample
 from inference.recipes.boundary import NearDuplicates, guard
+from inference.recipes.part import digest_of
 from inference.recipes.provenance import Fitted, Rows, Stamp, fit, held_out
 from inference.training.batches import Source
 from inference.training.device import device
@@ -22,6 +23,7 @@ from inference.training.loop import Place
 
 if TYPE_CHECKING:
     from inference.champions.plan import Plan
+    from inference.champions.recipe import ChampionRecipe
 
 Value = TypeVar("Value")
 
@@ -32,10 +34,11 @@ def fitted(
 ) -> Fitted[nn.Module]:  # fmt: skip
     """Network `name` of the plan's recipe fitted to `samples`, whose pixels `source` holds; checkpoints and
     `log.jsonl` lie in `folder`. It leaves a stamp of whom it saw. `decided_by`: the digest of what of the recipe
-    decides this training, all of it where nothing is said: a checkpoint of another is refused."""
+    decides this training, where that is more than `decided`: a checkpoint of another is refused."""
     seed = plan.seed if seed is None else seed
     recipe = plan.recipe.network(name)
-    depends = json.dumps([decided_by or plan.recipe.hash, name, seed, device().type, *_told_apart(samples)])
+    decided_by = decided_by or decided(plan.recipe, name)
+    depends = json.dumps([decided_by, name, seed, device().type, *_told_apart(samples)])
     place = Place(
         folder / f"{name}.pt",
         hashlib.sha256(depends.encode()).hexdigest(),
@@ -43,6 +46,13 @@ def fitted(
     )
     rows = Rows(tuple(samples), tuple(samples))
     return fit(name, lambda _: recipe.fitted(source, place, classes=classes, seed=seed), rows)
+
+
+def decided(recipe: ChampionRecipe, name: str) -> str:
+    """The digest of what decides the training of network `name` besides its stages, each of which says for itself what
+    it is (one that is added goes on from the checkpoints of those before it): its own part of the recipe, not what
+    other networks learn and not how anything is calibrated."""
+    return digest_of(recipe.network(name), without={"train"})
 
 
 def _told_apart(samples: Sequence[Sample]) -> list[tuple[str, ...]]:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from inference.blocks.networks.fields import FieldReader, chances, mirrored, prepare
 from inference.blocks.networks.novelty import statistics
 from inference.champions.histopathology.network import FieldNetwork
-from inference.champions.learning import fitted
+from inference.champions.learning import decided, fitted
 from inference.champions.plan import Plan
 from inference.champions.recipe import ChampionRecipe
 from inference.datasets import idc
@@ -104,7 +104,7 @@ def fit_reader(
 def _decided_by(recipe: ChampionRecipe, name: str) -> str:
     """The digest of what decides the training of network `name` besides its stages, each of which says for itself what
     it is: of a reader the teachers, too, who soften its labels."""
-    said: list[object] = [digest_of(recipe.network(name), without={"train"})]
+    said: list[object] = [decided(recipe, name)]
     if name != TEACHER:
         softened = [recipe.setting(key) for key in ("softening", "teachers")]
         said += [digest_of(recipe.network(TEACHER)), *softened]

@@ -18,7 +18,6 @@ from inference.champions.recipe import ChampionRecipe
 from inference.datasets import busbra, busi
 from inference.datasets.pixels import read_gray, read_joined_masks
 from inference.datasets.sample import Sample
-from inference.recipes.part import digest_of
 from inference.recipes.provenance import Fitted
 from inference.runtime.geometry import lay_out
 from inference.runtime.ultrasound.pipeline import CATEGORIES, CLASSES, NORMAL
@@ -86,13 +85,9 @@ def collections(recipe: ChampionRecipe) -> tuple[str, ...]:
 
 def train(plan: Plan, samples: Sequence[Sample], folder: Path) -> Fitted[LesionNetwork]:
     """The recipe's network fitted to `samples`, its novelty distance included; checkpoints in `folder`. A lesion
-    without an outline is not learned from: its frame would pass for one without a lesion. How it is calibrated later
-    decides nothing here, and a stage that is added to the recipe goes on from the checkpoints of those before it."""
+    without an outline is not learned from: its frame would pass for one without a lesion."""
     samples = [sample for sample in samples if sample.masks or sample.label == CLASSES[NORMAL]]
-    decided_by = digest_of(plan.recipe.network("lesion"), without={"train"})
-    learned = fitted(
-        plan, "lesion", samples, load(samples), folder, classes=len(CLASSES), decided_by=decided_by
-    )
+    learned = fitted(plan, "lesion", samples, load(samples), folder, classes=len(CLASSES))
     network = learned.thing
     assert isinstance(network, LesionNetwork)
     network.novelty.fit(pooled_statistics(network, canvases(samples)))

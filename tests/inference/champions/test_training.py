@@ -22,7 +22,7 @@ from inference.blocks.objectives.masses import FilmMasses
 from inference.champions import registry
 from inference.champions.histopathology import train as histopathology
 from inference.champions.histopathology.network import FieldNetwork, FieldOutput
-from inference.champions.learning import fitted, guarded, judged
+from inference.champions.learning import decided, fitted, guarded, judged
 from inference.champions.mammography import films, masses
 from inference.champions.mammography.network import PLACE_FEATURES, FilmOutput, FilmReader, MammogramNetwork
 from inference.champions.plan import Plan
@@ -151,6 +151,16 @@ def test_a_reader_depends_on_its_network_and_on_who_softens_its_labels_and_not_o
     now = changed()
     assert changed(reader_0__epochs=99) == changed(reader_1__epochs=99) == changed(bag_steps=7.0) == now
     assert len({now, changed(teacher__epochs=99), changed(softening=0.1), changed(teachers=2.0)}) == 4
+
+
+def test_a_network_depends_on_its_own_part_of_the_recipe_alone() -> None:
+    """A checkpoint of the masses serves whatever the clusters learn: 2.2.0's recipe has none of them, and the same
+    masses."""
+    recipe, before = registry.recipe_of("mammography"), registry.recipe_of("mammography", version="2.2.0")
+    assert recipe.hash != before.hash and decided(recipe, "masses") == decided(before, "masses")
+    content = recipe.model_dump()
+    content["networks"]["masses"]["network"]["parameters"]["decoder"] = 24
+    assert decided(ChampionRecipe.model_validate(content), "masses") != decided(recipe, "masses")
 
 
 @pytest.mark.long
