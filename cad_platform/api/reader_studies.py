@@ -36,6 +36,11 @@ class AnalyseRequest(BaseModel):
         description="CSV: columns `reader`, `modality`, `case`, `truth` (1 or 0) and `score`, one row a reading; at "
         "most 20,000 readings, and none missing",
     )
+    design: Literal["crossed", "nested"] = Field(
+        "crossed",
+        description="`crossed`: every reader has read every case. `nested`: each case was read by one reader. With "
+        "every modality both times; a table of the other kind is refused",
+    )
 
 
 class AnalyseSignedRequest(BaseModel):
@@ -83,6 +88,7 @@ class ReaderStudyAnswer(Answer):
     made_at: datetime
     readings: int
     table_sha256: str = Field(description="Of the table; one that was sent is not kept")
+    design: Literal["crossed", "nested"] = Field(description="`nested`: each case has one reader")
     made_of: SignedReportsAnswer | None = Field(description="null: a table was sent")
 
 
@@ -121,7 +127,9 @@ class ReaderStudies(ApiView):
     def post(self, request: Request) -> Response:
         """Obuchowski and Rockette's analysis with Hillis' degrees of freedom; answered when it is done."""
         wanted = parse_model(AnalyseRequest, json_of(request))
-        made = reader_studies.analyse(actor_of(request), wanted.name, wanted.table)
+        made = reader_studies.analyse(
+            actor_of(request), wanted.name, wanted.table, is_nested=wanted.design == "nested"
+        )
         return Response(_report(made).as_json(), status=201)
 
 
@@ -164,6 +172,7 @@ def _answer(found: ReaderStudy) -> ReaderStudyAnswer:
         made_at=found.made_at,
         readings=found.readings,
         table_sha256=found.table_sha256,
+        design="nested" if found.is_nested else "crossed",
         made_of=SignedReportsAnswer.model_validate(found.source) if found.source else None,
     )
 

@@ -141,9 +141,21 @@ class ReaderStudyForm(PlainForm):
         label=_("Table (CSV)"),
         widget=forms.FileInput(attrs={"accept": ".csv,text/csv"}),
         help_text=_(
-            "Columns reader, modality, case, truth (1 or 0) and score, one row a reading; every reader reads every "
-            "case with every modality. At most 20,000 readings and 2 MB. Name no patient."
+            "Columns reader, modality, case, truth (1 or 0) and score, one row a reading, none missing. At most 20,000 "
+            "readings and 2 MB. Name no patient."
         ),
+    )
+    design = forms.ChoiceField(
+        label=_("Who read which case, with every modality"),
+        choices=[
+            ("crossed", _("Every reader has read every case")),
+            (
+                "nested",
+                _("Each case was read by one reader: readers have cases of their own (nested in readers)"),
+            ),
+        ],
+        initial="crossed",
+        widget=forms.RadioSelect,
     )
 
     def text(self) -> str:

@@ -322,6 +322,9 @@ class ReaderStudy(models.Model):
         blank=True, db_default="", help_text="made of signed reports; a person's is not kept"
     )
     source = models.JSONField(null=True, help_text="what such a table was made of")
+    is_nested = models.BooleanField(
+        db_default=False, help_text="each case has one reader; otherwise every reader has read every case"
+    )
     readings = models.PositiveIntegerField()
     report = models.JSONField(help_text="inference.challenges.report.Report")
     text = models.TextField(help_text="the same for people, as the command writes it")

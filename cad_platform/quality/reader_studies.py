@@ -42,6 +42,12 @@ _REFUSALS = Sentences(
         "%(modalities)s modality(ies) and %(readers)s reader(s): a comparison needs two of each at least": gettext_noop(
             "modalities: %(modalities)s, readers: %(readers)s; a comparison needs two of each at least"
         ),
+        "case %(case)s is read by %(a)s and by %(b)s; nested in readers, each case has one reader": gettext_noop(
+            "case %(case)s is read by %(a)s and by %(b)s: choose that every reader has read every case"
+        ),
+        "each case has one reader: such cases are nested in readers, which has to be said": gettext_noop(
+            "each case has one reader in this table: choose that each case was read by one reader"
+        ),
     },
     also=(
         gettext_noop("line %(line)s: no %(column)s"),
@@ -53,28 +59,36 @@ _REFUSALS = Sentences(
             "reader %(reader)s has not read case %(case)s with %(modality)s; every reader must read every case with "
             "every modality"
         ),
+        gettext_noop(
+            "reader %(reader)s has not read case %(case)s with %(modality)s; every reader must read each of the own "
+            "cases with every modality"
+        ),
+        gettext_noop("reader %(reader)s has fewer than two cases of a class"),
         gettext_noop("fewer than two cases of a class"),
         gettext_noop("the readers' scores do not vary: there is no error to measure a difference by"),
     ),
 )
 
 
-def analyse(actor: Actor, name: str, table: str) -> ReaderStudy:
+def analyse(actor: Actor, name: str, table: str, *, is_nested: bool) -> ReaderStudy:
     """Analyse a table of readings and keep what came of it.
 
     Parameters
     ----------
     table
         CSV with the columns `reader, modality, case, truth, score`.
+    is_nested
+        Each case has one reader; otherwise every reader has read every case. It is said, never guessed from the table.
 
     Raises
     ------
     NotPermitted
     Invalid
-        The table is not complete, or too large to wait for; the sentence says which line and why.
+        The table is not complete, not of the kind that was said, or too large to wait for; the sentence says which
+        line and why.
     """
     require(actor, "reader_study.manage")
-    return _kept(actor, _checked(name), table)
+    return _kept(actor, _checked(name), table, is_nested=is_nested)
 
 
 def analyse_signed(
@@ -92,7 +106,7 @@ def analyse_signed(
     require(actor, "reader_study.manage")
     name = _checked(name)
     found = signed_readings.readings(version, site, choice, answer)
-    return _kept(actor, name, found.table, source=found.source, site=site)
+    return _kept(actor, name, found.table, is_nested=True, source=found.source, site=site)
 
 
 def versions(actor: Actor) -> QuerySet[ModelVersion]:
@@ -110,7 +124,13 @@ def _checked(name: str) -> str:
 
 
 def _kept(
-    actor: Actor, name: str, table: str, source: dict[str, Any] | None = None, site: Site | None = None
+    actor: Actor,
+    name: str,
+    table: str,
+    *,
+    is_nested: bool,
+    source: dict[str, Any] | None = None,
+    site: Site | None = None,
 ) -> ReaderStudy:
     """What came of a table; one of the platform's own making is kept with it, and where it is from."""
     assert actor.user is not None
@@ -120,8 +140,8 @@ def _kept(
 
     try:
         study: reader_scores.Study | reader_scores.NestedStudy
-        study = reader_scores.study_of(rows) if source is None else reader_scores.nested_study_of(rows)
-        report = replace(mrmc_report.report_of(study), command=_COMMAND if source is None else _NESTED)
+        study = reader_scores.nested_study_of(rows) if is_nested else reader_scores.study_of(rows)
+        report = replace(mrmc_report.report_of(study), command=_NESTED if is_nested else _COMMAND)
     except ChallengeError as error:
         raise _refused(_REFUSALS.words(str(error)) or as_it_came(str(error))) from None
     digest = hashlib.sha256(table.encode()).hexdigest()
@@ -133,6 +153,7 @@ def _kept(
             table_sha256=digest,
             table="" if source is None else table,
             source=source,
+            is_nested=is_nested,
             readings=len(rows),
             report=report.as_json(),
             text=report.as_text(),
@@ -140,7 +161,8 @@ def _kept(
         )
         record(
             actor, "reader_study.make", object_type="reader_study", object_id=made.pk,
-            site_id=site.pk if site else None, readings=len(rows), table_sha256=digest, **of_reports,
+            site_id=site.pk if site else None, readings=len(rows), table_sha256=digest,
+            nested=is_nested, **of_reports,
         )  # fmt: skip
     return made
 

@@ -105,7 +105,7 @@ def page_of(study: ReaderStudy) -> Page:
         study=study,
         origin=_origin(study.source) if study.source else None,
         modalities=modalities,
-        facts=_facts(report),
+        facts=_facts(study),
         conclusion=[_sentence(row) for row in main],
         tests=[
             TestRow(
@@ -126,12 +126,14 @@ def page_of(study: ReaderStudy) -> Page:
     )
 
 
-def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    told = report["settings"]
+def _facts(study: ReaderStudy) -> list[tuple[str, str]]:
+    told = study.report["settings"]
+    design = _("one reader each (nested in readers)") if study.is_nested else _("read by every reader")
     return [
         (_("Readers"), str(told["readers"])),
         (_("Modalities"), str(told["modalities"])),
         (_("Cases"), str(told["cases"])),
+        (_("Each case"), design),
         (_("Positive cases"), str(told["positive cases"])),
     ]
 

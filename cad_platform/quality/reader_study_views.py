@@ -35,7 +35,12 @@ def studies(request: HttpRequest) -> HttpResponse:
     form = ReaderStudyForm(request.POST or None, request.FILES or None)
     if request.method == "POST" and form.is_valid():
         try:
-            made = reader_studies.analyse(actor, form.cleaned_data["name"], form.text())
+            made = reader_studies.analyse(
+                actor,
+                form.cleaned_data["name"],
+                form.text(),
+                is_nested=form.cleaned_data["design"] == "nested",
+            )
         except ValidationError as wrong:
             form.add_error("table", wrong)
         except PlatformError as problem:

@@ -43,8 +43,23 @@ SORTS = {
     "name": gettext_lazy("name"),
 }
 
-#: Units of the plot: where its axis begins and ends, and a row's height.
-LEFT, RIGHT, ROW = 250, 620, 20
+#: What an AUC is of, by the beginning of a figure's name, and which classes it tells apart, by its end.
+_UNITS = {"patient_": gettext_lazy("a patient"), "breast_": gettext_lazy("a breast")}
+_CONTRASTS = {
+    "malignant_benign": gettext_lazy("malignant against benign"),
+    "malignancy": gettext_lazy("malignant against benign"),
+    "malignant_rest": gettext_lazy("malignant against all else"),
+    "abnormal": gettext_lazy("abnormal against normal"),
+    "idc": gettext_lazy("carcinoma against none"),
+    "mosaic": gettext_lazy("carcinoma against none"),
+}
+#: A measure of a paper that is another name for one of ours.
+_ALSO = {"image_recognition_rate": "accuracy"}
+
+#: Units of the plot: its width, where its axis begins and ends, and a row's height.
+WIDTH, LEFT, RIGHT, ROW = 800, 370, 785, 31
+#: As much of a name as fits beside the axis.
+_LETTERS = 60
 
 
 @dataclass(frozen=True)
@@ -53,14 +68,17 @@ class Entry:
 
     Attributes
     ----------
+    of
+        What it is of (an image, a patient) and which classes it tells apart: one model and one set have several.
     detail
         What exactly was measured, in the laboratory's words; English.
     paper
-        The number that the paper gives, where it gives one.
+        The number that the paper gives, where it gives one of this measure.
     """
 
     kind: str
     name: str
+    of: str
     detail: str
     measure: str
     dataset: str
@@ -126,9 +144,14 @@ class Whisker:
 
     @property
     def label(self) -> str:
-        """As much of what it is as fits beside the axis."""
+        """Whose figure it is, and on which set; as much as fits beside the axis."""
         text = f"{self.entry.name}, {self.entry.dataset}"
-        return text if len(text) <= 40 else f"{text[:39]}…"
+        return text if len(text) <= _LETTERS else f"{text[: _LETTERS - 1]}…"
+
+    @property
+    def of(self) -> str:
+        """What tells the rows of one name apart: what the figure is of, and how it was measured."""
+        return " · ".join(words for words in (self.entry.of, self.entry.place_words) if words)
 
 
 @dataclass(frozen=True)
@@ -140,6 +163,7 @@ class Plot:
     height: int
 
     foot: int = 16
+    width: int = WIDTH
     left: int = LEFT
     right: int = RIGHT
 
@@ -212,12 +236,27 @@ def _of_version(version: ModelVersion) -> list[Entry]:
             continue
         found.append(
             Entry(
-                "model", f"{version.name} {version.version}", figure["meaning"], measure, figure["dataset"],
-                figure["split"], figure["value"], figure["low"], figure["high"], figure["images"], figure["groups"],
+                "model", f"{version.name} {version.version}", _of(figure, measure), figure["meaning"], measure,
+                figure["dataset"], figure["split"], figure["value"], figure["low"], figure["high"],
+                figure["images"], figure["groups"],
                 version_id=version.pk,
             )
         )  # fmt: skip
     return found
+
+
+def _of(figure: Mapping[str, Any], measure: str) -> str:
+    """What a version's figure is of, in the language in use; of a name that is not known here its own words."""
+    if measure == "dice":
+        return _("outlines")
+    if measure == "accuracy":
+        return _("an image, the right class")
+    name = figure["name"].removeprefix(f"{measure}_")
+    unit = next((unit for unit in _UNITS if name.startswith(unit)), "")
+    contrast = _CONTRASTS.get(name.removeprefix(unit))
+    if contrast is None:
+        return str(figure["meaning"]).removeprefix("AUC, ")
+    return _("%(unit)s, %(contrast)s") % {"unit": _UNITS.get(unit, _("an image")), "contrast": contrast}
 
 
 @cache
@@ -234,11 +273,13 @@ def _methods() -> tuple[Entry, ...]:
             figure = row.get(field)
             if figure is None or row["measure"] not in MEASURES or figure.get("low") is None:
                 continue
+            name = "-".join((row["id"], *(variant for variant in row["variants"] if variant != "port")))
+            theirs = _ALSO.get(row["review_measure"], row["review_measure"])
             found.append(
                 Entry(
-                    "method", f"[{row['reference']}] {row['id']}", "; ".join(row["substitutions"]), row["measure"],
+                    "method", f"[{row['reference']}] {name}", "", "; ".join(row["substitutions"]), row["measure"],
                     row["dataset"], place, figure["value"], figure["low"], figure["high"], row["images"], row["groups"],
-                    paper=row["review_number"],
+                    paper=row["review_number"] if theirs == row["measure"] else None,
                 )
             )  # fmt: skip
     return tuple(found)
@@ -254,14 +295,14 @@ def _plot(entries: Sequence[Entry]) -> Plot:
 
     rows = [
         Whisker(
-            entry, ROW * number + 30, place(entry.low), place(entry.high), place(entry.value),
+            entry, ROW * number + 34, place(entry.low), place(entry.high), place(entry.value),
             None if entry.paper is None else place(entry.paper),
         )
         for number, entry in enumerate(entries)
     ]  # fmt: skip
     step = 0.1 if least >= 0.4 else 0.2
     ticks = [least + step * number for number in range(int((1 - least) / step + 1.001))]
-    return Plot(rows, [(place(tick), f"{tick:.1f}") for tick in ticks], ROW * len(rows) + 36)
+    return Plot(rows, [(place(tick), f"{tick:.1f}") for tick in ticks], ROW * len(rows) + 34)
 
 
 def measure_words(measure: str) -> str:

@@ -118,6 +118,12 @@ export interface components {
             name: string;
             /** @description CSV: columns `reader`, `modality`, `case`, `truth` (1 or 0) and `score`, one row a reading; at most 20,000 readings, and none missing */
             table: string;
+            /**
+             * @description `crossed`: every reader has read every case. `nested`: each case was read by one reader. With every modality both times; a table of the other kind is refused
+             * @default crossed
+             * @enum {string}
+             */
+            design?: "crossed" | "nested";
         };
         /** @description Which signed reports are compared with which version's scores. */
         AnalyseSignedRequest: {
@@ -1334,6 +1340,11 @@ export interface components {
             readings: number;
             /** @description Of the table; one that was sent is not kept */
             table_sha256: string;
+            /**
+             * @description `nested`: each case has one reader
+             * @enum {string}
+             */
+            design: "crossed" | "nested";
             /** @description null: a table was sent */
             made_of: components["schemas"]["SignedReportsAnswer"] | null;
         };

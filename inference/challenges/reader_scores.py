@@ -16,6 +16,9 @@ from inference.challenges.report import ChallengeError
 from inference.evaluation.table import TableError, decoded, rows_of
 
 COLUMNS = ("reader", "modality", "case", "truth", "score")
+#: What the two kinds of study ask of a table.
+_EVERY = "every reader must read every case with every modality"
+_OWN = "every reader must read each of the own cases with every modality"
 _TRUE, _FALSE = {"1", "true", "positive", "malignant"}, {"0", "false", "negative", "benign", "normal"}
 
 
@@ -91,13 +94,17 @@ def study_of(rows: Rows) -> Study:
     Raises
     ------
     ChallengeError
-        A value or a reading is missing, a reading is there twice, a case has two truths, a number is none, or there
-        are fewer than two cases of a class.
+        A value or a reading is missing, a reading is there twice, a case has two truths, a number is none, there are
+        fewer than two cases of a class, or no two readers have read one case.
     """
     truths, readings = _readings(rows)
     modalities, readers = _names(readings)
+    if len(readers) > 1 and len({(reader, case) for _, reader, case in readings}) == len(truths):
+        raise ChallengeError(
+            "each case has one reader: such cases are nested in readers, which has to be said"
+        )
     for reader in readers:
-        _refuse_holes(readings, modalities, reader, truths)
+        _refuse_holes(readings, modalities, reader, truths, _EVERY)
     truth = np.array(list(truths.values()), bool)
     if not truths or min(truth.sum(), (~truth).sum()) < 2:
         raise ChallengeError("fewer than two cases of a class")
@@ -127,7 +134,7 @@ def nested_study_of(rows: Rows) -> NestedStudy:
         own[reader].append(case)
     of_each = tuple(np.array([truths[case] for case in cases], bool) for cases in own.values())
     for reader, truth in zip(readers, of_each, strict=True):
-        _refuse_holes(readings, modalities, reader, own[reader])
+        _refuse_holes(readings, modalities, reader, own[reader], _OWN)
         if min(truth.sum(), (~truth).sum()) < 2:
             raise ChallengeError(f"reader {reader} has fewer than two cases of a class")
     if not readers:
@@ -175,11 +182,12 @@ def _names(readings: Iterable[tuple[str, str, str]]) -> tuple[tuple[str, ...], t
 
 
 def _refuse_holes(
-    readings: Container[tuple[str, str, str]], modalities: Iterable[str], reader: str, cases: Iterable[str]
+    readings: Container[tuple[str, str, str]],
+    modalities: Iterable[str],
+    reader: str,
+    cases: Iterable[str],
+    rule: str,
 ) -> None:
     for modality, case in product(modalities, cases):
         if (modality, reader, case) not in readings:
-            raise ChallengeError(
-                f"reader {reader} has not read case {case} with {modality}; every reader must read every case with "
-                "every modality"
-            )
+            raise ChallengeError(f"reader {reader} has not read case {case} with {modality}; {rule}")

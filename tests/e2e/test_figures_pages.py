@@ -53,6 +53,7 @@ def test_leaderboard_and_a_reader_study(
     table = tmp_path / "readings.csv"
     table.write_text(van_dyke("reader 6,SE MRI,case 0,0,3"))
     page.get_by_role("link", name="Reader studies").press("Enter")
+    expect(page.get_by_role("heading", name="Studies with several readers")).to_be_visible()
     assert violations(page, axe_source) == ""
     page.get_by_label("Name of the study").fill("Cine MRI against spin echo")
     page.get_by_label("Table (CSV)").set_input_files(table)
@@ -61,6 +62,13 @@ def test_leaderboard_and_a_reader_study(
     assert violations(page, axe_source) == ""
     table.write_text(van_dyke())
     page.get_by_label("Table (CSV)").set_input_files(table)
+    page.get_by_label("Each case was read by one reader").check()
+    page.get_by_role("button", name="Analyse it").press("Enter")
+    expect(page.get_by_text("is read by reader 1 and by reader 2")).to_be_visible()
+    assert violations(page, axe_source) == ""
+    picture(page.locator("main"), "reader-studies-form")
+    page.get_by_label("Table (CSV)").set_input_files(table)
+    page.get_by_label("Every reader has read every case").check()
     page.get_by_role("button", name="Analyse it").press("Enter")
     expect(page.get_by_text("are not told apart")).to_be_visible()
     assert violations(page, axe_source) == ""

@@ -84,6 +84,42 @@ def test_every_shipped_row_with_an_interval_is_there_and_leaky_ones_are_marked_a
     assert "chart__leaky" not in page(browser, measure="accuracy", leaky="no")
 
 
+def test_no_two_rows_of_a_board_have_one_label(browser: Client) -> None:
+    """Of one model and one set there are figures a patient, an image and against all: the plot says which is which."""
+    for file in sorted((settings.BASE_DIR / "model_store").glob("*/*/metrics.json")):
+        made = factories.model_version(file.parts[-3], "US", file.parts[-2], is_default=False)
+        made.metrics = json.loads(file.read_text())
+        made.save()
+    for measure in leaderboard.MEASURES:
+        board = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure))
+        assert board.plot is not None
+        labels = [(row.label, row.of) for row in board.plot.rows]
+        assert len(set(labels)) == len(labels), [each for each in labels if labels.count(each) > 1]
+        assert max(len(of) for _, of in labels) <= 80, "what fits beside the axis"
+        assert not any(label.endswith("…") for label, _ in labels)
+    english, chinese = page(browser), page(browser, "zh-hans")
+    for text in ("a patient, malignant against benign", "an image, malignant against all else"):
+        assert english.count(text) > 2 and text not in chinese
+    assert "每位患者，恶性与良性" in chinese
+
+
+def test_a_figure_of_another_name_keeps_its_own_words(version: Any) -> None:
+    version.metrics["figures"] = [figure("auc_cyst", "oof", 0.9) | {"meaning": "AUC, cyst against the rest"}]
+    version.save()
+    board = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice(kind="model"))
+    assert [entry.of for entry in board.entries] == ["cyst against the rest"]
+
+
+def test_a_papers_number_stands_only_beside_figures_of_its_own_measure() -> None:
+    told = {}
+    for measure in ("auc", "accuracy"):
+        board = leaderboard.board_of(factories.actor(Role.ADMINISTRATOR), Choice(measure=measure))
+        told |= {entry.name: entry.paper for entry in board.entries}
+    assert told["[41] maleki2023_frozen_xgboost"] == 0.936, "a rate of images is an accuracy"
+    assert told["[41] maleki2023_frozen_xgboost-busbra"] is None, "and no AUC"
+    assert told["[31] sudarshan2019_mil"] is None, "a rate of patients is none"
+
+
 def test_what_is_chosen_is_shown_and_what_is_none_is_not_chosen(browser: Client, version: Any) -> None:
     models = page(browser, kind="model")
     assert "ultrasound 9.1.0" in models and "shu2020" not in models

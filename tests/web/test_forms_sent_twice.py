@@ -131,7 +131,11 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
     ),
     "reader-studies": lambda h: (
         reverse("reader-studies"),
-        {"name": "Cine MRI", "table": SimpleUploadedFile("readings.csv", van_dyke().encode())},
+        {
+            "name": "Cine MRI",
+            "table": SimpleUploadedFile("readings.csv", van_dyke().encode()),
+            "design": "crossed",
+        },
         "reader_study.make",
     ),
     "reader-study-signed": lambda h: (

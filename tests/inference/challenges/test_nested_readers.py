@@ -13,6 +13,7 @@ from inference.challenges import mrmc
 from inference.challenges.reader_scores import COLUMNS, NestedStudy, read_nested
 from inference.challenges.report import ChallengeError
 from inference.cli.main import main
+from tests.inference.challenges.null_studies import rejected
 from tests.inference.challenges.van_dyke import NORMAL, SCORES
 
 Row = tuple[object, ...]
@@ -50,13 +51,14 @@ def test_the_tests_are_those_of_the_published_mean_squares(tmp_path: Path) -> No
     assert fixed.f == pytest.approx(0.00479617 / (0.00080229 - 0.00034661), rel=1e-4)
 
 
-def test_the_command_says_what_design_it_was(tmp_path: Path) -> None:
+def test_the_command_says_what_design_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "nested.csv", van_dyke())
     assert main(["mrmc", "--nested", "--scores", str(table), "--out", str(tmp_path / "out")]) == 0
     told = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "nested in readers" in told["settings"]["design"] and told["settings"]["cases"] == 570
     assert [row["speaks of"] for row in told["tests"]] == ["readers and cases", "cases, these readers"]
     assert main(["mrmc", "--scores", str(table), "--out", str(tmp_path / "out")]) == 1, "it is not guessed"
+    assert "each case has one reader: such cases are nested in readers" in capsys.readouterr().err
 
 
 def test_readers_who_come_out_alike_by_luck_have_an_interval_within_what_an_area_can_be() -> None:
@@ -97,28 +99,7 @@ def test_a_reader_with_one_case_of_a_class_is_refused(tmp_path: Path) -> None:
 
 
 def test_readers_no_better_than_a_model_are_called_different_one_time_in_twenty() -> None:
-    def rejected(gap: float, studies: int) -> int:
-        # Mean squares alone come into F: the quicker covariances do.
-        own = [mrmc.components(_simulated(seed, gap), jackknife=False) for seed in range(studies)]
-        return sum(mrmc.tests(each)[0].p < 0.05 for each in own)
-
     assert (
         rejected(0.0, 200) <= 20
     )  # of 200; 21 or more would happen once in a thousand where the level holds
     assert rejected(1.2, 20) >= 16
-
-
-def _simulated(seed: int, gap: float) -> NestedStudy:
-    """Readers of different skill with different numbers of cases of their own, and one model that scores them all:
-    both see a part of what the case shows. `gap`: how much more the model sees of positive cases."""
-    generator = np.random.default_rng(seed)
-    truths, scores = [], []
-    for cases in (24, 30, 40, 60, 90, 120):
-        truth = np.arange(cases) % 3 == 0
-        shown = generator.normal(size=cases)
-        skill = 1.2 + generator.normal() * 0.3
-        read = truth * skill + shown + generator.normal(size=cases)
-        model = truth * (1.2 + gap) + shown + generator.normal(size=cases)
-        truths.append(truth)
-        scores.append(np.array([read, model]))
-    return NestedStudy(("reader", "model"), tuple("123456"), tuple(truths), tuple(scores))
