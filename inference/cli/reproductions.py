@@ -67,7 +67,7 @@ def _take_over(runs: Path, out: Path) -> None:
     from inference.recipes.protocol import LEAKY
     from inference.recipes.reproduction import added_by_the_split, collected, name_of, title_of
     from inference.recipes.runfolder import RunError
-    from inference.recipes.taking_over import one_a_page, todays_hash
+    from inference.recipes.taking_over import changed_since, in_todays_words, one_a_page
 
     pages = {}
     for file in sorted(runs.glob("*/run.json")):
@@ -83,7 +83,7 @@ def _take_over(runs: Path, out: Path) -> None:
         other = whole.get((title_of(page), page["seed"]))
         if page.get("leaky") == LEAKY and other is not None and "roc" in page:
             page = {**page, "added_by_the_split": added_by_the_split(run, other, page["positive"])}
+        page = in_todays_words(page)
         text = json.dumps(page, indent=1, ensure_ascii=False) + "\n"
         (out / name_of(page)).write_text(text, encoding="utf-8")
-        changed = todays_hash(page) not in (None, page["hash"])
-        print(f"{run.name}: {name_of(page)}{'; its recipe has changed since' if changed else ''}")
+        print(f"{run.name}: {name_of(page)}{'; its recipe has changed since' if changed_since(page) else ''}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -46,9 +46,18 @@ def digest_of(recipe: Part, without: Collection[str] = ()) -> str:
     return hashlib.sha256(canonical(recipe, without).encode()).hexdigest()
 
 
+def digest_of_content(content: Mapping[str, Any], without: Collection[str] = ()) -> str:
+    """`digest_of` of a recipe as a run keeps it (`recipe.json`), which today's schema need not read any more."""
+    kept = {key: value for key, value in content.items() if key not in without}
+    return hashlib.sha256(_canonical(kept).encode()).hexdigest()
+
+
 def canonical(recipe: Part, without: Collection[str] = ()) -> str:
     """The text that `digest_of` takes the digest of."""
-    content = recipe.model_dump(mode="json", exclude=set(without))
+    return _canonical(recipe.model_dump(mode="json", exclude=set(without)))
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
     return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 

@@ -19,12 +19,15 @@ from inference.evaluation import bootstrap, metrics
 from inference.evaluation.comparison import common
 from inference.evaluation.plots import roc
 from inference.evaluation.records import PREDICTIONS, Record, read_records
+from inference.recipes.part import digest_of_content
 from inference.recipes.protocol import LEAKY
 from inference.recipes.runfolder import GENERATED, SECONDS, RunError
 from inference.recipes.runner import SHUFFLED
 
 #: Corners of a curve that are kept, and bins of Dice.
 _CORNERS, _BINS = 60, 10
+#: Of a recipe what says something and does nothing: it can be mended without running it again.
+WORDS = ("substitutions",)
 #: The variant for the data at hand.
 PORT = "port"
 #: What ends the name of a file of the protocol `image_level`.
@@ -47,12 +50,14 @@ def collected(run: Path) -> dict[str, Any]:
     if (run / GENERATED).is_dir() or "quick" in page["variants"]:
         raise RunError(f"{run}: a run of seconds, or of made-up pictures, says nothing of a method")
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    task = json.loads((run / "recipe.json").read_text(encoding="utf-8"))["task"]
+    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    task = recipe["task"]
     folds, made = _folds(run), predicted(run)
     return {
         **page,
         **_seconds(folds),
         "commit": facts["commit"],
+        "without_words": digest_of_content(recipe, WORDS),
         **(
             _outlines(made)
             if task["kind"] == "segment"

@@ -13,7 +13,7 @@ from inference.recipes.protocol import LEAKY
 from inference.recipes.reproduction import INDEX, INFLATED, PORT, either, in_seconds, stored, title_of
 from inference.recipes.reproduction_plot import inflation
 from inference.recipes.review import PROOFS
-from inference.recipes.taking_over import review_measure, todays_hash
+from inference.recipes.taking_over import changed_since, review_measure
 
 Pair = tuple[dict[str, Any] | None, dict[str, Any] | None]
 _MADE = "Made by `python -m inference reproductions` from the JSON files in this folder; not to be edited by hand."
@@ -233,7 +233,7 @@ def _run(run: dict[str, Any]) -> list[str]:
         "",
         f"{run['dataset']}, {run['images']} images of {run['groups']} "
         f"{'images, each a group of its own' if leaky else 'groups'}, {run['folds']} folds{took}. Recipe "
-        f"`{run['hash']}`{'' if todays_hash(run) in (None, run['hash']) else ', which has changed since'}.",
+        f"`{run['hash']}`{', which has changed since' if changed_since(run) else ''}.",
         *(["", *(f"- {text}" for text in run["declared"])] if run["declared"] else ()),
         "",
         "| figure | value | 95 % interval |",

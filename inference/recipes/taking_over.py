@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from inference.recipes.part import digest_of
 from inference.recipes.protocol import LEAKY
 from inference.recipes.recipe_file import load
-from inference.recipes.reproduction import INFLATED, name_of, title_of
+from inference.recipes.reproduction import INFLATED, WORDS, name_of, title_of
 from inference.recipes.runfolder import RunError
-from inference.recipes.schema import RecipeError
+from inference.recipes.schema import Recipe, RecipeError
 from inference.recipes.validation import changed
 
 Pages = Mapping[Path, dict[str, Any]]
@@ -63,14 +64,32 @@ def one_a_page(pages: Pages, kept: Path) -> tuple[dict[Path, dict[str, Any]], li
     return {run: page for run, page in pages.items() if run in taken}, left
 
 
-def todays_hash(page: Mapping[str, Any]) -> str | None:
-    """What a run like this one would have as its recipe's hash today; None of a recipe that lies elsewhere."""
+def todays(page: Mapping[str, Any]) -> Recipe | None:
+    """What a run like this one would run today; None of a recipe that lies elsewhere."""
     try:
         recipe = load(page["id"], page["variants"])
-        leaky = page.get("leaky") == LEAKY
-        return (changed(recipe, {"data.protocol": "image_level"}) if leaky else recipe).hash
+        return changed(recipe, {"data.protocol": "image_level"}) if page.get("leaky") == LEAKY else recipe
     except RecipeError:
         return None
+
+
+def changed_since(page: Mapping[str, Any]) -> bool:
+    """Whether today's recipe would run something else. Mended words are no change."""
+    recipe = todays(page)
+    return recipe is not None and page["hash"] != recipe.hash and not _by_other_words(page, recipe)
+
+
+def in_todays_words(page: dict[str, Any]) -> dict[str, Any]:
+    """The page of a run with what its recipe says today of its substitutions, where it differs from the recipe that was
+    run in such words alone. The hash stays that of what was run."""
+    recipe = todays(page)
+    if recipe is None or not _by_other_words(page, recipe):
+        return page
+    return {**page, "substitutions": list(recipe.substitutions)}
+
+
+def _by_other_words(page: Mapping[str, Any], recipe: Recipe) -> bool:
+    return page.get("without_words") == digest_of(recipe, WORDS)
 
 
 def review_measure(page: Mapping[str, Any]) -> str:
@@ -85,7 +104,7 @@ def review_measure(page: Mapping[str, Any]) -> str:
 
 
 def _of_today(page: Mapping[str, Any] | None) -> bool:
-    return page is not None and page["hash"] == todays_hash(page)
+    return page is not None and todays(page) is not None and not changed_since(page)
 
 
 def _chosen(runs: Pages, name: str, seed: int | None) -> Path:

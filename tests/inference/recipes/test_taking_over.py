@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from inference.recipes.part import digest_of_content
 from inference.recipes.protocol import LEAKY
 from inference.recipes.recipe_file import load
+from inference.recipes.reproduction import WORDS
 from inference.recipes.runfolder import RunError
-from inference.recipes.taking_over import one_a_page, todays_hash
+from inference.recipes.taking_over import changed_since, in_todays_words, one_a_page, todays
 
 NAME = "figure2_classic_table"
 TODAY = load(NAME, ("port",)).hash
@@ -33,13 +35,14 @@ def test_a_run_of_todays_recipe_comes_before_one_of_another_day(tmp_path: Path) 
 
 
 def test_of_several_seeds_the_first_is_shown_and_the_inflated_run_follows_it(tmp_path: Path) -> None:
-    leaky = todays_hash(page(leaky=LEAKY))
-    assert leaky not in (None, TODAY)
+    inflated = todays(page(leaky=LEAKY))
+    assert inflated is not None and inflated.hash != TODAY
+    leaky = inflated.hash
     runs = {
         Path("seed-2"): page(seed=2, value=0.99),
         Path("seed-1"): page(seed=1),
-        Path("leaky-0"): page(str(leaky), seed=0, leaky=LEAKY),
-        Path("leaky-1"): page(str(leaky), seed=1, leaky=LEAKY),
+        Path("leaky-0"): page(leaky, seed=0, leaky=LEAKY),
+        Path("leaky-1"): page(leaky, seed=1, leaky=LEAKY),
     }
     taken, left = one_a_page(runs, tmp_path)
     assert list(taken) == [Path("seed-1"), Path("leaky-1")]
@@ -69,3 +72,18 @@ def test_a_page_of_todays_recipe_is_not_replaced_by_an_older_run(tmp_path: Path)
     assert taken == {} and "is of today's recipe" in left[0] and left[0].startswith("old: ")
     kept.write_text(json.dumps(page("1" * 64)))
     assert one_a_page(old, tmp_path) == (old, [])
+
+
+def test_words_that_were_mended_since_stand_on_the_page_of_a_run_of_before() -> None:
+    """What was run names its hash; what it substitutes is said as today's recipe says it."""
+    recipe = load(NAME, ("port",))
+    before = {**recipe.model_dump(mode="json"), "substitutions": ["at most 240 groups"]}
+    ran = page(
+        "1" * 64, substitutions=before["substitutions"], without_words=digest_of_content(before, WORDS)
+    )
+    assert not changed_since(ran)
+    assert in_todays_words(ran) == {**ran, "substitutions": list(recipe.substitutions)}
+    other = {**ran, "without_words": digest_of_content({**before, "head": "knn"}, WORDS)}
+    assert changed_since(other) and in_todays_words(other) == other
+    elsewhere = {**other, "id": "a_recipe_of_ones_own"}
+    assert not changed_since(elsewhere) and in_todays_words(elsewhere) == elsewhere
