@@ -304,3 +304,47 @@ def test_a_signature_waits_for_lines_that_are_on_their_way(
     page.wait_for_timeout(2_500)
     assert room.complaints == []
     expect(page.locator("[data-stray]")).to_have_count(0)
+
+
+def test_words_are_typed_on_while_lines_are_renewed(
+    live_platform: LivePlatform, page: Page, tmp_path: Path
+) -> None:
+    """A line that comes while somebody types takes neither the cursor nor a letter, of a finding or of their own."""
+    uid = post_ultrasound(live_platform, tmp_path, SEED + 2)
+    room = ReadingRoom(page, live_platform.user("radiologist"))
+    room.sign_in()
+    opened(page, uid, 1)
+    pane = page.locator(".pane")
+    pane.click(position={"x": 30, "y": 200})
+    page.keyboard.press("m")
+    for place in (0.4, 0.6):
+        with saved(page):
+            drag(page, pane, (0.3, place), (0.6, place))
+    expect(lines(page)).to_have_count(2, timeout=15_000)
+    room.decide()
+    room.start_report(REPORT)
+    headings = page.locator(".report__heading", has_text="length")
+
+    def reported(number: int) -> None:
+        page.get_by_role("tab", name="Findings").click()
+        with saved(page):
+            lines(page).nth(number).get_by_role("button", name="In the report").click()
+        page.get_by_role("tab", name="Report").click()
+
+    reported(0)
+    expect(headings).to_have_count(1, timeout=15_000)
+    page.get_by_role("button", name="Add a line").click()
+    page.keyboard.type("ducts ")
+    expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
+    own = page.get_by_label("Another finding, in your own words")
+    page.evaluate(LATE_LINES)
+    reported(1)
+    own.press("End")
+    page.keyboard.type("are not wide", delay=200)
+    expect(own).to_be_focused()
+    expect(own).to_have_value("ducts are not wide")
+    expect(headings).to_have_count(2, timeout=15_000)
+    expect(page.locator("[data-status]")).to_contain_text("Saved", timeout=20_000)
+    room.sign(live_platform.user("radiologist")["password"])
+    assert "ducts are not wide" in room.signed_report()
+    assert room.complaints == []

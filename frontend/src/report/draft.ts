@@ -5,6 +5,7 @@ import { fillPlaceholders, formatClockTime } from '../page/embedded';
 import { getFragment, post, postJson, Refusal } from '../server/client';
 import { bindDependentFields, showFieldErrors } from './fields';
 import { KeptDraft } from './kept_draft';
+import { renewLines } from './lines';
 import { Signing } from './signing';
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
@@ -256,28 +257,14 @@ export class Draft {
   }
 
   private async reloadLines(): Promise<void> {
-    const current = this.elementMarked('lines');
-    if (!current) return;
     try {
       const next = await getFragment(this.section.dataset['url'] ?? '', '[data-lines]');
-      const written = new Map<string, string>();
-      for (const [finding, text] of this.lines()) written.set(finding, text);
-      for (const line of next.querySelectorAll<HTMLElement>('[data-line]')) {
-        const finding = line.querySelector<HTMLInputElement>('[name="line_finding"]')?.value ?? '';
-        const area = line.querySelector('textarea');
-        if (area && finding && written.has(finding)) area.value = written.get(finding) ?? '';
-      }
-      current.replaceWith(next);
-      this.signing.linesReplaced();
+      const shown = this.elementMarked('lines');
+      if (!shown) return;
+      renewLines(shown, next as HTMLElement);
+      this.signing.linesRenewed();
     } catch (problem) {
       this.section.showProblem(problem);
-    }
-  }
-
-  private *lines(): Iterable<[string, string]> {
-    for (const line of this.form.querySelectorAll<HTMLElement>('[data-line]')) {
-      const finding = line.querySelector<HTMLInputElement>('[name="line_finding"]')?.value ?? '';
-      yield [finding, line.querySelector('textarea')?.value ?? ''];
     }
   }
 

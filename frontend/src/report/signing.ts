@@ -68,7 +68,7 @@ export class Signing {
   }
 
   /** Tell again where the contradictions stand, after the lines were replaced. */
-  linesReplaced(): void {
+  linesRenewed(): void {
     this.contradictions.outline();
   }
 
