@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,15 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Repeated:
-    """A leading figure of one fold: as committed, and as measured again with its interval."""
+    """A leading figure of one fold: as committed, None where what is on record does not give it (an older version's
+    rows name no side, so there is no breast), and as measured again with its interval."""
 
     fold: int
-    committed: float
+    committed: float | None
     again: Figure
 
     @property
     def within(self) -> bool:
-        return self.again.low <= self.committed <= self.again.high
+        """Whether the committed figure holds; one that was never committed has nothing to hold."""
+        return self.committed is None or self.again.low <= self.committed <= self.again.high
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -70,11 +73,12 @@ class Retrained:
             lines.append(f"network of {part}: {before} on record; {now}")
         lines.append(f"{self.alike} of {self.rows} rows say what is on record")
         for entry in self.figures:
-            lines.append(
-                f"fold {entry.fold}, {entry.again.meaning} ({entry.again.dataset}): committed "
-                f"{entry.committed:.3f}, again {entry.again.value:.3f} "
-                f"[{entry.again.low:.3f}, {entry.again.high:.3f}]: {'within' if entry.within else 'OUTSIDE'}"
-            )
+            again = f"again {entry.again.value:.3f} [{entry.again.low:.3f}, {entry.again.high:.3f}]"
+            if entry.committed is None:
+                held = f"not on record, {again}"
+            else:
+                held = f"committed {entry.committed:.3f}, {again}: {'within' if entry.within else 'OUTSIDE'}"
+            lines.append(f"fold {entry.fold}, {entry.again.meaning} ({entry.again.dataset}): {held}")
         return "\n".join(lines)
 
 
@@ -128,11 +132,14 @@ def compare_fold(
     for dataset, _, own in parts(committed):
         new = [record for record in again if record.dataset == dataset]
         for line in headline_lines(protocol_of(dataset, manifest), manifest):
+            before = line.value(own)
+            committed_one = None if math.isnan(before) else round(before, 4)
             try:
-                found.append(Repeated(fold, round(line.value(own), 4), figure(line, new)))
+                found.append(Repeated(fold, committed_one, figure(line, new)))
             except NotComputable:
-                continue
-    if not found:
+                if committed_one is not None:
+                    raise
+    if all(entry.committed is None for entry in found):
         raise NotComputable(f"fold {fold} gives no figure")
     return found
 

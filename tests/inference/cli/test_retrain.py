@@ -147,6 +147,14 @@ def test_what_comes_out_is_told_to_people_and_to_programs() -> None:
     assert (told["rows"], told["alike"], told["figures"][0]["within"]) == (20, 3, False)
 
 
+def test_what_is_not_on_record_is_told_and_refuses_nothing() -> None:
+    again = Figure("auc_of_breasts", 0.787, 0.709, 0.864, 210, 120, "AUC a breast", "cbis_mass_256", "val")
+    entry = Repeated(0, None, again)
+    assert entry.within and json.loads(json.dumps(entry.as_json()))["committed"] is None
+    said = Retrained("f" * 64, {}, 1, 0, (entry,)).as_text().splitlines()[-1]
+    assert said.endswith("AUC a breast (cbis_mass_256): not on record, again 0.787 [0.709, 0.864]")
+
+
 @pytest.mark.parametrize(("label", "group"), [("benign", "g1"), ("malignant", "g2")])
 def test_data_that_say_otherwise_than_the_record_are_refused(label: str, group: str) -> None:
     one = Record("busi", "malignant (1)", "g1", "malignant", {"malignant": 0.9}, split="oof", fold=0)
