@@ -65,6 +65,8 @@ def walk_and(page: Page, place: Locator, keys: str) -> None:
     if keys:
         page.keyboard.type(keys)
     else:
+        # Right behind characters a line end is dictated text, which presses nothing (`QUIET_MS` of keyboard.ts).
+        page.wait_for_timeout(400)
         page.keyboard.press("Enter")
 
 
