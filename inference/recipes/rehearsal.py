@@ -24,6 +24,7 @@ from inference.recipes.part import Block
 from inference.recipes.pictures import Picture, instances
 from inference.recipes.schema import Recipe, RecipeError, Stream
 from inference.recipes.steps import on_picture
+from inference.recipes.validation import changed
 
 _REFUSALS = (
     ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, cv2.error, BlockError, DatasetError,
@@ -33,12 +34,29 @@ _ROWS = 8
 
 
 def rehearse(recipe: Recipe) -> None:
-    """
+    """The recipe as it stands, and with each setting that its search may choose, one at a time.
+
     Raises
     ------
     RecipeError
         A block cannot work with what stands before it. The sentence names its key.
     """
+    _as_it_stands(recipe)
+    if recipe.search is None:
+        return
+    plain = recipe.model_copy(update={"search": None})
+    for key, values in recipe.search.over.items():
+        for value in values:
+            one = changed(plain, {key: value})
+            try:
+                if one != plain:
+                    _as_it_stands(one)
+            except RecipeError as error:
+                words = str(error).removeprefix(f"{recipe.id}: ")
+                raise RecipeError(f"{recipe.id}: search.over.{key}: {value!r}: {words}") from error
+
+
+def _as_it_stands(recipe: Recipe) -> None:
     if not recipe.of_table:
         _streams(recipe)
     if recipe.head is not None:

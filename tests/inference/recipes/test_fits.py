@@ -235,6 +235,31 @@ def test_what_a_block_refuses_is_found_on_a_made_up_picture(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("streams.0.network.parameters.backbone.vgg_mini.freeze", 6, "freeze: 6, but this backbone has"),
+        ("streams.0.network.parameters.backbone.vgg_mini.levels", [9], "levels: [9]"),
+        ("streams.0.network.parameters.groups", [[0], [1]], "do not hold 3 classes"),
+    ],
+)
+def test_what_a_search_may_choose_is_tried_too_before_hours_of_it(
+    key: str, value: object, sentence: str
+) -> None:
+    """The paper's algorithm of [62] asked for six frozen stages of four, and died in its first fold."""
+    network = {"classifier": {"backbone": {"vgg_mini": {"freeze": 0, "levels": []}}, "groups": None}}
+    if "levels" in key:
+        network["classifier"]["backbone"]["vgg_mini"].pop("levels")  # type: ignore[index,union-attr]
+    content = {**NETWORKED, **THREE, "streams": [{"network": network}]}
+    plain = parse(content, "toy.yaml")
+    rehearse(plain)
+    rehearse(parse({**content, "search": {"over": {"train.batch": [2, 4]}}}, "toy.yaml"))
+    with pytest.raises(RecipeError) as caught:
+        rehearse(parse({**content, "search": {"over": {key: [value]}}}, "toy.yaml"))
+    assert f"search.over.{key}: {value!r}: streams.0.network: " in str(caught.value)
+    assert sentence in str(caught.value)
+
+
 def test_a_pool_that_judges_by_itself_is_told_the_classes() -> None:
     content = {
         **NEURAL,
