@@ -70,8 +70,8 @@ class Entry:
     ----------
     of
         What it is of (an image, a patient) and which classes it tells apart: one model and one set have several.
-    detail
-        What exactly was measured, in the laboratory's words; English.
+    said
+        What exactly was measured, or each thing that differs from the paper, in the laboratory's words; English.
     paper
         The number that the paper gives, where it gives one of this measure.
     """
@@ -79,7 +79,7 @@ class Entry:
     kind: str
     name: str
     of: str
-    detail: str
+    said: tuple[str, ...]
     measure: str
     dataset: str
     place: str
@@ -90,6 +90,10 @@ class Entry:
     groups: int
     paper: float | None = None
     version_id: int | None = None
+
+    @property
+    def detail(self) -> str:
+        return "; ".join(self.said)
 
     @property
     def is_leaky(self) -> bool:
@@ -236,7 +240,7 @@ def _of_version(version: ModelVersion) -> list[Entry]:
             continue
         found.append(
             Entry(
-                "model", f"{version.name} {version.version}", _of(figure, measure), figure["meaning"], measure,
+                "model", f"{version.name} {version.version}", _of(figure, measure), (figure["meaning"],), measure,
                 figure["dataset"], figure["split"], figure["value"], figure["low"], figure["high"],
                 figure["images"], figure["groups"],
                 version_id=version.pk,
@@ -277,7 +281,7 @@ def _methods() -> tuple[Entry, ...]:
             theirs = _ALSO.get(row["review_measure"], row["review_measure"])
             found.append(
                 Entry(
-                    "method", f"[{row['reference']}] {name}", "", "; ".join(row["substitutions"]), row["measure"],
+                    "method", f"[{row['reference']}] {name}", "", tuple(row["substitutions"]), row["measure"],
                     row["dataset"], place, figure["value"], figure["low"], figure["high"], row["images"], row["groups"],
                     paper=row["review_number"] if theirs == row["measure"] else None,
                 )
