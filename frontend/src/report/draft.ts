@@ -170,12 +170,10 @@ export class Draft {
     return !this.dirty;
   }
 
-  /** As `flush`, for so long as somebody waits for a dialog; why it does not come is said. */
-  private async flushForSigning(): Promise<boolean> {
+  /** As `flush`, for so long as somebody waits for an answer. */
+  private flushForSigning(): Promise<boolean> {
     const tooLate = new Promise<boolean>((resolve) => window.setTimeout(() => resolve(false), SIGN_WAIT_MS));
-    const isSaved = await Promise.race([this.flush(), tooLate]);
-    if (!isSaved) this.section.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
-    return isSaved;
+    return Promise.race([this.flush(), tooLate]);
   }
 
   /** One save at a time: the revision of the next follows from the answer to the last. */

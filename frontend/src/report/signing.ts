@@ -8,7 +8,7 @@ import { SignDialog } from './sign';
 
 /** What a draft lends its signing. */
 interface SignedDraft {
-  /** Save what is unsaved; false where that was refused. */
+  /** Save what is unsaved; false where that was refused or takes too long: whoever asked says so, where it was asked. */
   flush(): Promise<boolean>;
   formData(): FormData;
   /** @param notice - What its signer is to know besides. */
@@ -89,7 +89,8 @@ export class Signing {
 
   /** Show the dialog, or what must be done before. */
   async open(): Promise<void> {
-    if (!this.dialog || !(await this.draft.flush())) return;
+    if (!this.dialog) return;
+    if (!(await this.draft.flush())) return this.draft.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
     const ready = await this.readiness();
     if (ready) await this.dialog.open(ready);
   }
