@@ -158,6 +158,7 @@ class ReportWords(Answer):
     put_in: str
     throw_away: str
     not_signed_yet: str
+    signed_once_saved: str
     grade: str
     stop: str
     warning: str
@@ -199,6 +200,7 @@ def report_words() -> ReportWords:
         put_in=_("Put it in beside what is there"),
         throw_away=_("Throw it away"),
         not_signed_yet=_("It cannot be signed yet: not all that you wrote is with the server."),
+        signed_once_saved=_("Not all that you wrote is with the server yet. The dialog opens once it is."),
         grade=_("Grade {grade} ({total} of 9)"),
         stop=_("Contradiction"),
         warning=_("Please note"),

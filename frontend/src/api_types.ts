@@ -2470,6 +2470,7 @@ export interface components {
             put_in: string;
             throw_away: string;
             not_signed_yet: string;
+            signed_once_saved: string;
             grade: string;
             stop: string;
             warning: string;

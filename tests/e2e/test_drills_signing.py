@@ -119,7 +119,7 @@ def test_text_of_a_draft_that_a_colleague_signed_is_shown_to_its_writer(
         anna.page.locator("#report-impression").fill("Written while the colleague signed.")
         anna.sees("text of the report", 5000)
         anna.page.get_by_role("button", name="Sign…").click()
-        expect(anna.page.get_by_text("It cannot be signed yet")).to_have_count(1)
+        expect(anna.page.get_by_text("The dialog opens once it is")).to_have_count(1)
         carl.page.get_by_role("button", name="Sign…").click()
         sign(carl)
         expect(signed(carl)).to_be_visible(timeout=60_000)

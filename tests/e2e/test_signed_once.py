@@ -6,6 +6,9 @@ A real web server on the tests' database and a real Chromium.
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
@@ -111,13 +114,48 @@ def sign_with_lost_answer(page: Page) -> None:
     page.locator("dialog[open] button[type=submit]").click()
 
 
-def written(page: Page) -> None:
+def filled(page: Page) -> None:
     choices = {"density": "b", "right": "4C", "left": "2", "assessment": "4C"}
     for name, code in {**choices, "recommendation": "tissue_diagnosis"}.items():
         page.locator(f"#report-{name}").select_option(code)
     page.locator("#report-indication").fill("Screening.")
     page.locator("#report-impression").fill("Suspicious mass of the right breast.")
+
+
+def written(page: Page) -> None:
+    filled(page)
     open_dialog(page)
+
+
+@pytest.mark.parametrize("turns_away", [False, True])
+def test_the_dialog_comes_once_a_slow_save_is_done_unless_its_reader_turned_to_something_else(
+    context: BrowserContext,  # noqa: F811
+    server: WebServer,  # noqa: F811
+    reader: User,  # noqa: F811
+    study: Study,  # noqa: F811
+    turns_away: bool,
+) -> None:
+    page = opened(context, server, reader, study, "en")
+    filled(page)
+    expect(page.locator("[data-status]")).to_contain_text("Saved")
+    page.locator("#report-comparison").fill("None.")
+    dialog, told = page.locator("dialog[data-dialog=sign]"), page.locator("[data-problem]")
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        page.locator("[data-action=sign]").click()
+        expect(told).to_contain_text("The dialog opens once it is")
+        expect(dialog).to_be_hidden()
+        if turns_away:
+            page.locator("#tab-findings").click()
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    if turns_away:
+        expect(page.locator("[data-status]")).to_contain_text("Saved")
+        page.wait_for_timeout(1000)
+        expect(dialog).to_be_hidden()
+    else:
+        expect(page.locator("#sign-password")).to_be_focused()
+    expect(told).to_be_hidden()
 
 
 def test_a_signature_whose_answer_got_lost_is_shown_as_given(

@@ -6,6 +6,7 @@ import { getFragment, post, postJson, Refusal } from '../server/client';
 import { bindDependentFields, showFieldErrors } from './fields';
 import { KeptDraft } from './kept_draft';
 import { renewLines } from './lines';
+import type { Flushed } from './sign';
 import { Signing } from './signing';
 
 /** The element that a draft stands in: it shows problems, and what the server has after one is saved or signed. */
@@ -18,7 +19,7 @@ export interface DraftHost extends HTMLElement {
 }
 
 const SAVE_DELAY_MS = 900;
-/** Signing waits this long until the text is with the server. */
+/** Whoever signs is told after this long that the text is not with the server yet. */
 const SIGN_WAIT_MS = 2500;
 const PRESENCE_MS = 8000;
 
@@ -152,9 +153,9 @@ export class Draft {
   }
 
   /** As `saveAll`, with the lines that follow from findings decided until now. */
-  private async flush(): Promise<boolean> {
+  private async flush(): Promise<Flushed> {
     await this.renewing;
-    return this.saveAll();
+    return (await this.saveAll()) ? 'saved' : 'refused';
   }
 
   /** Save until nothing is unsaved, or until saving is refused. */
@@ -171,9 +172,9 @@ export class Draft {
   }
 
   /** As `flush`, for so long as somebody waits for an answer. */
-  private flushForSigning(): Promise<boolean> {
-    const tooLate = new Promise<boolean>((resolve) => window.setTimeout(() => resolve(false), SIGN_WAIT_MS));
-    return Promise.race([this.flush(), tooLate]);
+  private flushForSigning(): Promise<Flushed> {
+    const late = new Promise<Flushed>((resolve) => window.setTimeout(() => resolve('late'), SIGN_WAIT_MS));
+    return Promise.race([this.flush(), late]);
   }
 
   /** One save at a time: the revision of the next follows from the answer to the last. */

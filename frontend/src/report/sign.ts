@@ -13,14 +13,16 @@ const CHANGED = ['shown_changed', 'case_changed', 'contradiction', 'stale_revisi
 /** Key images are drawn and the PDF is made: a signature may take this long. */
 const SIGN_TIMEOUT_MS = 45_000;
 
+/** What became of what was unsaved: `late` is on its way for longer than somebody is left without a word. */
+export type Flushed = 'saved' | 'refused' | 'late';
+
 /** What a draft lends the dialog. */
 interface Signed {
   readonly url: string;
   readonly words: ReportWords;
   readonly reasons: KeptReasons;
   formData(): FormData;
-  /** Save what is unsaved; false where that was refused. */
-  flush(): Promise<boolean>;
+  flush(): Promise<Flushed>;
   readiness(): Promise<SigningReadiness | null>;
   /** Whether the server has it signed; null where it does not say. */
   isSigned(): Promise<boolean | null>;
@@ -129,7 +131,7 @@ export class SignDialog {
     this.showError('');
     try {
       // Findings may have been decided, and their lines renewed, since the dialog was opened.
-      if (await this.draft.flush()) await (this.answered = this.ask());
+      if ((await this.draft.flush()) === 'saved') await (this.answered = this.ask());
       else this.showError(this.draft.words.not_signed_yet);
     } finally {
       if (button) {

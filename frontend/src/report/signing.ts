@@ -4,12 +4,12 @@ import { getJson, Refusal } from '../server/client';
 import { Contradictions } from './contradictions';
 import { showFieldErrors } from './fields';
 import { KeptReasons } from './kept_reasons';
-import { SignDialog } from './sign';
+import { SignDialog, type Flushed } from './sign';
 
 /** What a draft lends its signing. */
 interface SignedDraft {
-  /** Save what is unsaved; false where that was refused or takes too long: whoever asked says so, where it was asked. */
-  flush(): Promise<boolean>;
+  /** Save what is unsaved. Whoever asked says that it was refused or is late, where it was asked. */
+  flush(): Promise<Flushed>;
   formData(): FormData;
   /** @param notice - What its signer is to know besides. */
   signed(notice: string): Promise<void>;
@@ -21,6 +21,8 @@ export class Signing {
   private readonly contradictions: Contradictions;
   private readonly dialog: SignDialog | null;
   private readonly reasons: KeptReasons;
+  /** Somebody has asked to sign and waits until all is saved; aborted as soon as they turn to something else. */
+  private waiting: AbortController | null = null;
 
   constructor(
     private readonly section: HTMLElement,
@@ -65,6 +67,7 @@ export class Signing {
   /** Tell what a save found. */
   saved(answer: DraftSaved): void {
     this.contradictions.show(answer.contradictions, answer.looked_at);
+    if (this.waiting) void this.open();
   }
 
   /** Tell again where the contradictions stand, after the lines were replaced. */
@@ -87,12 +90,27 @@ export class Signing {
     this.contradictions.focus();
   }
 
-  /** Show the dialog, or what must be done before. */
+  /** Show the dialog, or what must be done before; where a save takes long, as soon as it is done. */
   async open(): Promise<void> {
     if (!this.dialog) return;
-    if (!(await this.draft.flush())) return this.draft.showProblem(new Refusal({ detail: this.words.not_signed_yet }));
-    const ready = await this.readiness();
-    if (ready) await this.dialog.open(ready);
+    this.waiting?.abort();
+    const flushed = await this.draft.flush();
+    if (flushed === 'saved') {
+      const ready = await this.readiness();
+      if (ready) await this.dialog.open(ready);
+    } else {
+      if (flushed === 'late') this.wait();
+      const { not_signed_yet, signed_once_saved } = this.words;
+      this.draft.showProblem(new Refusal({ detail: flushed === 'late' ? signed_once_saved : not_signed_yet }));
+    }
+  }
+
+  private wait(): void {
+    const waiting = (this.waiting = new AbortController());
+    const { signal } = waiting;
+    signal.addEventListener('abort', () => (this.waiting = null));
+    for (const type of ['pointerdown', 'keydown'])
+      document.addEventListener(type, () => waiting.abort(), { capture: true, signal });
   }
 
   /** What was written is not wanted any more. */
