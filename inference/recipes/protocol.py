@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from inference.recipes.schema import Data, Recipe, RecipeError
 
 #: Said wherever a figure of the protocol `image_level` stands.
 LEAKY = "leaky: image-level split, for showing inflation only"
+_DRAWN = "{} of {} images were drawn, by groups"
 
 
 def is_leaky(recipe: Recipe) -> bool:
@@ -29,6 +31,14 @@ def images_apart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     return tuple(
         replace(sample, group_id=f"image {number}", patient_id=None) for number, sample in enumerate(samples)
     )
+
+
+def drawn_of(declared: Sequence[str]) -> int | None:
+    """Of how many images a run took a part, by what it declares; None where it took all."""
+    for text in declared:
+        if found := re.fullmatch(_DRAWN.format(r"\d+", r"(\d+)"), text):
+            return int(found[1])
+    return None
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,7 @@ def choose(recipe: Recipe, folder: Path, seed: int) -> Chosen:
         declared.append("regions were cut out by the truth's outline, which nobody has in practice")
     limited = _limited(named, data, seed)
     if len(limited) < len(named):
-        declared.append(f"{len(limited)} of {len(named)} images were drawn, by groups")
+        declared.append(_DRAWN.format(len(limited), len(named)))
     for label in recipe.task.classes:
         if recipe.task.kind != "segment" and not any(sample.label == label for sample in limited):
             raise DatasetError(f"{root.name} has no image of class {label}")

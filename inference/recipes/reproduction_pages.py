@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inference.evaluation.plots import PLOTS, Plot, svg
-from inference.recipes.protocol import LEAKY
+from inference.recipes.protocol import LEAKY, drawn_of
 from inference.recipes.reproduction import INDEX, INFLATED, PORT, either, in_seconds, stored, title_of
 from inference.recipes.reproduction_plot import inflation
 from inference.recipes.review import PROOFS
@@ -71,6 +71,7 @@ def row(pair: Pair) -> dict[str, Any]:
         "auc_added_by_the_split": None if images is None else images.get("added_by_the_split"),
         "dataset": page["dataset"],
         "images": page["images"],
+        "drawn_of": drawn_of(page["declared"]),
         "groups": None if patients is None else patients["groups"],
         "substitutions": page["substitutions"],
         "hash": page["hash"],
@@ -91,10 +92,10 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
         "",
         _MADE,
         "",
-        "Every number is of the data named in its line, mostly a part of a public set and minutes of one core: it "
-        "shows that a method runs and what a protocol does to its figure, not what the method can do. The review's "
-        "number was measured on other data, mostly with patients on both sides, so that it is no contest; of another "
-        "measure than ours, it is named with that.",
+        f"Every number is of the data named in its line, {_whole(pairs)}, and of minutes of one core: it shows that a "
+        "method runs and what a protocol does to its figure, not what the method can do. The review's number was "
+        "measured on other data, mostly with patients on both sides, so that it is no contest; of another measure than "
+        "ours, it is named with that.",
         "",
         f"*Image level* is **{LEAKY}**: the same recipe on the same images, dealt one by one instead of patient by "
         "patient (`--inflated`). *Patient level*: groups whole, look-alikes joined, all that is fitted inside the "
@@ -119,10 +120,24 @@ def _index(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> str:
             f"| [{line['reference']}] | [`{title}`]({title}.md) | {line['measure']} | "
             f"{_theirs(line)} | {_interval(line['image_level_leaky'])} | "
             f"{_interval(line['patient_level'])} | {difference} | {_signed(line['auc_added_by_the_split'])} | "
-            f"{line['dataset']}, {line['images']} images{groups} | "
+            f"{line['dataset']}, {_count(line)} images{groups} | "
             f"{len(line['substitutions'])} | `{line['hash'][:12]}` | {_time(line['seconds'])} |"
         )
     return "\n".join((*lines, *_every_method(pairs, quick))) + "\n"
+
+
+def _whole(pairs: Sequence[Pair]) -> str:
+    parts = sum(row(pair)["drawn_of"] is not None for pair in pairs)
+    if not parts:
+        return "all images of a public set that bear the labels asked for"
+    return (
+        f"{len(pairs) - parts} of {len(pairs)} on all images of a public set that bear the labels asked for, the others "
+        "on a part, which they say"
+    )
+
+
+def _count(line: dict[str, Any]) -> str:
+    return str(line["images"]) if line["drawn_of"] is None else f"{line['images']} of {line['drawn_of']}"
 
 
 def _every_method(pairs: Sequence[Pair], quick: Sequence[dict[str, Any]]) -> list[str]:

@@ -143,6 +143,18 @@ def test_pages_come_of_stored_runs_and_come_again(
     assert committed("toy_classic", tmp_path) is not None
 
 
+def test_a_run_on_a_part_of_a_set_says_of_how_much(runs: Path, tmp_path: Path) -> None:
+    path = recipe_file(tmp_path, CLASSIC)
+    recipe = changed(load(str(path)), {"data.limit_groups": 12})
+    run(recipe, RunOptions(runs.parent / "tree", tmp_path / "runs" / "part", path, quiet=True))
+    assert main(["reproductions", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path / "out")]) == 0
+    line = json.loads((tmp_path / "out" / f"{INDEX}.json").read_text())["methods"][0]
+    assert line["drawn_of"] == 24 and line["images"] < 24
+    table = (tmp_path / "out" / "README.md").read_text()
+    assert f"busi, {line['images']} of 24 images of 12 groups" in table
+    assert "0 of 1 on all images of a public set" in table
+
+
 def test_the_command_names_both_runs_of_a_page(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
