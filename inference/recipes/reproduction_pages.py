@@ -131,8 +131,8 @@ def _whole(pairs: Sequence[Pair]) -> str:
     if not parts:
         return "all images of a public set that bear the labels asked for"
     return (
-        f"{len(pairs) - parts} of {len(pairs)} on all images of a public set that bear the labels asked for, the others "
-        "on a part, which they say"
+        f"{len(pairs) - parts} of {len(pairs)} on all images of a public set that bear the labels asked for, the "
+        "others on a part, which they say"
     )
 
 
