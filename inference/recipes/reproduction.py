@@ -49,6 +49,8 @@ def collected(run: Path) -> dict[str, Any]:
         raise RunError(f"{run}: {SHUFFLED}")
     if (run / GENERATED).is_dir() or "quick" in page["variants"]:
         raise RunError(f"{run}: a run of seconds, or of made-up pictures, says nothing of a method")
+    for fold in page.get("clusters", ()):
+        fold.pop("places")  # of every image: they stay with the run
     facts = json.loads((run / "run.json").read_text(encoding="utf-8"))
     recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
     task = recipe["task"]

@@ -11,6 +11,7 @@ import torch
 from inference.recipes.clusters import clustered
 from inference.recipes.recipe_file import load
 from inference.recipes.reporting import as_text
+from inference.recipes.reproduction import collected
 from inference.recipes.runner import RunOptions, run
 from inference.recipes.schema import Clusters, Recipe, RecipeError
 from inference.recipes.validation import changed
@@ -60,6 +61,10 @@ def test_a_run_that_asks_for_clusters_keeps_them_beside_its_predictions(tmp_path
     assert "  fold 1: 2 clusters" in as_text(page) or "  fold 1: 3 clusters" in as_text(page)
     assert len(page["clusters"]) == 2 and all(one["clusters"] >= 2 for one in page["clusters"])
     assert sum(part["images"] for one in page["clusters"] for part in one["held_out"]) == 30
+    told = collected(tmp_path / "run")["clusters"]
+    assert "places" in page["clusters"][0] and "places" not in told[0], (
+        "nothing of single images leaves the run"
+    )
 
 
 def test_a_recipe_without_a_network_has_none_to_report() -> None:
