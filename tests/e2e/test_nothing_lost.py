@@ -118,7 +118,7 @@ def test_text_is_kept_while_the_server_is_away_and_after_a_crash(reading: Readin
         write(anna, "Written while it hung.")
         anna.sees("text of the report", 5000)
         anna.page.get_by_role("button", name="Sign…").click()
-        expect(anna.page.locator("[data-problem]")).to_contain_text("cannot be signed yet")
+        expect(anna.page.locator("[data-problem]")).to_contain_text("The dialog opens once it is")
     expect(anna.page.locator("[data-status]")).to_contain_text("Saved", timeout=30_000)
     eventually(lambda: impressions(reading) == ["Written while it hung."])
     expect(anna.page.locator("[data-problem]")).to_be_hidden()
