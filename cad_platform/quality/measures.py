@@ -160,17 +160,18 @@ def calibration(watched: Watched, threshold: float) -> list[Measured]:
 
 
 def auc_of(cases: Sequence[tuple[float, bool]]) -> tuple[float, float, float] | None:
-    """AUC with its 95 % interval (DeLong 1988); None with fewer than ten cases of a class."""
+    """AUC with its 95 % interval (`delong.auc_interval`); None with fewer than ten cases of a class."""
     import numpy as np
 
-    from inference.evaluation.delong import auc_covariance
+    from inference.evaluation.delong import auc_covariance, auc_interval
 
     truth = np.array([positive for _, positive in cases], bool)
-    if min(int(truth.sum()), int((~truth).sum())) < 10:
+    positives, negatives = int(truth.sum()), int((~truth).sum())
+    if min(positives, negatives) < 10:
         return None
     areas, spread = auc_covariance(truth, [np.array([score for score, _ in cases], float)])
-    area, error = float(areas[0]), 1.96 * math.sqrt(max(0.0, float(spread[0, 0])))
-    return area, max(0.0, area - error), min(1.0, area + error)
+    area = float(areas[0])
+    return area, *auc_interval(area, float(spread[0, 0]), positives, negatives)
 
 
 def auc(watched: Watched, threshold: float) -> list[Measured]:

@@ -24,7 +24,7 @@ from scipy import stats
 
 from inference.challenges.reader_scores import NestedStudy, Study
 from inference.challenges.report import ChallengeError, Figure
-from inference.evaluation.delong import auc_covariance, placements
+from inference.evaluation.delong import auc_covariance, auc_interval, placements
 
 Floats = NDArray[np.float64]
 
@@ -240,14 +240,14 @@ def _mean_squares(values: Floats) -> dict[str, float]:
 
 
 def readers_of(study: Study | NestedStudy) -> Sequence[tuple[str, list[Figure]]]:
-    """Each reader's AUC with every modality, the interval over cases (DeLong), cut off at 0 and 1."""
+    """Each reader's AUC with every modality, the interval over cases (`delong.auc_interval`)."""
     found = []
     for number, reader in enumerate(study.readers):
         truth, scores = study.of_reader(number)
         auc, covariance = auc_covariance(truth, list(scores))
-        half = 1.959964 * np.sqrt(np.maximum(np.diag(covariance), 0.0))
+        sizes = int(truth.sum()), int((~truth).sum())
+        own = zip(auc.tolist(), np.diag(covariance).tolist(), strict=True)
         found.append(
-            (reader, [Figure(float(a), max(0.0, float(a - h)), min(1.0, float(a + h)))
-                      for a, h in zip(auc, half, strict=True)])
-        )  # fmt: skip
+            (reader, [Figure(area, *auc_interval(area, variance, *sizes)) for area, variance in own])
+        )
     return found

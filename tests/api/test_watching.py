@@ -157,7 +157,7 @@ def test_the_numbers_by_command(month: None, site: Site, version: ModelVersion) 
     for line in (
         "\n  90  20  ████",
         "\n  Failed  Another reason  1\n",
-        "AUC 1.000 [1.000, 1.000] of the latest 40 cases",
+        "AUC 1.000 [0.899, 1.000] of the latest 40 cases",
         "\n  Vendor  Acme  40  50.0 %  40  1.000",
         "\n  Hospital north  —  —  too few yet\n",
     ):

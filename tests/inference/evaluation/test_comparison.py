@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from inference.cli.retrain import committed_fold, compare_fold
 from inference.evaluation.account import Account, write_account
 from inference.evaluation.comparison import compare
-from inference.evaluation.delong import auc_covariance, delong, placements
+from inference.evaluation.delong import auc_covariance, auc_interval, delong, placements
 from inference.evaluation.folder import METRICS
 from inference.evaluation.records import PREDICTIONS, Record, RecordsError, write_records
 from inference.runtime import custody
@@ -44,6 +45,29 @@ def test_the_standard_error_is_the_published_one() -> None:
     areas, spread = auc_covariance(truth, (ratings,))
     assert areas[0] == pytest.approx(0.8932, abs=5e-5)
     assert np.sqrt(spread[0, 0]) == pytest.approx(0.0307, abs=5e-5)
+
+
+@pytest.mark.parametrize(("positives", "negatives"), [(10, 10), (10, 100), (3, 40)])
+def test_classes_that_are_parted_wholly_leave_room_for_luck(positives: int, negatives: int) -> None:
+    """DeLong's variance is zero there. At the bound, all pairs are in order less often than once in 40 samples."""
+    truth = np.arange(positives + negatives) < positives
+    areas, spread = auc_covariance(truth, (truth * 1.0,))
+    low, high = auc_interval(float(areas[0]), float(spread[0, 0]), positives, negatives)
+    assert 0.3 < low < 0.95 and high == 1.0
+    assert auc_interval(0.0, 0.0, positives, negatives) == pytest.approx((0.0, 1 - low))
+    gap = NormalDist().inv_cdf(low) * 2**0.5
+    generator = np.random.default_rng(3)
+    right = generator.normal(gap, size=(4000, positives)).min(1) > generator.normal(
+        size=(4000, negatives)
+    ).max(1)
+    assert right.mean() < 1 / 40
+
+
+def test_the_bound_tightens_with_more_images_and_none_is_made_of_one() -> None:
+    lows = [auc_interval(1.0, 0.0, many, many)[0] for many in (10, 20, 50, 200)]
+    assert lows == sorted(lows) and lows[-1] > 0.99
+    areas, spread = auc_covariance(np.array([True, False, False]), (np.array([0.9, 0.2, 0.1]),))
+    assert auc_interval(float(areas[0]), float(spread[0, 0]), 1, 2) == (0.0, 1.0)
 
 
 def test_placements_are_the_shares_of_pairs_won() -> None:
