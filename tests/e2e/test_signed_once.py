@@ -158,6 +158,35 @@ def test_the_dialog_comes_once_a_slow_save_is_done_unless_its_reader_turned_to_s
     expect(told).to_be_hidden()
 
 
+def test_what_the_dialog_says_of_a_slow_save_goes_once_it_is_done(
+    context: BrowserContext,  # noqa: F811
+    server: WebServer,  # noqa: F811
+    reader: User,  # noqa: F811
+    study: Study,  # noqa: F811
+) -> None:
+    page = opened(context, server, reader, study, "en")
+    written(page)
+    # As where a finding is decided in another window and its line is renewed.
+    page.locator("#report-comparison").evaluate(
+        "field => { field.value = 'None.'; field.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    said = page.locator("[data-sign-error]")
+    os.kill(server.process.pid, signal.SIGSTOP)
+    try:
+        page.locator("#sign-password").fill(make.PASSWORD)
+        page.locator("dialog[open] button[type=submit]").click()
+        expect(said).to_contain_text("It cannot be signed yet")
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    expect(said).to_be_empty()
+    assert not Signature.objects.exists(), "nothing is signed without being asked for again"
+    page.locator("dialog[open] button[type=submit]").click()
+    expect(said).to_contain_text("changed since you were shown it")
+    page.locator("#sign-password").fill(make.PASSWORD)
+    page.locator("dialog[open] button[type=submit]").click()
+    expect(page.locator("article.signed")).to_contain_text("None.")
+
+
 def test_a_signature_whose_answer_got_lost_is_shown_as_given(
     context: BrowserContext,  # noqa: F811
     server: WebServer,  # noqa: F811

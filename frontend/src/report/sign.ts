@@ -40,6 +40,8 @@ export class SignDialog {
   answered: Promise<void> = Promise.resolve();
   /** Names the signature: asked for again, because its answer got lost, it is not given twice. */
   private readonly key = newKey();
+  /** Somebody who would sign was told that not all is saved. */
+  private isUnsaved = false;
   /** The server was asked to sign and did not answer. */
   private isUnsure = false;
 
@@ -71,8 +73,15 @@ export class SignDialog {
     this.draw(ready);
     this.showError('');
     this.password.value = '';
+    // The draft may have been signed or discarded by somebody else, and its page renewed, since this was asked for.
+    if (!this.dialog.isConnected) return;
     if (!this.dialog.open) this.dialog.showModal();
     (this.form.querySelector<HTMLElement>('[data-overridden] textarea') ?? this.password).focus();
+  }
+
+  /** All is saved: it may be signed now. */
+  saved(): void {
+    if (this.isUnsaved) this.showError('');
   }
 
   private draw(ready: SigningReadiness): void {
@@ -115,7 +124,8 @@ export class SignDialog {
     return item;
   }
 
-  private showError(text: string): void {
+  private showError(text: string, isUnsaved = false): void {
+    this.isUnsaved = isUnsaved;
     this.error.textContent = text;
     if (text) this.password.setAttribute('aria-invalid', 'true');
     else this.password.removeAttribute('aria-invalid');
@@ -132,7 +142,7 @@ export class SignDialog {
     try {
       // Findings may have been decided, and their lines renewed, since the dialog was opened.
       if ((await this.draft.flush()) === 'saved') await (this.answered = this.ask());
-      else this.showError(this.draft.words.not_signed_yet);
+      else this.showError(this.draft.words.not_signed_yet, true);
     } finally {
       if (button) {
         button.disabled = false;

@@ -67,6 +67,7 @@ export class Signing {
   /** Tell what a save found. */
   saved(answer: DraftSaved): void {
     this.contradictions.show(answer.contradictions, answer.looked_at);
+    this.dialog?.saved();
     if (this.waiting) void this.open();
   }
 
