@@ -138,6 +138,17 @@ class WebhookDetail(ApiView):
     def get(self, request: Request, webhook: uuid.UUID) -> Response:
         return _now(actor_of(request), webhook)
 
+    @extend_schema(
+        operation_id="remove_webhook",
+        summary="Tell a webhook nothing any more",
+        parameters=[_WEBHOOK],
+        responses={204: None, **schema.problems(*_REFUSALS)},
+    )
+    def delete(self, request: Request, webhook: uuid.UUID) -> Response:
+        """Also not what waits. There is no way back: added again, it has another secret."""
+        services.remove(actor_of(request), webhook)
+        return Response(status=204)
+
 
 class WebhookPause(ApiView):
     @extend_schema(

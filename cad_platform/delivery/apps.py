@@ -16,6 +16,7 @@ class DeliveryConfig(PlatformApp):
     audit_actions = {
         "webhook.create": _("Added a webhook"),
         "webhook.pause": _("Paused a webhook"),
+        "webhook.remove": _("Removed a webhook"),
         "webhook.replay": _("Sent webhook events again"),
         "webhook.resume": _("Resumed a webhook"),
     }

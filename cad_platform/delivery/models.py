@@ -41,11 +41,17 @@ class Webhook(models.Model):
     created_at = models.DateTimeField(default=timezone.now)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT)
     paused_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True, help_text="since then nobody is told, and no page shows it")
 
     class Meta:
         ordering = ["site__name", "created_at"]
         constraints = [
             models.CheckConstraint(condition=models.Q(topics__len__gt=0), name="webhook_of_some_event"),
+            # A process of the release before, which knows no removal, sends nothing to it either.
+            models.CheckConstraint(
+                condition=models.Q(removed_at__isnull=True) | models.Q(paused_at__isnull=False),
+                name="webhook_removed_is_paused",
+            ),
         ]
 
 

@@ -15,12 +15,16 @@ from cad_platform.delivery.models import Delivery, Webhook
 
 
 def webhooks(actor: Actor) -> QuerySet[Webhook]:
-    """Every webhook, with how much waits and was given up and when something was last delivered."""
+    """Every webhook that was not removed, with how much waits and was given up, and its last delivery."""
     require(actor, "webhook.manage")
-    return Webhook.objects.select_related("site").annotate(
-        waiting=Count("deliveries", filter=Q(deliveries__state=Delivery.State.WAITING)),
-        dead=Count("deliveries", filter=Q(deliveries__state=Delivery.State.DEAD)),
-        last_delivered_at=Max("deliveries__delivered_at"),
+    return (
+        Webhook.objects.filter(removed_at__isnull=True)
+        .select_related("site")
+        .annotate(
+            waiting=Count("deliveries", filter=Q(deliveries__state=Delivery.State.WAITING)),
+            dead=Count("deliveries", filter=Q(deliveries__state=Delivery.State.DEAD)),
+            last_delivered_at=Max("deliveries__delivered_at"),
+        )
     )
 
 

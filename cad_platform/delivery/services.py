@@ -1,5 +1,5 @@
-"""What may happen to webhooks: administrators add, pause and resume them and have events sent again; what happens to
-studies makes deliveries."""
+"""What may happen to webhooks: administrators add, pause, resume and remove them and have events sent again; what
+happens to studies makes deliveries."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Collection
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -82,6 +83,24 @@ def set_paused(actor: Actor, webhook_id: uuid.UUID, *, paused: bool) -> Webhook:
 
 
 @transaction.atomic
+def remove(actor: Actor, webhook_id: uuid.UUID) -> None:
+    """Tell it nothing any more, also not what waits. What was sent stays on record. Raises `NotPermitted` or
+    `NotFound`."""
+    webhook = _locked(actor, webhook_id)
+    webhook.removed_at = timezone.now()
+    webhook.paused_at = webhook.paused_at or webhook.removed_at
+    webhook.save(update_fields=["paused_at", "removed_at"])
+    record(
+        actor,
+        "webhook.remove",
+        object_type="webhook",
+        object_id=webhook.pk,
+        site_id=webhook.site_id,
+        waiting=webhook.deliveries.filter(state=Delivery.State.WAITING).count(),
+    )
+
+
+@transaction.atomic
 def send_again(actor: Actor, webhook_id: uuid.UUID, delivery_id: uuid.UUID | None = None) -> int:
     """Send one event again, or all that were given up: the same messages with the same ids. Returns how many.
 
@@ -122,17 +141,23 @@ def send_again(actor: Actor, webhook_id: uuid.UUID, delivery_id: uuid.UUID | Non
 
 def _locked(actor: Actor, webhook_id: uuid.UUID) -> Webhook:
     require(actor, "webhook.manage")
-    webhook = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
+    webhook = (
+        Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id, removed_at__isnull=True).first()
+    )
     if webhook is None:
         raise NotFound(_("There is no such webhook."))
     return webhook
+
+
+def _told_of(event: Event) -> QuerySet[Webhook]:
+    return Webhook.objects.filter(topics__contains=[event], removed_at__isnull=True)
 
 
 @transaction.atomic
 def announce(study: Study, event: Event, occurrence: str) -> int:
     """Have every webhook of the study's site that wants such events told of this one, once however often it is
     announced. Returns how many are."""
-    wanted = Webhook.objects.filter(site_id=study.site_id, topics__contains=[event])
+    wanted = _told_of(event).filter(site_id=study.site_id)
     made = 0
     for webhook in wanted:
         _delivery, created = Delivery.objects.get_or_create(
@@ -167,7 +192,7 @@ def announce_alert(alert_id: str) -> int:
     alert = Alert.objects.filter(pk=alert_id).first()
     if alert is None:
         return 0
-    wanted = Webhook.objects.filter(topics__contains=[Event.ALERT_RAISED])
+    wanted = _told_of(Event.ALERT_RAISED)
     if alert.site_id is not None:
         wanted = wanted.filter(site_id=alert.site_id)
     made = 0

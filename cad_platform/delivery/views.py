@@ -79,6 +79,15 @@ def access(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 @done_once
+def remove(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
+    services.remove(actor_of(request), webhook_id)
+    messages.success(request, _("The webhook is removed."))
+    return redirect("webhooks")
+
+
+@login_required
+@require_POST
+@done_once
 def replay(request: HttpRequest, webhook_id: uuid.UUID) -> HttpResponse:
     """Send one event again, or all that were given up."""
     try:

@@ -51,8 +51,12 @@ def test_the_way_of_a_webhook(browser: Client, settings: Any) -> None:
     assert Delivery.objects.get().state == Delivery.State.WAITING
     browser.post(reverse("webhook-access", args=[webhook.pk]), {"access": "pause"})
     assert "Paused" in browser.get(reverse("webhooks")).content.decode()
+    gone = browser.post(reverse("webhook-remove", args=[webhook.pk]), follow=True).content.decode()
+    assert "The webhook is removed." in gone and receiver.url not in gone
+    assert browser.get(reverse("webhook", args=[webhook.pk])).status_code == 404
+    assert browser.post(reverse("webhook-access", args=[webhook.pk])).status_code == 404
     actions = set(AuditEvent.objects.filter(action__startswith="webhook.").values_list("action", flat=True))
-    assert actions == {"webhook.create", "webhook.replay", "webhook.pause"}
+    assert actions == {"webhook.create", "webhook.replay", "webhook.pause", "webhook.remove"}
 
 
 def test_a_host_that_is_not_allowed_is_said_at_its_field(browser: Client) -> None:
@@ -106,6 +110,14 @@ def test_the_way_of_a_webhook_through_the_api(browser: Client, settings: Any) ->
         assert post(browser, f"{one}/pause").json()["paused_at"]
         assert browser.get(API).json()["results"][0]["paused_at"]
     assert post(browser, f"{one}/resume").json()["paused_at"] is None
+    services.announce(study, Event.STUDY_ANALYSED, "two")
+    assert browser.delete(one).status_code == 204
+    assert browser.get(API).json() == {"results": []}
+    assert browser.get(one).status_code == browser.delete(one).status_code == 404
+    assert post(browser, f"{one}/resume").status_code == 404
+    assert services.announce(study, Event.STUDY_ANALYSED, "three") == 0
+    assert sending.send_due() == 0, "what waited is not sent"
+    assert AuditEvent.objects.get(action="webhook.remove").detail["waiting"] == 2
 
 
 def test_what_the_api_refuses(browser: Client) -> None:
@@ -129,7 +141,7 @@ def test_what_the_api_refuses(browser: Client) -> None:
         client.force_login(factories.user(role, site))
         assert client.get(API).status_code == client.get(nothing).status_code == 403, role
         assert post(client, API, {"nonsense": 1}).status_code == 403
-        assert post(client, f"{nothing}/send-again").status_code == 403
+        assert post(client, f"{nothing}/send-again").status_code == client.delete(nothing).status_code == 403
     assert Client().get(API).status_code == 401
 
 
@@ -162,6 +174,7 @@ def test_the_way_of_a_webhook_by_command(settings: Any) -> None:
         told("send-again", webhook.pk, "--delivery", delivery)
     assert "paused" in told("pause", webhook.pk) and "  paused  " in told("list")
     assert "resumed" in told("resume", webhook.pk) and "  active  " in told("list")
+    assert "removed" in told("remove", webhook.pk) and told("list") == "There is none.\n"
     for wrong in (
         ("add", "nowhere", "https://ris.example/", "report.signed"),
         ("add", "north", "https://ris.example/", "report.signed"),

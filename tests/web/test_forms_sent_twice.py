@@ -99,6 +99,11 @@ KEYED: dict[str, Callable[[Hospital], Form]] = {
         {"access": "pause"},
         "webhook.pause",
     ),
+    "webhook-remove": lambda h: (
+        reverse("webhook-remove", args=[h.webhook().pk]),
+        {},
+        "webhook.remove",
+    ),
     "webhook-replay": _replay,
     "consents": lambda h: (
         reverse("consents"),

@@ -18,7 +18,7 @@ _EVENTS = ", ".join(Event.values)
 
 
 class Command(BaseCommand):
-    help = "Lists, adds, pauses and resumes webhooks, shows what was sent to one and sends it again."
+    help = "Lists, adds, pauses, resumes and removes webhooks, shows what was sent to one and sends it again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True)
@@ -31,6 +31,7 @@ class Command(BaseCommand):
         shown.add_argument("--most", type=int, default=50, help="at most so many events (50)")
         self._of_webhook(steps, "pause", "stop sending: what happens meanwhile waits")
         self._of_webhook(steps, "resume", "send what waited, and go on")
+        self._of_webhook(steps, "remove", "tell it nothing any more, also not what waits")
         again = self._of_webhook(steps, "send-again", "send all that were given up, or one event")
         again.add_argument("--delivery", type=uuid.UUID, help="only this one, whatever became of it")
 
@@ -68,6 +69,10 @@ class Command(BaseCommand):
         return (
             f"{services.set_paused(_ACTOR, options['id'], paused=False).pk} is resumed: what waited is sent"
         )
+
+    def _remove(self, options: Any) -> str:
+        services.remove(_ACTOR, options["id"])
+        return f"{options['id']} is removed: what waited is not sent"
 
     def _send_again(self, options: Any) -> str:
         return f"{services.send_again(_ACTOR, options['id'], options['delivery'])} events are sent again"
