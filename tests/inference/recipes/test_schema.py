@@ -244,7 +244,9 @@ def test_what_a_run_substitutes_is_what_holds_for_it() -> None:
     busbra = load("figure2_classic_random_forest", ("busbra", "port"))
     assert not any("all of BUSI" in words for words in busbra.substitutions)
     assert any("all 1,372 images of BUS-BRA" in words for words in busbra.substitutions)
-    assert any("all of BUSI" in words for words in load("figure2_classic_random_forest", ("port",)).substitutions)
+    assert any(
+        "all of BUSI" in words for words in load("figure2_classic_random_forest", ("port",)).substitutions
+    )
 
 
 @pytest.mark.parametrize("told", ["all", {"port": "all"}, {"port": []}, {"elsewhere": ["all"]}])
